@@ -1,0 +1,106 @@
+# make demo | test | lint | format | docs | clean
+# Each target sets up what it needs: Python >= 3.11 with venv is enough.
+
+PYTHON ?= python3
+KERAS_BACKEND ?= tensorflow
+# Test processes that run at a time, with one thread each.
+JOBS ?= 2
+
+VENV := .venv
+BIN := $(VENV)/bin
+BACKENDS := tensorflow torch jax
+EXTRAS := tensorflow,torch,jax,notebooks,docs,dev
+SCORES := $(CURDIR)/build/quickstart_scores.json
+# Tests that have a process or an environment of their own.
+APART := --ignore=tests/parity --ignore=tests/single_backend
+# The library is tested on the CPU, and quietly.
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help demo test test-parity test-single test-notebooks lint format docs clean venv \
+  $(BACKENDS:%=test-%) test-only-torch test-only-jax
+
+help:
+	@echo "make demo      run the quickstart notebook: trains a model, prints its scores"
+	@echo "make test      run every test under TensorFlow, PyTorch and JAX"
+	@echo "make lint      ruff and mypy"
+	@echo "make format    let ruff rewrite the sources"
+	@echo "make docs      build the documentation into site/"
+	@echo "make clean     remove what was built, environments included"
+
+# --- environments ------------------------------------------------------------------------
+
+venv: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Python 3.11 or newer is needed; name one with: make PYTHON=/path/to/python3"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[$(EXTRAS)]"
+	@touch $@
+
+# One backend and no TensorFlow.
+.venv-%/.installed: pyproject.toml constraints.txt requirements-no-tensorflow.txt
+	test -x .venv-$*/bin/python || $(PYTHON) -m venv .venv-$*
+	.venv-$*/bin/python -m pip install --quiet -c constraints.txt \
+	  -r requirements-no-tensorflow.txt $* pytest pytest-timeout
+	.venv-$*/bin/python -m pip install --quiet -c constraints.txt --no-deps keras-hub -e .
+	@touch $@
+
+# --- the quickstart ----------------------------------------------------------------------
+
+demo: $(VENV)/.installed
+	@mkdir -p build
+	KERAS_BACKEND=$(KERAS_BACKEND) AVSSAN_SCORES=$(SCORES) $(BIN)/jupyter nbconvert \
+	  --to html --execute --ExecutePreprocessor.timeout=-1 \
+	  --output-dir build --output quickstart.html notebooks/01_quickstart.ipynb
+	@$(BIN)/python -c 'import json, sys; s = json.load(open(sys.argv[1])); \
+	  print("\nbackend {backend}, {seconds:.0f} s\n\n{table}".format(**s))' $(SCORES)
+	@echo
+	@echo "The notebook, with its figures and sounds: $(CURDIR)/build/quickstart.html"
+
+# --- tests -------------------------------------------------------------------------------
+
+test: $(BACKENDS:%=test-%) test-parity test-single test-notebooks
+
+test-tensorflow: MARKS :=
+test-torch test-jax: MARKS := -m "not once"
+$(BACKENDS:%=test-%): test-%: $(VENV)/.installed
+	@echo "== tests under $*"
+	KERAS_BACKEND=$* OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) -q $(MARKS) $(APART) tests
+
+test-parity: $(VENV)/.installed
+	@echo "== the same weights under every backend"
+	$(BIN)/python -m pytest -q tests/parity
+
+test-single: test-only-torch test-only-jax
+
+test-only-torch test-only-jax: test-only-%: .venv-%/.installed
+	@echo "== an environment with $* alone"
+	KERAS_BACKEND=$* .venv-$*/bin/python -m pytest -q tests/single_backend
+
+test-notebooks: $(VENV)/.installed
+	@for backend in tensorflow torch; do \
+	  echo "== notebooks under $$backend"; \
+	  KERAS_BACKEND=$$backend AVSSAN_NOTEBOOK_SIZE=small \
+	    $(BIN)/python -m pytest -q --timeout 900 --nbval-lax notebooks || exit 1; \
+	done
+
+# --- quality -----------------------------------------------------------------------------
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(VENV)/.installed
+	$(BIN)/mkdocs build --strict
+
+clean:
+	rm -rf .venv .venv-torch .venv-jax build dist site .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
