@@ -1,0 +1,152 @@
+"""Read recordings: decode, check, resample."""
+
+import os
+import re
+
+import numpy as np
+import soundfile
+import soxr
+
+# Header sizes that programs write when they stream and do not know the length yet.
+_UNKNOWN_SIZES = (0, 0x7FFFFFFF, 0xFFFFFFFF)
+# MP3 decoders may drop up to one frame at either end.
+_MP3_FRAME = 1152
+
+
+def read_audio(audio, sampling_rate=16000, *, channels=None, source_rate=None, resample=True):
+    """Read a recording as float32 samples at a given sampling rate.
+
+    Args:
+        audio: Path of a file that soundfile reads (WAV, FLAC, Ogg Vorbis, MP3, …), or an
+            array of shape `(samples,)` or `(samples, channels)`.
+        sampling_rate: Int. Rate of the result in Hz.
+        channels: Int or `None`. The number of channels the recording must have; `None` takes
+            any. Channels are never duplicated or mixed.
+        source_rate: Int or `None`. Rate of `audio` in Hz where it is an array; `None` means
+            `sampling_rate`. A file tells its own rate.
+        resample: Bool. Whether a recording at another rate is resampled; `False` refuses it.
+
+    Returns:
+        Float32 array of shape `(samples,)` for one channel, else `(samples, channels)`.
+
+    Raises:
+        ValueError: The recording is unreadable, truncated, empty, not finite, at a rate that
+            may not be resampled, or has another number of channels.
+
+    Example:
+
+    >>> tone = np.sin(np.arange(48000) / 10)
+    >>> read_audio(tone, 16000, source_rate=48000).shape
+    (16000,)
+    """
+    sampling_rate = _check_rate("sampling_rate", sampling_rate)
+    if isinstance(audio, (str, os.PathLike)):
+        name = f"audio file '{os.fspath(audio)}'"
+        samples, source_rate = _decode(audio, name)
+    else:
+        name = "`audio`"
+        samples = _as_samples(audio)
+        source_rate = _check_rate("source_rate", source_rate or sampling_rate)
+    _check_samples(samples, channels, name)
+    if source_rate != sampling_rate:
+        if not resample:
+            raise ValueError(
+                f"{name} is sampled at {source_rate} Hz, expected {sampling_rate} Hz "
+                "(`resample=False`)."
+            )
+        samples = soxr.resample(samples, source_rate, sampling_rate)
+        if not len(samples):
+            raise ValueError(f"{name} is too short to be resampled to {sampling_rate} Hz.")
+    return np.ascontiguousarray(samples if samples.shape[1] > 1 else samples[:, 0])
+
+
+def audio_num_samples(path, sampling_rate=16000):
+    """Number of samples that a file will have at a sampling rate, from its header alone.
+
+    Args:
+        path: Path of an audio file.
+        sampling_rate: Int. The rate in Hz.
+
+    Returns:
+        Int, at least 1.
+
+    Raises:
+        ValueError: The file is unreadable, truncated or empty.
+    """
+    name = f"audio file '{os.fspath(path)}'"
+    with _open(path, name) as file:
+        return max(1, round(file.frames * sampling_rate / file.samplerate))
+
+
+def _check_rate(argument, rate):
+    if isinstance(rate, bool) or rate != int(rate) or rate <= 0:
+        raise ValueError(f"`{argument}` must be a positive integer in Hz, got {rate!r}.")
+    return int(rate)
+
+
+def _as_samples(audio):
+    samples = np.asarray(audio)
+    if samples.dtype.kind not in "fiu":
+        raise ValueError(f"`audio` must hold real numbers, got dtype {samples.dtype}.")
+    if samples.dtype.kind in "iu":
+        raise ValueError(
+            "`audio` must hold floating-point samples in [-1, 1], got dtype "
+            f"{samples.dtype}; divide integer samples by their full scale first."
+        )
+    if samples.ndim not in (1, 2):
+        raise ValueError(
+            "`audio` must have shape (samples,) or (samples, channels), got shape "
+            f"{samples.shape}."
+        )
+    return samples.astype("float32").reshape(len(samples), -1 if len(samples) else 1)
+
+
+def _open(path, name):
+    if not os.path.isfile(path):
+        raise ValueError(f"{name} does not exist.")
+    try:
+        file = soundfile.SoundFile(path)
+    except soundfile.SoundFileError as error:
+        raise ValueError(f"{name} cannot be read as audio: {error}") from error
+    if _header_shows_truncation(file):
+        file.close()
+        raise ValueError(f"{name} is truncated: it ends before its header says.")
+    if file.frames == 0:
+        file.close()
+        raise ValueError(f"{name} is empty: it holds no samples.")
+    return file
+
+
+def _header_shows_truncation(file):
+    """Whether libsndfile's log says that data are missing at the end (WAV, AIFF, Ogg)."""
+    log = file.extra_info
+    if "lacks an end-of-stream" in log or "Junk after the last page" in log:
+        return True
+    sizes = re.search(r"^(?:data|SSND)\s*: (\d+) \(should be (\d+)\)", log, re.MULTILINE)
+    if not sizes:
+        return False
+    declared, present = map(int, sizes.groups())
+    return declared > present and declared not in _UNKNOWN_SIZES
+
+
+def _decode(path, name):
+    with _open(path, name) as file:
+        try:
+            samples = file.read(dtype="float32", always_2d=True)
+        except soundfile.SoundFileError as error:
+            raise ValueError(f"{name} is truncated or damaged: {error}") from error
+        missing = file.frames - len(samples)
+        if missing > (_MP3_FRAME if file.format == "MP3" else 0):
+            raise ValueError(
+                f"{name} is truncated: {len(samples)} of {file.frames} samples could be decoded."
+            )
+        return samples, file.samplerate
+
+
+def _check_samples(samples, channels, name):
+    if not len(samples):
+        raise ValueError(f"{name} is empty: it holds no samples.")
+    if channels is not None and samples.shape[1] != channels:
+        raise ValueError(f"{name} must have {channels} channel(s), got {samples.shape[1]}.")
+    if not np.isfinite(samples).all():
+        raise ValueError(f"{name} holds NaN or infinite samples.")

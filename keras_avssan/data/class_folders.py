@@ -1,0 +1,236 @@
+"""A catalog of one folder per class."""
+
+import csv
+import os
+import zlib
+from collections import Counter, defaultdict
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from keras_avssan.data.audio_io import audio_num_samples, read_audio
+from keras_avssan.data.catalog import Catalog, Clip, Picture, check_classes, check_splits
+from keras_avssan.data.image_io import read_image
+
+_KINDS = {
+    **dict.fromkeys((".wav", ".flac", ".ogg", ".mp3"), "audio"),
+    **dict.fromkeys((".jpg", ".jpeg", ".png", ".webp"), "image"),
+}
+_SPLIT_NAMES = ("train", "val", "test")
+
+
+class ClassFolders(Catalog):
+    """Recordings and pictures in one folder per class.
+
+    ```
+    root/dog/a.wav   root/dog/b.ogg   root/dog/terrier.jpg   root/dog/poodle.png
+    root/bell/…
+    ```
+
+    Audio is `.wav`, `.flac`, `.ogg` or `.mp3`; several channels are averaged. Pictures are
+    `.jpg`, `.jpeg`, `.png` or `.webp`. Files of a class with the same stem are one *instance*
+    (a video's sound and frame); a prompt never comes from the instance of the clip.
+
+    Where `root/metadata.csv` exists, it alone says which files there are. Its columns are `path`
+    (relative to `root`), `class` and `split` (train, val or test), and optionally `kind` (audio or
+    image) and `instance`; further columns are ignored. Otherwise instances are dealt to the splits
+    by `seed`, class by class: each split receives at least one clip and one picture of every class
+    that has enough of them.
+
+    Args:
+        root: Path of the folder.
+        classes: Iterable of str: the classes to take. `None` takes all that have both audio and
+            pictures.
+        splits: Tuple of three floats: shares of train, validation and test. Unused where
+            `metadata.csv` says the splits.
+        seed: Int. Seed of the splits.
+        allow_single_picture: Bool. Whether a class may have one picture only. Such a class has
+            prompts in one split only, and recordings of that picture's own instance get none.
+        sampling_rate: Int. Rate of the audio in Hz; files at other rates are resampled.
+        cache_bytes: Int. Memory for decoded audio and resized pictures.
+
+    Raises:
+        ValueError: The folder has no usable class, an unknown class is asked for, a class has a
+            single picture, a file is unreadable or truncated, or `metadata.csv` is wrong.
+
+    Example:
+
+    ```python
+    catalog = ClassFolders("sounds", classes=["dog", "bell"], seed=0)
+    dog = next(clip for clip in catalog.clips if clip.class_name == "dog")
+    audio = catalog.load_audio(dog)  # (samples,), 16 kHz
+    ```
+    """
+
+    def __init__(
+        self,
+        root,
+        classes=None,
+        *,
+        splits=(0.7, 0.15, 0.15),
+        seed=0,
+        allow_single_picture=False,
+        sampling_rate=16000,
+        cache_bytes=512 * 2**20,
+    ):
+        self.root = Path(root)
+        if not self.root.is_dir():
+            raise ValueError(f"`root` must be a folder, '{root}' is none.")
+        shares = check_splits(splits)
+        metadata = self.root / "metadata.csv"
+        from_metadata = metadata.is_file()
+        files = _read_metadata(metadata) if from_metadata else _list_folders(self.root)
+        by_class = _choose_classes(files, classes, self.root, allow_single_picture)
+        if not from_metadata:
+            by_class = {name: _deal(by_class[name], shares, seed) for name in by_class}
+        files = [file for name in by_class for file in by_class[name]]
+        clips = [
+            Clip(
+                file["class"],
+                file["path"],
+                file["instance"],
+                file["split"],
+                audio_num_samples(self.root / file["path"], sampling_rate),
+            )
+            for file in files
+            if file["kind"] == "audio"
+        ]
+        pictures = [
+            Picture(file["class"], file["path"], file["instance"], file["split"])
+            for file in files
+            if file["kind"] == "image"
+        ]
+        super().__init__(clips, pictures, sampling_rate=sampling_rate, cache_bytes=cache_bytes)
+
+    def read_clip(self, clip):
+        """Decode a clip and average its channels."""
+        samples = read_audio(self.root / clip.id, self.sampling_rate)
+        return samples if samples.ndim == 1 else samples.mean(axis=1)
+
+    def read_picture(self, picture, size):
+        """Decode a picture and fit it into `size`."""
+        return read_image(self.root / picture.id, size)
+
+
+def _list_folders(root):
+    """Dicts with path, class, kind, instance of all files `root/<class>/<file>`, sorted."""
+    files = []
+    for path in sorted(root.glob("*/*")):
+        kind = _KINDS.get(path.suffix.lower())
+        hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
+        if kind and path.is_file() and not hidden:
+            relative = path.relative_to(root)
+            files.append(
+                {
+                    "path": relative.as_posix(),
+                    "class": relative.parts[0],
+                    "kind": kind,
+                    "instance": relative.with_suffix("").as_posix(),
+                }
+            )
+    return files
+
+
+def _read_metadata(path):
+    """The same dicts from `metadata.csv`, with split."""
+    with open(path, newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file)
+        missing = {"path", "class", "split"} - set(reader.fieldnames or ())
+        if missing:
+            raise ValueError(f"'{path}' lacks the column(s) {sorted(missing)}.")
+        files = [_check_row(row, f"'{path}', line {reader.line_num}") for row in reader]
+    for file in files:
+        if not (path.parent / file["path"]).is_file():
+            raise ValueError(f"'{path}' names '{file['path']}', which does not exist.")
+    _check_disjoint(files, path)
+    return files
+
+
+def _check_row(row, where):
+    relative = PurePosixPath((row["path"] or "").replace(os.sep, "/"))
+    kind = row.get("kind") or _KINDS.get(relative.suffix.lower())
+    if kind not in ("audio", "image"):
+        raise ValueError(f"{where}: `kind` must be audio or image, got {kind!r} for '{relative}'.")
+    if row["split"] not in _SPLIT_NAMES:
+        raise ValueError(f"{where}: `split` must be one of {_SPLIT_NAMES}, got {row['split']!r}.")
+    if not row["class"]:
+        raise ValueError(f"{where}: `class` is empty.")
+    instance = row.get("instance") or relative.with_suffix("").as_posix()
+    return {
+        "path": relative.as_posix(),
+        "class": row["class"],
+        "kind": kind,
+        "split": row["split"],
+        "instance": instance,
+    }
+
+
+def _check_disjoint(files, path):
+    """Neither a file nor an instance may be in two splits."""
+    for key in ("path", "instance"):
+        seen = {}
+        for file in files:
+            if seen.setdefault(file[key], file["split"]) != file["split"]:
+                raise ValueError(
+                    f"'{path}' puts the {key} '{file[key]}' into the splits "
+                    f"{seen[file[key]]} and {file['split']}."
+                )
+    repeated = [name for name, count in Counter(file["path"] for file in files).items() if count > 1]
+    if repeated:
+        raise ValueError(f"'{path}' lists '{repeated[0]}' twice.")
+
+
+def _choose_classes(files, classes, root, allow_single_picture):
+    """Group the files by class and keep the classes asked for, or all that are usable."""
+    by_class = defaultdict(list)
+    for file in files:
+        by_class[file["class"]].append(file)
+    counts = {name: Counter(file["kind"] for file in by_class[name]) for name in by_class}
+    usable = [name for name in by_class if counts[name]["audio"] and counts[name]["image"]]
+    if not usable:
+        raise ValueError(
+            f"'{root}' holds no usable class: expected folders <class>/ with audio "
+            f"(.wav, .flac, .ogg, .mp3) and pictures (.jpg, .jpeg, .png, .webp)."
+        )
+    chosen = sorted(usable) if classes is None else check_classes(classes, by_class)
+    for name in chosen:
+        if name not in usable:
+            missing = "pictures" if counts[name]["audio"] else "audio"
+            raise ValueError(f"The class '{name}' in '{root}' has no {missing}.")
+    single = [name for name in chosen if counts[name]["image"] == 1]
+    if single and not allow_single_picture:
+        raise ValueError(
+            f"The class(es) {single} in '{root}' have one picture only, so that prompts cannot "
+            "vary between instances. Add pictures, name other `classes`, or pass "
+            "`allow_single_picture=True`."
+        )
+    return {name: by_class[name] for name in chosen}
+
+
+def _deal(files, shares, seed):
+    """Give every instance of one class to a split, in random order.
+
+    An instance goes to the split that still lacks its kind (audio, image) altogether, else to the
+    one that is farthest below its share.
+    """
+    instances = defaultdict(list)
+    for file in files:
+        instances[file["instance"]].append(file)
+    rng = np.random.default_rng([seed, zlib.crc32(files[0]["class"].encode())])
+    total = Counter(file["kind"] for file in files)
+    dealt = {split: Counter() for split in shares}
+
+    def need(split, kinds):
+        lacking = sum(not dealt[split][kind] for kind in kinds)
+        below = sum(shares[split] * total[kind] - dealt[split][kind] for kind in kinds)
+        return lacking, below
+
+    names = list(instances)
+    for position in rng.permutation(len(names)):
+        members = instances[names[position]]
+        kinds = Counter(file["kind"] for file in members)
+        split = max(shares, key=lambda split: need(split, kinds))
+        dealt[split] += kinds
+        for file in members:
+            file["split"] = split
+    return files

@@ -1,0 +1,127 @@
+"""Datasets that `fit` and `evaluate` take."""
+
+import sys
+
+from keras_avssan.data.scene_batches import SceneBatches
+
+_LOADERS = ("tf", "grain")
+
+
+def make_dataset(
+    plan,
+    num_scenes,
+    batch_size=32,
+    *,
+    start=0,
+    loader="tf",
+    prompt="image",
+    image_size=(64, 64),
+    prompt_embeddings=None,
+    shuffle=False,
+    repeat=False,
+    drop_remainder=False,
+    num_workers=None,
+):
+    """Make a dataset of rendered scenes.
+
+    Both loaders yield the same arrays. An element is a batch `(inputs, labels)` of float32:
+    `inputs` holds `audio` `(batch, samples, 2)` and `images` `(batch, height, width, 3)` in
+    [0, 1], or `prompt_embedding` `(batch, dimensions)`; `labels` holds `azimuth` `(batch,)` in
+    degrees, `target` `(batch, samples, 2)` and `interferer_azimuth` `(batch,)`.
+
+    To evaluate at a fixed SNR, pass `dataclasses.replace(plan, snr=0.0)`: the same scenes
+    otherwise.
+
+    Args:
+        plan: `ScenePlan`.
+        num_scenes: Int. Number of scenes.
+        batch_size: Int. Scenes a batch.
+        start: Int. Index of the first scene in the plan.
+        loader: `"tf"` for a `tf.data.Dataset` (works with every Keras backend) or `"grain"` for a
+            `grain.MapDataset`, which never imports TensorFlow.
+        prompt: `"image"`, or `"embedding"` for embeddings computed once for all.
+        image_size: Int or `(height, width)` in pixels.
+        prompt_embeddings: For `prompt="embedding"`: array `(len(plan.catalog.pictures),
+            dimensions)` in the order of `plan.catalog.pictures`, or mapping from `Picture.id` to
+            vector.
+        shuffle: Bool. Whether to permute the scenes by the plan's seed, differently in each round
+            of `repeat`. Scenes are random without it already.
+        repeat: Bool. Whether to go on for ever.
+        drop_remainder: Bool. Whether to leave out a last batch that is not full.
+        num_workers: Int or `None`. For `"tf"` the number of threads that render (`None`: chosen by
+            tf.data). For `"grain"` the number of processes; the result is then a
+            `grain.IterDataset`. `None` or 0 renders in Grain's threads.
+
+    Returns:
+        A `tf.data.Dataset`, or a `grain.MapDataset`.
+
+    Raises:
+        ValueError: An argument is out of range.
+        ImportError: The loader's package is missing.
+
+    Example:
+
+    ```python
+    plan = ScenePlan(SyntheticClasses(), RIRBank.build(100), split="train")
+    model.fit(make_dataset(plan, num_scenes=3200, loader="grain"))
+    ```
+    """
+    if loader not in _LOADERS:
+        raise ValueError(f"`loader` must be one of {_LOADERS}, got {loader!r}.")
+    if num_workers is not None and (num_workers != int(num_workers) or num_workers < 0):
+        raise ValueError(f"`num_workers` must be a non-negative integer, got {num_workers!r}.")
+    batches = SceneBatches(
+        plan,
+        num_scenes,
+        batch_size,
+        start=start,
+        prompt=prompt,
+        image_size=image_size,
+        prompt_embeddings=prompt_embeddings,
+        shuffle=shuffle,
+        drop_remainder=drop_remainder,
+    )
+    make = _tf_dataset if loader == "tf" else _grain_dataset
+    return make(batches, repeat, num_workers)
+
+
+def _tf_dataset(batches, repeat, num_workers):
+    try:
+        import tensorflow as tf
+    except ImportError as error:
+        raise ImportError(
+            '`loader="tf"` needs TensorFlow: install it with '
+            '`pip install "keras-avssan[tensorflow]"`, or use `loader="grain"`.'
+        ) from error
+
+    shapes = batches.shapes
+    num_arrays = sum(len(part) for part in shapes)
+
+    def render(index):
+        return [array for part in batches[index] for array in part.values()]
+
+    def map_index(index):
+        arrays = iter(tf.numpy_function(render, [index], [tf.float32] * num_arrays))
+        return tuple(
+            {name: tf.ensure_shape(next(arrays), shape) for name, shape in part.items()}
+            for part in shapes
+        )
+
+    indices = tf.data.Dataset.counter() if repeat else tf.data.Dataset.range(len(batches))
+    return indices.map(
+        map_index, num_parallel_calls=num_workers or tf.data.AUTOTUNE, deterministic=True
+    ).prefetch(tf.data.AUTOTUNE)
+
+
+def _grain_dataset(batches, repeat, num_workers):
+    try:
+        import grain
+    except ImportError as error:
+        raise ImportError('`loader="grain"` needs Grain: `pip install grain`.') from error
+
+    num_batches = sys.maxsize if repeat else len(batches)
+    dataset = grain.MapDataset.range(num_batches).map(batches.__getitem__)
+    if not num_workers:
+        return dataset
+    options = grain.multiprocessing.MultiprocessingOptions(num_workers=num_workers)
+    return dataset.to_iter_dataset().mp_prefetch(options)

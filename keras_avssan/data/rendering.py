@@ -1,0 +1,151 @@
+"""From scenes to sound: crop, convolve, scale, mix."""
+
+import numpy as np
+import scipy.fft
+
+# Root mean square of every mix, over both channels.
+MIX_RMS = 0.1
+# A crop this far (-60 dB) below the mean power of its clip is silent.
+_SILENCE = 1e-6
+# The end of a crop that the microphones may not hear within the scene: 10 m of sound travel.
+_TRAVEL_SECONDS = 0.03
+# Scenes convolved in one call: few enough to stay in the processor's cache.
+_CHUNK = 4
+
+
+def render_scene(plan, scene):
+    """Render one scene.
+
+    Args:
+        plan: `ScenePlan` that the scene belongs to.
+        scene: `Scene`, or Int: its index in the plan.
+
+    Returns:
+        Dict with `audio`, `target`, `interferer`: float32 `(samples, 2)`, where `audio` is the sum
+        of the other two and has an RMS of 0.1; `azimuth`, `interferer_azimuth`: degrees, float32;
+        `picture`: the `Picture` that asks for the target.
+
+    Raises:
+        ValueError: A clip is silent from beginning to end.
+
+    Example:
+
+    ```python
+    rendered = render_scene(plan, 0)
+    soundfile.write("mix.wav", rendered["audio"], plan.sampling_rate)
+    ```
+    """
+    scene = plan[scene] if np.ndim(scene) == 0 and not hasattr(scene, "picture") else scene
+    rendered = {name: values[0] for name, values in render_scenes(plan, [scene]).items()}
+    return {**rendered, "picture": scene.picture}
+
+
+def render_scenes(plan, scenes):
+    """Render several scenes; per scene the same as `render_scene`, only faster.
+
+    Args:
+        plan: `ScenePlan`.
+        scenes: Sequence of its `Scene`s.
+
+    Returns:
+        Dict of float32 arrays: `audio`, `target`, `interferer` of shape `(scenes, samples, 2)`,
+        `azimuth` and `interferer_azimuth` of shape `(scenes,)`.
+    """
+    shape = (len(scenes), plan.num_samples, 2)
+    rendered = {name: np.empty(shape, "float32") for name in ("audio", "target", "interferer")}
+    for start in range(0, len(scenes), _CHUNK):
+        part = slice(start, start + _CHUNK)
+        target, interferer = _render_sources(plan, scenes[part])
+        rendered["target"][part] = target
+        rendered["interferer"][part] = interferer
+        np.add(rendered["target"][part], rendered["interferer"][part], out=rendered["audio"][part])
+    for name in ("azimuth", "interferer_azimuth"):
+        rendered[name] = np.array([getattr(scene, name) for scene in scenes], "float32")
+    return rendered
+
+
+def _render_sources(plan, scenes):
+    """Scaled target and interferer at the microphones, each `(scenes, samples, 2)`."""
+    dry = np.stack(
+        [
+            [
+                crop_clip(plan, scene.target, scene.target_offset),
+                crop_clip(plan, scene.interferer, scene.interferer_offset),
+            ]
+            for scene in scenes
+        ]
+    )
+    rooms = [[scene.room] for scene in scenes]
+    slots = [[scene.target_slot, scene.interferer_slot] for scene in scenes]
+    wet = _convolve(dry, plan.bank.rirs[rooms, slots])
+    gains = _gains(wet, np.array([scene.snr for scene in scenes]))
+    wet *= gains[:, :, None, None].astype("float32")
+    return wet[:, 0].swapaxes(1, 2), wet[:, 1].swapaxes(1, 2)
+
+
+def crop_clip(plan, clip, offset):
+    """The part of a clip that a scene plays.
+
+    A crop that is digitally silent (60 dB below the clip's mean power) is replaced by the loudest
+    part of the clip.
+
+    Args:
+        plan: `ScenePlan` that says the length and holds the catalog.
+        clip: `Clip`.
+        offset: Int. First sample.
+
+    Returns:
+        Float32 array of shape `(plan.num_samples,)`.
+
+    Raises:
+        ValueError: The clip is silent from beginning to end.
+    """
+    samples = plan.catalog.load_audio(clip)
+    power = _power(samples)
+    if power == 0:
+        raise ValueError(f"The clip '{clip.id}' is silent from beginning to end.")
+    crop = _window(samples, offset, plan.num_samples)
+    heard = max(1, plan.num_samples - round(_TRAVEL_SECONDS * plan.sampling_rate))
+    if _power(crop[:heard]) <= _SILENCE * power:
+        crop = _window(samples, _loudest_offset(samples, heard), plan.num_samples)
+    return crop
+
+
+def _window(samples, offset, length):
+    """`length` samples from `offset`; a clip that is too short is repeated."""
+    if len(samples) >= length:
+        offset = min(offset, len(samples) - length)
+        return samples[offset : offset + length]
+    return np.take(samples, np.arange(offset, offset + length), mode="wrap")
+
+
+def _loudest_offset(samples, length):
+    energy = np.concatenate([[0.0], np.cumsum(np.square(samples, dtype="float64"))])
+    if len(samples) <= length:
+        return int(np.argmax(np.abs(samples)))
+    return int(np.argmax(energy[length:] - energy[:-length]))
+
+
+def _power(samples):
+    return np.mean(np.square(samples, dtype="float64"))
+
+
+def _convolve(dry, rirs):
+    """Linear convolution cut to the length of `dry`: (B, 2, N), (B, 2, 2, L) → (B, 2, 2, N)."""
+    length = dry.shape[-1]
+    rirs = rirs[..., :length]
+    size = scipy.fft.next_fast_len(length + rirs.shape[-1] - 1, real=True)
+    spectra = scipy.fft.rfft(rirs, size)
+    spectra *= scipy.fft.rfft(dry, size)[:, :, None]
+    return scipy.fft.irfft(spectra, size)[..., :length]
+
+
+def _gains(wet, snr):
+    """Gains of target and interferer, `(B, 2)`: first the SNR, then the level of the mix."""
+    energy = np.square(wet).sum(axis=(2, 3), dtype="float64")
+    if not energy.all():
+        raise ValueError("A source does not reach the microphones within the scene.")
+    interferer_gain = np.sqrt(energy[:, 0] / energy[:, 1] / 10 ** (snr / 10))
+    mix = wet[:, 0] + interferer_gain[:, None, None].astype("float32") * wet[:, 1]
+    level = MIX_RMS / np.sqrt(np.square(mix).mean(axis=(1, 2), dtype="float64"))
+    return np.stack([level, level * interferer_gain], axis=1)

@@ -1,0 +1,118 @@
+"""Batches of rendered scenes, one by one: what every loader wraps."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from keras_avssan.data.image_io import image_size
+from keras_avssan.data.rendering import render_scenes
+from keras_avssan.data.scene_plan import ScenePlan
+
+_PROMPTS = ("image", "embedding")
+
+
+@dataclass(frozen=True, eq=False)
+class SceneBatches:
+    """`batches[b]` is batch `b` of a plan's scenes as NumPy arrays, a pure function of `b`.
+
+    Indices run on beyond `len(batches)`, into the next rounds over the same scenes. The arguments
+    are those of `make_dataset`.
+
+    Example:
+
+    ```python
+    inputs, labels = SceneBatches(plan, num_scenes=64, batch_size=32)[0]
+    ```
+    """
+
+    plan: ScenePlan
+    num_scenes: int
+    batch_size: int = 32
+    start: int = 0
+    prompt: str = "image"
+    image_size: int | tuple[int, int] = (64, 64)
+    prompt_embeddings: object = None
+    shuffle: bool = False
+    drop_remainder: bool = False
+
+    def __post_init__(self):
+        for name, least in (("num_scenes", 1), ("batch_size", 1), ("start", 0)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or value != int(value) or value < least:
+                raise ValueError(f"`{name}` must be an integer of at least {least}, got {value!r}.")
+        if self.prompt not in _PROMPTS:
+            raise ValueError(f"`prompt` must be one of {_PROMPTS}, got {self.prompt!r}.")
+        if (self.prompt == "embedding") != (self.prompt_embeddings is not None):
+            raise ValueError('`prompt="embedding"` and `prompt_embeddings` need each other.')
+        if not len(self):
+            raise ValueError(
+                f"`num_scenes` {self.num_scenes} is less than one batch of {self.batch_size}, "
+                "which `drop_remainder=True` drops."
+            )
+        image_size(self.image_size)
+        if self.prompt == "embedding":
+            self._embeddings  # noqa: B018  (checks them now rather than in a worker)
+
+    def __len__(self):
+        full, rest = divmod(self.num_scenes, self.batch_size)
+        return full + (1 if rest and not self.drop_remainder else 0)
+
+    def __getitem__(self, index):
+        scenes = [self.plan[i] for i in self._scene_indices(int(index))]
+        rendered = render_scenes(self.plan, scenes)
+        inputs = {"audio": rendered["audio"]}
+        if self.prompt == "image":
+            load = self.plan.catalog.load_image
+            inputs["images"] = np.stack([load(s.picture, self.image_size) for s in scenes])
+        else:
+            rows, matrix = self._embeddings
+            inputs["prompt_embedding"] = matrix[[rows[s.picture.id] for s in scenes]]
+        names = ("azimuth", "target", "interferer_azimuth")
+        return inputs, {name: rendered[name] for name in names}
+
+    @property
+    def shapes(self):
+        """Shapes of a batch's arrays, in the batch's own structure; the batch's size is `None`."""
+        inputs = {"audio": (None, self.plan.num_samples, 2)}
+        if self.prompt == "image":
+            inputs["images"] = (None, *image_size(self.image_size), 3)
+        else:
+            inputs["prompt_embedding"] = (None, self._embeddings[1].shape[1])
+        labels = {
+            "azimuth": (None,),
+            "target": (None, self.plan.num_samples, 2),
+            "interferer_azimuth": (None,),
+        }
+        return inputs, labels
+
+    def _scene_indices(self, index):
+        """The scenes of a batch; each round over the data has its own order if shuffled."""
+        round_, batch = divmod(index, len(self))
+        order = np.arange(self.num_scenes)
+        if self.shuffle:
+            order = np.random.default_rng([self.plan.seed, self.start, round_]).permutation(order)
+        first = batch * self.batch_size
+        return self.start + order[first : first + self.batch_size]
+
+    @cached_property
+    def _embeddings(self):
+        """Dict from picture id to row, and the matrix of float32 embeddings."""
+        given = self.prompt_embeddings
+        if isinstance(given, Mapping):
+            ids = [picture.id for picture in self.plan.pictures]
+            missing = [name for name in ids if name not in given]
+            if missing:
+                raise ValueError(f"`prompt_embeddings` lacks the picture '{missing[0]}'.")
+            matrix = np.stack([np.asarray(given[name], "float32") for name in ids])
+        else:
+            ids = [picture.id for picture in self.plan.catalog.pictures]
+            matrix = np.asarray(given, "float32")
+        if matrix.ndim != 2 or len(matrix) != len(ids) or not np.isfinite(matrix).all():
+            raise ValueError(
+                "`prompt_embeddings` must be finite, of shape (len(catalog.pictures), dimensions) "
+                f"= ({len(ids)}, …), or a mapping from picture id to vector; got shape "
+                f"{matrix.shape}."
+            )
+        return {name: row for row, name in enumerate(ids)}, matrix

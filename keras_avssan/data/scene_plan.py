@@ -1,0 +1,229 @@
+"""Which clips meet where: scenes as a pure function of a seed and an index."""
+
+import operator
+import zlib
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from keras_avssan.data.catalog import Catalog, Clip, Picture
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Everything that says how one scene sounds and what it is asked for.
+
+    Args:
+        index: Int. Number of the scene in its plan.
+        target: `Clip` to be found.
+        interferer: `Clip` of another class.
+        target_offset: Int. First sample taken from the target clip.
+        interferer_offset: Int. First sample taken from the interferer clip.
+        picture: `Picture` of the target's class, of another instance than the target clip.
+        room: Int. Index of the room in the bank.
+        target_slot: Int. Source position of the target in the room.
+        interferer_slot: Int. Source position of the interferer, another one.
+        azimuth: Float. Direction of the target in degrees, 0 beside microphone 1.
+        interferer_azimuth: Float. Direction of the interferer in degrees.
+        snr: Float. Level of the target above the interferer in dB, over both channels.
+        num_samples: Int. Length of the scene.
+    """
+
+    index: int
+    target: Clip
+    interferer: Clip
+    target_offset: int
+    interferer_offset: int
+    picture: Picture
+    room: int
+    target_slot: int
+    interferer_slot: int
+    azimuth: float
+    interferer_azimuth: float
+    snr: float
+    num_samples: int
+
+
+@dataclass(frozen=True, eq=False)
+class ScenePlan:
+    """An endless list of scenes: `plan[i]` is a pure function of the seed and of `i`.
+
+    The classes of target and interferer differ and are uniform over the classes of the split,
+    whatever the number of their clips. Clip and picture come from the same split but from different
+    instances. Both sources stand in the same room at two different positions. A clip longer than
+    the scene is cropped at a random offset; a shorter one is repeated, beginning at a random offset.
+
+    Changing `snr` (`dataclasses.replace(plan, snr=10.0)`) changes nothing else in the scenes.
+
+    Args:
+        catalog: `Catalog` of clips and pictures.
+        bank: `keras_avssan.simulation.RIRBank` at the catalog's sampling rate.
+        split: Str, or `None` for the clips and pictures of all splits together.
+        seed: Int.
+        duration: Float. Length of a scene in seconds.
+        snr: Float, or tuple `(low, high)`: level of the target above the interferer in dB, fixed
+            or uniform.
+        rooms: Tuple `(start, stop)` of room indices to draw from, or `None` for all. Give training
+            and validation different rooms.
+        min_separation: Float. Least angle between the two sources in degrees.
+
+    Raises:
+        ValueError: An argument is out of range, the split has fewer than two usable classes, or no
+            room has two sources that far apart.
+
+    Example:
+
+    ```python
+    plan = ScenePlan(SyntheticClasses(), bank, split="val", seed=1, snr=(-5.0, 5.0))
+    scene = plan[0]
+    scene.target.class_name, scene.azimuth, scene.snr
+    ```
+    """
+
+    catalog: Catalog
+    bank: object
+    split: str | None = "train"
+    seed: int = 0
+    duration: float = 1.0
+    snr: float | tuple[float, float] = 0.0
+    rooms: tuple[int, int] | None = None
+    min_separation: float = 0.0
+
+    def __post_init__(self):
+        if isinstance(self.seed, bool) or self.seed != int(self.seed) or self.seed < 0:
+            raise ValueError(f"`seed` must be a non-negative integer, got {self.seed!r}.")
+        if not (np.isfinite(self.duration) and self.num_samples >= 1):
+            raise ValueError(f"`duration` must be positive, in seconds, got {self.duration!r}.")
+        low_high = np.asarray(self.snr, "float64")
+        if low_high.shape not in ((), (2,)) or not np.isfinite(low_high).all():
+            raise ValueError(f"`snr` must be a number or (low, high) in dB, got {self.snr!r}.")
+        if low_high.shape and low_high[0] > low_high[1]:
+            raise ValueError(f"`snr` must be (low, high), got {self.snr!r}.")
+        if self.catalog.sampling_rate != self.bank.sampling_rate:
+            raise ValueError(
+                f"`catalog` is at {self.catalog.sampling_rate} Hz, but `bank` at "
+                f"{self.bank.sampling_rate} Hz."
+            )
+        if self.split is not None and self.split not in self.catalog.splits:
+            raise ValueError(
+                f"Unknown `split` {self.split!r}; the catalog has {list(self.catalog.splits)}."
+            )
+        if len(self.classes) < 2:
+            raise ValueError(
+                f"`split` {self.split!r} needs two classes that have a clip and a picture of "
+                f"another instance; it has {list(self.classes)}."
+            )
+        if not len(self._positions[0]):
+            raise ValueError(
+                f"No room of `rooms` {self.rooms} has two sources at least {self.min_separation}"
+                " degrees apart (`min_separation`)."
+            )
+
+    @property
+    def sampling_rate(self):
+        """Int. Rate of the scenes in Hz."""
+        return self.bank.sampling_rate
+
+    @property
+    def num_samples(self):
+        """Int. Length of a scene in samples."""
+        return round(self.duration * self.bank.sampling_rate)
+
+    @cached_property
+    def classes(self):
+        """Tuple of str: the classes that scenes are made of."""
+        return tuple(name for name, targets in self._targets.items() if targets)
+
+    @cached_property
+    def pictures(self):
+        """Tuple of `Picture`: all that a scene may be asked for with."""
+        return tuple(p for name in self.classes for p in self._pictures[name])
+
+    @cached_property
+    def _clips(self):
+        return self._by_class(self.catalog.clips)
+
+    @cached_property
+    def _pictures(self):
+        return self._by_class(self.catalog.pictures)
+
+    @cached_property
+    def _targets(self):
+        """By class, the clips for which the split has a picture of another instance."""
+        targets = {}
+        for name in self.catalog.classes:
+            instances = {picture.instance for picture in self._pictures[name]}
+            targets[name] = [c for c in self._clips[name] if instances - {c.instance}]
+        return targets
+
+    @cached_property
+    def _positions(self):
+        """Arrays of the rooms that may be used and, for these, of the allowed slot pairs."""
+        start, stop = (0, len(self.bank.azimuths)) if self.rooms is None else self.rooms
+        if not 0 <= start < stop <= len(self.bank.azimuths):
+            raise ValueError(
+                f"`rooms` must be (start, stop) within the bank's {len(self.bank.azimuths)} rooms, "
+                f"got {self.rooms!r}."
+            )
+        azimuths = np.asarray(self.bank.azimuths[start:stop], "float64")
+        separation = np.abs(azimuths[:, :, None] - azimuths[:, None, :])
+        different = ~np.eye(azimuths.shape[1], dtype=bool)
+        allowed = (separation >= self.min_separation) & different
+        rooms = np.flatnonzero(allowed.any(axis=(1, 2)))
+        return rooms + start, allowed[rooms]
+
+    def _by_class(self, items):
+        grouped = defaultdict(list)
+        for item in items:
+            if self.split in (None, item.split):
+                grouped[item.class_name].append(item)
+        return grouped
+
+    def __getitem__(self, index):
+        index = operator.index(index)
+        if index < 0:
+            raise IndexError(f"A scene's index must not be negative, got {index}.")
+        rng = np.random.default_rng([self.seed, zlib.crc32(str(self.split).encode()), index])
+        target_class, interferer_class = self._draw_classes(rng)
+        target = _draw(rng, self._targets[target_class])
+        interferer = _draw(rng, self._clips[interferer_class])
+        others = [p for p in self._pictures[target_class] if p.instance != target.instance]
+        picture = _draw(rng, others)
+        room, target_slot, interferer_slot = self._draw_positions(rng)
+        low, high = np.broadcast_to(self.snr, 2)
+        return Scene(
+            index=index,
+            target=target,
+            interferer=interferer,
+            target_offset=self._draw_offset(rng, target),
+            interferer_offset=self._draw_offset(rng, interferer),
+            picture=picture,
+            room=room,
+            target_slot=target_slot,
+            interferer_slot=interferer_slot,
+            azimuth=float(self.bank.azimuths[room, target_slot]),
+            interferer_azimuth=float(self.bank.azimuths[room, interferer_slot]),
+            snr=float(low + (high - low) * rng.random()),
+            num_samples=self.num_samples,
+        )
+
+    def _draw_classes(self, rng):
+        first = rng.integers(len(self.classes))
+        step = rng.integers(1, len(self.classes))
+        return self.classes[first], self.classes[(first + step) % len(self.classes)]
+
+    def _draw_positions(self, rng):
+        rooms, allowed = self._positions
+        place = rng.integers(len(rooms))
+        target_slot, interferer_slot = _draw(rng, np.argwhere(allowed[place]))
+        return int(rooms[place]), int(target_slot), int(interferer_slot)
+
+    def _draw_offset(self, rng, clip):
+        spare = clip.num_samples - self.num_samples
+        return int(rng.integers(spare + 1 if spare >= 0 else clip.num_samples))
+
+
+def _draw(rng, items):
+    return items[rng.integers(len(items))]
