@@ -1,0 +1,139 @@
+"""Wall absorption that gives a room its reverberation time."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from keras_avssan.simulation.validation import check_absorption, check_positive, check_room_size
+
+SPEED_OF_SOUND = 343.0
+"""Speed of sound in air at 20 degrees Celsius, in metres a second."""
+
+# Walls that absorb more than this take 60 dB from a wave at its first reflection.
+_MAX_EYRING_ABSORPTION = 1 - 1e-6
+
+
+def sabine_absorption(
+    room_size: Any, t60: Any, speed_of_sound: float = SPEED_OF_SOUND
+) -> np.ndarray:
+    r"""Absorption of all walls from the reverberation time, by Sabine's formula.
+
+    \(\alpha = 24 \ln(10)\, V / (c\, S\, T_{60})\), with volume V and wall surface S.
+
+    Args:
+        room_size: lengths of the room in metres, shape `(3,)` or `(batch, 3)`.
+        t60: reverberation time in seconds, a number or shape `(batch,)`.
+        speed_of_sound: in metres a second.
+
+    Returns:
+        float64 NumPy array of absorption coefficients in (0, 1], shape `()` or `(batch,)`.
+
+    Raises:
+        ValueError: If `t60` is not positive and finite, or so short that the walls would have to
+            absorb more than all of the energy.
+
+    Example:
+    >>> float(sabine_absorption((6.0, 5.0, 3.0), t60=0.4).round(3))
+    0.288
+
+    Reference:
+        W. C. Sabine, Collected Papers on Acoustics, 1922.
+    """
+    exponent = _sabine_exponent(room_size, t60, speed_of_sound)
+    _refuse(exponent > 1, "Sabine", room_size, t60, exponent)
+    return exponent
+
+
+def eyring_absorption(
+    room_size: Any, t60: Any, speed_of_sound: float = SPEED_OF_SOUND
+) -> np.ndarray:
+    r"""Absorption of all walls from the reverberation time, by Eyring's formula.
+
+    \(\alpha = 1 - \exp(-24 \ln(10)\, V / (c\, S\, T_{60}))\).
+
+    Args:
+        room_size: lengths of the room in metres, shape `(3,)` or `(batch, 3)`.
+        t60: reverberation time in seconds, a number or shape `(batch,)`.
+        speed_of_sound: in metres a second.
+
+    Returns:
+        float64 NumPy array of absorption coefficients in (0, 1), shape `()` or `(batch,)`.
+
+    Raises:
+        ValueError: If `t60` is not positive and finite, or so short that one reflection would
+            have to take away 60 dB.
+
+    Example:
+    >>> float(eyring_absorption((6.0, 5.0, 3.0), t60=0.4).round(3))
+    0.25
+
+    Reference:
+        C. F. Eyring, Reverberation time in "dead" rooms, JASA 1, 1930.
+    """
+    absorption = -np.expm1(-_sabine_exponent(room_size, t60, speed_of_sound))
+    _refuse(absorption > _MAX_EYRING_ABSORPTION, "Eyring", room_size, t60, absorption)
+    return absorption
+
+
+def eyring_decay_time(
+    room_size: Any, absorption: Any, speed_of_sound: float = SPEED_OF_SOUND
+) -> np.ndarray:
+    """Reverberation time in seconds of a room with the given wall absorption, by Eyring.
+
+    The absorption is taken as at most that of a wall that takes away 60 dB at once.
+
+    Args:
+        room_size: lengths of the room in metres, shape `(3,)` or `(batch, 3)`.
+        absorption: share of the energy that a wall takes, in (0, 1], a number or `(batch,)`.
+        speed_of_sound: in metres a second.
+
+    Returns:
+        float64 NumPy array of shape `()` or `(batch,)`.
+
+    Example:
+    >>> float(eyring_decay_time((6.0, 5.0, 3.0), absorption=0.25).round(2))
+    0.4
+    """
+    absorption = np.minimum(check_absorption(absorption), _MAX_EYRING_ABSORPTION)
+    mean_free_path = _mean_free_path(check_room_size(room_size))
+    return math.log(1e6) * mean_free_path / (-np.log1p(-absorption) * speed_of_sound)
+
+
+def wall_absorption(
+    room_size: Any, t60: Any, formula: str, speed_of_sound: float = SPEED_OF_SOUND
+) -> np.ndarray:
+    """Absorption of all walls from the reverberation time, by the named formula."""
+    formulas = {"sabine": sabine_absorption, "eyring": eyring_absorption}
+    if formula not in formulas:
+        raise ValueError(f'`formula` must be "sabine" or "eyring". Received: {formula!r}.')
+    return formulas[formula](room_size, t60, speed_of_sound)
+
+
+def _mean_free_path(size: np.ndarray) -> np.ndarray:
+    volume = np.prod(size, axis=-1)
+    surface = 2 * (
+        size[..., 0] * size[..., 1] + size[..., 1] * size[..., 2] + size[..., 2] * size[..., 0]
+    )
+    return 4 * volume / surface
+
+
+def _sabine_exponent(room_size: Any, t60: Any, speed_of_sound: float) -> np.ndarray:
+    mean_free_path = _mean_free_path(check_room_size(room_size))
+    return math.log(1e6) * mean_free_path / (speed_of_sound * check_positive(t60, "t60"))
+
+
+def _refuse(
+    infeasible: np.ndarray, formula: str, room_size: Any, t60: Any, absorption: np.ndarray
+) -> None:
+    """Raises for the first room whose walls would have to absorb too much."""
+    if not np.any(infeasible):
+        return
+    first = tuple(np.argwhere(infeasible)[0])
+    size = np.broadcast_to(np.asarray(room_size, "float64"), (*infeasible.shape, 3))[first]
+    time = np.broadcast_to(np.asarray(t60, "float64"), infeasible.shape)[first]
+    raise ValueError(
+        f"`t60` of {time:g} s cannot be reached in a room of "
+        f"{size[0]:g} x {size[1]:g} x {size[2]:g} m by {formula}'s formula: its walls would need "
+        f"an absorption of {absorption[first]:.3f}. Ask for a longer `t60` or a smaller room."
+    )

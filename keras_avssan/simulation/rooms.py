@@ -1,0 +1,272 @@
+"""Random rooms with a pair of microphones and sources of known azimuth."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from keras_avssan.simulation.absorption import SPEED_OF_SOUND, wall_absorption
+from keras_avssan.simulation.validation import (
+    check_distinct_microphones,
+    check_inside,
+    check_positive,
+    check_room_size,
+)
+
+_MAX_ROOMS = 1000
+_MAX_PLACEMENTS = 32
+
+
+def azimuth_of(source: Any, microphones: Any) -> np.ndarray:
+    """Azimuth of sources as seen from the centre of a pair of microphones.
+
+    The azimuth is the angle between the source and the axis that runs from microphone 2 to
+    microphone 1: 0 degrees beside microphone 1, 90 broadside, 180 beside microphone 2.
+
+    Args:
+        source: positions of shape `(..., 3)`.
+        microphones: positions of the two microphones, shape `(2, 3)` or `(..., 2, 3)`.
+
+    Returns:
+        float64 NumPy array of shape `(...)`, in degrees from 0 to 180.
+
+    Example:
+    >>> float(azimuth_of((3.0, 1.0, 1.0), [(1.1, 1.0, 1.0), (0.9, 1.0, 1.0)]))
+    0.0
+    """
+    source = np.asarray(source, dtype="float64")
+    microphones = np.asarray(microphones, dtype="float64")
+    axis = microphones[..., 0, :] - microphones[..., 1, :]
+    direction = source - microphones.mean(axis=-2)
+    across = np.linalg.norm(np.cross(direction, axis), axis=-1)
+    return np.degrees(np.arctan2(across, np.sum(direction * axis, axis=-1)))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Room:
+    """A shoebox room with a pair of microphones and S sources.
+
+    Args:
+        size: lengths in metres, shape `(3,)`.
+        t60: reverberation time in seconds.
+        microphones: positions in metres, shape `(2, 3)`; the first is channel 0.
+        sources: positions in metres, shape `(S, 3)`.
+
+    Raises:
+        ValueError: If a shape does not fit, a value is not finite, `t60` or a length is not
+            positive, a position is not inside the room or the microphones share a point.
+
+    Example:
+    >>> room = Room((6, 5, 3), 0.4, [(3.1, 2, 1.5), (2.9, 2, 1.5)], [(3, 4, 1.5)])
+    >>> float(room.azimuths[0])
+    90.0
+    """
+
+    size: np.ndarray
+    t60: float
+    microphones: np.ndarray
+    sources: np.ndarray
+
+    def __post_init__(self) -> None:
+        """Checks the values and freezes the arrays."""
+        size = check_room_size(_shaped(self.size, (3,), "size"), "size")
+        microphones = _shaped(self.microphones, (2, 3), "microphones")
+        sources = _shaped(self.sources, (None, 3), "sources")
+        check_inside(microphones, size, "microphones")
+        check_inside(sources, size, "sources")
+        check_distinct_microphones(microphones)
+        object.__setattr__(self, "t60", float(check_positive(self.t60, "t60")))
+        for name, array in (("size", size), ("microphones", microphones), ("sources", sources)):
+            array.flags.writeable = False
+            object.__setattr__(self, name, array)
+
+    @property
+    def azimuths(self) -> np.ndarray:
+        """Azimuth of each source in degrees, shape `(S,)`."""
+        return azimuth_of(self.sources, self.microphones)
+
+
+def _shaped(value: Any, shape: tuple[int | None, ...], name: str) -> np.ndarray:
+    """A float64 copy of `value`, which must have this shape; `None` stands for any length."""
+    array = np.array(value, dtype="float64")
+    if array.ndim != len(shape) or any(
+        length == 0 or expected not in (None, length)
+        for length, expected in zip(array.shape, shape, strict=True)
+    ):
+        expected = tuple("S" if length is None else length for length in shape)
+        raise ValueError(f"`{name}` must have shape {expected}. Received shape {array.shape}.")
+    return array
+
+
+@dataclasses.dataclass(frozen=True)
+class RoomRanges:
+    """From what random rooms are drawn; every pair is (lowest, highest).
+
+    Args:
+        length: first side of the room in metres.
+        width: second side of the room in metres.
+        height: third side of the room in metres.
+        t60: reverberation time in seconds.
+        distance: from the pair's centre to a source, in metres.
+        azimuth: of a source in degrees; the lowest value itself is not drawn.
+        elevation: of a source as seen from the pair's centre, in degrees.
+        array_height: of the pair above the floor, in metres.
+        spacing: distance between the two microphones in metres.
+        wall_margin: least distance of sources and microphones from every wall, in metres.
+
+    Raises:
+        ValueError: If a range is reversed, not finite or outside of what it may be.
+    """
+
+    length: tuple[float, float] = (3.0, 10.0)
+    width: tuple[float, float] = (3.0, 8.0)
+    height: tuple[float, float] = (2.5, 4.0)
+    t60: tuple[float, float] = (0.2, 0.8)
+    distance: tuple[float, float] = (0.5, 3.0)
+    azimuth: tuple[float, float] = (0.5, 180.0)
+    elevation: tuple[float, float] = (-25.0, 25.0)
+    array_height: tuple[float, float] = (1.0, 1.8)
+    spacing: float = 0.2
+    wall_margin: float = 0.3
+
+    def __post_init__(self) -> None:
+        """Checks the ranges."""
+        for name in ("length", "width", "height", "t60", "distance", "array_height"):
+            self._check_range(name, low=0.0, high=np.inf)
+            check_positive(getattr(self, name), name)
+        self._check_range("azimuth", low=0.0, high=180.0)
+        self._check_range("elevation", low=-90.0, high=90.0)
+        if self.elevation[0] > 0 or self.elevation[1] < 0:
+            raise ValueError(
+                "`elevation` must hold 0: a source beside the pair is level with it. "
+                f"Received: {self.elevation}."
+            )
+        check_positive(self.spacing, "spacing")
+        if not 0 <= self.wall_margin < np.inf:
+            raise ValueError(f"`wall_margin` must be zero or more. Received: {self.wall_margin}.")
+
+    def _check_range(self, name: str, low: float, high: float) -> None:
+        value = getattr(self, name)
+        if np.shape(value) != (2,) or not low <= value[0] <= value[1] <= high:
+            raise ValueError(
+                f"`{name}` must be (lowest, highest) within {low:g} to {high:g}. Received: {value}."
+            )
+
+
+def sample_room(
+    seed: int,
+    index: int,
+    *,
+    num_sources: int = 4,
+    ranges: RoomRanges | None = None,
+    formula: str = "sabine",
+    speed_of_sound: float = SPEED_OF_SOUND,
+) -> Room:
+    """Draws room number `index` of the series that `seed` stands for.
+
+    The azimuths of the sources are drawn first, independent and uniform, and are never drawn
+    again: room, reverberation time and positions are redrawn until they fit them, so that the
+    azimuths stay uniform.
+
+    Args:
+        seed: integer of zero or more.
+        index: integer of zero or more.
+        num_sources: number of sources S.
+        ranges: a `RoomRanges`; its defaults where not given.
+        formula: `"sabine"` or `"eyring"`: rooms whose T60 it cannot reach are not drawn.
+        speed_of_sound: in metres a second.
+
+    Returns:
+        A `Room`. The same arguments give the same room.
+
+    Raises:
+        ValueError: If `seed`, `index` or `num_sources` is out of range, or no room that the ranges
+            allow was found.
+
+    Example:
+    >>> room = sample_room(seed=0, index=3)
+    >>> room.azimuths.shape
+    (4,)
+    """
+    ranges = ranges or RoomRanges()
+    if seed < 0 or index < 0:
+        raise ValueError(f"`seed` and `index` must be zero or more. Received: {seed}, {index}.")
+    if num_sources < 1:
+        raise ValueError(f"`num_sources` must be at least 1. Received: {num_sources}.")
+    rng = np.random.default_rng([seed, index])
+    low, high = ranges.azimuth
+    azimuths = high - (high - low) * rng.random(num_sources)
+    for _ in range(_MAX_ROOMS):
+        room = _draw_room(rng, azimuths, ranges, formula, speed_of_sound)
+        if room is not None:
+            return room
+    raise ValueError(f"No room that fits was found in {_MAX_ROOMS} draws from `ranges`: {ranges}.")
+
+
+def _draw_room(
+    rng: np.random.Generator,
+    azimuths: np.ndarray,
+    ranges: RoomRanges,
+    formula: str,
+    speed_of_sound: float,
+) -> Room | None:
+    """One room with sources at the azimuths, or `None` where something does not fit."""
+    size = np.array([rng.uniform(*side) for side in (ranges.length, ranges.width, ranges.height)])
+    t60 = rng.uniform(*ranges.t60)
+    if not _is_reachable(size, t60, formula, speed_of_sound):
+        return None
+    rotation = rng.uniform(0, 2 * np.pi)
+    axis = np.array([np.cos(rotation), np.sin(rotation), 0.0])
+    centre = _draw_centre(rng, size, ranges)
+    microphones = centre + np.outer([0.5, -0.5], axis * ranges.spacing)
+    if not _fits(microphones, size, ranges.wall_margin):
+        return None
+    sources = [_draw_source(rng, azimuth, axis, centre, size, ranges) for azimuth in azimuths]
+    if any(source is None for source in sources):
+        return None
+    return Room(size, t60, microphones, np.stack(sources))
+
+
+def _is_reachable(size: np.ndarray, t60: float, formula: str, speed_of_sound: float) -> bool:
+    try:
+        wall_absorption(size, t60, formula, speed_of_sound)
+    except ValueError:
+        return False
+    return True
+
+
+def _draw_centre(rng: np.random.Generator, size: np.ndarray, ranges: RoomRanges) -> np.ndarray:
+    margin = ranges.wall_margin
+    ground = rng.uniform(margin, np.maximum(size[:2] - margin, margin))
+    return np.array([*ground, rng.uniform(*ranges.array_height)])
+
+
+def _draw_source(
+    rng: np.random.Generator,
+    azimuth: float,
+    axis: np.ndarray,
+    centre: np.ndarray,
+    size: np.ndarray,
+    ranges: RoomRanges,
+) -> np.ndarray | None:
+    """A position of that azimuth: distance, side and elevation are drawn until it fits."""
+    along, across = np.cos(np.radians(azimuth)), np.sin(np.radians(azimuth))
+    lowest, highest = (
+        np.arcsin(np.clip(np.sin(np.radians(elevation)) / max(across, 1e-9), -1, 1))
+        for elevation in ranges.elevation
+    )
+    side = np.cross((0.0, 0.0, 1.0), axis)
+    for _ in range(_MAX_PLACEMENTS):
+        roll = rng.uniform(lowest, highest)
+        front = rng.choice((-1.0, 1.0))
+        direction = along * axis + across * (
+            np.cos(roll) * front * side + np.sin(roll) * np.array([0.0, 0.0, 1.0])
+        )
+        source = centre + rng.uniform(*ranges.distance) * direction
+        if _fits(source, size, ranges.wall_margin):
+            return source
+    return None
+
+
+def _fits(positions: np.ndarray, size: np.ndarray, margin: float) -> bool:
+    return bool(np.all((positions > margin) & (positions < size - margin)))
