@@ -1,0 +1,22 @@
+"""Figures of what a model heard: directions, spectrograms, band attention, rooms.
+
+Every function draws with matplotlib, returns the figure and shows nothing by itself: a notebook
+displays the returned figure, `figure.savefig("out.png")` writes it, and a figure of one's own can
+be passed as `figure` (one of `matplotlib.pyplot`, to see it in a window, or a `SubFigure`, to
+compose). Colours are safe for colour-blind readers, and what a colour says is said by a marker or
+a line style too.
+"""
+
+from keras_avssan.visualization.band_attention import plot_band_attention
+from keras_avssan.visualization.explanation import plot_explanation
+from keras_avssan.visualization.posterior import plot_posterior
+from keras_avssan.visualization.scene import plot_scene
+from keras_avssan.visualization.spectrograms import plot_spectrograms
+
+__all__ = [
+    "plot_band_attention",
+    "plot_explanation",
+    "plot_posterior",
+    "plot_scene",
+    "plot_spectrograms",
+]

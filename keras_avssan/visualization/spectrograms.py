@@ -1,0 +1,128 @@
+"""What the mask keeps of a mix."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import FigureBase
+from matplotlib.image import AxesImage
+from numpy.typing import ArrayLike
+
+from keras_avssan.layers import StereoSTFT
+from keras_avssan.visualization import style
+from keras_avssan.visualization.checks import as_array, entry, frame_times
+
+# Below this power a bin counts as silent.
+_SILENCE = 1e-12
+
+
+@style.styled
+def plot_spectrograms(
+    explanation: Mapping[str, Any],
+    target: ArrayLike | None = None,
+    *,
+    dynamic_range: float = 60.0,
+    figure: FigureBase | None = None,
+) -> FigureBase:
+    """Draws the spectrograms of the mix, of the mask and of the masked mix.
+
+    The power is the mean over both channels. Mix and masked mix are in decibels below the loudest
+    bin of the mix, so that what the mask takes away can be seen; the target alone is in decibels
+    below its own loudest bin.
+
+    Args:
+        explanation: What `model.explain` returns; used are `spectrogram` `(T, F, 4)`, `mask`
+            `(T, F)`, `masked_spectrogram` `(T, F, 4)`, `sampling_rate` and `hop_length`.
+        target: Audio of the target alone at the microphones, shape `(samples, 2)`, as long as the
+            mix; drawn as a fourth panel where given.
+        dynamic_range: Range of the colours in decibels.
+        figure: An empty figure or sub-figure to draw into. Default: a new figure.
+
+    Returns:
+        The figure, with one panel a spectrogram.
+
+    Raises:
+        ValueError: If a key is missing, the shapes do not fit each other, or `dynamic_range` is
+            not positive.
+
+    Example:
+        ```python
+        explanation = model.explain(audio, "dog.jpg")
+        plot_spectrograms(explanation).savefig("mask.png")
+        ```
+
+    Reference:
+        Equations (9) and (10) of the AV-SSAN paper.
+    """
+    if not dynamic_range > 0.0:
+        raise ValueError(f"`dynamic_range` must be positive. Received: {dynamic_range}")
+    mix = as_array("spectrogram", entry(explanation, "spectrogram"), (None, None, 4))
+    mask = as_array("mask", entry(explanation, "mask"), mix.shape[:2])
+    masked = as_array("masked_spectrogram", entry(explanation, "masked_spectrogram"), mix.shape)
+    panels = {"mix": mix, "mask": mask, "masked mix": masked}
+    if target is not None:
+        panels["target alone"] = _transform(target, mix.shape, explanation)
+
+    times = frame_times(explanation, len(mix))
+    half_hop = entry(explanation, "hop_length") / entry(explanation, "sampling_rate") / 2.0
+    highest = entry(explanation, "sampling_rate") / 2000.0
+    extent = (-half_hop, times[-1] + half_hop, 0.0, highest)
+    loudest = {name: max(_power(mix).max(), _SILENCE) for name in panels}
+    if target is not None:
+        loudest["target alone"] = max(_power(panels["target alone"]).max(), _SILENCE)
+
+    figure = style.canvas(figure, (3.1 * len(panels), 2.7))
+    all_axes = figure.subplots(1, len(panels), sharex=True, sharey=True)
+    for axes, (name, values) in zip(all_axes, panels.items(), strict=True):
+        if name == "mask":
+            image = _draw(axes, values, extent, style.MASK_COLORS, (0.0, 1.0))
+            figure.colorbar(image, ax=axes, label="mask", pad=0.02)
+        else:
+            level = 10.0 * np.log10(np.maximum(_power(values), _SILENCE) / loudest[name])
+            loudness = _draw(axes, level, extent, style.DECIBEL_COLORS, (-dynamic_range, 0.0))
+        axes.set_title(name)
+        style.show_time(axes, times)
+    all_axes[0].set_ylabel("frequency (kHz)")
+    figure.colorbar(loudness, ax=all_axes[-1], label="level (dB)", pad=0.02)
+    return figure
+
+
+def _transform(
+    target: ArrayLike, shape: tuple[int, ...], explanation: Mapping[str, Any]
+) -> np.ndarray:
+    """Spectrogram of the audio `target`, which must come out in `shape`."""
+    audio = as_array("target", target, (None, 2))
+    stft = StereoSTFT(2 * (shape[1] - 1), entry(explanation, "hop_length"))
+    spectrogram = keras.ops.convert_to_numpy(stft(audio[None].astype("float32")))[0]
+    if spectrogram.shape != shape:
+        raise ValueError(
+            f"`target` must be as long as the mix of {shape[0]} frames. "
+            f"Received: {len(audio)} samples, {len(spectrogram)} frames"
+        )
+    return spectrogram
+
+
+def _power(spectrogram: np.ndarray) -> np.ndarray:
+    """Mean power of both channels, shape `(T, F)`."""
+    return np.square(spectrogram).sum(axis=-1) / 2.0
+
+
+def _draw(
+    axes: Axes,
+    values: np.ndarray,
+    extent: tuple[float, float, float, float],
+    colors: str,
+    limits: tuple[float, float],
+) -> AxesImage:
+    return axes.imshow(
+        values.T,
+        origin="lower",
+        aspect="auto",
+        extent=extent,
+        cmap=colors,
+        vmin=limits[0],
+        vmax=limits[1],
+        interpolation="nearest",
+    )

@@ -1,0 +1,74 @@
+"""The look that all figures share."""
+
+from typing import Any
+
+import matplotlib as mpl
+
+# Importing pyplot lets a notebook display figures that pyplot did not make.
+import matplotlib.pyplot  # noqa: F401
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, FigureBase
+
+# Colours of Okabe and Ito: distinct for colour-blind readers.
+TARGET = "#0072B2"
+INTERFERER = "#D55E00"
+PREDICTED = "#000000"
+POSTERIOR = "#56B4E9"
+NEUTRAL = "#6E6E6E"
+GRID = "#D9D9D9"
+
+# One line style, marker and colour a role, so that a print in grey still tells them apart.
+ROLES: dict[str, dict[str, Any]] = {
+    "predicted": {"color": PREDICTED, "linestyle": "-", "marker": "v"},
+    "target": {"color": TARGET, "linestyle": "--", "marker": "o"},
+    "interferer": {"color": INTERFERER, "linestyle": ":", "marker": "X"},
+}
+
+# The band types from coarse to fine would read as light to dark in grey.
+BANDS: dict[str, dict[str, Any]] = {
+    "fine": {"color": "#0072B2", "linestyle": "-"},
+    "mid": {"color": "#E69F00", "linestyle": "--"},
+    "full": {"color": "#009E73", "linestyle": ":"},
+}
+
+DECIBEL_COLORS = "magma"
+MASK_COLORS = "cividis"
+
+_RC: dict[Any, Any] = {
+    "axes.edgecolor": NEUTRAL,
+    "axes.labelsize": 9,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 10,
+    "figure.dpi": 110,
+    "font.size": 9,
+    "legend.fontsize": 9,
+    "legend.frameon": False,
+    "savefig.bbox": "tight",
+    "savefig.dpi": 150,
+    "xtick.color": NEUTRAL,
+    "xtick.labelsize": 8,
+    "ytick.color": NEUTRAL,
+    "ytick.labelsize": 8,
+}
+
+# Decorates a plot function: what it draws takes these settings, and the caller's stay as they were.
+styled = mpl.rc_context(_RC)
+
+
+def canvas(figure: FigureBase | None, size: tuple[float, float]) -> FigureBase:
+    """Returns `figure`, or a new one of `size` inches that pyplot does not keep alive."""
+    return Figure(figsize=size, layout="constrained") if figure is None else figure
+
+
+def split(figure: FigureBase, rows: int, columns: int, **spacing: Any) -> list[FigureBase]:
+    """Divides `figure` into sub-figures, row by row."""
+    return list(np.atleast_1d(figure.subfigures(rows, columns, **spacing)).flat)
+
+
+def show_time(axes: Axes, times: np.ndarray) -> None:
+    """Makes the horizontal axis the time of a clip whose frames are centred on `times`."""
+    axes.set_xlim(0.0, max(times[-1], times[0] + 1e-3))
+    axes.set_xlabel("time (s)")

@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+
+from keras_avssan.visualization import plot_explanation
+
+pytestmark = pytest.mark.once
+
+
+def titles(figure):
+    return [
+        title
+        for axes in figure.axes
+        for loc in ("left", "center")
+        if (title := axes.get_title(loc))
+    ]
+
+
+def test_composes_all_that_the_model_tells(explanation, target_audio, tmp_path):
+    figure = plot_explanation(
+        explanation, 42.0, 120.0, prompt=np.zeros((8, 8, 3)), target=target_audio, title="dog"
+    )
+    assert titles(figure) == [
+        "prompt",
+        "heard at 40°, confidence 0.75",
+        "mix",
+        "mask",
+        "masked mix",
+        "target alone",
+        "weight of each patch",
+        "weight of each band type",
+    ]
+    assert figure.get_suptitle() == "dog"
+    figure.savefig(tmp_path / "all.png")
+    assert (tmp_path / "all.png").stat().st_size > 10_000
+
+
+def test_leaves_out_what_was_not_given(explanation):
+    explanation |= {"band_attention": {}, "band_weights": None}
+    assert titles(plot_explanation(explanation)) == [
+        "heard at 40°, confidence 0.75",
+        "mix",
+        "mask",
+        "masked mix",
+    ]
+
+
+def test_shows_the_models_own_answer_not_the_highest_bin(explanation):
+    figure = plot_explanation(explanation | {"azimuth": 55.0})
+    names = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert names == ["predicted 55°"]
+
+
+def test_refuses_a_prompt_that_is_no_picture(explanation):
+    with pytest.raises(ValueError, match=r"`prompt` must have shape \(None, None, 3\)"):
+        plot_explanation(explanation, prompt=np.zeros((8, 8)))
+
+
+def test_names_a_missing_key(explanation):
+    del explanation["confidence"]
+    with pytest.raises(ValueError, match="`explanation` must hold 'confidence'"):
+        plot_explanation(explanation)
