@@ -1,0 +1,83 @@
+"""Directions as a distribution over 180 classes, and back.
+
+Class j (1 ≤ j ≤ 180) of the paper is the direction of j degrees from the axis that runs from
+microphone 2 to microphone 1. It is stored at index k = j - 1.
+"""
+
+import numpy as np
+from keras import ops
+
+NUM_DIRECTIONS = 180
+GRID_DEGREES = np.arange(1, NUM_DIRECTIONS + 1, dtype="float32")
+
+_SHAPES = ("laplacian", "gaussian")
+
+
+def check_label_shape(sigma, kind):
+    """Refuses a width or a label shape that has no meaning.
+
+    Args:
+        sigma: Width of the label in degrees.
+        kind: Shape of the label, `"laplacian"` or `"gaussian"`.
+
+    Raises:
+        ValueError: If `sigma` is not positive or `kind` is unknown.
+    """
+    if not sigma > 0:
+        raise ValueError(f"`sigma` must be a positive angle in degrees. Received: sigma={sigma}")
+    if kind not in _SHAPES:
+        raise ValueError(f"`kind` must be one of {_SHAPES}. Received: kind={kind!r}")
+
+
+def encode_azimuth(azimuth, sigma=5.0, kind="laplacian", normalize=False):
+    """Spreads an azimuth over the grid: p(θ) = exp(-|θ' - θ| / σ).
+
+    The paper calls this label Gaussian-like and prints the absolute difference in the exponent;
+    that form is the default here (`"laplacian"`). `"gaussian"` squares and halves the ratio.
+
+    Args:
+        azimuth: Azimuths in degrees, shape (batch,) or (batch, 1).
+        sigma: Width of the label in degrees.
+        kind: `"laplacian"` or `"gaussian"`.
+        normalize: If `True`, each label sums to one, as a softmax output does.
+
+    Returns:
+        float32 tensor of shape (batch, 180). Index k is the direction of k + 1 degrees.
+
+    Raises:
+        ValueError: If `sigma` is not positive or `kind` is unknown.
+
+    Example:
+        >>> label = encode_azimuth([90.0])
+        >>> int(label[0].argmax()) + 1
+        90
+
+    Reference:
+        AV-SSAN, "Problem Formulation".
+    """
+    check_label_shape(sigma, kind)
+    azimuth = ops.reshape(ops.convert_to_tensor(azimuth, dtype="float32"), (-1, 1))
+    deviation = ops.abs(ops.convert_to_tensor(GRID_DEGREES)[None, :] - azimuth) / sigma
+    exponent = deviation if kind == "laplacian" else 0.5 * ops.square(deviation)
+    label = ops.exp(-exponent)
+    if normalize:
+        label = label / ops.sum(label, axis=-1, keepdims=True)
+    return label
+
+
+def decode_posterior(posterior):
+    """Takes the direction of the highest probability.
+
+    Args:
+        posterior: Posterior over directions, shape (batch, 180).
+
+    Returns:
+        float32 tensor of azimuths in degrees, shape (batch,), from 1 to 180.
+
+    Example:
+        >>> decode_posterior(encode_azimuth([42.0, 137.0]))  # 42 and 137 degrees
+
+    Reference:
+        AV-SSAN, "Problem Formulation": θ̂ is the argument of the maximum.
+    """
+    return ops.cast(ops.argmax(posterior, axis=-1), "float32") + 1.0

@@ -1,0 +1,207 @@
+"""Training losses, equations (12) to (14)."""
+
+import keras
+from keras import ops
+
+from keras_avssan.doa.grid import check_label_shape, encode_azimuth
+
+_DOA_LOSSES = ("cross_entropy", "mse")
+_RECONSTRUCTION_LOSSES = ("mse", "compressed")
+
+
+class _Float32Loss(keras.losses.Loss):
+    """A loss that is computed in float32, whatever the model's precision is."""
+
+    def __init__(self, name, reduction="sum_over_batch_size"):
+        super().__init__(name=name, reduction=reduction, dtype="float32")
+
+    def get_config(self):
+        return {"name": self.name, "reduction": self.reduction}
+
+
+@keras.saving.register_keras_serializable(package="keras_avssan")
+class DoALoss(_Float32Loss):
+    """Distance between the predicted posterior and the label of the true azimuth.
+
+    `"mse"` is the paper's form: the squared difference to the unnormalised label, summed over
+    the 180 directions. That label sums to about 2σ, a softmax output to one, so the two can
+    never be equal; `"cross_entropy"` compares with the label normalised to one.
+
+    Args:
+        loss: `"cross_entropy"` or `"mse"`.
+        sigma: Width of the label in degrees.
+        kind: Shape of the label, `"laplacian"` or `"gaussian"`.
+        name: Name of the loss.
+        reduction: Reduction over the batch, as in any Keras loss.
+
+    Call arguments:
+        y_true: Azimuths in degrees, shape (batch,) or (batch, 1).
+        y_pred: Posterior, shape (batch, 180).
+
+    Returns:
+        Scalar, or shape (batch,) with `reduction="none"`.
+
+    Raises:
+        ValueError: If `loss` or `kind` is unknown or `sigma` is not positive.
+
+    Example:
+        >>> loss = DoALoss()
+        >>> float(loss([90.0], encode_azimuth([90.0], normalize=True)))
+
+    Reference:
+        AV-SSAN, equation (13).
+    """
+
+    def __init__(
+        self,
+        loss="cross_entropy",
+        sigma=5.0,
+        kind="laplacian",
+        name="doa_loss",
+        reduction="sum_over_batch_size",
+    ):
+        super().__init__(name, reduction)
+        if loss not in _DOA_LOSSES:
+            raise ValueError(f"`loss` must be one of {_DOA_LOSSES}. Received: loss={loss!r}")
+        check_label_shape(sigma, kind)
+        self.loss = loss
+        self.sigma = sigma
+        self.kind = kind
+
+    def call(self, y_true, y_pred):
+        if self.loss == "mse":
+            label = encode_azimuth(y_true, self.sigma, self.kind)
+            return ops.sum(ops.square(y_pred - label), axis=-1)
+        label = encode_azimuth(y_true, self.sigma, self.kind, normalize=True)
+        return -ops.sum(label * ops.log(y_pred + 1e-7), axis=-1)
+
+    def get_config(self):
+        return {**super().get_config(), "loss": self.loss, "sigma": self.sigma, "kind": self.kind}
+
+
+@keras.saving.register_keras_serializable(package="keras_avssan")
+class ReconstructionLoss(_Float32Loss):
+    """Mean squared error between the masked and the target's clean spectrogram.
+
+    Args:
+        loss: `"mse"` on the spectrogram itself (the paper), or `"compressed"`: the same error
+            after every bin's magnitude is raised to the power 0.3, which gives quiet bins a say.
+        name: Name of the loss.
+        reduction: Reduction over the batch, as in any Keras loss.
+
+    Call arguments:
+        y_true: Spectrogram of the target alone, shape (batch, T, F, 4) as re1, im1, re2, im2.
+        y_pred: Masked spectrogram of the mix, same shape.
+
+    Returns:
+        Scalar, or shape (batch,) with `reduction="none"`.
+
+    Raises:
+        ValueError: If `loss` is unknown.
+
+    Example:
+        >>> ReconstructionLoss()(keras.ops.ones((1, 2, 513, 4)), keras.ops.zeros((1, 2, 513, 4)))
+
+    Reference:
+        AV-SSAN, equation (12).
+    """
+
+    EXPONENT = 0.3
+
+    def __init__(
+        self, loss="mse", name="reconstruction_loss", reduction="sum_over_batch_size"
+    ):
+        super().__init__(name, reduction)
+        if loss not in _RECONSTRUCTION_LOSSES:
+            raise ValueError(
+                f"`loss` must be one of {_RECONSTRUCTION_LOSSES}. Received: loss={loss!r}"
+            )
+        self.loss = loss
+
+    def call(self, y_true, y_pred):
+        if self.loss == "compressed":
+            y_true, y_pred = self._compress(y_true), self._compress(y_pred)
+        return ops.mean(ops.square(y_pred - y_true), axis=(1, 2, 3))
+
+    def _compress(self, spectrogram):
+        power = ops.square(spectrogram)
+        power = ops.stack([power[..., 0] + power[..., 1], power[..., 2] + power[..., 3]], axis=-1)
+        gain = ops.power(power + 1e-6, 0.5 * (self.EXPONENT - 1.0))
+        return spectrogram * ops.repeat(gain, 2, axis=-1)
+
+    def get_config(self):
+        return {**super().get_config(), "loss": self.loss}
+
+
+@keras.saving.register_keras_serializable(package="keras_avssan")
+class JointLoss(_Float32Loss):
+    """Weighted sum of the reconstruction loss and the direction loss.
+
+    Args:
+        doa: Form of the direction loss, see `DoALoss`.
+        reconstruction: Form of the reconstruction loss, see `ReconstructionLoss`.
+        doa_weight: Weight of the direction loss. The paper has 1.
+        reconstruction_weight: Weight of the reconstruction loss. The paper has 1.
+        sigma: Width of the direction label in degrees.
+        kind: Shape of the direction label, `"laplacian"` or `"gaussian"`.
+        name: Name of the loss.
+        reduction: Reduction over the batch, as in any Keras loss.
+
+    Call arguments:
+        y_true: Dict with `azimuth` (batch,) in degrees and `spectrogram` (batch, T, F, 4), the
+            target's clean spectrogram.
+        y_pred: Dict with `doa` (batch, 180) and `masked_spectrogram` (batch, T, F, 4).
+
+    Returns:
+        Scalar, or shape (batch,) with `reduction="none"`.
+
+    Raises:
+        ValueError: If a form is unknown, `sigma` is not positive or a weight is negative.
+
+    Example:
+        >>> paper = JointLoss(doa="mse", reconstruction="mse")
+
+    Reference:
+        AV-SSAN, equation (14).
+    """
+
+    def __init__(
+        self,
+        doa="cross_entropy",
+        reconstruction="mse",
+        doa_weight=1.0,
+        reconstruction_weight=1.0,
+        sigma=5.0,
+        kind="laplacian",
+        name="joint_loss",
+        reduction="sum_over_batch_size",
+    ):
+        super().__init__(name, reduction)
+        for key, weight in [
+            ("doa_weight", doa_weight),
+            ("reconstruction_weight", reconstruction_weight),
+        ]:
+            if not weight >= 0:
+                raise ValueError(f"`{key}` must not be negative. Received: {key}={weight}")
+        self.doa_loss = DoALoss(doa, sigma, kind, reduction="none")
+        self.reconstruction_loss = ReconstructionLoss(reconstruction, reduction="none")
+        self.doa_weight = doa_weight
+        self.reconstruction_weight = reconstruction_weight
+
+    def call(self, y_true, y_pred):
+        doa = self.doa_loss(y_true["azimuth"], y_pred["doa"])
+        reconstruction = self.reconstruction_loss(
+            y_true["spectrogram"], y_pred["masked_spectrogram"]
+        )
+        return self.doa_weight * doa + self.reconstruction_weight * reconstruction
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "doa": self.doa_loss.loss,
+            "reconstruction": self.reconstruction_loss.loss,
+            "doa_weight": self.doa_weight,
+            "reconstruction_weight": self.reconstruction_weight,
+            "sigma": self.doa_loss.sigma,
+            "kind": self.doa_loss.kind,
+        }

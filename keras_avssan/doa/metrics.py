@@ -1,0 +1,185 @@
+"""Scores of a selective localiser, as Keras metrics.
+
+All of them take the truth as azimuths in degrees and the prediction as a posterior over the
+180 directions. The truth has shape (batch,) for the target alone, or (batch, 2) for target and
+interferer; an interferer of NaN means that the scene has none.
+"""
+
+import keras
+from keras import ops
+
+from keras_avssan.doa.grid import decode_posterior
+
+
+def _target(y_true):
+    return y_true if len(y_true.shape) == 1 else y_true[:, 0]
+
+
+class _ScoreMetric(keras.metrics.Mean):
+    """Weighted mean of one score a scene. Subclasses give the score and its weight."""
+
+    def score(self, y_true, azimuth):
+        """Returns the scores (batch,) and their weights (batch,)."""
+        raise NotImplementedError
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        y_true = ops.convert_to_tensor(y_true, dtype="float32")
+        score, weight = self.score(y_true, decode_posterior(y_pred))
+        if sample_weight is not None:
+            weight = weight * ops.reshape(ops.cast(sample_weight, "float32"), (-1,))
+        return super().update_state(score, sample_weight=weight)
+
+
+@keras.saving.register_keras_serializable(package="keras_avssan")
+class AngularMAE(_ScoreMetric):
+    """Mean absolute error between the estimated and the true azimuth, in degrees.
+
+    Args:
+        name: Name of the metric.
+        dtype: Data type of the metric's state.
+
+    Call arguments:
+        y_true: Azimuths in degrees, (batch,) or (batch, 2) with the target first.
+        y_pred: Posterior, (batch, 180).
+
+    Example:
+        >>> metric = AngularMAE()
+        >>> metric.update_state([90.0], encode_azimuth([93.0]))
+        >>> float(metric.result())
+        3.0
+
+    Reference:
+        AV-SSAN, "Training and Evaluation" (MAE).
+    """
+
+    def __init__(self, name="mae", dtype="float32"):
+        super().__init__(name=name, dtype=dtype)
+
+    def score(self, y_true, azimuth):
+        error = ops.abs(azimuth - _target(y_true))
+        return error, ops.ones_like(error)
+
+    def get_config(self):
+        return {"name": self.name, "dtype": self.dtype}
+
+
+@keras.saving.register_keras_serializable(package="keras_avssan")
+class AngularAccuracy(_ScoreMetric):
+    """Share of scenes whose estimate lies within a tolerance of the true azimuth.
+
+    Args:
+        tolerance: Largest error that counts as correct, in degrees.
+        name: Name of the metric; by default it holds the tolerance.
+        dtype: Data type of the metric's state.
+
+    Call arguments:
+        y_true: Azimuths in degrees, (batch,) or (batch, 2) with the target first.
+        y_pred: Posterior, (batch, 180).
+
+    Raises:
+        ValueError: If `tolerance` is negative.
+
+    Example:
+        >>> metric = AngularAccuracy(tolerance=5)
+        >>> metric.update_state([90.0, 20.0], encode_azimuth([93.0, 60.0]))
+        >>> float(metric.result())
+        0.5
+
+    Reference:
+        AV-SSAN, "Training and Evaluation" (ACC, 5°).
+    """
+
+    def __init__(self, tolerance=5.0, name=None, dtype="float32"):
+        if not tolerance >= 0:
+            raise ValueError(f"`tolerance` must not be negative. Received: tolerance={tolerance}")
+        super().__init__(name=name or f"acc_{tolerance:g}deg", dtype=dtype)
+        self.tolerance = tolerance
+
+    def score(self, y_true, azimuth):
+        correct = ops.abs(azimuth - _target(y_true)) <= self.tolerance
+        correct = ops.cast(correct, "float32")
+        return correct, ops.ones_like(correct)
+
+    def get_config(self):
+        return {"tolerance": self.tolerance, "name": self.name, "dtype": self.dtype}
+
+
+def _selected(y_true, azimuth):
+    """Whether the estimate is nearer to the target, and whether there is an interferer."""
+    if len(y_true.shape) == 1:
+        raise ValueError(
+            "This metric compares target and interferer: `y_true` must have shape (batch, 2). "
+            f"Received: shape {tuple(y_true.shape)}"
+        )
+    present = ops.logical_not(ops.isnan(y_true[:, 1]))
+    interferer = ops.where(present, y_true[:, 1], 0.0)
+    nearer = ops.abs(azimuth - y_true[:, 0]) < ops.abs(azimuth - interferer)
+    return ops.logical_and(nearer, present), present
+
+
+@keras.saving.register_keras_serializable(package="keras_avssan")
+class SelectionRate(_ScoreMetric):
+    """Share of scenes whose estimate lies nearer to the target than to the interferer.
+
+    Scenes without an interferer do not count. A blind choice between the two scores 0.5.
+
+    Args:
+        name: Name of the metric.
+        dtype: Data type of the metric's state.
+
+    Call arguments:
+        y_true: Azimuths of target and interferer in degrees, (batch, 2).
+        y_pred: Posterior, (batch, 180).
+
+    Raises:
+        ValueError: If `y_true` holds no interferer.
+
+    Example:
+        >>> metric = SelectionRate()
+        >>> metric.update_state([[90.0, 30.0]], encode_azimuth([70.0]))
+        >>> float(metric.result())
+        1.0
+    """
+
+    def __init__(self, name="selection", dtype="float32"):
+        super().__init__(name=name, dtype=dtype)
+
+    def score(self, y_true, azimuth):
+        selected, present = _selected(y_true, azimuth)
+        return ops.cast(selected, "float32"), ops.cast(present, "float32")
+
+    def get_config(self):
+        return {"name": self.name, "dtype": self.dtype}
+
+
+@keras.saving.register_keras_serializable(package="keras_avssan")
+class SelectedAngularMAE(_ScoreMetric):
+    """Mean absolute error over the scenes whose source was selected correctly, in degrees.
+
+    Args:
+        name: Name of the metric.
+        dtype: Data type of the metric's state.
+
+    Call arguments:
+        y_true: Azimuths of target and interferer in degrees, (batch, 2).
+        y_pred: Posterior, (batch, 180).
+
+    Raises:
+        ValueError: If `y_true` holds no interferer.
+
+    Example:
+        >>> metric = SelectedAngularMAE()
+        >>> metric.update_state([[90.0, 30.0], [90.0, 30.0]], encode_azimuth([88.0, 30.0]))
+        >>> float(metric.result())
+        2.0
+    """
+
+    def __init__(self, name="selected_mae", dtype="float32"):
+        super().__init__(name=name, dtype=dtype)
+
+    def score(self, y_true, azimuth):
+        selected, _ = _selected(y_true, azimuth)
+        return ops.abs(azimuth - y_true[:, 0]), ops.cast(selected, "float32")
+
+    def get_config(self):
+        return {"name": self.name, "dtype": self.dtype}

@@ -1,0 +1,78 @@
+"""Any Keras audio model as the encoder of what is heard."""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="keras_avssan")
+class AudioEncoder(keras.layers.Layer):
+    """Makes a Keras audio model the encoder of semantic audio.
+
+    Args:
+        model: Keras model or layer from mono audio (batch, samples) at 16 kHz to embeddings
+            (batch, t, d), or (batch, d) for one embedding of the whole recording.
+        hop_seconds: Distance between embeddings in seconds. If not given, the embeddings divide
+            the recording into equal parts.
+        offset_seconds: Centre of the first embedding in seconds; half a hop if not given.
+        trainable: Whether the model learns with the task.
+        **kwargs: Arguments of `keras.layers.Layer`.
+
+    Call arguments:
+        audio: Mono audio, shape (batch, samples).
+        training: Whether the model runs in training mode; never while it is frozen.
+
+    Returns:
+        Embeddings, shape (batch, t, d).
+
+    Raises:
+        ValueError: If `hop_seconds` is not positive.
+
+    Example:
+        >>> pooled = keras.Sequential([keras.Input((None,)), keras.layers.Reshape((-1, 160)),
+        ...                            keras.layers.Dense(8)])
+        >>> AudioEncoder(pooled, hop_seconds=0.01)(keras.ops.ones((1, 16000))).shape
+        (1, 100, 8)
+
+    Reference:
+        AV-SSAN, "SBF Net": F_A comes from a frozen, pretrained audio encoder.
+    """
+
+    def __init__(self, model, hop_seconds=None, offset_seconds=None, trainable=False, **kwargs):
+        super().__init__(**kwargs)
+        if hop_seconds is not None and not hop_seconds > 0:
+            raise ValueError(
+                f"`hop_seconds` must be positive. Received: hop_seconds={hop_seconds}"
+            )
+        if isinstance(model, dict):
+            model = keras.saving.deserialize_keras_object(model)
+        if offset_seconds is None and hop_seconds is not None:
+            offset_seconds = 0.5 * hop_seconds
+        self.model = model
+        self.hop_seconds = hop_seconds
+        self.offset_seconds = offset_seconds
+        self.trainable = trainable
+
+    def build(self, input_shape):
+        if not self.model.built:
+            self.model.build(input_shape)
+        self.built = True
+
+    def call(self, audio, training=None):
+        x = self.model(audio, training=bool(training) and self.trainable)
+        if len(x.shape) == 2:
+            x = x[:, None, :]
+        if not self.trainable:
+            x = ops.stop_gradient(x)
+        return x
+
+    def compute_output_shape(self, input_shape):
+        shape = self.model.compute_output_shape(input_shape)
+        return shape if len(shape) == 3 else (shape[0], 1, shape[1])
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "model": keras.saving.serialize_keras_object(self.model),
+            "hop_seconds": self.hop_seconds,
+            "offset_seconds": self.offset_seconds,
+        }

@@ -1,0 +1,70 @@
+"""A small convolutional image encoder that trains with the task."""
+
+import keras
+
+
+@keras.saving.register_keras_serializable(package="keras_avssan")
+class ConvImageEncoder(keras.layers.Layer):
+    """Encodes small pictures by strided convolutions and an average over the picture.
+
+    Args:
+        dim: Dimension d_V of the embedding.
+        filters: Filters of the convolutions; each halves height and width.
+        image_size: Height and width in pixels that prompts are brought to.
+        **kwargs: Arguments of `keras.layers.Layer`.
+
+    Call arguments:
+        images: RGB pictures in [0, 1], shape (batch, H, W, 3).
+        training: Whether batch normalisation runs in training mode.
+
+    Returns:
+        Embeddings, shape (batch, dim).
+
+    Example:
+        >>> ConvImageEncoder()(keras.ops.ones((2, 64, 64, 3))).shape
+        (2, 128)
+    """
+
+    def __init__(self, dim=128, filters=(32, 64, 96, 128), image_size=(64, 64), **kwargs):
+        super().__init__(**kwargs)
+        self.dim = dim
+        self.filters = tuple(filters)
+        self.image_size = tuple(image_size)
+
+    def build(self, input_shape):
+        dtype = self.dtype_policy
+        shape = (None, None, None, input_shape[-1])
+        self.convolutions, self.norms = [], []
+        for i, filters in enumerate(self.filters):
+            convolution = keras.layers.Conv2D(
+                filters, 3, strides=2, padding="same", use_bias=False, dtype=dtype, name=f"conv_{i}"
+            )
+            norm = keras.layers.BatchNormalization(momentum=0.9, dtype=dtype, name=f"norm_{i}")
+            convolution.build(shape)
+            shape = (*shape[:-1], filters)
+            norm.build(shape)
+            self.convolutions.append(convolution)
+            self.norms.append(norm)
+        self.pool = keras.layers.GlobalAveragePooling2D(dtype=dtype, name="pool")
+        self.projection = keras.layers.Dense(self.dim, dtype=dtype, name="projection")
+        self.projection.build((None, shape[-1]))
+        self.output_norm = keras.layers.LayerNormalization(dtype=dtype, name="output_norm")
+        self.output_norm.build((None, self.dim))
+        self.built = True
+
+    def call(self, images, training=None):
+        x = images - 0.5
+        for convolution, norm in zip(self.convolutions, self.norms, strict=True):
+            x = keras.ops.relu(norm(convolution(x), training=training))
+        return self.output_norm(self.projection(self.pool(x)))
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], self.dim)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "dim": self.dim,
+            "filters": list(self.filters),
+            "image_size": list(self.image_size),
+        }

@@ -1,0 +1,105 @@
+"""Any Keras image model as the encoder of picture prompts."""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="keras_avssan")
+class ImageEncoder(keras.layers.Layer):
+    """Makes a Keras image model, such as a KerasHub backbone, an encoder of picture prompts.
+
+    Pictures are normalised as the model expects, its feature map is averaged over the picture
+    and the embedding is scaled to unit length. Frozen by default, as the paper's CLIP is.
+
+    Args:
+        model: Keras model or layer from pictures (batch, H, W, 3) to embeddings (batch, d) or to
+            feature maps (batch, h, w, d).
+        image_size: Height and width in pixels that the model takes. Read from the model's input
+            shape if not given.
+        mean: Mean that is subtracted from pictures in [0, 1], one number or one a channel.
+        std: Number by which the result is divided, likewise.
+        normalize: Whether embeddings are scaled to unit length.
+        trainable: Whether the model learns with the task.
+        **kwargs: Arguments of `keras.layers.Layer`.
+
+    Call arguments:
+        images: RGB pictures in [0, 1], shape (batch, H, W, 3).
+        training: Whether the model runs in training mode; never while it is frozen.
+
+    Returns:
+        Embeddings, shape (batch, d).
+
+    Raises:
+        ValueError: If `image_size` is not given and cannot be read from the model.
+
+    Example:
+        >>> import keras_hub
+        >>> backbone = keras_hub.models.EfficientNetBackbone.from_preset(folder)
+        >>> encoder = ImageEncoder(backbone, image_size=(224, 224), mean=0.5, std=0.5)
+
+    Reference:
+        AV-SSAN, "SBF Net": F_V comes from a frozen, pretrained image encoder.
+    """
+
+    def __init__(
+        self,
+        model,
+        image_size=None,
+        mean=0.0,
+        std=1.0,
+        normalize=True,
+        trainable=False,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if isinstance(model, dict):
+            model = keras.saving.deserialize_keras_object(model)
+        if image_size is None:
+            image_size = _input_size(model)
+        self.model = model
+        self.image_size = tuple(image_size)
+        self.mean = mean
+        self.std = std
+        self.normalize = normalize
+        self.trainable = trainable
+
+    def build(self, input_shape):
+        if not self.model.built:
+            self.model.build(input_shape)
+        self.built = True
+
+    def call(self, images, training=None):
+        # A tensor, not a NumPy array: arithmetic with arrays would leave the compute dtype.
+        mean = ops.cast(ops.convert_to_tensor(self.mean), images.dtype)
+        std = ops.cast(ops.convert_to_tensor(self.std), images.dtype)
+        x = self.model((images - mean) / std, training=bool(training) and self.trainable)
+        if len(x.shape) == 4:
+            x = ops.mean(x, axis=(1, 2))
+        if not self.trainable:
+            x = ops.stop_gradient(x)
+        if self.normalize:
+            x = ops.normalize(x, axis=-1)
+        return x
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], self.model.compute_output_shape(input_shape)[-1])
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "model": keras.saving.serialize_keras_object(self.model),
+            "image_size": list(self.image_size),
+            "mean": self.mean,
+            "std": self.std,
+            "normalize": self.normalize,
+        }
+
+
+def _input_size(model):
+    shape = getattr(model, "input_shape", None)
+    if shape is None or len(shape) != 4 or None in shape[1:3]:
+        raise ValueError(
+            "`image_size` must be given for a model whose input shape does not tell it. "
+            f"Received: image_size=None, input shape {shape}"
+        )
+    return shape[1:3]

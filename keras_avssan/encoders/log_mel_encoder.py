@@ -1,0 +1,146 @@
+"""A log-mel audio encoder with one embedding a spectrogram frame."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_avssan.layers.stereo_stft import StereoSTFT
+
+
+def mel_matrix(num_bins, num_mels, sampling_rate, lowest_hertz, highest_hertz):
+    """Triangular filters on the mel scale 1127 ln(1 + f / 700).
+
+    Args:
+        num_bins: Number of bins of the spectrum, from 0 Hz to half the sampling rate.
+        num_mels: Number of filters.
+        sampling_rate: Sampling rate in hertz.
+        lowest_hertz: Lower edge of the first filter.
+        highest_hertz: Upper edge of the last filter.
+
+    Returns:
+        float32 array of shape (num_bins, num_mels) with a peak of one in each filter.
+    """
+
+    def to_mel(hertz):
+        return 1127.0 * np.log1p(np.asarray(hertz) / 700.0)
+
+    edges = np.linspace(to_mel(lowest_hertz), to_mel(highest_hertz), num_mels + 2)
+    bins = to_mel(np.linspace(0.0, sampling_rate / 2.0, num_bins))[:, None]
+    rising = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
+    falling = (edges[2:] - bins) / (edges[2:] - edges[1:-1])
+    return np.maximum(0.0, np.minimum(rising, falling)).astype("float32")
+
+
+@keras.saving.register_keras_serializable(package="keras_avssan")
+class LogMelEncoder(keras.layers.Layer):
+    """Encodes what is heard, frame by frame, by convolutions over a log-mel spectrogram.
+
+    Its frames are those of `StereoSTFT`, so its embeddings need no alignment in time. The
+    spectrogram is computed in float32 under every precision policy.
+
+    Args:
+        dim: Dimension d_A of an embedding.
+        filters: Filters of the 3 x 3 convolutions; after each the mel axis is pooled by 4, then
+            by 2.
+        num_mels: Number of mel bands.
+        sampling_rate: Sampling rate in hertz.
+        frame_length: Frame length in samples.
+        hop_length: Hop in samples.
+        dropout: Dropout on the features before the last projection.
+        **kwargs: Arguments of `keras.layers.Layer`.
+
+    Call arguments:
+        audio: Mono audio, shape (batch, samples).
+        training: Whether dropout and batch normalisation run in training mode.
+
+    Returns:
+        Embeddings, shape (batch, 1 + samples // hop_length, dim); embedding i is centred on
+        sample `i * hop_length`.
+
+    Example:
+        >>> LogMelEncoder()(keras.ops.ones((1, 16000))).shape
+        (1, 32, 128)
+    """
+
+    def __init__(
+        self,
+        dim=128,
+        filters=(32, 64, 128),
+        num_mels=64,
+        sampling_rate=16000,
+        frame_length=1024,
+        hop_length=512,
+        dropout=0.0,
+        **kwargs,
+    ):
+        super().__init__(**{**kwargs, "autocast": False})
+        self.dim = dim
+        self.filters = tuple(filters)
+        self.num_mels = num_mels
+        self.sampling_rate = sampling_rate
+        self.frame_length = frame_length
+        self.hop_length = hop_length
+        self.dropout = dropout
+        self.hop_seconds = hop_length / sampling_rate
+        self.offset_seconds = 0.0
+        self._mel = mel_matrix(
+            frame_length // 2 + 1, num_mels, sampling_rate, 60.0, 0.975 * sampling_rate / 2.0
+        )
+
+    def build(self, input_shape):
+        dtype = self.dtype_policy
+        self.stft = StereoSTFT(self.frame_length, self.hop_length, name="stft")
+        self.input_norm = keras.layers.BatchNormalization(
+            momentum=0.9, dtype=dtype, name="input_norm"
+        )
+        self.input_norm.build((None, None, self.num_mels))
+        self.convolutions, self.norms, self.pools = [], [], []
+        bins, channels = self.num_mels, 1
+        for i, filters in enumerate(self.filters):
+            convolution = keras.layers.Conv2D(
+                filters, 3, padding="same", use_bias=False, dtype=dtype, name=f"conv_{i}"
+            )
+            convolution.build((None, None, bins, channels))
+            norm = keras.layers.BatchNormalization(momentum=0.9, dtype=dtype, name=f"norm_{i}")
+            norm.build((None, None, bins, filters))
+            factor = 4 if i == 0 else 2
+            self.convolutions.append(convolution)
+            self.norms.append(norm)
+            self.pools.append(keras.layers.MaxPooling2D((1, factor), dtype=dtype, name=f"pool_{i}"))
+            bins, channels = bins // factor, filters
+        self.drop = keras.layers.Dropout(self.dropout, dtype=dtype, name="drop")
+        self.projection = keras.layers.Dense(self.dim, dtype=dtype, name="projection")
+        self.projection.build((None, None, bins * channels))
+        self.built = True
+
+    def call(self, audio, training=None):
+        x = self.input_norm(self._log_mel(audio), training=training)[..., None]
+        for convolution, norm, pool in zip(
+            self.convolutions, self.norms, self.pools, strict=True
+        ):
+            x = pool(ops.relu(norm(convolution(x), training=training)))
+        _, frames, bins, channels = ops.shape(x)
+        x = ops.reshape(x, (-1, frames, bins * channels))
+        return self.projection(self.drop(x, training=training))
+
+    def _log_mel(self, audio):
+        parts = self.stft(audio[..., None])
+        power = ops.square(parts[..., 0]) + ops.square(parts[..., 1])
+        return ops.log(ops.matmul(power, ops.convert_to_tensor(self._mel)) + 1e-3)
+
+    def compute_output_shape(self, input_shape):
+        samples = input_shape[1]
+        frames = None if samples is None else 1 + samples // self.hop_length
+        return (input_shape[0], frames, self.dim)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "dim": self.dim,
+            "filters": list(self.filters),
+            "num_mels": self.num_mels,
+            "sampling_rate": self.sampling_rate,
+            "frame_length": self.frame_length,
+            "hop_length": self.hop_length,
+            "dropout": self.dropout,
+        }

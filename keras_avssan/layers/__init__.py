@@ -1,0 +1,21 @@
+"""The blocks of AV-SSAN, one public layer a file."""
+
+from keras_avssan.layers.doa_head import DoAHead
+from keras_avssan.layers.frame_alignment import FrameAlignment
+from keras_avssan.layers.semantic_bridge import SemanticBridge
+from keras_avssan.layers.semantic_spatial_alignment import SemanticSpatialAlignment
+from keras_avssan.layers.spatial_refiner import SpatialRefiner
+from keras_avssan.layers.stereo_stft import StereoSTFT
+from keras_avssan.layers.transformer_block import TransformerBlock
+from keras_avssan.layers.tri_band_spatial_features import TriBandSpatialFeatures
+
+__all__ = [
+    "DoAHead",
+    "FrameAlignment",
+    "SemanticBridge",
+    "SemanticSpatialAlignment",
+    "SpatialRefiner",
+    "StereoSTFT",
+    "TransformerBlock",
+    "TriBandSpatialFeatures",
+]

@@ -1,0 +1,132 @@
+"""The semantic bridge between prompt and audio, equation (1)."""
+
+import keras
+from keras import ops
+
+from keras_avssan.layers.transformer_block import TransformerBlock
+
+
+@keras.saving.register_keras_serializable(package="keras_avssan")
+class SemanticBridge(keras.layers.Layer):
+    """Tells which part of the sound means what the prompt shows.
+
+    SBF = Transformer(LP(F'_V ⊛ F'_A)): prompt and audio embeddings are projected to one space,
+    the prompt is repeated over the audio's time steps, both are concatenated along the features,
+    projected by LP and passed through Transformer blocks.
+
+    Args:
+        dim: Feature dimension D.
+        num_layers: Number of Transformer blocks.
+        num_heads: Attention heads a block.
+        mlp_dim: Hidden width of a block's MLP.
+        dropout: Dropout in the blocks.
+        interaction: If `True`, the product of both projections joins the concatenation, which
+            lets one linear layer compare them. The paper has the concatenation alone.
+        use_prompt: If `False`, the prompt has no influence (column V of Table 4).
+        use_audio: If `False`, the semantic audio has no influence (column A of Table 4); the
+            audio embeddings then only give the number of time steps.
+        **kwargs: Arguments of `keras.layers.Layer`.
+
+    Call arguments:
+        prompt: Prompt embedding, shape (batch, d_V).
+        audio: Audio embeddings, shape (batch, t, d_A).
+        training: Whether dropout is active.
+
+    Returns:
+        Tensor of shape (batch, t, D).
+
+    Raises:
+        ValueError: If both `use_prompt` and `use_audio` are `False`.
+
+    Example:
+        >>> SemanticBridge()(keras.ops.ones((2, 512)), keras.ops.ones((2, 10, 128))).shape
+        (2, 10, 64)
+
+    Reference:
+        AV-SSAN, equation (1), Table 4.
+    """
+
+    def __init__(
+        self,
+        dim=64,
+        num_layers=2,
+        num_heads=4,
+        mlp_dim=256,
+        dropout=0.0,
+        interaction=False,
+        use_prompt=True,
+        use_audio=True,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if not (use_prompt or use_audio):
+            raise ValueError(
+                "The bridge needs the prompt or the semantic audio. "
+                "Received: use_prompt=False, use_audio=False"
+            )
+        self.dim = dim
+        self.num_layers = num_layers
+        self.num_heads = num_heads
+        self.mlp_dim = mlp_dim
+        self.dropout = dropout
+        self.interaction = interaction
+        self.use_prompt = use_prompt
+        self.use_audio = use_audio
+
+    def build(self, prompt_shape, audio_shape):
+        dtype = self.dtype_policy
+        sequence_shape = (*audio_shape[:2], self.dim)
+        parts = 0
+        if self.use_prompt:
+            self.prompt_projection = keras.layers.Dense(self.dim, dtype=dtype, name="prompt")
+            self.prompt_projection.build(prompt_shape)
+            parts += 1
+        if self.use_audio:
+            self.audio_projection = keras.layers.Dense(self.dim, dtype=dtype, name="audio")
+            self.audio_projection.build(audio_shape)
+            parts += 1
+        if self.interaction and self.use_prompt and self.use_audio:
+            parts += 1
+        self.linear_projection = keras.layers.Dense(self.dim, dtype=dtype, name="lp")
+        self.linear_projection.build((*audio_shape[:2], parts * self.dim))
+        self.blocks = [
+            TransformerBlock(
+                self.num_heads, self.mlp_dim, self.dropout, dtype=dtype, name=f"block_{i}"
+            )
+            for i in range(self.num_layers)
+        ]
+        for block in self.blocks:
+            block.build(sequence_shape)
+        self.norm = keras.layers.LayerNormalization(dtype=dtype, name="norm")
+        self.norm.build(sequence_shape)
+        self.built = True
+
+    def call(self, prompt, audio, training=None):
+        parts = []
+        if self.use_prompt:
+            steps = ops.ones_like(audio[:, :, :1])
+            parts.append(self.prompt_projection(prompt)[:, None, :] * steps)
+        if self.use_audio:
+            parts.append(self.audio_projection(audio))
+        if self.interaction and len(parts) == 2:
+            parts.append(parts[0] * parts[1])
+        x = self.linear_projection(ops.concatenate(parts, axis=-1))
+        for block in self.blocks:
+            x = block(x, training=training)
+        return self.norm(x)
+
+    def compute_output_shape(self, prompt_shape, audio_shape):
+        return (*audio_shape[:2], self.dim)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "dim": self.dim,
+            "num_layers": self.num_layers,
+            "num_heads": self.num_heads,
+            "mlp_dim": self.mlp_dim,
+            "dropout": self.dropout,
+            "interaction": self.interaction,
+            "use_prompt": self.use_prompt,
+            "use_audio": self.use_audio,
+        }

@@ -1,0 +1,169 @@
+"""The semantic-spatial alignment block, equations (4) to (7)."""
+
+import keras
+from keras import ops
+
+_RESIDUALS = ("query", None)
+
+
+@keras.saving.register_keras_serializable(package="keras_avssan")
+class SemanticSpatialAlignment(keras.layers.Layer):
+    """Lets the semantic cue ask every band for the target's spatial cues.
+
+    For each patch i of one band type: convolutions over time, shared by the patches and by the
+    cues, encode the spatial features; q_i = W_i^q SBF, k_i = W_i^k X'_i, v_i = W_i^v X'_i;
+    Z_i = softmax(q_i k_iᵀ / √D) v_i, followed by MLP and normalisation. The patches are summed
+    with the weights β = softmax over patches of the mean of A_i = q_i k_iᵀ.
+
+    Args:
+        dim: Feature dimension D.
+        num_convolutions: Number of shared convolutions.
+        kernel_size: Length of their kernels, in frames.
+        mlp_dim: Hidden width of the MLP after the attention.
+        residual: `"query"` adds the semantic cue to what the attention found and the result to
+            what the MLP makes of it, as in a Transformer; `None` has neither sum, the literal
+            form.
+        band_attention: If `False`, all patches weigh the same (column BA of Table 4).
+        **kwargs: Arguments of `keras.layers.Layer`.
+
+    Call arguments:
+        semantics: Semantic cue (SBF) at the spectrogram's frames, shape (batch, T, D).
+        features: Spatial features of one band type, shape (batch, n, T, bins, C).
+
+    Returns:
+        Tuple of Z, shape (batch, T, D), and β, float32, shape (batch, n), which sums to one.
+
+    Raises:
+        ValueError: If `residual` is unknown.
+
+    Example:
+        >>> layer = SemanticSpatialAlignment()
+        >>> z, beta = layer(keras.ops.ones((2, 9, 64)), keras.ops.ones((2, 4, 9, 128, 3)))
+        >>> z.shape, beta.shape
+        ((2, 9, 64), (2, 4))
+
+    Reference:
+        AV-SSAN, equations (4) to (7) and Figure 1(b).
+    """
+
+    def __init__(
+        self,
+        dim=64,
+        num_convolutions=2,
+        kernel_size=3,
+        mlp_dim=128,
+        residual="query",
+        band_attention=True,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if residual not in _RESIDUALS:
+            raise ValueError(
+                f"`residual` must be one of {_RESIDUALS}. Received: residual={residual!r}"
+            )
+        self.dim = dim
+        self.num_convolutions = num_convolutions
+        self.kernel_size = kernel_size
+        self.mlp_dim = mlp_dim
+        self.residual = residual
+        self.band_attention = band_attention
+
+    def build(self, semantics_shape, features_shape):
+        _, patches, _, bins, cues = features_shape
+        dtype = self.dtype_policy
+        self.convolutions = []
+        channels = bins
+        for i in range(self.num_convolutions):
+            convolution = keras.layers.Conv1D(
+                self.dim,
+                self.kernel_size,
+                padding="same",
+                activation="relu",
+                dtype=dtype,
+                name=f"convolution_{i}",
+            )
+            convolution.build((None, None, channels))
+            self.convolutions.append(convolution)
+            channels = self.dim
+        self.query_kernel = self._patch_kernel("query_kernel", patches, self.dim)
+        self.key_kernel = self._patch_kernel("key_kernel", patches, cues * self.dim)
+        self.value_kernel = self._patch_kernel("value_kernel", patches, cues * self.dim)
+        sequence_shape = (None, patches, None, self.dim)
+        if self.residual is not None:
+            self.attention_norm = keras.layers.LayerNormalization(
+                dtype=dtype, name="attention_norm"
+            )
+            self.attention_norm.build(sequence_shape)
+        self.hidden = keras.layers.Dense(
+            self.mlp_dim, activation="gelu", dtype=dtype, name="hidden"
+        )
+        self.hidden.build(sequence_shape)
+        self.projection = keras.layers.Dense(self.dim, dtype=dtype, name="projection")
+        self.projection.build((*sequence_shape[:-1], self.mlp_dim))
+        self.output_norm = keras.layers.LayerNormalization(dtype=dtype, name="output_norm")
+        self.output_norm.build(sequence_shape)
+        self.built = True
+
+    def _patch_kernel(self, name, patches, inputs):
+        """One projection matrix a patch, W_{b,i} of equation (4)."""
+        initializer = keras.initializers.RandomNormal(stddev=inputs**-0.5)
+        return self.add_weight(
+            shape=(patches, inputs, self.dim), initializer=initializer, name=name
+        )
+
+    def call(self, semantics, features):
+        spatial = self._encode(features)
+        query = ops.einsum("btd,nde->bnte", semantics, self.query_kernel)
+        key = ops.einsum("bntc,nce->bnte", spatial, self.key_kernel)
+        value = ops.einsum("bntc,nce->bnte", spatial, self.value_kernel)
+        attended = self._attend(query, key, value)
+        beta = self._band_weights(query, key)
+        z = self._transform(semantics, attended)
+        return ops.einsum("bn,bntd->btd", ops.cast(beta, z.dtype), z), beta
+
+    def _encode(self, features):
+        """Shared convolutions over time: (batch, n, T, bins, C) → (batch, n, T, C · D)."""
+        _, patches, frames, bins, cues = ops.shape(features)
+        x = ops.transpose(features, (0, 1, 4, 2, 3))
+        x = ops.reshape(x, (-1, frames, bins))
+        for convolution in self.convolutions:
+            x = convolution(x)
+        x = ops.reshape(x, (-1, patches, cues, frames, self.dim))
+        x = ops.transpose(x, (0, 1, 3, 2, 4))
+        return ops.reshape(x, (-1, patches, frames, cues * self.dim))
+
+    def _attend(self, query, key, value):
+        """Equation (5), with the softmax in float32."""
+        scores = ops.einsum("bntd,bnsd->bnts", query, key) / self.dim**0.5
+        weights = ops.softmax(ops.cast(scores, "float32"), axis=-1)
+        return ops.einsum("bnts,bnsd->bntd", ops.cast(weights, value.dtype), value)
+
+    def _band_weights(self, query, key):
+        """β of equation (7). The mean of all entries of q kᵀ is the product of the means."""
+        query = ops.mean(ops.cast(query, "float32"), axis=2)
+        key = ops.mean(ops.cast(key, "float32"), axis=2)
+        relevance = ops.sum(query * key, axis=-1)  # (batch, n), the mean of A of equation (6)
+        if not self.band_attention:
+            relevance = ops.zeros_like(relevance)
+        return ops.softmax(relevance, axis=-1)
+
+    def _transform(self, semantics, attended):
+        """MLP and normalisation of Figure 1(b)."""
+        if self.residual is None:
+            return self.output_norm(self.projection(self.hidden(attended)))
+        x = self.attention_norm(semantics[:, None] + attended)
+        return self.output_norm(x + self.projection(self.hidden(x)))
+
+    def compute_output_shape(self, semantics_shape, features_shape):
+        return semantics_shape, features_shape[:2]
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "dim": self.dim,
+            "num_convolutions": self.num_convolutions,
+            "kernel_size": self.kernel_size,
+            "mlp_dim": self.mlp_dim,
+            "residual": self.residual,
+            "band_attention": self.band_attention,
+        }

@@ -1,0 +1,95 @@
+"""Fusion of the bands and the target's mask, equations (8) to (10)."""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="keras_avssan")
+class SpatialRefiner(keras.layers.Layer):
+    """Weighs the bands frame by frame and turns their sum into a mask on the spectrogram.
+
+    α(t) = softmax(MLP([Z^fine, Z^mid, Z^full])), Z'(t) = Σ_b α^b(t) Z^b(t),
+    mask = sigmoid(MLP(Z')), X_m = X ⊗ mask. One mask serves both channels, so that it cannot
+    move the source.
+
+    Args:
+        num_bins: Number of frequency bins F of the mask.
+        mlp_dim: Hidden width of both MLPs.
+        adaptive: If `False`, all bands weigh the same in every frame (column Refiner of Table 4).
+        **kwargs: Arguments of `keras.layers.Layer`.
+
+    Call arguments:
+        bands: List of the aligned bands Z^b, each of shape (batch, T, D).
+        spectrogram: Two-channel spectrogram, shape (batch, T, F, 4).
+
+    Returns:
+        Tuple of the mask (batch, T, F), the masked spectrogram (batch, T, F, 4) and the band
+        weights α (batch, T, number of bands), all float32.
+
+    Example:
+        >>> bands = [keras.ops.ones((2, 9, 64))] * 3
+        >>> mask, masked, alpha = SpatialRefiner()(bands, keras.ops.ones((2, 9, 513, 4)))
+        >>> mask.shape, alpha.shape
+        ((2, 9, 513), (2, 9, 3))
+
+    Reference:
+        AV-SSAN, equations (8), (9) and (10).
+    """
+
+    def __init__(self, num_bins=513, mlp_dim=256, adaptive=True, **kwargs):
+        # Without autocast the spectrogram stays in float32 under mixed precision.
+        super().__init__(**{**kwargs, "autocast": False})
+        self.num_bins = num_bins
+        self.mlp_dim = mlp_dim
+        self.adaptive = adaptive
+
+    def build(self, bands_shape, spectrogram_shape):
+        dtype = self.dtype_policy
+        num_bands, dim = len(bands_shape), bands_shape[0][-1]
+        if self.adaptive:
+            self.weight_hidden = keras.layers.Dense(
+                dim, activation="gelu", dtype=dtype, name="weight_hidden"
+            )
+            self.weight_hidden.build((None, None, num_bands * dim))
+            self.weight_logits = keras.layers.Dense(num_bands, dtype=dtype, name="weight_logits")
+            self.weight_logits.build((None, None, dim))
+        self.mask_hidden = keras.layers.Dense(
+            self.mlp_dim, activation="gelu", dtype=dtype, name="mask_hidden"
+        )
+        self.mask_hidden.build((None, None, dim))
+        self.mask_logits = keras.layers.Dense(self.num_bins, dtype=dtype, name="mask_logits")
+        self.mask_logits.build((None, None, self.mlp_dim))
+        self.built = True
+
+    def call(self, bands, spectrogram):
+        weights = self._weights(bands)
+        stacked = ops.stack(bands, axis=2)
+        fused = ops.sum(ops.cast(weights, stacked.dtype)[..., None] * stacked, axis=2)
+        logits = self.mask_logits(self.mask_hidden(fused))
+        mask = ops.sigmoid(ops.cast(logits, "float32"))
+        masked = ops.cast(spectrogram, "float32") * mask[..., None]
+        return mask, masked, weights
+
+    def _weights(self, bands):
+        """α(t) of equation (8), in float32."""
+        if self.adaptive:
+            logits = self.weight_logits(self.weight_hidden(ops.concatenate(bands, axis=-1)))
+        else:
+            logits = ops.zeros_like(ops.stack([band[..., 0] for band in bands], axis=-1))
+        return ops.softmax(ops.cast(logits, "float32"), axis=-1)
+
+    def compute_output_shape(self, bands_shape, spectrogram_shape):
+        batch, frames = bands_shape[0][:2]
+        return (
+            (batch, frames, self.num_bins),
+            spectrogram_shape,
+            (batch, frames, len(bands_shape)),
+        )
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_bins": self.num_bins,
+            "mlp_dim": self.mlp_dim,
+            "adaptive": self.adaptive,
+        }

@@ -1,0 +1,121 @@
+"""Short-time Fourier transform of a microphone pair."""
+
+import keras
+import numpy as np
+from keras import ops
+
+_IMPLEMENTATIONS = ("fft", "conv")
+
+
+def level_gain(audio):
+    """Gain that brings a recording to a root mean square of one, over time and channels.
+
+    Args:
+        audio: Audio, shape (batch, samples, channels).
+
+    Returns:
+        float32 tensor of shape (batch, 1, 1). Silence gets a finite gain.
+    """
+    power = ops.mean(ops.square(ops.cast(audio, "float32")), axis=(1, 2), keepdims=True)
+    return ops.rsqrt(power + 1e-10)
+
+
+@keras.saving.register_keras_serializable(package="keras_avssan")
+class StereoSTFT(keras.layers.Layer):
+    """Short-time Fourier transform of every channel, as real numbers.
+
+    Frame t is centred on sample `t * hop_length`; the signal is continued with zeros at both
+    ends, so there are `1 + samples // hop_length` frames for any length. The periodic Hann
+    window is scaled to unit energy, so that white noise of unit variance has unit mean power in
+    every bin. Computed in float32 under every precision policy.
+
+    Args:
+        frame_length: Length of a frame and of its transform, in samples.
+        hop_length: Distance between frames, in samples.
+        implementation: `"fft"`, or `"conv"`, which writes the transform as a convolution: slower,
+            but made of operations that every export format has.
+        **kwargs: Arguments of `keras.layers.Layer`.
+
+    Call arguments:
+        audio: Audio, shape (batch, samples, channels).
+
+    Returns:
+        float32 tensor of shape (batch, T, frame_length // 2 + 1, 2 * channels); the last axis is
+        re1, im1, re2, im2, …
+
+    Raises:
+        ValueError: If a length is not positive or `implementation` is unknown.
+
+    Example:
+        >>> StereoSTFT()(keras.ops.ones((1, 16000, 2))).shape
+        (1, 32, 513, 4)
+
+    Reference:
+        AV-SSAN, "Training and Evaluation": frames of 64 ms, a hop of 32 ms.
+    """
+
+    def __init__(self, frame_length=1024, hop_length=512, implementation="fft", **kwargs):
+        super().__init__(**{**kwargs, "dtype": "float32", "trainable": False})
+        for key, value in [("frame_length", frame_length), ("hop_length", hop_length)]:
+            if not (isinstance(value, int) and value > 0):
+                raise ValueError(f"`{key}` must be a positive integer. Received: {key}={value}")
+        if implementation not in _IMPLEMENTATIONS:
+            raise ValueError(
+                f"`implementation` must be one of {_IMPLEMENTATIONS}. "
+                f"Received: implementation={implementation!r}"
+            )
+        self.frame_length = frame_length
+        self.hop_length = hop_length
+        self.implementation = implementation
+        window = np.hanning(frame_length + 1)[:-1]
+        self._window = (window / np.sqrt(np.sum(window**2))).astype("float32")
+
+    @property
+    def num_bins(self):
+        """Number of frequency bins, F."""
+        return self.frame_length // 2 + 1
+
+    def call(self, audio):
+        batch, samples, channels = ops.shape(audio)
+        signal = ops.reshape(ops.transpose(audio, (0, 2, 1)), (-1, samples))
+        half = self.frame_length // 2
+        signal = ops.pad(signal, [[0, 0], [half, half]])
+        transform = self._fft if self.implementation == "fft" else self._convolve
+        parts = ops.stack(transform(signal), axis=-1)  # (batch * channels, T, F, 2)
+        frames = 1 + samples // self.hop_length
+        parts = ops.reshape(parts, (-1, channels, frames, self.num_bins, 2))
+        parts = ops.transpose(parts, (0, 2, 3, 1, 4))
+        return ops.reshape(parts, (-1, frames, self.num_bins, 2 * channels))
+
+    def _fft(self, signal):
+        return ops.stft(
+            signal,
+            self.frame_length,
+            self.hop_length,
+            self.frame_length,
+            window=self._window,
+            center=False,
+        )
+
+    def _convolve(self, signal):
+        phase = np.outer(np.arange(self.frame_length), np.arange(self.num_bins))
+        phase = 2 * np.pi * (phase % self.frame_length) / self.frame_length
+        kernel = np.concatenate([np.cos(phase), -np.sin(phase)], axis=1) * self._window[:, None]
+        kernel = ops.convert_to_tensor(kernel[:, None, :].astype("float32"))
+        parts = ops.conv(
+            signal[..., None], kernel, strides=self.hop_length, data_format="channels_last"
+        )
+        return parts[..., : self.num_bins], parts[..., self.num_bins :]
+
+    def compute_output_shape(self, input_shape):
+        batch, samples, channels = input_shape
+        frames = None if samples is None else 1 + samples // self.hop_length
+        return (batch, frames, self.num_bins, 2 * channels)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "frame_length": self.frame_length,
+            "hop_length": self.hop_length,
+            "implementation": self.implementation,
+        }

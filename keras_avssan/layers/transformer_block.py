@@ -1,0 +1,77 @@
+"""A Transformer encoder block."""
+
+import keras
+
+
+@keras.saving.register_keras_serializable(package="keras_avssan")
+class TransformerBlock(keras.layers.Layer):
+    """Self-attention and an MLP, each normalised first and added to its input.
+
+    Args:
+        num_heads: Number of attention heads.
+        mlp_dim: Width of the hidden layer of the MLP.
+        dropout: Share of units dropped after attention and MLP while training.
+        **kwargs: Arguments of `keras.layers.Layer`.
+
+    Call arguments:
+        x: Sequence, shape (batch, t, D).
+        training: Whether dropout is active.
+
+    Returns:
+        Tensor of the same shape.
+
+    Example:
+        >>> TransformerBlock(num_heads=4, mlp_dim=256)(keras.ops.ones((2, 10, 64))).shape
+        (2, 10, 64)
+
+    Reference:
+        Vaswani et al., "Attention is all you need", 2017, with normalisation before each part.
+    """
+
+    def __init__(self, num_heads=4, mlp_dim=256, dropout=0.0, **kwargs):
+        super().__init__(**kwargs)
+        self.num_heads = num_heads
+        self.mlp_dim = mlp_dim
+        self.dropout = dropout
+
+    def build(self, input_shape):
+        dim = input_shape[-1]
+        if dim % self.num_heads:
+            raise ValueError(
+                "The feature dimension must be a multiple of `num_heads`. "
+                f"Received: {dim} features, num_heads={self.num_heads}"
+            )
+        dtype = self.dtype_policy
+        self.attention_norm = keras.layers.LayerNormalization(dtype=dtype, name="attention_norm")
+        self.attention = keras.layers.MultiHeadAttention(
+            self.num_heads, dim // self.num_heads, dtype=dtype, name="attention"
+        )
+        self.mlp_norm = keras.layers.LayerNormalization(dtype=dtype, name="mlp_norm")
+        self.hidden = keras.layers.Dense(
+            self.mlp_dim, activation="gelu", dtype=dtype, name="hidden"
+        )
+        self.projection = keras.layers.Dense(dim, dtype=dtype, name="projection")
+        self.drop = keras.layers.Dropout(self.dropout, dtype=dtype, name="drop")
+        self.attention_norm.build(input_shape)
+        self.attention.build(input_shape, input_shape)
+        self.mlp_norm.build(input_shape)
+        self.hidden.build(input_shape)
+        self.projection.build((*input_shape[:-1], self.mlp_dim))
+        self.built = True
+
+    def call(self, x, training=None):
+        normed = self.attention_norm(x)
+        x = x + self.drop(self.attention(normed, normed), training=training)
+        hidden = self.projection(self.hidden(self.mlp_norm(x)))
+        return x + self.drop(hidden, training=training)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_heads": self.num_heads,
+            "mlp_dim": self.mlp_dim,
+            "dropout": self.dropout,
+        }

@@ -1,0 +1,113 @@
+"""Interaural cues in bands of three widths, equations (2) and (3)."""
+
+import keras
+import numpy as np
+from keras import ops
+
+BAND_WIDTHS = {"fine": 32, "mid": 128, "full": None}
+_IPD_FORMS = ("cos_sin", "angle")
+
+
+@keras.saving.register_keras_serializable(package="keras_avssan")
+class TriBandSpatialFeatures(keras.layers.Layer):
+    """Phase and level differences between the microphones, cut into bands.
+
+    IPD(t, f) = ∠X₁ - ∠X₂, ILD(t, f) = 20 log₁₀(|X₁| / |X₂|) in decibels. Fine and mid bands drop
+    the bins that fill no whole band (the Nyquist bin of 513); the full band keeps all of them.
+    Computed in float32 under every precision policy; silence gives zeros and finite gradients.
+
+    Args:
+        ipd: `"cos_sin"` stores the phase difference as its cosine and sine, which knows no jump
+            at ±180°; `"angle"` stores the angle in radians, the letter of the paper.
+        bands: Names of the bands to return, of `"fine"` (32 bins), `"mid"` (128), `"full"`.
+        ild_scale: Factor on the level difference in decibels; 0.1 brings it to the size of the
+            other cues, 1 is the letter of the paper.
+        epsilon: Magnitude that keeps the level difference finite on silence. It is added to both
+            channels, so that swapping them flips the sign; the paper adds it to the second.
+        **kwargs: Arguments of `keras.layers.Layer`.
+
+    Call arguments:
+        spectrogram: Two-channel spectrogram, shape (batch, T, F, 4) as re1, im1, re2, im2.
+
+    Returns:
+        Dict from band name to a float32 tensor of shape (batch, n, T, bins, C): n patches of the
+        band's width, C cues (cos IPD, sin IPD, ILD; or IPD, ILD).
+
+    Raises:
+        ValueError: If `ipd` or a band is unknown, or the spectrogram is too narrow.
+
+    Example:
+        >>> bands = TriBandSpatialFeatures()(keras.ops.ones((1, 7, 513, 4)))
+        >>> {name: tuple(band.shape) for name, band in bands.items()}
+        {'fine': (1, 16, 7, 32, 3), 'mid': (1, 4, 7, 128, 3), 'full': (1, 1, 7, 513, 3)}
+
+    Reference:
+        AV-SSAN, equations (2) and (3).
+    """
+
+    def __init__(self, ipd="cos_sin", bands=("fine", "mid", "full"), ild_scale=0.1, epsilon=1e-4, **kwargs):
+        super().__init__(**{**kwargs, "dtype": "float32", "trainable": False})
+        if ipd not in _IPD_FORMS:
+            raise ValueError(f"`ipd` must be one of {_IPD_FORMS}. Received: ipd={ipd!r}")
+        unknown = [band for band in bands if band not in BAND_WIDTHS]
+        if unknown or not bands:
+            raise ValueError(f"`bands` must be of {tuple(BAND_WIDTHS)}. Received: bands={bands}")
+        self.ipd = ipd
+        self.bands = tuple(bands)
+        self.ild_scale = ild_scale
+        self.epsilon = epsilon
+
+    @property
+    def num_cues(self):
+        """Number of cues a bin has, C."""
+        return 3 if self.ipd == "cos_sin" else 2
+
+    def call(self, spectrogram):
+        cues = self._cues(spectrogram)
+        return {band: self._patches(cues, BAND_WIDTHS[band]) for band in self.bands}
+
+    def _cues(self, spectrogram):
+        re1, im1, re2, im2 = (spectrogram[..., i] for i in range(4))
+        power1 = ops.square(re1) + ops.square(im1)
+        power2 = ops.square(re2) + ops.square(im2)
+        floor = self.epsilon**2
+        decibels = 10.0 / np.log(10.0) * self.ild_scale
+        ild = decibels * (ops.log(power1 + floor) - ops.log(power2 + floor))
+        cross_re = re1 * re2 + im1 * im2
+        cross_im = im1 * re2 - re1 * im2
+        if self.ipd == "angle":
+            # The cross-spectrum of two silent channels has no angle: give it that of one.
+            silent = ops.square(cross_re) + ops.square(cross_im) < floor**2
+            ipd = ops.arctan2(ops.where(silent, 0.0, cross_im), ops.where(silent, 1.0, cross_re))
+            return ops.stack([ipd, ild], axis=-1)
+        norm = ops.rsqrt((power1 + floor) * (power2 + floor))
+        return ops.stack([cross_re * norm, cross_im * norm, ild], axis=-1)
+
+    def _patches(self, cues, width):
+        _, frames, num_bins, num_cues = ops.shape(cues)
+        width = width or num_bins
+        if num_bins < width:
+            raise ValueError(
+                f"`spectrogram` must have at least {width} bins. Received: {num_bins} bins"
+            )
+        count = num_bins // width
+        cues = cues[:, :, : count * width, :]
+        cues = ops.reshape(cues, (-1, frames, count, width, num_cues))
+        return ops.transpose(cues, (0, 2, 1, 3, 4))
+
+    def compute_output_shape(self, input_shape):
+        batch, frames, num_bins, _ = input_shape
+        widths = {band: BAND_WIDTHS[band] or num_bins for band in self.bands}
+        return {
+            band: (batch, num_bins // width, frames, width, self.num_cues)
+            for band, width in widths.items()
+        }
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "ipd": self.ipd,
+            "bands": list(self.bands),
+            "ild_scale": self.ild_scale,
+            "epsilon": self.epsilon,
+        }

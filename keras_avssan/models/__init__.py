@@ -1,0 +1,8 @@
+"""Prompted localisers, one KerasHub backbone and task a system."""
+
+from keras_avssan.models.av_ssan.av_ssan import AVSSAN
+from keras_avssan.models.av_ssan.av_ssan_backbone import AVSSANBackbone
+from keras_avssan.models.av_ssan.av_ssan_preprocessor import AVSSANPreprocessor
+from keras_avssan.models.localizer import Localizer
+
+__all__ = ["AVSSAN", "AVSSANBackbone", "AVSSANPreprocessor", "Localizer"]

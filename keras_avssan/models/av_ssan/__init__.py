@@ -1,0 +1,1 @@
+"""AV-SSAN: selective localisation by semantic-spatial alignment."""

@@ -1,0 +1,190 @@
+"""AV-SSAN as a task: train it, ask it, see why."""
+
+import keras
+import numpy as np
+
+from keras_avssan.doa.grid import GRID_DEGREES
+from keras_avssan.encoders.conv_image_encoder import ConvImageEncoder
+from keras_avssan.encoders.log_mel_encoder import LogMelEncoder
+from keras_avssan.layers.stereo_stft import level_gain
+from keras_avssan.models.av_ssan.av_ssan_backbone import AVSSANBackbone
+from keras_avssan.models.av_ssan.av_ssan_preprocessor import AVSSANPreprocessor
+from keras_avssan.models.av_ssan.av_ssan_presets import (
+    CONFIGURATIONS,
+    LEARNING_RATES,
+    check_configuration,
+    make_loss,
+)
+from keras_avssan.models.localizer import Localizer, posterior_confidence
+
+
+@keras.saving.register_keras_serializable(package="keras_avssan")
+class AVSSAN(Localizer):
+    """Localises the sound that a prompt shows, out of a two-microphone mix.
+
+    Compiled on construction with the joint loss, AdamW, and the scores MAE, accuracy within 5°,
+    selection rate and MAE of correctly selected scenes.
+
+    Args:
+        backbone: An `AVSSANBackbone`. If not given, one is built from the arguments below.
+        preprocessor: An `AVSSANPreprocessor`. If not given, the one that fits the backbone.
+        configuration: `"base"` (this library's decisions) or `"paper"` (the letter of the
+            paper); decides the network where `backbone` is not given, and the default loss and
+            optimizer.
+        image_encoder: Encoder of picture prompts, see `keras_avssan.encoders`. By default a
+            small convolutional one that trains with the task, unless `prompt_dim` is given.
+        audio_encoder: Encoder of what is heard. By default a frame-rate log-mel encoder that
+            trains with the task.
+        compile: Whether the model is compiled on construction.
+        name: Name of the model.
+        **kwargs: Further arguments of `AVSSANBackbone`; they win over the configuration's.
+
+    Call arguments:
+        inputs: Dict with `audio` (batch, samples, 2) and `images` (batch, H, W, 3) in [0, 1] or
+            `prompt_embedding` (batch, d_V).
+
+    Returns:
+        Dict with `doa` (batch, 180), `mask`, `masked_spectrogram`, `band_attention`,
+        `band_weights`, see `AVSSANBackbone`.
+
+    Raises:
+        ValueError: If `configuration` is unknown.
+        TypeError: If `backbone` is given together with arguments for one.
+
+    Example:
+        >>> model = AVSSAN()
+        >>> model.fit(train_dataset, epochs=10)                   # see data.make_dataset
+        >>> theta = model.localize("mix.wav", "dog.jpg")          # degrees
+        >>> explanation = model.explain("mix.wav", "dog.jpg")     # posterior, mask, band weights
+
+    Reference:
+        AV-SSAN: Audio-Visual Selective DOA Estimation Through Explicit Multi-Band
+        Semantic-Spatial Alignment.
+    """
+
+    backbone_cls = AVSSANBackbone
+    preprocessor_cls = AVSSANPreprocessor
+
+    def __init__(
+        self,
+        backbone=None,
+        preprocessor=None,
+        configuration="base",
+        image_encoder=None,
+        audio_encoder=None,
+        compile=True,
+        name=None,
+        **kwargs,
+    ):
+        check_configuration(configuration)
+        if backbone is None:
+            backbone = _make_backbone(configuration, image_encoder, audio_encoder, kwargs)
+        elif image_encoder is not None or audio_encoder is not None or kwargs:
+            raise TypeError(
+                "With a `backbone`, arguments that would build one cannot be given. "
+                f"Received: {sorted({'image_encoder', 'audio_encoder', *kwargs})}"
+            )
+        if preprocessor is None:
+            preprocessor = AVSSANPreprocessor(
+                sampling_rate=backbone.sampling_rate,
+                image_size=backbone.image_size,
+                prompt_dim=backbone.prompt_dim if backbone.visual_prompt else None,
+            )
+        super().__init__(backbone, preprocessor, name=name)
+        self.configuration = configuration
+        if compile:
+            self.compile()
+
+    def default_loss(self):
+        return make_loss(self.configuration)
+
+    def default_optimizer(self):
+        rate = LEARNING_RATES[self.configuration]
+        return keras.optimizers.AdamW(rate, weight_decay=1e-4, clipnorm=5.0)
+
+    def embed_prompts(self, images, batch_size=32):
+        """Embeds pictures once, for training with cached embeddings.
+
+        Args:
+            images: RGB pictures in [0, 1], array of shape (n, H, W, 3).
+            batch_size: Pictures a run.
+
+        Returns:
+            float32 array of shape (n, d_V).
+
+        Raises:
+            ValueError: If the model has no image encoder or the pictures have a wrong shape.
+        """
+        parts = [
+            keras.ops.convert_to_numpy(
+                self.backbone.embed_prompt(
+                    {"images": keras.ops.convert_to_tensor(images[start : start + batch_size])},
+                    training=False,
+                )
+            )
+            for start in range(0, len(images), batch_size)
+        ]
+        return np.concatenate(parts).astype("float32")
+
+    def explain(self, audio, prompt, sampling_rate=None):
+        """Localises one scene and returns what led there.
+
+        Args:
+            audio: One two-microphone recording, see `localize`.
+            prompt: One prompt, see `localize`.
+            sampling_rate: Sampling rate of an `audio` array in hertz.
+
+        Returns:
+            Dict of NumPy arrays and numbers: `azimuth` and `confidence`; `posterior` (180,);
+            `spectrogram`, `masked_spectrogram` (T, F, 4) as re1, im1, re2, im2; `mask` (T, F);
+            `band_attention`, dict from band name to β (n,); `band_weights` α (T, bands); `bands`,
+            their names; `sampling_rate` in hertz and `hop_length` in samples.
+
+        Raises:
+            ValueError: If recording or prompt are unusable, or more than one.
+
+        Example:
+            >>> explanation = model.explain("mix.wav", "dog.jpg")
+            >>> explanation["mask"].shape  # (frames, bins)
+        """
+        inputs = self.preprocessor(
+            {"audio": audio, "prompt": prompt, "sampling_rate": sampling_rate}
+        )
+        if len(inputs["audio"]) != 1:
+            raise ValueError(
+                "`explain` takes one recording and one prompt. "
+                f"Received: {len(inputs['audio'])} scenes"
+            )
+        outputs = keras.tree.map_structure(
+            lambda output: np.asarray(output)[0], self.predict_on_batch(inputs)
+        )
+        recording = keras.ops.convert_to_tensor(inputs["audio"])
+        spectrogram = self.backbone.stft(recording * level_gain(recording))
+        posterior = outputs["doa"]
+        return {
+            "azimuth": float(GRID_DEGREES[np.argmax(posterior)]),
+            "confidence": float(posterior_confidence(posterior[None])[0]),
+            "posterior": posterior,
+            "spectrogram": keras.ops.convert_to_numpy(spectrogram)[0],
+            "mask": outputs["mask"],
+            "masked_spectrogram": outputs["masked_spectrogram"],
+            "band_attention": outputs["band_attention"],
+            "band_weights": outputs["band_weights"],
+            "bands": self.backbone.bands,
+            "sampling_rate": self.backbone.sampling_rate,
+            "hop_length": self.backbone.hop_length,
+        }
+
+    def get_config(self):
+        return {**super().get_config(), "configuration": self.configuration}
+
+
+def _make_backbone(configuration, image_encoder, audio_encoder, kwargs):
+    settings = {**CONFIGURATIONS[configuration], **kwargs}
+    dtype = settings.get("dtype")
+    if image_encoder is None and settings.get("prompt_dim") is None:
+        if settings.get("visual_prompt", True):
+            image_encoder = ConvImageEncoder(dtype=dtype)
+    if audio_encoder is None and settings.get("semantic_audio", True):
+        audio_encoder = LogMelEncoder(dtype=dtype)
+    return AVSSANBackbone(image_encoder, audio_encoder, **settings)

@@ -1,0 +1,354 @@
+"""The network of AV-SSAN, from audio and prompt to posterior and mask."""
+
+import keras
+import keras_hub
+from keras import ops
+
+from keras_avssan.layers.doa_head import DoAHead
+from keras_avssan.layers.frame_alignment import FrameAlignment
+from keras_avssan.layers.semantic_bridge import SemanticBridge
+from keras_avssan.layers.semantic_spatial_alignment import SemanticSpatialAlignment
+from keras_avssan.layers.spatial_refiner import SpatialRefiner
+from keras_avssan.layers.stereo_stft import StereoSTFT, level_gain
+from keras_avssan.layers.tri_band_spatial_features import TriBandSpatialFeatures
+
+
+@keras.saving.register_keras_serializable(package="keras_avssan")
+class AVSSANBackbone(keras_hub.models.Backbone):
+    """The whole network of AV-SSAN, with the ablations of its Table 4 as arguments.
+
+    STFT → spatial features in three bands; prompt and audio → semantic bridge; one
+    semantic-spatial alignment a band → refiner → masked spectrogram → posterior. Weights hold no
+    duration: a model takes recordings of any length from half a second on. The mix is brought to
+    unit power first, so that loudness has no influence.
+
+    Args:
+        image_encoder: Keras layer or model from pictures (batch, H, W, 3) in [0, 1] to embeddings
+            (batch, d_V), see `keras_avssan.encoders`. `None` where prompts always come as
+            embeddings; `prompt_dim` is needed then.
+        audio_encoder: Keras layer or model from mono audio (batch, samples) to embeddings
+            (batch, t, d_A). Attributes `hop_seconds` and `offset_seconds` tell when they are. May
+            be `None` where `semantic_audio` is `False`.
+        prompt_dim: Dimension d_V of prompt embeddings.
+        dim: Feature dimension D.
+        bridge_layers: Transformer blocks of the semantic bridge.
+        num_heads: Attention heads of these blocks.
+        mlp_dim: Hidden width of the MLPs.
+        dropout: Dropout in the semantic bridge.
+        interaction: Whether the bridge also sees the product of prompt and audio, see
+            `SemanticBridge`.
+        ipd: Form of the phase difference, see `TriBandSpatialFeatures`.
+        ild_scale: Factor on the level difference in decibels, likewise.
+        residual: Residual of the alignment, see `SemanticSpatialAlignment`.
+        doa_form: Form of the head, see `DoAHead`.
+        visual_prompt: Column V of Table 4. If `False`, prompts have no influence.
+        semantic_audio: Column A. If `False`, the audio encoder is left out.
+        multi_band: Column MB. If `False`, the full band alone is used.
+        band_attention: Column BA. If `False`, the patches of a band weigh the same.
+        spatial_refiner: Column Refiner. If `False`, the bands weigh the same.
+        microphone_spacing: Distance between the microphones in metres.
+        sampling_rate: Sampling rate in hertz.
+        frame_length: Frame length of the spectrogram in samples.
+        hop_length: Hop of the spectrogram in samples.
+        stft_implementation: `"fft"` or `"conv"`, see `StereoSTFT`.
+        dtype: Data type or precision policy. Front end, head and losses stay in float32.
+        **kwargs: Arguments of `keras_hub.models.Backbone`.
+
+    Call arguments:
+        inputs: Dict with `audio` (batch, samples, 2) and either `images` (batch, H, W, 3) in
+            [0, 1] or `prompt_embedding` (batch, d_V); optionally `microphone_spacing` (batch,)
+            in metres.
+        training: Whether dropout and batch normalisation run in training mode.
+
+    Returns:
+        Dict of float32 tensors: `doa` (batch, 180), `mask` (batch, T, F), `masked_spectrogram`
+        (batch, T, F, 4), `band_attention` (dict from band name to β (batch, n)), `band_weights`
+        (batch, T, bands).
+
+    Raises:
+        ValueError: If an encoder or `prompt_dim` is missing, or inputs have a wrong shape.
+
+    Example:
+        >>> from keras_avssan.encoders import ConvImageEncoder, LogMelEncoder
+        >>> backbone = AVSSANBackbone(ConvImageEncoder(), LogMelEncoder())
+        >>> outputs = backbone({"audio": keras.ops.ones((1, 16000, 2)),
+        ...                     "images": keras.ops.ones((1, 64, 64, 3))})
+        >>> outputs["doa"].shape
+        (1, 180)
+
+    Reference:
+        AV-SSAN, Figure 1 and equations (1) to (11).
+    """
+
+    def __init__(
+        self,
+        image_encoder=None,
+        audio_encoder=None,
+        prompt_dim=None,
+        dim=64,
+        bridge_layers=2,
+        num_heads=4,
+        mlp_dim=256,
+        dropout=0.0,
+        interaction=True,
+        ipd="cos_sin",
+        ild_scale=0.1,
+        residual="query",
+        doa_form="srp",
+        visual_prompt=True,
+        semantic_audio=True,
+        multi_band=True,
+        band_attention=True,
+        spatial_refiner=True,
+        microphone_spacing=0.2,
+        sampling_rate=16000,
+        frame_length=1024,
+        hop_length=512,
+        stft_implementation="fft",
+        dtype=None,
+        **kwargs,
+    ):
+        super().__init__(dtype=dtype, **kwargs)
+        # Without autocast the recording stays in float32 under mixed precision.
+        self.autocast = False
+        self.settings = {
+            "dim": dim,
+            "bridge_layers": bridge_layers,
+            "num_heads": num_heads,
+            "mlp_dim": mlp_dim,
+            "dropout": dropout,
+            "interaction": interaction,
+            "ipd": ipd,
+            "ild_scale": ild_scale,
+            "residual": residual,
+            "doa_form": doa_form,
+            "visual_prompt": visual_prompt,
+            "semantic_audio": semantic_audio,
+            "multi_band": multi_band,
+            "band_attention": band_attention,
+            "spatial_refiner": spatial_refiner,
+            "microphone_spacing": microphone_spacing,
+            "sampling_rate": sampling_rate,
+            "frame_length": frame_length,
+            "hop_length": hop_length,
+            "stft_implementation": stft_implementation,
+        }
+        policy = self.dtype_policy
+        self.visual_prompt = visual_prompt
+        self.semantic_audio = semantic_audio
+        self.bands = ("fine", "mid", "full") if multi_band else ("full",)
+        self.image_encoder = image_encoder
+        self.audio_encoder = audio_encoder
+        self.prompt_dim = self._prompt_dim(image_encoder, prompt_dim)
+
+        self.stft = StereoSTFT(frame_length, hop_length, stft_implementation, name="stft")
+        self.spatial_features = TriBandSpatialFeatures(
+            ipd, self.bands, ild_scale, name="spatial_features"
+        )
+        self.bridge = SemanticBridge(
+            dim,
+            bridge_layers,
+            num_heads,
+            mlp_dim,
+            dropout,
+            interaction,
+            use_prompt=visual_prompt,
+            use_audio=semantic_audio,
+            dtype=policy,
+            name="bridge",
+        )
+        self.frame_alignment = FrameAlignment(
+            hop_length / sampling_rate,
+            getattr(audio_encoder, "hop_seconds", None),
+            getattr(audio_encoder, "offset_seconds", 0.0),
+            dtype=policy,
+            name="frame_alignment",
+        )
+        self.alignments = [
+            SemanticSpatialAlignment(
+                dim,
+                mlp_dim=mlp_dim,
+                residual=residual,
+                band_attention=band_attention,
+                dtype=policy,
+                name=f"alignment_{band}",
+            )
+            for band in self.bands
+        ]
+        self.refiner = SpatialRefiner(
+            self.stft.num_bins, mlp_dim, adaptive=spatial_refiner, dtype=policy, name="refiner"
+        )
+        self.doa_head = DoAHead(
+            doa_form,
+            mlp_dim,
+            microphone_spacing=microphone_spacing,
+            sampling_rate=sampling_rate,
+            name="doa_head",
+        )
+        self._build_layers(dim)
+
+    def _prompt_dim(self, image_encoder, prompt_dim):
+        if not self.visual_prompt:
+            return 1
+        if image_encoder is None:
+            if prompt_dim is None:
+                raise ValueError(
+                    "Without an `image_encoder`, `prompt_dim` must tell the dimension of the "
+                    "prompt embeddings. Received: image_encoder=None, prompt_dim=None"
+                )
+            return int(prompt_dim)
+        shape = image_encoder.compute_output_shape((None, *self.image_size, 3))
+        if len(shape) != 2:
+            raise ValueError(
+                "`image_encoder` must return embeddings of shape (batch, d_V); wrap models that "
+                "return feature maps in `keras_avssan.encoders.ImageEncoder`. "
+                f"Received: an encoder with output shape {shape}"
+            )
+        return int(shape[-1])
+
+    def _build_layers(self, dim):
+        """Creates all weights, so that a model can be saved and loaded before its first call."""
+        if self.visual_prompt and self.image_encoder is not None:
+            if not self.image_encoder.built:
+                self.image_encoder.build((None, *self.image_size, 3))
+        audio_dim = 1
+        if self.semantic_audio:
+            if self.audio_encoder is None:
+                raise ValueError(
+                    "`audio_encoder` is needed unless `semantic_audio` is False. "
+                    "Received: audio_encoder=None"
+                )
+            shape = self.audio_encoder.compute_output_shape((None, self.sampling_rate))
+            if len(shape) != 3:
+                raise ValueError(
+                    "`audio_encoder` must return embeddings of shape (batch, t, d_A); wrap "
+                    "others in `keras_avssan.encoders.AudioEncoder`. "
+                    f"Received: an encoder with output shape {shape}"
+                )
+            audio_dim = int(shape[-1])
+            if not self.audio_encoder.built:
+                self.audio_encoder.build((None, self.sampling_rate))
+        spectrogram_shape = (None, None, self.stft.num_bins, 4)
+        features = self.spatial_features.compute_output_shape(spectrogram_shape)
+        self.bridge.build((None, self.prompt_dim), (None, None, audio_dim))
+        for band, alignment in zip(self.bands, self.alignments, strict=True):
+            alignment.build((None, None, dim), features[band])
+        self.refiner.build([(None, None, dim)] * len(self.bands), spectrogram_shape)
+        self.doa_head.build(spectrogram_shape)
+        self.built = True
+
+    @property
+    def sampling_rate(self):
+        """Sampling rate of the audio in hertz."""
+        return self.settings["sampling_rate"]
+
+    @property
+    def hop_length(self):
+        """Hop of the spectrogram in samples."""
+        return self.settings["hop_length"]
+
+    @property
+    def image_size(self):
+        """Height and width in pixels of the pictures, or `None` without an image encoder."""
+        if self.image_encoder is None:
+            return None
+        size = getattr(self.image_encoder, "image_size", None)
+        return tuple(size or self.image_encoder.input_shape[1:3])
+
+    def call(self, inputs, training=None):
+        audio = self._checked_audio(inputs)
+        audio = audio * level_gain(audio)
+        spectrogram = self.stft(audio)
+        semantics = self._semantics(inputs, audio, spectrogram, training)
+        features = self.spatial_features(spectrogram)
+        aligned, band_attention = [], {}
+        for band, alignment in zip(self.bands, self.alignments, strict=True):
+            z, beta = alignment(semantics, features[band])
+            aligned.append(z)
+            band_attention[band] = beta
+        mask, masked_spectrogram, band_weights = self.refiner(aligned, spectrogram)
+        doa = self.doa_head(masked_spectrogram, inputs.get("microphone_spacing"))
+        return {
+            "doa": doa,
+            "mask": mask,
+            "masked_spectrogram": masked_spectrogram,
+            "band_attention": band_attention,
+            "band_weights": band_weights,
+        }
+
+    def _checked_audio(self, inputs):
+        audio = inputs["audio"]
+        if len(audio.shape) != 3 or audio.shape[-1] != 2:
+            raise ValueError(
+                "`audio` must have shape (batch, samples, 2), the two microphones last. "
+                f"Received: shape {tuple(audio.shape)}"
+            )
+        return ops.cast(audio, "float32")
+
+    def _semantics(self, inputs, audio, spectrogram, training):
+        """Semantic cue of equation (1), at the spectrogram's frames: (batch, T, D)."""
+        prompt = self.embed_prompt(inputs, training) if self.visual_prompt else audio[:, :1, 0]
+        if not self.semantic_audio:
+            steps = ops.zeros_like(spectrogram[:, :, 0, :1])
+            return self.bridge(prompt, steps, training=training)
+        embeddings = self.audio_encoder(ops.mean(audio, axis=-1), training=training)
+        semantics = self.bridge(prompt, embeddings, training=training)
+        duration = ops.shape(audio)[1] / self.sampling_rate
+        frames = ops.shape(spectrogram)[1]
+        return self.frame_alignment(semantics, num_frames=frames, duration=duration)
+
+    def embed_prompt(self, inputs, training=None):
+        """Embeds the prompts of a batch.
+
+        Args:
+            inputs: Dict with `images` (batch, H, W, 3) in [0, 1] or `prompt_embedding`
+                (batch, d_V).
+            training: Whether the image encoder runs in training mode.
+
+        Returns:
+            Prompt embeddings, shape (batch, d_V).
+
+        Raises:
+            ValueError: If there is no prompt, or one that does not fit the model.
+        """
+        if "prompt_embedding" in inputs:
+            embedding = inputs["prompt_embedding"]
+            if len(embedding.shape) != 2 or embedding.shape[-1] != self.prompt_dim:
+                raise ValueError(
+                    f"`prompt_embedding` must have shape (batch, {self.prompt_dim}). "
+                    f"Received: shape {tuple(embedding.shape)}"
+                )
+            return embedding
+        if "images" not in inputs:
+            raise ValueError(
+                "A prompt is needed: `images` or `prompt_embedding`. "
+                f"Received: inputs {sorted(inputs)}"
+            )
+        if self.image_encoder is None:
+            raise ValueError(
+                "This model has no image encoder: give `prompt_embedding` in place of `images`."
+            )
+        images = inputs["images"]
+        if len(images.shape) != 4 or images.shape[-1] != 3:
+            raise ValueError(
+                "`images` must have shape (batch, H, W, 3). "
+                f"Received: shape {tuple(images.shape)}"
+            )
+        return self.image_encoder(images, training=training)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "image_encoder": keras.saving.serialize_keras_object(self.image_encoder),
+            "audio_encoder": keras.saving.serialize_keras_object(self.audio_encoder),
+            "prompt_dim": self.prompt_dim,
+            **self.settings,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        for key in ("image_encoder", "audio_encoder"):
+            if isinstance(config.get(key), dict):
+                config[key] = keras.saving.deserialize_keras_object(config[key])
+        return super().from_config(config)

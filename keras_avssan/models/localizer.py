@@ -1,0 +1,165 @@
+"""What every prompted localiser shares: training, scores, localisation."""
+
+import keras
+import keras_hub
+import numpy as np
+from keras import ops
+
+from keras_avssan.doa.grid import GRID_DEGREES
+from keras_avssan.doa.metrics import (
+    AngularAccuracy,
+    AngularMAE,
+    SelectedAngularMAE,
+    SelectionRate,
+)
+from keras_avssan.layers.stereo_stft import level_gain
+
+CONFIDENCE_TOLERANCE = 5.0  # degrees to either side of the estimate
+_BATCH_SIZE = 32
+
+
+def posterior_confidence(posterior):
+    """Posterior probability that the source lies within 5° of the estimate.
+
+    Args:
+        posterior: Posteriors, array of shape (batch, 180).
+
+    Returns:
+        Array of shape (batch,), from 0 to 1.
+    """
+    estimate = GRID_DEGREES[np.argmax(posterior, axis=-1)]
+    near = np.abs(GRID_DEGREES[None, :] - estimate[:, None]) <= CONFIDENCE_TOLERANCE
+    return np.sum(posterior * near, axis=-1)
+
+
+class Localizer(keras_hub.models.Task):
+    """Base of the tasks that localise a prompted sound.
+
+    Subclasses bring a backbone whose outputs hold `doa` (batch, 180) and `masked_spectrogram`,
+    a preprocessor, and the defaults of `compile`. Datasets for `fit` and `evaluate` come in the
+    model's form already (see `keras_avssan.data.make_dataset`): inputs are a dict with `audio`
+    and the prompt, labels a dict with
+
+    - `azimuth`: azimuth of the target in degrees, shape (batch,);
+    - `target`: the target alone as both microphones hear it, shape (batch, samples, 2);
+    - `interferer_azimuth`: optional, azimuth of the interferer in degrees, NaN where there is
+      none; feeds the selection rate.
+
+    Args:
+        backbone: The network, a `keras_hub.models.Backbone`.
+        preprocessor: Brings files and arrays to the model's form, for `localize`.
+        **kwargs: Arguments of `keras_hub.models.Task`.
+    """
+
+    def __init__(self, backbone, preprocessor=None, **kwargs):
+        super().__init__(compile=False, **kwargs)
+        self.backbone = backbone
+        self.preprocessor = preprocessor
+        self.dtype_policy = backbone.dtype_policy
+        # Without autocast the recording stays in float32 under mixed precision.
+        self.autocast = False
+        self.built = True
+
+    def call(self, inputs, training=None):
+        return self.backbone(inputs, training=training)
+
+    def default_loss(self):
+        """Loss of `compile(loss="auto")`: called with dicts, see `doa.JointLoss`."""
+        raise NotImplementedError
+
+    def default_optimizer(self):
+        """Optimizer of `compile(optimizer="auto")`."""
+        raise NotImplementedError
+
+    def compile(self, optimizer="auto", loss="auto", metrics="auto", **kwargs):
+        """Configures training.
+
+        Args:
+            optimizer: A Keras optimizer; `"auto"` takes the configuration's.
+            loss: A loss on dicts such as `doa.JointLoss`; `"auto"` takes the configuration's.
+            metrics: Metrics of `keras_avssan.doa`; `"auto"` takes MAE, accuracy within 5°,
+                selection rate and the MAE of correctly selected scenes.
+            **kwargs: Further arguments of `keras.Model.compile`.
+        """
+        if metrics == "auto":
+            metrics = [AngularMAE(), AngularAccuracy(5), SelectionRate(), SelectedAngularMAE()]
+        super().compile(
+            optimizer=self.default_optimizer() if optimizer == "auto" else optimizer,
+            loss=self.default_loss() if loss == "auto" else loss,
+            metrics=metrics,
+            **kwargs,
+        )
+
+    def preprocess_samples(self, x, y=None, sample_weight=None):
+        """Leaves batches as they are: datasets come in the model's form already."""
+        return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """Computes the loss; the target's spectrogram is computed here, on the device."""
+        target = ops.cast(y["target"], "float32") * level_gain(x["audio"])
+        truth = {
+            "azimuth": ops.cast(y["azimuth"], "float32"),
+            "spectrogram": ops.stop_gradient(self.backbone.stft(target)),
+        }
+        prediction = {key: y_pred[key] for key in ("doa", "masked_spectrogram")}
+        loss = self.loss(truth, prediction, sample_weight=sample_weight)
+        for extra in self.losses:
+            loss = loss + ops.cast(extra, loss.dtype)
+        return loss
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        """Scores the posterior against the azimuths of target and interferer."""
+        azimuth = ops.cast(y["azimuth"], "float32")
+        if "interferer_azimuth" in y:
+            interferer = ops.cast(y["interferer_azimuth"], "float32")
+        else:
+            interferer = ops.full_like(azimuth, float("nan"))
+        truth = ops.stack([azimuth, interferer], axis=-1)
+        return super().compute_metrics(x, truth, y_pred["doa"], sample_weight)
+
+    def localize(self, audio, prompt, sampling_rate=None, return_confidence=False):
+        """Finds the direction of the prompted sound.
+
+        Args:
+            audio: Two-microphone recording: a path, an array (samples, 2) or (batch, samples, 2),
+                or a list of paths or arrays.
+            prompt: What to look for: a picture (path or array), an embedding, a batch, or a list.
+                One prompt may serve several recordings, and one recording several prompts.
+            sampling_rate: Sampling rate of `audio` arrays in hertz; the model's if not given.
+            return_confidence: Whether the confidence is returned too.
+
+        Returns:
+            float32 array of azimuths in degrees, shape (batch,): 0° beside microphone 1
+            (channel 0 leads), 90° broadside, 180° beside microphone 2. With
+            `return_confidence`, a tuple of it and the posterior probability within 5° of it.
+
+        Raises:
+            ValueError: If a recording or prompt is unusable; the message names it.
+            TypeError: If a recording or prompt is of another kind.
+
+        Example:
+            >>> theta = model.localize("mix.wav", "dog.jpg")
+        """
+        posterior = self._run(audio, prompt, sampling_rate)["doa"]
+        azimuth = GRID_DEGREES[np.argmax(posterior, axis=-1)]
+        if return_confidence:
+            return azimuth, posterior_confidence(posterior)
+        return azimuth
+
+    def _run(self, audio, prompt, sampling_rate=None):
+        """Preprocesses and runs the network; returns its outputs as NumPy arrays."""
+        if self.preprocessor is None:
+            raise ValueError("This model has no preprocessor: set `model.preprocessor` first.")
+        inputs = self.preprocessor(
+            {"audio": audio, "prompt": prompt, "sampling_rate": sampling_rate}
+        )
+        count = len(inputs["audio"])
+        parts = [
+            self.predict_on_batch(
+                {key: value[start : start + _BATCH_SIZE] for key, value in inputs.items()}
+            )
+            for start in range(0, count, _BATCH_SIZE)
+        ]
+        return keras.tree.map_structure(
+            lambda *arrays: np.concatenate([np.asarray(array) for array in arrays]), *parts
+        )
