@@ -1,7 +1,7 @@
 """Draws the pictures of the documentation into docs/images.
 
-    python docs/make_figures.py                  # what the task is
-    python docs/make_figures.py --model DIR      # and what a trained model makes of it
+python docs/make_figures.py                  # what the task is
+python docs/make_figures.py --model DIR      # and what a trained model makes of it
 """
 
 import argparse
@@ -45,7 +45,7 @@ def draw_task(plan, scene):
         label[0],
         scene.azimuth,
         scene.interferer_azimuth,
-        title="the answer, a distribution over directions",
+        title="what a model should answer",
         figure=right,
     )
     return figure

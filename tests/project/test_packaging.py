@@ -1,0 +1,61 @@
+import importlib
+import importlib.metadata
+import pathlib
+import re
+import tomllib
+
+import pytest
+
+import keras_avssan
+
+pytestmark = pytest.mark.once
+
+ROOT = pathlib.Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+# Extras that the constraints pin; the others exclude them, or need a machine of their own.
+TESTED_EXTRAS = ("tensorflow", "torch", "jax", "notebooks", "docs", "dev")
+
+
+def normalised(requirement):
+    """The name of the distribution that a requirement asks for."""
+    name = re.match(r"[\w.-]+", requirement).group()
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def lines_of(name):
+    lines = (ROOT / name).read_text().splitlines()
+    return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+
+
+def test_one_version_everywhere():
+    version = PROJECT["version"]
+    assert keras_avssan.__version__ == version
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text()
+    (latest, *_) = re.findall(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert latest == version
+
+
+def test_constraints_are_exact_pins_of_all_that_is_tested():
+    pins = lines_of("constraints.txt")
+    assert all(re.fullmatch(r"[\w.-]+==[\w.]+", pin) for pin in pins)
+    assert "torch==2.13.0" in pins
+    pinned = {normalised(pin) for pin in pins}
+    extras = PROJECT["optional-dependencies"]
+    wanted = PROJECT["dependencies"] + [one for extra in TESTED_EXTRAS for one in extras[extra]]
+    assert {normalised(one) for one in wanted} <= pinned
+
+
+def test_an_environment_without_tensorflow_gets_everything_else():
+    hub = [one for one in importlib.metadata.requires("keras-hub") if "extra ==" not in one]
+    wanted = {normalised(one) for one in [*PROJECT["dependencies"], *hub]}
+    wanted -= {"keras-hub", "tensorflow-text"}
+    assert {normalised(one) for one in lines_of("requirements-no-tensorflow.txt")} == wanted
+
+
+def test_the_command_is_there():
+    module, function = PROJECT["scripts"]["keras-avssan"].split(":")
+    assert callable(getattr(importlib.import_module(module), function))
+
+
+def test_type_hints_are_published():
+    assert (pathlib.Path(keras_avssan.__file__).parent / "py.typed").is_file()
