@@ -7,13 +7,22 @@ import numpy as np
 import soundfile
 import soxr
 
+from keras_avssan.data.checks import check_integer
+
 # Header sizes that programs write when they stream and do not know the length yet.
 _UNKNOWN_SIZES = (0, 0x7FFFFFFF, 0xFFFFFFFF)
 # MP3 decoders may drop up to one frame at either end.
 _MP3_FRAME = 1152
 
 
-def read_audio(audio, sampling_rate=16000, *, channels=None, source_rate=None, resample=True):
+def read_audio(
+    audio: str | os.PathLike | np.ndarray,
+    sampling_rate: int = 16000,
+    *,
+    channels: int | None = None,
+    source_rate: int | None = None,
+    resample: bool = True,
+) -> np.ndarray:
     """Read a recording as float32 samples at a given sampling rate.
 
     Args:
@@ -34,19 +43,19 @@ def read_audio(audio, sampling_rate=16000, *, channels=None, source_rate=None, r
             may not be resampled, or has another number of channels.
 
     Example:
-
-    >>> tone = np.sin(np.arange(48000) / 10)
-    >>> read_audio(tone, 16000, source_rate=48000).shape
-    (16000,)
+        >>> tone = np.sin(np.arange(48000) / 10)
+        >>> read_audio(tone, 16000, source_rate=48000).shape
+        (16000,)
     """
-    sampling_rate = _check_rate("sampling_rate", sampling_rate)
+    sampling_rate = check_integer("sampling_rate", sampling_rate, least=1)
     if isinstance(audio, (str, os.PathLike)):
         name = f"audio file '{os.fspath(audio)}'"
         samples, source_rate = _decode(audio, name)
     else:
         name = "`audio`"
         samples = _as_samples(audio)
-        source_rate = _check_rate("source_rate", source_rate or sampling_rate)
+        source_rate = sampling_rate if source_rate is None else source_rate
+        source_rate = check_integer("source_rate", source_rate, least=1)
     _check_samples(samples, channels, name)
     if source_rate != sampling_rate:
         if not resample:
@@ -60,7 +69,7 @@ def read_audio(audio, sampling_rate=16000, *, channels=None, source_rate=None, r
     return np.ascontiguousarray(samples if samples.shape[1] > 1 else samples[:, 0])
 
 
-def audio_num_samples(path, sampling_rate=16000):
+def audio_num_samples(path: str | os.PathLike, sampling_rate: int = 16000) -> int:
     """Number of samples that a file will have at a sampling rate, from its header alone.
 
     Args:
@@ -78,25 +87,16 @@ def audio_num_samples(path, sampling_rate=16000):
         return max(1, round(file.frames * sampling_rate / file.samplerate))
 
 
-def _check_rate(argument, rate):
-    if isinstance(rate, bool) or rate != int(rate) or rate <= 0:
-        raise ValueError(f"`{argument}` must be a positive integer in Hz, got {rate!r}.")
-    return int(rate)
-
-
 def _as_samples(audio):
     samples = np.asarray(audio)
-    if samples.dtype.kind not in "fiu":
-        raise ValueError(f"`audio` must hold real numbers, got dtype {samples.dtype}.")
-    if samples.dtype.kind in "iu":
+    if samples.dtype.kind != "f":
         raise ValueError(
-            "`audio` must hold floating-point samples in [-1, 1], got dtype "
-            f"{samples.dtype}; divide integer samples by their full scale first."
+            f"`audio` must hold floating-point samples, got dtype {samples.dtype}; divide "
+            "integer samples by their full scale first."
         )
     if samples.ndim not in (1, 2):
         raise ValueError(
-            "`audio` must have shape (samples,) or (samples, channels), got shape "
-            f"{samples.shape}."
+            f"`audio` must have shape (samples,) or (samples, channels), got shape {samples.shape}."
         )
     return samples.astype("float32").reshape(len(samples), -1 if len(samples) else 1)
 

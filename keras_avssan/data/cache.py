@@ -2,6 +2,11 @@
 
 import threading
 from collections import OrderedDict
+from collections.abc import Callable, Hashable
+
+import numpy as np
+
+from keras_avssan.data.checks import check_integer
 
 
 class ArrayCache:
@@ -11,26 +16,24 @@ class ArrayCache:
     decoded data. Arrays are handed out read-only, for they are shared.
 
     Args:
-        max_bytes: Int. Upper bound of the memory held; 0 keeps nothing.
+        max_bytes: Int, the `cache_bytes` of a catalog: most memory held; 0 keeps nothing.
     """
 
-    def __init__(self, max_bytes):
-        if max_bytes < 0:
-            raise ValueError(f"`max_bytes` must not be negative, got {max_bytes}.")
-        self.max_bytes = max_bytes
+    def __init__(self, max_bytes: int) -> None:
+        self.max_bytes = check_integer("cache_bytes", max_bytes)
         self._clear()
 
-    def _clear(self):
-        self._arrays = OrderedDict()
+    def _clear(self) -> None:
+        self._arrays: OrderedDict[Hashable, np.ndarray] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()
 
     @property
-    def num_bytes(self):
+    def num_bytes(self) -> int:
         """Int. Memory held at present, in bytes."""
         return self._bytes
 
-    def get(self, key, make):
+    def get(self, key: Hashable, make: Callable[[], np.ndarray]) -> np.ndarray:
         """Return the array under `key`; where it is absent, `make()` it and keep it.
 
         Args:
@@ -49,7 +52,7 @@ class ArrayCache:
         self._keep(key, array)
         return array
 
-    def _keep(self, key, array):
+    def _keep(self, key: Hashable, array: np.ndarray) -> None:
         with self._lock:
             if key in self._arrays or array.nbytes > self.max_bytes:
                 return

@@ -2,11 +2,13 @@
 
 import abc
 import copy
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from keras_avssan.data.cache import ArrayCache
+from keras_avssan.data.checks import check_classes
 from keras_avssan.data.image_io import image_size
 
 
@@ -60,46 +62,57 @@ class Catalog(abc.ABC):
         cache_bytes: Int. Memory for decoded audio and resized pictures together.
     """
 
-    def __init__(self, clips, pictures, *, sampling_rate=16000, cache_bytes=512 * 2**20):
+    def __init__(
+        self,
+        clips: Iterable[Clip],
+        pictures: Iterable[Picture],
+        *,
+        sampling_rate: int = 16000,
+        cache_bytes: int = 512 * 2**20,
+    ) -> None:
         self._clips = tuple(clips)
         self._pictures = tuple(pictures)
         self._sampling_rate = int(sampling_rate)
         self._cache = ArrayCache(cache_bytes)
 
     @property
-    def clips(self):
+    def clips(self) -> tuple[Clip, ...]:
         """Tuple of `Clip`."""
         return self._clips
 
     @property
-    def pictures(self):
+    def pictures(self) -> tuple[Picture, ...]:
         """Tuple of `Picture`."""
         return self._pictures
 
     @property
-    def classes(self):
+    def classes(self) -> tuple[str, ...]:
         """Tuple of str: the classes that have a clip or a picture, sorted."""
-        return tuple(sorted({item.class_name for item in (*self._clips, *self._pictures)}))
+        return tuple(sorted({item.class_name for item in self._items}))
 
     @property
-    def splits(self):
+    def splits(self) -> tuple[str, ...]:
         """Tuple of str: the splits that have a clip or a picture, sorted."""
-        return tuple(sorted({item.split for item in (*self._clips, *self._pictures)}))
+        return tuple(sorted({item.split for item in self._items}))
 
     @property
-    def sampling_rate(self):
+    def _items(self) -> tuple[Clip | Picture, ...]:
+        return (*self._clips, *self._pictures)
+
+    @property
+    def sampling_rate(self) -> int:
         """Int. Rate of the audio in Hz."""
         return self._sampling_rate
 
     @abc.abstractmethod
-    def read_clip(self, clip):
+    def read_clip(self, clip: Clip) -> np.ndarray:
         """Read a clip: float32 array `(samples,)`, mono, at the catalog's sampling rate."""
 
     @abc.abstractmethod
-    def read_picture(self, picture, size):
+    def read_picture(self, picture: Picture, size: tuple[int, int]) -> np.ndarray:
         """Read a picture: float32 array `(height, width, 3)` in [0, 1]."""
 
-    def load_audio(self, clip):
+    def load_audio(self, clip: Clip) -> np.ndarray:
         """Read a clip, or take it from the cache.
 
         Args:
@@ -110,7 +123,7 @@ class Catalog(abc.ABC):
         """
         return self._cache.get(("clip", clip.id), lambda: self.read_clip(clip))
 
-    def load_image(self, picture, size):
+    def load_image(self, picture: Picture, size: int | tuple[int, int]) -> np.ndarray:
         """Read a picture in a given size, or take it from the cache.
 
         Args:
@@ -125,7 +138,7 @@ class Catalog(abc.ABC):
             ("picture", picture.id, size), lambda: self.read_picture(picture, size)
         )
 
-    def select(self, classes=None, split=None):
+    def select(self, classes: Iterable[str] | None = None, split: str | None = None) -> "Catalog":
         """A view of some classes, or of one split.
 
         Args:
@@ -139,18 +152,19 @@ class Catalog(abc.ABC):
             ValueError: A class or the split is not in the catalog.
 
         Example:
-
-        >>> SyntheticClasses().select(classes=["bird", "dog"]).classes
-        ('bird', 'dog')
+            >>> SyntheticClasses().select(classes=["bird", "dog"]).classes
+            ('bird', 'dog')
         """
         wanted = self.classes if classes is None else check_classes(classes, self.classes)
         if split is not None and split not in self.splits:
             raise ValueError(f"Unknown `split` {split!r}; this catalog has {list(self.splits)}.")
         view = copy.copy(self)
-        view._clips, view._pictures = (
-            tuple(x for x in items if x.class_name in wanted and split in (None, x.split))
-            for items in (self._clips, self._pictures)
-        )
+
+        def chosen(item: Clip | Picture) -> bool:
+            return item.class_name in wanted and split in (None, item.split)
+
+        view._clips = tuple(filter(chosen, self._clips))
+        view._pictures = tuple(filter(chosen, self._pictures))
         return view
 
     def __repr__(self):
@@ -158,48 +172,3 @@ class Catalog(abc.ABC):
             f"<{type(self).__name__}: {len(self.classes)} classes, {len(self._clips)} clips, "
             f"{len(self._pictures)} pictures>"
         )
-
-
-def check_classes(asked, known):
-    """Check that the classes asked for exist.
-
-    Args:
-        asked: Iterable of str.
-        known: Iterable of str.
-
-    Returns:
-        Tuple of str: `asked`, without repetitions.
-
-    Raises:
-        ValueError: `asked` is empty, or holds a class that is not known.
-    """
-    asked = tuple(dict.fromkeys([asked] if isinstance(asked, str) else asked))
-    known = sorted(known)
-    unknown = [name for name in asked if name not in known]
-    if unknown:
-        raise ValueError(f"Unknown class {', '.join(map(repr, unknown))}; known are {known}.")
-    if not asked:
-        raise ValueError(f"`classes` names no class; known are {known}.")
-    return asked
-
-
-def check_splits(splits):
-    """Check the shares of the train, validation and test splits.
-
-    Args:
-        splits: Tuple of three non-negative numbers.
-
-    Returns:
-        Dict from split name to its share, normalised; splits of share 0 are left out.
-
-    Raises:
-        ValueError: There are not three, one is negative, or all are zero.
-    """
-    shares = np.asarray(splits, "float64")
-    if shares.shape != (3,) or not np.isfinite(shares).all() or shares.min() < 0 or not shares.any():
-        raise ValueError(
-            "`splits` must be three non-negative shares (train, val, test) that are not all "
-            f"zero, got {splits!r}."
-        )
-    shares = dict(zip(("train", "val", "test"), shares / shares.sum(), strict=True))
-    return {name: float(share) for name, share in shares.items() if share}

@@ -4,12 +4,16 @@ import csv
 import os
 import zlib
 from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from keras_avssan.data.audio_io import audio_num_samples, read_audio
-from keras_avssan.data.catalog import Catalog, Clip, Picture, check_classes, check_splits
+from keras_avssan.data.catalog import Catalog, Clip, Picture
+from keras_avssan.data.checks import check_classes, check_integer, check_splits
 from keras_avssan.data.image_io import read_image
 
 _KINDS = {
@@ -54,100 +58,107 @@ class ClassFolders(Catalog):
             single picture, a file is unreadable or truncated, or `metadata.csv` is wrong.
 
     Example:
-
-    ```python
-    catalog = ClassFolders("sounds", classes=["dog", "bell"], seed=0)
-    dog = next(clip for clip in catalog.clips if clip.class_name == "dog")
-    audio = catalog.load_audio(dog)  # (samples,), 16 kHz
-    ```
+        ```python
+        catalog = ClassFolders("sounds", classes=["dog", "bell"], seed=0)
+        dog = next(clip for clip in catalog.clips if clip.class_name == "dog")
+        audio = catalog.load_audio(dog)  # (samples,), 16 kHz
+        ```
     """
 
     def __init__(
         self,
-        root,
-        classes=None,
+        root: str | os.PathLike,
+        classes: Iterable[str] | None = None,
         *,
-        splits=(0.7, 0.15, 0.15),
-        seed=0,
-        allow_single_picture=False,
-        sampling_rate=16000,
-        cache_bytes=512 * 2**20,
-    ):
+        splits: tuple[float, float, float] = (0.7, 0.15, 0.15),
+        seed: int = 0,
+        allow_single_picture: bool = False,
+        sampling_rate: int = 16000,
+        cache_bytes: int = 512 * 2**20,
+    ) -> None:
         self.root = Path(root)
         if not self.root.is_dir():
             raise ValueError(f"`root` must be a folder, '{root}' is none.")
         shares = check_splits(splits)
+        check_integer("seed", seed)
+        check_integer("sampling_rate", sampling_rate, least=1)
         metadata = self.root / "metadata.csv"
         from_metadata = metadata.is_file()
         files = _read_metadata(metadata) if from_metadata else _list_folders(self.root)
         by_class = _choose_classes(files, classes, self.root, allow_single_picture)
         if not from_metadata:
-            by_class = {name: _deal(by_class[name], shares, seed) for name in by_class}
-        files = [file for name in by_class for file in by_class[name]]
+            by_class = {name: _deal(members, shares, seed) for name, members in by_class.items()}
+        files = [file for members in by_class.values() for file in members]
         clips = [
             Clip(
-                file["class"],
-                file["path"],
-                file["instance"],
-                file["split"],
-                audio_num_samples(self.root / file["path"], sampling_rate),
+                **file.identity(),
+                num_samples=audio_num_samples(self.root / file.path, sampling_rate),
             )
             for file in files
-            if file["kind"] == "audio"
+            if file.kind == "audio"
         ]
-        pictures = [
-            Picture(file["class"], file["path"], file["instance"], file["split"])
-            for file in files
-            if file["kind"] == "image"
-        ]
+        pictures = [Picture(**file.identity()) for file in files if file.kind == "image"]
         super().__init__(clips, pictures, sampling_rate=sampling_rate, cache_bytes=cache_bytes)
 
-    def read_clip(self, clip):
+    def read_clip(self, clip: Clip) -> np.ndarray:
         """Decode a clip and average its channels."""
         samples = read_audio(self.root / clip.id, self.sampling_rate)
         return samples if samples.ndim == 1 else samples.mean(axis=1)
 
-    def read_picture(self, picture, size):
+    def read_picture(self, picture: Picture, size: tuple[int, int]) -> np.ndarray:
         """Decode a picture and fit it into `size`."""
         return read_image(self.root / picture.id, size)
 
 
-def _list_folders(root):
-    """Dicts with path, class, kind, instance of all files `root/<class>/<file>`, sorted."""
+@dataclass(frozen=True)
+class _File:
+    """One file of a class: its path relative to the root, its kind, its instance."""
+
+    path: str
+    class_name: str
+    kind: str
+    instance: str
+    split: str = ""
+
+    def identity(self) -> dict[str, str]:
+        """The arguments that `Clip` and `Picture` share."""
+        return {
+            "class_name": self.class_name,
+            "id": self.path,
+            "instance": self.instance,
+            "split": self.split,
+        }
+
+
+def _list_folders(root: Path) -> list[_File]:
+    """All files `root/<class>/<file>` of a known kind, sorted."""
     files = []
-    for path in sorted(root.glob("*/*")):
+    for path in sorted(root.glob("[!.]*/[!.]*")):
         kind = _KINDS.get(path.suffix.lower())
-        hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
-        if kind and path.is_file() and not hidden:
+        if kind and path.is_file():
             relative = path.relative_to(root)
-            files.append(
-                {
-                    "path": relative.as_posix(),
-                    "class": relative.parts[0],
-                    "kind": kind,
-                    "instance": relative.with_suffix("").as_posix(),
-                }
-            )
+            instance = relative.with_suffix("").as_posix()
+            files.append(_File(relative.as_posix(), relative.parts[0], kind, instance))
     return files
 
 
-def _read_metadata(path):
-    """The same dicts from `metadata.csv`, with split."""
-    with open(path, newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
+def _read_metadata(path: Path) -> list[_File]:
+    """The files that `metadata.csv` lists."""
+    with open(path, newline="", encoding="utf-8-sig") as table:
+        reader = csv.DictReader(table)
         missing = {"path", "class", "split"} - set(reader.fieldnames or ())
         if missing:
             raise ValueError(f"'{path}' lacks the column(s) {sorted(missing)}.")
-        files = [_check_row(row, f"'{path}', line {reader.line_num}") for row in reader]
+        files = [_read_row(row, f"'{path}', line {reader.line_num}") for row in reader]
     for file in files:
-        if not (path.parent / file["path"]).is_file():
-            raise ValueError(f"'{path}' names '{file['path']}', which does not exist.")
+        if not (path.parent / file.path).is_file():
+            raise ValueError(f"'{path}' names '{file.path}', which does not exist.")
     _check_disjoint(files, path)
     return files
 
 
-def _check_row(row, where):
-    relative = PurePosixPath((row["path"] or "").replace(os.sep, "/"))
+def _read_row(row: dict[str, str], where: str) -> _File:
+    relative = PurePosixPath(row["path"] or "")
     kind = row.get("kind") or _KINDS.get(relative.suffix.lower())
     if kind not in ("audio", "image"):
         raise ValueError(f"{where}: `kind` must be audio or image, got {kind!r} for '{relative}'.")
@@ -156,36 +167,36 @@ def _check_row(row, where):
     if not row["class"]:
         raise ValueError(f"{where}: `class` is empty.")
     instance = row.get("instance") or relative.with_suffix("").as_posix()
-    return {
-        "path": relative.as_posix(),
-        "class": row["class"],
-        "kind": kind,
-        "split": row["split"],
-        "instance": instance,
-    }
+    return _File(relative.as_posix(), row["class"], kind, instance, row["split"])
 
 
-def _check_disjoint(files, path):
-    """Neither a file nor an instance may be in two splits."""
-    for key in ("path", "instance"):
-        seen = {}
-        for file in files:
-            if seen.setdefault(file[key], file["split"]) != file["split"]:
-                raise ValueError(
-                    f"'{path}' puts the {key} '{file[key]}' into the splits "
-                    f"{seen[file[key]]} and {file['split']}."
-                )
-    repeated = [name for name, count in Counter(file["path"] for file in files).items() if count > 1]
-    if repeated:
-        raise ValueError(f"'{path}' lists '{repeated[0]}' twice.")
-
-
-def _choose_classes(files, classes, root, allow_single_picture):
-    """Group the files by class and keep the classes asked for, or all that are usable."""
-    by_class = defaultdict(list)
+def _check_disjoint(files: list[_File], path: Path) -> None:
+    """No file may be listed twice, no instance be in two splits."""
+    paths: set[str] = set()
+    splits: dict[str, str] = {}
     for file in files:
-        by_class[file["class"]].append(file)
-    counts = {name: Counter(file["kind"] for file in by_class[name]) for name in by_class}
+        if file.path in paths:
+            raise ValueError(f"'{path}' lists '{file.path}' twice.")
+        paths.add(file.path)
+        split = splits.setdefault(file.instance, file.split)
+        if split != file.split:
+            raise ValueError(
+                f"'{path}' puts the instance '{file.instance}' into the splits {split} and "
+                f"{file.split}."
+            )
+
+
+def _choose_classes(
+    files: list[_File],
+    classes: Iterable[str] | None,
+    root: Path,
+    allow_single_picture: bool,
+) -> dict[str, list[_File]]:
+    """Group the files by class and keep the classes asked for, or all that are usable."""
+    by_class: dict[str, list[_File]] = defaultdict(list)
+    for file in files:
+        by_class[file.class_name].append(file)
+    counts = {name: Counter(file.kind for file in by_class[name]) for name in by_class}
     usable = [name for name in by_class if counts[name]["audio"] and counts[name]["image"]]
     if not usable:
         raise ValueError(
@@ -207,30 +218,29 @@ def _choose_classes(files, classes, root, allow_single_picture):
     return {name: by_class[name] for name in chosen}
 
 
-def _deal(files, shares, seed):
-    """Give every instance of one class to a split, in random order.
+def _deal(files: list[_File], shares: dict[str, float], seed: int) -> list[_File]:
+    """Give every instance of one class to a split, in random order, the richest instances first.
 
-    An instance goes to the split that still lacks its kind (audio, image) altogether, else to the
+    An instance goes to the split that still lacks its kinds (audio, image) altogether, else to the
     one that is farthest below its share.
     """
-    instances = defaultdict(list)
+    instances: dict[str, list[_File]] = defaultdict(list)
     for file in files:
-        instances[file["instance"]].append(file)
-    rng = np.random.default_rng([seed, zlib.crc32(files[0]["class"].encode())])
-    total = Counter(file["kind"] for file in files)
-    dealt = {split: Counter() for split in shares}
+        instances[file.instance].append(file)
+    rng = np.random.default_rng([seed, zlib.crc32(files[0].class_name.encode())])
+    total = Counter(file.kind for file in files)
+    dealt: dict[str, Counter[str]] = {split: Counter() for split in shares}
 
-    def need(split, kinds):
+    def need(kinds: Counter[str], split: str) -> tuple[int, float]:
         lacking = sum(not dealt[split][kind] for kind in kinds)
         below = sum(shares[split] * total[kind] - dealt[split][kind] for kind in kinds)
         return lacking, below
 
-    names = list(instances)
-    for position in rng.permutation(len(names)):
-        members = instances[names[position]]
-        kinds = Counter(file["kind"] for file in members)
-        split = max(shares, key=lambda split: need(split, kinds))
+    placed = []
+    shuffled = [list(instances.values())[k] for k in rng.permutation(len(instances))]
+    for members in sorted(shuffled, key=len, reverse=True):
+        kinds = Counter(file.kind for file in members)
+        split = max(shares, key=partial(need, kinds))
         dealt[split] += kinds
-        for file in members:
-            file["split"] = split
-    return files
+        placed += [replace(file, split=split) for file in members]
+    return sorted(placed, key=lambda file: file.path)

@@ -1,27 +1,33 @@
 """Datasets that `fit` and `evaluate` take."""
 
 import sys
+from collections.abc import Mapping
+from typing import Any
 
+import numpy as np
+
+from keras_avssan.data.checks import check_integer
 from keras_avssan.data.scene_batches import SceneBatches
+from keras_avssan.data.scene_plan import ScenePlan
 
 _LOADERS = ("tf", "grain")
 
 
 def make_dataset(
-    plan,
-    num_scenes,
-    batch_size=32,
+    plan: ScenePlan,
+    num_scenes: int,
+    batch_size: int = 32,
     *,
-    start=0,
-    loader="tf",
-    prompt="image",
-    image_size=(64, 64),
-    prompt_embeddings=None,
-    shuffle=False,
-    repeat=False,
-    drop_remainder=False,
-    num_workers=None,
-):
+    start: int = 0,
+    loader: str = "tf",
+    prompt: str = "image",
+    image_size: int | tuple[int, int] = (64, 64),
+    prompt_embeddings: np.ndarray | Mapping[str, np.ndarray] | None = None,
+    shuffle: bool = False,
+    repeat: bool = False,
+    drop_remainder: bool = False,
+    num_workers: int | None = None,
+) -> Any:
     """Make a dataset of rendered scenes.
 
     Both loaders yield the same arrays. An element is a batch `(inputs, labels)` of float32:
@@ -60,16 +66,15 @@ def make_dataset(
         ImportError: The loader's package is missing.
 
     Example:
-
-    ```python
-    plan = ScenePlan(SyntheticClasses(), RIRBank.build(100), split="train")
-    model.fit(make_dataset(plan, num_scenes=3200, loader="grain"))
-    ```
+        ```python
+        plan = ScenePlan(SyntheticClasses(), RIRBank.build(100), split="train")
+        model.fit(make_dataset(plan, num_scenes=3200, loader="grain"))
+        ```
     """
     if loader not in _LOADERS:
         raise ValueError(f"`loader` must be one of {_LOADERS}, got {loader!r}.")
-    if num_workers is not None and (num_workers != int(num_workers) or num_workers < 0):
-        raise ValueError(f"`num_workers` must be a non-negative integer, got {num_workers!r}.")
+    if num_workers is not None:
+        check_integer("num_workers", num_workers)
     batches = SceneBatches(
         plan,
         num_scenes,

@@ -6,7 +6,9 @@ import numpy as np
 from PIL import Image, ImageOps
 
 
-def read_image(image, size=None):
+def read_image(
+    image: str | os.PathLike | np.ndarray, size: int | tuple[int, int] | None = None
+) -> np.ndarray:
     """Read a picture as float32 RGB in [0, 1], the whole picture kept.
 
     A picture of another shape is scaled to fit into `size` (bicubic, antialiased) and centred on
@@ -25,9 +27,8 @@ def read_image(image, size=None):
             or range.
 
     Example:
-
-    >>> read_image(np.zeros((100, 50, 3), "uint8"), size=64).shape
-    (64, 64, 3)
+        >>> read_image(np.zeros((100, 50, 3), "uint8"), size=64).shape
+        (64, 64, 3)
     """
     if isinstance(image, (str, os.PathLike)):
         picture = _decode(image)
@@ -42,7 +43,7 @@ def read_image(image, size=None):
     return np.asarray(picture, "float32") / 255.0
 
 
-def image_size(size):
+def image_size(size: int | tuple[int, int]) -> tuple[int, int]:
     """Bring an image size to the form `(height, width)`.
 
     Args:
@@ -54,10 +55,11 @@ def image_size(size):
     Raises:
         ValueError: `size` is neither.
     """
-    pair = (size, size) if np.ndim(size) == 0 else tuple(size)
-    if len(pair) != 2 or any(side != int(side) or side < 1 for side in pair):
+    sides = np.asarray(size)
+    if sides.shape not in ((), (2,)) or sides.dtype.kind not in "iu" or sides.min() < 1:
         raise ValueError(f"`size` must be an int or (height, width) in pixels, got {size!r}.")
-    return int(pair[0]), int(pair[1])
+    height, width = np.broadcast_to(sides, 2).tolist()
+    return height, width
 
 
 def _decode(path):

@@ -1,7 +1,13 @@
 """From scenes to sound: crop, convolve, scale, mix."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import scipy.fft
+
+from keras_avssan.data.catalog import Clip
+from keras_avssan.data.scene_plan import Scene, ScenePlan
 
 # Root mean square of every mix, over both channels.
 MIX_RMS = 0.1
@@ -13,7 +19,7 @@ _TRAVEL_SECONDS = 0.03
 _CHUNK = 4
 
 
-def render_scene(plan, scene):
+def render_scene(plan: ScenePlan, scene: Scene | int) -> dict[str, Any]:
     """Render one scene.
 
     Args:
@@ -29,18 +35,17 @@ def render_scene(plan, scene):
         ValueError: A clip is silent from beginning to end.
 
     Example:
-
-    ```python
-    rendered = render_scene(plan, 0)
-    soundfile.write("mix.wav", rendered["audio"], plan.sampling_rate)
-    ```
+        ```python
+        rendered = render_scene(plan, 0)
+        soundfile.write("mix.wav", rendered["audio"], plan.sampling_rate)
+        ```
     """
-    scene = plan[scene] if np.ndim(scene) == 0 and not hasattr(scene, "picture") else scene
+    scene = scene if isinstance(scene, Scene) else plan[scene]
     rendered = {name: values[0] for name, values in render_scenes(plan, [scene]).items()}
     return {**rendered, "picture": scene.picture}
 
 
-def render_scenes(plan, scenes):
+def render_scenes(plan: ScenePlan, scenes: Sequence[Scene]) -> dict[str, np.ndarray]:
     """Render several scenes; per scene the same as `render_scene`, only faster.
 
     Args:
@@ -83,7 +88,7 @@ def _render_sources(plan, scenes):
     return wet[:, 0].swapaxes(1, 2), wet[:, 1].swapaxes(1, 2)
 
 
-def crop_clip(plan, clip, offset):
+def crop_clip(plan: ScenePlan, clip: Clip, offset: int) -> np.ndarray:
     """The part of a clip that a scene plays.
 
     A crop that is digitally silent (60 dB below the clip's mean power) is replaced by the loudest
@@ -127,7 +132,7 @@ def _loudest_offset(samples, length):
 
 
 def _power(samples):
-    return np.mean(np.square(samples, dtype="float64"))
+    return np.dot(samples, samples) / len(samples)
 
 
 def _convolve(dry, rirs):

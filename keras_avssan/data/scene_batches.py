@@ -6,10 +6,12 @@ from functools import cached_property
 
 import numpy as np
 
+from keras_avssan.data.checks import check_integer
 from keras_avssan.data.image_io import image_size
 from keras_avssan.data.rendering import render_scenes
 from keras_avssan.data.scene_plan import ScenePlan
 
+Batch = tuple[dict[str, np.ndarray], dict[str, np.ndarray]]
 _PROMPTS = ("image", "embedding")
 
 
@@ -21,10 +23,9 @@ class SceneBatches:
     are those of `make_dataset`.
 
     Example:
-
-    ```python
-    inputs, labels = SceneBatches(plan, num_scenes=64, batch_size=32)[0]
-    ```
+        ```python
+        inputs, labels = SceneBatches(plan, num_scenes=64, batch_size=32)[0]
+        ```
     """
 
     plan: ScenePlan
@@ -33,15 +34,13 @@ class SceneBatches:
     start: int = 0
     prompt: str = "image"
     image_size: int | tuple[int, int] = (64, 64)
-    prompt_embeddings: object = None
+    prompt_embeddings: np.ndarray | Mapping[str, np.ndarray] | None = None
     shuffle: bool = False
     drop_remainder: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, least in (("num_scenes", 1), ("batch_size", 1), ("start", 0)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or value != int(value) or value < least:
-                raise ValueError(f"`{name}` must be an integer of at least {least}, got {value!r}.")
+            check_integer(name, getattr(self, name), least)
         if self.prompt not in _PROMPTS:
             raise ValueError(f"`prompt` must be one of {_PROMPTS}, got {self.prompt!r}.")
         if (self.prompt == "embedding") != (self.prompt_embeddings is not None):
@@ -55,11 +54,11 @@ class SceneBatches:
         if self.prompt == "embedding":
             self._embeddings  # noqa: B018  (checks them now rather than in a worker)
 
-    def __len__(self):
+    def __len__(self) -> int:
         full, rest = divmod(self.num_scenes, self.batch_size)
         return full + (1 if rest and not self.drop_remainder else 0)
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: int) -> Batch:
         scenes = [self.plan[i] for i in self._scene_indices(int(index))]
         rendered = render_scenes(self.plan, scenes)
         inputs = {"audio": rendered["audio"]}
@@ -73,9 +72,9 @@ class SceneBatches:
         return inputs, {name: rendered[name] for name in names}
 
     @property
-    def shapes(self):
+    def shapes(self) -> tuple[dict[str, tuple], dict[str, tuple]]:
         """Shapes of a batch's arrays, in the batch's own structure; the batch's size is `None`."""
-        inputs = {"audio": (None, self.plan.num_samples, 2)}
+        inputs: dict[str, tuple] = {"audio": (None, self.plan.num_samples, 2)}
         if self.prompt == "image":
             inputs["images"] = (None, *image_size(self.image_size), 3)
         else:

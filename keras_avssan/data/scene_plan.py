@@ -5,10 +5,15 @@ import zlib
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from keras_avssan.data.catalog import Catalog, Clip, Picture
+from keras_avssan.data.checks import check_integer
+
+if TYPE_CHECKING:
+    from keras_avssan.simulation import RIRBank
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,7 @@ class ScenePlan:
     The classes of target and interferer differ and are uniform over the classes of the split,
     whatever the number of their clips. Clip and picture come from the same split but from different
     instances. Both sources stand in the same room at two different positions. A clip longer than
-    the scene is cropped at a random offset; a shorter one is repeated, beginning at a random offset.
+    the scene is cropped at a random offset; a shorter one is repeated from a random offset on.
 
     Changing `snr` (`dataclasses.replace(plan, snr=10.0)`) changes nothing else in the scenes.
 
@@ -74,16 +79,15 @@ class ScenePlan:
             room has two sources that far apart.
 
     Example:
-
-    ```python
-    plan = ScenePlan(SyntheticClasses(), bank, split="val", seed=1, snr=(-5.0, 5.0))
-    scene = plan[0]
-    scene.target.class_name, scene.azimuth, scene.snr
-    ```
+        ```python
+        plan = ScenePlan(SyntheticClasses(), bank, split="val", seed=1, snr=(-5.0, 5.0))
+        scene = plan[0]
+        scene.target.class_name, scene.azimuth, scene.snr
+        ```
     """
 
     catalog: Catalog
-    bank: object
+    bank: "RIRBank"
     split: str | None = "train"
     seed: int = 0
     duration: float = 1.0
@@ -91,16 +95,13 @@ class ScenePlan:
     rooms: tuple[int, int] | None = None
     min_separation: float = 0.0
 
-    def __post_init__(self):
-        if isinstance(self.seed, bool) or self.seed != int(self.seed) or self.seed < 0:
-            raise ValueError(f"`seed` must be a non-negative integer, got {self.seed!r}.")
+    def __post_init__(self) -> None:
+        check_integer("seed", self.seed)
         if not (np.isfinite(self.duration) and self.num_samples >= 1):
             raise ValueError(f"`duration` must be positive, in seconds, got {self.duration!r}.")
-        low_high = np.asarray(self.snr, "float64")
-        if low_high.shape not in ((), (2,)) or not np.isfinite(low_high).all():
+        low, high = self._snr_range
+        if not -np.inf < low <= high < np.inf:
             raise ValueError(f"`snr` must be a number or (low, high) in dB, got {self.snr!r}.")
-        if low_high.shape and low_high[0] > low_high[1]:
-            raise ValueError(f"`snr` must be (low, high), got {self.snr!r}.")
         if self.catalog.sampling_rate != self.bank.sampling_rate:
             raise ValueError(
                 f"`catalog` is at {self.catalog.sampling_rate} Hz, but `bank` at "
@@ -115,31 +116,38 @@ class ScenePlan:
                 f"`split` {self.split!r} needs two classes that have a clip and a picture of "
                 f"another instance; it has {list(self.classes)}."
             )
-        if not len(self._positions[0]):
+        if not self._positions:
             raise ValueError(
                 f"No room of `rooms` {self.rooms} has two sources at least {self.min_separation}"
                 " degrees apart (`min_separation`)."
             )
 
     @property
-    def sampling_rate(self):
+    def sampling_rate(self) -> int:
         """Int. Rate of the scenes in Hz."""
         return self.bank.sampling_rate
 
     @property
-    def num_samples(self):
+    def num_samples(self) -> int:
         """Int. Length of a scene in samples."""
         return round(self.duration * self.bank.sampling_rate)
 
     @cached_property
-    def classes(self):
+    def classes(self) -> tuple[str, ...]:
         """Tuple of str: the classes that scenes are made of."""
         return tuple(name for name, targets in self._targets.items() if targets)
 
     @cached_property
-    def pictures(self):
+    def pictures(self) -> tuple[Picture, ...]:
         """Tuple of `Picture`: all that a scene may be asked for with."""
         return tuple(p for name in self.classes for p in self._pictures[name])
+
+    @cached_property
+    def _snr_range(self):
+        limits = np.asarray(self.snr, "float64")
+        if limits.shape not in ((), (2,)):
+            raise ValueError(f"`snr` must be a number or (low, high) in dB, got {self.snr!r}.")
+        return tuple(np.broadcast_to(limits, 2).tolist())
 
     @cached_property
     def _clips(self):
@@ -160,7 +168,7 @@ class ScenePlan:
 
     @cached_property
     def _positions(self):
-        """Arrays of the rooms that may be used and, for these, of the allowed slot pairs."""
+        """List of the rooms that may be used, each with an array of its allowed slot pairs."""
         start, stop = (0, len(self.bank.azimuths)) if self.rooms is None else self.rooms
         if not 0 <= start < stop <= len(self.bank.azimuths):
             raise ValueError(
@@ -171,8 +179,8 @@ class ScenePlan:
         separation = np.abs(azimuths[:, :, None] - azimuths[:, None, :])
         different = ~np.eye(azimuths.shape[1], dtype=bool)
         allowed = (separation >= self.min_separation) & different
-        rooms = np.flatnonzero(allowed.any(axis=(1, 2)))
-        return rooms + start, allowed[rooms]
+        pairs = ((start + room, np.argwhere(allowed[room])) for room in range(stop - start))
+        return [(room, slots) for room, slots in pairs if len(slots)]
 
     def _by_class(self, items):
         grouped = defaultdict(list)
@@ -181,7 +189,7 @@ class ScenePlan:
                 grouped[item.class_name].append(item)
         return grouped
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: int) -> Scene:
         index = operator.index(index)
         if index < 0:
             raise IndexError(f"A scene's index must not be negative, got {index}.")
@@ -192,7 +200,7 @@ class ScenePlan:
         others = [p for p in self._pictures[target_class] if p.instance != target.instance]
         picture = _draw(rng, others)
         room, target_slot, interferer_slot = self._draw_positions(rng)
-        low, high = np.broadcast_to(self.snr, 2)
+        low, high = self._snr_range
         return Scene(
             index=index,
             target=target,
@@ -215,10 +223,9 @@ class ScenePlan:
         return self.classes[first], self.classes[(first + step) % len(self.classes)]
 
     def _draw_positions(self, rng):
-        rooms, allowed = self._positions
-        place = rng.integers(len(rooms))
-        target_slot, interferer_slot = _draw(rng, np.argwhere(allowed[place]))
-        return int(rooms[place]), int(target_slot), int(interferer_slot)
+        room, pairs = _draw(rng, self._positions)
+        target_slot, interferer_slot = _draw(rng, pairs).tolist()
+        return room, target_slot, interferer_slot
 
     def _draw_offset(self, rng, clip):
         spare = clip.num_samples - self.num_samples

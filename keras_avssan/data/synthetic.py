@@ -1,10 +1,12 @@
 """A catalog that needs no files: sounds and pictures made in code."""
 
 import zlib
+from collections.abc import Iterable
 
 import numpy as np
 
-from keras_avssan.data.catalog import Catalog, Clip, Picture, check_classes, check_splits
+from keras_avssan.data.catalog import Catalog, Clip, Picture
+from keras_avssan.data.checks import check_classes, check_integer, check_splits
 from keras_avssan.data.synthetic_pictures import draw_picture
 from keras_avssan.data.synthetic_sounds import SOUND_CLASSES, synthesize_sound
 
@@ -32,40 +34,33 @@ class SyntheticClasses(Catalog):
         ValueError: An unknown class, or an argument out of range.
 
     Example:
-
-    >>> catalog = SyntheticClasses(classes=["bird", "rain"], instances_per_class=20)
-    >>> catalog.load_audio(catalog.clips[0]).shape
-    (32000,)
-    >>> catalog.load_image(catalog.pictures[0], 64).shape
-    (64, 64, 3)
+        >>> catalog = SyntheticClasses(classes=["bird", "rain"], instances_per_class=20)
+        >>> catalog.load_audio(catalog.clips[0]).shape
+        (32000,)
+        >>> catalog.load_image(catalog.pictures[0], 64).shape
+        (64, 64, 3)
     """
 
     def __init__(
         self,
-        classes=None,
+        classes: Iterable[str] | None = None,
         *,
-        instances_per_class=200,
-        pictures_per_class=None,
-        splits=(0.7, 0.15, 0.15),
-        seed=0,
-        duration=2.0,
-        sampling_rate=16000,
-        cache_bytes=512 * 2**20,
-    ):
+        instances_per_class: int = 200,
+        pictures_per_class: int | None = None,
+        splits: tuple[float, float, float] = (0.7, 0.15, 0.15),
+        seed: int = 0,
+        duration: float = 2.0,
+        sampling_rate: int = 16000,
+        cache_bytes: int = 512 * 2**20,
+    ) -> None:
         if pictures_per_class is None:
             pictures_per_class = instances_per_class
-        counts = {
-            "instances_per_class": instances_per_class,
-            "pictures_per_class": pictures_per_class,
-        }
-        for name, count in counts.items():
-            if count != int(count) or count < 2:
-                raise ValueError(f"`{name}` must be an integer of at least 2, got {count!r}.")
+        check_integer("instances_per_class", instances_per_class, least=2)
+        check_integer("pictures_per_class", pictures_per_class, least=2)
+        check_integer("sampling_rate", sampling_rate, least=16000)
         if not (np.isfinite(duration) and duration >= 0.5):
             raise ValueError(f"`duration` must be at least 0.5 s, got {duration!r}.")
-        if sampling_rate < 16000:
-            raise ValueError(f"`sampling_rate` must be at least 16000 Hz, got {sampling_rate!r}.")
-        self.seed = seed
+        self.seed = check_integer("seed", seed)
         self.duration = duration
         classes = SOUND_CLASSES if classes is None else check_classes(classes, SOUND_CLASSES)
         shares = check_splits(splits)
@@ -82,12 +77,12 @@ class SyntheticClasses(Catalog):
         ]
         super().__init__(clips, pictures, sampling_rate=sampling_rate, cache_bytes=cache_bytes)
 
-    def read_clip(self, clip):
+    def read_clip(self, clip: Clip) -> np.ndarray:
         """Make the sound of a clip."""
         rng = self._generator(clip.id)
         return synthesize_sound(clip.class_name, rng, self.duration, self.sampling_rate)
 
-    def read_picture(self, picture, size):
+    def read_picture(self, picture: Picture, size: tuple[int, int]) -> np.ndarray:
         """Draw a picture."""
         return draw_picture(picture.class_name, self._generator(picture.id), size)
 
@@ -95,11 +90,13 @@ class SyntheticClasses(Catalog):
         return np.random.default_rng([self.seed, zlib.crc32(instance.encode())])
 
 
-def _instances(prefix, count, shares):
-    """Pairs of id and split for `count` instances, the splits one after the other."""
-    names = list(shares)
-    ends = np.round(np.cumsum(list(shares.values())) * count)
-    return [
-        (f"{prefix}-{number:05d}", names[int(np.searchsorted(ends, number, side="right"))])
-        for number in range(count)
-    ]
+def _instances(prefix: str, count: int, shares: dict[str, float]) -> list[tuple[str, str]]:
+    """Pairs of id and split for `count` instances, the splits one after the other, none empty."""
+    sizes = dict.fromkeys(shares, 0)
+    for _ in range(count):
+        neediest = max(
+            sizes, key=lambda name: (not sizes[name], shares[name] * count - sizes[name])
+        )
+        sizes[neediest] += 1
+    splits = [name for name, size in sizes.items() for _ in range(size)]
+    return [(f"{prefix}-{number:05d}", split) for number, split in enumerate(splits)]

@@ -9,7 +9,9 @@ from PIL import Image, ImageDraw
 _OVERSAMPLING = 3
 
 
-def draw_picture(class_name, rng, size=(64, 64)):
+def draw_picture(
+    class_name: str, rng: np.random.Generator, size: tuple[int, int] = (64, 64)
+) -> np.ndarray:
     """Draw a picture of a class; every draw is another instance.
 
     Colours, size, place, rotation, mirroring, proportions, stroke and background vary.
@@ -23,9 +25,8 @@ def draw_picture(class_name, rng, size=(64, 64)):
         Float32 array of shape `(height, width, 3)` in [0, 1].
 
     Example:
-
-    >>> draw_picture("bell", np.random.default_rng(0)).shape
-    (64, 64, 3)
+        >>> draw_picture("bell", np.random.default_rng(0)).shape
+        (64, 64, 3)
     """
     height, width = size
     canvas = _background(rng, (width * _OVERSAMPLING, height * _OVERSAMPLING))

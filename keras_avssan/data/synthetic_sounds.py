@@ -10,7 +10,12 @@ _RMS = 0.1
 _TABLE_SIZE = 4096
 
 
-def synthesize_sound(class_name, rng, duration=2.0, sampling_rate=16000):
+def synthesize_sound(
+    class_name: str,
+    rng: np.random.Generator,
+    duration: float = 2.0,
+    sampling_rate: int = 16000,
+) -> np.ndarray:
     """Make a sound of a class; every draw is another instance.
 
     Pitch, rate, rhythm, timbre, spectral tilt and background noise vary from instance to instance.
@@ -26,9 +31,8 @@ def synthesize_sound(class_name, rng, duration=2.0, sampling_rate=16000):
         Float32 array of shape `(samples,)` with an RMS of 0.1.
 
     Example:
-
-    >>> synthesize_sound("bird", np.random.default_rng(0)).shape
-    (32000,)
+        >>> synthesize_sound("bird", np.random.default_rng(0)).shape
+        (32000,)
     """
     lead = round(_LEAD_SECONDS * sampling_rate)
     length = lead + round(duration * sampling_rate)
@@ -88,7 +92,8 @@ def _drum(rng, time, rate):
     stroke = time[: round(0.35 * rate)]
     pitch = rng.uniform(70, 220)
     fall = 1 + rng.uniform(0.3, 1.5) * np.exp(-stroke / 0.03)
-    body = np.sin(2 * np.pi * pitch * np.cumsum(fall) / rate) * np.exp(-stroke / rng.uniform(0.06, 0.15))
+    body = np.sin(2 * np.pi * pitch * np.cumsum(fall) / rate)
+    body *= np.exp(-stroke / rng.uniform(0.06, 0.15))
     low = rng.uniform(300, 1500)
     rattle = _noise(rng, len(stroke), rate, low, rng.uniform(2.5, 6) * low)
     rattle *= np.exp(-stroke / rng.uniform(0.02, 0.09))

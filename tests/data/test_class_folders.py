@@ -1,0 +1,201 @@
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from keras_avssan.data import ClassFolders, ScenePlan
+
+pytestmark = pytest.mark.once
+
+
+def splits_by(items, attribute):
+    """Dict from an attribute's value to the set of splits it occurs in."""
+    splits = {}
+    for item in items:
+        splits.setdefault(getattr(item, attribute), set()).add(item.split)
+    return splits
+
+
+def test_splits_never_share_a_file_or_an_instance(folder):
+    for name in ("dog", "bell"):
+        for number in range(10):
+            folder.clip(f"{name}/video{number}.wav", seconds=0.05)
+            folder.picture(f"{name}/video{number}.jpg")
+        folder.files(name, clips=10, pictures=10)
+    catalog = ClassFolders(folder.root)
+    both = (*catalog.clips, *catalog.pictures)
+    assert len(both) == 80
+    assert all(len(splits) == 1 for splits in splits_by(both, "instance").values())
+    for kind in (catalog.clips, catalog.pictures):
+        counts = Counter((item.class_name, item.split) for item in kind)
+        assert all(counts[name, "train"] == 14 for name in ("dog", "bell"))
+        assert all(
+            counts[name, split] == 3 for name in ("dog", "bell") for split in ("val", "test")
+        )
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_every_split_gets_one_of_three_instances(folder, seed):
+    folder.files("dog", clips=3, pictures=3)
+    catalog = ClassFolders(folder.root, seed=seed)
+    for kind in (catalog.clips, catalog.pictures):
+        assert sorted(item.split for item in kind) == ["test", "train", "val"]
+
+
+def test_splits_depend_on_the_seed_alone(folder):
+    folder.files("dog", clips=12, pictures=12)
+    first, again, other = (ClassFolders(folder.root, seed=seed) for seed in (1, 1, 2))
+    assert first.clips == again.clips
+    assert first.clips != other.clips
+
+
+def test_splits_of_one_class_do_not_depend_on_the_others(folder):
+    folder.files("dog", clips=6, pictures=6)
+    folder.files("bell", clips=6, pictures=6)
+    assert (
+        ClassFolders(folder.root, classes=["dog"]).clips
+        == ClassFolders(folder.root).select(classes=["dog"]).clips
+    )
+
+
+def test_shares_of_splits_are_kept(folder):
+    folder.files("dog", clips=10, pictures=10)
+    catalog = ClassFolders(folder.root, splits=(0.0, 0.5, 0.5))
+    assert Counter(clip.split for clip in catalog.clips) == {"val": 5, "test": 5}
+    for wrong in ((1, 0), (-1, 1, 1), (0, 0, 0), (np.nan, 1, 1)):
+        with pytest.raises(ValueError, match="splits"):
+            ClassFolders(folder.root, splits=wrong)
+
+
+def test_metadata_is_honoured(folder):
+    folder.files("sounds", clips=3, pictures=4)
+    rows = [(f"sounds/sound{k}.wav", "dog", s) for k, s in enumerate(["train", "val"])]
+    rows += [(f"sounds/picture{k}.png", "dog", "train") for k in range(2)]
+    rows += [(f"sounds/picture{k}.png", "dog", "val") for k in range(2, 4)]
+    folder.metadata(rows)
+    catalog = ClassFolders(folder.root)
+    assert catalog.classes == ("dog",)
+    assert [(c.id, c.split) for c in catalog.clips] == [(r[0], r[2]) for r in rows[:2]]
+    assert [(p.id, p.split) for p in catalog.pictures] == [(r[0], r[2]) for r in rows[2:]]
+
+
+def test_metadata_may_name_kind_and_instance(folder):
+    folder.files("dog", clips=1, pictures=2)
+    columns = ("path", "class", "split", "kind", "instance", "license")
+    folder.metadata(
+        [
+            ("dog/sound0.wav", "dog", "train", "audio", "rex", "CC0"),
+            ("dog/picture0.png", "dog", "train", "image", "rex", "CC0"),
+            ("dog/picture1.png", "dog", "train", "image", "", "CC0"),
+        ],
+        columns,
+    )
+    catalog = ClassFolders(folder.root)
+    assert catalog.clips[0].instance == catalog.pictures[0].instance == "rex"
+    assert catalog.pictures[1].instance == "dog/picture1"
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (("dog/none.wav", "dog", "train"), "none.wav.*does not exist"),
+        (("dog/sound0.wav", "dog", "dev"), "line 4.*split.*'dev'"),
+        (("dog/sound0.txt", "dog", "train"), "kind"),
+        (("dog/sound0.wav", "", "train"), "class"),
+        (("dog/picture0.png", "dog", "train"), "twice"),
+        (("dog/picture0.jpg", "dog", "val"), "instance 'dog/picture0'.*train.*val"),
+    ],
+)
+def test_wrong_metadata_is_refused(folder, row, message):
+    folder.files("dog", clips=1, pictures=2)
+    folder.picture("dog/picture0.jpg")
+    folder.metadata([*((f"dog/picture{k}.png", "dog", "train") for k in range(2)), row])
+    with pytest.raises(ValueError, match=message):
+        ClassFolders(folder.root)
+
+
+def test_metadata_without_its_columns_is_refused(folder):
+    folder.files("dog", clips=1, pictures=2)
+    folder.metadata([("dog/sound0.wav", "dog")], columns=("path", "class"))
+    with pytest.raises(ValueError, match="split"):
+        ClassFolders(folder.root)
+
+
+def test_a_single_picture_is_refused_unless_allowed(folder, bank):
+    folder.files("dog", clips=4, pictures=1)
+    folder.files("bell", clips=4, pictures=2)
+    with pytest.raises(ValueError, match=r"\['dog'\].*allow_single_picture"):
+        ClassFolders(folder.root)
+    catalog = ClassFolders(folder.root, allow_single_picture=True)
+    assert catalog.classes == ("bell", "dog")
+    plan = ScenePlan(catalog, bank, split=None)
+    assert {plan[i].target.class_name for i in range(20)} == {"bell", "dog"}
+
+
+def test_a_folder_without_usable_class_is_refused(folder):
+    with pytest.raises(ValueError, match="root"):
+        ClassFolders(folder.root)
+    folder.files("silent", clips=0, pictures=3)
+    folder.files("unseen", clips=3, pictures=0)
+    folder.clip(".hidden/a.wav")
+    folder.picture(".hidden/a.png")
+    with pytest.raises(ValueError, match="no usable class"):
+        ClassFolders(folder.root)
+
+
+def test_unknown_and_incomplete_classes_are_refused(folder):
+    folder.files("dog", clips=3, pictures=3)
+    folder.files("silent", clips=0, pictures=3)
+    assert ClassFolders(folder.root).classes == ("dog",)
+    with pytest.raises(ValueError, match="'tiger'.*dog"):
+        ClassFolders(folder.root, classes=["tiger"])
+    with pytest.raises(ValueError, match="'silent'.*no audio"):
+        ClassFolders(folder.root, classes=["silent"])
+
+
+def test_damaged_files_are_named(folder):
+    folder.files("dog", clips=3, pictures=3)
+    path = folder.root / "dog" / "sound1.wav"
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(ValueError, match=r"sound1\.wav.*truncated"):
+        ClassFolders(folder.root)
+    path.write_bytes(content)
+    (folder.root / "dog" / "picture1.png").write_bytes(b"no picture")
+    catalog = ClassFolders(folder.root)
+    with pytest.raises(ValueError, match=r"picture1\.png"):
+        for picture in catalog.pictures:
+            catalog.load_image(picture, 16)
+
+
+def test_clips_become_mono_at_the_catalogs_rate(folder):
+    path = folder.clip("dog/a.wav", rate=44100, channels=2)
+    folder.files("dog", clips=0, pictures=2)
+    catalog = ClassFolders(folder.root)
+    audio = catalog.load_audio(catalog.clips[0])
+    assert audio.shape == (catalog.clips[0].num_samples,) == (9600,)
+    assert audio.dtype == np.float32
+    assert path.is_file()
+
+
+def test_real_folders(real_data, bank):
+    catalog = ClassFolders(real_data, classes=["dog", "rain", "violin"])
+    assert catalog.splits == ("train", "val")
+    assert len(catalog.clips) == 6 + 9 + 9
+    for clip in catalog.clips:
+        audio = catalog.load_audio(clip)
+        assert abs(len(audio) - clip.num_samples) <= 1
+        assert 0.1 < np.abs(audio).max() < 1.5
+    plan = ScenePlan(catalog, bank, split="val", min_separation=5.0)
+    for scene in (plan[i] for i in range(20)):
+        assert {scene.target.split, scene.interferer.split, scene.picture.split} == {"val"}
+        assert catalog.load_image(scene.picture, 32).shape == (32, 32, 3)
+
+
+def test_real_metadata_is_complete(real_data):
+    catalog = ClassFolders(real_data)
+    assert len(catalog.classes) == 50
+    both = (*catalog.clips, *catalog.pictures)
+    assert all(len(splits) == 1 for splits in splits_by(both, "id").values())
+    for split in ("train", "val"):
+        assert len(catalog.select(split=split).classes) == 50

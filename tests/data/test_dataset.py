@@ -1,0 +1,238 @@
+import dataclasses
+import importlib.util
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from keras_avssan.data import SceneBatches, ScenePlan, make_dataset, render_scene
+
+LOADERS = ["grain"]
+if importlib.util.find_spec("tensorflow"):
+    LOADERS.append("tf")
+
+
+def as_numpy(dataset, count=None):
+    """The batches of a dataset, all arrays as NumPy."""
+    batches = []
+    for batch in dataset:
+        if len(batches) == count:
+            break
+        batches.append(keras.tree.map_structure(np.asarray, batch))
+    return batches
+
+
+def assert_same_batches(first, second):
+    assert len(first) == len(second)
+    for one, other in zip(first, second, strict=True):
+        keras.tree.map_structure(np.testing.assert_array_equal, one, other)
+
+
+@pytest.mark.parametrize("loader", LOADERS)
+def test_a_batch_has_the_agreed_structure(plan, loader):
+    dataset = make_dataset(plan, 7, batch_size=4, loader=loader, image_size=(24, 32))
+    first, last = as_numpy(dataset)
+    for size, (inputs, labels) in ((4, first), (3, last)):
+        shapes = {name: array.shape for name, array in {**inputs, **labels}.items()}
+        assert shapes == {
+            "audio": (size, 8000, 2),
+            "images": (size, 24, 32, 3),
+            "azimuth": (size,),
+            "target": (size, 8000, 2),
+            "interferer_azimuth": (size,),
+        }
+        assert {array.dtype for array in (*inputs.values(), *labels.values())} == {
+            np.dtype("float32")
+        }
+        assert set(labels) == {"azimuth", "target", "interferer_azimuth"}
+    only = as_numpy(make_dataset(plan, 7, batch_size=4, loader=loader, drop_remainder=True))
+    assert [len(inputs["audio"]) for inputs, _ in only] == [4]
+
+
+@pytest.mark.parametrize("loader", LOADERS)
+def test_a_dataset_holds_the_scenes_of_the_plan(plan, loader):
+    batches = as_numpy(make_dataset(plan, 5, batch_size=2, start=10, loader=loader, image_size=16))
+    for offset in range(5):
+        inputs, labels = batches[offset // 2]
+        scene, rendered = plan[10 + offset], render_scene(plan, 10 + offset)
+        row = offset % 2
+        np.testing.assert_array_equal(inputs["audio"][row], rendered["audio"])
+        np.testing.assert_array_equal(labels["target"][row], rendered["target"])
+        assert labels["azimuth"][row] == np.float32(scene.azimuth)
+        assert labels["interferer_azimuth"][row] == np.float32(scene.interferer_azimuth)
+        np.testing.assert_array_equal(
+            inputs["images"][row], plan.catalog.load_image(scene.picture, 16)
+        )
+
+
+@pytest.mark.parametrize("options", [{}, {"shuffle": True}, {"start": 3, "num_workers": 2}])
+def test_both_loaders_yield_the_same(plan, options):
+    pytest.importorskip("tensorflow")
+    if "num_workers" in options:
+        options_grain = {**options, "num_workers": None}
+    else:
+        options_grain = options
+    tf_batches = as_numpy(make_dataset(plan, 10, batch_size=4, loader="tf", **options))
+    grain_batches = as_numpy(make_dataset(plan, 10, batch_size=4, loader="grain", **options_grain))
+    assert_same_batches(tf_batches, grain_batches)
+
+
+@pytest.mark.parametrize("loader", LOADERS)
+def test_a_dataset_is_the_same_each_time_it_is_read(plan, loader):
+    dataset = make_dataset(plan, 6, batch_size=4, loader=loader, shuffle=True)
+    assert_same_batches(as_numpy(dataset), as_numpy(dataset))
+
+
+@pytest.mark.parametrize("loader", LOADERS)
+def test_repeat_goes_on_and_shuffles_anew(plan, loader):
+    plain = make_dataset(plan, 6, batch_size=3, loader=loader, repeat=True)
+    batches = as_numpy(plain, count=4)
+    assert_same_batches(batches[:2], batches[2:])
+    shuffled = make_dataset(plan, 6, batch_size=3, loader=loader, repeat=True, shuffle=True)
+    rounds = [
+        np.concatenate([labels["azimuth"] for _, labels in part])
+        for part in np.array_split(np.array(as_numpy(shuffled, count=8), dtype=object), 4)
+    ]
+    expected = sorted(np.float32(plan[i].azimuth) for i in range(6))
+    assert all(sorted(azimuths) == expected for azimuths in rounds)
+    assert len({tuple(azimuths) for azimuths in rounds}) > 1
+
+
+@pytest.mark.parametrize("loader", LOADERS)
+def test_prompt_embeddings_follow_their_pictures(plan, loader):
+    pictures = plan.catalog.pictures
+    matrix = np.random.default_rng(0).standard_normal((len(pictures), 5)).astype("float32")
+    mapping = {picture.id: row for picture, row in zip(pictures, matrix, strict=True)}
+    options = {"batch_size": 4, "loader": loader, "prompt": "embedding"}
+    by_matrix = as_numpy(make_dataset(plan, 8, prompt_embeddings=matrix, **options))
+    by_mapping = as_numpy(make_dataset(plan, 8, prompt_embeddings=mapping, **options))
+    assert_same_batches(by_matrix, by_mapping)
+    for index in range(8):
+        inputs, _ = by_matrix[index // 4]
+        assert "images" not in inputs
+        np.testing.assert_array_equal(
+            inputs["prompt_embedding"][index % 4], mapping[plan[index].picture.id]
+        )
+
+
+def tiny_model(num_samples):
+    audio = keras.Input((num_samples, 2), name="audio")
+    images = keras.Input((16, 16, 3), name="images")
+    features = [keras.layers.GlobalAveragePooling1D()(audio), keras.layers.Flatten()(images)]
+    azimuth = keras.layers.Dense(1)(keras.layers.Concatenate()(features))
+    return keras.Model({"audio": audio, "images": images}, azimuth)
+
+
+class AzimuthLoss(keras.losses.Loss):
+    """Reads one of the labels, so that a plain model can be fitted."""
+
+    def call(self, y_true, y_pred):
+        return keras.ops.square(y_true - y_pred[:, 0])
+
+
+@pytest.mark.parametrize("loader", LOADERS)
+def test_keras_fits_from_a_dataset_with_a_partial_batch(plan, loader):
+    dataset = make_dataset(plan, 18, batch_size=4, loader=loader, image_size=16)
+    dataset = (
+        dataset.map(lambda batch: (batch[0], batch[1]["azimuth"]))
+        if loader == "grain"
+        else (dataset.map(lambda inputs, labels: (inputs, labels["azimuth"])))
+    )
+    model = tiny_model(plan.num_samples)
+    model.compile(optimizer="sgd", loss=AzimuthLoss())
+    history = model.fit(dataset, epochs=1, verbose=0)
+    assert np.isfinite(history.history["loss"][0])
+    assert model.predict(dataset, verbose=0).shape == (18, 1)
+
+
+def test_tf_datasets_have_static_shapes(plan):
+    pytest.importorskip("tensorflow")
+    inputs, labels = make_dataset(plan, 8, loader="tf", image_size=16).element_spec
+    assert inputs["audio"].shape.as_list() == [None, 8000, 2]
+    assert inputs["images"].shape.as_list() == [None, 16, 16, 3]
+    assert labels["azimuth"].shape.as_list() == [None]
+
+
+@pytest.mark.parametrize("loader", LOADERS)
+def test_the_number_of_batches_is_known(plan, loader):
+    assert len(make_dataset(plan, 10, batch_size=4, loader=loader)) == 3
+
+
+def test_grain_renders_in_processes_too(plan):
+    threads = as_numpy(make_dataset(plan, 4, batch_size=2, loader="grain", image_size=16))
+    batches = SceneBatches(plan, 4, batch_size=2, image_size=16)
+    assert_same_batches(threads, [batches[0], batches[1]])
+
+
+NO_TENSORFLOW = """
+import sys
+sys.modules["tensorflow"] = None
+import numpy as np
+from keras_avssan.data import ScenePlan, SyntheticClasses, make_dataset
+from types import SimpleNamespace
+
+bank = SimpleNamespace(
+    rirs=np.eye(64, dtype="float32")[[3, 5, 7, 9]].reshape(1, 2, 2, 64),
+    azimuths=np.array([[30.0, 120.0]]),
+    sampling_rate=16000,
+)
+plan = ScenePlan(SyntheticClasses(instances_per_class=4), bank, duration=0.1)
+inputs, labels = next(iter(make_dataset(plan, 2, loader="grain")))
+assert inputs["audio"].shape == (2, 1600, 2)
+try:
+    make_dataset(plan, 2, loader="tf")
+except ImportError as error:
+    assert "keras-avssan[tensorflow]" in str(error) and 'loader="grain"' in str(error)
+else:
+    raise AssertionError("no ImportError")
+"""
+
+NOT_IMPORTED = """
+import sys
+import keras_avssan
+before = "tensorflow" in sys.modules
+from keras_avssan.data import make_dataset
+import grain
+assert ("tensorflow" in sys.modules) == before
+"""
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("code", [NO_TENSORFLOW, NOT_IMPORTED])
+def test_grain_does_without_tensorflow(code):
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"loader": "torch"}, "loader"),
+        ({"num_scenes": 0}, "num_scenes"),
+        ({"batch_size": 0}, "batch_size"),
+        ({"start": -1}, "start"),
+        ({"prompt": "text"}, "prompt"),
+        ({"prompt": "embedding"}, "prompt_embeddings"),
+        ({"prompt_embeddings": np.zeros((3, 3))}, "prompt_embeddings"),
+        ({"prompt": "embedding", "prompt_embeddings": np.zeros((3, 3))}, r"\(3, 3\)"),
+        ({"prompt": "embedding", "prompt_embeddings": {"a": np.zeros(3)}}, "lacks the picture"),
+        ({"image_size": 0}, "size"),
+        ({"num_workers": -1}, "num_workers"),
+        ({"num_scenes": 3, "drop_remainder": True}, "drop_remainder"),
+    ],
+)
+def test_wrong_arguments_are_refused(plan, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        make_dataset(plan, **{"num_scenes": 8, "batch_size": 4, "loader": "grain", **arguments})
+
+
+def test_evaluation_at_a_fixed_snr(plan):
+    fixed = dataclasses.replace(plan, snr=3.0)
+    _, labels = SceneBatches(fixed, 6, batch_size=6)[0]
+    inputs, _ = SceneBatches(fixed, 6, batch_size=6)[0]
+    interferer = inputs["audio"] - labels["target"]
+    energy = [np.square(x.astype("float64")).sum((1, 2)) for x in (labels["target"], interferer)]
+    np.testing.assert_allclose(10 * np.log10(energy[0] / energy[1]), 3.0, atol=0.05)
+    assert isinstance(fixed, ScenePlan)
