@@ -142,15 +142,17 @@ def _convolve(dry, rirs):
     size = scipy.fft.next_fast_len(length + rirs.shape[-1] - 1, real=True)
     spectra = scipy.fft.rfft(rirs, size)
     spectra *= scipy.fft.rfft(dry, size)[:, :, None]
-    return scipy.fft.irfft(spectra, size)[..., :length]
+    return np.ascontiguousarray(scipy.fft.irfft(spectra, size)[..., :length])
 
 
 def _gains(wet, snr):
     """Gains of target and interferer, `(B, 2)`: first the SNR, then the level of the mix."""
-    energy = np.square(wet).sum(axis=(2, 3), dtype="float64")
-    if not energy.all():
+    flat = wet.reshape(*wet.shape[:2], -1)
+    products = (flat @ flat.swapaxes(1, 2)).astype("float64")
+    target, interferer, both = products[:, 0, 0], products[:, 1, 1], products[:, 0, 1]
+    if not (target * interferer).all():
         raise ValueError("A source does not reach the microphones within the scene.")
-    interferer_gain = np.sqrt(energy[:, 0] / energy[:, 1] / 10 ** (snr / 10))
-    mix = wet[:, 0] + interferer_gain[:, None, None].astype("float32") * wet[:, 1]
-    level = MIX_RMS / np.sqrt(np.square(mix).mean(axis=(1, 2), dtype="float64"))
-    return np.stack([level, level * interferer_gain], axis=1)
+    gain = np.sqrt(target / interferer / 10 ** (snr / 10))
+    mix = target + 2 * gain * both + gain**2 * interferer
+    level = MIX_RMS * np.sqrt(flat.shape[-1] / mix)
+    return np.stack([level, level * gain], axis=1)
