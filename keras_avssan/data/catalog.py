@@ -60,6 +60,26 @@ class Catalog(abc.ABC):
         pictures: Iterable of `Picture`.
         sampling_rate: Int. Rate of the audio in Hz.
         cache_bytes: Int. Memory for decoded audio and resized pictures together.
+
+    Raises:
+        ValueError: `cache_bytes` is negative.
+
+    Example:
+        ```python
+        class Hums(Catalog):
+            def __init__(self):
+                names = ("low", "high")
+                clips = [Clip(name, name, f"{name} hum", "train", 16000) for name in names]
+                pictures = [Picture(name, name, f"{name} card", "train") for name in names]
+                super().__init__(clips, pictures)
+
+            def read_clip(self, clip):
+                pitch = {"low": 100, "high": 1000}[clip.class_name]
+                return np.float32(np.sin(2 * np.pi * pitch * np.arange(16000) / 16000))
+
+            def read_picture(self, picture, size):
+                return np.full((*size, 3), picture.class_name == "high", "float32")
+        ```
     """
 
     def __init__(

@@ -55,6 +55,15 @@ def render_scenes(plan: ScenePlan, scenes: Sequence[Scene]) -> dict[str, np.ndar
     Returns:
         Dict of float32 arrays: `audio`, `target`, `interferer` of shape `(scenes, samples, 2)`,
         `azimuth` and `interferer_azimuth` of shape `(scenes,)`.
+
+    Raises:
+        ValueError: A clip is silent from beginning to end.
+
+    Example:
+        ```python
+        rendered = render_scenes(plan, [plan[i] for i in range(8)])
+        rendered["audio"].shape  # (8, samples, 2)
+        ```
     """
     shape = (len(scenes), plan.num_samples, 2)
     rendered = {name: np.empty(shape, "float32") for name in ("audio", "target", "interferer")}

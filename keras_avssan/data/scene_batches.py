@@ -19,8 +19,21 @@ _PROMPTS = ("image", "embedding")
 class SceneBatches:
     """`batches[b]` is batch `b` of a plan's scenes as NumPy arrays, a pure function of `b`.
 
-    Indices run on beyond `len(batches)`, into the next rounds over the same scenes. The arguments
-    are those of `make_dataset`.
+    Indices run on beyond `len(batches)`, into the next rounds over the same scenes.
+
+    Args:
+        plan: `ScenePlan`.
+        num_scenes: Int. Number of scenes of a round.
+        batch_size: Int. Scenes a batch.
+        start: Int. Index of the first scene in the plan.
+        prompt: `"image"` or `"embedding"`.
+        image_size: Int or `(height, width)` in pixels.
+        prompt_embeddings: Array or mapping, for `prompt="embedding"`; see `make_dataset`.
+        shuffle: Bool. Whether to permute the scenes, differently in each round.
+        drop_remainder: Bool. Whether to leave out a last batch that is not full.
+
+    Raises:
+        ValueError: An argument is out of range.
 
     Example:
         ```python
