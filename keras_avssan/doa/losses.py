@@ -108,9 +108,7 @@ class ReconstructionLoss(_Float32Loss):
 
     EXPONENT = 0.3
 
-    def __init__(
-        self, loss="mse", name="reconstruction_loss", reduction="sum_over_batch_size"
-    ):
+    def __init__(self, loss="mse", name="reconstruction_loss", reduction="sum_over_batch_size"):
         super().__init__(name, reduction)
         if loss not in _RECONSTRUCTION_LOSSES:
             raise ValueError(

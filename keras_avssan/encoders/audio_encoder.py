@@ -40,9 +40,7 @@ class AudioEncoder(keras.layers.Layer):
     def __init__(self, model, hop_seconds=None, offset_seconds=None, trainable=False, **kwargs):
         super().__init__(**kwargs)
         if hop_seconds is not None and not hop_seconds > 0:
-            raise ValueError(
-                f"`hop_seconds` must be positive. Received: hop_seconds={hop_seconds}"
-            )
+            raise ValueError(f"`hop_seconds` must be positive. Received: hop_seconds={hop_seconds}")
         if isinstance(model, dict):
             model = keras.saving.deserialize_keras_object(model)
         if offset_seconds is None and hop_seconds is not None:

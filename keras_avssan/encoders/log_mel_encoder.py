@@ -115,9 +115,7 @@ class LogMelEncoder(keras.layers.Layer):
 
     def call(self, audio, training=None):
         x = self.input_norm(self._log_mel(audio), training=training)[..., None]
-        for convolution, norm, pool in zip(
-            self.convolutions, self.norms, self.pools, strict=True
-        ):
+        for convolution, norm, pool in zip(self.convolutions, self.norms, self.pools, strict=True):
             x = pool(ops.relu(norm(convolution(x), training=training)))
         _, frames, bins, channels = ops.shape(x)
         x = ops.reshape(x, (-1, frames, bins * channels))

@@ -14,7 +14,8 @@ _FORMS = ("srp", "cross_spectrum", "spectrogram")
 class DoAHead(keras.layers.Layer):
     """Predicts the posterior p̂(θ) from the masked two-channel spectrogram.
 
-    Computed in float32 under every precision policy. Three forms of the feature extractor before the MLP:
+    Computed in float32 under every precision policy. The feature extractor before the MLP has
+    three forms:
 
     - `"spectrogram"`: the MLP on the masked spectrogram itself, frame by frame, averaged over
       time. The letter of the paper.
@@ -83,8 +84,8 @@ class DoAHead(keras.layers.Layer):
         self.microphone_spacing = microphone_spacing
         self.sampling_rate = sampling_rate
 
-    def build(self, input_shape, microphone_spacing_shape=None):
-        num_bins = input_shape[2]
+    def build(self, masked_spectrogram_shape, microphone_spacing_shape=None):
+        num_bins = masked_spectrogram_shape[2]
         if self.form == "srp":
             self._build_srp(num_bins)
         else:
@@ -180,7 +181,7 @@ class DoAHead(keras.layers.Layer):
         share = response * (self.num_bands / total)  # each band by what it contributes
         maps = ops.concatenate([coherence, share, full_band[:, None]], axis=1)
         maps = ops.transpose(maps, (0, 2, 1))
-        position = ops.ones_like(maps[..., :1]) * self._position
+        position = ops.ones_like(maps[..., :1]) * ops.convert_to_tensor(self._position)
         x = ops.concatenate([maps, position], axis=-1)
         for layer in self.hidden:
             x = layer(x)
@@ -198,13 +199,13 @@ class DoAHead(keras.layers.Layer):
             equation = "bgf,gfk->bgk"
         else:
             spacing = ops.reshape(ops.cast(microphone_spacing, "float32"), (-1, 1, 1, 1))
-            phase = spacing * self._phase
+            phase = spacing * ops.convert_to_tensor(self._phase)
             cosine, sine = ops.cos(phase), ops.sin(phase)
             equation = "bgf,bgfk->bgk"
         return ops.einsum(equation, real, cosine) + ops.einsum(equation, imaginary, sine)
 
-    def compute_output_shape(self, input_shape, microphone_spacing_shape=None):
-        return (input_shape[0], NUM_DIRECTIONS)
+    def compute_output_shape(self, masked_spectrogram_shape, microphone_spacing_shape=None):
+        return (masked_spectrogram_shape[0], NUM_DIRECTIONS)
 
     def get_config(self):
         return {

@@ -30,7 +30,7 @@ class StereoSTFT(keras.layers.Layer):
     every bin. Computed in float32 under every precision policy.
 
     Args:
-        frame_length: Length of a frame and of its transform, in samples.
+        frame_length: Length of a frame and of its transform, in samples; even.
         hop_length: Distance between frames, in samples.
         implementation: `"fft"`, or `"conv"`, which writes the transform as a convolution: slower,
             but made of operations that every export format has.
@@ -44,7 +44,8 @@ class StereoSTFT(keras.layers.Layer):
         re1, im1, re2, im2, …
 
     Raises:
-        ValueError: If a length is not positive or `implementation` is unknown.
+        ValueError: If a length is not positive, `frame_length` is odd, or `implementation` is
+            unknown.
 
     Example:
         >>> StereoSTFT()(keras.ops.ones((1, 16000, 2))).shape
@@ -59,6 +60,11 @@ class StereoSTFT(keras.layers.Layer):
         for key, value in [("frame_length", frame_length), ("hop_length", hop_length)]:
             if not (isinstance(value, int) and value > 0):
                 raise ValueError(f"`{key}` must be a positive integer. Received: {key}={value}")
+        if frame_length % 2:
+            raise ValueError(
+                "`frame_length` must be even, so that frames have a centre. "
+                f"Received: frame_length={frame_length}"
+            )
         if implementation not in _IMPLEMENTATIONS:
             raise ValueError(
                 f"`implementation` must be one of {_IMPLEMENTATIONS}. "

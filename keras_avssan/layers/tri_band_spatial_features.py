@@ -45,7 +45,9 @@ class TriBandSpatialFeatures(keras.layers.Layer):
         AV-SSAN, equations (2) and (3).
     """
 
-    def __init__(self, ipd="cos_sin", bands=("fine", "mid", "full"), ild_scale=0.1, epsilon=1e-4, **kwargs):
+    def __init__(
+        self, ipd="cos_sin", bands=("fine", "mid", "full"), ild_scale=0.1, epsilon=1e-4, **kwargs
+    ):
         super().__init__(**{**kwargs, "dtype": "float32", "trainable": False})
         if ipd not in _IPD_FORMS:
             raise ValueError(f"`ipd` must be one of {_IPD_FORMS}. Received: ipd={ipd!r}")

@@ -94,6 +94,14 @@ class Localizer(keras_hub.models.Task):
         """Leaves batches as they are: datasets come in the model's form already."""
         return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
 
+    def train_on_batch(self, x, y=None, sample_weight=None, **kwargs):
+        """Trains one step, see `keras.Model.train_on_batch`; labels are a dict."""
+        return keras.Model.train_on_batch(self, x, y, sample_weight, **kwargs)
+
+    def test_on_batch(self, x, y=None, sample_weight=None, **kwargs):
+        """Scores one batch, see `keras.Model.test_on_batch`; labels are a dict."""
+        return keras.Model.test_on_batch(self, x, y, sample_weight, **kwargs)
+
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Computes the loss; the target's spectrogram is computed here, on the device."""
         target = ops.cast(y["target"], "float32") * level_gain(x["audio"])

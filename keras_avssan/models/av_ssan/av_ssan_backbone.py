@@ -331,8 +331,7 @@ class AVSSANBackbone(keras_hub.models.Backbone):
         images = inputs["images"]
         if len(images.shape) != 4 or images.shape[-1] != 3:
             raise ValueError(
-                "`images` must have shape (batch, H, W, 3). "
-                f"Received: shape {tuple(images.shape)}"
+                f"`images` must have shape (batch, H, W, 3). Received: shape {tuple(images.shape)}"
             )
         return self.image_encoder(images, training=training)
 

@@ -1,0 +1,6 @@
+"""Scores of a localiser on planned scenes, with intervals and with the blind choice beside it."""
+
+from keras_avssan.evaluation.evaluate import Evaluation, evaluate_localizer
+from keras_avssan.evaluation.scoring import SceneScores, bootstrap_interval
+
+__all__ = ["Evaluation", "SceneScores", "bootstrap_interval", "evaluate_localizer"]

@@ -1,0 +1,127 @@
+"""Scores over a set of scenes, in NumPy."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+TOLERANCES = (5, 10, 20)  # degrees
+
+
+@dataclass(frozen=True, eq=False)
+class SceneScores:
+    """Truth and estimate of a set of scenes, and what follows from them.
+
+    Args:
+        azimuth: Azimuths of the targets in degrees, shape (scenes,).
+        interferer_azimuth: Azimuths of the interferers in degrees, shape (scenes,).
+        estimate: Estimated azimuths in degrees, shape (scenes,).
+
+    Raises:
+        ValueError: If the three differ in shape, are empty or not finite.
+
+    Example:
+        >>> scores = SceneScores([90.0, 20.0], [30.0, 80.0], [92.0, 78.0])
+        >>> scores.means()["selection"]
+        0.5
+    """
+
+    azimuth: np.ndarray
+    interferer_azimuth: np.ndarray
+    estimate: np.ndarray
+
+    def __post_init__(self):
+        for name in ("azimuth", "interferer_azimuth", "estimate"):
+            values = np.asarray(getattr(self, name), dtype="float64")
+            if values.ndim != 1 or not values.size or not np.isfinite(values).all():
+                raise ValueError(
+                    f"`{name}` must be a non-empty list of finite angles in degrees. "
+                    f"Received: shape {values.shape}"
+                )
+            object.__setattr__(self, name, values)
+        if not self.azimuth.shape == self.interferer_azimuth.shape == self.estimate.shape:
+            raise ValueError(
+                "`azimuth`, `interferer_azimuth` and `estimate` must have the same length. "
+                f"Received: {len(self.azimuth)}, {len(self.interferer_azimuth)}, "
+                f"{len(self.estimate)}"
+            )
+
+    @property
+    def error(self):
+        """Absolute error to the target in degrees, shape (scenes,)."""
+        return np.abs(self.estimate - self.azimuth)
+
+    @property
+    def selected(self):
+        """Whether the estimate is nearer to the target than to the interferer, (scenes,)."""
+        return self.error < np.abs(self.estimate - self.interferer_azimuth)
+
+    def per_scene(self):
+        """Scores of every scene.
+
+        Returns:
+            Dict from score to an array of shape (scenes,): `selection`, `mae` in degrees,
+            `acc_5deg`, `acc_10deg`, `acc_20deg`, and `selected_mae` in degrees, which is NaN
+            where the wrong source was selected; `nearest_acc_5deg` counts an estimate within 5°
+            of either source, so it measures localisation without selection.
+        """
+        nearest = np.minimum(self.error, np.abs(self.estimate - self.interferer_azimuth))
+        return {
+            "selection": self.selected.astype("float64"),
+            "mae": self.error,
+            **{f"acc_{t}deg": (self.error <= t).astype("float64") for t in TOLERANCES},
+            "selected_mae": np.where(self.selected, self.error, np.nan),
+            "nearest_acc_5deg": (nearest <= TOLERANCES[0]).astype("float64"),
+        }
+
+    def means(self):
+        """Mean of every score over the scenes, a dict."""
+        return {name: _nanmean(values) for name, values in self.per_scene().items()}
+
+    def blind_choice(self):
+        """What perfect localisation of a source chosen by a coin would score on these scenes.
+
+        Returns:
+            Dict with the expected `selection`, `mae` in degrees, and accuracies.
+        """
+        apart = np.abs(self.azimuth - self.interferer_azimuth)
+        return {
+            "selection": 0.5,
+            "mae": float(np.mean(apart) / 2),
+            **{f"acc_{t}deg": float(0.5 + np.mean(apart <= t) / 2) for t in TOLERANCES},
+        }
+
+
+def bootstrap_interval(values, confidence=0.95, resamples=2000, seed=0):
+    """Percentile bootstrap interval of a mean.
+
+    Args:
+        values: Score of every scene, shape (scenes,); NaN entries do not count.
+        confidence: Probability that the interval is to cover.
+        resamples: Number of resamples.
+        seed: Seed of the resamples.
+
+    Returns:
+        Tuple of the lower and the upper bound.
+
+    Raises:
+        ValueError: If no value is left.
+
+    Example:
+        >>> low, high = bootstrap_interval([0.0, 1.0] * 50)
+        >>> low < 0.5 < high
+        True
+    """
+    values = np.asarray(values, dtype="float64")
+    values = values[~np.isnan(values)]
+    if not values.size:
+        raise ValueError("`values` must hold at least one number. Received: none")
+    rng = np.random.default_rng(seed)
+    means = [np.mean(values[rng.integers(len(values), size=len(values))]) for _ in range(resamples)]
+    tail = 50.0 * (1.0 - confidence)
+    low, high = np.percentile(means, [tail, 100.0 - tail])
+    return float(low), float(high)
+
+
+def _nanmean(values):
+    values = values[~np.isnan(values)]
+    return float(np.mean(values)) if values.size else float("nan")
