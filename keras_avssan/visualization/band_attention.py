@@ -44,9 +44,11 @@ def plot_band_attention(
     Reference:
         Equations (7) and (8) of the AV-SSAN paper.
     """
+    attention = explanation.get("band_attention") or {}
     patches = {
-        band: as_array(f"band_attention[{band!r}]", weights, (None,))
-        for band, weights in (explanation.get("band_attention") or {}).items()
+        band: as_array(f"band_attention[{band!r}]", attention[band], (None,))
+        for band in style.BANDS
+        if band in attention
     }
     over_time = explanation.get("band_weights")
     if not patches and over_time is None:

@@ -36,6 +36,11 @@ def test_one_bar_a_patch_over_its_frequencies(explanation):
     assert drawn["full"].get_xlabel() == "frequency (kHz)"
 
 
+def test_rows_go_from_fine_to_full_however_they_come(explanation):
+    explanation["band_attention"] = dict(sorted(explanation["band_attention"].items()))
+    assert list(rows(plot_band_attention(explanation))) == ["fine", "mid", "full"]
+
+
 def test_one_curve_a_band_over_time(explanation):
     axes = over_time(plot_band_attention(explanation))
     assert [line.get_label() for line in axes.lines] == ["fine", "mid", "full"]
