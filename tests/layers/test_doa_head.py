@@ -1,0 +1,155 @@
+"""Equation (11): three ways from the masked spectrogram to the posterior."""
+
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_avssan.layers import DoAHead
+
+FORMS = ["srp", "cross_spectrum", "spectrogram"]
+FRAMES, BINS = 4, 513
+
+
+def pure_delay_scene(azimuths, spacing, seed=0):
+    """Spectrograms of noise from far sources: channel 0 leads by spacing · cos θ / c."""
+    rng = np.random.default_rng(seed)
+    shape = (len(azimuths), FRAMES, BINS)
+    source = rng.normal(size=shape) + 1j * rng.normal(size=shape)
+    delay = spacing * np.cos(np.deg2rad(azimuths)) / 343.0
+    hertz = np.linspace(0, 8000, BINS)
+    late = source * np.exp(-2j * np.pi * hertz * delay[:, None, None])
+    return np.stack([source.real, source.imag, late.real, late.imag], axis=-1).astype("float32")
+
+
+def steered_response_head(**arguments):
+    """A head whose convolutions add nothing, so that the steered response stands alone."""
+    head = DoAHead(hidden_dim=8, num_layers=1, **arguments)
+    head.build((None, None, BINS, 4))
+    head.logits.set_weights([np.zeros_like(w) for w in head.logits.get_weights()])
+    return head
+
+
+def estimate(posterior):
+    return ops.convert_to_numpy(posterior).argmax(axis=-1) + 1
+
+
+AZIMUTHS = np.array([15.0, 40.0, 90.0, 121.0, 160.0])
+
+
+@pytest.mark.parametrize("spacing", [0.05, 0.2])
+def test_steered_response_peaks_at_the_source(spacing):
+    head = steered_response_head(microphone_spacing=spacing)
+    posterior = head(pure_delay_scene(AZIMUTHS, spacing))
+    np.testing.assert_array_equal(estimate(posterior), AZIMUTHS)
+
+
+def test_zero_degrees_is_beside_the_microphone_that_leads():
+    head = steered_response_head()
+    posterior = estimate(head(pure_delay_scene(np.array([0.0, 180.0]), 0.2)))
+    assert posterior[0] <= 3
+    assert posterior[1] >= 178
+
+
+@pytest.mark.parametrize("spacing", [0.05, 0.2])
+def test_spacing_of_each_scene_wins_over_the_layers_own(spacing):
+    scenes = pure_delay_scene(AZIMUTHS, spacing)
+    head = steered_response_head(microphone_spacing=0.1)
+    posterior = head(scenes, np.full(len(AZIMUTHS), spacing, "float32"))
+    np.testing.assert_array_equal(estimate(posterior), AZIMUTHS)
+    own = steered_response_head(microphone_spacing=spacing)(scenes)
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(posterior), ops.convert_to_numpy(own), atol=1e-5
+    )
+
+
+def test_steered_response_equation():
+    """Full band: Σ_f Re(G(f) exp(-j 2π f τ(θ))) / Σ_f |G(f)|, G compressed and averaged."""
+    head = steered_response_head(exponent=0.5)
+    scene = pure_delay_scene(np.array([70.0]), 0.2) * np.array([1, 1, 2, 2], "float32")
+    bins = scene[0, ..., 0::2] + 1j * scene[0, ..., 1::2]
+    cross = bins[..., 0] * bins[..., 1].conj()
+    cross = (cross * np.abs(cross) ** -0.5)[:, 1:513]
+    hertz = np.linspace(0, 8000, BINS)[1:513]
+    delay = 0.2 * np.cos(np.deg2rad(np.arange(1, 181))) / 343.0
+    steering = np.exp(-2j * np.pi * hertz[:, None] * delay[None, :])
+    response = (cross.mean(axis=0) @ steering).real / np.abs(cross).mean(axis=0).sum()
+    logits = float(ops.convert_to_numpy(head.sharpness)) * response
+    expected = np.exp(logits) / np.exp(logits).sum()
+    np.testing.assert_allclose(ops.convert_to_numpy(head(scene))[0], expected, rtol=1e-3)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_posterior_sums_to_one(form):
+    scenes = pure_delay_scene(AZIMUTHS, 0.2)
+    head = DoAHead(form, hidden_dim=8)
+    posterior = ops.convert_to_numpy(head(scenes))
+    assert posterior.shape == head.compute_output_shape(scenes.shape) == (5, 180)
+    assert posterior.min() >= 0
+    np.testing.assert_allclose(posterior.sum(axis=1), 1.0, rtol=1e-5)
+    assert np.abs(posterior[0] - posterior[2]).max() > 1e-4
+
+
+def test_spectrogram_form_is_an_mlp_averaged_over_time(twin, randomize, rng):
+    head = DoAHead("spectrogram", hidden_dim=6, num_layers=2)
+    head.build((None, None, 5, 4))
+    randomize(head)
+    scene = rng.normal(size=(1, FRAMES, 5, 4)).astype("float32")
+    x = scene.reshape(FRAMES, 20)
+    for hidden in head.hidden:
+        x = twin.relu(twin.dense(hidden, x))
+    expected = twin.softmax(twin.dense(head.logits, x.mean(axis=0)))
+    np.testing.assert_allclose(ops.convert_to_numpy(head(scene))[0], expected, rtol=1e-4)
+
+
+def test_cross_spectrum_form_ignores_loudness():
+    scenes = pure_delay_scene(AZIMUTHS, 0.2)
+    head = DoAHead("cross_spectrum", hidden_dim=8)
+    loud, quiet = head(10 * scenes), head(scenes)
+    np.testing.assert_allclose(ops.convert_to_numpy(loud), ops.convert_to_numpy(quiet), rtol=1e-3)
+
+
+def test_a_louder_frame_counts_for_more():
+    """What the mask keeps decides: two sources, the second masked to a hundredth."""
+    first, second = pure_delay_scene(np.array([50.0, 130.0]), 0.2)
+    head = steered_response_head()
+    both = np.stack(
+        [np.concatenate(pair) for pair in [(first, 0.01 * second), (0.01 * first, second)]]
+    )
+    np.testing.assert_array_equal(estimate(head(both)), [50, 130])
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_silence_is_finite(form, gradient):
+    head = DoAHead(form, hidden_dim=8)
+    silence = np.zeros((1, FRAMES, BINS, 4), "float32")
+    posterior = ops.convert_to_numpy(head(silence))
+    np.testing.assert_allclose(posterior.sum(axis=1), 1.0, rtol=1e-5)
+    slope = gradient(lambda x: ops.sum(ops.square(head(x))), silence)
+    assert np.isfinite(slope).all()
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_stays_in_float32_under_mixed_precision(form):
+    head = DoAHead(form, hidden_dim=8, dtype="mixed_float16")
+    posterior = ops.convert_to_numpy(head(pure_delay_scene(AZIMUTHS, 0.2)))
+    assert posterior.dtype == "float32"
+    assert {weight.dtype for weight in head.weights} == {"float32"}
+    np.testing.assert_allclose(posterior.sum(axis=1), 1.0, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        ({"form": "music"}, "form"),
+        ({"microphone_spacing": 0.0}, "microphone_spacing"),
+        ({"microphone_spacing": -0.2}, "microphone_spacing"),
+    ],
+)
+def test_bad_arguments_are_named(arguments, name):
+    with pytest.raises(ValueError, match=f"`{name}`"):
+        DoAHead(**arguments)
+
+
+def test_more_bands_than_bins_are_refused():
+    with pytest.raises(ValueError, match="`num_bands`"):
+        DoAHead(num_bands=16).build((None, None, 9, 4))

@@ -1,0 +1,94 @@
+"""Equation (1), and the Transformer block it is made of, against NumPy."""
+
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_avssan.layers import SemanticBridge, TransformerBlock
+
+DIM, STEPS = 8, 5
+SETTINGS = {"dim": DIM, "num_layers": 1, "num_heads": 2, "mlp_dim": 12}
+
+
+@pytest.fixture
+def inputs(rng):
+    """Two prompts of 6 and two sequences of 7 features."""
+    prompt, audio = rng.normal(size=(2, 6)), rng.normal(size=(2, STEPS, 7))
+    return prompt.astype("float32"), audio.astype("float32")
+
+
+def make_bridge(randomize, **switches):
+    bridge = SemanticBridge(**{**SETTINGS, **switches})
+    bridge.build((None, 6), (None, None, 7))
+    return randomize(bridge)
+
+
+def numpy_block(block, x, twin):
+    x = x + twin.attention(block.attention, twin.layer_norm(block.attention_norm, x))
+    hidden = twin.gelu(twin.dense(block.hidden, twin.layer_norm(block.mlp_norm, x)))
+    return x + twin.dense(block.projection, hidden)
+
+
+def test_transformer_block(twin, randomize, rng):
+    x = rng.normal(size=(2, STEPS, DIM)).astype("float32")
+    block = TransformerBlock(num_heads=2, mlp_dim=12)
+    block.build(x.shape)
+    randomize(block)
+    expected = [numpy_block(block, sequence, twin) for sequence in x]
+    np.testing.assert_allclose(ops.convert_to_numpy(block(x)), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("interaction", [False, True])
+def test_equation_1(interaction, inputs, twin, randomize):
+    bridge = make_bridge(randomize, interaction=interaction)
+    expected = []
+    for prompt, audio in zip(*inputs, strict=True):
+        parts = [
+            np.tile(twin.dense(bridge.prompt_projection, prompt), (STEPS, 1)),
+            twin.dense(bridge.audio_projection, audio),
+        ]
+        if interaction:
+            parts.append(parts[0] * parts[1])
+        x = twin.dense(bridge.linear_projection, np.concatenate(parts, axis=-1))
+        for block in bridge.blocks:
+            x = numpy_block(block, x, twin)
+        expected.append(twin.layer_norm(bridge.norm, x))
+    output = ops.convert_to_numpy(bridge(*inputs))
+    assert output.shape == bridge.compute_output_shape((2, 6), (2, STEPS, 7)) == (2, STEPS, DIM)
+    np.testing.assert_allclose(output, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("switch", ["use_prompt", "use_audio"])
+@pytest.mark.parametrize("interaction", [False, True])
+def test_a_switched_off_input_has_no_influence(switch, interaction, inputs, randomize):
+    bridge = make_bridge(randomize, interaction=interaction, **{switch: False})
+    prompt, audio = inputs
+    ignored = [-3 * prompt, audio] if switch == "use_prompt" else [prompt, -3 * audio]
+    used = [prompt, -3 * audio] if switch == "use_prompt" else [-3 * prompt, audio]
+    output = ops.convert_to_numpy(bridge(prompt, audio))
+    np.testing.assert_array_equal(ops.convert_to_numpy(bridge(*ignored)), output)
+    assert not np.allclose(ops.convert_to_numpy(bridge(*used)), output, atol=1e-3)
+
+
+def test_dropout_acts_only_in_training(inputs, randomize):
+    bridge = make_bridge(randomize, dropout=0.5)
+    quiet = ops.convert_to_numpy(bridge(*inputs, training=False))
+    np.testing.assert_array_equal(ops.convert_to_numpy(bridge(*inputs)), quiet)
+    assert not np.allclose(ops.convert_to_numpy(bridge(*inputs, training=True)), quiet)
+
+
+def test_zeros_have_finite_gradients(gradient, randomize):
+    bridge = make_bridge(randomize)
+    prompt = np.zeros((1, 6), "float32")
+    slope = gradient(lambda x: ops.sum(bridge(prompt, x)), np.zeros((1, STEPS, 7), "float32"))
+    assert np.isfinite(slope).all()
+
+
+def test_something_must_be_bridged():
+    with pytest.raises(ValueError, match="use_prompt=False, use_audio=False"):
+        SemanticBridge(use_prompt=False, use_audio=False)
+
+
+def test_heads_must_divide_the_dimension():
+    with pytest.raises(ValueError, match="`num_heads`"):
+        TransformerBlock(num_heads=3).build((None, None, 8))

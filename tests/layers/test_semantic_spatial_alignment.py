@@ -1,0 +1,96 @@
+"""Equations (4) to (7) against NumPy."""
+
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_avssan.layers import SemanticSpatialAlignment
+
+DIM, PATCHES, FRAMES, BINS, CUES = 6, 3, 5, 8, 2
+
+
+@pytest.fixture
+def inputs(rng):
+    semantics = rng.normal(size=(2, FRAMES, DIM)).astype("float32")
+    features = rng.normal(size=(2, PATCHES, FRAMES, BINS, CUES)).astype("float32")
+    return semantics, features
+
+
+def make_layer(randomize, **arguments):
+    layer = SemanticSpatialAlignment(DIM, mlp_dim=10, **arguments)
+    layer.build((None, None, DIM), (None, PATCHES, None, BINS, CUES))
+    return randomize(layer)
+
+
+def numpy_alignment(layer, semantics, patches, twin):
+    """One scene: Z (T, D), and β (n,) from the mean of every entry of A = q kᵀ."""
+    transformed, relevance = [], []
+    for i, patch in enumerate(patches):
+        cues = [encode(layer, patch[..., c], twin) for c in range(CUES)]
+        spatial = np.concatenate(cues, axis=-1)
+        query = semantics @ twin.array(layer.query_kernel)[i]
+        key = spatial @ twin.array(layer.key_kernel)[i]
+        value = spatial @ twin.array(layer.value_kernel)[i]
+        scores = query @ key.T
+        attended = twin.softmax(scores / np.sqrt(DIM)) @ value
+        transformed.append(transform(layer, semantics, attended, twin))
+        relevance.append(scores.mean())
+    beta = twin.softmax(np.array(relevance))
+    return np.einsum("n,ntd->td", beta, np.stack(transformed)), beta
+
+
+def encode(layer, cue, twin):
+    for convolution in layer.convolutions:
+        cue = twin.relu(twin.convolve(convolution, cue))
+    return cue
+
+
+def transform(layer, semantics, attended, twin):
+    """Figure 1(b): MLP and normalisation, with or without the query as residual."""
+    if layer.residual is None:
+        hidden = twin.gelu(twin.dense(layer.hidden, attended))
+        return twin.layer_norm(layer.output_norm, twin.dense(layer.projection, hidden))
+    x = twin.layer_norm(layer.attention_norm, semantics + attended)
+    hidden = twin.gelu(twin.dense(layer.hidden, x))
+    return twin.layer_norm(layer.output_norm, x + twin.dense(layer.projection, hidden))
+
+
+@pytest.mark.parametrize("residual", [None, "query"])
+def test_equations_4_to_7(residual, inputs, twin, randomize):
+    layer = make_layer(randomize, residual=residual)
+    z, beta = (ops.convert_to_numpy(output) for output in layer(*inputs))
+    for i, (semantics, patches) in enumerate(zip(*inputs, strict=True)):
+        expected_z, expected_beta = numpy_alignment(layer, semantics, patches, twin)
+        np.testing.assert_allclose(z[i], expected_z, atol=1e-4)
+        np.testing.assert_allclose(beta[i], expected_beta, atol=1e-5)
+    np.testing.assert_allclose(beta.sum(axis=1), 1.0, atol=1e-6)
+    assert beta.max() - beta.min() > 0.01
+    shapes = layer.compute_output_shape(inputs[0].shape, inputs[1].shape)
+    assert shapes == (z.shape, beta.shape)
+
+
+def test_without_band_attention_all_patches_weigh_the_same(inputs, randomize):
+    _, beta = make_layer(randomize, band_attention=False)(*inputs)
+    np.testing.assert_allclose(ops.convert_to_numpy(beta), 1 / PATCHES, rtol=1e-6)
+
+
+def test_every_patch_has_its_own_projections(inputs, randomize):
+    """Equal features in all patches still give them different weights."""
+    semantics, features = inputs
+    features = np.repeat(features[:, :1], PATCHES, axis=1)
+    _, beta = make_layer(randomize)(semantics, features)
+    assert np.ptp(ops.convert_to_numpy(beta), axis=1).min() > 1e-3
+
+
+@pytest.mark.parametrize("residual", [None, "query"])
+def test_silence_is_finite(residual, inputs, gradient, randomize):
+    layer = make_layer(randomize, residual=residual)
+    semantics, features = np.zeros_like(inputs[0]), np.zeros_like(inputs[1])
+    assert all(np.isfinite(ops.convert_to_numpy(x)).all() for x in layer(semantics, features))
+    slope = gradient(lambda x: ops.sum(ops.square(layer(semantics, x)[0])), features)
+    assert np.isfinite(slope).all()
+
+
+def test_an_unknown_residual_is_refused():
+    with pytest.raises(ValueError, match="`residual`"):
+        SemanticSpatialAlignment(residual="both")
