@@ -54,12 +54,12 @@ def make_dataset(
             of `repeat`. Scenes are random without it already.
         repeat: Bool. Whether to go on for ever.
         drop_remainder: Bool. Whether to leave out a last batch that is not full.
-        num_workers: Int or `None`. For `"tf"` the number of threads that render (`None`: chosen by
-            tf.data). For `"grain"` the number of processes; the result is then a
-            `grain.IterDataset`. `None` or 0 renders in Grain's threads.
+        num_workers: Int or `None`. Number of threads that render; `None` leaves it to the loader.
+            For worker processes, use Grain's own `dataset.to_iter_dataset().mp_prefetch(…)`: all
+            that a dataset holds can be pickled.
 
     Returns:
-        A `tf.data.Dataset`, or a `grain.MapDataset`.
+        A `tf.data.Dataset`; or a `grain.MapDataset`, with `num_workers` a `grain.IterDataset`.
 
     Raises:
         ValueError: An argument is out of range.
@@ -74,7 +74,7 @@ def make_dataset(
     if loader not in _LOADERS:
         raise ValueError(f"`loader` must be one of {_LOADERS}, got {loader!r}.")
     if num_workers is not None:
-        check_integer("num_workers", num_workers)
+        check_integer("num_workers", num_workers, least=1)
     batches = SceneBatches(
         plan,
         num_scenes,
@@ -126,7 +126,6 @@ def _grain_dataset(batches, repeat, num_workers):
 
     num_batches = sys.maxsize if repeat else len(batches)
     dataset = grain.MapDataset.range(num_batches).map(batches.__getitem__)
-    if not num_workers:
+    if num_workers is None:
         return dataset
-    options = grain.multiprocessing.MultiprocessingOptions(num_workers=num_workers)
-    return dataset.to_iter_dataset().mp_prefetch(options)
+    return dataset.to_iter_dataset(grain.ReadOptions(num_threads=num_workers))
