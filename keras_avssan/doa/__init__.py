@@ -1,7 +1,7 @@
 """The direction grid: encoding, decoding, losses and metrics."""
 
 from keras_avssan.doa.grid import GRID_DEGREES, NUM_DIRECTIONS, decode_posterior, encode_azimuth
-from keras_avssan.doa.losses import DoALoss, JointLoss, ReconstructionLoss
+from keras_avssan.doa.losses import AlignmentLoss, DoALoss, JointLoss, ReconstructionLoss
 from keras_avssan.doa.metrics import (
     AngularAccuracy,
     AngularMAE,
@@ -12,6 +12,7 @@ from keras_avssan.doa.metrics import (
 __all__ = [
     "GRID_DEGREES",
     "NUM_DIRECTIONS",
+    "AlignmentLoss",
     "AngularAccuracy",
     "AngularMAE",
     "DoALoss",

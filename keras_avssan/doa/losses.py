@@ -132,23 +132,74 @@ class ReconstructionLoss(_Float32Loss):
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
+class AlignmentLoss(_Float32Loss):
+    """Contrast between what the prompts show and how the targets sound.
+
+    Each prompt is compared with the targets of the whole batch, and each target with all
+    prompts: cross-entropy of the right pair under a softmax of the cosine similarities. It
+    brings both encoders to one semantic space. Not in the paper.
+
+    Args:
+        temperature: Cosine similarities are divided by it.
+        name: Name of the loss.
+        reduction: Reduction over the batch, as in any Keras loss.
+
+    Call arguments:
+        y_true: Embeddings of the targets alone, shape (batch, D).
+        y_pred: Embeddings of the prompts, shape (batch, D).
+
+    Returns:
+        Scalar, or shape (batch,) with `reduction="none"`.
+
+    Raises:
+        ValueError: If `temperature` is not positive.
+
+    Example:
+        >>> AlignmentLoss()(keras.ops.eye(4), keras.ops.eye(4))
+
+    Reference:
+        Radford et al., "Learning transferable visual models from natural language supervision",
+        2021, for the symmetric contrast.
+    """
+
+    def __init__(self, temperature=0.1, name="alignment_loss", reduction="sum_over_batch_size"):
+        super().__init__(name, reduction)
+        if not temperature > 0:
+            raise ValueError(f"`temperature` must be positive. Received: temperature={temperature}")
+        self.temperature = temperature
+
+    def call(self, y_true, y_pred):
+        targets, prompts = ops.normalize(y_true, axis=-1), ops.normalize(y_pred, axis=-1)
+        similarity = ops.matmul(prompts, ops.transpose(targets)) / self.temperature
+        by_prompt = ops.diagonal(ops.log_softmax(similarity, axis=1))
+        by_target = ops.diagonal(ops.log_softmax(similarity, axis=0))
+        return -0.5 * (by_prompt + by_target)
+
+    def get_config(self):
+        return {**super().get_config(), "temperature": self.temperature}
+
+
+@keras.saving.register_keras_serializable(package="keras_avssan")
 class JointLoss(_Float32Loss):
-    """Weighted sum of the reconstruction loss and the direction loss.
+    """Weighted sum of the reconstruction, the direction and the alignment loss.
 
     Args:
         doa: Form of the direction loss, see `DoALoss`.
         reconstruction: Form of the reconstruction loss, see `ReconstructionLoss`.
         doa_weight: Weight of the direction loss. The paper has 1.
         reconstruction_weight: Weight of the reconstruction loss. The paper has 1.
+        alignment_weight: Weight of the `AlignmentLoss`. The paper has none: 0.
         sigma: Width of the direction label in degrees.
         kind: Shape of the direction label, `"laplacian"` or `"gaussian"`.
         name: Name of the loss.
         reduction: Reduction over the batch, as in any Keras loss.
 
     Call arguments:
-        y_true: Dict with `azimuth` (batch,) in degrees and `spectrogram` (batch, T, F, 4), the
-            target's clean spectrogram.
-        y_pred: Dict with `doa` (batch, 180) and `masked_spectrogram` (batch, T, F, 4).
+        y_true: Dict with `azimuth` (batch,) in degrees, `spectrogram` (batch, T, F, 4), the
+            target's clean spectrogram, and `semantics` (batch, D), the target's embedding, where
+            `alignment_weight` is not zero.
+        y_pred: Dict with `doa` (batch, 180), `masked_spectrogram` (batch, T, F, 4), and
+            `prompt_semantics` (batch, D) likewise.
 
     Returns:
         Scalar, or shape (batch,) with `reduction="none"`.
@@ -169,6 +220,7 @@ class JointLoss(_Float32Loss):
         reconstruction="mse",
         doa_weight=1.0,
         reconstruction_weight=1.0,
+        alignment_weight=0.0,
         sigma=5.0,
         kind="laplacian",
         name="joint_loss",
@@ -178,20 +230,27 @@ class JointLoss(_Float32Loss):
         for key, weight in [
             ("doa_weight", doa_weight),
             ("reconstruction_weight", reconstruction_weight),
+            ("alignment_weight", alignment_weight),
         ]:
             if not weight >= 0:
                 raise ValueError(f"`{key}` must not be negative. Received: {key}={weight}")
         self.doa_loss = DoALoss(doa, sigma, kind, reduction="none")
         self.reconstruction_loss = ReconstructionLoss(reconstruction, reduction="none")
+        self.alignment_loss = AlignmentLoss(reduction="none")
         self.doa_weight = doa_weight
         self.reconstruction_weight = reconstruction_weight
+        self.alignment_weight = alignment_weight
 
     def call(self, y_true, y_pred):
         doa = self.doa_loss(y_true["azimuth"], y_pred["doa"])
         reconstruction = self.reconstruction_loss(
             y_true["spectrogram"], y_pred["masked_spectrogram"]
         )
-        return self.doa_weight * doa + self.reconstruction_weight * reconstruction
+        loss = self.doa_weight * doa + self.reconstruction_weight * reconstruction
+        if self.alignment_weight and "semantics" in y_true:
+            alignment = self.alignment_loss(y_true["semantics"], y_pred["prompt_semantics"])
+            loss = loss + self.alignment_weight * alignment
+        return loss
 
     def get_config(self):
         return {
@@ -200,6 +259,7 @@ class JointLoss(_Float32Loss):
             "reconstruction": self.reconstruction_loss.loss,
             "doa_weight": self.doa_weight,
             "reconstruction_weight": self.reconstruction_weight,
+            "alignment_weight": self.alignment_weight,
             "sigma": self.doa_loss.sigma,
             "kind": self.doa_loss.kind,
         }

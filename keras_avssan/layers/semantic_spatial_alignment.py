@@ -143,8 +143,8 @@ class SemanticSpatialAlignment(keras.layers.Layer):
         query = ops.mean(ops.cast(query, "float32"), axis=2)
         key = ops.mean(ops.cast(key, "float32"), axis=2)
         relevance = ops.sum(query * key, axis=-1)  # (batch, n), the mean of A of equation (6)
-        if not self.band_attention:
-            relevance = ops.zeros_like(relevance)
+        if not self.band_attention or relevance.shape[-1] == 1:
+            return ops.ones_like(relevance) / relevance.shape[-1]
         return ops.softmax(relevance, axis=-1)
 
     def _transform(self, semantics, attended):

@@ -46,7 +46,7 @@ class SpatialRefiner(keras.layers.Layer):
     def build(self, bands_shape, spectrogram_shape):
         dtype = self.dtype_policy
         num_bands, dim = len(bands_shape), bands_shape[0][-1]
-        if self.adaptive:
+        if self.adaptive and num_bands > 1:
             self.weight_hidden = keras.layers.Dense(
                 dim, activation="gelu", dtype=dtype, name="weight_hidden"
             )
@@ -72,10 +72,10 @@ class SpatialRefiner(keras.layers.Layer):
 
     def _weights(self, bands):
         """α(t) of equation (8), in float32."""
-        if self.adaptive:
-            logits = self.weight_logits(self.weight_hidden(ops.concatenate(bands, axis=-1)))
-        else:
-            logits = ops.zeros_like(ops.stack([band[..., 0] for band in bands], axis=-1))
+        if not self.adaptive or len(bands) == 1:
+            ones = ops.ones_like(ops.stack([band[..., 0] for band in bands], axis=-1))
+            return ops.cast(ones, "float32") / len(bands)
+        logits = self.weight_logits(self.weight_hidden(ops.concatenate(bands, axis=-1)))
         return ops.softmax(ops.cast(logits, "float32"), axis=-1)
 
     def compute_output_shape(self, bands_shape, spectrogram_shape):

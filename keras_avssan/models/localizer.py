@@ -13,6 +13,7 @@ from keras_avssan.doa.metrics import (
     SelectionRate,
 )
 from keras_avssan.layers.stereo_stft import level_gain
+from keras_avssan.models.subclassing import SubclassedModel
 
 CONFIDENCE_TOLERANCE = 5.0  # degrees to either side of the estimate
 _BATCH_SIZE = 32
@@ -32,7 +33,7 @@ def posterior_confidence(posterior):
     return np.sum(posterior * near, axis=-1)
 
 
-class Localizer(keras_hub.models.Task):
+class Localizer(keras_hub.models.Task, metaclass=SubclassedModel):
     """Base of the tasks that localise a prompted sound.
 
     Subclasses bring a backbone whose outputs hold `doa` (batch, 180) and `masked_spectrogram`,
@@ -49,6 +50,11 @@ class Localizer(keras_hub.models.Task):
         backbone: The network, a `keras_hub.models.Backbone`.
         preprocessor: Brings files and arrays to the model's form, for `localize`.
         **kwargs: Arguments of `keras_hub.models.Task`.
+
+    Example:
+        >>> model = AVSSAN()  # a Localizer
+        >>> model.fit(dataset)
+        >>> theta = model.localize("mix.wav", "dog.jpg")
     """
 
     def __init__(self, backbone, preprocessor=None, **kwargs):
@@ -109,7 +115,11 @@ class Localizer(keras_hub.models.Task):
             "azimuth": ops.cast(y["azimuth"], "float32"),
             "spectrogram": ops.stop_gradient(self.backbone.stft(target)),
         }
-        prediction = {key: y_pred[key] for key in ("doa", "masked_spectrogram")}
+        keys = ["doa", "masked_spectrogram"]
+        if getattr(self.loss, "alignment_weight", 0) and "prompt_semantics" in y_pred:
+            truth["semantics"] = self.backbone.embed_target(target, training=training)
+            keys.append("prompt_semantics")
+        prediction = {key: y_pred[key] for key in keys}
         loss = self.loss(truth, prediction, sample_weight=sample_weight)
         for extra in self.losses:
             loss = loss + ops.cast(extra, loss.dtype)

@@ -11,10 +11,11 @@ from keras_avssan.layers.semantic_spatial_alignment import SemanticSpatialAlignm
 from keras_avssan.layers.spatial_refiner import SpatialRefiner
 from keras_avssan.layers.stereo_stft import StereoSTFT, level_gain
 from keras_avssan.layers.tri_band_spatial_features import TriBandSpatialFeatures
+from keras_avssan.models.subclassing import SubclassedModel
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
-class AVSSANBackbone(keras_hub.models.Backbone):
+class AVSSANBackbone(keras_hub.models.Backbone, metaclass=SubclassedModel):
     """The whole network of AV-SSAN, with the ablations of its Table 4 as arguments.
 
     STFT → spatial features in three bands; prompt and audio → semantic bridge; one
@@ -63,7 +64,8 @@ class AVSSANBackbone(keras_hub.models.Backbone):
     Returns:
         Dict of float32 tensors: `doa` (batch, 180), `mask` (batch, T, F), `masked_spectrogram`
         (batch, T, F, 4), `band_attention` (dict from band name to β (batch, n)), `band_weights`
-        (batch, T, bands).
+        (batch, T, bands); and, where prompt and
+        semantic audio are both used, `prompt_semantics` (batch, D), the projected prompt.
 
     Raises:
         ValueError: If an encoder or `prompt_dim` is missing, or inputs have a wrong shape.
@@ -259,7 +261,8 @@ class AVSSANBackbone(keras_hub.models.Backbone):
         audio = self._checked_audio(inputs)
         audio = audio * level_gain(audio)
         spectrogram = self.stft(audio)
-        semantics = self._semantics(inputs, audio, spectrogram, training)
+        prompt = self.embed_prompt(inputs, training) if self.visual_prompt else audio[:, :1, 0]
+        semantics = self._semantics(prompt, audio, spectrogram, training)
         features = self.spatial_features(spectrogram)
         aligned, band_attention = [], {}
         for band, alignment in zip(self.bands, self.alignments, strict=True):
@@ -268,13 +271,17 @@ class AVSSANBackbone(keras_hub.models.Backbone):
             band_attention[band] = beta
         mask, masked_spectrogram, band_weights = self.refiner(aligned, spectrogram)
         doa = self.doa_head(masked_spectrogram, inputs.get("microphone_spacing"))
-        return {
+        outputs = {
             "doa": doa,
             "mask": mask,
             "masked_spectrogram": masked_spectrogram,
             "band_attention": band_attention,
             "band_weights": band_weights,
         }
+        if self.visual_prompt and self.semantic_audio:
+            projected = self.bridge.prompt_projection(prompt)
+            outputs["prompt_semantics"] = ops.cast(projected, "float32")
+        return outputs
 
     def _checked_audio(self, inputs):
         audio = inputs["audio"]
@@ -285,9 +292,8 @@ class AVSSANBackbone(keras_hub.models.Backbone):
             )
         return ops.cast(audio, "float32")
 
-    def _semantics(self, inputs, audio, spectrogram, training):
+    def _semantics(self, prompt, audio, spectrogram, training):
         """Semantic cue of equation (1), at the spectrogram's frames: (batch, T, D)."""
-        prompt = self.embed_prompt(inputs, training) if self.visual_prompt else audio[:, :1, 0]
         if not self.semantic_audio:
             steps = ops.zeros_like(spectrogram[:, :, 0, :1])
             return self.bridge(prompt, steps, training=training)
@@ -296,6 +302,20 @@ class AVSSANBackbone(keras_hub.models.Backbone):
         duration = ops.shape(audio)[1] / self.sampling_rate
         frames = ops.shape(spectrogram)[1]
         return self.frame_alignment(semantics, num_frames=frames, duration=duration)
+
+    def embed_target(self, target, training=None):
+        """Embeds how targets sound, in the space of the prompts' projection.
+
+        Args:
+            target: The targets alone, shape (batch, samples, 2), with the gain of their mixes.
+            training: Whether the audio encoder runs in training mode.
+
+        Returns:
+            float32 embeddings, shape (batch, D), averaged over time.
+        """
+        embeddings = self.audio_encoder(ops.mean(target, axis=-1), training=training)
+        projected = self.bridge.audio_projection(embeddings)
+        return ops.mean(ops.cast(projected, "float32"), axis=1)
 
     def embed_prompt(self, inputs, training=None):
         """Embeds the prompts of a batch.

@@ -1,0 +1,171 @@
+"""The command line: the whole way on tiny data, and one clear line on bad input."""
+
+import json
+
+import numpy as np
+import pytest
+import soundfile
+from PIL import Image
+
+from keras_avssan import AVSSAN
+from keras_avssan.cli import main
+from keras_avssan.encoders import ConvImageEncoder, LogMelEncoder
+from keras_avssan.simulation import RIRBank, RoomRanges
+
+SAMPLING_RATE = 16000
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory):
+    """A folder with a model, a bank, a recording, a picture and a folder of classes."""
+    root = tmp_path_factory.mktemp("cli")
+    model = AVSSAN(
+        image_encoder=ConvImageEncoder(8, (4, 8), (32, 32)),
+        audio_encoder=LogMelEncoder(8, (4,), num_mels=16),
+        dim=8,
+        mlp_dim=16,
+        num_heads=2,
+        bridge_layers=1,
+    )
+    model.save_to_preset(root / "model")
+    ranges = RoomRanges(t60=(0.2, 0.25))
+    RIRBank.build(4, ranges=ranges, sources_per_room=2, max_duration=0.05, progress=False).save(
+        root / "bank.npz"
+    )
+    rng = np.random.default_rng(0)
+    noise = 0.1 * rng.standard_normal((SAMPLING_RATE, 2))
+    soundfile.write(root / "mix.wav", noise, SAMPLING_RATE)
+    soundfile.write(root / "mono.wav", noise[:, 0], SAMPLING_RATE)
+    soundfile.write(root / "silent.wav", 0 * noise, SAMPLING_RATE)
+    (root / "broken.wav").write_bytes(b"RIFFnothing")
+    _write_picture(root / "dog.jpg", rng)
+    (root / "broken.jpg").write_bytes(b"no picture")
+    for name in ("dog", "bell"):
+        folder = root / "classes" / name
+        folder.mkdir(parents=True)
+        for index in range(3):
+            sound = 0.1 * rng.standard_normal(SAMPLING_RATE)
+            soundfile.write(folder / f"sound{index}.wav", sound, SAMPLING_RATE)
+            _write_picture(folder / f"picture{index}.png", rng)
+    (root / "empty").mkdir()
+    return root
+
+
+def _write_picture(path, rng):
+    Image.fromarray(rng.integers(0, 255, (24, 24, 3), dtype="uint8")).save(path)
+
+
+def test_localize_prints_degrees_and_confidence_and_draws(workspace, capsys, tmp_path):
+    figure = tmp_path / "answer.png"
+    arguments = ["localize", str(workspace / "mix.wav"), "--prompt", str(workspace / "dog.jpg")]
+    arguments += ["--model", str(workspace / "model"), "--figure", str(figure)]
+    assert main(arguments) == 0
+    words = capsys.readouterr().out.splitlines()[-1].split()
+    assert 1 <= int(words[0]) <= 180
+    assert words[1:3] == ["degrees,", "confidence"]
+    assert 0 <= float(words[3]) <= 1
+    assert Image.open(figure).size[0] > 100
+
+
+def test_evaluate_takes_any_folder_of_classes(workspace, capsys, tmp_path):
+    out = tmp_path / "scores.json"
+    arguments = ["evaluate", "--model", str(workspace / "model"), "--scenes", "6", "--snr", "-5"]
+    arguments += ["--data", str(workspace / "classes"), "--bank", str(workspace / "bank.npz")]
+    arguments += ["--json", str(out), "--duration", "0.5"]
+    assert main(arguments) == 0
+    report = json.loads(out.read_text())
+    assert report["settings"]["scenes"] == 6
+    assert report["settings"]["snr_db"] == -5
+    assert 0 <= report["scores"]["selection"]["mean"] <= 1
+    assert report["blind_choice"]["selection"] == 0.5
+    assert sum(entry["scenes"] for entry in report["per_class"].values()) == 6
+    assert "blind choice" in capsys.readouterr().out
+    # The same scenes again give the same report.
+    again = tmp_path / "again.json"
+    arguments[arguments.index(str(out))] = str(again)
+    assert main(arguments) == 0
+    assert json.loads(again.read_text()) == report
+
+
+def test_train_saves_a_model_that_loads(workspace, tmp_path, capsys):
+    out = tmp_path / "trained"
+    arguments = ["train", "--data", str(workspace / "classes"), "--out", str(out)]
+    arguments += ["--bank", str(workspace / "bank.npz"), "--steps", "2", "--epochs", "1"]
+    arguments += ["--batch-size", "2", "--duration", "0.5", "--split", "train"]
+    assert main([*arguments, "--validation-split", "train"]) == 0
+    assert AVSSAN.from_preset(str(out)).configuration == "base"
+    # A second run must not overwrite it.
+    assert main(arguments) == 2
+    assert "`--out`" in capsys.readouterr().err
+
+
+def _localize(workspace, audio="mix.wav", prompt="dog.jpg", model="model", figure=None):
+    arguments = ["localize", str(workspace / audio), "--prompt", str(workspace / prompt)]
+    arguments += ["--model", str(workspace / model)]
+    return arguments + (["--figure", str(figure)] if figure else [])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ({"audio": "mono.wav"}, "channel"),
+        ({"audio": "silent.wav"}, "silent"),
+        ({"audio": "broken.wav"}, "broken.wav"),
+        ({"audio": "missing.wav"}, "missing.wav"),
+        ({"prompt": "broken.jpg"}, "broken.jpg"),
+        ({"prompt": "missing.jpg"}, "missing.jpg"),
+        ({"model": "missing"}, "--model"),
+    ],
+)
+def test_localize_names_what_is_wrong_and_writes_nothing(
+    workspace, tmp_path, capsys, arguments, named
+):
+    figure = tmp_path / "answer.png"
+    assert main(_localize(workspace, figure=figure, **arguments)) == 2
+    error = capsys.readouterr().err.strip()
+    assert named in error
+    assert len(error.splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("extra", "named"),
+    [
+        (["--data", "EMPTY"], "empty"),
+        (["--classes", "dog", "unicorn"], "unicorn"),
+        (["--split", "nowhere"], "nowhere"),
+        (["--scenes", "0"], "num_scenes"),
+        (["--duration", "-1"], "duration"),
+        (["--prompt", "song"], "prompt"),
+        (["--bank", "missing.npz"], "missing.npz"),
+    ],
+)
+def test_evaluate_names_what_is_wrong_and_writes_nothing(
+    workspace, tmp_path, capsys, extra, named
+):
+    arguments = ["evaluate", "--model", str(workspace / "model"), "--scenes", "2"]
+    arguments += ["--data", str(workspace / "classes"), "--bank", str(workspace / "bank.npz")]
+    arguments += ["--json", str(tmp_path / "scores.json")]
+    arguments += [str(workspace / "empty") if value == "EMPTY" else value for value in extra]
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    line = error.strip().splitlines()[-1]
+    assert line.startswith("keras_avssan evaluate: error:")
+    assert named in line
+    assert not list(tmp_path.iterdir())
+
+
+def test_unknown_commands_and_missing_options_end_with_code_2(capsys):
+    for arguments in ([], ["dance"], ["localize", "mix.wav"]):
+        with pytest.raises(SystemExit) as error:
+            main(arguments)
+        assert error.value.code == 2
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "localize"])
+def test_help(command, capsys):
+    with pytest.raises(SystemExit) as error:
+        main([command, "--help"])
+    assert error.value.code == 0
+    assert "--model" in capsys.readouterr().out or command == "train"

@@ -1,0 +1,83 @@
+"""Scores of a set of scenes."""
+
+import numpy as np
+import pytest
+
+from keras_avssan.evaluation import SceneScores, bootstrap_interval
+
+pytestmark = pytest.mark.once
+
+
+@pytest.fixture
+def scores():
+    return SceneScores(
+        azimuth=[90.0, 20.0, 150.0, 60.0],
+        interferer_azimuth=[30.0, 80.0, 140.0, 120.0],
+        estimate=[92.0, 78.0, 144.0, 67.0],
+    )
+
+
+def test_scores_by_hand(scores):
+    means = scores.means()
+    assert scores.selected.tolist() == [True, False, False, True]
+    assert means["selection"] == 0.5
+    assert means["mae"] == (2 + 58 + 6 + 7) / 4
+    assert means["acc_5deg"] == 0.25
+    assert means["acc_10deg"] == 0.75
+    assert means["selected_mae"] == (2 + 7) / 2
+    assert means["nearest_acc_5deg"] == 0.75
+
+
+def test_blind_choice_is_the_mean_over_both_choices(scores):
+    blind = scores.blind_choice()
+    outcomes = [
+        SceneScores(scores.azimuth, scores.interferer_azimuth, choice).means()
+        for choice in (scores.azimuth, scores.interferer_azimuth)
+    ]
+    for name in ("selection", "mae", "acc_5deg", "acc_10deg", "acc_20deg"):
+        assert np.isclose(blind[name], np.mean([outcome[name] for outcome in outcomes]))
+
+
+def test_blind_choice_of_independent_uniform_directions():
+    rng = np.random.default_rng(0)
+    azimuths = rng.uniform(0.5, 180, (2, 200_000))
+    blind = SceneScores(*azimuths, estimate=azimuths[0]).blind_choice()
+    assert abs(blind["mae"] - 30) < 0.2
+    assert abs(blind["acc_5deg"] - 0.53) < 0.005
+
+
+def test_no_scene_selected_gives_nan():
+    means = SceneScores([10.0], [90.0], [90.0]).means()
+    assert np.isnan(means["selected_mae"])
+
+
+def test_bootstrap_interval_covers_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    covered = 0
+    for trial in range(200):
+        low, high = bootstrap_interval(rng.random(60) < 0.7, resamples=300, seed=trial)
+        covered += low <= 0.7 <= high
+    assert 0.88 <= covered / 200 <= 0.99
+
+
+def test_bootstrap_interval_leaves_out_nan_and_is_seeded():
+    values = [1.0, np.nan, 1.0]
+    assert bootstrap_interval(values) == (1.0, 1.0)
+    numbers = np.arange(50.0)
+    assert bootstrap_interval(numbers, seed=3) == bootstrap_interval(numbers, seed=3)
+    with pytest.raises(ValueError, match="`values`"):
+        bootstrap_interval([np.nan])
+
+
+@pytest.mark.parametrize(
+    ("azimuth", "interferer", "estimate", "name"),
+    [
+        ([], [], [], "azimuth"),
+        ([1.0], [np.nan], [1.0], "interferer_azimuth"),
+        ([1.0], [2.0], [1.0, 2.0], "same length"),
+        ([[1.0]], [2.0], [1.0], "azimuth"),
+    ],
+)
+def test_bad_input(azimuth, interferer, estimate, name):
+    with pytest.raises(ValueError, match=name):
+        SceneScores(azimuth, interferer, estimate)
