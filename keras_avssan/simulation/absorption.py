@@ -104,10 +104,14 @@ def wall_absorption(
     room_size: Any, t60: Any, formula: str, speed_of_sound: float = SPEED_OF_SOUND
 ) -> np.ndarray:
     """Absorption of all walls from the reverberation time, by the named formula."""
-    formulas = {"sabine": sabine_absorption, "eyring": eyring_absorption}
-    if formula not in formulas:
-        raise ValueError(f'`formula` must be "sabine" or "eyring". Received: {formula!r}.')
-    return formulas[formula](room_size, t60, speed_of_sound)
+    check_formula(formula)
+    return _FORMULAS[formula](room_size, t60, speed_of_sound)
+
+
+def check_formula(formula: str) -> None:
+    """Checks that a formula for the absorption has this name."""
+    if formula not in _FORMULAS:
+        raise ValueError(f"`formula` must be one of {list(_FORMULAS)}. Received: {formula!r}.")
 
 
 def _mean_free_path(size: np.ndarray) -> np.ndarray:
@@ -137,3 +141,6 @@ def _refuse(
         f"{size[0]:g} x {size[1]:g} x {size[2]:g} m by {formula}'s formula: its walls would need "
         f"an absorption of {absorption[first]:.3f}. Ask for a longer `t60` or a smaller room."
     )
+
+
+_FORMULAS = {"sabine": sabine_absorption, "eyring": eyring_absorption}

@@ -3,7 +3,6 @@
 import dataclasses
 import os
 import pathlib
-import tempfile
 import zipfile
 import zlib
 
@@ -125,7 +124,9 @@ class RIRBank:
         ranges = ranges or RoomRanges()
         if num_rooms < 1:
             raise ValueError(f"`num_rooms` must be at least 1. Received: {num_rooms}.")
-        longest = float(check_positive(max_duration or ranges.t60[1], "max_duration"))
+        check_positive(sampling_rate, "sampling_rate")
+        longest = ranges.t60[1] if max_duration is None else max_duration
+        longest = float(check_positive(longest, "max_duration"))
         length = round(longest * sampling_rate)
         shape = (num_rooms, sources_per_room, 2, length)
         rirs = np.zeros(shape, dtype="float32")
@@ -145,13 +146,12 @@ class RIRBank:
                 room.sources,
                 room.microphones,
                 t60=room.t60,
-                duration=min(room.t60, longest),
+                length=length,
                 sampling_rate=sampling_rate,
                 formula=formula,
                 speed_of_sound=speed_of_sound,
             )
-            responses = ops.convert_to_numpy(responses)[..., :length]
-            rirs[row, ..., : responses.shape[-1]] = responses
+            rirs[row] = ops.convert_to_numpy(responses)
             rooms.append(room)
         return cls(
             rirs=rirs,
@@ -174,13 +174,13 @@ class RIRBank:
             path: where to; taken as it is, with no ending added.
         """
         path = pathlib.Path(path)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+        temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
         try:
-            with os.fdopen(handle, "wb") as file:
+            with open(temporary, "wb") as file:
                 np.savez(file, format=_FORMAT, **vars(self))
             os.replace(temporary, path)
         except BaseException:
-            os.unlink(temporary)
+            temporary.unlink(missing_ok=True)
             raise
 
     @classmethod

@@ -12,6 +12,7 @@ from keras_avssan.simulation.absorption import (
     eyring_decay_time,
     wall_absorption,
 )
+from keras_avssan.simulation.backend import compiled, scatter_add
 from keras_avssan.simulation.validation import (
     check_absorption,
     check_distinct_microphones,
@@ -31,15 +32,18 @@ _PASSBAND = 0.92
 _GUARD = 256
 
 # Sizes are rounded up to multiples of these, so that compiled backends meet few shapes.
-_SAMPLES_STEP = 1024
+_SAMPLES_STEP = 2048
 _CELLS_STEP = 32
-_ORDERS_STEP = 256
 
-# Bounds on what is held at once: responses, image-response pairs, image cells enumerated.
+# Neighbouring images along z that are found and computed together.
+_BLOCK = 8
+
+# Bounds on what is held at once: responses, pairs of an image and a response, and blocks of images
+# among which those in reach are sought; and the least number of blocks computed together.
 _MAX_RESPONSES = 64
 _MAX_PAIRS = 2**20
-_MAX_CELLS = 2**22
-_MIN_IMAGES = 2**10
+_MAX_BLOCKS = 2**22
+_MIN_BLOCKS = 2**7
 
 
 def simulate_rirs(
@@ -50,7 +54,8 @@ def simulate_rirs(
     t60: Any = None,
     absorption: Any = None,
     sampling_rate: int = 16000,
-    duration: float | None = None,
+    duration: Any = None,
+    length: int | None = None,
     max_order: int | None = None,
     formula: str = "sabine",
     speed_of_sound: float = SPEED_OF_SOUND,
@@ -75,9 +80,10 @@ def simulate_rirs(
             `absorption` is given.
         absorption: share of the energy that a wall takes, in (0, 1], a number or shape `(batch,)`.
         sampling_rate: in samples a second.
-        duration: duration of the responses in seconds. By default each room is followed for its
-            `t60`, or the decay time of its `absorption` by Eyring's formula, and the responses are
-            as long as the longest of these.
+        duration: how long each room is followed, in seconds, a number or shape `(batch,)`. By
+            default for its `t60`, or the decay time of its `absorption` by Eyring's formula.
+        length: number of samples of the responses, as many as the longest duration takes where not
+            given. Rooms that are followed for less have zeros at the end.
         max_order: only images of up to so many reflections, where given.
         formula: `"sabine"` or `"eyring"`: how `t60` becomes an absorption.
         speed_of_sound: in metres a second.
@@ -105,44 +111,35 @@ def simulate_rirs(
         acoustics, JASA 65, 1979.
     """
     size = check_room_size(_to_numpy(room_size))
-    sampling_rate = float(check_positive(sampling_rate, "sampling_rate"))
-    speed_of_sound = float(check_positive(speed_of_sound, "speed_of_sound"))
+    check_positive(sampling_rate, "sampling_rate")
+    check_positive(speed_of_sound, "speed_of_sound")
     if max_order is not None and max_order < 0:
         raise ValueError(f"`max_order` must be zero or more. Received: {max_order}.")
-    if (t60 is None) == (absorption is None):
-        raise ValueError(
-            f"Exactly one of `t60` and `absorption` must be given. Received: t60={t60}, "
-            f"absorption={absorption}."
-        )
-    if t60 is not None:
-        decay = check_positive(_to_numpy(t60), "t60")
-        absorption = wall_absorption(size, decay, formula, speed_of_sound)
-    else:
-        absorption = check_absorption(_to_numpy(absorption))
-        decay = eyring_decay_time(size, absorption, speed_of_sound)
-    if duration is not None:
-        decay = check_positive(duration, "duration")
+    if length is not None and length < 1:
+        raise ValueError(f"`length` must be at least 1. Received: {length}.")
+    absorption, decay_time = _absorption(size, t60, absorption, formula, speed_of_sound)
+    duration = decay_time if duration is None else check_positive(_to_numpy(duration), "duration")
 
     source = ops.convert_to_tensor(source, dtype="float32")
     microphones = ops.convert_to_tensor(microphones, dtype="float32")
-    batch = _batch_size(size, source, microphones, absorption, decay)
+    batch = _batch_size(size, source, microphones, absorption, duration)
     size = np.broadcast_to(size, (batch, 3))
     source = ops.broadcast_to(source, (batch, 3))
     microphones = ops.broadcast_to(microphones, (batch, *microphones.shape[-2:]))
     reflection = np.broadcast_to(np.sqrt(1 - absorption), (batch,)).astype("float32")
-    decay = np.broadcast_to(decay, (batch,))
+    samples = np.ceil(np.round(duration * sampling_rate, 6)).astype(int)
+    samples = np.broadcast_to(np.minimum(samples, length or samples.max()), (batch,))
     _check_positions(size, source, microphones)
 
-    length = _num_samples(decay.max(), sampling_rate)
-    groups = _equal_rooms(size, decay, max(1, _MAX_RESPONSES // microphones.shape[1]))
+    groups = _equal_rooms(size, samples, max(1, _MAX_RESPONSES // microphones.shape[1]))
     responses = [
         _simulate_room(
             size[rows[0]],
             ops.take(source, rows, axis=0),
             ops.take(microphones, rows, axis=0),
             ops.convert_to_tensor(reflection[rows]),
-            samples=_num_samples(decay[rows[0]], sampling_rate),
-            length=length,
+            samples=int(samples[rows[0]]),
+            length=int(length or samples.max()),
             bins_per_metre=_OVERSAMPLING * sampling_rate / speed_of_sound,
             max_order=max_order,
         )
@@ -152,16 +149,28 @@ def simulate_rirs(
     return ops.take(ops.concatenate(responses, axis=0), order, axis=0)
 
 
+def _absorption(
+    size: np.ndarray, t60: Any, absorption: Any, formula: str, speed_of_sound: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Wall absorption and decay time, of which the user gives one."""
+    if (t60 is None) == (absorption is None):
+        raise ValueError(
+            f"Exactly one of `t60` and `absorption` must be given. Received: t60={t60}, "
+            f"absorption={absorption}."
+        )
+    if absorption is None:
+        t60 = check_positive(_to_numpy(t60), "t60")
+        return wall_absorption(size, t60, formula, speed_of_sound), t60
+    absorption = check_absorption(_to_numpy(absorption))
+    return absorption, eyring_decay_time(size, absorption, speed_of_sound)
+
+
 def _to_numpy(value: Any) -> np.ndarray:
     return ops.convert_to_numpy(value) if ops.is_tensor(value) else np.asarray(value)
 
 
-def _num_samples(duration: float, sampling_rate: float) -> int:
-    return math.ceil(round(duration * sampling_rate, 6))
-
-
 def _batch_size(
-    size: np.ndarray, source: Any, microphones: Any, absorption: np.ndarray, decay: np.ndarray
+    size: np.ndarray, source: Any, microphones: Any, absorption: np.ndarray, duration: np.ndarray
 ) -> int:
     """The common batch size of all arguments, each with or without a batch axis."""
     arguments = {
@@ -169,9 +178,9 @@ def _batch_size(
         "source": (tuple(source.shape), (3,)),
         "microphones": (tuple(microphones.shape), (tuple(microphones.shape)[-2:-1] or (0,)) + (3,)),
         "t60 or absorption": (absorption.shape, ()),
-        "duration": (decay.shape, ()),
+        "duration": (duration.shape, ()),
     }
-    sizes = set()
+    sizes: set[int] = set()
     for name, (shape, single) in arguments.items():
         rank = len(single)
         if 0 in shape or len(shape) not in (rank, rank + 1) or shape[len(shape) - rank :] != single:
@@ -202,10 +211,10 @@ def _check_positions(size: np.ndarray, source: Any, microphones: Any) -> None:
         )
 
 
-def _equal_rooms(size: np.ndarray, decay: np.ndarray, limit: int) -> list[np.ndarray]:
+def _equal_rooms(size: np.ndarray, samples: np.ndarray, limit: int) -> list[np.ndarray]:
     """Rows of the batch that need the same images, at most `limit` of them together."""
-    _, room = np.unique(np.column_stack([size, decay]), axis=0, return_inverse=True)
-    groups = []
+    _, room = np.unique(np.column_stack([size, samples]), axis=0, return_inverse=True)
+    groups: list[np.ndarray] = []
     for number in range(room.max() + 1):
         rows = np.flatnonzero(room.reshape(-1) == number).astype("int32")
         groups.extend(rows[start : start + limit] for start in range(0, len(rows), limit))
@@ -223,72 +232,133 @@ def _simulate_room(
     max_order: int | None,
 ) -> Any:
     """Responses of one room for `(batch, 3)` sources and `(batch, M, 3)` microphones."""
-    shape = tuple(microphones.shape[:2])
+    batch, channels = microphones.shape[:2]
     padded = _round_up(samples + _GUARD, _SAMPLES_STEP)
     bins = padded * _OVERSAMPLING
-    last_bin = samples * _OVERSAMPLING
-    rows = np.arange(math.prod(shape), dtype="int32").reshape(*shape, 1) * bins
+    end = samples * _OVERSAMPLING
+    lattice = _ImageLattice(size, end / bins_per_metre, max_order)
+    sources = ops.unstack(source * bins_per_metre, axis=-1)
+    receivers = ops.unstack(microphones * bins_per_metre, axis=-1)
+    square_x, square_y, square_z = (
+        _squared_offsets(*_mirror(cells, side * bins_per_metre), place, places)
+        for cells, side, place, places in zip(lattice.cells, size, sources, receivers, strict=True)
+    )
+    gain_x, gain_y, gain_z = (_gains(abs(cells), reflection) for cells in lattice.cells)
+    orders_z = ops.convert_to_tensor(abs(lattice.cells[2]), dtype="float32")
+    rows = ops.convert_to_tensor(np.arange(batch * channels, dtype="int32") * bins)
 
-    lattice = _ImageLattice(size, last_bin / bins_per_metre, max_order)
-    offsets = [
-        _squared_offsets(cells, size[axis], source[:, axis], microphones[:, :, axis])
-        for axis, cells in enumerate(lattice.cells)
-    ]
-    powers = ops.power(reflection[:, None], ops.convert_to_tensor(lattice.orders))
-    gains = ops.where(lattice.orders < lattice.no_order, powers, 0.0)
-    grid = ops.zeros((rows.size * bins,), dtype="float32")
-    for indices, orders in lattice.chunks(_MAX_PAIRS // rows.size):
-        distance = ops.sqrt(
-            sum(
-                ops.take(table, index, axis=-1)
-                for table, index in zip(offsets, indices, strict=True)
-            )
+    grid = ops.zeros((batch * channels * bins,), dtype="float32")
+    for x, y, z, orders_left in lattice.chunks(_MAX_PAIRS // (batch * channels)):
+        grid = _add_images(
+            grid,
+            rows,
+            ops.take(square_x, x, axis=-1),
+            ops.take(square_y, y, axis=-1),
+            ops.take(square_z, z, axis=-2),
+            ops.take(gain_x, x, axis=-1) * ops.take(gain_y, y, axis=-1),
+            ops.take(gain_z, z, axis=-2),
+            ops.take(orders_z, z, axis=0),
+            ops.convert_to_tensor(orders_left),
+            float(end),
         )
-        amplitude = ops.take(gains, orders, axis=-1)[:, None] / (4 * math.pi * distance)
-        grid = grid + _place(amplitude, distance * bins_per_metre, rows, last_bin, grid.shape[0])
-    responses = _decimate(ops.reshape(grid, (*shape, bins)), padded)[..., :samples]
-    return ops.pad(responses, ((0, 0), (0, 0), (0, length - samples)))
+    in_time = ops.convert_to_tensor(np.arange(bins) < end, dtype="float32")
+    grid = ops.reshape(grid, (batch, channels, bins)) * in_time
+    return _decimate(grid, samples, length) * (bins_per_metre / (4 * math.pi))
 
 
-def _squared_offsets(cells: np.ndarray, side: float, source: Any, microphones: Any) -> Any:
-    """Squared distance along one axis to the source's image in each cell.
+def _mirror(cells: np.ndarray, side: float) -> tuple[np.ndarray, np.ndarray]:
+    """Where coordinate 0 of the room lies in each cell, and in which direction (1, -1) it counts.
 
     Cell k spans from k to k + 1 times the side; in odd cells the room lies mirrored.
+    """
+    odd = cells % 2
+    return ((cells + odd) * side).astype("float32"), (1 - 2 * odd).astype("float32")
+
+
+@compiled
+def _squared_offsets(origin: Any, direction: Any, source: Any, microphones: Any) -> Any:
+    """Squared distance along one axis between the microphones and the source's images.
 
     Args:
-        cells: integers of shape `(cells,)`.
-        side: length of the room along the axis.
+        origin: where coordinate 0 lies in each cell, shape `(...)`.
+        direction: 1 or -1 for each cell, shape `(...)`.
         source: coordinates of shape `(batch,)`.
         microphones: coordinates of shape `(batch, M)`.
 
     Returns:
-        Tensor of shape `(batch, M, cells)`.
+        Tensor of shape `(batch, M, ...)`.
     """
-    odd = cells % 2
-    origin = ops.convert_to_tensor((cells + odd) * side, dtype="float32")
-    direction = ops.convert_to_tensor(1 - 2 * odd, dtype="float32")
-    images = origin + direction * source[:, None, None]
-    return ops.square(images - microphones[:, :, None])
+    origin, direction = ops.convert_to_tensor(origin), ops.convert_to_tensor(direction)
+    ones = (1,) * len(origin.shape)
+    source = ops.reshape(source, (*source.shape, 1, *ones))
+    microphones = ops.reshape(microphones, (*microphones.shape, *ones))
+    return ops.square(origin + direction * source - microphones)
 
 
-def _place(amplitude: Any, position: Any, rows: np.ndarray, last_bin: int, bins: int) -> Any:
-    """Adds each amplitude to the two bins around its position; images past the end are dropped."""
-    amplitude = ops.where(position <= last_bin, amplitude, 0.0)
-    position = ops.minimum(position, float(last_bin))
+@compiled
+def _gains(orders: Any, reflection: Any) -> Any:
+    """Gain of so many reflections `(...)` by each coefficient `(batch,)`: `(batch, ...)`."""
+    orders = ops.convert_to_tensor(orders, dtype="float32")
+    return ops.power(ops.reshape(reflection, (-1, *(1,) * len(orders.shape))), orders)
+
+
+@compiled
+def _add_images(
+    grid: Any,
+    rows: Any,
+    square_x: Any,
+    square_y: Any,
+    square_z: Any,
+    gain_xy: Any,
+    gain_z: Any,
+    orders_z: Any,
+    orders_left: Any,
+    end: Any,
+) -> Any:
+    """Adds each image to the two bins around its arrival; images after the end fall on its bin.
+
+    Args:
+        grid: the fine time grids of all responses, one after another, shape `(batch * M * bins,)`.
+        rows: where each response begins in `grid`, shape `(batch * M,)`.
+        square_x: squared offsets in bins along x for n blocks, shape `(batch, M, n)`.
+        square_y: the same along y.
+        square_z: squared offsets along z in each block, shape `(batch, M, n, _BLOCK)`.
+        gain_xy: gain of the reflections along x and y, shape `(batch, n)`.
+        gain_z: gain of the reflections along z, shape `(batch, n, _BLOCK)`.
+        orders_z: number of reflections along z, shape `(n, _BLOCK)`.
+        orders_left: how many of them count, shape `(n,)`.
+        end: the last bin.
+
+    Returns:
+        The new grid.
+    """
+    position = ops.sqrt((square_x + square_y)[..., None] + square_z)
+    gain = ops.where(orders_z <= orders_left[:, None], gain_xy[..., None] * gain_z, 0.0)
+    amplitude = gain[:, None] / position
+    position = ops.minimum(position, end)
     lower = ops.floor(position)
     late = amplitude * (position - lower)
-    index = ops.cast(lower, "int32") + ops.convert_to_tensor(rows)
+    index = ops.cast(lower, "int32") + ops.reshape(rows, (*position.shape[:2], 1, 1))
     values = ops.stack([amplitude - late, late])
     indices = ops.stack([index, index + 1])
-    return ops.segment_sum(ops.reshape(values, (-1,)), ops.reshape(indices, (-1,)), bins)
+    return grid + scatter_add(
+        ops.reshape(values, (-1,)), ops.reshape(indices, (-1,)), grid.shape[0]
+    )
 
 
-def _decimate(grid: Any, samples: int) -> Any:
-    """Low-passes the fine grid and keeps one of `_OVERSAMPLING` bins, in the frequency domain."""
+def _decimate(grid: Any, samples: int, length: int) -> Any:
+    """Low-passes the fine grid and keeps one of `_OVERSAMPLING` bins, in the frequency domain.
+
+    The result has the given length and is zero after the given number of samples.
+    """
+    padded = grid.shape[-1] // _OVERSAMPLING
     real, imaginary = ops.rfft(grid)
-    kept = samples // 2 + 1
+    kept = padded // 2 + 1
     response = ops.convert_to_tensor(_low_pass(kept))
-    return ops.irfft((real[..., :kept] * response, imaginary[..., :kept] * response))
+    responses = ops.irfft((real[..., :kept] * response, imaginary[..., :kept] * response))
+    in_time = ops.convert_to_tensor(np.arange(padded) < samples, dtype="float32")
+    responses = ops.pad(responses * in_time, ((0, 0), (0, 0), (0, max(0, length - padded))))
+    return responses[..., :length]
 
 
 def _low_pass(bins: int) -> np.ndarray:
@@ -309,60 +379,67 @@ def _round_up(value: int, step: int) -> int:
 class _ImageLattice:
     """The images that can arrive within a radius, wherever source and microphones stand.
 
+    The mirrored rooms form a lattice of cells, numbered ..., -1, 0, 1, ... along each axis. Along z
+    they are taken in blocks of neighbours, so that few indices name many images.
+
     Attributes:
-        cells: for each axis the numbers of the mirrored rooms along it.
-        orders: float32 numbers of reflections 0, 1, 2, ... that occur.
-        no_order: index into `orders` from which on no image has that many reflections.
+        cells: the numbers of the cells along x `(nx,)`, y `(ny,)` and z `(blocks, _BLOCK)`.
     """
 
     def __init__(self, size: np.ndarray, radius: float, max_order: int | None) -> None:
         reach = np.floor(radius / size).astype(int) + 1
         if max_order is not None:
             reach = np.minimum(reach, max_order)
-        self.size, self.radius, self.max_order, self.reach = size, radius, max_order, reach
-        self.no_order = int(reach.sum()) + 1
-        self.orders = np.arange(_round_up(self.no_order + 1, _ORDERS_STEP), dtype="float32")
-        self._padded_reach = [_round_up(int(number), _CELLS_STEP) for number in reach]
-        self.cells = [np.arange(-number, number + 1) for number in self._padded_reach]
+        spans = [_round_up(int(number) + 1, _CELLS_STEP) for number in reach]
+        x, y, z = (np.arange(-span, span) for span in spans)
+        self.cells = (x, y, z.reshape(-1, _BLOCK))
+        self._size, self._radius = size, radius
+        self._max_order = np.inf if max_order is None else max_order
 
-    def chunks(self, max_images: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yields indices `(3, n)` into `cells` and `(n,)` into `orders`, n a power of two.
+    def chunks(self, max_images: int) -> Iterator[tuple[np.ndarray, ...]]:
+        """Yields indices of x cells, y cells and z blocks, and the reflections left for z.
 
-        A chunk that the images do not fill is padded with indices to `no_order`.
+        All four have shape `(n,)`, n one of few numbers. A chunk that the images do not fill is
+        padded with blocks for which no reflection, not even none, is left.
         """
-        limit = max(_MIN_IMAGES, 2 ** int(math.log2(max_images)))
-        for indices, orders in self._slabs():
-            for start in range(0, len(orders), limit):
+        limit = max(_MIN_BLOCKS, 2 ** int(math.log2(max(1, max_images // _BLOCK))))
+        for *indices, orders_left in self._slabs():
+            for start in range(0, len(orders_left), limit):
                 part = slice(start, start + limit)
-                missing = _chunk_size(len(orders[part])) - len(orders[part])
+                length = len(orders_left[part])
+                missing = (0, _chunk_size(length, limit) - length)
                 yield (
-                    np.pad(indices[:, part], ((0, 0), (0, missing))),
-                    np.pad(orders[part], (0, missing), constant_values=self.no_order),
+                    *(np.pad(index[part], missing) for index in indices),
+                    np.pad(orders_left[part], missing, constant_values=-1),
                 )
 
-    def _slabs(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yields indices and orders of the images of a few neighbouring cells along x at a time."""
-        x, y, z = (np.arange(-number, number + 1) for number in self.reach)
-        step = max(1, _MAX_CELLS // (len(y) * len(z)))
-        for start in range(0, len(x), step):
-            grid = np.ix_(x[start : start + step], y, z)
-            kept = self._nearest(grid) <= self.radius**2
-            orders = sum(abs(cells) for cells in grid)
-            if self.max_order is not None:
-                kept &= orders <= self.max_order
-            chosen = np.nonzero(kept)
-            indices = np.stack(chosen).astype("int32")
-            indices += np.subtract(self._padded_reach, self.reach).astype("int32")[:, None]
-            indices[0] += start
-            yield indices, orders[chosen].astype("int32")
-
-    def _nearest(self, grid: tuple[np.ndarray, ...]) -> np.ndarray:
-        """Squared distance between the room and each mirrored room at their nearest."""
-        return sum(
-            (np.maximum(abs(cells) - 1, 0) * side) ** 2
-            for cells, side in zip(grid, self.size, strict=True)
-        )
+    def _slabs(self) -> Iterator[tuple[np.ndarray, ...]]:
+        """Yields what `chunks` does, for a few neighbouring cells along x at a time."""
+        orders = [abs(cells) for cells in self.cells]
+        near = [
+            (np.maximum(order - 1, 0) * side) ** 2
+            for order, side in zip(orders, self._size, strict=True)
+        ]
+        orders[2], near[2] = orders[2].min(axis=-1), near[2].min(axis=-1)
+        step = max(1, _MAX_BLOCKS // (len(near[1]) * len(near[2])))
+        for start in range(0, len(near[0]), step):
+            slab = slice(start, start + step)
+            distance = _outer_sum(near[0][slab], near[1], near[2])
+            order = _outer_sum(orders[0][slab], orders[1], orders[2])
+            x, y, z = np.nonzero((distance <= self._radius**2) & (order <= self._max_order))
+            # Images of like distance fall into neighbouring bins, which the cache then holds.
+            sorting = np.argsort(distance[x, y, z])
+            x, y, z = (index[sorting] for index in (x, y, z))
+            x += start
+            orders_left = self._max_order - orders[0][x] - orders[1][y]
+            yield *(index.astype("int32") for index in (x, y, z)), orders_left.astype("float32")
 
 
-def _chunk_size(images: int) -> int:
-    return max(_MIN_IMAGES, 2 ** math.ceil(math.log2(max(images, 1))))
+def _outer_sum(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
+    return x[:, None, None] + y[:, None] + z
+
+
+def _chunk_size(length: int, limit: int) -> int:
+    """Rounds up to a power of two, or to quarters of the limit where that is less."""
+    power = 2 ** math.ceil(math.log2(max(length, _MIN_BLOCKS)))
+    return min(power, _round_up(length, max(limit // 4, _MIN_BLOCKS)))

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_avssan.simulation.absorption import SPEED_OF_SOUND, wall_absorption
+from keras_avssan.simulation.absorption import SPEED_OF_SOUND, check_formula, wall_absorption
 from keras_avssan.simulation.validation import (
     check_distinct_microphones,
     check_inside,
@@ -193,6 +193,7 @@ def sample_room(
         raise ValueError(f"`seed` and `index` must be zero or more. Received: {seed}, {index}.")
     if num_sources < 1:
         raise ValueError(f"`num_sources` must be at least 1. Received: {num_sources}.")
+    check_formula(formula)
     rng = np.random.default_rng([seed, index])
     low, high = ranges.azimuth
     azimuths = high - (high - low) * rng.random(num_sources)
@@ -221,9 +222,12 @@ def _draw_room(
     microphones = centre + np.outer([0.5, -0.5], axis * ranges.spacing)
     if not _fits(microphones, size, ranges.wall_margin):
         return None
-    sources = [_draw_source(rng, azimuth, axis, centre, size, ranges) for azimuth in azimuths]
-    if any(source is None for source in sources):
-        return None
+    sources = []
+    for azimuth in azimuths:
+        source = _draw_source(rng, azimuth, axis, centre, size, ranges)
+        if source is None:
+            return None
+        sources.append(source)
     return Room(size, t60, microphones, np.stack(sources))
 
 

@@ -1,0 +1,316 @@
+import itertools
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_avssan.simulation import sabine_absorption, simulate_rirs
+
+SIZE = (5.3, 4.1, 2.7)
+SOURCE = (1.7, 2.9, 1.6)
+MICROPHONES = ((3.13, 1.52, 1.2), (2.95, 1.44, 1.21))
+RATE = 16000
+SPEED = 343.0
+
+
+def images(size, source, microphone, reflection, max_order):
+    """Yields distance and amplitude of every image of up to `max_order` reflections."""
+    cells = range(-max_order, max_order + 1)
+    for cell in itertools.product(cells, cells, cells):
+        order = sum(abs(number) for number in cell)
+        if order > max_order:
+            continue
+        mirrored = [
+            number * side + (side - place if number % 2 else place)
+            for number, side, place in zip(cell, size, source, strict=True)
+        ]
+        distance = np.linalg.norm(np.subtract(mirrored, microphone))
+        yield distance, reflection**order / (4 * np.pi * distance)
+
+
+def frequency_response(distances, amplitudes, frequencies):
+    """Exact response of the images at frequencies in hertz."""
+    delays = np.asarray(distances) / SPEED
+    return np.exp(-2j * np.pi * np.outer(frequencies, delays)) @ np.asarray(amplitudes)
+
+
+def fine_grid_response(distances, amplitudes, samples):
+    """The same discretisation as the library's: 16 bins a sample, one low-pass, decimation."""
+    factor, padded = 16, 4 * samples
+    grid = np.zeros(padded * factor)
+    positions = np.asarray(distances) / SPEED * RATE * factor
+    for position, amplitude in zip(positions, amplitudes, strict=True):
+        lower = int(position)
+        grid[lower] += amplitude * (1 - position + lower)
+        grid[lower + 1] += amplitude * (position - lower)
+    grid[samples * factor :] = 0
+    frequency = np.linspace(0, 1, padded // 2 + 1)
+    edge = np.clip((frequency - 0.92) / 0.08, 0, 1)
+    low_pass = 0.5 * (1 + np.cos(np.pi * edge)) / np.sinc(frequency / (2 * factor)) ** 2
+    return np.fft.irfft(np.fft.rfft(grid)[: len(frequency)] * low_pass)[:samples]
+
+
+def simulate(*args, **kwargs):
+    return ops.convert_to_numpy(simulate_rirs(*args, **kwargs))
+
+
+def below_7_khz(responses):
+    """Spectrum from 100 Hz to 7 kHz and its frequencies."""
+    frequencies = np.fft.rfftfreq(responses.shape[-1], 1 / RATE)
+    kept = (frequencies >= 100) & (frequencies <= 7000)
+    return np.fft.rfft(responses)[..., kept], frequencies[kept]
+
+
+def relative_error(found, expected):
+    return np.linalg.norm(found - expected) / np.linalg.norm(expected)
+
+
+def direct_path(source, microphones, **kwargs):
+    return simulate(SIZE, source, microphones, absorption=0.5, max_order=0, duration=0.1, **kwargs)
+
+
+def test_matches_the_same_scheme_in_float64():
+    found = simulate(SIZE, SOURCE, MICROPHONES, absorption=0.3, max_order=5, duration=0.12)[0]
+    for response, microphone in zip(found, MICROPHONES, strict=True):
+        distances, gains = zip(*images(SIZE, SOURCE, microphone, 0.7**0.5, 5), strict=True)
+        expected = fine_grid_response(distances, gains, len(response))
+        np.testing.assert_allclose(response, expected, atol=4e-5 * abs(expected).max())
+
+
+def test_matches_the_exact_frequency_response():
+    found, frequencies = below_7_khz(
+        simulate(SIZE, SOURCE, MICROPHONES, absorption=0.3, max_order=5, duration=0.25)[0]
+    )
+    for spectrum, microphone in zip(found, MICROPHONES, strict=True):
+        distances, gains = zip(*images(SIZE, SOURCE, microphone, 0.7**0.5, 5), strict=True)
+        assert relative_error(spectrum, frequency_response(distances, gains, frequencies)) < 2e-3
+
+
+def test_images_that_arrive_in_time_are_complete():
+    duration = 0.04
+    radius = duration * SPEED
+    found = simulate(SIZE, SOURCE, MICROPHONES, absorption=0.3, duration=duration)[0]
+    for response, microphone in zip(found, MICROPHONES, strict=True):
+        arrivals = [image for image in images(SIZE, SOURCE, microphone, 0.7**0.5, 12)]
+        assert max(distance for distance, _ in arrivals) > 2 * radius
+        distances, gains = zip(*(image for image in arrivals if image[0] < radius), strict=True)
+        expected = fine_grid_response(distances, gains, len(response))
+        np.testing.assert_allclose(response, expected, atol=4e-5 * abs(expected).max())
+
+
+def test_matches_pyroomacoustics():
+    pra = pytest.importorskip("pyroomacoustics", reason="the oracle is not installed")
+    high_pass = pra.constants.get("rir_hpf_enable")
+    pra.constants.set("rir_hpf_enable", False)
+    try:
+        room = pra.ShoeBox(SIZE, fs=RATE, materials=pra.Material(0.3), max_order=8)
+        room.set_sound_speed(SPEED)
+        room.add_source(SOURCE)
+        room.add_microphone_array(np.transpose(MICROPHONES))
+        room.compute_rir()
+    finally:
+        pra.constants.set("rir_hpf_enable", high_pass)
+    lag = pra.constants.get("frac_delay_length") // 2
+    found = simulate(SIZE, SOURCE, MICROPHONES, absorption=0.3, max_order=8, duration=0.3)[0]
+    for response, (oracle,) in zip(found, room.rir, strict=True):
+        expected = np.zeros(len(response))
+        length = min(len(oracle) - lag, len(response))
+        expected[:length] = oracle[lag : lag + length]
+        spectrum, _ = below_7_khz(response)
+        oracle_spectrum, _ = below_7_khz(expected / (4 * np.pi))  # its amplitude is 1 / r
+        assert relative_error(spectrum, oracle_spectrum) <= 0.02
+
+
+def test_direct_path_has_exact_delay_and_amplitude():
+    spectra, frequencies = below_7_khz(direct_path(SOURCE, MICROPHONES)[0])
+    for spectrum, microphone in zip(spectra, MICROPHONES, strict=True):
+        distance = np.linalg.norm(np.subtract(SOURCE, microphone))
+        np.testing.assert_allclose(abs(spectrum), 1 / (4 * np.pi * distance), rtol=0.01)
+        delay = -np.polyfit(frequencies, np.unwrap(np.angle(spectrum)), 1)[0] / (2 * np.pi)
+        assert delay * RATE == pytest.approx(distance / SPEED * RATE, abs=0.02)
+
+
+@pytest.mark.parametrize("azimuth", [0, 20, 90, 133, 180])
+def test_delay_between_channels_follows_geometry(azimuth):
+    centre, axis, across = np.array([2.5, 2.0, 1.3]), np.array([1.0, 0, 0]), np.array([0, 1.0, 0])
+    direction = np.cos(np.radians(azimuth)) * axis + np.sin(np.radians(azimuth)) * across
+    source, microphones = centre + 1.7 * direction, centre + np.outer([0.1, -0.1], axis)
+    spectra, frequencies = below_7_khz(direct_path(source, microphones)[0])
+    phase = np.unwrap(np.angle(spectra[0] * spectra[1].conj()))
+    lead = np.polyfit(frequencies, phase, 1)[0] / (2 * np.pi) * RATE
+    near, far = np.linalg.norm(source - microphones, axis=-1)
+    assert lead == pytest.approx((far - near) / SPEED * RATE, abs=0.05)
+
+
+def test_channel_0_leads_at_azimuth_0():
+    first, second = direct_path((4.0, 2.0, 1.3), [(2.6, 2.0, 1.3), (2.4, 2.0, 1.3)])[0]
+    assert np.argmax(first) < np.argmax(second)
+
+
+def test_nothing_wraps_around():
+    source = np.array([1.0, 1.0, 1.0])
+    near, far = direct_path(source, source + [[0.05, 0, 0], [1.5, 1.5, 1.0]], sampling_rate=8000)[0]
+    assert np.argmax(near) <= 2
+    for response in (near, far):
+        assert abs(response[-300:]).max() < 1e-5 * abs(response).max()
+    assert abs(far[:20]).max() < 0.01 * abs(far).max()
+
+
+def test_default_duration_is_the_longest_t60():
+    responses = simulate([SIZE, SIZE], SOURCE, MICROPHONES, t60=[0.25, 0.3])
+    assert responses.shape == (2, 2, 4800)
+    assert np.all(responses[0, :, 4000:] == 0)
+    assert np.all(np.any(responses[1, :, 4700:] != 0, axis=-1))
+    assert simulate(SIZE, SOURCE, MICROPHONES, absorption=0.9).shape[-1] < 1600
+
+
+def test_length_cuts_or_pads():
+    whole = simulate(SIZE, SOURCE, MICROPHONES, t60=0.25)
+    longer = simulate(SIZE, SOURCE, MICROPHONES, t60=0.25, length=7000)
+    np.testing.assert_allclose(longer[..., :4000], whole, atol=1e-6 * whole.max())
+    assert longer.shape == (1, 2, 7000) and np.all(longer[..., 4000:] == 0)
+    shorter = simulate(SIZE, SOURCE, MICROPHONES, t60=0.25, length=1000)
+    assert shorter.shape == (1, 2, 1000)
+    np.testing.assert_allclose(shorter[..., :950], whole[..., :950], atol=1e-3 * whole.max())
+
+
+def test_t60_is_turned_into_absorption():
+    by_t60 = simulate(SIZE, SOURCE, MICROPHONES, t60=0.3)
+    by_absorption = simulate(
+        SIZE, SOURCE, MICROPHONES, absorption=sabine_absorption(SIZE, 0.3), duration=0.3
+    )
+    np.testing.assert_array_equal(by_t60, by_absorption)
+    by_eyring = simulate(SIZE, SOURCE, MICROPHONES, t60=0.3, formula="eyring")
+    assert np.sum(by_eyring**2) > np.sum(by_t60**2)
+
+
+def schroeder_t60(response):
+    """Time of a decay by 60 dB, from the slope between -5 and -25 dB."""
+    decay = np.cumsum(response[::-1] ** 2)[::-1]
+    level = 10 * np.log10(np.maximum(decay / decay[0], 1e-12))
+    fitted = np.flatnonzero((level < -5) & (level > -25))
+    return -60 / np.polyfit(fitted / RATE, level[fitted], 1)[0]
+
+
+@pytest.mark.parametrize("t60", [0.25, 0.45])
+def test_measured_t60_follows_the_requested_one(t60):
+    for response in simulate(SIZE, SOURCE, MICROPHONES, t60=t60, formula="eyring")[0]:
+        assert 0.7 * t60 < schroeder_t60(response) < 1.6 * t60
+
+
+def test_batch_equals_single_calls():
+    rng = np.random.default_rng(1)
+    sizes = np.array([SIZE, (4.0, 6.0, 3.0), SIZE])
+    sources = sizes * rng.uniform(0.2, 0.8, (3, 3))
+    microphones = sizes[:, None] * rng.uniform(0.2, 0.8, (3, 3, 3))
+    absorptions = np.array([0.3, 0.4, 0.5])
+    batched = simulate(sizes, sources, microphones, absorption=absorptions, duration=0.06)
+    assert batched.shape == (3, 3, 960)
+    for row in range(3):
+        single = simulate(
+            sizes[row],
+            sources[row],
+            microphones[row],
+            absorption=absorptions[row],
+            duration=0.06,
+        )[0]
+        np.testing.assert_allclose(batched[row], single, atol=1e-6 * abs(single).max())
+
+
+def test_work_in_small_pieces_gives_the_same(monkeypatch):
+    sources = np.linspace((1, 1, 1), (2, 3, 2), 5)
+    whole = simulate(SIZE, sources, MICROPHONES, absorption=0.3, duration=0.06)
+    module = "keras_avssan.simulation.image_source."
+    monkeypatch.setattr(module + "_MAX_RESPONSES", 4)
+    monkeypatch.setattr(module + "_MAX_PAIRS", 2**13)
+    monkeypatch.setattr(module + "_MAX_BLOCKS", 2**9)
+    pieces = simulate(SIZE, sources, MICROPHONES, absorption=0.3, duration=0.06)
+    np.testing.assert_allclose(pieces, whole, atol=1e-6 * abs(whole).max())
+
+
+def test_full_absorption_leaves_the_direct_path():
+    absorbed = simulate(SIZE, SOURCE, MICROPHONES, absorption=1.0, duration=0.1)
+    np.testing.assert_allclose(absorbed, direct_path(SOURCE, MICROPHONES), atol=1e-7)
+
+
+def test_result_is_a_float32_tensor():
+    responses = simulate_rirs(SIZE, SOURCE, MICROPHONES, absorption=0.5, duration=0.02)
+    assert ops.is_tensor(responses)
+    assert keras.backend.standardize_dtype(responses.dtype) == "float32"
+
+
+def source_gradient(function, source):
+    """Gradient of a scalar function of a source, by the backend's own means."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        source = tf.Variable(source)
+        with tf.GradientTape() as tape:
+            value = function(source)
+        return tape.gradient(value, source).numpy()
+    if keras.backend.backend() == "torch":
+        import torch
+
+        source = torch.tensor(source, requires_grad=True)
+        function(source).backward()
+        return source.grad.numpy()
+    import jax
+
+    return np.asarray(jax.jit(jax.grad(function))(source))
+
+
+def test_gradient_of_the_position_is_finite_and_right():
+    source = np.array(SOURCE, dtype="float32")
+    weights = np.random.default_rng(0).standard_normal(480).astype("float32")
+    smooth = ops.convert_to_tensor(np.convolve(weights, np.hanning(32), mode="same"), "float32")
+    smooth = smooth * ops.convert_to_tensor(np.arange(480) < 400, "float32")
+
+    def loss(position):
+        responses = simulate_rirs(SIZE, position, MICROPHONES, absorption=0.4, duration=0.03)
+        return ops.sum(responses * smooth)
+
+    gradient = source_gradient(loss, source)
+    assert np.all(np.isfinite(gradient))
+    for axis, step in enumerate(0.01 * np.eye(3, dtype="float32")):
+        change = float(ops.convert_to_numpy(loss(source + step) - loss(source - step))) / 0.02
+        assert gradient[axis] == pytest.approx(
+            change, rel=0.05, abs=0.02 * float(abs(gradient).max())
+        )
+
+
+BAD_INPUT = {
+    "negative t60": (dict(t60=-0.3), "`t60` must be finite and positive"),
+    "t60 is nan": (dict(t60=np.nan), "`t60` must be finite and positive"),
+    "unreachable t60": (dict(t60=0.05), r"`t60` of 0.05 s cannot be reached in a room of 5.3 x"),
+    "no absorption": (dict(t60=None), "Exactly one of `t60` and `absorption`"),
+    "both": (dict(absorption=0.5), "Exactly one of `t60` and `absorption`"),
+    "formula": (dict(formula="fitzroy"), "`formula` must be"),
+    "absorption": (dict(t60=None, absorption=1.2), "`absorption` must lie in"),
+    "rigid walls": (dict(t60=None, absorption=0.0), "`absorption` must lie in"),
+    "source outside": (dict(source=(6.0, 1, 1)), "`source` must lie inside the room"),
+    "source on a wall": (dict(source=(0.0, 1, 1)), "`source` must lie inside the room"),
+    "source is nan": (dict(source=(np.nan, 1, 1)), "`source` must be finite"),
+    "microphone outside": (dict(microphones=[(1, 1, 3)]), "`microphones` must lie inside"),
+    "one point": (dict(microphones=[(1, 1, 1), (1, 1, 1)]), "`microphones` must be distinct"),
+    "source at microphone": (dict(source=MICROPHONES[1]), "`source` must not share a point"),
+    "room rank": (dict(room_size=4.0), "`room_size` must end in three lengths"),
+    "flat room": (dict(room_size=(5, 4, 0)), "`room_size` must be finite and positive"),
+    "source shape": (dict(source=(1, 1)), "`source` must have shape"),
+    "microphone shape": (dict(microphones=(1, 1, 1)), "`microphones` must have shape"),
+    "no microphone": (dict(microphones=np.zeros((0, 3))), "`microphones` must have shape"),
+    "batches differ": (dict(source=[SOURCE] * 2, t60=[0.3] * 3), "batch sizes .* differ"),
+    "sampling rate": (dict(sampling_rate=0), "`sampling_rate` must be finite and positive"),
+    "speed of sound": (dict(speed_of_sound=-1.0), "`speed_of_sound` must be finite"),
+    "duration": (dict(duration=0.0), "`duration` must be finite and positive"),
+    "length": (dict(length=0), "`length` must be at least 1"),
+    "order": (dict(max_order=-1), "`max_order` must be zero or more"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_INPUT)
+def test_bad_input(case):
+    changed, message = BAD_INPUT[case]
+    arguments = dict(room_size=SIZE, source=SOURCE, microphones=MICROPHONES, t60=0.3)
+    with pytest.raises(ValueError, match=message):
+        simulate_rirs(**(arguments | changed))
