@@ -5,6 +5,7 @@ import os
 import shutil
 import sys
 import tempfile
+from typing import cast
 
 BUILT_IN = "built-in"
 
@@ -245,7 +246,10 @@ def _localize(options):
         import matplotlib
 
         matplotlib.use("Agg")
+        from matplotlib.figure import Figure
+
         from keras_avssan.visualization import plot_explanation
 
-        plot_explanation(explanation).savefig(options.figure, dpi=150)
+        figure = cast(Figure, plot_explanation(explanation))
+        figure.savefig(options.figure, dpi=150)
     print(f"{explanation['azimuth']:.0f} degrees, confidence {explanation['confidence']:.2f}")

@@ -1,0 +1,66 @@
+"""Compares choices on the built-in data: one training a choice, scored on validation scenes.
+
+Every run sees the same scenes in the same order; a run is named and changes the network or the
+loss by JSON. The rows below `docs/design-decisions.md`, "Things measured on the way", come from
+
+    python benchmarks/built_in.py --steps 480 \
+        --run 'with the alignment loss' '{}' '{}' \
+        --run 'without it' '{}' '{"alignment_weight": 0}'
+"""
+
+import argparse
+import json
+import time
+
+import keras
+
+from keras_avssan import AVSSAN
+from keras_avssan.data import ScenePlan, SyntheticClasses
+from keras_avssan.doa import JointLoss
+from keras_avssan.encoders import LogMelEncoder
+from keras_avssan.evaluation import evaluate_localizer
+from keras_avssan.simulation import RIRBank
+from keras_avssan.training import fit_scenes
+
+_FIRST_VALIDATION_ROOM = 1_000_000
+
+
+def main():
+    options = _options()
+    catalog = SyntheticClasses()
+    bank = RIRBank.build(options.rooms, sources_per_room=6)
+    validation_bank = RIRBank.build(40, sources_per_room=6, first_index=_FIRST_VALIDATION_ROOM)
+    train_plan = ScenePlan(catalog, bank, split="train", seed=options.seed)
+    validation_plan = ScenePlan(catalog, validation_bank, split="val", seed=options.seed)
+    for name, network, loss in options.run:
+        keras.utils.set_random_seed(options.seed)
+        settings = {"dim": 32, "mlp_dim": 128, **json.loads(network)}
+        model = AVSSAN(audio_encoder=LogMelEncoder(filters=(16, 32, 64)), **settings)
+        model.compile(loss=JointLoss(**{**model.loss.get_config(), **json.loads(loss)}))
+        started = time.time()
+        fit_scenes(model, train_plan, steps=options.steps, epochs=1, verbose=0)
+        seconds = time.time() - started
+        evaluation = evaluate_localizer(model, validation_plan, options.scenes, progress=False)
+        print(f"\n{name}: {options.steps} steps in {seconds:.0f} s, {keras.backend.backend()}")
+        print(evaluation.table(), flush=True)
+
+
+def _options():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--run",
+        nargs=3,
+        action="append",
+        required=True,
+        metavar=("NAME", "NETWORK", "LOSS"),
+        help="name, arguments of AVSSAN and of JointLoss as JSON; may be given several times",
+    )
+    parser.add_argument("--steps", type=int, default=480)
+    parser.add_argument("--rooms", type=int, default=150)
+    parser.add_argument("--scenes", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=0)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
