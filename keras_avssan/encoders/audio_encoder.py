@@ -38,7 +38,8 @@ class AudioEncoder(keras.layers.Layer):
     """
 
     def __init__(self, model, hop_seconds=None, offset_seconds=None, trainable=False, **kwargs):
-        super().__init__(**kwargs)
+        # Without autocast the recording stays in float32 under mixed precision.
+        super().__init__(**{**kwargs, "autocast": False})
         if hop_seconds is not None and not hop_seconds > 0:
             raise ValueError(f"`hop_seconds` must be positive. Received: hop_seconds={hop_seconds}")
         if isinstance(model, dict):

@@ -78,7 +78,9 @@ class ImageEncoder(keras.layers.Layer):
         if not self.trainable:
             x = ops.stop_gradient(x)
         if self.normalize:
-            x = ops.normalize(x, axis=-1)
+            # In float32 and, unlike `ops.normalize`, with a finite gradient at zero.
+            power = ops.sum(ops.square(ops.cast(x, "float32")), axis=-1, keepdims=True)
+            x = x * ops.cast(ops.rsqrt(power + 1e-12), x.dtype)
         return x
 
     def compute_output_shape(self, input_shape):

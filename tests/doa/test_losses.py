@@ -5,7 +5,13 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_avssan.doa import DoALoss, JointLoss, ReconstructionLoss, encode_azimuth
+from keras_avssan.doa import (
+    AlignmentLoss,
+    DoALoss,
+    JointLoss,
+    ReconstructionLoss,
+    encode_azimuth,
+)
 
 AZIMUTH = np.array([10.0, 90.0, 171.5], "float32")
 
@@ -104,11 +110,60 @@ def test_compressed_form_gives_quiet_bins_a_say():
     assert compressed_share == pytest.approx(10**-0.6, rel=1e-2)
 
 
+def numpy_alignment(targets, prompts, temperature):
+    """Cross-entropy of the right pair: among all targets, and among all prompts."""
+    unit = [x / np.linalg.norm(x, axis=1, keepdims=True) for x in (targets, prompts)]
+    values = []
+    for i in range(len(targets)):
+        target_scores = unit[0] @ unit[1][i] / temperature
+        prompt_scores = unit[1] @ unit[0][i] / temperature
+        values.append(
+            0.5 * (np.log(np.exp(target_scores).sum()) + np.log(np.exp(prompt_scores).sum()))
+            - target_scores[i]
+        )
+    return values
+
+
+@pytest.fixture
+def embeddings():
+    return np.random.default_rng(2).normal(size=(2, 3, 6)).astype("float32")
+
+
+@pytest.mark.parametrize("temperature", [0.1, 1.0])
+def test_alignment_loss(temperature, embeddings):
+    targets, prompts = embeddings
+    values = AlignmentLoss(temperature, reduction="none")(targets, prompts)
+    expected = numpy_alignment(targets, prompts, temperature)
+    np.testing.assert_allclose(ops.convert_to_numpy(values), expected, rtol=1e-4)
+
+
+def test_alignment_is_best_where_each_prompt_meets_its_own_target(embeddings):
+    targets, _ = embeddings
+    criterion = AlignmentLoss()
+    assert float(criterion(targets, targets)) < float(criterion(targets, np.roll(targets, 1, 0)))
+
+
+def test_alignment_of_empty_embeddings_has_finite_gradients():
+    """Embeddings of zero, as silence may give: a step of gradient descent stays finite."""
+    inputs = keras.Input((3,))
+    model = keras.Model(inputs, keras.layers.Dense(4, kernel_initializer="zeros")(inputs))
+    model.compile(keras.optimizers.SGD(0.1), AlignmentLoss(), run_eagerly=True)
+    model.train_on_batch(np.ones((2, 3), "float32"), np.eye(2, 4, dtype="float32"))
+    assert all(np.isfinite(weight).all() for weight in model.get_weights())
+
+
 @pytest.mark.parametrize("doa", ["mse", "cross_entropy"])
 @pytest.mark.parametrize("reconstruction", ["mse", "compressed"])
 def test_joint_loss_is_the_weighted_sum(doa, reconstruction, posterior, spectrograms):
     true, predicted = spectrograms
-    criterion = JointLoss(doa, reconstruction, 2.0, 0.5, sigma=4.0, reduction="none")
+    criterion = JointLoss(
+        doa,
+        reconstruction,
+        doa_weight=2.0,
+        reconstruction_weight=0.5,
+        sigma=4.0,
+        reduction="none",
+    )
     values = criterion(
         {"azimuth": AZIMUTH, "spectrogram": true},
         {"doa": posterior, "masked_spectrogram": predicted},
@@ -116,6 +171,19 @@ def test_joint_loss_is_the_weighted_sum(doa, reconstruction, posterior, spectrog
     expected = 2.0 * numpy_doa(doa, posterior, sigma=4.0)
     expected = expected + 0.5 * numpy_reconstruction(reconstruction, true, predicted)
     np.testing.assert_allclose(ops.convert_to_numpy(values), expected, rtol=1e-4)
+
+
+def test_joint_loss_adds_the_alignment_where_it_has_weight(posterior, spectrograms, embeddings):
+    truth = {"azimuth": AZIMUTH, "spectrogram": spectrograms[0], "semantics": embeddings[0]}
+    prediction = {
+        "doa": posterior,
+        "masked_spectrogram": spectrograms[1],
+        "prompt_semantics": embeddings[1],
+    }
+    without = JointLoss(reduction="none")(truth, prediction)
+    with_it = JointLoss(alignment_weight=0.5, reduction="none")(truth, prediction)
+    added = ops.convert_to_numpy(with_it - without)
+    np.testing.assert_allclose(added, 0.5 * np.array(numpy_alignment(*embeddings, 0.1)), rtol=1e-3)
 
 
 def test_reductions_and_sample_weights(posterior):
@@ -150,7 +218,8 @@ def test_low_precision_predictions_are_scored_in_float32(posterior):
     [
         DoALoss("mse", sigma=2.0, kind="gaussian", name="direction", reduction="sum"),
         ReconstructionLoss("compressed", name="spectrum", reduction="none"),
-        JointLoss("mse", "compressed", 0.5, 4.0, 3.0, "gaussian", reduction="sum"),
+        AlignmentLoss(0.3, name="contrast", reduction="sum"),
+        JointLoss("mse", "compressed", 0.5, 4.0, 0.25, 3.0, "gaussian", reduction="sum"),
     ],
     ids=lambda loss: type(loss).__name__,
 )
@@ -169,7 +238,9 @@ def test_config_round_trip(loss):
         (lambda: ReconstructionLoss("mae"), "loss"),
         (lambda: JointLoss(doa_weight=-1.0), "doa_weight"),
         (lambda: JointLoss(reconstruction_weight=float("nan")), "reconstruction_weight"),
+        (lambda: JointLoss(alignment_weight=-0.1), "alignment_weight"),
         (lambda: JointLoss(doa="hinge"), "loss"),
+        (lambda: AlignmentLoss(temperature=0.0), "temperature"),
         (lambda: JointLoss(sigma=-5.0), "sigma"),
     ],
 )

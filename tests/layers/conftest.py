@@ -89,7 +89,7 @@ def gradient(function, x):
     if backend == "jax":
         import jax
 
-        return np.asarray(jax.grad(function)(x))
+        return np.asarray(jax.jit(jax.grad(function))(x))
     x = ops.convert_to_tensor(x).requires_grad_()
     function(x).backward()
     return ops.convert_to_numpy(x.grad)
