@@ -96,6 +96,11 @@ class Localizer(keras_hub.models.Task, metaclass=SubclassedModel):
             **kwargs,
         )
 
+    def compile_from_config(self, config):
+        """Compiles as a saved model was compiled."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
+
     def preprocess_samples(self, x, y=None, sample_weight=None):
         """Leaves batches as they are: datasets come in the model's form already."""
         return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
@@ -166,11 +171,7 @@ class Localizer(keras_hub.models.Task, metaclass=SubclassedModel):
 
     def _run(self, audio, prompt, sampling_rate=None):
         """Preprocesses and runs the network; returns its outputs as NumPy arrays."""
-        if self.preprocessor is None:
-            raise ValueError("This model has no preprocessor: set `model.preprocessor` first.")
-        inputs = self.preprocessor(
-            {"audio": audio, "prompt": prompt, "sampling_rate": sampling_rate}
-        )
+        inputs = self._preprocess(audio, prompt, sampling_rate)
         count = len(inputs["audio"])
         parts = [
             self.predict_on_batch(
@@ -181,3 +182,9 @@ class Localizer(keras_hub.models.Task, metaclass=SubclassedModel):
         return keras.tree.map_structure(
             lambda *arrays: np.concatenate([np.asarray(array) for array in arrays]), *parts
         )
+
+    def _preprocess(self, audio, prompt, sampling_rate):
+        """Brings recordings and prompts to the network's form."""
+        if self.preprocessor is None:
+            raise ValueError("This model has no preprocessor: set `model.preprocessor` first.")
+        return self.preprocessor({"audio": audio, "prompt": prompt, "sampling_rate": sampling_rate})

@@ -77,12 +77,13 @@ class AVSSAN(Localizer):
         **kwargs,
     ):
         check_configuration(configuration)
+        parts = {"image_encoder": image_encoder, "audio_encoder": audio_encoder, **kwargs}
         if backbone is None:
             backbone = _make_backbone(configuration, image_encoder, audio_encoder, kwargs)
-        elif image_encoder is not None or audio_encoder is not None or kwargs:
+        elif any(part is not None for part in parts.values()):
             raise TypeError(
                 "With a `backbone`, arguments that would build one cannot be given. "
-                f"Received: {sorted({'image_encoder', 'audio_encoder', *kwargs})}"
+                f"Received: {sorted(key for key, part in parts.items() if part is not None)}"
             )
         if preprocessor is None:
             preprocessor = AVSSANPreprocessor(
@@ -147,9 +148,7 @@ class AVSSAN(Localizer):
             >>> explanation = model.explain("mix.wav", "dog.jpg")
             >>> explanation["mask"].shape  # (frames, bins)
         """
-        inputs = self.preprocessor(
-            {"audio": audio, "prompt": prompt, "sampling_rate": sampling_rate}
-        )
+        inputs = self._preprocess(audio, prompt, sampling_rate)
         if len(inputs["audio"]) != 1:
             raise ValueError(
                 "`explain` takes one recording and one prompt. "

@@ -1,5 +1,7 @@
 """The network of AV-SSAN, from audio and prompt to posterior and mask."""
 
+from typing import Any
+
 import keras
 import keras_hub
 from keras import ops
@@ -140,7 +142,7 @@ class AVSSANBackbone(keras_hub.models.Backbone, metaclass=SubclassedModel):
         self.semantic_audio = semantic_audio
         self.bands = ("fine", "mid", "full") if multi_band else ("full",)
         self.image_encoder = image_encoder
-        self.audio_encoder = audio_encoder
+        self.audio_encoder: Any = audio_encoder if semantic_audio else None
         self.prompt_dim = self._prompt_dim(image_encoder, prompt_dim)
 
         self.stft = StereoSTFT(frame_length, hop_length, stft_implementation, name="stft")

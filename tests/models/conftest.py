@@ -1,0 +1,120 @@
+"""A tiny AV-SSAN, batches for it, and a bank of made-up impulse responses."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_avssan import AVSSAN
+from keras_avssan.encoders import ConvImageEncoder, LogMelEncoder
+
+SAMPLES = 8000
+IMAGE_SIZE = (16, 16)
+TINY = {"dim": 8, "bridge_layers": 1, "num_heads": 2, "mlp_dim": 16}
+
+
+def make_tiny(compiled=True, **arguments):
+    """A model of all parts, each as small as it can be; it runs eagerly."""
+    dtype = arguments.get("dtype")
+    parts = {
+        "image_encoder": ConvImageEncoder(8, (4, 8), IMAGE_SIZE, dtype=dtype),
+        "audio_encoder": LogMelEncoder(8, (4,), dtype=dtype),
+        **TINY,
+    }
+    if arguments.get("semantic_audio") is False:
+        parts["audio_encoder"] = None
+    model = AVSSAN(**{**parts, **arguments}, compile=False)
+    if compiled:
+        model.compile(run_eagerly=True)
+    return model
+
+
+def make_inputs(batch=2, samples=SAMPLES, seed=0):
+    rng = np.random.default_rng(seed)
+    return {
+        "audio": (0.1 * rng.normal(size=(batch, samples, 2))).astype("float32"),
+        "images": rng.uniform(size=(batch, *IMAGE_SIZE, 3)).astype("float32"),
+    }
+
+
+def make_batch(batch=2, samples=SAMPLES, seed=0):
+    """Inputs and labels of scenes that hold noise; the last one has no interferer."""
+    inputs = make_inputs(batch, samples, seed)
+    rng = np.random.default_rng([seed, 1])
+    interferer = rng.uniform(1, 180, batch).astype("float32")
+    interferer[-1] = np.nan
+    labels = {
+        "azimuth": rng.uniform(1, 180, batch).astype("float32"),
+        "target": 0.5 * inputs["audio"],
+        "interferer_azimuth": interferer,
+    }
+    return inputs, labels
+
+
+def to_numpy(outputs):
+    return keras.tree.map_structure(ops.convert_to_numpy, outputs)
+
+
+@pytest.fixture(scope="session", name="make_tiny")
+def make_tiny_fixture():
+    """`make_tiny(**arguments)` makes a tiny `AVSSAN`."""
+    return make_tiny
+
+
+@pytest.fixture(scope="session", name="make_inputs")
+def make_inputs_fixture():
+    """`make_inputs(batch, samples, seed)` makes random recordings and pictures."""
+    return make_inputs
+
+
+@pytest.fixture(scope="session", name="make_batch")
+def make_batch_fixture():
+    """`make_batch(batch, samples, seed)` makes random inputs and labels."""
+    return make_batch
+
+
+@pytest.fixture(scope="session")
+def run():
+    """`run(model, inputs)` computes all outputs as NumPy arrays."""
+    return lambda model, inputs: to_numpy(model(inputs, training=False))
+
+
+@pytest.fixture
+def inputs():
+    return make_inputs()
+
+
+@pytest.fixture
+def batch():
+    return make_batch()
+
+
+@pytest.fixture(scope="module")
+def model():
+    """One model for the tests of a file that do not change it."""
+    keras.utils.set_random_seed(1)
+    return make_tiny()
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class TinyBank:
+    """Pure delays and a little decaying noise: what scenes need of an `RIRBank`."""
+
+    rirs: np.ndarray
+    azimuths: np.ndarray
+    t60: np.ndarray
+    sampling_rate: int = 16000
+
+
+@pytest.fixture(scope="session")
+def bank():
+    rng = np.random.default_rng(0)
+    rooms, sources, length = 3, 4, 200
+    azimuths = rng.uniform(10, 170, size=(rooms, sources)).astype("float32")
+    lead = np.round(9.3 * np.cos(np.deg2rad(azimuths)) / 2).astype(int)
+    rirs = 0.01 * rng.normal(size=(rooms, sources, 2, length)) * np.exp(-np.arange(length) / 50)
+    delays = np.stack([20 - lead, 20 + lead], axis=-1)
+    np.put_along_axis(rirs, delays[..., None], 1.0, axis=-1)
+    return TinyBank(rirs.astype("float32"), azimuths, np.full(rooms, 0.3, "float32"))

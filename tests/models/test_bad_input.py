@@ -1,0 +1,167 @@
+"""Each unusable recording or prompt gets one clear error that names it."""
+
+import numpy as np
+import pytest
+import soundfile
+from PIL import Image
+
+from keras_avssan import AVSSANPreprocessor
+
+RNG = np.random.default_rng(0)
+GOOD_AUDIO = 0.1 * RNG.normal(size=(8000, 2))
+GOOD_PICTURE = RNG.uniform(size=(16, 16, 3))
+
+
+def noise(*shape):
+    return RNG.normal(size=shape)
+
+
+def with_value(value):
+    audio = GOOD_AUDIO.copy()
+    audio[100, 1] = value
+    return audio
+
+
+@pytest.fixture(scope="module")
+def preprocessor():
+    return AVSSANPreprocessor(image_size=(16, 16), prompt_dim=8)
+
+
+def prepare(preprocessor, audio=GOOD_AUDIO, prompt=GOOD_PICTURE, **inputs):
+    return preprocessor({"audio": audio, "prompt": prompt, **inputs})
+
+
+BAD_AUDIO = {
+    "mono": (noise(8000, 1), ValueError, r"`audio` must have 2 channel\(s\), got 1"),
+    "three channels": (noise(8000, 3), ValueError, r"`audio` must have 2 channel\(s\), got 3"),
+    "rank 1": (noise(8000), ValueError, r"`audio`.*\(8000,\)"),
+    "rank 4": (noise(1, 1, 8000, 2), ValueError, r"`audio`.*\(1, 1, 8000, 2\)"),
+    "NaN": (with_value(np.nan), ValueError, "`audio` holds NaN or infinite"),
+    "infinity": (with_value(np.inf), ValueError, "`audio` holds NaN or infinite"),
+    "empty": (noise(0, 2), ValueError, "`audio` is empty"),
+    "no recording": (noise(0, 8000, 2), ValueError, "`audio` must hold at least one"),
+    "empty list": ([], ValueError, "`audio` must hold at least one"),
+    "all zero": (np.zeros((8000, 2)), ValueError, "`audio` must not be silent"),
+    "too short": (noise(7999, 2), ValueError, r"`audio` must last .*0.500 s"),
+    "too long": (noise(960001, 2), ValueError, r"`audio` must last .*60.000 s"),
+    "unequal": ([GOOD_AUDIO, noise(9000, 2)], ValueError, r"same duration.*\[8000, 9000\]"),
+    "text array": (np.array(["a", "b"]), TypeError, "`audio`"),
+    "nothing": (None, TypeError, "`audio`"),
+    "missing file": ("nowhere.wav", ValueError, "'nowhere.wav' does not exist"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_AUDIO)
+def test_bad_audio(case, preprocessor):
+    audio, error, message = BAD_AUDIO[case]
+    with pytest.raises(error, match=message):
+        prepare(preprocessor, audio=audio)
+
+
+BAD_PROMPTS = {
+    "grey picture": (noise(16, 16, 1), ValueError, "`image`.*(height, width, 3)"),
+    "rank 5": (noise(1, 1, 16, 16, 3), ValueError, "`image`"),
+    "scalar": (np.float32(1.0), ValueError, "`prompt`|`image`"),
+    "range 0 to 255": (255.0 * GOOD_PICTURE, ValueError, r"`image` must be in \[0, 1\]"),
+    "negative": (GOOD_PICTURE - 0.5, ValueError, r"`image` must be in \[0, 1\]"),
+    "NaN": (np.full((16, 16, 3), np.nan), ValueError, r"`image` must be in \[0, 1\]"),
+    "integers": (np.ones((16, 16, 3), "int32"), ValueError, "`image`"),
+    "empty list": ([], ValueError, "`prompt` must hold at least one"),
+    "no picture": (np.zeros((0, 16, 16, 3)), ValueError, "`prompt` must hold at least one"),
+    "nothing": (None, TypeError, "`prompt`"),
+    "text array": (np.array(["dog"]), TypeError, "`prompt`"),
+    "embedding of 9": (noise(9), ValueError, r"[Ee]mbeddings must have shape \(8,\).*\(9,\)"),
+    "embeddings of 8 and 9": ([noise(8), noise(9)], ValueError, r"shape \(8,\)"),
+    "embedding of NaN": (np.full(8, np.nan), ValueError, "`prompt` embeddings must be finite"),
+    "picture and embedding": ([GOOD_PICTURE, noise(8)], TypeError, "`prompt`.*not both"),
+    "missing file": ("nowhere.png", ValueError, "'nowhere.png' does not exist"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_PROMPTS)
+def test_bad_prompt(case, preprocessor):
+    prompt, error, message = BAD_PROMPTS[case]
+    with pytest.raises(error, match=message):
+        prepare(preprocessor, prompt=prompt)
+
+
+def test_three_recordings_and_two_prompts_do_not_match(preprocessor):
+    with pytest.raises(ValueError, match="3 recordings and 2 prompts"):
+        prepare(preprocessor, np.stack([GOOD_AUDIO] * 3), np.stack([GOOD_PICTURE] * 2))
+
+
+@pytest.mark.parametrize("x", [{"audio": GOOD_AUDIO}, {"prompt": GOOD_PICTURE}, GOOD_AUDIO])
+def test_audio_and_prompt_are_both_needed(x, preprocessor):
+    with pytest.raises(TypeError, match="`audio` and `prompt`"):
+        preprocessor(x)
+
+
+def test_another_sampling_rate_is_refused_without_resampling(tmp_path):
+    strict = AVSSANPreprocessor(image_size=(16, 16), resample=False)
+    with pytest.raises(ValueError, match="`audio` is sampled at 44100 Hz, expected 16000 Hz"):
+        prepare(strict, audio=noise(44100, 2), sampling_rate=44100)
+    soundfile.write(tmp_path / "mix.wav", 0.1 * noise(44100, 2), 44100)
+    with pytest.raises(ValueError, match="44100 Hz, expected 16000 Hz"):
+        prepare(strict, audio=tmp_path / "mix.wav")
+
+
+def test_a_sampling_rate_of_zero_is_refused(preprocessor):
+    with pytest.raises(ValueError, match="rate"):
+        prepare(preprocessor, sampling_rate=0)
+
+
+def damaged(path, keep):
+    content = path.read_bytes()
+    path.write_bytes(content[: round(keep * len(content))])
+    return path
+
+
+@pytest.mark.parametrize("keep", [0.0, 0.001, 0.6])
+def test_a_truncated_recording_is_refused(keep, preprocessor, tmp_path):
+    soundfile.write(tmp_path / "mix.wav", 0.1 * noise(16000, 2), 16000)
+    path = damaged(tmp_path / "mix.wav", keep)
+    with pytest.raises(ValueError, match="audio file '.*mix.wav'"):
+        prepare(preprocessor, audio=path)
+
+
+@pytest.mark.parametrize("keep", [0.0, 0.01, 0.6])
+def test_a_truncated_picture_is_refused(keep, preprocessor, tmp_path):
+    pixels = RNG.integers(0, 255, size=(64, 64, 3)).astype("uint8")
+    Image.fromarray(pixels).save(tmp_path / "dog.jpg")
+    path = damaged(tmp_path / "dog.jpg", keep)
+    with pytest.raises(ValueError, match="image file '.*dog.jpg'"):
+        prepare(preprocessor, prompt=path)
+
+
+@pytest.mark.parametrize(("key", "name"), [("audio", "audio"), ("prompt", "image")])
+def test_a_text_file_is_neither(key, name, preprocessor, tmp_path):
+    path = tmp_path / "notes.txt"
+    path.write_text("a dog, somewhere on the left")
+    with pytest.raises(ValueError, match=f"{name} file '.*notes.txt' cannot be read"):
+        prepare(preprocessor, **{key: path})
+
+
+def test_a_model_of_embeddings_refuses_pictures():
+    preprocessor = AVSSANPreprocessor(image_size=None, prompt_dim=8)
+    with pytest.raises(ValueError, match="embeddings only"):
+        prepare(preprocessor)
+    assert prepare(preprocessor, prompt=noise(8))["prompt_embedding"].shape == (1, 8)
+
+
+def test_good_input_has_the_models_form(preprocessor):
+    x, y, weight = preprocessor(
+        {"audio": GOOD_AUDIO, "prompt": GOOD_PICTURE}, y={"azimuth": [1.0]}, sample_weight=[2.0]
+    )
+    assert {key: (value.shape, str(value.dtype)) for key, value in x.items()} == {
+        "audio": ((1, 8000, 2), "float32"),
+        "images": ((1, 16, 16, 3), "float32"),
+    }
+    np.testing.assert_allclose(x["audio"][0], GOOD_AUDIO, atol=1e-7)
+    assert (y, weight) == ({"azimuth": [1.0]}, [2.0])
+
+
+def test_errors_reach_the_user_of_localize(model):
+    with pytest.raises(ValueError, match="`audio` must not be silent"):
+        model.localize(np.zeros((8000, 2)), GOOD_PICTURE)
+    with pytest.raises(ValueError, match=r"`audio`.*\(8000,\)"):
+        model.explain(noise(8000), GOOD_PICTURE)

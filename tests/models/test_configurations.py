@@ -1,0 +1,76 @@
+"""The letter of the paper, and this library's decisions."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_avssan import AVSSAN, AVSSANBackbone
+from keras_avssan.models.av_ssan.av_ssan_presets import CONFIGURATIONS, make_loss
+
+
+def test_paper_is_the_letter_of_the_text(make_tiny):
+    model = make_tiny(configuration="paper")
+    backbone, loss = model.backbone, model.loss.get_config()
+    assert backbone.spatial_features.ipd == "angle"
+    assert backbone.spatial_features.ild_scale == 1.0
+    assert backbone.bridge.interaction is False
+    assert {alignment.residual for alignment in backbone.alignments} == {None}
+    assert backbone.doa_head.form == "spectrogram"
+    assert (loss["doa"], loss["reconstruction"]) == ("mse", "mse")
+    assert (loss["doa_weight"], loss["reconstruction_weight"]) == (1.0, 1.0)
+
+
+@pytest.mark.parametrize("configuration", CONFIGURATIONS)
+def test_trains_a_step_with_its_own_loss(configuration, make_tiny, batch, run):
+    inputs, labels = batch
+    model = make_tiny(configuration=configuration)
+    gain = 1 / np.sqrt(np.mean(inputs["audio"] ** 2, axis=(1, 2), keepdims=True))
+    target = (gain * labels["target"]).astype("float32")
+    truth = {
+        "azimuth": labels["azimuth"],
+        "spectrogram": model.backbone.stft(target),
+        "semantics": model.backbone.embed_target(target, training=True),
+    }
+    expected = float(make_loss(configuration)(truth, prediction(model, inputs)))
+    assert model.train_on_batch(inputs, labels)[0] == pytest.approx(expected, rel=1e-3)
+    np.testing.assert_allclose(run(model, inputs)["doa"].sum(axis=1), 1.0, rtol=1e-4)
+
+
+def prediction(model, inputs):
+    outputs = model(inputs, training=True)
+    return {key: outputs[key] for key in ("doa", "masked_spectrogram", "prompt_semantics")}
+
+
+def test_arguments_win_over_the_configuration(make_tiny):
+    model = make_tiny(configuration="paper", doa_form="cross_spectrum")
+    assert model.backbone.doa_head.form == "cross_spectrum"
+
+
+def test_default_model_brings_its_own_encoders():
+    model = AVSSAN(compile=False)
+    assert type(model.backbone.image_encoder).__name__ == "ConvImageEncoder"
+    assert type(model.backbone.audio_encoder).__name__ == "LogMelEncoder"
+    assert model.preprocessor.picture_size == model.backbone.image_size
+    assert not model.compiled
+
+
+def test_compile_takes_other_parts(make_tiny):
+    model = make_tiny()
+    model.compile(keras.optimizers.SGD(0.5), loss=make_loss("paper"), metrics=[])
+    assert isinstance(model.optimizer, keras.optimizers.SGD)
+    assert model.loss.get_config()["doa"] == "mse"
+
+
+def test_an_unknown_configuration_is_refused():
+    with pytest.raises(ValueError, match="`configuration`.*'large'"):
+        AVSSAN(configuration="large")
+
+
+def test_backbone_and_arguments_for_one_exclude_each_other(model):
+    with pytest.raises(TypeError, match=r"`backbone`.*\['dim'\]"):
+        AVSSAN(backbone=model.backbone, dim=16)
+
+
+def test_an_unknown_argument_is_refused():
+    with pytest.raises((TypeError, ValueError), match="depth"):
+        AVSSANBackbone(depth=3)

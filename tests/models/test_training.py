@@ -1,0 +1,111 @@
+"""Fitting from real datasets, compiled and not."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_avssan.data import ScenePlan, SyntheticClasses, make_dataset
+from keras_avssan.doa import JointLoss
+
+BACKEND = keras.backend.backend()
+
+
+@pytest.fixture(scope="module")
+def plan(bank):
+    catalog = SyntheticClasses(["dog", "rain"], instances_per_class=6, duration=0.5)
+    return ScenePlan(catalog, bank, split="train", duration=0.5)
+
+
+def dataset(plan, loader, **arguments):
+    if loader == "tf":
+        pytest.importorskip("tensorflow", reason="loader='tf' needs TensorFlow")
+    return make_dataset(plan, 4, 2, loader=loader, image_size=(16, 16), **arguments)
+
+
+@pytest.mark.parametrize("loader", ["tf", "grain"])
+def test_fits_and_evaluates(loader, plan, make_tiny):
+    model = make_tiny()
+    history = model.fit(
+        dataset(plan, loader), validation_data=dataset(plan, loader, start=4), verbose=0
+    ).history
+    scores = {"loss", "mae", "acc_5deg", "selection", "selected_mae"}
+    assert set(history) == scores | {f"val_{name}" for name in scores}
+    assert all(np.isfinite(values).all() for values in history.values())
+    results = model.evaluate(dataset(plan, loader, start=4), verbose=0, return_dict=True)
+    assert results["mae"] == pytest.approx(history["val_mae"][0], abs=1e-3)
+    assert int(model.optimizer.iterations) == 2
+
+
+def test_fits_from_cached_prompt_embeddings(plan, make_tiny):
+    pictures = len(plan.catalog.pictures)
+    embeddings = np.random.default_rng(0).normal(size=(pictures, 8)).astype("float32")
+    model = make_tiny(image_encoder=None, prompt_dim=8)
+    data = dataset(plan, "grain", prompt="embedding", prompt_embeddings=embeddings)
+    assert np.isfinite(model.fit(data, verbose=0).history["loss"]).all()
+
+
+def test_predicts_from_a_dataset_of_inputs(model, plan):
+    inputs = dataset(plan, "grain").map(lambda batch: batch[0])
+    outputs = model.predict(inputs, verbose=0)
+    assert outputs["doa"].shape == (4, 180)
+
+
+def test_scores_are_those_of_numpy(model, make_batch, run):
+    inputs, labels = make_batch(4)
+    model.reset_metrics()
+    results = model.test_on_batch(inputs, labels, return_dict=True)
+    theta = run(model, inputs)["doa"].argmax(axis=1) + 1.0
+    error = np.abs(theta - labels["azimuth"])
+    selected = error[:3] < np.abs(theta - labels["interferer_azimuth"])[:3]
+    assert results["mae"] == pytest.approx(error.mean(), rel=1e-4)
+    assert results["acc_5deg"] == pytest.approx(np.mean(error <= 5))
+    assert results["selection"] == pytest.approx(selected.mean())
+
+
+def test_labels_without_an_interferer_train_too(make_tiny, make_batch):
+    inputs, labels = make_batch()
+    del labels["interferer_azimuth"]
+    results = make_tiny().train_on_batch(inputs, labels, return_dict=True)
+    assert np.isfinite(results["loss"])
+    assert results["selection"] == 0.0
+
+
+def test_sample_weights_choose_the_scenes(make_tiny, make_batch):
+    model = make_tiny()
+    model.compile(loss=JointLoss(alignment_weight=0.0), run_eagerly=True)
+    inputs, labels = make_batch()
+    weighted = model.test_on_batch(inputs, labels, sample_weight=np.array([2.0, 0.0], "float32"))
+    first = [{key: value[:1] for key, value in part.items()} for part in (inputs, labels)]
+    model.reset_metrics()
+    assert weighted[0] == pytest.approx(model.test_on_batch(*first)[0], rel=1e-3)
+
+
+def test_loss_falls_on_a_batch_seen_again_and_again(make_tiny, make_batch):
+    keras.utils.set_random_seed(0)
+    model = make_tiny()
+    model.compile(keras.optimizers.Adam(0.02), run_eagerly=True)
+    inputs, labels = make_batch()
+    losses = []
+    for _ in range(6):
+        model.reset_metrics()
+        losses.append(model.train_on_batch(inputs, labels)[0])
+    assert losses[-1] < 0.9 * losses[0]
+
+
+@pytest.mark.skipif(BACKEND == "torch", reason="jit_compile=True is for XLA: TensorFlow and JAX")
+def test_trains_compiled_by_xla(make_tiny, make_batch):
+    model, reference = make_tiny(compiled=False), make_tiny()
+    reference.set_weights(model.get_weights())
+    model.compile(jit_compile=True)
+    batch = make_batch()
+    compiled = model.train_on_batch(*batch)[0]
+    assert compiled == pytest.approx(reference.train_on_batch(*batch)[0], rel=1e-3)
+    model.reset_metrics()
+    assert model.train_on_batch(*batch)[0] < compiled
+
+
+def test_trains_as_a_graph(make_tiny, make_batch):
+    """The default of `compile`: a graph on TensorFlow, XLA on JAX, eager on PyTorch."""
+    model = make_tiny(compiled=False)
+    model.compile()
+    assert np.isfinite(model.train_on_batch(*make_batch())[0])
