@@ -8,7 +8,7 @@ import zlib
 
 import numpy as np
 from keras import ops
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from keras_avssan.simulation.absorption import SPEED_OF_SOUND
 from keras_avssan.simulation.image_source import simulate_rirs

@@ -33,7 +33,7 @@ _GUARD = 256
 
 # Sizes are rounded up to multiples of these, so that compiled backends meet few shapes.
 _SAMPLES_STEP = 2048
-_CELLS_STEP = 32
+_CELLS_STEP = 64
 
 # Neighbouring images along z that are found and computed together.
 _BLOCK = 8
@@ -43,7 +43,7 @@ _BLOCK = 8
 _MAX_RESPONSES = 64
 _MAX_PAIRS = 2**20
 _MAX_BLOCKS = 2**22
-_MIN_BLOCKS = 2**7
+_MIN_BLOCKS = 2**10
 
 
 def simulate_rirs(
@@ -255,15 +255,20 @@ def _simulate_room(
             ops.take(square_x, x, axis=-1),
             ops.take(square_y, y, axis=-1),
             ops.take(square_z, z, axis=-2),
-            ops.take(gain_x, x, axis=-1) * ops.take(gain_y, y, axis=-1),
+            ops.take(gain_x, x, axis=-1),
+            ops.take(gain_y, y, axis=-1),
             ops.take(gain_z, z, axis=-2),
             ops.take(orders_z, z, axis=0),
             ops.convert_to_tensor(orders_left),
             float(end),
         )
-    in_time = ops.convert_to_tensor(np.arange(bins) < end, dtype="float32")
-    grid = ops.reshape(grid, (batch, channels, bins)) * in_time
-    return _decimate(grid, samples, length) * (bins_per_metre / (4 * math.pi))
+    responses = _decimate(
+        ops.reshape(grid, (batch, channels, bins)),
+        np.arange(bins) < end,
+        _low_pass(padded // 2 + 1) * bins_per_metre / (4 * math.pi),
+        np.arange(padded) < samples,
+    )
+    return ops.pad(responses, ((0, 0), (0, 0), (0, max(0, length - padded))))[..., :length]
 
 
 def _mirror(cells: np.ndarray, side: float) -> tuple[np.ndarray, np.ndarray]:
@@ -309,7 +314,8 @@ def _add_images(
     square_x: Any,
     square_y: Any,
     square_z: Any,
-    gain_xy: Any,
+    gain_x: Any,
+    gain_y: Any,
     gain_z: Any,
     orders_z: Any,
     orders_left: Any,
@@ -323,7 +329,8 @@ def _add_images(
         square_x: squared offsets in bins along x for n blocks, shape `(batch, M, n)`.
         square_y: the same along y.
         square_z: squared offsets along z in each block, shape `(batch, M, n, _BLOCK)`.
-        gain_xy: gain of the reflections along x and y, shape `(batch, n)`.
+        gain_x: gain of the reflections along x, shape `(batch, n)`.
+        gain_y: the same along y.
         gain_z: gain of the reflections along z, shape `(batch, n, _BLOCK)`.
         orders_z: number of reflections along z, shape `(n, _BLOCK)`.
         orders_left: how many of them count, shape `(n,)`.
@@ -333,7 +340,7 @@ def _add_images(
         The new grid.
     """
     position = ops.sqrt((square_x + square_y)[..., None] + square_z)
-    gain = ops.where(orders_z <= orders_left[:, None], gain_xy[..., None] * gain_z, 0.0)
+    gain = ops.where(orders_z <= orders_left[:, None], (gain_x * gain_y)[..., None] * gain_z, 0.0)
     amplitude = gain[:, None] / position
     position = ops.minimum(position, end)
     lower = ops.floor(position)
@@ -346,19 +353,24 @@ def _add_images(
     )
 
 
-def _decimate(grid: Any, samples: int, length: int) -> Any:
+@compiled
+def _decimate(grid: Any, in_grid: Any, low_pass: Any, in_time: Any) -> Any:
     """Low-passes the fine grid and keeps one of `_OVERSAMPLING` bins, in the frequency domain.
 
-    The result has the given length and is zero after the given number of samples.
+    Args:
+        grid: shape `(..., bins)`.
+        in_grid: whether a bin counts, shape `(bins,)`.
+        low_pass: frequency response from 0 to the Nyquist frequency.
+        in_time: whether a sample of the result counts, shape `(bins / _OVERSAMPLING,)`.
+
+    Returns:
+        Tensor of shape `(..., bins / _OVERSAMPLING)`.
     """
-    padded = grid.shape[-1] // _OVERSAMPLING
-    real, imaginary = ops.rfft(grid)
-    kept = padded // 2 + 1
-    response = ops.convert_to_tensor(_low_pass(kept))
-    responses = ops.irfft((real[..., :kept] * response, imaginary[..., :kept] * response))
-    in_time = ops.convert_to_tensor(np.arange(padded) < samples, dtype="float32")
-    responses = ops.pad(responses * in_time, ((0, 0), (0, 0), (0, max(0, length - padded))))
-    return responses[..., :length]
+    in_grid, low_pass, in_time = (
+        ops.convert_to_tensor(factor, dtype="float32") for factor in (in_grid, low_pass, in_time)
+    )
+    real, imaginary = (part[..., : low_pass.shape[0]] for part in ops.rfft(grid * in_grid))
+    return ops.irfft((real * low_pass, imaginary * low_pass)) * in_time
 
 
 def _low_pass(bins: int) -> np.ndarray:
@@ -369,7 +381,7 @@ def _low_pass(bins: int) -> np.ndarray:
     frequency = np.linspace(0, 1, bins)
     edge = np.clip((frequency - _PASSBAND) / (1 - _PASSBAND), 0, 1)
     interpolation = np.sinc(frequency / (2 * _OVERSAMPLING)) ** 2
-    return (0.5 * (1 + np.cos(np.pi * edge)) / interpolation).astype("float32")
+    return 0.5 * (1 + np.cos(np.pi * edge)) / interpolation
 
 
 def _round_up(value: int, step: int) -> int:

@@ -71,7 +71,7 @@ def direct_path(source, microphones, **kwargs):
 
 
 def test_matches_the_same_scheme_in_float64():
-    found = simulate(SIZE, SOURCE, MICROPHONES, absorption=0.3, max_order=5, duration=0.12)[0]
+    found = simulate(SIZE, SOURCE, MICROPHONES, absorption=0.3, max_order=5, duration=0.1)[0]
     for response, microphone in zip(found, MICROPHONES, strict=True):
         distances, gains = zip(*images(SIZE, SOURCE, microphone, 0.7**0.5, 5), strict=True)
         expected = fine_grid_response(distances, gains, len(response))
@@ -80,7 +80,7 @@ def test_matches_the_same_scheme_in_float64():
 
 def test_matches_the_exact_frequency_response():
     found, frequencies = below_7_khz(
-        simulate(SIZE, SOURCE, MICROPHONES, absorption=0.3, max_order=5, duration=0.25)[0]
+        simulate(SIZE, SOURCE, MICROPHONES, absorption=0.3, max_order=5, duration=0.3)[0]
     )
     for spectrum, microphone in zip(found, MICROPHONES, strict=True):
         distances, gains = zip(*images(SIZE, SOURCE, microphone, 0.7**0.5, 5), strict=True)
@@ -193,7 +193,7 @@ def schroeder_t60(response):
     return -60 / np.polyfit(fitted / RATE, level[fitted], 1)[0]
 
 
-@pytest.mark.parametrize("t60", [0.25, 0.45])
+@pytest.mark.parametrize("t60", [0.25, 0.35])
 def test_measured_t60_follows_the_requested_one(t60):
     for response in simulate(SIZE, SOURCE, MICROPHONES, t60=t60, formula="eyring")[0]:
         assert 0.7 * t60 < schroeder_t60(response) < 1.6 * t60
@@ -203,29 +203,29 @@ def test_batch_equals_single_calls():
     rng = np.random.default_rng(1)
     sizes = np.array([SIZE, (4.0, 6.0, 3.0), SIZE])
     sources = sizes * rng.uniform(0.2, 0.8, (3, 3))
-    microphones = sizes[:, None] * rng.uniform(0.2, 0.8, (3, 3, 3))
+    microphones = sizes[:, None] * rng.uniform(0.2, 0.8, (3, 2, 3))
     absorptions = np.array([0.3, 0.4, 0.5])
-    batched = simulate(sizes, sources, microphones, absorption=absorptions, duration=0.06)
-    assert batched.shape == (3, 3, 960)
+    batched = simulate(sizes, sources, microphones, absorption=absorptions, duration=0.1)
+    assert batched.shape == (3, 2, 1600)
     for row in range(3):
         single = simulate(
             sizes[row],
             sources[row],
             microphones[row],
             absorption=absorptions[row],
-            duration=0.06,
+            duration=0.1,
         )[0]
         np.testing.assert_allclose(batched[row], single, atol=1e-6 * abs(single).max())
 
 
 def test_work_in_small_pieces_gives_the_same(monkeypatch):
     sources = np.linspace((1, 1, 1), (2, 3, 2), 5)
-    whole = simulate(SIZE, sources, MICROPHONES, absorption=0.3, duration=0.06)
+    whole = simulate(SIZE, sources, MICROPHONES, absorption=0.3, duration=0.1)
     module = "keras_avssan.simulation.image_source."
     monkeypatch.setattr(module + "_MAX_RESPONSES", 4)
     monkeypatch.setattr(module + "_MAX_PAIRS", 2**13)
     monkeypatch.setattr(module + "_MAX_BLOCKS", 2**9)
-    pieces = simulate(SIZE, sources, MICROPHONES, absorption=0.3, duration=0.06)
+    pieces = simulate(SIZE, sources, MICROPHONES, absorption=0.3, duration=0.1)
     np.testing.assert_allclose(pieces, whole, atol=1e-6 * abs(whole).max())
 
 
