@@ -166,7 +166,7 @@ class DoAHead(keras.layers.Layer):
         imaginary = im1 * re2 - re1 * im2
         power = ops.square(real) + ops.square(imaginary) + 1e-12
         gain = ops.power(power, 0.5 * (self.exponent - 1.0))
-        weight = ops.power(power, 0.5 * self.exponent)
+        weight = gain * ops.sqrt(power)
         return (ops.mean(part, axis=1) for part in (real * gain, imaginary * gain, weight))
 
     def _steered_logits(self, spectrogram, microphone_spacing):

@@ -140,9 +140,7 @@ def test_localize_names_what_is_wrong_and_writes_nothing(
         (["--bank", "missing.npz"], "missing.npz"),
     ],
 )
-def test_evaluate_names_what_is_wrong_and_writes_nothing(
-    workspace, tmp_path, capsys, extra, named
-):
+def test_evaluate_names_what_is_wrong_and_writes_nothing(workspace, tmp_path, capsys, extra, named):
     arguments = ["evaluate", "--model", str(workspace / "model"), "--scenes", "2"]
     arguments += ["--data", str(workspace / "classes"), "--bank", str(workspace / "bank.npz")]
     arguments += ["--json", str(tmp_path / "scores.json")]

@@ -26,11 +26,12 @@ _LOSSES = {
         "doa": "cross_entropy",
         "reconstruction": "mse",
         "doa_weight": 1.0,
-        "reconstruction_weight": 3.0,
+        "reconstruction_weight": 5.0,
+        "alignment_weight": 1.0,
     },
 }
 
-LEARNING_RATES = {"paper": 5e-3, "base": 2e-3}
+LEARNING_RATES = {"paper": 5e-3, "base": 3e-3}
 
 
 def check_configuration(configuration):
