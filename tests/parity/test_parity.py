@@ -1,0 +1,141 @@
+"""The same weights give the same answers under TensorFlow, PyTorch and JAX.
+
+A model of the default size is trained a few steps and saved once, under the backend of this
+process; processes of their own load it under each backend that is installed.
+"""
+
+import importlib.util
+import os
+import pathlib
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from keras_avssan import AVSSAN
+
+CONFIGURATIONS = ["base", "paper"]
+BACKENDS = ["tensorflow", "torch", "jax"]
+SCRIPT = pathlib.Path(__file__).with_name("predict_preset.py")
+REPOSITORY = SCRIPT.parents[2]
+TIMEOUT = 600  # seconds
+
+
+@pytest.fixture(scope="module")
+def inputs():
+    """Two scenes of a second: noise from two directions, with pictures of noise."""
+    rng = np.random.default_rng(0)
+    sources = rng.normal(size=(2, 2, 16010))
+    left = sources[:, 0, 5:16005] + sources[:, 1, :16000]
+    right = sources[:, 0, :16000] + sources[:, 1, 7:16007]
+    audio = 0.1 * np.stack([left, right], axis=-1)
+    images = rng.uniform(size=(2, 64, 64, 3))
+    return {"audio": audio.astype("float32"), "images": images.astype("float32")}
+
+
+@pytest.fixture(scope="module")
+def presets(inputs, tmp_path_factory):
+    """Folder of a model by configuration, its weights all moved by training."""
+    labels = {
+        "azimuth": np.array([40.0, 130.0], "float32"),
+        "target": 0.5 * inputs["audio"],
+        "interferer_azimuth": np.array([120.0, np.nan], "float32"),
+    }
+    folders = {}
+    for configuration in CONFIGURATIONS:
+        keras.utils.set_random_seed(0)
+        model = AVSSAN(configuration=configuration, compile=False)
+        model.compile(run_eagerly=True)
+        for _ in range(3):
+            model.train_on_batch(inputs, labels)
+        folders[configuration] = str(tmp_path_factory.mktemp("presets") / configuration)
+        model.save_to_preset(folders[configuration])
+    return folders
+
+
+@pytest.fixture(scope="module")
+def predictions(inputs, presets, tmp_path_factory):
+    """Arrays of the installed backends: `predictions[backend]["<configuration>/<name>"]`."""
+    folder = tmp_path_factory.mktemp("predictions")
+    np.savez(folder / "inputs.npz", **inputs)
+    return {
+        backend: _predict(backend, folder, presets)
+        for backend in BACKENDS
+        if importlib.util.find_spec(backend) is not None
+    }
+
+
+def _predict(backend, folder, presets):
+    output = folder / f"{backend}.npz"
+    path = os.pathsep.join([str(REPOSITORY), os.environ.get("PYTHONPATH", "")])
+    subprocess.run(
+        [sys.executable, str(SCRIPT), str(folder / "inputs.npz"), str(output), *presets.values()],
+        env={**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": path},
+        check=True,
+        timeout=TIMEOUT,
+    )
+    arrays = dict(np.load(output))
+    names = list(presets)
+    return {
+        f"{names[int(number)]}/{key}": array
+        for (number, key), array in (
+            (name.split("/", maxsplit=1), array) for name, array in arrays.items()
+        )
+    }
+
+
+@pytest.fixture(
+    params=[("tensorflow", "torch"), ("tensorflow", "jax"), ("torch", "jax")], ids="-".join
+)
+def pair(request, predictions):
+    """Predictions of two backends."""
+    for backend in request.param:
+        if backend not in predictions:
+            pytest.skip(f"{backend} is not installed")
+    return tuple(predictions[backend] for backend in request.param)
+
+
+def of(predictions, configuration, prefix):
+    start = f"{configuration}/{prefix}"
+    return {key: array for key, array in predictions.items() if key.startswith(start)}
+
+
+@pytest.mark.parametrize("configuration", CONFIGURATIONS)
+def test_weights_are_the_same_bit_for_bit(configuration, pair):
+    first, second = (of(predictions, configuration, "weights/") for predictions in pair)
+    assert list(first) == list(second)
+    for key in first:
+        np.testing.assert_array_equal(first[key], second[key])
+
+
+@pytest.mark.parametrize("configuration", CONFIGURATIONS)
+def test_posterior(configuration, pair):
+    first, second = (predictions[f"{configuration}/doa"] for predictions in pair)
+    assert np.ptp(first, axis=1).min() > 1e-4  # a flat posterior would agree with anything
+    np.testing.assert_allclose(second, first, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("configuration", CONFIGURATIONS)
+def test_mask(configuration, pair):
+    first, second = (predictions[f"{configuration}/mask"] for predictions in pair)
+    assert np.ptp(first) > 0.01
+    np.testing.assert_allclose(second, first, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("configuration", CONFIGURATIONS)
+def test_band_weights(configuration, pair):
+    first, second = (of(predictions, configuration, "band_") for predictions in pair)
+    assert len(first) == 4
+    for key in first:
+        np.testing.assert_allclose(second[key], first[key], atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("configuration", CONFIGURATIONS)
+def test_loading_changes_nothing(configuration, presets, inputs, predictions):
+    """Another process under the same backend predicts what this one predicts."""
+    loaded = AVSSAN.from_preset(presets[configuration])
+    posterior = np.asarray(loaded.predict_on_batch(inputs)["doa"])
+    other = predictions[keras.backend.backend()][f"{configuration}/doa"]
+    np.testing.assert_allclose(other, posterior, atol=1e-6, rtol=0)
