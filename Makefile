@@ -37,15 +37,15 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "Python 3.11 or newer is needed; name one with: make PYTHON=/path/to/python3"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -qq --no-compile -c constraints.txt -e ".[$(EXTRAS)]"
+	$(BIN)/python -m pip install -qq -c constraints.txt -e ".[$(EXTRAS)]"
 	@touch $@
 
 # One backend and no TensorFlow.
 .venv-%/.installed: pyproject.toml constraints.txt requirements-no-tensorflow.txt
 	test -x .venv-$*/bin/python || $(PYTHON) -m venv .venv-$*
-	.venv-$*/bin/python -m pip install -qq --no-compile -c constraints.txt \
+	.venv-$*/bin/python -m pip install -qq -c constraints.txt \
 	  -r requirements-no-tensorflow.txt $* pytest pytest-timeout
-	.venv-$*/bin/python -m pip install -qq --no-compile -c constraints.txt --no-deps keras-hub -e .
+	.venv-$*/bin/python -m pip install -qq -c constraints.txt --no-deps keras-hub -e .
 	@touch $@
 
 # --- the quickstart ----------------------------------------------------------------------
