@@ -1,11 +1,16 @@
 """Compares choices on the built-in data: one training a choice, scored on validation scenes.
 
-Every run sees the same scenes in the same order; a run is named and changes the network or the
-loss by JSON. The rows below `docs/design-decisions.md`, "Things measured on the way", come from
+Every run sees the same scenes in the same order; a run is named and changes, by JSON, the network,
+the loss or the training. The rows of `docs/design-decisions.md`, "Things measured on the way",
+come from
 
     python benchmarks/built_in.py --steps 480 \
-        --run 'with the alignment loss' '{}' '{}' \
-        --run 'without it' '{}' '{"alignment_weight": 0}'
+        --run 'base' '{}' \
+        --run 'no alignment loss' '{"loss": {"alignment_weight": 0}}' \
+        --run 'reconstruction weight 15' '{"loss": {"reconstruction_weight": 15}}' \
+        --run 'D = 64' '{"network": {"dim": 64, "mlp_dim": 256}}' \
+        --run '960 steps of 16' '{"training": {"steps": 960, "batch_size": 16}}' \
+        --run 'learning rate 8e-3' '{"training": {"learning_rate": 8e-3}}'
 """
 
 import argparse
@@ -32,16 +37,18 @@ def main():
     validation_bank = RIRBank.build(40, sources_per_room=6, first_index=_FIRST_VALIDATION_ROOM)
     train_plan = ScenePlan(catalog, bank, split="train", seed=options.seed)
     validation_plan = ScenePlan(catalog, validation_bank, split="val", seed=options.seed)
-    for name, network, loss in options.run:
+    for name, changes in options.run:
+        changes = json.loads(changes)
         keras.utils.set_random_seed(options.seed)
-        settings = {"dim": 32, "mlp_dim": 128, **json.loads(network)}
+        settings = {"dim": 32, "mlp_dim": 128, **changes.get("network", {})}
         model = AVSSAN(audio_encoder=LogMelEncoder(filters=(16, 32, 64)), **settings)
-        model.compile(loss=JointLoss(**{**model.loss.get_config(), **json.loads(loss)}))
+        model.compile(loss=JointLoss(**{**model.loss.get_config(), **changes.get("loss", {})}))
+        training = {"steps": options.steps, **changes.get("training", {})}
         started = time.time()
-        fit_scenes(model, train_plan, steps=options.steps, epochs=1, verbose=0)
+        fit_scenes(model, train_plan, epochs=1, verbose=0, **training)
         seconds = time.time() - started
         evaluation = evaluate_localizer(model, validation_plan, options.scenes, progress=False)
-        print(f"\n{name}: {options.steps} steps in {seconds:.0f} s, {keras.backend.backend()}")
+        print(f"\n{name}: {training['steps']} steps in {seconds:.0f} s, {keras.backend.backend()}")
         print(evaluation.table(), flush=True)
 
 
@@ -49,11 +56,12 @@ def _options():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "--run",
-        nargs=3,
+        nargs=2,
         action="append",
         required=True,
-        metavar=("NAME", "NETWORK", "LOSS"),
-        help="name, arguments of AVSSAN and of JointLoss as JSON; may be given several times",
+        metavar=("NAME", "CHANGES"),
+        help="name, and a JSON object of arguments: `network` of AVSSAN, `loss` of JointLoss, "
+        "`training` of fit_scenes; may be given several times",
     )
     parser.add_argument("--steps", type=int, default=480)
     parser.add_argument("--rooms", type=int, default=150)

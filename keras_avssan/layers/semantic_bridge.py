@@ -22,6 +22,9 @@ class SemanticBridge(keras.layers.Layer):
         dropout: Dropout in the blocks.
         interaction: If `True`, the product of both projections joins the concatenation, which
             lets one linear layer compare them. The paper has the concatenation alone.
+        scale_prompt: If `True`, prompt embeddings are scaled to a root mean square of one before
+            they are projected: those of unit length, as CLIP's are, come out √d_V times smaller
+            than the audio's. The paper does not scale.
         use_prompt: If `False`, the prompt has no influence (column V of Table 4).
         use_audio: If `False`, the semantic audio has no influence (column A of Table 4); the
             audio embeddings then only give the number of time steps.
@@ -54,6 +57,7 @@ class SemanticBridge(keras.layers.Layer):
         mlp_dim=256,
         dropout=0.0,
         interaction=False,
+        scale_prompt=False,
         use_prompt=True,
         use_audio=True,
         **kwargs,
@@ -70,6 +74,7 @@ class SemanticBridge(keras.layers.Layer):
         self.mlp_dim = mlp_dim
         self.dropout = dropout
         self.interaction = interaction
+        self.scale_prompt = scale_prompt
         self.use_prompt = use_prompt
         self.use_audio = use_audio
 
@@ -105,7 +110,7 @@ class SemanticBridge(keras.layers.Layer):
         parts = []
         if self.use_prompt:
             steps = ops.ones_like(audio[:, :, :1])
-            parts.append(self.prompt_projection(prompt)[:, None, :] * steps)
+            parts.append(self.project_prompt(prompt)[:, None, :] * steps)
         if self.use_audio:
             parts.append(self.audio_projection(audio))
         if self.interaction and len(parts) == 2:
@@ -114,6 +119,13 @@ class SemanticBridge(keras.layers.Layer):
         for block in self.blocks:
             x = block(x, training=training)
         return self.norm(x)
+
+    def project_prompt(self, prompt):
+        """Projects prompt embeddings (batch, d_V) to the common space (batch, D)."""
+        if self.scale_prompt:
+            power = ops.mean(ops.square(ops.cast(prompt, "float32")), axis=-1, keepdims=True)
+            prompt = prompt * ops.cast(ops.rsqrt(power + 1e-8), prompt.dtype)
+        return self.prompt_projection(prompt)
 
     def compute_output_shape(self, prompt_shape, audio_shape):
         return (*audio_shape[:2], self.dim)
@@ -127,6 +139,7 @@ class SemanticBridge(keras.layers.Layer):
             "mlp_dim": self.mlp_dim,
             "dropout": self.dropout,
             "interaction": self.interaction,
+            "scale_prompt": self.scale_prompt,
             "use_prompt": self.use_prompt,
             "use_audio": self.use_audio,
         }

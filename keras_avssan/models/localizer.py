@@ -105,6 +105,15 @@ class Localizer(keras_hub.models.Task, metaclass=SubclassedModel):
         """Leaves batches as they are: datasets come in the model's form already."""
         return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
 
+    def make_train_function(self, force=False):
+        """Makes the training step; the optimizer is built before.
+
+        TensorFlow traces a step that creates the optimizer's variables twice.
+        """
+        if self.optimizer is not None and not self.optimizer.built:
+            self.optimizer.build(self.trainable_variables)
+        return super().make_train_function(force)
+
     def train_on_batch(self, x, y=None, sample_weight=None, **kwargs):
         """Trains one step, see `keras.Model.train_on_batch`; labels are a dict."""
         return keras.Model.train_on_batch(self, x, y, sample_weight, **kwargs)

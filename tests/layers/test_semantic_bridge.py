@@ -70,6 +70,28 @@ def test_a_switched_off_input_has_no_influence(switch, interaction, inputs, rand
     assert not np.allclose(ops.convert_to_numpy(bridge(*used)), output, atol=1e-3)
 
 
+def test_scaled_prompts_count_the_same_however_small_they_are(inputs, randomize):
+    prompt, audio = inputs
+
+    def outputs(**arguments):
+        bridge = make_bridge(randomize, interaction=True, **arguments)
+        return [ops.convert_to_numpy(bridge(scale * prompt, audio)) for scale in (0.01, 1.0)]
+
+    np.testing.assert_allclose(*outputs(scale_prompt=True), atol=1e-3)
+    assert not np.allclose(*outputs(scale_prompt=False), atol=1e-2)
+
+
+def test_a_scaled_prompt_has_a_root_mean_square_of_one(inputs, randomize, twin):
+    bridge = make_bridge(randomize, scale_prompt=True)
+    prompt, _ = inputs
+    scaled = prompt / np.sqrt(np.mean(np.square(prompt), axis=-1, keepdims=True))
+    expected = twin.dense(bridge.prompt_projection, scaled)
+    projected = ops.convert_to_numpy(bridge.project_prompt(ops.convert_to_tensor(prompt)))
+    np.testing.assert_allclose(projected, expected, atol=1e-5)
+    silent = ops.convert_to_numpy(bridge.project_prompt(ops.zeros_like(prompt)))
+    assert np.isfinite(silent).all()
+
+
 def test_dropout_acts_only_in_training(inputs, randomize):
     bridge = make_bridge(randomize, dropout=0.5)
     quiet = ops.convert_to_numpy(bridge(*inputs, training=False))

@@ -14,6 +14,7 @@ def test_paper_is_the_letter_of_the_text(make_tiny):
     assert backbone.spatial_features.ipd == "angle"
     assert backbone.spatial_features.ild_scale == 1.0
     assert backbone.bridge.interaction is False
+    assert backbone.bridge.scale_prompt is False
     assert {alignment.residual for alignment in backbone.alignments} == {None}
     assert backbone.doa_head.form == "spectrogram"
     assert (loss["doa"], loss["reconstruction"]) == ("mse", "mse")

@@ -40,6 +40,7 @@ class AVSSANBackbone(keras_hub.models.Backbone, metaclass=SubclassedModel):
         dropout: Dropout in the semantic bridge.
         interaction: Whether the bridge also sees the product of prompt and audio, see
             `SemanticBridge`.
+        scale_prompt: Whether prompt embeddings are scaled before they are projected, likewise.
         ipd: Form of the phase difference, see `TriBandSpatialFeatures`.
         ild_scale: Factor on the level difference in decibels, likewise.
         residual: Residual of the alignment, see `SemanticSpatialAlignment`.
@@ -95,6 +96,7 @@ class AVSSANBackbone(keras_hub.models.Backbone, metaclass=SubclassedModel):
         mlp_dim=256,
         dropout=0.0,
         interaction=True,
+        scale_prompt=True,
         ipd="cos_sin",
         ild_scale=0.1,
         residual="query",
@@ -122,6 +124,7 @@ class AVSSANBackbone(keras_hub.models.Backbone, metaclass=SubclassedModel):
             "mlp_dim": mlp_dim,
             "dropout": dropout,
             "interaction": interaction,
+            "scale_prompt": scale_prompt,
             "ipd": ipd,
             "ild_scale": ild_scale,
             "residual": residual,
@@ -156,6 +159,7 @@ class AVSSANBackbone(keras_hub.models.Backbone, metaclass=SubclassedModel):
             mlp_dim,
             dropout,
             interaction,
+            scale_prompt,
             use_prompt=visual_prompt,
             use_audio=semantic_audio,
             dtype=policy,
@@ -281,7 +285,7 @@ class AVSSANBackbone(keras_hub.models.Backbone, metaclass=SubclassedModel):
             "band_weights": band_weights,
         }
         if self.visual_prompt and self.semantic_audio:
-            projected = self.bridge.prompt_projection(prompt)
+            projected = self.bridge.project_prompt(prompt)
             outputs["prompt_semantics"] = ops.cast(projected, "float32")
         return outputs
 

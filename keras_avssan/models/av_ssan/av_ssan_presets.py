@@ -6,6 +6,7 @@ CONFIGURATIONS = {
     # The letter of the paper.
     "paper": {
         "interaction": False,
+        "scale_prompt": False,
         "ipd": "angle",
         "ild_scale": 1.0,
         "residual": None,

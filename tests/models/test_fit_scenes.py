@@ -1,0 +1,64 @@
+"""The recipe behind the command line."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_avssan.data import ScenePlan, SyntheticClasses
+from keras_avssan.training import fit_scenes, warmup_cosine
+
+BACKEND = keras.backend.backend()
+
+
+@pytest.fixture(scope="module")
+def plan(bank):
+    catalog = SyntheticClasses(["dog", "rain"], instances_per_class=6, duration=0.5)
+    return ScenePlan(catalog, bank, split="train", duration=0.5)
+
+
+def has_changed(before, after):
+    return any(not np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+def test_refuses_more_epochs_than_steps(plan, make_tiny):
+    with pytest.raises(ValueError, match=r"`epochs` must be from 1 to `steps`.*epochs=3, steps=2"):
+        fit_scenes(make_tiny(), plan, steps=2, epochs=3)
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_fit_scenes_trains_and_validates(frozen, plan, make_tiny):
+    model = make_tiny()
+    model.backbone.image_encoder.trainable = not frozen
+    before = model.backbone.image_encoder.get_weights()
+    history = fit_scenes(
+        model,
+        plan,
+        steps=2,
+        epochs=1,
+        batch_size=2,
+        validation_plan=plan,
+        validation_scenes=2,
+        learning_rate=0.01,
+        loader="grain",
+        verbose=0,
+    ).history
+    assert np.isfinite(history["loss"] + history["val_loss"]).all()
+    assert int(model.optimizer.iterations) == 2
+    assert has_changed(before, model.backbone.image_encoder.get_weights()) is not frozen
+
+
+def test_schedule_rises_and_falls():
+    schedule = warmup_cosine(0.01, steps=100, warmup_share=0.1)
+    rates = [float(schedule(step)) for step in (0, 5, 10, 55, 100)]
+    np.testing.assert_allclose(rates, [1e-5, 0.005, 0.01, 0.005, 0.0], atol=1e-5)
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="only TensorFlow traces to create variables")
+def test_the_step_is_traced_once(make_tiny, make_batch, monkeypatch):
+    model = make_tiny()
+    model.compile(jit_compile=False)
+    traces = []
+    step = model.train_step
+    monkeypatch.setattr(model, "train_step", lambda data: traces.append(data) or step(data))
+    model.train_on_batch(*make_batch())
+    assert len(traces) == 1
