@@ -1,7 +1,7 @@
 """Compares choices on the built-in data: one training a choice, scored on validation scenes.
 
 Every run sees the same scenes in the same order; a run is named and changes, by JSON, the network,
-the loss or the training. The rows of `docs/design-decisions.md`, "Things measured on the way",
+the audio encoder, the loss or the training. The rows of `docs/design-decisions.md`, "Things measured on the way",
 come from
 
     python benchmarks/built_in.py --steps 480 \
@@ -41,7 +41,8 @@ def main():
         changes = json.loads(changes)
         keras.utils.set_random_seed(options.seed)
         settings = {"dim": 32, "mlp_dim": 128, **changes.get("network", {})}
-        model = AVSSAN(audio_encoder=LogMelEncoder(filters=(16, 32, 64)), **settings)
+        encoder = LogMelEncoder(**{"filters": (16, 32, 64), **changes.get("encoder", {})})
+        model = AVSSAN(audio_encoder=encoder, **settings)
         model.compile(loss=JointLoss(**{**model.loss.get_config(), **changes.get("loss", {})}))
         training = {"steps": options.steps, **changes.get("training", {})}
         started = time.time()
@@ -60,8 +61,8 @@ def _options():
         action="append",
         required=True,
         metavar=("NAME", "CHANGES"),
-        help="name, and a JSON object of arguments: `network` of AVSSAN, `loss` of JointLoss, "
-        "`training` of fit_scenes; may be given several times",
+        help="name, and a JSON object of arguments: `network` of AVSSAN, `encoder` of LogMelEncoder, "
+        "`loss` of JointLoss, `training` of fit_scenes; may be given several times",
     )
     parser.add_argument("--steps", type=int, default=480)
     parser.add_argument("--rooms", type=int, default=150)

@@ -114,6 +114,7 @@ def test_weights_are_the_same_bit_for_bit(configuration, pair):
 def test_posterior(configuration, pair):
     first, second = (predictions[f"{configuration}/doa"] for predictions in pair)
     assert np.ptp(first, axis=1).min() > 1e-4  # a flat posterior would agree with anything
+    print(f"largest difference of the posterior: {np.abs(second - first).max():.1e}")  # with -rP
     np.testing.assert_allclose(second, first, atol=1e-5, rtol=0)
 
 
