@@ -1,16 +1,18 @@
-"""Compares choices on the built-in data: one training a choice, scored on validation scenes.
+r"""Compares choices on the built-in data: one training a choice, scored on validation scenes.
 
 Every run sees the same scenes in the same order; a run is named and changes, by JSON, the network,
-the audio encoder, the loss or the training. The rows of `docs/design-decisions.md`, "Things measured on the way",
-come from
+the audio encoder, the loss or the training. The rows of `docs/design-decisions.md`, "Things
+measured on the way", come from
 
+    export KERAS_BACKEND=torch OMP_NUM_THREADS=1
+    small='"encoder": {"filters": [8, 16, 32]}'
     python benchmarks/built_in.py --steps 480 \
-        --run 'base' '{}' \
-        --run 'no alignment loss' '{"loss": {"alignment_weight": 0}}' \
-        --run 'reconstruction weight 15' '{"loss": {"reconstruction_weight": 15}}' \
-        --run 'D = 64' '{"network": {"dim": 64, "mlp_dim": 256}}' \
-        --run '960 steps of 16' '{"training": {"steps": 960, "batch_size": 16}}' \
-        --run 'learning rate 8e-3' '{"training": {"learning_rate": 8e-3}}'
+        --run 'no alignment' '{"loss": {"reconstruction": "mse", "alignment_weight": 0}}' \
+        --run 'alignment' '{"loss": {"reconstruction": "mse"}}' \
+        --run '32 bands' '{"loss": {"reconstruction": "mse"}, "encoder": {"num_mels": 32}}' \
+        --run 'small' "{\"loss\": {\"reconstruction\": \"mse\"}, $small}" \
+        --run 'compressed' "{$small}" \
+        --run 'weight 20' "{\"loss\": {\"reconstruction_weight\": 20}, $small}"
 """
 
 import argparse
@@ -61,8 +63,8 @@ def _options():
         action="append",
         required=True,
         metavar=("NAME", "CHANGES"),
-        help="name, and a JSON object of arguments: `network` of AVSSAN, `encoder` of LogMelEncoder, "
-        "`loss` of JointLoss, `training` of fit_scenes; may be given several times",
+        help="name, and a JSON object of arguments: `network` of AVSSAN, `encoder` of "
+        "LogMelEncoder, `loss` of JointLoss, `training` of fit_scenes; may be given several times",
     )
     parser.add_argument("--steps", type=int, default=480)
     parser.add_argument("--rooms", type=int, default=150)

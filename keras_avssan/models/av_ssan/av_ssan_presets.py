@@ -25,7 +25,7 @@ _LOSSES = {
     },
     "base": {
         "doa": "cross_entropy",
-        "reconstruction": "mse",
+        "reconstruction": "compressed",
         "doa_weight": 1.0,
         "reconstruction_weight": 5.0,
         "alignment_weight": 1.0,
