@@ -53,8 +53,9 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 demo: $(VENV)/.installed
 	@mkdir -p build
 	KERAS_BACKEND=$(KERAS_BACKEND) AVSSAN_SCORES=$(SCORES) $(BIN)/jupyter nbconvert \
-	  --to html --execute --ExecutePreprocessor.timeout=-1 \
-	  --output-dir build --output quickstart.html notebooks/01_quickstart.ipynb
+	  --to notebook --execute --ExecutePreprocessor.timeout=-1 \
+	  --output-dir build --output quickstart.ipynb notebooks/01_quickstart.ipynb
+	$(BIN)/jupyter nbconvert --to html build/quickstart.ipynb
 	@$(BIN)/python -c 'import json, sys; s = json.load(open(sys.argv[1])); \
 	  print("\nbackend {backend}, {seconds:.0f} s\n\n{table}".format(**s))' $(SCORES)
 	@echo
