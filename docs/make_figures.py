@@ -1,19 +1,14 @@
-"""Draws the pictures of the documentation into docs/images.
-
-python docs/make_figures.py                  # what the task is
-python docs/make_figures.py --model DIR      # and what a trained model makes of it
-"""
+"""Draws the picture of the task into docs/images: `python docs/make_figures.py`."""
 
 import argparse
 import pathlib
 
 from matplotlib.figure import Figure
 
-from keras_avssan import AVSSAN
-from keras_avssan.data import ScenePlan, SyntheticClasses, render_scene
+from keras_avssan.data import ScenePlan, SyntheticClasses
 from keras_avssan.doa import encode_azimuth
 from keras_avssan.simulation import RIRBank, Room
-from keras_avssan.visualization import plot_explanation, plot_posterior, plot_scene
+from keras_avssan.visualization import plot_posterior, plot_scene
 
 IMAGES = pathlib.Path(__file__).parent / "images"
 IMAGE_SIZE = 192
@@ -51,24 +46,8 @@ def draw_task(plan, scene):
     return figure
 
 
-def draw_explanation(plan, scene, model):
-    """What a model tells about a scene that it never heard."""
-    rendered = render_scene(plan, scene)
-    picture = plan.catalog.load_image(scene.picture, IMAGE_SIZE)
-    explanation = model.explain(rendered["audio"], picture)
-    return plot_explanation(
-        explanation,
-        scene.azimuth,
-        scene.interferer_azimuth,
-        prompt=picture,
-        target=rendered["target"],
-        title=f"{scene.target.class_name} among {scene.interferer.class_name}",
-    )
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", help="preset folder of a trained AVSSAN")
     parser.add_argument("--scene", type=int, default=0, help="which scene of the test split")
     arguments = parser.parse_args()
     bank = RIRBank.build(num_rooms=16, seed=7, progress=False)
@@ -76,9 +55,6 @@ def main():
     scene = plan[arguments.scene]
     IMAGES.mkdir(exist_ok=True)
     draw_task(plan, scene).savefig(IMAGES / "task.png")
-    if arguments.model:
-        model = AVSSAN.from_preset(arguments.model)
-        draw_explanation(plan, scene, model).savefig(IMAGES / "explanation.png")
 
 
 if __name__ == "__main__":
