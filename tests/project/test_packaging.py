@@ -5,6 +5,7 @@ import re
 import tomllib
 
 import pytest
+from packaging.specifiers import SpecifierSet
 
 import keras_avssan
 
@@ -43,6 +44,20 @@ def test_constraints_are_exact_pins_of_all_that_is_tested():
     extras = PROJECT["optional-dependencies"]
     wanted = PROJECT["dependencies"] + [one for extra in TESTED_EXTRAS for one in extras[extra]]
     assert {normalised(one) for one in wanted} <= pinned
+
+
+def test_the_pins_install_on_the_oldest_python():
+    oldest = PROJECT["requires-python"].removeprefix(">=") + ".0"
+    refused = {}
+    for pin in lines_of("constraints.txt"):
+        name = pin.split("==")[0]
+        try:
+            pythons = importlib.metadata.metadata(name)["Requires-Python"] or ""
+        except importlib.metadata.PackageNotFoundError:
+            continue  # for another platform
+        if oldest not in SpecifierSet(pythons):
+            refused[name] = pythons
+    assert not refused
 
 
 def test_an_environment_without_tensorflow_gets_everything_else():
