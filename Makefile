@@ -67,6 +67,11 @@ test: $(BACKENDS:%=test-%) test-parity test-single test-notebooks
 
 test-tensorflow: MARKS :=
 test-torch test-jax: MARKS := -m "not once"
+# Eager JAX compiles every operation anew in every process: quickly, and once for all of them.
+test-jax test-only-jax: export JAX_DISABLE_MOST_OPTIMIZATIONS := 1
+test-jax test-only-jax: export JAX_COMPILATION_CACHE_DIR := $(CURDIR)/build/jax_cache
+test-jax test-only-jax: export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS := 0
+test-jax test-only-jax: export JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES := -1
 $(BACKENDS:%=test-%): test-%: $(VENV)/.installed
 	@echo "== tests under $*"
 	KERAS_BACKEND=$* OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) -q $(MARKS) $(APART) tests
