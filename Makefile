@@ -67,7 +67,7 @@ test: $(BACKENDS:%=test-%) test-parity test-single test-notebooks
 
 test-tensorflow: MARKS :=
 test-torch test-jax: MARKS := -m "not once"
-# Eager JAX compiles every operation anew in every process: quickly, and once for all of them.
+# Eager JAX compiles each operation in each process: here without optimising, shared by a cache.
 test-jax test-only-jax: export JAX_DISABLE_MOST_OPTIMIZATIONS := 1
 test-jax test-only-jax: export JAX_COMPILATION_CACHE_DIR := $(CURDIR)/build/jax_cache
 test-jax test-only-jax: export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS := 0
