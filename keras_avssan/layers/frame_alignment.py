@@ -43,6 +43,7 @@ class FrameAlignment(keras.layers.Layer):
         self.hop_seconds = hop_seconds
         self.embedding_hop_seconds = embedding_hop_seconds
         self.embedding_offset_seconds = embedding_offset_seconds
+        self.built = True  # no weights: a whole model need not be run to build it
 
     def call(self, sequence, num_frames, duration):
         count = ops.shape(sequence)[1]

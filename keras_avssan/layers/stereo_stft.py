@@ -75,6 +75,7 @@ class StereoSTFT(keras.layers.Layer):
         self.implementation = implementation
         window = np.hanning(frame_length + 1)[:-1]
         self._window = (window / np.sqrt(np.sum(window**2))).astype("float32")
+        self.built = True  # no weights: a whole model need not be run to build it
 
     @property
     def num_bins(self):

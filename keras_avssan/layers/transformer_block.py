@@ -61,9 +61,17 @@ class TransformerBlock(keras.layers.Layer):
 
     def call(self, x, training=None):
         normed = self.attention_norm(x)
-        x = x + self.drop(self.attention(normed, normed), training=training)
+        x = x + self.drop(self._attend(normed), training=training)
         hidden = self.projection(self.hidden(self.mlp_norm(x)))
         return x + self.drop(hidden, training=training)
+
+    def _attend(self, x):
+        fused = keras.backend.backend() != "jax" or self.compute_dtype != "float16"
+        if fused or keras.config.is_flash_attention_enabled():
+            return self.attention(x, x)
+        # JAX compiles no fused attention in float16 for CPUs. Asked for the scores, Keras
+        # attends in single steps.
+        return self.attention(x, x, return_attention_scores=True)[0]
 
     def compute_output_shape(self, input_shape):
         return input_shape

@@ -58,6 +58,7 @@ class TriBandSpatialFeatures(keras.layers.Layer):
         self.bands = tuple(bands)
         self.ild_scale = ild_scale
         self.epsilon = epsilon
+        self.built = True  # no weights: a whole model need not be run to build it
 
     @property
     def num_cues(self):

@@ -75,6 +75,7 @@ class AVSSANPreprocessor(keras_hub.models.Preprocessor):
         self.min_duration = min_duration
         self.max_duration = max_duration
         self.resample = resample
+        self.built = True  # no weights: a whole model need not be run to build it
 
     def call(self, x, y=None, sample_weight=None):
         if not isinstance(x, dict) or not {"audio", "prompt"} <= set(x):
