@@ -12,11 +12,13 @@ from keras_avssan.encoders import ConvImageEncoder, LogMelEncoder
 
 SAMPLES = 8000
 IMAGE_SIZE = (16, 16)
+# Under JAX a step is compiled as a whole: op by op each operation is compiled on its own.
+EAGERLY = keras.backend.backend() != "jax"
 TINY = {"dim": 8, "bridge_layers": 1, "num_heads": 2, "mlp_dim": 16}
 
 
 def make_tiny(compiled=True, **arguments):
-    """A model of all parts, each as small as it can be; it runs eagerly."""
+    """A model of all parts, each as small as it can be; it runs eagerly where that is quick."""
     dtype = arguments.get("dtype")
     parts = {
         "image_encoder": ConvImageEncoder(8, (4, 8), IMAGE_SIZE, dtype=dtype),
@@ -27,7 +29,7 @@ def make_tiny(compiled=True, **arguments):
         parts["audio_encoder"] = None
     model = AVSSAN(**{**parts, **arguments}, compile=False)
     if compiled:
-        model.compile(run_eagerly=True)
+        model.compile(run_eagerly=EAGERLY)
     return model
 
 
@@ -78,7 +80,19 @@ def make_batch_fixture():
 @pytest.fixture(scope="session")
 def run():
     """`run(model, inputs)` computes all outputs as NumPy arrays."""
-    return lambda model, inputs: to_numpy(model(inputs, training=False))
+
+    def outputs(model, inputs):
+        if EAGERLY:
+            return to_numpy(model(inputs, training=False))
+        return to_numpy(model.predict_on_batch(inputs))
+
+    return outputs
+
+
+@pytest.fixture(scope="session")
+def eagerly():
+    """Whether models of a test run eagerly: where that is quick."""
+    return EAGERLY
 
 
 @pytest.fixture

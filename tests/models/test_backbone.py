@@ -93,13 +93,13 @@ def test_silence_gives_finite_outputs(model, inputs, run):
 
 
 @pytest.mark.parametrize("configuration", ["base", "paper"])
-def test_silence_gives_finite_gradients(configuration, make_tiny, batch):
+def test_silence_gives_finite_gradients(configuration, make_tiny, batch, eagerly):
     """A step of plain gradient descent carries any NaN of a gradient into the weights."""
     inputs, labels = batch
     silent = {**inputs, "audio": np.zeros_like(inputs["audio"])}
     labels = {**labels, "target": np.zeros_like(labels["target"])}
     model = make_tiny(configuration=configuration)
-    model.compile(keras.optimizers.SGD(0.1), run_eagerly=True)
+    model.compile(keras.optimizers.SGD(0.1), run_eagerly=eagerly)
     before = model.get_weights()
     assert np.isfinite(model.train_on_batch(silent, labels)[0])
     after = model.get_weights()

@@ -13,7 +13,7 @@ from keras_avssan.encoders import AudioEncoder, ImageEncoder
 
 
 @pytest.fixture(scope="module")
-def trained(make_tiny, make_batch):
+def trained(make_tiny, make_batch, eagerly):
     """A model after one step, with a loss, a rate and scores that are not the defaults."""
     keras.utils.set_random_seed(3)
     model = make_tiny(configuration="paper")
@@ -21,7 +21,7 @@ def trained(make_tiny, make_batch):
         keras.optimizers.AdamW(3e-4),
         JointLoss("cross_entropy", "compressed", doa_weight=0.5, sigma=7.0),
         [AngularAccuracy(10)],
-        run_eagerly=True,
+        run_eagerly=eagerly,
     )
     model.train_on_batch(*make_batch())
     return model
@@ -67,12 +67,12 @@ def test_keras_file_keeps_the_state_of_training(trained, make_batch, tmp_path):
     assert "acc_10deg" in scores
 
 
-def test_training_goes_on_where_it_stopped(make_tiny, make_batch, tmp_path):
+def test_training_goes_on_where_it_stopped(make_tiny, make_batch, eagerly, tmp_path):
     model = make_tiny()
     model.train_on_batch(*make_batch())
     model.save(tmp_path / "model.keras")
     restored = keras.models.load_model(tmp_path / "model.keras")
-    restored.run_eagerly = True
+    restored.run_eagerly = eagerly
     for other in (model, restored):
         other.train_on_batch(*make_batch(seed=5))
     for old, new in zip(model.get_weights(), restored.get_weights(), strict=True):

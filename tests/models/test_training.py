@@ -70,9 +70,9 @@ def test_labels_without_an_interferer_train_too(make_tiny, make_batch):
     assert results["selection"] == 0.0
 
 
-def test_sample_weights_choose_the_scenes(make_tiny, make_batch):
+def test_sample_weights_choose_the_scenes(make_tiny, make_batch, eagerly):
     model = make_tiny()
-    model.compile(loss=JointLoss(alignment_weight=0.0), run_eagerly=True)
+    model.compile(loss=JointLoss(alignment_weight=0.0), run_eagerly=eagerly)
     inputs, labels = make_batch()
     weighted = model.test_on_batch(inputs, labels, sample_weight=np.array([2.0, 0.0], "float32"))
     first = [{key: value[:1] for key, value in part.items()} for part in (inputs, labels)]
@@ -80,10 +80,10 @@ def test_sample_weights_choose_the_scenes(make_tiny, make_batch):
     assert weighted[0] == pytest.approx(model.test_on_batch(*first)[0], rel=1e-3)
 
 
-def test_loss_falls_on_a_batch_seen_again_and_again(make_tiny, make_batch):
+def test_loss_falls_on_a_batch_seen_again_and_again(make_tiny, make_batch, eagerly):
     keras.utils.set_random_seed(0)
     model = make_tiny()
-    model.compile(keras.optimizers.Adam(0.02), run_eagerly=True)
+    model.compile(keras.optimizers.Adam(0.02), run_eagerly=eagerly)
     inputs, labels = make_batch()
     losses = []
     for _ in range(6):

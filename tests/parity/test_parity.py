@@ -4,6 +4,7 @@ A model of the default size is trained a few steps and saved once, under the bac
 process; processes of their own load it under each backend that is installed.
 """
 
+import concurrent.futures
 import importlib.util
 import os
 import pathlib
@@ -60,11 +61,10 @@ def predictions(inputs, presets, tmp_path_factory):
     """Arrays of the installed backends: `predictions[backend]["<configuration>/<name>"]`."""
     folder = tmp_path_factory.mktemp("predictions")
     np.savez(folder / "inputs.npz", **inputs)
-    return {
-        backend: _predict(backend, folder, presets)
-        for backend in BACKENDS
-        if importlib.util.find_spec(backend) is not None
-    }
+    installed = [backend for backend in BACKENDS if importlib.util.find_spec(backend) is not None]
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        arrays = pool.map(lambda backend: _predict(backend, folder, presets), installed)
+        return dict(zip(installed, arrays, strict=True))
 
 
 def _predict(backend, folder, presets):
