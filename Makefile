@@ -18,7 +18,8 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-parity test-single test-notebooks lint format docs clean venv \
+.PHONY: help demo test test-parity test-single test-notebooks lint format docs clean \
+  venv environments \
   $(BACKENDS:%=test-%) test-only-torch test-only-jax
 
 help:
@@ -32,6 +33,10 @@ help:
 # --- environments ------------------------------------------------------------------------
 
 venv: $(VENV)/.installed
+
+# All environments at a time: much of the work is waiting for downloads.
+environments:
+	@printf '%s\n' $(VENV) .venv-torch .venv-jax | xargs -P 3 -I ENV $(MAKE) ENV/.installed
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -87,12 +92,12 @@ test-only-torch test-only-jax: test-only-%: .venv-%/.installed
 	@echo "== an environment with $* alone"
 	KERAS_BACKEND=$* .venv-$*/bin/python -m pytest -q tests/single_backend
 
+# Each notebook under two backends, two at a time.
 test-notebooks: $(VENV)/.installed
-	@for backend in tensorflow torch; do \
-	  echo "== notebooks under $$backend"; \
-	  KERAS_BACKEND=$$backend AVSSAN_NOTEBOOK_SIZE=small \
-	    $(BIN)/python -m pytest -q --timeout 900 --nbval-lax notebooks || exit 1; \
-	done
+	@echo "== notebooks under tensorflow and torch"
+	@printf '%s\n' tensorflow torch | AVSSAN_NOTEBOOK_SIZE=small OMP_NUM_THREADS=1 \
+	  xargs -P $(JOBS) -I BACKEND env KERAS_BACKEND=BACKEND \
+	  $(BIN)/python -m pytest -q --timeout 900 --nbval-lax -p no:cacheprovider notebooks
 
 # --- quality -----------------------------------------------------------------------------
 

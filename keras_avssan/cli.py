@@ -58,6 +58,13 @@ def _add_train(commands):
     parser.add_argument("--epochs", type=int, default=4, help="validations on the way")
     parser.add_argument("--batch-size", type=int, default=32, help="scenes a step")
     parser.add_argument("--learning-rate", type=float, help="highest learning rate")
+    parser.add_argument(
+        "--prompts",
+        nargs="+",
+        default=["picture"],
+        metavar="KIND",
+        help="what asks, drawn anew for each scene: picture, text, recording (picture)",
+    )
     parser.set_defaults(run=_train)
 
 
@@ -69,7 +76,8 @@ def _add_evaluate(commands):
     parser.add_argument(
         "--prompt",
         default="picture",
-        help="picture, or constant: the same prompt for every scene, as a control",
+        help="what asks: picture, text (the name of the class), recording (another one of the "
+        "class), or constant: the same prompt for every scene, as a control",
     )
     parser.add_argument("--json", help="file for the results")
     parser.set_defaults(run=_evaluate)
@@ -78,7 +86,11 @@ def _add_evaluate(commands):
 def _add_localize(commands):
     parser = commands.add_parser("localize", help="find a prompted sound in a recording")
     parser.add_argument("audio", help="two-channel recording")
-    parser.add_argument("--prompt", required=True, help="picture of what to look for")
+    parser.add_argument(
+        "--prompt",
+        required=True,
+        help="what to look for: a picture, a recording, or words",
+    )
     parser.add_argument("--model", required=True, help="folder of the trained model")
     parser.add_argument("--figure", help="file for a figure of posterior, mask and bands")
     parser.set_defaults(run=_localize)
@@ -102,6 +114,9 @@ def _add_scene_options(parser, split, rooms, seed):
     parser.add_argument("--duration", type=float, default=1.0, help="seconds a scene lasts (1)")
     parser.add_argument("--snr", type=float, default=0.0, help="target over interferer in dB (0)")
     parser.add_argument("--seed", type=int, default=seed, help=f"seed of the scenes ({seed})")
+    parser.add_argument(
+        "--reference-split", help="split of recordings that serve as prompts; default: the split"
+    )
     parser.add_argument("--rooms", type=int, default=rooms, help=f"rooms to simulate ({rooms})")
     parser.add_argument("--bank", help="saved bank of room impulse responses to use instead")
 
@@ -155,6 +170,7 @@ def _plan(options, catalog, bank, split, **kwargs):
         seed=options.seed,
         duration=options.duration,
         snr=options.snr,
+        reference_split=options.reference_split,
         **kwargs,
     )
 
@@ -176,9 +192,17 @@ def _train(options):
         raise ValueError(f"Training needs at least 2 rooms. Received: {len(bank)}")
     # A tenth of the rooms is kept for validation.
     kept = max(1, len(bank) // 10)
-    train_plan = _plan(options, catalog, bank, options.split, rooms=(0, len(bank) - kept))
+    kinds = tuple(options.prompts)
+    train_plan = _plan(
+        options, catalog, bank, options.split, rooms=(0, len(bank) - kept), prompt_kinds=kinds
+    )
     validation_plan = _plan(
-        options, catalog, bank, options.validation_split, rooms=(len(bank) - kept, len(bank))
+        options,
+        catalog,
+        bank,
+        options.validation_split,
+        rooms=(len(bank) - kept, len(bank)),
+        prompt_kinds=kinds,
     )
     fit_scenes(
         model,

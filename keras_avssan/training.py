@@ -3,7 +3,7 @@
 import keras
 
 from keras_avssan.data.dataset import make_dataset
-from keras_avssan.evaluation.evaluate import embed_pictures
+from keras_avssan.data.embeddings import embed_class_names, embed_pictures
 
 
 def warmup_cosine(learning_rate, steps, warmup_share=0.05):
@@ -56,7 +56,8 @@ def fit_scenes(
     """Trains a model on fresh scenes of a plan, each heard once.
 
     The model is compiled with AdamW under a warm-up and a cosine, and its own loss. Where the
-    image encoder is frozen, every picture is embedded once before.
+    image encoder is frozen, every picture is embedded once before, and kept beside the data. What
+    asks is for the plan to say: with `prompt_kinds=("picture", "recording")` one model learns both.
 
     Args:
         model: An `AVSSAN`.
@@ -100,6 +101,8 @@ def fit_scenes(
     def dataset(plan, num_scenes):
         if frozen:
             prompts = {"prompt": "embedding", "prompt_embeddings": embed_pictures(model, plan)}
+            if "text" in plan.prompt_kinds:
+                prompts["text_embeddings"] = embed_class_names(model, plan)
         else:
             prompts = {"image_size": model.backbone.image_size}
         return make_dataset(

@@ -124,6 +124,25 @@ class Catalog(abc.ABC):
         """Int. Rate of the audio in Hz."""
         return self._sampling_rate
 
+    @property
+    def store(self) -> str | None:
+        """Str or `None`: folder beside the data where embeddings of its pictures may be kept."""
+        return None
+
+    def fingerprint(self, picture: Picture) -> str:
+        """Tells whether a picture has changed; needed where there is a `store`.
+
+        Args:
+            picture: `Picture` of this catalog.
+
+        Returns:
+            Str that is another one when the picture is.
+
+        Raises:
+            NotImplementedError: The catalog keeps no embeddings.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no `store`.")
+
     @abc.abstractmethod
     def read_clip(self, clip: Clip) -> np.ndarray:
         """Read a clip: float32 array `(samples,)`, mono, at the catalog's sampling rate."""

@@ -1,6 +1,7 @@
 """A catalog of one folder per class."""
 
 import csv
+import hashlib
 import os
 import zlib
 from collections import Counter, defaultdict
@@ -14,12 +15,9 @@ import numpy as np
 from keras_avssan.data.audio_io import audio_num_samples, read_audio
 from keras_avssan.data.catalog import Catalog, Clip, Picture
 from keras_avssan.data.checks import check_classes, check_integer, check_splits
+from keras_avssan.data.file_kinds import file_kind
 from keras_avssan.data.image_io import read_image
 
-_KINDS = {
-    **dict.fromkeys((".wav", ".flac", ".ogg", ".mp3"), "audio"),
-    **dict.fromkeys((".jpg", ".jpeg", ".png", ".webp"), "image"),
-}
 _SPLIT_NAMES = ("train", "val", "test")
 
 
@@ -105,6 +103,15 @@ class ClassFolders(Catalog):
         samples = read_audio(self.root / clip.id, self.sampling_rate)
         return samples if samples.ndim == 1 else samples.mean(axis=1)
 
+    @property
+    def store(self) -> str | None:
+        """Str or `None`: the folder `.embeddings` in the root, where that can be written to."""
+        return str(self.root / ".embeddings") if os.access(self.root, os.W_OK) else None
+
+    def fingerprint(self, picture: Picture) -> str:
+        """SHA-256 of a picture's file."""
+        return hashlib.sha256((self.root / picture.id).read_bytes()).hexdigest()
+
     def read_picture(self, picture: Picture, size: tuple[int, int]) -> np.ndarray:
         """Decode a picture and fit it into `size`."""
         return read_image(self.root / picture.id, size)
@@ -134,7 +141,7 @@ def _list_folders(root: Path) -> list[_File]:
     """All files `root/<class>/<file>` of a known kind, sorted."""
     files = []
     for path in sorted(root.glob("[!.]*/[!.]*")):
-        kind = _KINDS.get(path.suffix.lower())
+        kind = file_kind(path)
         if kind and path.is_file():
             relative = path.relative_to(root)
             instance = relative.with_suffix("").as_posix()
@@ -159,7 +166,7 @@ def _read_metadata(path: Path) -> list[_File]:
 
 def _read_row(row: dict[str, str], where: str) -> _File:
     relative = PurePosixPath(row["path"] or "")
-    kind = row.get("kind") or _KINDS.get(relative.suffix.lower())
+    kind = row.get("kind") or file_kind(relative)
     if kind not in ("audio", "image"):
         raise ValueError(f"{where}: `kind` must be audio or image, got {kind!r} for '{relative}'.")
     if row["split"] not in _SPLIT_NAMES:

@@ -23,6 +23,7 @@ def make_dataset(
     prompt: str = "image",
     image_size: int | tuple[int, int] = (64, 64),
     prompt_embeddings: np.ndarray | Mapping[str, np.ndarray] | None = None,
+    text_embeddings: Mapping[str, np.ndarray] | None = None,
     shuffle: bool = False,
     repeat: bool = False,
     drop_remainder: bool = False,
@@ -32,7 +33,9 @@ def make_dataset(
 
     Both loaders yield the same arrays. An element is a batch `(inputs, labels)` of float32:
     `inputs` holds `audio` `(batch, samples, 2)` and `images` `(batch, height, width, 3)` in
-    [0, 1], or `prompt_embedding` `(batch, dimensions)`; `labels` holds `azimuth` `(batch,)` in
+    [0, 1], or `prompt_embedding` `(batch, dimensions)`; where the plan's `prompt_kinds` have
+    `"recording"`, also `prompt_audio` `(batch, samples)` and `prompt_audio_weight` `(batch,)`, 1
+    where the recording asks and 0 where the rest does; `labels` holds `azimuth` `(batch,)` in
     degrees, `target` `(batch, samples, 2)` and `interferer_azimuth` `(batch,)`.
 
     To evaluate at a fixed SNR, pass `dataclasses.replace(plan, snr=0.0)`: the same scenes
@@ -50,6 +53,8 @@ def make_dataset(
         prompt_embeddings: For `prompt="embedding"`: array `(len(plan.catalog.pictures),
             dimensions)` in the order of `plan.catalog.pictures`, or mapping from `Picture.id` to
             vector.
+        text_embeddings: Mapping from class name to vector of the same dimension, where the plan's
+            `prompt_kinds` have `"text"`; needs `prompt="embedding"`.
         shuffle: Bool. Whether to permute the scenes by the plan's seed, differently in each round
             of `repeat`. Scenes are random without it already.
         repeat: Bool. Whether to go on for ever.
@@ -83,6 +88,7 @@ def make_dataset(
         prompt=prompt,
         image_size=image_size,
         prompt_embeddings=prompt_embeddings,
+        text_embeddings=text_embeddings,
         shuffle=shuffle,
         drop_remainder=drop_remainder,
     )

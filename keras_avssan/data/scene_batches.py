@@ -8,7 +8,7 @@ import numpy as np
 
 from keras_avssan.data.checks import check_integer
 from keras_avssan.data.image_io import image_size
-from keras_avssan.data.rendering import render_scenes
+from keras_avssan.data.rendering import crop_clip, render_scenes
 from keras_avssan.data.scene_plan import ScenePlan
 
 Batch = tuple[dict[str, np.ndarray], dict[str, np.ndarray]]
@@ -29,6 +29,7 @@ class SceneBatches:
         prompt: `"image"` or `"embedding"`.
         image_size: Int or `(height, width)` in pixels.
         prompt_embeddings: Array or mapping, for `prompt="embedding"`; see `make_dataset`.
+        text_embeddings: Mapping, where the plan's `prompt_kinds` have `"text"`; see `make_dataset`.
         shuffle: Bool. Whether to permute the scenes, differently in each round.
         drop_remainder: Bool. Whether to leave out a last batch that is not full.
 
@@ -48,6 +49,7 @@ class SceneBatches:
     prompt: str = "image"
     image_size: int | tuple[int, int] = (64, 64)
     prompt_embeddings: np.ndarray | Mapping[str, np.ndarray] | None = None
+    text_embeddings: Mapping[str, np.ndarray] | None = None
     shuffle: bool = False
     drop_remainder: bool = False
 
@@ -66,6 +68,26 @@ class SceneBatches:
         image_size(self.image_size)
         if self.prompt == "embedding":
             self._embeddings  # noqa: B018  (checks them now rather than in a worker)
+        if "text" in self.plan.prompt_kinds:
+            self._check_texts()
+
+    def _check_texts(self) -> None:
+        texts = self.text_embeddings
+        if self.prompt != "embedding" or texts is None:
+            raise ValueError(
+                '`prompt_kinds` with "text" need `prompt="embedding"` and `text_embeddings`, for '
+                "pictures and words come in one array then."
+            )
+        shape = (self._embeddings[1].shape[1],)
+        for name in self.plan.classes:
+            if name not in texts:
+                raise ValueError(f"`text_embeddings` lacks the class '{name}'.")
+            vector = np.asarray(texts[name])
+            if vector.shape != shape or not np.isfinite(vector).all():
+                raise ValueError(
+                    f"`text_embeddings` must be finite, of shape {shape} as `prompt_embeddings`; "
+                    f"got shape {vector.shape} for the class '{name}'."
+                )
 
     def __len__(self) -> int:
         full, rest = divmod(self.num_scenes, self.batch_size)
@@ -79,10 +101,23 @@ class SceneBatches:
             load = self.plan.catalog.load_image
             inputs["images"] = np.stack([load(s.picture, self.image_size) for s in scenes])
         else:
-            rows, matrix = self._embeddings
-            inputs["prompt_embedding"] = matrix[[rows[s.picture.id] for s in scenes]]
+            inputs["prompt_embedding"] = np.stack([self._embedding(s) for s in scenes])
+        if "recording" in self.plan.prompt_kinds:
+            inputs["prompt_audio"] = np.stack([self._reference(s) for s in scenes])
+            asks = [s.prompt_kind == "recording" for s in scenes]
+            inputs["prompt_audio_weight"] = np.array(asks, "float32")
         names = ("azimuth", "target", "interferer_azimuth")
         return inputs, {name: rendered[name] for name in names}
+
+    def _reference(self, scene):
+        return crop_clip(self.plan, scene.reference, scene.reference_offset)
+
+    def _embedding(self, scene):
+        """Embedding of a scene's words, or else of its picture."""
+        if scene.prompt_kind == "text" and self.text_embeddings is not None:
+            return np.asarray(self.text_embeddings[scene.target.class_name], "float32")
+        rows, matrix = self._embeddings
+        return matrix[rows[scene.picture.id]]
 
     @property
     def shapes(self) -> tuple[dict[str, tuple], dict[str, tuple]]:
@@ -92,6 +127,9 @@ class SceneBatches:
             inputs["images"] = (None, *image_size(self.image_size), 3)
         else:
             inputs["prompt_embedding"] = (None, self._embeddings[1].shape[1])
+        if "recording" in self.plan.prompt_kinds:
+            inputs["prompt_audio"] = (None, self.plan.num_samples)
+            inputs["prompt_audio_weight"] = (None,)
         labels = {
             "azimuth": (None,),
             "target": (None, self.plan.num_samples, 2),

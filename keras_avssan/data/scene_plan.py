@@ -15,6 +15,8 @@ from keras_avssan.data.checks import check_integer
 if TYPE_CHECKING:
     from keras_avssan.simulation import RIRBank
 
+PROMPT_KINDS = ("picture", "text", "recording")
+
 
 @dataclass(frozen=True)
 class Scene:
@@ -26,7 +28,11 @@ class Scene:
         interferer: `Clip` of another class.
         target_offset: Int. First sample taken from the target clip.
         interferer_offset: Int. First sample taken from the interferer clip.
+        prompt_kind: Str. What asks for the target: `"picture"`, `"text"` or `"recording"`.
         picture: `Picture` of the target's class, of another instance than the target clip.
+        reference: `Clip` of the target's class, of another instance than the target clip; `None`
+            where the plan has no recordings as prompts.
+        reference_offset: Int. First sample taken from the reference.
         room: Int. Index of the room in the bank.
         target_slot: Int. Source position of the target in the room.
         interferer_slot: Int. Source position of the interferer, another one.
@@ -41,7 +47,10 @@ class Scene:
     interferer: Clip
     target_offset: int
     interferer_offset: int
+    prompt_kind: str
     picture: Picture
+    reference: Clip | None
+    reference_offset: int
     room: int
     target_slot: int
     interferer_slot: int
@@ -60,7 +69,8 @@ class ScenePlan:
     instances. Both sources stand in the same room at two different positions. A clip longer than
     the scene is cropped at a random offset; a shorter one is repeated from a random offset on.
 
-    Changing `snr` (`dataclasses.replace(plan, snr=10.0)`) changes nothing else in the scenes.
+    Changing `snr` or `prompt_kinds` (`dataclasses.replace(plan, snr=10.0)`) changes nothing else in
+    the scenes.
 
     Args:
         catalog: `Catalog` of clips and pictures.
@@ -73,10 +83,15 @@ class ScenePlan:
         rooms: Tuple `(start, stop)` of room indices to draw from, or `None` for all. Give training
             and validation different rooms.
         min_separation: Float. Least angle between the two sources in degrees.
+        prompt_kinds: Tuple of `"picture"`, `"text"` and `"recording"`: each scene is asked for with
+            one of them, drawn uniformly.
+        reference_split: Str, or `None` for `split`: where recordings that serve as prompts come
+            from.
 
     Raises:
-        ValueError: An argument is out of range, the split has fewer than two usable classes, or no
-            room has two sources that far apart.
+        ValueError: An argument is out of range, the split has fewer than two usable classes, no
+            room has two sources that far apart, or a clip has no other recording of its class to
+            be asked for with.
 
     Example:
         ```python
@@ -94,6 +109,8 @@ class ScenePlan:
     snr: float | tuple[float, float] = 0.0
     rooms: tuple[int, int] | None = None
     min_separation: float = 0.0
+    prompt_kinds: tuple[str, ...] = ("picture",)
+    reference_split: str | None = None
 
     def __post_init__(self) -> None:
         check_integer("seed", self.seed)
@@ -121,6 +138,28 @@ class ScenePlan:
                 f"No room of `rooms` {self.rooms} has two sources at least {self.min_separation}"
                 " degrees apart (`min_separation`)."
             )
+        self._check_prompts()
+
+    def _check_prompts(self) -> None:
+        kinds = self.prompt_kinds
+        if isinstance(kinds, str) or not kinds or set(kinds) - set(PROMPT_KINDS):
+            raise ValueError(
+                f"`prompt_kinds` must be a tuple of one or more of {PROMPT_KINDS}, got {kinds!r}."
+            )
+        if "recording" not in kinds:
+            return
+        for name in self.classes:
+            for clip in self._targets[name]:
+                if not self._other_recordings(clip):
+                    raise ValueError(
+                        f"`prompt_kinds` {kinds}: the class '{name}' has no recording in the split "
+                        f"{self.reference_split or self.split!r} to ask for '{clip.id}' with. Name "
+                        "another `reference_split`."
+                    )
+
+    def _other_recordings(self, clip):
+        """Recordings of a clip's class, of other instances, that may ask for it."""
+        return [c for c in self._references[clip.class_name] if c.instance != clip.instance]
 
     @property
     def sampling_rate(self) -> int:
@@ -151,11 +190,15 @@ class ScenePlan:
 
     @cached_property
     def _clips(self):
-        return self._by_class(self.catalog.clips)
+        return self._by_class(self.catalog.clips, self.split)
 
     @cached_property
     def _pictures(self):
-        return self._by_class(self.catalog.pictures)
+        return self._by_class(self.catalog.pictures, self.split)
+
+    @cached_property
+    def _references(self):
+        return self._by_class(self.catalog.clips, self.reference_split or self.split)
 
     @cached_property
     def _targets(self):
@@ -182,10 +225,11 @@ class ScenePlan:
         pairs = ((start + room, np.argwhere(allowed[room])) for room in range(stop - start))
         return [(room, slots) for room, slots in pairs if len(slots)]
 
-    def _by_class(self, items):
+    @staticmethod
+    def _by_class(items, split):
         grouped = defaultdict(list)
         for item in items:
-            if self.split in (None, item.split):
+            if split in (None, item.split):
                 grouped[item.class_name].append(item)
         return grouped
 
@@ -215,7 +259,18 @@ class ScenePlan:
             interferer_azimuth=float(self.bank.azimuths[room, interferer_slot]),
             snr=float(low + (high - low) * rng.random()),
             num_samples=self.num_samples,
+            **self._draw_prompt(index, target),
         )
+
+    def _draw_prompt(self, index, target):
+        """What else may ask for a target, drawn apart, so that the scene itself stays the same."""
+        name = f"prompt {self.split}".encode()
+        rng = np.random.default_rng([self.seed, zlib.crc32(name), index])
+        kind, reference, offset = _draw(rng, self.prompt_kinds), None, 0
+        if "recording" in self.prompt_kinds:
+            reference = _draw(rng, self._other_recordings(target))
+            offset = self._draw_offset(rng, reference)
+        return {"prompt_kind": kind, "reference": reference, "reference_offset": offset}
 
     def _draw_classes(self, rng):
         first = rng.integers(len(self.classes))

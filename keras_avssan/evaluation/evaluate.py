@@ -3,16 +3,18 @@
 import json
 import os
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from tqdm import tqdm
 
+from keras_avssan.data.embeddings import embed_class_names, embed_pictures
 from keras_avssan.data.scene_batches import SceneBatches
+from keras_avssan.data.scene_plan import PROMPT_KINDS
 from keras_avssan.doa.grid import GRID_DEGREES
 from keras_avssan.evaluation.scoring import SceneScores, bootstrap_interval
 
-PROMPTS = ("picture", "constant")
+PROMPTS = (*PROMPT_KINDS, "constant")
 _ROWS = {
     "selection": ("selection", "%"),
     "mae": ("MAE", "°"),
@@ -111,8 +113,9 @@ def evaluate_localizer(
         num_scenes: Number of scenes.
         start: Index of the first scene.
         batch_size: Scenes a run.
-        prompt: `"picture"`, or `"constant"`: every scene is asked for with the same prompt, the
-            mean over all pictures, so that the prompt tells nothing.
+        prompt: What asks: `"picture"`, `"text"` (the name of the class), `"recording"` (another
+            recording of the class), or `"constant"`: every scene is asked for with the same
+            prompt, the mean over all pictures, so that the prompt tells nothing.
         progress: Whether a progress bar is shown.
 
     Returns:
@@ -131,6 +134,7 @@ def evaluate_localizer(
     if prompt == "constant":
         mean = np.mean(list(embeddings.values()), axis=0)
         embeddings = dict.fromkeys(embeddings, mean)
+    plan = replace(plan, prompt_kinds=("picture" if prompt == "constant" else prompt,))
     batches = SceneBatches(
         plan,
         num_scenes,
@@ -138,6 +142,7 @@ def evaluate_localizer(
         start=start,
         prompt="embedding",
         prompt_embeddings=embeddings,
+        text_embeddings=embed_class_names(model, plan) if prompt == "text" else None,
     )
     truth, estimates = [], []
     for index in tqdm(range(len(batches)), desc="scenes", unit="batch", disable=not progress):
@@ -162,30 +167,6 @@ def evaluate_localizer(
             "prompt": prompt,
         },
     )
-
-
-def embed_pictures(model, plan, batch_size=32, progress=True):
-    """Embeds every picture that a plan may ask with, once.
-
-    Args:
-        model: An `AVSSAN` with an image encoder.
-        plan: `keras_avssan.data.ScenePlan`.
-        batch_size: Pictures a run.
-        progress: Whether a progress bar is shown.
-
-    Returns:
-        Dict from picture id to embedding (d_V,), as `data.make_dataset` takes it.
-    """
-    size = model.backbone.image_size
-    pictures = plan.pictures
-    embeddings = {}
-    starts = range(0, len(pictures), batch_size)
-    for start in tqdm(starts, desc="pictures", unit="batch", disable=not progress):
-        chunk = pictures[start : start + batch_size]
-        images = np.stack([plan.catalog.load_image(picture, size) for picture in chunk])
-        vectors = model.embed_prompts(images, batch_size)
-        embeddings.update({p.id: v for p, v in zip(chunk, vectors, strict=True)})
-    return embeddings
 
 
 def _format(value, unit):

@@ -33,6 +33,10 @@ class SemanticBridge(keras.layers.Layer):
     Call arguments:
         prompt: Prompt embedding, shape (batch, d_V).
         audio: Audio embeddings, shape (batch, t, d_A).
+        reference: Audio embeddings (batch, r, d_A) of a recording that asks for the sound; needs
+            `use_audio`, whose projection it goes through.
+        reference_weight: Share of the recording in the prompt, from 0 to 1, shape (batch,); the
+            rest is the share of `prompt`. Without it the recording alone asks.
         training: Whether dropout is active.
 
     Returns:
@@ -106,11 +110,12 @@ class SemanticBridge(keras.layers.Layer):
         self.norm.build(sequence_shape)
         self.built = True
 
-    def call(self, prompt, audio, training=None):
+    def call(self, prompt, audio, reference=None, reference_weight=None, training=None):
         parts = []
         if self.use_prompt:
             steps = ops.ones_like(audio[:, :, :1])
-            parts.append(self.project_prompt(prompt)[:, None, :] * steps)
+            projected = self.project_prompt(prompt, reference, reference_weight)
+            parts.append(projected[:, None, :] * steps)
         if self.use_audio:
             parts.append(self.audio_projection(audio))
         if self.interaction and len(parts) == 2:
@@ -120,14 +125,36 @@ class SemanticBridge(keras.layers.Layer):
             x = block(x, training=training)
         return self.norm(x)
 
-    def project_prompt(self, prompt):
-        """Projects prompt embeddings (batch, d_V) to the common space (batch, D)."""
+    def project_prompt(self, prompt, reference=None, reference_weight=None):
+        """Projects what asks to the common space of prompts and audio.
+
+        Args:
+            prompt: Prompt embeddings, shape (batch, d_V).
+            reference: Audio embeddings of a recording as prompt, see the call arguments.
+            reference_weight: Its share, likewise.
+
+        Returns:
+            Tensor of shape (batch, D).
+        """
+        if reference is None:
+            return self._project_embedding(prompt)
+        heard = self.project_audio(reference)
+        if reference_weight is None:
+            return heard
+        weight = ops.cast(reference_weight, heard.dtype)[:, None]
+        return weight * heard + (1.0 - weight) * self._project_embedding(prompt)
+
+    def project_audio(self, audio):
+        """Projects audio embeddings (batch, t, d_A) to the common space, averaged: (batch, D)."""
+        return ops.mean(self.audio_projection(audio), axis=1)
+
+    def _project_embedding(self, prompt):
         if self.scale_prompt:
             power = ops.mean(ops.square(ops.cast(prompt, "float32")), axis=-1, keepdims=True)
             prompt = prompt * ops.cast(ops.rsqrt(power + 1e-8), prompt.dtype)
         return self.prompt_projection(prompt)
 
-    def compute_output_shape(self, prompt_shape, audio_shape):
+    def compute_output_shape(self, prompt_shape, audio_shape, *reference_shapes):
         return (*audio_shape[:2], self.dim)
 
     def get_config(self):

@@ -13,6 +13,7 @@ from keras_avssan.doa.metrics import (
     SelectionRate,
 )
 from keras_avssan.layers.stereo_stft import level_gain
+from keras_avssan.models.prompts import MIN_RECORDING, as_prompt, split_prompts
 from keras_avssan.models.subclassing import SubclassedModel
 
 CONFIDENCE_TOLERANCE = 5.0  # degrees to either side of the estimate
@@ -155,9 +156,12 @@ class Localizer(keras_hub.models.Task, metaclass=SubclassedModel):
         Args:
             audio: Two-microphone recording: a path, an array (samples, 2) or (batch, samples, 2),
                 or a list of paths or arrays.
-            prompt: What to look for: a picture (path or array), an embedding, a batch, or a list.
-                One prompt may serve several recordings, and one recording several prompts.
-            sampling_rate: Sampling rate of `audio` arrays in hertz; the model's if not given.
+            prompt: What to look for: a picture (path or array), words (where the image encoder has
+                a text side), another recording of the sound (path or array), an embedding, a
+                `Prompt` that averages several of them, a batch, or a list. One prompt may serve
+                several recordings, and one recording several prompts.
+            sampling_rate: Sampling rate in hertz of arrays, of `audio` and of recordings as
+                `prompt`; the model's if not given.
             return_confidence: Whether the confidence is returned too.
 
         Returns:
@@ -171,6 +175,7 @@ class Localizer(keras_hub.models.Task, metaclass=SubclassedModel):
 
         Example:
             >>> theta = model.localize("mix.wav", "dog.jpg")
+        >>> theta = model.localize("mix.wav", Prompt(pictures=["dog.jpg"], recordings=["bark.wav"]))
         """
         posterior = self._run(audio, prompt, sampling_rate)["doa"]
         azimuth = GRID_DEGREES[np.argmax(posterior, axis=-1)]
@@ -196,4 +201,42 @@ class Localizer(keras_hub.models.Task, metaclass=SubclassedModel):
         """Brings recordings and prompts to the network's form."""
         if self.preprocessor is None:
             raise ValueError("This model has no preprocessor: set `model.preprocessor` first.")
+        if not isinstance(prompt, dict):
+            prompts, kinds = split_prompts(prompt, self.preprocessor.prompt_dim)
+            if len(set(kinds)) > 1 or kinds[0] == "several":
+                prompt = self._average(map(as_prompt, prompts, kinds), sampling_rate)
         return self.preprocessor({"audio": audio, "prompt": prompt, "sampling_rate": sampling_rate})
+
+    def _average(self, prompts, sampling_rate):
+        """Each `Prompt` as one embedding, one recording and the recording's share."""
+        embeddings, recordings, weights = [], [], []
+        for prompt in prompts:
+            vectors = self._embed_parts(prompt)
+            embeddings.append(np.mean(vectors, axis=0) if len(vectors) else None)
+            heard = self.preprocessor.read_references(prompt.recordings, sampling_rate)
+            recordings.append(heard.ravel())
+            weights.append(len(heard) / len(prompt))
+        inputs = {}
+        if any(vector is not None for vector in embeddings):
+            blank = np.zeros(self.backbone.prompt_dim)
+            vectors = [blank if vector is None else vector for vector in embeddings]
+            inputs["prompt_embedding"] = np.stack(vectors).astype("float32")
+        if any(weights):
+            blank = np.zeros(MIN_RECORDING, "float32")
+            recordings = [recording if len(recording) else blank for recording in recordings]
+            longest = max(len(recording) for recording in recordings)
+            inputs["prompt_audio"] = np.stack([np.resize(r, longest) for r in recordings])
+            inputs["prompt_audio_weight"] = np.array(weights, "float32")
+        return inputs
+
+    def _embed_parts(self, prompt):
+        """Embeddings of all parts of a `Prompt` but the recordings, shape (parts, d_V)."""
+        parts = [np.zeros((0, self.backbone.prompt_dim))]
+        if prompt.pictures:
+            images = [self.preprocessor.read_picture(picture) for picture in prompt.pictures]
+            parts.append(self.embed_prompts(np.stack(images)))
+        if prompt.texts:
+            parts.append(self.embed_texts(prompt.texts))
+        if prompt.embeddings:
+            parts.append(np.stack(prompt.embeddings))
+        return np.concatenate(parts)

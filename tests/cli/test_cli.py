@@ -43,7 +43,7 @@ def workspace(tmp_path_factory):
     for name in ("dog", "bell"):
         folder = root / "classes" / name
         folder.mkdir(parents=True)
-        for index in range(3):
+        for index in range(5):
             sound = 0.1 * rng.standard_normal(SAMPLING_RATE)
             soundfile.write(folder / f"sound{index}.wav", sound, SAMPLING_RATE)
             _write_picture(folder / f"picture{index}.png", rng)
@@ -67,6 +67,11 @@ def test_localize_prints_degrees_and_confidence_and_draws(workspace, capsys, tmp
     assert Image.open(figure).size[0] > 100
 
 
+def test_localize_takes_a_recording_as_prompt(workspace, capsys):
+    assert main(_localize(workspace, prompt="mono.wav")) == 0
+    assert "degrees" in capsys.readouterr().out
+
+
 def test_evaluate_takes_any_folder_of_classes(workspace, capsys, tmp_path):
     out = tmp_path / "scores.json"
     arguments = ["evaluate", "--model", str(workspace / "model"), "--scenes", "6", "--snr", "-5"]
@@ -80,6 +85,9 @@ def test_evaluate_takes_any_folder_of_classes(workspace, capsys, tmp_path):
     assert report["blind_choice"]["selection"] == 0.5
     assert sum(entry["scenes"] for entry in report["per_class"].values()) == 6
     assert "blind choice" in capsys.readouterr().out
+    # Asked with recordings, the same scenes have other answers.
+    assert main([*arguments, "--prompt", "recording"]) == 0
+    assert json.loads(out.read_text())["settings"]["prompt"] == "recording"
     # The same scenes again give the same report.
     again = tmp_path / "again.json"
     arguments[arguments.index(str(out))] = str(again)
@@ -92,6 +100,7 @@ def test_train_saves_a_model_that_loads(workspace, tmp_path, capsys):
     arguments = ["train", "--data", str(workspace / "classes"), "--out", str(out)]
     arguments += ["--bank", str(workspace / "bank.npz"), "--steps", "2", "--epochs", "1"]
     arguments += ["--batch-size", "2", "--duration", "0.5", "--split", "train"]
+    arguments += ["--prompts", "picture", "recording"]
     assert main([*arguments, "--validation-split", "train"]) == 0
     assert AVSSAN.from_preset(str(out)).configuration == "base"
     # A second run must not overwrite it.
@@ -114,6 +123,8 @@ def _localize(workspace, audio="mix.wav", prompt="dog.jpg", model="model", figur
         ({"audio": "missing.wav"}, "missing.wav"),
         ({"prompt": "broken.jpg"}, "broken.jpg"),
         ({"prompt": "missing.jpg"}, "missing.jpg"),
+        ({"prompt": "silent.wav"}, "silent"),
+        ({"prompt": "a barking dog"}, "text side"),
         ({"model": "missing"}, "--model"),
     ],
 )

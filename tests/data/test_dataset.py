@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from keras_avssan.data import SceneBatches, ScenePlan, make_dataset, render_scene
+from keras_avssan.data.rendering import crop_clip
 
 LOADERS = ["grain"]
 if importlib.util.find_spec("tensorflow"):
@@ -252,3 +253,52 @@ def test_evaluation_at_a_fixed_snr(plan):
     energy = [np.square(x.astype("float64")).sum((1, 2)) for x in (labels["target"], interferer)]
     np.testing.assert_allclose(10 * np.log10(energy[0] / energy[1]), 3.0, atol=0.05)
     assert isinstance(fixed, ScenePlan)
+
+
+@pytest.mark.parametrize("loader", LOADERS)
+def test_each_scene_has_the_prompt_of_its_kind(plan, loader):
+    plan = dataclasses.replace(plan, prompt_kinds=("picture", "text", "recording"))
+    pictures = {p.id: np.full(3, i) for i, p in enumerate(plan.pictures)}
+    texts = {name: np.full(3, -1 - i) for i, name in enumerate(plan.classes)}
+    dataset = make_dataset(
+        plan,
+        24,
+        24,
+        loader=loader,
+        prompt="embedding",
+        prompt_embeddings=pictures,
+        text_embeddings=texts,
+    )
+    [(inputs, _)] = as_numpy(dataset)
+    for row, scene in enumerate(map(plan.__getitem__, range(24))):
+        assert inputs["prompt_audio_weight"][row] == (scene.prompt_kind == "recording")
+        reference = crop_clip(plan, scene.reference, scene.reference_offset)
+        np.testing.assert_array_equal(inputs["prompt_audio"][row], reference)
+        is_text = scene.prompt_kind == "text"
+        expected = texts[scene.target.class_name] if is_text else pictures[scene.picture.id]
+        np.testing.assert_array_equal(inputs["prompt_embedding"][row], expected)
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        (None, "`text_embeddings`"),
+        ({}, "lacks the class"),
+        ("short", r"`text_embeddings` must be finite, of shape \(3,\)"),
+    ],
+)
+def test_wrong_text_embeddings_are_refused(texts, message, plan):
+    plan = dataclasses.replace(plan, prompt_kinds=("text",))
+    pictures = {picture.id: np.ones(3) for picture in plan.pictures}
+    if texts == "short":
+        texts = {name: np.ones(2) for name in plan.classes}
+    with pytest.raises(ValueError, match=message):
+        make_dataset(
+            plan,
+            2,
+            2,
+            loader="grain",
+            prompt="embedding",
+            prompt_embeddings=pictures,
+            text_embeddings=texts,
+        )

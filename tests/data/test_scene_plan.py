@@ -130,3 +130,60 @@ def test_one_class_or_another_sampling_rate_is_refused(catalog, bank):
         ScenePlan(catalog.select(classes=["dog"]), bank)
     with pytest.raises(ValueError, match="32000 Hz.*16000 Hz"):
         ScenePlan(SyntheticClasses(instances_per_class=3, sampling_rate=32000), bank)
+
+
+def test_what_asks_changes_nothing_else(plan):
+    every = dataclasses.replace(plan, prompt_kinds=("picture", "text", "recording"))
+    kinds = []
+    for index in range(60):
+        scene, other = plan[index], every[index]
+        assert scene.prompt_kind == "picture" and scene.reference is None
+        drawn = {"prompt_kind": "picture", "reference": None, "reference_offset": 0}
+        assert dataclasses.replace(other, **drawn) == scene
+        kinds.append(other.prompt_kind)
+    assert min(kinds.count(kind) for kind in every.prompt_kinds) > 8
+
+
+def test_a_reference_is_another_recording_of_the_class(plan):
+    asked = dataclasses.replace(plan, prompt_kinds=("recording",))
+    for scene in map(asked.__getitem__, range(60)):
+        assert scene.reference.class_name == scene.target.class_name
+        assert scene.reference.instance != scene.target.instance
+        assert scene.reference.split == plan.split
+        assert 0 <= scene.reference_offset < scene.reference.num_samples
+    other = dataclasses.replace(asked, reference_split="val")
+    assert {other[index].reference.split for index in range(20)} == {"val"}
+
+
+def test_a_class_with_a_single_recording_needs_another_split(folder, bank):
+    for name in ("dog", "bell"):
+        folder.files(name, clips=2, pictures=3)
+    rows = [
+        [f"{name}/sound{i}.wav", name, split]
+        for name in ("dog", "bell")
+        for i, split in enumerate(("train", "val"))
+    ]
+    rows += [
+        [f"{name}/picture{i}.png", name, split]
+        for name in ("dog", "bell")
+        for i, split in enumerate(("train", "val", "val"))
+    ]
+    folder.metadata(rows)
+    catalog = ClassFolders(folder.root)
+    with pytest.raises(ValueError, match="no recording in the split 'val'.*`reference_split`"):
+        ScenePlan(catalog, bank, split="val", duration=0.5, prompt_kinds=("recording",))
+    plan = ScenePlan(
+        catalog,
+        bank,
+        split="val",
+        duration=0.5,
+        prompt_kinds=("recording",),
+        reference_split="train",
+    )
+    assert plan[0].reference.split == "train"
+
+
+@pytest.mark.parametrize("kinds", ["picture", (), ("picture", "smell")])
+def test_unknown_prompt_kinds_are_refused(kinds, plan):
+    with pytest.raises(ValueError, match="`prompt_kinds`"):
+        dataclasses.replace(plan, prompt_kinds=kinds)

@@ -114,3 +114,24 @@ def test_something_must_be_bridged():
 def test_heads_must_divide_the_dimension():
     with pytest.raises(ValueError, match="`num_heads`"):
         TransformerBlock(num_heads=3).build((None, None, 8))
+
+
+def test_a_recording_may_ask(inputs, randomize, twin, rng):
+    prompt, audio = inputs
+    reference = rng.normal(size=(2, 3, 7)).astype("float32")
+    bridge = make_bridge(randomize)
+    heard = np.mean(twin.dense(bridge.audio_projection, reference), axis=1)
+    seen = twin.dense(bridge.prompt_projection, prompt)
+    weight = np.array([0.25, 1.0], "float32")
+    for arguments, expected in [
+        ((prompt,), seen),
+        ((prompt, reference), heard),
+        ((prompt, reference, weight), weight[:, None] * heard + (1 - weight[:, None]) * seen),
+    ]:
+        projected = ops.convert_to_numpy(bridge.project_prompt(*arguments))
+        np.testing.assert_allclose(projected, expected, atol=1e-5)
+    outputs = [
+        ops.convert_to_numpy(bridge(prompt, audio, reference, w)) for w in (weight, 0 * weight)
+    ]
+    np.testing.assert_allclose(outputs[1], ops.convert_to_numpy(bridge(prompt, audio)), atol=1e-5)
+    assert np.abs(outputs[0] - outputs[1]).max() > 1e-3

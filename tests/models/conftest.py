@@ -121,6 +121,9 @@ class TinyBank:
     t60: np.ndarray
     sampling_rate: int = 16000
 
+    def __len__(self):
+        return len(self.rirs)
+
 
 @pytest.fixture(scope="session")
 def bank():

@@ -1,10 +1,13 @@
 """The recipe behind the command line."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
 
 from keras_avssan.data import ScenePlan, SyntheticClasses
+from keras_avssan.evaluation import evaluate_localizer
 from keras_avssan.training import fit_scenes, warmup_cosine
 
 BACKEND = keras.backend.backend()
@@ -45,6 +48,23 @@ def test_fit_scenes_trains_and_validates(frozen, plan, make_tiny):
     assert np.isfinite(history["loss"] + history["val_loss"]).all()
     assert int(model.optimizer.iterations) == 2
     assert has_changed(before, model.backbone.image_encoder.get_weights()) is not frozen
+
+
+def test_what_asks_may_change_from_scene_to_scene(plan, make_tiny):
+    plan = dataclasses.replace(plan, prompt_kinds=("picture", "recording"))
+    model = make_tiny()
+    before = model.backbone.bridge.get_weights()
+    history = fit_scenes(
+        model, plan, steps=2, epochs=1, batch_size=4, loader="grain", verbose=0
+    ).history
+    assert np.isfinite(history["loss"]).all()
+    assert has_changed(before, model.backbone.bridge.get_weights())
+    kinds = ("picture", "recording", "constant")
+    for kind in kinds:
+        evaluation = evaluate_localizer(model, plan, 4, prompt=kind, progress=False)
+        assert evaluation.settings["prompt"] == kind
+    with pytest.raises(ValueError, match="text side"):
+        evaluate_localizer(model, plan, 4, prompt="text", progress=False)
 
 
 def test_schedule_rises_and_falls():

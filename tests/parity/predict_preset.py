@@ -1,4 +1,6 @@
-"""Loads presets and stores what they predict: `predict_preset.py INPUTS.npz OUT.npz PRESET…`.
+"""Loads presets, stores what they predict and what a step of training makes of them.
+
+`predict_preset.py SCENES.npz OUT.npz PRESET…`, where SCENES holds arrays `inputs/…`, `labels/…`.
 
 Runs in a process of its own, under the backend that KERAS_BACKEND names.
 """
@@ -23,12 +25,27 @@ def predict(preset, inputs):
     return arrays
 
 
-def main(inputs_file, output_file, *presets):
-    inputs = dict(np.load(inputs_file))
+def train(preset, inputs, labels):
+    """Change of every weight by a step of plain gradient descent, as a flat dict of arrays."""
+    model = AVSSAN.from_preset(preset)
+    before = model.get_weights()
+    model.compile(keras.optimizers.SGD(1.0))
+    model.train_on_batch(inputs, labels)
+    after = model.get_weights()
+    pairs = zip(after, before, strict=True)
+    return {f"step/{i}": new - old for i, (new, old) in enumerate(pairs)}
+
+
+def main(scenes_file, output_file, *presets):
+    scenes = dict(np.load(scenes_file))
+    inputs, labels = (
+        {key.removeprefix(part): scenes[key] for key in scenes if key.startswith(part)}
+        for part in ("inputs/", "labels/")
+    )
     arrays = {}
     for number, preset in enumerate(presets):
-        for key, array in predict(preset, inputs).items():
-            arrays[f"{number}/{key}"] = array
+        outputs = {**predict(preset, inputs), **train(preset, inputs, labels)}
+        arrays |= {f"{number}/{key}": array for key, array in outputs.items()}
     np.savez(output_file, **arrays)
 
 

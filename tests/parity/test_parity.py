@@ -37,13 +37,17 @@ def inputs():
 
 
 @pytest.fixture(scope="module")
-def presets(inputs, tmp_path_factory):
-    """Folder of a model by configuration, its weights all moved by training."""
-    labels = {
+def labels(inputs):
+    return {
         "azimuth": np.array([40.0, 130.0], "float32"),
         "target": 0.5 * inputs["audio"],
         "interferer_azimuth": np.array([120.0, np.nan], "float32"),
     }
+
+
+@pytest.fixture(scope="module")
+def presets(inputs, labels, tmp_path_factory):
+    """Folder of a model by configuration, its weights all moved by training."""
     folders = {}
     for configuration in CONFIGURATIONS:
         keras.utils.set_random_seed(0)
@@ -57,10 +61,12 @@ def presets(inputs, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def predictions(inputs, presets, tmp_path_factory):
+def predictions(inputs, labels, presets, tmp_path_factory):
     """Arrays of the installed backends: `predictions[backend]["<configuration>/<name>"]`."""
     folder = tmp_path_factory.mktemp("predictions")
-    np.savez(folder / "inputs.npz", **inputs)
+    scenes = {f"inputs/{key}": array for key, array in inputs.items()}
+    scenes |= {f"labels/{key}": array for key, array in labels.items()}
+    np.savez(folder / "scenes.npz", **scenes)
     installed = [backend for backend in BACKENDS if importlib.util.find_spec(backend) is not None]
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         arrays = pool.map(lambda backend: _predict(backend, folder, presets), installed)
@@ -71,7 +77,7 @@ def _predict(backend, folder, presets):
     output = folder / f"{backend}.npz"
     path = os.pathsep.join([str(REPOSITORY), os.environ.get("PYTHONPATH", "")])
     subprocess.run(
-        [sys.executable, str(SCRIPT), str(folder / "inputs.npz"), str(output), *presets.values()],
+        [sys.executable, str(SCRIPT), str(folder / "scenes.npz"), str(output), *presets.values()],
         env={**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": path},
         check=True,
         timeout=TIMEOUT,
@@ -116,6 +122,15 @@ def test_posterior(configuration, pair):
     assert np.ptp(first, axis=1).min() > 1e-4  # a flat posterior would agree with anything
     print(f"largest difference of the posterior: {np.abs(second - first).max():.1e}")  # with -rP
     np.testing.assert_allclose(second, first, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("configuration", CONFIGURATIONS)
+def test_step_of_training(configuration, pair):
+    first, second = (of(predictions, configuration, "step/") for predictions in pair)
+    largest = max(np.abs(change).max() for change in first.values())
+    assert largest > 1e-3
+    for key in first:
+        np.testing.assert_allclose(second[key], first[key], atol=1e-3 * largest, rtol=0.01)
 
 
 @pytest.mark.parametrize("configuration", CONFIGURATIONS)

@@ -15,6 +15,9 @@ from keras_avssan.layers.stereo_stft import StereoSTFT, level_gain
 from keras_avssan.layers.tri_band_spatial_features import TriBandSpatialFeatures
 from keras_avssan.models.subclassing import SubclassedModel
 
+# Inputs of which each is, or gives, a prompt embedding.
+_EMBEDDED = {"images", "token_ids", "prompt_embedding"}
+
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
 class AVSSANBackbone(keras_hub.models.Backbone, metaclass=SubclassedModel):
@@ -59,9 +62,12 @@ class AVSSANBackbone(keras_hub.models.Backbone, metaclass=SubclassedModel):
         **kwargs: Arguments of `keras_hub.models.Backbone`.
 
     Call arguments:
-        inputs: Dict with `audio` (batch, samples, 2) and either `images` (batch, H, W, 3) in
-            [0, 1] or `prompt_embedding` (batch, d_V); optionally `microphone_spacing` (batch,)
-            in metres.
+        inputs: Dict with `audio` (batch, samples, 2) and one prompt: `images` (batch, H, W, 3) in
+            [0, 1], `token_ids` (batch, tokens) where the image encoder also reads words,
+            `prompt_embedding` (batch, d_V), or a mono recording `prompt_audio` (batch, samples).
+            A recording may stand beside one of the others; `prompt_audio_weight` (batch,) from 0
+            to 1 is its share then, half if not given. Optionally `microphone_spacing` (batch,) in
+            metres.
         training: Whether dropout and batch normalisation run in training mode.
 
     Returns:
@@ -263,11 +269,16 @@ class AVSSANBackbone(keras_hub.models.Backbone, metaclass=SubclassedModel):
         size = getattr(self.image_encoder, "image_size", None)
         return tuple(size or self.image_encoder.input_shape[1:3])
 
+    @property
+    def reads_words(self):
+        """Whether the image encoder has a text side, as CLIP has."""
+        return hasattr(self.image_encoder, "encode_text")
+
     def call(self, inputs, training=None):
         audio = self._checked_audio(inputs)
         audio = audio * level_gain(audio)
         spectrogram = self.stft(audio)
-        prompt = self.embed_prompt(inputs, training) if self.visual_prompt else audio[:, :1, 0]
+        prompt = self._prompt(inputs, audio, training)
         semantics = self._semantics(prompt, audio, spectrogram, training)
         features = self.spatial_features(spectrogram)
         aligned, band_attention = [], {}
@@ -285,7 +296,7 @@ class AVSSANBackbone(keras_hub.models.Backbone, metaclass=SubclassedModel):
             "band_weights": band_weights,
         }
         if self.visual_prompt and self.semantic_audio:
-            projected = self.bridge.project_prompt(prompt)
+            projected = self.bridge.project_prompt(**prompt)
             outputs["prompt_semantics"] = ops.cast(projected, "float32")
         return outputs
 
@@ -302,12 +313,44 @@ class AVSSANBackbone(keras_hub.models.Backbone, metaclass=SubclassedModel):
         """Semantic cue of equation (1), at the spectrogram's frames: (batch, T, D)."""
         if not self.semantic_audio:
             steps = ops.zeros_like(spectrogram[:, :, 0, :1])
-            return self.bridge(prompt, steps, training=training)
+            return self.bridge(prompt["prompt"], steps, training=training)
         embeddings = self.audio_encoder(ops.mean(audio, axis=-1), training=training)
-        semantics = self.bridge(prompt, embeddings, training=training)
+        semantics = self.bridge(audio=embeddings, training=training, **prompt)
         duration = ops.shape(audio)[1] / self.sampling_rate
         frames = ops.shape(spectrogram)[1]
         return self.frame_alignment(semantics, num_frames=frames, duration=duration)
+
+    def _prompt(self, inputs, audio, training):
+        """What asks, as arguments of the bridge: an embedding, a recording, or both."""
+        if not self.visual_prompt:
+            return {"prompt": audio[:, :1, 0]}
+        if "prompt_audio" not in inputs:
+            return {"prompt": self.embed_prompt(inputs, training)}
+        reference = self._embed_reference(inputs["prompt_audio"], training)
+        if not _EMBEDDED & set(inputs):
+            return {"prompt": ops.zeros_like(reference[:, 0]), "reference": reference}
+        weight = inputs.get("prompt_audio_weight")
+        return {
+            "prompt": self.embed_prompt(inputs, training),
+            "reference": reference,
+            "reference_weight": 0.5 * ops.ones_like(audio[:, 0, 0]) if weight is None else weight,
+        }
+
+    def _embed_reference(self, recording, training):
+        """Embeddings (batch, t, d_A) of recordings that ask for a sound."""
+        if not self.semantic_audio:
+            raise ValueError(
+                "A recording as prompt needs the audio encoder, which `semantic_audio=False` "
+                "leaves out. Received: `prompt_audio`"
+            )
+        if len(recording.shape) != 2:
+            raise ValueError(
+                "`prompt_audio` must have shape (batch, samples). "
+                f"Received: shape {tuple(recording.shape)}"
+            )
+        recording = ops.cast(recording, "float32")
+        recording = recording * level_gain(recording[..., None])[..., 0]
+        return self.audio_encoder(recording, training=training)
 
     def embed_target(self, target, training=None):
         """Embeds how targets sound, in the space of the prompts' projection.
@@ -320,15 +363,14 @@ class AVSSANBackbone(keras_hub.models.Backbone, metaclass=SubclassedModel):
             float32 embeddings, shape (batch, D), averaged over time.
         """
         embeddings = self.audio_encoder(ops.mean(target, axis=-1), training=training)
-        projected = self.bridge.audio_projection(embeddings)
-        return ops.mean(ops.cast(projected, "float32"), axis=1)
+        return ops.cast(self.bridge.project_audio(embeddings), "float32")
 
     def embed_prompt(self, inputs, training=None):
         """Embeds the prompts of a batch.
 
         Args:
-            inputs: Dict with `images` (batch, H, W, 3) in [0, 1] or `prompt_embedding`
-                (batch, d_V).
+            inputs: Dict with `images` (batch, H, W, 3) in [0, 1], `token_ids` (batch, tokens) or
+                `prompt_embedding` (batch, d_V).
             training: Whether the image encoder runs in training mode.
 
         Returns:
@@ -345,10 +387,17 @@ class AVSSANBackbone(keras_hub.models.Backbone, metaclass=SubclassedModel):
                     f"Received: shape {tuple(embedding.shape)}"
                 )
             return embedding
+        if "token_ids" in inputs:
+            if not self.reads_words:
+                raise ValueError(
+                    "Words as prompt need an image encoder with a text side, such as CLIP's. "
+                    "Received: `token_ids`"
+                )
+            return self.image_encoder.encode_text(inputs["token_ids"])
         if "images" not in inputs:
             raise ValueError(
-                "A prompt is needed: `images` or `prompt_embedding`. "
-                f"Received: inputs {sorted(inputs)}"
+                "A prompt is needed: `images` or `prompt_embedding` (or `token_ids`, "
+                f"`prompt_audio`). Received: inputs {sorted(inputs)}"
             )
         if self.image_encoder is None:
             raise ValueError(

@@ -9,6 +9,7 @@ import numpy as np
 from keras_avssan.data.audio_io import read_audio
 from keras_avssan.data.image_io import read_image
 from keras_avssan.models.av_ssan.av_ssan_backbone import AVSSANBackbone
+from keras_avssan.models.prompts import MIN_RECORDING, split_prompts, to_numpy
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
@@ -32,15 +33,17 @@ class AVSSANPreprocessor(keras_hub.models.Preprocessor):
         x: Dict with
             `audio`: path of a two-channel recording, array (samples, 2) or (batch, samples, 2),
             or a list of paths or arrays of equal duration;
-            `prompt`: path of a picture, RGB array (H, W, 3) of `uint8` or floats in [0, 1], an
-            embedding (d_V,), a batch of either, or a list of any;
-            `sampling_rate`: optional, sampling rate of `audio` arrays in hertz.
+            `prompt`: path of a picture, RGB array (H, W, 3) of `uint8` or floats in [0, 1], words,
+            path of a recording, array (samples,) or (samples, channels) of one, or an embedding
+            (d_V,); a batch or a list of one kind of them; or a dict of arrays in the model's form;
+            `sampling_rate`: optional, sampling rate of `audio` and `prompt` arrays in hertz.
         y: Labels, passed through.
         sample_weight: Weights, passed through.
 
     Returns:
-        Dict with `audio` float32 (batch, samples, 2) and `images` float32 (batch, H, W, 3) or
-        `prompt_embedding` float32 (batch, d_V); with `y`, a tuple as Keras packs it.
+        Dict with `audio` float32 (batch, samples, 2) and `images` float32 (batch, H, W, 3),
+        `prompt_embedding` float32 (batch, d_V), `token_ids` int32 (batch, tokens) or
+        `prompt_audio` float32 (batch, samples); with `y`, a tuple as Keras packs it.
 
     Raises:
         ValueError: If a recording or prompt is unreadable or has a wrong shape, range, duration
@@ -75,6 +78,7 @@ class AVSSANPreprocessor(keras_hub.models.Preprocessor):
         self.min_duration = min_duration
         self.max_duration = max_duration
         self.resample = resample
+        self.tokenize = None  # the model gives the function of its image encoder
         self.built = True  # no weights: a whole model need not be run to build it
 
     def call(self, x, y=None, sample_weight=None):
@@ -82,13 +86,12 @@ class AVSSANPreprocessor(keras_hub.models.Preprocessor):
             found = sorted(x) if isinstance(x, dict) else type(x).__name__
             raise TypeError(f"`x` must be a dict with `audio` and `prompt`. Received: {found}")
         audio = self._read_recordings(x["audio"], x.get("sampling_rate"))
-        key, prompts = self._read_prompts(x["prompt"])
-        audio, prompts = _match(audio, prompts)
-        return keras.utils.pack_x_y_sample_weight({"audio": audio, key: prompts}, y, sample_weight)
+        prompts = self._read_prompts(x["prompt"], x.get("sampling_rate"))
+        return keras.utils.pack_x_y_sample_weight(_match(audio, prompts), y, sample_weight)
 
     def _read_recordings(self, audio, sampling_rate):
         if not isinstance(audio, (str, os.PathLike, list, tuple)):
-            audio = _to_numpy(audio, "audio")
+            audio = to_numpy(audio, "audio")
             if audio.ndim not in (2, 3):
                 raise ValueError(
                     "`audio` must have shape (samples, 2) or (batch, samples, 2). "
@@ -126,31 +129,88 @@ class AVSSANPreprocessor(keras_hub.models.Preprocessor):
             raise ValueError("`audio` must not be silent. Received: all samples are zero")
         return recording
 
-    def _read_prompts(self, prompt):
-        """Returns the name of the model's input and the batch of prompts."""
-        if isinstance(prompt, (str, os.PathLike)):
-            prompts = [prompt]
-        elif isinstance(prompt, (list, tuple)):
-            prompts = list(prompt)
-        else:
-            prompt = _to_numpy(prompt, "prompt")
-            prompts = list(prompt) if prompt.ndim in (2, 4) else [prompt]
-        if not prompts:
-            raise ValueError("`prompt` must hold at least one prompt. Received: none")
-        prompts = [
-            p if isinstance(p, (str, os.PathLike)) else _to_numpy(p, "prompt") for p in prompts
-        ]
-        are_embeddings = {getattr(p, "ndim", None) == 1 for p in prompts}
-        if are_embeddings == {True}:
-            return "prompt_embedding", self._check_embeddings(prompts)
-        if are_embeddings == {True, False}:
-            raise TypeError("`prompt` must hold either pictures or embeddings, not both.")
+    def _read_prompts(self, prompt, sampling_rate):
+        """Returns the batch of prompts as inputs of the model."""
+        if isinstance(prompt, dict):
+            return prompt
+        prompts, kinds = split_prompts(prompt, self.prompt_dim)
+        if len(set(kinds)) > 1 or kinds[0] == "several":
+            raise TypeError(
+                "`prompt` must hold either pictures or embeddings, texts or recordings, not both; "
+                f"`localize` takes them together. Received: {kinds}"
+            )
+        if kinds[0] == "embedding":
+            return {"prompt_embedding": self._check_embeddings(prompts)}
+        if kinds[0] == "text":
+            return {"token_ids": self._tokenize(prompts)}
+        if kinds[0] == "recording":
+            return {"prompt_audio": self.read_references(prompts, sampling_rate)}
+        return {"images": np.stack([self.read_picture(picture) for picture in prompts])}
+
+    def read_picture(self, picture):
+        """Reads a picture that asks for a sound.
+
+        Args:
+            picture: Path, or RGB array (H, W, 3) of `uint8` or floats in [0, 1].
+
+        Returns:
+            float32 array of the model's picture size, in [0, 1].
+
+        Raises:
+            ValueError: If the picture is unusable or the model has no image encoder.
+        """
         if self.picture_size is None:
             raise ValueError(
                 "This model takes prompt embeddings only, it has no image encoder. "
                 "Received: a picture as `prompt`"
             )
-        return "images", np.stack([read_image(p, self.picture_size) for p in prompts])
+        return read_image(picture, self.picture_size)
+
+    def read_references(self, recordings, sampling_rate=None):
+        """Reads recordings that ask for a sound, each repeated to the length of the longest.
+
+        Args:
+            recordings: List of paths or arrays (samples,) or (samples, channels); channels are
+                averaged.
+            sampling_rate: Sampling rate of arrays in hertz; the model's if not given.
+
+        Returns:
+            float32 array of shape (recordings, samples).
+
+        Raises:
+            ValueError: If a recording is unusable.
+        """
+        recordings = [self._read_reference(r, sampling_rate) for r in recordings]
+        longest = max([len(recording) for recording in recordings], default=0)
+        repeated = [np.resize(recording, longest) for recording in recordings]
+        return np.array(repeated, "float32").reshape(len(recordings), longest)
+
+    def _read_reference(self, recording, sampling_rate):
+        recording = read_audio(
+            recording, self.sampling_rate, source_rate=sampling_rate, resample=self.resample
+        )
+        if recording.ndim == 2:
+            recording = recording.mean(axis=1)
+        duration = len(recording) / self.sampling_rate
+        least = MIN_RECORDING / self.sampling_rate
+        if not least <= duration <= self.max_duration:
+            raise ValueError(
+                f"A recording as `prompt` must last from {least:g} to {self.max_duration:g} "
+                f"seconds. Received: {duration:.3f} s"
+            )
+        if not np.any(recording):
+            raise ValueError(
+                "A recording as `prompt` must not be silent. Received: all samples are zero"
+            )
+        return recording
+
+    def _tokenize(self, texts):
+        if self.tokenize is None:
+            raise ValueError(
+                "Words as `prompt` need a model whose image encoder has a text side, such as "
+                f"CLIP's, and there is no file of this name. Received: prompt={texts[0]!r}"
+            )
+        return np.asarray(self.tokenize(texts))
 
     def _check_embeddings(self, embeddings):
         shapes = {embedding.shape for embedding in embeddings}
@@ -176,30 +236,17 @@ class AVSSANPreprocessor(keras_hub.models.Preprocessor):
         }
 
 
-def _to_numpy(value, name):
-    """Brings an array or a tensor of any backend to NumPy."""
-    try:
-        array = keras.ops.convert_to_numpy(value)
-    except (TypeError, ValueError) as error:
-        raise TypeError(
-            f"`{name}` must be a path or an array. Received: {type(value).__name__}"
-        ) from error
-    if array.dtype.kind not in "fiub":
-        raise TypeError(
-            f"`{name}` must be a path or an array of numbers. Received: {type(value).__name__}"
-        )
-    return array
-
-
 def _match(audio, prompts):
     """Lets one prompt serve several recordings, or one recording several prompts."""
+    count = len(next(iter(prompts.values())))
     if len(audio) == 1:
-        audio = np.repeat(audio, len(prompts), axis=0)
-    elif len(prompts) == 1:
-        prompts = np.repeat(prompts, len(audio), axis=0)
-    if len(audio) != len(prompts):
+        audio = np.repeat(audio, count, axis=0)
+    elif count == 1:
+        prompts = {key: np.repeat(value, len(audio), axis=0) for key, value in prompts.items()}
+        count = len(audio)
+    if len(audio) != count:
         raise ValueError(
             "There must be one prompt a recording, or a single one of either. "
-            f"Received: {len(audio)} recordings and {len(prompts)} prompts"
+            f"Received: {len(audio)} recordings and {count} prompts"
         )
-    return audio, prompts
+    return {"audio": audio, **prompts}

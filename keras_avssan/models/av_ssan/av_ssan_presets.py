@@ -1,5 +1,7 @@
 """Named configurations of AV-SSAN: how the network is built and how it is trained."""
 
+from typing import Any
+
 from keras_avssan.doa.losses import JointLoss
 
 CONFIGURATIONS = {
@@ -32,6 +34,25 @@ _LOSSES = {
     },
 }
 
+# Named networks: description and arguments of `AVSSAN`.
+PRESETS: dict[str, dict[str, Any]] = {
+    "avssan_paper": {
+        "description": "The letter of the paper, for prompts embedded by CLIP ViT-B/32.",
+        "arguments": {"configuration": "paper", "prompt_dim": 512},
+    },
+    "avssan_base": {
+        "description": "This library's decisions, encoders that train with the task.",
+        "arguments": {"configuration": "base"},
+    },
+    "avssan_small": {
+        "description": "As `avssan_base`, of half the width: trains in minutes on two CPU cores.",
+        "arguments": {"configuration": "base", "dim": 32, "mlp_dim": 128},
+    },
+}
+
+# Version of the folders and files that models are saved in; rises when they change.
+FORMAT_VERSION = 1
+
 LEARNING_RATES = {"paper": 5e-3, "base": 3e-3}
 
 
@@ -48,6 +69,22 @@ def check_configuration(configuration):
         raise ValueError(
             f"`configuration` must be one of {tuple(CONFIGURATIONS)}. "
             f"Received: configuration={configuration!r}"
+        )
+
+
+def check_format(version):
+    """Refuses what a later version of this library has written.
+
+    Args:
+        version: Format version of a saved model.
+
+    Raises:
+        ValueError: If it is a later one.
+    """
+    if version > FORMAT_VERSION:
+        raise ValueError(
+            f"This model was saved in format {version}, and this version of keras-avssan reads "
+            f"formats up to {FORMAT_VERSION}. Upgrade with `pip install -U keras-avssan`."
         )
 
 

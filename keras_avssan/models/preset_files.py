@@ -1,0 +1,41 @@
+"""Checks on the files of a saved model."""
+
+import json
+import os
+
+_CONFIGS = ("config.json", "task.json", "metadata.json")
+_WEIGHTS = ("model.weights.h5", "model.weights.json")
+
+
+def check_preset_folder(preset, with_weights=True):
+    """Names what is missing or damaged in the folder of a saved model.
+
+    Args:
+        preset: Path of a folder. Hub handles pass unchecked: what they hold is known later.
+        with_weights: Whether weights are needed.
+
+    Raises:
+        ValueError: If there is no such folder, or a file of it is missing or no JSON.
+    """
+    preset = os.fspath(preset)
+    if "://" in preset:
+        return
+    if not os.path.isdir(preset):
+        raise ValueError(
+            "`preset` must be the folder of a saved model, a name of `AVSSAN.presets` or a hub "
+            f"handle. Received: preset={preset!r}"
+        )
+    for name in _CONFIGS:
+        _check_json(os.path.join(preset, name))
+    if with_weights and not any(os.path.isfile(os.path.join(preset, name)) for name in _WEIGHTS):
+        raise ValueError(f"'{preset}' has no weights: the file '{_WEIGHTS[0]}' is missing.")
+
+
+def _check_json(path):
+    try:
+        with open(path, encoding="utf-8") as file:
+            json.load(file)
+    except FileNotFoundError as error:
+        raise ValueError(f"'{path}' is missing: this is no saved model.") from error
+    except ValueError as error:
+        raise ValueError(f"'{path}' is damaged: {error}") from error

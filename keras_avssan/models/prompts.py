@@ -1,0 +1,162 @@
+"""What a sound is asked for with: a picture, words, a recording, or several of them."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from keras_avssan.data.file_kinds import file_kind
+
+# Shortest array that is taken for a recording, in samples.
+MIN_RECORDING = 1600
+
+
+@dataclass(frozen=True, eq=False)
+class Prompt:
+    """Several things that ask for the same sound together, averaged.
+
+    Args:
+        pictures: Pictures: paths or RGB arrays (H, W, 3).
+        texts: Words: strings.
+        recordings: Recordings of the sound: paths or arrays (samples,) or (samples, channels).
+        embeddings: Embeddings (d_V,) that the model's image encoder made.
+
+    Raises:
+        TypeError: If an argument is a single thing rather than a list of them.
+        ValueError: If there is nothing at all.
+
+    Example:
+        >>> theta = model.localize(
+        ...     "mix.wav", Prompt(pictures=["dog.jpg", "puppy.jpg"], texts=["a barking dog"])
+        ... )
+    """
+
+    pictures: Sequence = ()
+    texts: Sequence = ()
+    recordings: Sequence = ()
+    embeddings: Sequence = ()
+
+    def __post_init__(self):
+        for name in ("pictures", "texts", "recordings", "embeddings"):
+            if isinstance(getattr(self, name), (str, os.PathLike)):
+                raise TypeError(
+                    f"`{name}` must be a list. Received: {name}={getattr(self, name)!r}"
+                )
+        if not len(self):
+            raise ValueError("A `Prompt` must hold something. Received: no part at all")
+
+    def __len__(self):
+        parts = (self.pictures, self.texts, self.recordings, self.embeddings)
+        return sum(len(part) for part in parts)
+
+
+def split_prompts(prompt: Any, prompt_dim: int | None = None) -> tuple[list, list[str]]:
+    """Takes prompts apart and tells what each is.
+
+    A string that names a picture or a sound by its suffix, or that is the path of a file, is that
+    file; any other string is words. A vector of `prompt_dim` numbers is an embedding, a longer
+    one a recording.
+
+    Args:
+        prompt: One prompt, a list of prompts, or a batch of pictures, embeddings or recordings as
+            one array.
+        prompt_dim: Dimension of the model's prompt embeddings, if known.
+
+    Returns:
+        A list of prompts, and the kind of each: `"picture"`, `"text"`, `"recording"`,
+        `"embedding"` or `"several"` for a `Prompt`.
+
+    Raises:
+        TypeError: If a prompt is neither a string, a path, an array nor a `Prompt`.
+        ValueError: If there is no prompt.
+
+    Example:
+        >>> split_prompts(["dog.jpg", "a barking dog", "bark.wav"])[1]
+        ['picture', 'text', 'recording']
+    """
+    if isinstance(prompt, (list, tuple)):
+        prompts = list(prompt)
+    elif isinstance(prompt, (str, os.PathLike, Prompt)):
+        prompts = [prompt]
+    else:
+        array = to_numpy(prompt, "prompt")
+        prompts = list(array) if _is_batch(array) else [array]
+    if not prompts:
+        raise ValueError("`prompt` must hold at least one prompt. Received: none")
+    prompts = [
+        p if isinstance(p, (str, os.PathLike, Prompt)) else to_numpy(p, "prompt") for p in prompts
+    ]
+    return prompts, [_kind(p, prompt_dim) for p in prompts]
+
+
+def as_prompt(prompt: Any, kind: str) -> Prompt:
+    """Makes a single thing a `Prompt`.
+
+    Args:
+        prompt: A picture, words, a recording, an embedding, or a `Prompt` already.
+        kind: What it is, see `split_prompts`.
+
+    Returns:
+        A `Prompt`.
+    """
+    return prompt if kind == "several" else Prompt(**{f"{kind}s": [prompt]})
+
+
+def to_numpy(value, name):
+    """Brings an array or a tensor of any backend to NumPy.
+
+    Args:
+        value: Array, tensor, or nested lists of numbers.
+        name: Name of the argument, for the error.
+
+    Returns:
+        NumPy array of numbers.
+
+    Raises:
+        TypeError: If it is none of these.
+    """
+    try:
+        array = keras.ops.convert_to_numpy(value)
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            f"`{name}` must be a path or an array. Received: {type(value).__name__}"
+        ) from error
+    if array.dtype.kind not in "fiub":
+        raise TypeError(
+            f"`{name}` must be a path or an array of numbers. Received: {type(value).__name__}"
+        )
+    return array
+
+
+def _is_recording(shape):
+    """Whether an array of rank 2 is one recording (samples, channels), rather than a batch."""
+    return len(shape) == 2 and shape[0] >= MIN_RECORDING and shape[1] <= 2
+
+
+def _is_batch(array):
+    if array.ndim == 3:
+        return _is_recording(array.shape[1:])
+    return array.ndim == 4 or (array.ndim == 2 and not _is_recording(array.shape))
+
+
+def _kind(prompt, prompt_dim):
+    if isinstance(prompt, Prompt):
+        return "several"
+    if isinstance(prompt, (str, os.PathLike)):
+        return _kind_of_name(prompt)
+    if _is_recording(prompt.shape):
+        return "recording"
+    if prompt.ndim != 1:
+        return "picture"
+    is_recording = len(prompt) != prompt_dim and len(prompt) >= MIN_RECORDING
+    return "recording" if is_recording else "embedding"
+
+
+def _kind_of_name(prompt):
+    kind = file_kind(prompt)
+    if kind == "audio":
+        return "recording"
+    is_file = kind == "image" or isinstance(prompt, os.PathLike) or os.path.exists(prompt)
+    return "picture" if is_file else "text"

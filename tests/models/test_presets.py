@@ -1,0 +1,149 @@
+"""Named networks, and folders that are missing, damaged, too new or dangerous."""
+
+import json
+import shutil
+
+import keras
+import numpy as np
+import pytest
+
+from keras_avssan import AVSSAN
+from keras_avssan.encoders import ConvImageEncoder, ImageEncoder, LogMelEncoder
+
+
+@pytest.fixture(scope="module")
+def saved(make_tiny, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("presets") / "model"
+    keras.utils.set_random_seed(6)
+    make_tiny().save_to_preset(str(folder))
+    return folder
+
+
+@pytest.fixture
+def folder(saved, tmp_path):
+    """A copy of a saved model, to spoil."""
+    return shutil.copytree(saved, tmp_path / "model")
+
+
+def edit(folder, name, change):
+    path = folder / name
+    config = json.loads(path.read_text())
+    change(config)
+    path.write_text(json.dumps(config))
+
+
+def test_names_build_networks():
+    assert set(AVSSAN.presets) == {"avssan_paper", "avssan_base", "avssan_small"}
+    assert all(preset["description"] for preset in AVSSAN.presets.values())
+    paper = AVSSAN.from_preset(
+        "avssan_paper", load_weights=False, audio_encoder=LogMelEncoder(8, (4,))
+    )
+    assert paper.configuration == "paper"
+    assert paper.backbone.prompt_dim == 512
+    assert paper.backbone.settings["ipd"] == "angle"
+    encoder = ConvImageEncoder(8, (4,), (16, 16))
+    small = AVSSAN.from_preset("avssan_small", load_weights=False, image_encoder=encoder)
+    assert small.configuration == "base"
+    assert small.backbone.settings["dim"] == 32
+    assert small.backbone.image_encoder is encoder
+    own = AVSSAN.from_preset("avssan_small", load_weights=False, dim=16, num_heads=2)
+    assert own.backbone.settings["dim"] == 16
+
+
+@pytest.mark.parametrize("name", ["avssan_paper", "avssan_base", "avssan_small"])
+def test_no_weights_are_published_yet(name):
+    with pytest.raises(ValueError, match=f"No weights.*'{name}' yet.*`load_weights=False`"):
+        AVSSAN.from_preset(name)
+
+
+@pytest.mark.parametrize("preset", ["nowhere", "avssan_huge"])
+def test_an_unknown_preset_is_named(preset):
+    with pytest.raises(ValueError, match=f"`preset` must be.*'{preset}'"):
+        AVSSAN.from_preset(preset)
+
+
+@pytest.mark.parametrize("name", ["config.json", "task.json", "metadata.json", "model.weights.h5"])
+def test_a_missing_file_is_named(name, folder):
+    (folder / name).unlink()
+    with pytest.raises(ValueError, match=f"{name}.*is missing"):
+        AVSSAN.from_preset(str(folder))
+
+
+def test_a_damaged_configuration_is_named(folder):
+    path = folder / "task.json"
+    path.write_text(path.read_text()[:100])
+    with pytest.raises(ValueError, match="task.json' is damaged"):
+        AVSSAN.from_preset(str(folder))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
+def test_truncated_weights_are_refused(share, folder):
+    path = folder / "model.weights.h5"
+    path.write_bytes(path.read_bytes()[: round(share * path.stat().st_size)])
+    with pytest.raises(ValueError, match="cannot be loaded, a file of it is missing or damaged"):
+        AVSSAN.from_preset(str(folder))
+
+
+def test_weights_are_not_needed_without_them(folder):
+    (folder / "model.weights.h5").unlink()
+    assert AVSSAN.from_preset(str(folder), load_weights=False).backbone.settings["dim"] == 8
+
+
+def test_a_later_format_is_refused(folder):
+    edit(folder, "task.json", lambda config: config["config"].update(format_version=2))
+    with pytest.raises(ValueError, match="saved in format 2.*up to 1.*pip install -U"):
+        AVSSAN.from_preset(str(folder))
+
+
+def test_the_encoder_of_training_is_the_only_one(saved, make_tiny):
+    model = AVSSAN.from_preset(str(saved))
+    same = ConvImageEncoder.from_config(model.backbone.image_encoder.get_config())
+    same.build((None, 16, 16, 3))
+    same.set_weights(model.backbone.image_encoder.get_weights())
+    AVSSAN.from_preset(str(saved), image_encoder=same)
+    network = keras.Sequential([keras.Input((16, 16, 3)), keras.layers.Conv2D(8, 3)])
+    for other in (ConvImageEncoder(8, (4, 8), (16, 16)), ImageEncoder(network)):
+        with pytest.raises(ValueError, match="`image_encoder` is not the one.*trained with"):
+            AVSSAN.from_preset(str(saved), image_encoder=other)
+
+
+DANGEROUS = {
+    "a process": {"module": "subprocess", "class_name": "Popen", "config": {"args": ["COMMAND"]}},
+    "a function": {"module": "os", "class_name": "function", "config": "system"},
+    "a lambda": {
+        "module": "keras.layers",
+        "class_name": "Lambda",
+        "config": {
+            "name": "lambda",
+            "function": {"class_name": "__lambda__", "config": {"code": "4wAAAA==\n"}},
+        },
+    },
+}
+
+
+@pytest.mark.parametrize("case", DANGEROUS)
+def test_loading_runs_no_code(case, folder, tmp_path):
+    witness = tmp_path / "witness"
+    text = json.dumps(DANGEROUS[case]).replace("COMMAND", f"touch {witness}")
+
+    def change(config):
+        part = config["config"]["backbone"]["config"] if "backbone" in config["config"] else config
+        (part if part is not config else config["config"])["image_encoder"] = json.loads(text)
+
+    for name in ("task.json", "config.json"):
+        edit(folder, name, change)
+    with pytest.raises((TypeError, ValueError)):
+        AVSSAN.from_preset(str(folder))
+    assert not witness.exists()
+
+
+def test_a_saved_model_is_arrays_and_text(saved):
+    assert {path.suffix for path in saved.rglob("*.*")} <= {".json", ".h5", ".md"}
+
+
+def test_scores_survive_the_way_through_a_folder(saved, make_batch):
+    first, second = AVSSAN.from_preset(str(saved)), AVSSAN.from_preset(str(saved))
+    inputs, _ = make_batch()
+    np.testing.assert_array_equal(
+        first.predict_on_batch(inputs)["doa"], second.predict_on_batch(inputs)["doa"]
+    )
