@@ -157,3 +157,17 @@ def test_saved_configuration_holds_no_python_code(trained, tmp_path):
         config = json.loads(archive.read("config.json"))
     assert config["registered_name"] == "keras_avssan>AVSSAN"
     assert "__lambda__" not in json.dumps(config)
+
+
+def test_a_model_of_keras_applications_survives(make_tiny, make_inputs, run, tmp_path):
+    network = keras.applications.MobileNet((32, 32, 3), alpha=0.25, include_top=False, weights=None)
+    model = make_tiny(image_encoder=ImageEncoder(network, mean=0.5, std=0.5))
+    assert model.backbone.prompt_dim == 256
+    rng = np.random.default_rng(0)
+    inputs = {"audio": make_inputs()["audio"], "images": rng.uniform(size=(2, 32, 32, 3))}
+    model.save_to_preset(str(tmp_path / "preset"))
+    restored = AVSSAN.from_preset(str(tmp_path / "preset"))
+    assert_same_outputs(model, restored, inputs, run)
+    model.save(tmp_path / "model.keras")
+    restored = keras.models.load_model(tmp_path / "model.keras")
+    assert_same_outputs(model, restored, inputs, run)
