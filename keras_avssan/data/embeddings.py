@@ -110,10 +110,11 @@ class EmbeddingStore:
         encoder: Fingerprint of the encoder, see `encoder_fingerprint`.
 
     Example:
-        >>> store = EmbeddingStore("data/.embeddings", encoder_fingerprint(encoder))
-        >>> store.add({"dog/a.jpg": vector}, {"dog/a.jpg": "8c1f…"})
-        >>> store.load({"dog/a.jpg": "8c1f…"})["dog/a.jpg"].shape
-        (1280,)
+        ```python
+        store = EmbeddingStore("data/.embeddings", encoder_fingerprint(encoder))
+        store.add({"dog/a.jpg": vector}, {"dog/a.jpg": "8c1f…"})
+        store.load({"dog/a.jpg": "8c1f…"})["dog/a.jpg"].shape  # (1280,)
+        ```
     """
 
     def __init__(self, folder, encoder):
