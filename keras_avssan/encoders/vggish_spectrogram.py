@@ -116,8 +116,8 @@ class VGGishSpectrogram(keras.layers.Layer):
 
     def _conv(self, audio):
         bins = FFT_LENGTH // 2 + 1
-        phase = np.outer(np.arange(FRAME_LENGTH), np.arange(bins)) % FFT_LENGTH
-        phase = 2 * np.pi * phase / FFT_LENGTH
+        turns = np.outer(np.arange(FRAME_LENGTH), np.arange(bins)) % FFT_LENGTH
+        phase = 2 * np.pi * turns / FFT_LENGTH
         kernel = np.concatenate([np.cos(phase), -np.sin(phase)], axis=1) * self._window[:, None]
         kernel = ops.convert_to_tensor(kernel[:, None, :].astype("float32"))
         parts = ops.conv(audio[..., None], kernel, strides=HOP_LENGTH, data_format="channels_last")

@@ -55,16 +55,16 @@ def make_embeddings(flat_dim, hidden_dim, embedding_dim):
 
 
 def give_random_weights(network, seed=0):
-    """Weights under which every layer passes on what differs between its inputs."""
+    """Weights that pass on what differs between inputs, to embeddings of about one."""
     import torch
 
-    rng = np.random.default_rng(seed)
+    noise = np.random.default_rng(seed).standard_normal(100_003, "float32")  # enough, and quick
     state = {}
     for name, value in network.state_dict().items():
         fan_in = np.prod(value.shape[1:]) if value.ndim > 1 else 200.0
-        values = rng.standard_normal(tuple(value.shape), "float32") * np.sqrt(2.0 / fan_in)
-        state[name] = torch.from_numpy(values.astype("float32"))
-    network.load_state_dict(state)
+        scale = np.sqrt(2.0 / fan_in) * (0.1 if name.startswith("embeddings.4") else 1.0)
+        state[name] = torch.from_numpy(np.resize(noise * np.float32(scale), tuple(value.shape)))
+    network.load_state_dict(state, assign=True)
     return network.eval()
 
 
@@ -80,10 +80,9 @@ def make_reference(torchvggish):
     import torch
 
     def make(filters=TINY["filters"], hidden_dim=TINY["hidden_dim"], embedding_dim=128):
-        with torch.device("meta"):  # its own layers, of full size, are not made
-            network = torchvggish.torchvggish.VGG(None, False)
-        network.features = make_features(filters)
-        network.embeddings = make_embeddings(6 * 4 * filters[-1], hidden_dim, embedding_dim)
+        with torch.device("meta"):  # nothing is initialised twice
+            network = torchvggish.torchvggish.VGG(make_features(filters), False)
+            network.embeddings = make_embeddings(6 * 4 * filters[-1], hidden_dim, embedding_dim)
         return give_random_weights(network)
 
     return make
@@ -93,9 +92,13 @@ def make_reference(torchvggish):
 def make_full_reference(torchvggish):
     """`make_full_reference()` makes torchvggish's network as it is."""
 
+    import torch
+
     def make():
-        layers = torchvggish.torchvggish.make_layers()
-        return give_random_weights(torchvggish.torchvggish.VGG(layers, False))
+        with torch.device("meta"):
+            layers = torchvggish.torchvggish.make_layers()
+            network = torchvggish.torchvggish.VGG(layers, False)
+        return give_random_weights(network)
 
     return make
 

@@ -39,14 +39,44 @@ def encoder(tiny):
 # --- the front end --------------------------------------------------------------------------
 
 
+def resample_as_published(audio, count):
+    """The first samples at 16 kHz of audio at 44.1 kHz, by the resampler of the time.
+
+    A windowed sinc, read from a table of 512 steps a zero crossing in steps cut down to whole
+    numbers: that is not quite a resampler, and the published value contains it.
+    """
+    zeros, steps, rolloff, ratio = 64, 512, 0.9475937167399596, 16000 / 44100
+    u = np.arange(zeros * steps + 1) / steps
+    window = np.kaiser(2 * u.size - 1, 14.769656459379492)[u.size - 1 :]
+    table = ratio * rolloff * np.sinc(rolloff * u) * window
+    taps = np.arange(int(zeros / ratio) + 1)
+    times = np.arange(count) / ratio
+    before = np.floor(times).astype(int)
+    resampled = np.zeros(count)
+    for nearest, direction in [(before, -1), (before + 1, 1)]:
+        distance = ratio * steps * np.abs(times - nearest)
+        position = distance[:, None] + int(ratio * steps) * taps
+        weights = np.interp(position, np.arange(u.size), table, right=0.0)
+        index = nearest[:, None] + direction * taps
+        heard = np.where(index < 0, 0.0, audio[np.clip(index, 0, len(audio) - 1)])
+        resampled += np.sum(weights * heard, axis=1)
+    return resampled
+
+
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 def test_published_smoke_test(implementation):
-    """Three seconds of 1 kHz at 16 kHz: the first value that the published code prints."""
-    sine = np.sin(2 * np.pi * 1000 * np.arange(0, 3, 1 / 16000)).astype("float32")
+    """A sine of 1 kHz: the first values that the published code prints."""
     layer = VGGishSpectrogram(drop_remainder=True, implementation=implementation)
+    # In its first version: three seconds at 44.1 kHz, resampled. A frame has 400 samples.
+    sine = np.sin(2 * np.pi * 1000 * np.linspace(0, 3, 3 * 44100))
+    examples = run(layer, resample_as_published(sine, 400)[None].astype("float32"))
+    expected = [-4.47297436, -4.29457354, -4.14940631]
+    np.testing.assert_allclose(examples[0, 0, 0, :3], expected, atol=1e-4)
+    # Today: at 16 kHz. The value is that of the published front end in float64.
+    sine = np.sin(2 * np.pi * 1000 * np.arange(0, 3, 1 / 16000)).astype("float32")
     examples = run(layer, sine[None])
     assert examples.shape == (1, 3, 96, 64)
-    assert examples[0, 0, 0, 0] == pytest.approx(-4.47297436, abs=1e-4)
+    assert examples[0, 0, 0, 0] == pytest.approx(-4.48313252, abs=1e-4)
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
@@ -197,9 +227,10 @@ def test_full_size_equals_the_reference(sounds, make_full_reference, reference_e
     network = make_full_reference()
     encoder = convert_vggish_torch(network.state_dict(), drop_remainder=True)
     assert encoder.count_params() == sum(p.numel() for p in network.parameters()) == 72141184
-    expected = reference_embeddings(network, sounds[1])
-    assert expected.std(axis=0).max() > 0.1
-    np.testing.assert_allclose(run(encoder, sounds[1:2])[0], expected, atol=1e-4)
+    audio = sounds[1, :EXAMPLE]
+    expected = reference_embeddings(network, audio)
+    assert expected.std() > 0.1
+    np.testing.assert_allclose(run(encoder, audio[None])[0], expected, atol=1e-4)
 
 
 def test_one_embedding_for_each_hop(encoder, tiny):
@@ -310,7 +341,9 @@ def test_hears_for_av_ssan(tiny):
         bridge_layers=1,
         num_heads=2,
         mlp_dim=16,
+        compile=False,
     )
+    model.compile(run_eagerly=keras.backend.backend() != "jax")  # where that is quick
     alignment = model.backbone.frame_alignment
     assert (alignment.embedding_hop_seconds, alignment.embedding_offset_seconds) == (0.96, 0.48)
     audio = noise(2, 8000, 2)
@@ -324,7 +357,8 @@ def test_hears_for_av_ssan(tiny):
     assert np.sum(changed) > 0.8 * (len(before) - len(heard))
     for old, new in zip(heard, encoder.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
-    assert np.isfinite(np.asarray(model.predict_on_batch(inputs)["doa"])).all()
+    for weight in after:
+        assert np.isfinite(weight).all()
 
 
 @pytest.fixture(scope="module")
