@@ -176,6 +176,8 @@ def test_front_end_stays_in_float32_under_mixed_precision(tiny):
     audio = noise(1, EXAMPLE)
     low = VGGish(**tiny, dtype="mixed_bfloat16")
     assert low.spectrogram.compute_dtype == "float32"
+    layers = [*low.stages, *low.dense_layers]
+    assert {layer.compute_dtype for layer in layers} == {"bfloat16"}
     np.testing.assert_array_equal(run(low.spectrogram, audio), run(VGGishSpectrogram(), audio))
     high = VGGish(**tiny)
     high.set_weights(low.get_weights())
@@ -341,6 +343,7 @@ def test_hears_for_av_ssan(tiny):
         bridge_layers=1,
         num_heads=2,
         mlp_dim=16,
+        multi_band=False,
         compile=False,
     )
     model.compile(run_eagerly=keras.backend.backend() != "jax")  # where that is quick
