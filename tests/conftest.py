@@ -10,7 +10,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 import keras  # noqa: E402
+import numpy as np  # noqa: E402
 import pytest  # noqa: E402
+from keras import ops  # noqa: E402
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
 
@@ -29,3 +31,29 @@ def real_data() -> pathlib.Path:
     if not folder.is_dir():
         pytest.skip(f"no real data at {folder}: set AVSSAN_REAL_DATA to a folder of classes")
     return folder
+
+
+def gradient(function, x):
+    """Gradient of a scalar function of one tensor, by the backend's own differentiation."""
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        x = tf.convert_to_tensor(x)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            value = function(x)
+        return ops.convert_to_numpy(tape.gradient(value, x))
+    if backend == "jax":
+        import jax
+
+        return np.asarray(jax.jit(jax.grad(function))(x))
+    x = ops.convert_to_tensor(x).requires_grad_()
+    function(x).backward()
+    return ops.convert_to_numpy(x.grad)
+
+
+@pytest.fixture(scope="session", name="gradient")
+def gradient_fixture():
+    """`gradient(function, x)` of a scalar function, under any backend."""
+    return gradient

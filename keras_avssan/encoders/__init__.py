@@ -1,8 +1,19 @@
-"""Encoders of pictures and sound: slots for any Keras model, and two that train with the task."""
+"""Encoders of pictures and sound: slots for any Keras model, VGGish, and two that learn anew."""
 
 from keras_avssan.encoders.audio_encoder import AudioEncoder
 from keras_avssan.encoders.conv_image_encoder import ConvImageEncoder
 from keras_avssan.encoders.image_encoder import ImageEncoder
 from keras_avssan.encoders.log_mel_encoder import LogMelEncoder
+from keras_avssan.encoders.vggish import VGGish
+from keras_avssan.encoders.vggish_postprocessor import VGGishPostprocessor
+from keras_avssan.encoders.vggish_spectrogram import VGGishSpectrogram
 
-__all__ = ["AudioEncoder", "ConvImageEncoder", "ImageEncoder", "LogMelEncoder"]
+__all__ = [
+    "AudioEncoder",
+    "ConvImageEncoder",
+    "ImageEncoder",
+    "LogMelEncoder",
+    "VGGish",
+    "VGGishPostprocessor",
+    "VGGishSpectrogram",
+]

@@ -1,8 +1,7 @@
-"""NumPy twins of Keras layers, computed from the layers' own weights, and gradients."""
+"""NumPy twins of Keras layers, computed from the layers' own weights."""
 
 import types
 
-import keras
 import numpy as np
 import pytest
 from keras import ops
@@ -73,32 +72,6 @@ def twin():
         sigmoid=sigmoid,
         softmax=softmax,
     )
-
-
-def gradient(function, x):
-    """Gradient of a scalar function of one tensor, by the backend's own differentiation."""
-    backend = keras.backend.backend()
-    if backend == "tensorflow":
-        import tensorflow as tf
-
-        x = tf.convert_to_tensor(x)
-        with tf.GradientTape() as tape:
-            tape.watch(x)
-            value = function(x)
-        return ops.convert_to_numpy(tape.gradient(value, x))
-    if backend == "jax":
-        import jax
-
-        return np.asarray(jax.jit(jax.grad(function))(x))
-    x = ops.convert_to_tensor(x).requires_grad_()
-    function(x).backward()
-    return ops.convert_to_numpy(x.grad)
-
-
-@pytest.fixture(scope="session", name="gradient")
-def gradient_fixture():
-    """`gradient(function, x)` of a scalar function, under any backend."""
-    return gradient
 
 
 @pytest.fixture(scope="session")

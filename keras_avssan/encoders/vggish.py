@@ -1,0 +1,207 @@
+"""VGGish: an audio network with one embedding for each 0.96 s."""
+
+import keras
+import keras_hub
+from keras import ops
+
+from keras_avssan.encoders.vggish_postprocessor import VGGishPostprocessor
+from keras_avssan.encoders.vggish_spectrogram import (
+    HOP_LENGTH,
+    NUM_FRAMES,
+    NUM_MELS,
+    SAMPLING_RATE,
+    VGGishSpectrogram,
+)
+from keras_avssan.subclassing import SubclassedModel
+
+_ACTIVATIONS = (None, "relu")
+_DEPTHS = (1, 1, 2, 2)  # convolutions before each pooling
+_HOP_SECONDS = NUM_FRAMES * HOP_LENGTH / SAMPLING_RATE
+
+
+@keras.saving.register_keras_serializable(package="keras_avssan")
+class VGGish(keras_hub.models.Backbone, metaclass=SubclassedModel):
+    """Encodes what is heard by the VGGish network, one embedding for each 0.96 s.
+
+    Log-mel examples of 96 frames, see `VGGishSpectrogram`, pass six 3 x 3 convolutions with four
+    poolings and three dense layers. Recordings may have any length; their last example is filled
+    up with zeros. Weights come from a published checkpoint, see
+    `keras_avssan.encoders.converters`, or from a preset; without them they are random.
+
+    Args:
+        filters: Filters of the convolutions, one number for each of the four groups.
+        hidden_dim: Width of the first two dense layers.
+        embedding_dim: Dimension of an embedding.
+        activation: Activation of the embeddings. `None` as in today's published network, whose
+            PCA parameters fit it so; `"relu"` as in its first version and in torchvggish.
+        postprocess: Whether embeddings are whitened, see `VGGishPostprocessor`.
+        eight_bit: Whether whitened embeddings are brought to whole numbers from 0 to 255.
+        drop_remainder: Whether a last example that the recording does not fill is left out, as by
+            the published code.
+        gain: Factor on the audio. `AVSSAN` hands over recordings with a root mean square of one,
+            the published weights have learned from audio within ±1: 0.1 makes up for it.
+        implementation: `"fft"` or `"conv"`, see `VGGishSpectrogram`.
+        trainable: Whether the network learns with the task. While it does not, no gradient passes.
+        dtype: Data type or precision policy. The spectrogram and the whitening stay in float32.
+        **kwargs: Arguments of `keras_hub.models.Backbone`.
+
+    Call arguments:
+        audio: Mono audio at 16 kHz, shape (batch, samples).
+        training: Not used: the network does the same in training and after.
+
+    Returns:
+        Embeddings, shape (batch, t, embedding_dim); embedding i is centred on 0.48 + 0.96 i
+        seconds. See `VGGishSpectrogram` for t.
+
+    Raises:
+        ValueError: If an argument is out of its range, or `audio` is not of rank 2.
+
+    Example:
+        >>> VGGish(filters=(8, 8, 16, 16), hidden_dim=32)(keras.ops.ones((1, 48000))).shape
+        (1, 4, 128)
+
+    Reference:
+        Hershey et al., CNN Architectures for Large-Scale Audio Classification, ICASSP 2017.
+        AV-SSAN, "SBF Net": F_A comes from a frozen VGGish.
+    """
+
+    def __init__(
+        self,
+        filters=(64, 128, 256, 512),
+        hidden_dim=4096,
+        embedding_dim=128,
+        activation=None,
+        postprocess=False,
+        eight_bit=False,
+        drop_remainder=False,
+        gain=1.0,
+        implementation="fft",
+        trainable=False,
+        dtype=None,
+        **kwargs,
+    ):
+        super().__init__(dtype=dtype, **kwargs)
+        # Without autocast the recording stays in float32 under mixed precision.
+        self.autocast = False
+        _check_arguments(filters, hidden_dim, embedding_dim, activation, postprocess, eight_bit)
+        self.settings = {
+            "filters": list(filters),
+            "hidden_dim": hidden_dim,
+            "embedding_dim": embedding_dim,
+            "activation": activation,
+            "postprocess": postprocess,
+            "eight_bit": eight_bit,
+            "drop_remainder": drop_remainder,
+            "gain": gain,
+            "implementation": implementation,
+        }
+        self.sampling_rate = SAMPLING_RATE
+        self.hop_seconds = _HOP_SECONDS
+        self.offset_seconds = 0.5 * _HOP_SECONDS
+        self.spectrogram = VGGishSpectrogram(
+            drop_remainder, gain, implementation, name="spectrogram"
+        )
+        flat_dim = self._make_stages(filters)
+        self._make_dense_layers(flat_dim, hidden_dim, embedding_dim, activation)
+        self.postprocessor = None
+        if postprocess:
+            self.postprocessor = VGGishPostprocessor(eight_bit, name="postprocessor")
+            self.postprocessor.build((None, None, embedding_dim))
+        self.trainable = trainable
+        self.built = True
+
+    def _make_stages(self, filters):
+        """Makes convolutions and poolings; returns the number of features that leave them."""
+        policy = self.dtype_policy
+        shape = (None, NUM_FRAMES, NUM_MELS, 1)
+        self.stages = []
+        for i, (width, depth) in enumerate(zip(filters, _DEPTHS, strict=True), start=1):
+            names = [f"conv{i}"] if depth == 1 else [f"conv{i}_{j + 1}" for j in range(depth)]
+            stages: list = [_convolution(width, policy, name) for name in names]
+            stages.append(
+                keras.layers.MaxPooling2D(
+                    2, data_format="channels_last", dtype=policy, name=f"pool{i}"
+                )
+            )
+            for stage in stages:
+                stage.build(shape)
+                shape = stage.compute_output_shape(shape)
+            self.stages.extend(stages)
+        return shape[1] * shape[2] * shape[3]
+
+    def _make_dense_layers(self, flat_dim, hidden_dim, embedding_dim, activation):
+        policy = self.dtype_policy
+        self.dense_layers = [
+            keras.layers.Dense(hidden_dim, activation="relu", dtype=policy, name="fc1_1"),
+            keras.layers.Dense(hidden_dim, activation="relu", dtype=policy, name="fc1_2"),
+            keras.layers.Dense(embedding_dim, activation=activation, dtype=policy, name="fc2"),
+        ]
+        for layer, dim in zip(self.dense_layers, (flat_dim, hidden_dim, hidden_dim), strict=True):
+            layer.build((None, dim))
+
+    @property
+    def convolutions(self):
+        """The six convolutions, in order."""
+        return [stage for stage in self.stages if isinstance(stage, keras.layers.Conv2D)]
+
+    def call(self, audio, training=None):
+        if len(audio.shape) != 2:
+            raise ValueError(
+                "`audio` must be mono, of shape (batch, samples). "
+                f"Received: shape {tuple(audio.shape)}"
+            )
+        examples = self.spectrogram(audio)
+        count = ops.shape(examples)[1]
+        x = ops.reshape(examples, (-1, NUM_FRAMES, NUM_MELS, 1))
+        for stage in self.stages:
+            x = stage(x)
+        # Time, then mel bands, then filters: the order that published weights expect.
+        x = ops.reshape(x, (-1, self.dense_layers[0].kernel.shape[0]))
+        for layer in self.dense_layers:
+            x = layer(x)
+        x = ops.reshape(x, (-1, count, self.settings["embedding_dim"]))
+        if self.postprocessor is not None:
+            x = self.postprocessor(x)
+        return x if self.trainable else ops.stop_gradient(x)
+
+    def compute_output_shape(self, input_shape):
+        batch, examples, _, _ = self.spectrogram.compute_output_shape(input_shape)
+        return (batch, examples, self.settings["embedding_dim"])
+
+    def get_config(self):
+        return {**super().get_config(), **self.settings}
+
+
+def _convolution(filters, dtype, name):
+    return keras.layers.Conv2D(
+        filters,
+        3,
+        padding="same",
+        activation="relu",
+        data_format="channels_last",
+        dtype=dtype,
+        name=name,
+    )
+
+
+def _check_arguments(filters, hidden_dim, embedding_dim, activation, postprocess, eight_bit):
+    if len(filters) != len(_DEPTHS) or not all(_is_positive(width) for width in filters):
+        raise ValueError(
+            f"`filters` must be {len(_DEPTHS)} positive integers. Received: filters={filters}"
+        )
+    for key, value in [("hidden_dim", hidden_dim), ("embedding_dim", embedding_dim)]:
+        if not _is_positive(value):
+            raise ValueError(f"`{key}` must be a positive integer. Received: {key}={value}")
+    if activation not in _ACTIVATIONS:
+        raise ValueError(
+            f"`activation` must be one of {_ACTIVATIONS}. Received: activation={activation!r}"
+        )
+    if eight_bit and not postprocess:
+        raise ValueError(
+            "`eight_bit` is a form of whitened embeddings: it needs `postprocess=True`. "
+            f"Received: eight_bit={eight_bit}, postprocess={postprocess}"
+        )
+
+
+def _is_positive(value):
+    return isinstance(value, int) and value > 0

@@ -1,0 +1,137 @@
+"""The front end of VGGish: examples of a log-mel spectrogram."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_avssan.encoders.log_mel_encoder import mel_matrix
+
+SAMPLING_RATE = 16000  # hertz
+FRAME_LENGTH = 400  # samples: 25 ms
+HOP_LENGTH = 160  # samples: 10 ms
+FFT_LENGTH = 512
+NUM_MELS = 64
+NUM_FRAMES = 96  # of an example
+
+_LOWEST_HERTZ = 125.0
+_HIGHEST_HERTZ = 7500.0
+_LOG_OFFSET = 0.01
+_EXAMPLE_HOP = NUM_FRAMES * HOP_LENGTH  # samples
+_OVERHANG = FRAME_LENGTH - HOP_LENGTH  # by which the last frame exceeds the hops
+# Under the root, so that silence has a gradient; it changes no logarithm by more than 1e-5.
+_EPSILON = 1e-16
+_IMPLEMENTATIONS = ("fft", "conv")
+
+
+@keras.saving.register_keras_serializable(package="keras_avssan")
+class VGGishSpectrogram(keras.layers.Layer):
+    """Cuts recordings into the log-mel examples that VGGish hears.
+
+    Frames of 400 samples start every 160 samples; the magnitudes of their transform (periodic Hann
+    window, 512 points) pass 64 triangular mel filters from 125 to 7500 Hz; the logarithm is taken
+    of the result plus 0.01. Each 96 frames make an example, so that an example hears 15600 samples
+    (0.975 s) and starts 15360 samples (0.96 s) after the one before.
+
+    A recording has as many examples as it takes to hear every sample: n examples for
+    `15360 * n + 240` samples, and one more for anything longer. What the last one lacks is zero.
+    Computed in float32 under every precision policy.
+
+    Args:
+        drop_remainder: Whether a last example that the recording does not fill is left out, as by
+            the published code. A recording always has one example.
+        gain: Factor on the audio. The published weights have learned from audio within ±1.
+        implementation: `"fft"`, or `"conv"`, which writes the transform as a convolution: slower,
+            but made of operations that every export format has.
+        **kwargs: Arguments of `keras.layers.Layer`.
+
+    Call arguments:
+        audio: Mono audio at 16 kHz, shape (batch, samples).
+
+    Returns:
+        float32 tensor of shape (batch, t, 96, 64): examples, frames, mel bands.
+
+    Raises:
+        ValueError: If `gain` is not positive or `implementation` is unknown.
+
+    Example:
+        >>> VGGishSpectrogram()(keras.ops.ones((1, 48000))).shape
+        (1, 4, 96, 64)
+
+    Reference:
+        Hershey et al., CNN Architectures for Large-Scale Audio Classification, ICASSP 2017.
+    """
+
+    def __init__(self, drop_remainder=False, gain=1.0, implementation="fft", **kwargs):
+        super().__init__(**{**kwargs, "dtype": "float32", "trainable": False, "autocast": False})
+        if not gain > 0:
+            raise ValueError(f"`gain` must be positive. Received: gain={gain}")
+        if implementation not in _IMPLEMENTATIONS:
+            raise ValueError(
+                f"`implementation` must be one of {_IMPLEMENTATIONS}. "
+                f"Received: implementation={implementation!r}"
+            )
+        self.drop_remainder = drop_remainder
+        self.gain = gain
+        self.implementation = implementation
+        self._window = np.hanning(FRAME_LENGTH + 1)[:-1].astype("float32")
+        self._mel = mel_matrix(
+            FFT_LENGTH // 2 + 1, NUM_MELS, SAMPLING_RATE, _LOWEST_HERTZ, _HIGHEST_HERTZ
+        )
+        self.built = True  # no weights: a whole model need not be run to build it
+
+    def num_examples(self, samples):
+        """Number of examples t of a recording.
+
+        Args:
+            samples: Length of the recording in samples.
+
+        Returns:
+            The number, at least one.
+        """
+        if self.drop_remainder:
+            count = (samples - _OVERHANG) // _EXAMPLE_HOP
+        else:
+            count = -((_OVERHANG - samples) // _EXAMPLE_HOP)
+        # The length is a tensor where a graph is traced for recordings of any length.
+        return ops.maximum(count, 1) if ops.is_tensor(count) else max(count, 1)
+
+    def call(self, audio):
+        examples = self.num_examples(ops.shape(audio)[1])
+        audio = self.gain * ops.cast(audio, "float32")
+        # More zeros than are needed, then cut: no case of its own for short and long recordings.
+        audio = ops.pad(audio, [[0, 0], [0, _EXAMPLE_HOP + _OVERHANG]])
+        audio = audio[:, : _EXAMPLE_HOP * examples + _OVERHANG]
+        real, imaginary = self._fft(audio) if self.implementation == "fft" else self._conv(audio)
+        magnitude = ops.sqrt(ops.square(real) + ops.square(imaginary) + _EPSILON)
+        mel = ops.matmul(magnitude, ops.convert_to_tensor(self._mel))
+        return ops.reshape(ops.log(mel + _LOG_OFFSET), (-1, examples, NUM_FRAMES, NUM_MELS))
+
+    def _fft(self, audio):
+        # `stft` centres the window in its 512 samples; so much earlier, magnitudes are the same.
+        margin = (FFT_LENGTH - FRAME_LENGTH) // 2
+        audio = ops.pad(audio, [[0, 0], [margin, margin]])
+        return ops.stft(
+            audio, FRAME_LENGTH, HOP_LENGTH, FFT_LENGTH, window=self._window, center=False
+        )
+
+    def _conv(self, audio):
+        bins = FFT_LENGTH // 2 + 1
+        turns = np.outer(np.arange(FRAME_LENGTH), np.arange(bins)) % FFT_LENGTH
+        phase = 2 * np.pi * turns / FFT_LENGTH
+        kernel = np.concatenate([np.cos(phase), -np.sin(phase)], axis=1) * self._window[:, None]
+        kernel = ops.convert_to_tensor(kernel[:, None, :].astype("float32"))
+        parts = ops.conv(audio[..., None], kernel, strides=HOP_LENGTH, data_format="channels_last")
+        return parts[..., :bins], parts[..., bins:]
+
+    def compute_output_shape(self, input_shape):
+        batch, samples = input_shape
+        examples = None if samples is None else self.num_examples(samples)
+        return (batch, examples, NUM_FRAMES, NUM_MELS)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "drop_remainder": self.drop_remainder,
+            "gain": self.gain,
+            "implementation": self.implementation,
+        }
