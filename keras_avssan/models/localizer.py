@@ -13,7 +13,7 @@ from keras_avssan.doa.metrics import (
     SelectionRate,
 )
 from keras_avssan.layers.stereo_stft import level_gain
-from keras_avssan.models.subclassing import SubclassedModel
+from keras_avssan.subclassing import SubclassedModel
 
 CONFIDENCE_TOLERANCE = 5.0  # degrees to either side of the estimate
 _BATCH_SIZE = 32

@@ -13,7 +13,7 @@ from keras_avssan.layers.semantic_spatial_alignment import SemanticSpatialAlignm
 from keras_avssan.layers.spatial_refiner import SpatialRefiner
 from keras_avssan.layers.stereo_stft import StereoSTFT, level_gain
 from keras_avssan.layers.tri_band_spatial_features import TriBandSpatialFeatures
-from keras_avssan.models.subclassing import SubclassedModel
+from keras_avssan.subclassing import SubclassedModel
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")

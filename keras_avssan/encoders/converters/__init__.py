@@ -1,0 +1,5 @@
+"""Readers of published checkpoints, one module a source."""
+
+from keras_avssan.encoders.converters.aisfx import convert_aisfx
+
+__all__ = ["convert_aisfx"]
