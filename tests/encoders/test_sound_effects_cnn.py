@@ -237,36 +237,37 @@ def test_preset_round_trip(encoder, tmp_path):
     assert other.convolutions[0].compute_dtype == "bfloat16"
 
 
-def make_avssan():
-    return AVSSAN(
+def test_inside_a_model(tmp_path):
+    model = AVSSAN(
         image_encoder=ConvImageEncoder(8, (4, 8), (16, 16)),
         audio_encoder=make_encoder(),
+        multi_band=False,
         dim=8,
         bridge_layers=1,
         num_heads=2,
         mlp_dim=16,
     )
-
-
-def test_inside_a_model(tmp_path):
-    model = make_avssan()
     model.compile(run_eagerly=EAGERLY)
     assert model.backbone.frame_alignment.embedding_hop_seconds == pytest.approx(1.161, abs=1e-3)
-    before = model.backbone.audio_encoder.get_weights()
-    audio = np.stack([make_audio(1.0, 2, 1), make_audio(1.0, 2, 2)], axis=-1)
+    before = model.get_weights()
+    audio = np.stack([make_audio(0.5, 2, 1), make_audio(0.5, 2, 2)], axis=-1)
     images = np.random.default_rng(0).uniform(size=(2, 16, 16, 3)).astype("float32")
-    inputs = {"audio": audio, "images": images}
     labels = {"azimuth": np.array([30.0, 90.0], "float32"), "target": 0.5 * audio}
-    assert np.isfinite(model.train_on_batch(inputs, labels)).all()
-    for old, new in zip(before, model.backbone.audio_encoder.get_weights(), strict=True):
-        np.testing.assert_array_equal(old, new)
+    loss = model.train_on_batch({"audio": audio, "images": images}, labels)
+    assert np.isfinite(loss).all()
+    after = model.get_weights()
+    heard = {id(variable) for variable in model.backbone.audio_encoder.weights}
+    for variable, old, new in zip(model.weights, before, after, strict=True):
+        if id(variable) in heard:
+            np.testing.assert_array_equal(old, new)
+    assert sum(not np.array_equal(old, new) for old, new in zip(before, after, strict=True)) > 20
+
     preset = str(tmp_path / "preset")
     model.save_to_preset(preset)
     restored = AVSSAN.from_preset(preset)
     assert restored.backbone.audio_encoder.trainable_variables == []
-    np.testing.assert_array_equal(
-        restored.predict_on_batch(inputs)["doa"], model.predict_on_batch(inputs)["doa"]
-    )
+    for old, new in zip(after, restored.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
 
 
 @pytest.mark.parametrize(
