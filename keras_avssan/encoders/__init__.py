@@ -1,9 +1,11 @@
-"""Encoders of pictures and sound: slots for any Keras model, VGGish, and two that learn anew."""
+"""Encoders of pictures, words and sound: pretrained ones, slots for any Keras model, small ones."""
 
 from keras_avssan.encoders.audio_encoder import AudioEncoder
 from keras_avssan.encoders.conv_image_encoder import ConvImageEncoder
 from keras_avssan.encoders.image_encoder import ImageEncoder
 from keras_avssan.encoders.log_mel_encoder import LogMelEncoder
+from keras_avssan.encoders.sound_effects_cnn import SoundEffectsCNN
+from keras_avssan.encoders.sound_effects_spectrogram import SoundEffectsSpectrogram
 from keras_avssan.encoders.vggish import VGGish
 from keras_avssan.encoders.vggish_postprocessor import VGGishPostprocessor
 from keras_avssan.encoders.vggish_spectrogram import VGGishSpectrogram
@@ -13,6 +15,8 @@ __all__ = [
     "ConvImageEncoder",
     "ImageEncoder",
     "LogMelEncoder",
+    "SoundEffectsCNN",
+    "SoundEffectsSpectrogram",
     "VGGish",
     "VGGishPostprocessor",
     "VGGishSpectrogram",

@@ -2,6 +2,7 @@
 
 from keras_avssan.layers.doa_head import DoAHead
 from keras_avssan.layers.frame_alignment import FrameAlignment
+from keras_avssan.layers.resampler import Resampler
 from keras_avssan.layers.semantic_bridge import SemanticBridge
 from keras_avssan.layers.semantic_spatial_alignment import SemanticSpatialAlignment
 from keras_avssan.layers.spatial_refiner import SpatialRefiner
@@ -12,6 +13,7 @@ from keras_avssan.layers.tri_band_spatial_features import TriBandSpatialFeatures
 __all__ = [
     "DoAHead",
     "FrameAlignment",
+    "Resampler",
     "SemanticBridge",
     "SemanticSpatialAlignment",
     "SpatialRefiner",

@@ -1,0 +1,200 @@
+"""A pretrained convolutional network that tells sound effects apart."""
+
+import keras
+import keras_hub
+from keras import ops
+
+from keras_avssan.encoders.sound_effects_spectrogram import (
+    HOP_LENGTH,
+    NUM_MELS,
+    SAMPLING_RATE,
+    SoundEffectsSpectrogram,
+)
+from keras_avssan.layers.resampler import Resampler
+from keras_avssan.subclassing import SubclassedModel
+
+EXAMPLE_FRAMES = 100
+_FRAME_SECONDS = HOP_LENGTH / SAMPLING_RATE
+_SMALLEST_PEAK = 1e-6  # recordings below are silent: they are not brought to the peak
+
+
+@keras.saving.register_keras_serializable(package="keras_avssan")
+class SoundEffectsCNN(keras_hub.models.Backbone, metaclass=SubclassedModel):
+    """Encodes what is heard by a network that was trained to sort sound-effects libraries.
+
+    Resampling to 44.1 kHz → log-mel spectrogram → examples of 100 frames (2.3 s) → four blocks of
+    two convolutions → mean over frequency, maximum over time. A new network has random weights;
+    `keras_avssan.encoders.converters.convert_aisfx` fills in the trained ones. Frozen by
+    default; batch normalisation uses its stored statistics while it is.
+
+    A recording shorter than an example is continued with silence, and so is the last example of
+    a longer one: no sound is left out. Recordings of a batch do not influence each other.
+
+    Args:
+        filters: Filters of the four blocks; the last one is the dimension d of an embedding.
+        hop_seconds: Distance between examples in seconds, rounded to whole frames of 23 ms, at
+            most one example; half an example (1.16 s) if not given, as in the reference.
+        sampling_rate: Sampling rate of the audio in hertz.
+        peak: Largest absolute sample that every recording is brought to, since the network knows
+            recordings of sound libraries. `None` takes recordings as they are; samples in
+            [-1, 1] are expected then.
+        trainable: Whether the network learns with the task.
+        dtype: Data type or precision policy. Resampling and spectrogram stay in float32.
+        **kwargs: Arguments of `keras_hub.models.Backbone`.
+
+    Attributes:
+        hop_seconds: Distance between embeddings in seconds.
+        offset_seconds: Centre of the first embedding's example in seconds.
+
+    Call arguments:
+        audio: Mono audio, shape (batch, samples), at `sampling_rate`.
+        training: Whether the network runs in training mode; never while it is frozen.
+
+    Returns:
+        Embeddings, shape (batch, t, d), one an example.
+
+    Raises:
+        ValueError: If `hop_seconds`, `peak` or `filters` is out of range, or audio has a wrong
+            shape.
+
+    Example:
+        >>> encoder = SoundEffectsCNN()
+        >>> encoder(keras.ops.ones((1, 16000))).shape
+        (1, 1, 512)
+        >>> encoder(keras.ops.ones((1, 160000))).shape
+        (1, 8, 512)
+
+    Reference:
+        Ma and Lerch, "Representation Learning for the Automatic Indexing of Sound Effects
+        Libraries", ISMIR 2022.
+    """
+
+    def __init__(
+        self,
+        filters=(64, 128, 256, 512),
+        hop_seconds=None,
+        sampling_rate=16000,
+        peak=1.0,
+        trainable=False,
+        dtype=None,
+        **kwargs,
+    ):
+        super().__init__(dtype=dtype, **kwargs)
+        # Without autocast the recording stays in float32 under mixed precision.
+        self.autocast = False
+        if len(filters) != 4:
+            raise ValueError(f"`filters` must hold four numbers. Received: filters={filters}")
+        if peak is not None and not peak > 0:
+            raise ValueError(f"`peak` must be positive or None. Received: peak={peak}")
+        self.filters = tuple(filters)
+        self.sampling_rate = sampling_rate
+        self.peak = peak
+        self._hop_frames = _hop_frames(hop_seconds)
+        self.hop_seconds = self._hop_frames * _FRAME_SECONDS
+        # Frames 0 to 99 are centred on 0 to 99 hops.
+        self.offset_seconds = 0.5 * (EXAMPLE_FRAMES - 1) * _FRAME_SECONDS
+        self.resampler = Resampler(sampling_rate, SAMPLING_RATE, name="resampler")
+        self.spectrogram = SoundEffectsSpectrogram(name="spectrogram")
+        self._build_blocks()
+        self.trainable = trainable
+        self.built = True
+
+    def _build_blocks(self):
+        """Creates all weights, so that a model can be saved and loaded before its first call."""
+        shared = {"dtype": self.dtype_policy}
+        self.convolutions, self.norms, channels = [], [], 1
+        for i, filters in enumerate(self.filters, start=1):
+            for j in (1, 2):
+                convolution = keras.layers.Conv2D(
+                    filters,
+                    3,
+                    padding="same",
+                    use_bias=False,
+                    data_format="channels_last",
+                    name=f"conv_{i}_{j}",
+                    **shared,
+                )
+                norm = keras.layers.BatchNormalization(
+                    momentum=0.9, epsilon=1e-5, name=f"norm_{i}_{j}", **shared
+                )
+                convolution.build((None, None, NUM_MELS, channels))
+                norm.build((None, None, NUM_MELS, filters))
+                self.convolutions.append(convolution)
+                self.norms.append(norm)
+                channels = filters
+        self.pool = keras.layers.MaxPooling2D(2, data_format="channels_last", name="pool", **shared)
+
+    def call(self, audio, training=None):
+        if len(audio.shape) != 2:
+            raise ValueError(
+                f"`audio` must have shape (batch, samples). Received: shape {tuple(audio.shape)}"
+            )
+        examples = self._cut(self._log_mel(audio))
+        count = ops.shape(examples)[1]
+        x = ops.reshape(examples, (-1, EXAMPLE_FRAMES, NUM_MELS))
+        x = self._embed(x, bool(training) and self.trainable)
+        x = ops.reshape(x, (-1, count, self.filters[-1]))
+        return x if self.trainable else ops.stop_gradient(x)
+
+    def _log_mel(self, audio):
+        """Spectrogram of audio at the model's rate: (batch, samples) → (batch, T, 96)."""
+        audio = ops.cast(audio, "float32")
+        if self.peak is not None:
+            peak = ops.max(ops.abs(audio), axis=1, keepdims=True)
+            audio = audio * (self.peak / ops.maximum(peak, _SMALLEST_PEAK))
+        return self.spectrogram(self.resampler(audio))
+
+    def _cut(self, spectrogram):
+        """Cuts a spectrogram into examples: (batch, T, 96) → (batch, t, 100, 96)."""
+        count = _num_examples(ops.shape(spectrogram)[1], self._hop_frames)
+        # Enough silence for any number of frames, so that the padding is a constant.
+        padded = ops.pad(spectrogram, [[0, 0], [0, EXAMPLE_FRAMES], [0, 0]])
+        starts = self._hop_frames * ops.arange(count)
+        return ops.take(padded, starts[:, None] + ops.arange(EXAMPLE_FRAMES)[None, :], axis=1)
+
+    def _embed(self, examples, training):
+        """Embeds examples, each for itself: (n, frames, 96) → (n, d)."""
+        x = examples[..., None]
+        layers = zip(self.convolutions, self.norms, strict=True)
+        for i, (convolution, norm) in enumerate(layers):
+            x = ops.relu(norm(convolution(x), training=training))
+            if i in (1, 3, 5):  # after all blocks but the last
+                x = self.pool(x)
+        return ops.max(ops.mean(x, axis=2), axis=1)
+
+    def compute_output_shape(self, input_shape):
+        frames = self.spectrogram.compute_output_shape(
+            self.resampler.compute_output_shape(input_shape)
+        )[1]
+        count = None if frames is None else _num_examples(frames, self._hop_frames)
+        return (input_shape[0], count, self.filters[-1])
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "filters": list(self.filters),
+            "hop_seconds": self.hop_seconds,
+            "sampling_rate": self.sampling_rate,
+            "peak": self.peak,
+        }
+
+
+def _hop_frames(hop_seconds):
+    """Distance between examples in frames."""
+    if hop_seconds is None:
+        return EXAMPLE_FRAMES // 2
+    frames = round(hop_seconds / _FRAME_SECONDS)
+    if not 1 <= frames <= EXAMPLE_FRAMES:
+        longest = EXAMPLE_FRAMES * _FRAME_SECONDS
+        raise ValueError(
+            f"`hop_seconds` must be from {_FRAME_SECONDS:.3f} to {longest:.3f}, so that examples "
+            f"leave no gap. Received: hop_seconds={hop_seconds}"
+        )
+    return frames
+
+
+def _num_examples(frames, hop_frames):
+    """Number of examples that hold all frames; integers, or tensors where a length is unknown."""
+    beyond = frames - EXAMPLE_FRAMES
+    beyond = (beyond + abs(beyond)) // 2  # none for a short recording
+    return 1 - (-beyond // hop_frames)

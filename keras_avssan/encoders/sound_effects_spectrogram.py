@@ -1,0 +1,78 @@
+"""The log-mel spectrogram that the sound-effects network was trained on."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_avssan.encoders.log_mel_encoder import mel_matrix
+
+SAMPLING_RATE = 44100  # hertz
+FRAME_LENGTH = 2048  # samples
+HOP_LENGTH = 1024  # samples
+NUM_MELS = 96
+# Factor on the power before its logarithm, and the largest value seen in the training data.
+_POWER_SCALE = 1e4
+_LARGEST_VALUE = 9.457798957824707
+
+
+@keras.saving.register_keras_serializable(package="keras_avssan")
+class SoundEffectsSpectrogram(keras.layers.Layer):
+    """Log-mel spectrogram of audio at 44.1 kHz, as the network of `SoundEffectsCNN` takes it.
+
+    Frames of 2048 samples under a symmetric Hann window with a peak of one, every 1024 samples;
+    frame k is centred on sample 1024 k, beyond both ends there are zeros, and the last frame is
+    the first one whose centre has reached the end. 96 bands from 0 to 22050 Hz, triangles over
+    mel whose weights add up to one, gather the power; log10(1 + 10⁴ x) compresses it, and the
+    largest value of the training data becomes one. Silence becomes zero. Nothing depends on
+    other frames or recordings. Computed in float32 under every precision policy.
+
+    Args:
+        **kwargs: Arguments of `keras.layers.Layer`.
+
+    Call arguments:
+        audio: Mono audio at 44.1 kHz, shape (batch, samples).
+
+    Returns:
+        float32 tensor of shape (batch, 1 + ceil(samples / 1024), 96).
+
+    Example:
+        >>> SoundEffectsSpectrogram()(keras.ops.ones((1, 44100))).shape
+        (1, 45, 96)
+
+    Reference:
+        Ma and Lerch, "Representation Learning for the Automatic Indexing of Sound Effects
+        Libraries", ISMIR 2022.
+    """
+
+    def __init__(self, **kwargs):
+        super().__init__(**{**kwargs, "dtype": "float32", "trainable": False})
+        self._window = np.hanning(FRAME_LENGTH).astype("float32")
+        mel = mel_matrix(FRAME_LENGTH // 2 + 1, NUM_MELS, SAMPLING_RATE, 0.0, SAMPLING_RATE / 2)
+        self._mel = mel / mel.sum(axis=0)
+        self.built = True  # no weights: a whole model need not be run to build it
+
+    def call(self, audio):
+        half = FRAME_LENGTH // 2
+        signal = ops.pad(audio, [[0, 0], [half, half + HOP_LENGTH - 1]])
+        real, imaginary = ops.stft(
+            signal, FRAME_LENGTH, HOP_LENGTH, FRAME_LENGTH, window=self._window, center=False
+        )
+        power = ops.square(real) + ops.square(imaginary)
+        bands = ops.matmul(power, ops.convert_to_tensor(self._mel))
+        return ops.log10(1.0 + _POWER_SCALE * bands) / _LARGEST_VALUE
+
+    def compute_output_shape(self, input_shape):
+        batch, samples = input_shape
+        return (batch, None if samples is None else num_frames(samples), NUM_MELS)
+
+
+def num_frames(samples):
+    """Number of frames of a recording.
+
+    Args:
+        samples: Number of samples at 44.1 kHz, a positive integer.
+
+    Returns:
+        1 + ceil(samples / 1024).
+    """
+    return 1 - (-samples // HOP_LENGTH)
