@@ -43,8 +43,8 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	  || { echo "Python 3.11 or newer is needed; name one with: make PYTHON=/path/to/python3"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -qq -c constraints.txt -e ".[$(EXTRAS)]"
-	@# A test oracle with weights; its requirements are years old, and none is needed.
-	$(BIN)/python -m pip install -qq --no-deps aisfx==0.1.2
+	@# References of the tests; what they require is old or heavy, and not needed.
+	$(BIN)/python -m pip install -qq --no-deps aisfx==0.1.2 torchvggish==0.2
 	@touch $@
 
 # One backend and no TensorFlow.

@@ -255,7 +255,9 @@ class AVSSAN(Localizer):
                 "it, or load a folder of your own."
             )
         given = {key: value for key, value in kwargs.items() if value is not None}
-        arguments = {**PRESETS[name]["arguments"], **given}
+        parts = PRESETS[name]["parts"]
+        made = {key: make() for key, make in parts.items() if key not in given}
+        arguments = {**PRESETS[name]["arguments"], **made, **given}
         if "image_encoder" in given:
             arguments.pop("prompt_dim", None)
         return cls(**arguments)

@@ -1,8 +1,11 @@
 """Named configurations of AV-SSAN: how the network is built and how it is trained."""
 
+from functools import partial
 from typing import Any
 
 from keras_avssan.doa.losses import JointLoss
+from keras_avssan.encoders.log_mel_encoder import LogMelEncoder
+from keras_avssan.encoders.vggish import VGGish
 
 CONFIGURATIONS = {
     # The letter of the paper.
@@ -34,19 +37,22 @@ _LOSSES = {
     },
 }
 
-# Named networks: description and arguments of `AVSSAN`.
+# Named networks: description, arguments of `AVSSAN`, and what makes further ones.
 PRESETS: dict[str, dict[str, Any]] = {
     "avssan_paper": {
-        "description": "The letter of the paper, for prompts embedded by CLIP ViT-B/32.",
+        "description": "The letter of the paper: VGGish, and prompts embedded by CLIP ViT-B/32.",
         "arguments": {"configuration": "paper", "prompt_dim": 512},
+        "parts": {"audio_encoder": partial(VGGish, gain=0.1)},
     },
     "avssan_base": {
         "description": "This library's decisions, encoders that train with the task.",
         "arguments": {"configuration": "base"},
+        "parts": {},
     },
     "avssan_small": {
         "description": "As `avssan_base`, of half the width: trains in minutes on two CPU cores.",
         "arguments": {"configuration": "base", "dim": 32, "mlp_dim": 128},
+        "parts": {"audio_encoder": partial(LogMelEncoder, filters=(8, 16, 32))},
     },
 }
 
