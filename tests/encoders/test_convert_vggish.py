@@ -1,6 +1,6 @@
 """VGGish from checkpoints that are written as the published ones are."""
 
-import re
+import os
 import sys
 
 import numpy as np
@@ -162,6 +162,13 @@ def test_one_missing_variable_is_enough(name, write_checkpoint, variables, tiny)
 
 
 @pytest.mark.once
+def test_another_layer_of_the_network_is_refused(write_checkpoint, variables, tiny):
+    more = {**variables, "vggish/conv5/weights": np.zeros(3, "float32")}
+    with pytest.raises(ValueError, match="Unexpected: vggish/conv5/weights\\.$"):
+        convert_vggish_tensorflow(write_checkpoint(more), **tiny)
+
+
+@pytest.mark.once
 def test_checkpoint_of_something_else(write_checkpoint, tiny):
     others = {f"resnet/block_{i:02}": np.zeros(1, "float32") for i in range(25)}
     with pytest.raises(ValueError, match=r"Missing: vggish.* Unexpected: .* and 5 more\."):
@@ -292,10 +299,21 @@ def test_torch_files_that_do_not_fit(state, tiny, tmp_path):
         convert_vggish_torch(broken, **tiny)
 
 
+class Creates:
+    """An object whose unpickling makes a folder."""
+
+    def __init__(self, path):
+        self.path = str(path)
+
+    def __reduce__(self):
+        return os.mkdir, (self.path,)
+
+
 @pytest.mark.once
 def test_files_that_would_run_code_are_refused(tiny, tmp_path):
     import torch
 
-    torch.save({"features.0.weight": re.compile("x")}, tmp_path / "objects.pth")
+    torch.save({"features.0.weight": Creates(tmp_path / "made")}, tmp_path / "objects.pth")
     with pytest.raises(ValueError, match="`path_or_state_dict`"):
         convert_vggish_torch(tmp_path / "objects.pth", **tiny)
+    assert not (tmp_path / "made").exists()
