@@ -319,9 +319,10 @@ def _offline_advice(preset):
     except Exception as error:
         if os.path.isdir(preset):
             raise
-        handle = keras_hub.models.CLIPBackbone.presets.get(preset, {}).get("kaggle_handle", preset)
+        metadata = keras_hub.models.CLIPBackbone.presets.get(preset, {})
+        address = metadata.get("kaggle_handle", preset)
         raise OSError(
-            f"The preset {preset!r} ({handle}) could not be loaded: {error!r}\n"
+            f"The preset at {address} could not be loaded: {type(error).__name__}: {error}\n"
             "If this machine cannot reach the hub, download the preset's folder on another one "
             "and give its path in place of the name; or copy that machine's cache here and set "
             "KAGGLEHUB_CACHE (kaggle://) or HF_HOME (hf://) to it."

@@ -238,23 +238,22 @@ def test_preset_without_weights(encoder, preset):
 @pytest.fixture(scope="module")
 def model(preset):
     """A tiny model whose image encoder is given by name."""
-    return AVSSAN(
+    model = AVSSAN(
         image_encoder=str(preset),
         audio_encoder=LogMelEncoder(8, (4,)),
         dim=8,
         bridge_layers=1,
         num_heads=2,
         mlp_dim=16,
+        compile=False,
     )
+    model.compile(run_eagerly=EAGERLY)
+    return model
 
 
 @pytest.fixture(scope="module")
 def audio():
     return np.random.default_rng(0).normal(size=(1, 8000, 2)).astype("float32")
-
-
-def posterior(model, audio, prompt):
-    return model.explain(audio, prompt)["posterior"]
 
 
 def test_a_name_gives_the_model_clip(model, encoder):
@@ -267,17 +266,17 @@ def test_a_name_gives_the_model_clip(model, encoder):
 
 def test_pictures_and_words_are_prompts(model, audio):
     picture = make_images(1)[0]
-    embedding = embed(model.backbone.image_encoder, picture[None])
-    np.testing.assert_allclose(
-        posterior(model, audio, picture), posterior(model, audio, embedding), atol=1e-4
+    clip = model.backbone.image_encoder
+    dog, cat, shown = (
+        model.explain(audio, prompt)["posterior"]
+        for prompt in (clip.embed_text("a dog"), clip.embed_text("a cat"), picture)
     )
-    words = model.backbone.image_encoder.embed_text(["a dog", "a cat"])
-    assert model.localize(audio, words).shape == (2,)
-    dog, cat = (posterior(model, audio, prompt[None]) for prompt in words)
     assert np.abs(dog - cat).max() > 0
+    embedded = model.explain(audio, embed(clip, picture[None]))["posterior"]
+    np.testing.assert_allclose(shown, embedded, atol=1e-4)
 
 
-def test_saved_models_hold_clip_and_its_tokenizer(model, audio, tmp_path):
+def test_saved_models_hold_clip_and_its_tokenizer(model, tmp_path):
     model.save(tmp_path / "model.keras")
     model.save_to_preset(str(tmp_path / "preset"))
     for restored in (
@@ -285,10 +284,7 @@ def test_saved_models_hold_clip_and_its_tokenizer(model, audio, tmp_path):
         AVSSAN.from_preset(str(tmp_path / "preset")),
     ):
         assert_same_embeddings(restored.backbone.image_encoder, model.backbone.image_encoder)
-        prompt = restored.backbone.image_encoder.embed_text("a dog")
-        np.testing.assert_array_equal(
-            posterior(restored, audio, prompt), posterior(model, audio, prompt)
-        )
+        assert restored.backbone.image_encoder.trainable_variables == []
 
 
 def test_encoders_pass_where_names_are_taken(encoder, preset):

@@ -259,7 +259,7 @@ def _targets(backbone):
 
 
 def _transformer(blocks, name):
-    targets = {}
+    targets: dict[str, _Target] = {}
     for i, block in enumerate(blocks):
         attention, prefix = block.attention, f"{name}.{i}"
         targets |= {
