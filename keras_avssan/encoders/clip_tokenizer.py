@@ -30,9 +30,10 @@ _WORDS = (
 class CLIPTextTokenizer:
     """Turns texts into the token ids that CLIP's text encoder takes.
 
-    Texts are lower-cased, runs of white space become one space, and each word's UTF-8 bytes are
-    merged by byte-pair encoding. A sequence is the start token, the text, the end token and
-    zeros; CLIP reads its embedding at the first end token, so what follows has no influence.
+    Texts are lower-cased and split into words; white space only separates them. The UTF-8 bytes
+    of a word are merged by byte-pair encoding. A sequence is the start token, the text, the end
+    token and zeros; CLIP reads its embedding at the first end token, so what follows has no
+    influence.
 
     Args:
         merges: Merge rules from the first to the last, list of strings such as `"d o"` and
@@ -229,13 +230,7 @@ def _make_tokenizer(vocabulary, merges):
         )
     )
     tokenizer.add_special_tokens([START_TOKEN, END_TOKEN])
-    tokenizer.normalizer = normalizers.Sequence(
-        [
-            normalizers.NFC(),
-            normalizers.Replace(tokenizers.Regex(r"\s+"), " "),
-            normalizers.Lowercase(),
-        ]
-    )
+    tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
             pre_tokenizers.Split(tokenizers.Regex(_WORDS), behavior="removed", invert=True),

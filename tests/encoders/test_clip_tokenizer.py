@@ -22,7 +22,7 @@ TEXTS = [
     "The Dog is DOING the thing",
     "  two  spaces,\ttabs\nand lines \r\n ",
     "it's we'll you're I'm he'd they've isn't",
-    "café, CAFÉ and café",
+    "café, CAFÉ and cafe\u0301",
     "Straße İstanbul ΣΊΣΥΦΟΣ naïve Ångström",
     "12 dogs in 2024 at 3.14",
     "wow!!! really?! (no) [yes] __snake_case__",
