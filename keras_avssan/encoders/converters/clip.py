@@ -55,8 +55,8 @@ class _Target(NamedTuple):
 def convert_clip_huggingface(folder, load_weights=True, dtype=None, **kwargs):
     """Reads a CLIP model in the format of Hugging Face, such as `openai/clip-vit-base-patch32`.
 
-    KerasHub's text encoder has an epsilon of 1e-6 in its last normalisation where the
-    checkpoints have 1e-5; embeddings of published models differ by less than their rounding.
+    KerasHub's text encoder adds 1e-6 to the variance in its last normalisation where the
+    checkpoints add 1e-5: at a variance of one, a relative difference of 5e-6.
 
     Args:
         folder: Path of a folder with `config.json` and `model.safetensors` (in one file, or in
