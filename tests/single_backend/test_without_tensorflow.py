@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import keras
+import keras_hub
 import numpy as np
 import pytest
 
@@ -17,7 +18,7 @@ if importlib.util.find_spec("tensorflow") is not None:
 
 from keras_avssan import AVSSAN
 from keras_avssan.data import ScenePlan, SyntheticClasses, make_dataset
-from keras_avssan.encoders import ConvImageEncoder, LogMelEncoder
+from keras_avssan.encoders import CLIPEncoder, CLIPTextTokenizer, ConvImageEncoder, LogMelEncoder
 from keras_avssan.simulation import RIRBank
 
 BACKEND = keras.backend.backend()
@@ -96,6 +97,19 @@ def test_saves_and_loads(model, dataset, tmp_path):
         np.testing.assert_array_equal(
             np.asarray(restored.predict_on_batch(inputs)["doa"]), expected
         )
+
+
+def test_clip_reads_words(tmp_path):
+    tokenizer = CLIPTextTokenizer(["d o", "do g</w>"])
+    backbone = keras_hub.models.CLIPBackbone(
+        keras_hub.models.CLIPVisionEncoder(8, 8, 1, 2, 16, image_shape=(16, 16, 3)),
+        keras_hub.models.CLIPTextEncoder(len(tokenizer.vocabulary), 8, 8, 1, 2, 16),
+        projection_dim=4,
+    )
+    CLIPEncoder(backbone, tokenizer).save_to_preset(tmp_path)
+    embeddings = CLIPEncoder.from_preset(tmp_path).embed_text(["a dog", "a cat"])
+    np.testing.assert_allclose(np.linalg.norm(embeddings, axis=1), 1.0, atol=1e-5)
+    assert np.abs(embeddings[0] - embeddings[1]).max() > 0
 
 
 def test_tf_data_is_refused_with_advice(plan):

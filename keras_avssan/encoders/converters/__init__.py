@@ -1,9 +1,15 @@
 """Encoders from the checkpoint files that others have published."""
 
 from keras_avssan.encoders.converters.aisfx import convert_aisfx
+from keras_avssan.encoders.converters.clip import convert_clip_huggingface
 from keras_avssan.encoders.converters.vggish import (
     convert_vggish_tensorflow,
     convert_vggish_torch,
 )
 
-__all__ = ["convert_aisfx", "convert_vggish_tensorflow", "convert_vggish_torch"]
+__all__ = [
+    "convert_aisfx",
+    "convert_clip_huggingface",
+    "convert_vggish_tensorflow",
+    "convert_vggish_torch",
+]

@@ -6,6 +6,7 @@ import numpy as np
 from keras_avssan.data.embeddings import encoder_fingerprint
 from keras_avssan.doa.grid import GRID_DEGREES
 from keras_avssan.encoders.conv_image_encoder import ConvImageEncoder
+from keras_avssan.encoders.get_image_encoder import get_image_encoder
 from keras_avssan.encoders.log_mel_encoder import LogMelEncoder
 from keras_avssan.layers.stereo_stft import level_gain
 from keras_avssan.models.av_ssan.av_ssan_backbone import AVSSANBackbone
@@ -36,8 +37,9 @@ class AVSSAN(Localizer):
         configuration: `"base"` (this library's decisions) or `"paper"` (the letter of the
             paper); decides the network where `backbone` is not given, and the default loss and
             optimizer.
-        image_encoder: Encoder of picture prompts, see `keras_avssan.encoders`. By default a
-            small convolutional one that trains with the task, unless `prompt_dim` is given.
+        image_encoder: Encoder of picture prompts, see `keras_avssan.encoders`, or the name of a
+            CLIP preset such as `"clip_vit_base_patch32"`. By default a small convolutional one
+            that trains with the task, unless `prompt_dim` is given.
         audio_encoder: Encoder of what is heard. By default a frame-rate log-mel encoder that
             trains with the task.
         compile: Whether the model is compiled on construction.
@@ -290,6 +292,7 @@ def _check_encoder(stored, given):
 def _make_backbone(configuration, image_encoder, audio_encoder, kwargs):
     settings = {**CONFIGURATIONS[configuration], **kwargs}
     dtype = settings.get("dtype")
+    image_encoder = get_image_encoder(image_encoder, dtype)
     if image_encoder is None and settings.get("prompt_dim") is None:
         if settings.get("visual_prompt", True):
             image_encoder = ConvImageEncoder(dtype=dtype)

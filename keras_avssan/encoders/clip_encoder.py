@@ -1,0 +1,329 @@
+"""CLIP as the encoder of picture and text prompts."""
+
+import contextlib
+import json
+import os
+import pathlib
+
+import keras
+import keras_hub
+import numpy as np
+from keras import ops
+
+from keras_avssan.encoders.clip_tokenizer import (
+    MERGES_FILE,
+    VOCABULARY_FILE,
+    CLIPTextTokenizer,
+    as_texts,
+)
+
+# Mean and standard deviation of the pictures that CLIP was trained on, as published with it.
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+_TOKENIZER_FOLDER = "assets/tokenizer"
+
+
+@keras.saving.register_keras_serializable(package="keras_avssan")
+class CLIPEncoder(keras.layers.Layer):
+    """Embeds pictures and texts in the space that they share in CLIP.
+
+    Frozen by default, as in the paper. Pictures of another size are resized as a whole (bicubic,
+    antialiased) without regard to their shape; `read_image` of `keras_avssan.data` fits them into
+    a frame before. Embeddings are scaled to unit length and come in float32 under every
+    precision policy. Configuration and weights hold everything, the tokenizer included, so a
+    `.keras` file or a preset of a model with this encoder needs no further files.
+
+    Args:
+        backbone: A `keras_hub.models.CLIPBackbone`.
+        tokenizer: A `CLIPTextTokenizer`. `None` where prompts are never given as words.
+        mean: Mean that is subtracted from pictures in [0, 1], one number a channel.
+        std: Number by which the result is divided, likewise.
+        trainable: Whether the backbone learns with the task.
+        **kwargs: Arguments of `keras.layers.Layer`.
+
+    Call arguments:
+        images: RGB pictures in [0, 1], shape (batch, H, W, 3).
+
+    Returns:
+        float32 embeddings of unit length, shape (batch, d).
+
+    Raises:
+        TypeError: If `backbone` is no `CLIPBackbone` or `tokenizer` no `CLIPTextTokenizer`.
+        ValueError: If the tokenizer has more tokens, or longer sequences, than the backbone.
+
+    Example:
+        >>> encoder = CLIPEncoder.from_preset("clip_vit_base_patch32")
+        >>> model = AVSSAN(image_encoder=encoder)
+        >>> theta = model.localize("mix.wav", "dog.jpg")
+        >>> theta = model.localize("mix.wav", "a barking dog")
+
+    Reference:
+        AV-SSAN, "SBF Net": F_V comes from CLIP. Radford et al., Learning Transferable Visual
+        Models From Natural Language Supervision, 2021.
+    """
+
+    def __init__(
+        self,
+        backbone,
+        tokenizer=None,
+        mean=CLIP_MEAN,
+        std=CLIP_STD,
+        trainable=False,
+        **kwargs,
+    ):
+        # Without autocast pictures are normalised in float32 under mixed precision.
+        super().__init__(**{**kwargs, "autocast": False})
+        if isinstance(backbone, dict):
+            backbone = keras.saving.deserialize_keras_object(backbone)
+        if isinstance(tokenizer, dict):
+            tokenizer = keras.saving.deserialize_keras_object(tokenizer)
+        _check_parts(backbone, tokenizer)
+        self.backbone = backbone
+        self.tokenizer = tokenizer
+        self.mean = tuple(mean)
+        self.std = tuple(std)
+        self.image_size = tuple(backbone.vision_encoder.image_shape[:2])
+        self.dim = backbone.projection_dim
+        self.trainable = trainable
+
+    @classmethod
+    def from_preset(cls, preset, load_weights=True, dtype=None, **kwargs):
+        """Loads CLIP with its tokenizer; TensorFlow is not needed.
+
+        Args:
+            preset: Name of a CLIP preset of KerasHub such as `"clip_vit_base_patch32"`, an
+                address of one (`kaggle://…`, `hf://…`), or the path of a folder: of such a
+                preset, or of a Hugging Face CLIP checkpoint.
+            load_weights: Whether weights are loaded; `False` leaves random ones.
+            dtype: Data type or precision policy of the backbone, see
+                `keras_hub.models.CLIPBackbone.from_preset`.
+            **kwargs: Further arguments of `CLIPEncoder`.
+
+        Returns:
+            A `CLIPEncoder`.
+
+        Raises:
+            ValueError: If `preset` is neither a known name nor an address nor a folder, or a
+                folder that does not hold a CLIP model.
+            FileNotFoundError: If a file is missing from the folder.
+            OSError: If a hub cannot be reached; the message says how to do without.
+
+        Example:
+            >>> encoder = CLIPEncoder.from_preset("clip_vit_base_patch32")
+            >>> encoder.embed_text(["a dog", "a violin"]).shape
+            (2, 512)
+        """
+        preset = os.fspath(preset)
+        _check_preset(preset)
+        if _is_huggingface(preset):
+            from keras_avssan.encoders.converters.clip import convert_clip_huggingface
+
+            return convert_clip_huggingface(preset, load_weights, dtype, **kwargs)
+        with _offline_advice(preset):
+            backbone = keras_hub.models.CLIPBackbone.from_preset(
+                preset, load_weights=load_weights, dtype=dtype
+            )
+            vocabulary, merges = _tokenizer_files(preset)
+        length = backbone.text_encoder.max_sequence_length
+        return cls(backbone, CLIPTextTokenizer.from_files(vocabulary, merges, length), **kwargs)
+
+    def save_to_preset(self, folder):
+        """Writes the folder that `from_preset` reads.
+
+        Args:
+            folder: Path of the folder; it is made where it does not exist.
+        """
+        self.backbone.save_to_preset(os.fspath(folder))
+        if self.tokenizer is not None:
+            assets = pathlib.Path(folder, _TOKENIZER_FOLDER)
+            assets.mkdir(parents=True, exist_ok=True)
+            self.tokenizer.save_assets(assets)
+
+    def build(self, input_shape=None):
+        self.built = True  # the backbone was built with its weights
+
+    def call(self, images):
+        images = ops.cast(images, "float32")
+        if tuple(images.shape[1:3]) != self.image_size:
+            images = ops.image.resize(
+                images,
+                self.image_size,
+                interpolation="bicubic",
+                antialias=True,
+                data_format="channels_last",
+            )
+            images = ops.clip(images, 0.0, 1.0)  # bicubic interpolation overshoots
+        mean = ops.convert_to_tensor(self.mean, "float32")
+        std = ops.convert_to_tensor(self.std, "float32")
+        return self._finish(self.backbone.get_vision_embeddings((images - mean) / std))
+
+    def tokenize(self, texts):
+        """Turns texts into token ids.
+
+        Args:
+            texts: A text or a list of texts. What exceeds the longest sequence is cut, with a
+                warning.
+
+        Returns:
+            int32 array, shape (texts, 77) for all published models.
+
+        Raises:
+            ValueError: If there is no text, or this encoder has no tokenizer.
+            TypeError: If a text is not a string.
+        """
+        if self.tokenizer is None:
+            raise ValueError(
+                "This encoder has no tokenizer: give one as `tokenizer`, or load the encoder with "
+                "`CLIPEncoder.from_preset`."
+            )
+        return self.tokenizer(texts)
+
+    def encode_text(self, token_ids):
+        """Embeds tokenized texts.
+
+        Args:
+            token_ids: Token ids, integers of shape (batch, tokens), see `tokenize`.
+
+        Returns:
+            float32 embeddings of unit length, shape (batch, d).
+
+        Raises:
+            ValueError: If `token_ids` has another shape, or longer sequences than the model.
+        """
+        token_ids = ops.cast(token_ids, "int32")
+        longest = self.backbone.text_encoder.max_sequence_length
+        if len(token_ids.shape) != 2 or token_ids.shape[1] > longest:
+            raise ValueError(
+                f"`token_ids` must have shape (batch, tokens) with at most {longest} tokens. "
+                f"Received: shape {tuple(token_ids.shape)}"
+            )
+        return self._finish(self.backbone.get_text_embeddings(token_ids))
+
+    def embed_text(self, texts, batch_size=32, template=None):
+        """Embeds texts, for prompts given as words.
+
+        Args:
+            texts: A text or a list of texts.
+            batch_size: Texts a run.
+            template: Text into which each text is put in place of `{}`, such as
+                `"a photo of a {}"`; by default texts are taken as they are.
+
+        Returns:
+            float32 array of embeddings of unit length, shape (n, d).
+
+        Raises:
+            ValueError: If there is no text, `template` holds no `{}`, `batch_size` is not
+                positive, or this encoder has no tokenizer.
+            TypeError: If a text is not a string.
+
+        Example:
+            >>> encoder.embed_text(["dog", "violin"], template="a photo of a {}").shape
+            (2, 512)
+        """
+        if batch_size < 1:
+            raise ValueError(f"`batch_size` must be positive. Received: batch_size={batch_size}")
+        texts = as_texts(texts)
+        if template is not None:
+            if "{}" not in template:
+                raise ValueError(f"`template` must hold {{}}. Received: template={template!r}")
+            texts = [template.replace("{}", text) for text in texts]
+        token_ids = self.tokenize(texts)
+        parts = [
+            ops.convert_to_numpy(self.encode_text(token_ids[start : start + batch_size]))
+            for start in range(0, len(token_ids), batch_size)
+        ]
+        return np.concatenate(parts)
+
+    def _finish(self, x):
+        """Scales embeddings to unit length, in float32; no gradients while frozen."""
+        x = ops.cast(x, "float32")
+        if not self.trainable:
+            x = ops.stop_gradient(x)
+        # Unlike `ops.normalize`, with a finite gradient at zero.
+        return x * ops.rsqrt(ops.sum(ops.square(x), axis=-1, keepdims=True) + 1e-12)
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], self.dim)
+
+    def get_config(self):
+        tokenizer = self.tokenizer
+        if tokenizer is not None:
+            tokenizer = keras.saving.serialize_keras_object(tokenizer)
+        return {
+            **super().get_config(),
+            "backbone": keras.saving.serialize_keras_object(self.backbone),
+            "tokenizer": tokenizer,
+            "mean": list(self.mean),
+            "std": list(self.std),
+        }
+
+
+def _check_parts(backbone, tokenizer):
+    if not isinstance(backbone, keras_hub.models.CLIPBackbone):
+        raise TypeError(
+            "`backbone` must be a `keras_hub.models.CLIPBackbone`. "
+            f"Received: {type(backbone).__name__}"
+        )
+    if tokenizer is None:
+        return
+    if not isinstance(tokenizer, CLIPTextTokenizer):
+        raise TypeError(
+            f"`tokenizer` must be a `CLIPTextTokenizer`. Received: {type(tokenizer).__name__}"
+        )
+    text = backbone.text_encoder
+    tokens, length = tokenizer.end_id + 1, tokenizer.sequence_length
+    if tokens > text.vocabulary_size or length > text.max_sequence_length:
+        raise ValueError(
+            f"`tokenizer` must fit the backbone's {text.vocabulary_size} tokens and its longest "
+            f"sequence of {text.max_sequence_length}. "
+            f"Received: {tokens} tokens and sequences of {length}"
+        )
+
+
+def _check_preset(preset):
+    names = keras_hub.models.CLIPBackbone.presets
+    if preset not in names and "://" not in preset and not os.path.isdir(preset):
+        raise ValueError(
+            "`preset` must be an existing folder, an address (kaggle://, hf://) or one of "
+            f"{sorted(names)}. Received: {preset!r}"
+        )
+
+
+def _is_huggingface(preset):
+    """Whether a folder holds a checkpoint of Hugging Face rather than one of KerasHub."""
+    path = pathlib.Path(preset, "config.json")
+    if not path.is_file():
+        return False
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return False  # the loader names what is wrong
+    return "model_type" in config and "registered_name" not in config
+
+
+def _tokenizer_files(preset):
+    """Local paths of the vocabulary and the merge rules of a KerasHub preset."""
+    # KerasHub has no public name for this, and its own tokenizer wants TensorFlow.
+    from keras_hub.src.utils.preset_utils import get_file
+
+    return [
+        get_file(preset, f"{_TOKENIZER_FOLDER}/{name}") for name in (VOCABULARY_FILE, MERGES_FILE)
+    ]
+
+
+@contextlib.contextmanager
+def _offline_advice(preset):
+    """Adds to errors of a download how to do without one."""
+    try:
+        yield
+    except Exception as error:
+        if os.path.isdir(preset):
+            raise
+        metadata = keras_hub.models.CLIPBackbone.presets.get(preset, {})
+        address = metadata.get("kaggle_handle", preset)
+        raise OSError(
+            f"The preset at {address} could not be loaded: {type(error).__name__}: {error}\n"
+            "If this machine cannot reach the hub, download the preset's folder on another one "
+            "and give its path in place of the name; or copy that machine's cache here and set "
+            "KAGGLEHUB_CACHE (kaggle://) or HF_HOME (hf://) to it."
+        ) from error

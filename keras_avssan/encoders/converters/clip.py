@@ -1,0 +1,327 @@
+"""Reads CLIP checkpoints in Hugging Face's format."""
+
+import json
+import math
+import pathlib
+from typing import Any, NamedTuple
+
+import keras_hub
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+from keras_avssan.encoders.clip_encoder import CLIP_MEAN, CLIP_STD, CLIPEncoder
+from keras_avssan.encoders.clip_tokenizer import CLIPTextTokenizer
+
+_WEIGHTS = "model.safetensors"
+_INDEX = "model.safetensors.index.json"
+# Configurations leave out what equals the defaults of `transformers`.
+_TEXT_DEFAULTS = {
+    "vocab_size": 49408,
+    "hidden_size": 512,
+    "intermediate_size": 2048,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 8,
+    "max_position_embeddings": 77,
+    "hidden_act": "quick_gelu",
+    "layer_norm_eps": 1e-5,
+}
+_VISION_DEFAULTS = {
+    "hidden_size": 768,
+    "intermediate_size": 3072,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 12,
+    "num_channels": 3,
+    "image_size": 224,
+    "patch_size": 32,
+    "hidden_act": "quick_gelu",
+    "layer_norm_eps": 1e-5,
+}
+_PROJECTION_DIM = 512
+_ACTIVATIONS = ("quick_gelu", "gelu")
+# Older checkpoints hold these, which are no weights but counters.
+_IGNORED = {"text_model.embeddings.position_ids", "vision_model.embeddings.position_ids"}
+_MAX_NAMES = 10  # of tensors, in an error
+
+
+class _Target(NamedTuple):
+    """Where a tensor goes: its shape in the checkpoint, its axes in the variable's order."""
+
+    variable: Any
+    shape: tuple[int, ...]
+    axes: tuple[int, ...]
+
+
+def convert_clip_huggingface(folder, load_weights=True, dtype=None, **kwargs):
+    """Reads a CLIP model in the format of Hugging Face, such as `openai/clip-vit-base-patch32`.
+
+    KerasHub's text encoder adds 1e-6 to the variance in its last normalisation where the
+    checkpoints add 1e-5: at a variance of one, a relative difference of 5e-6.
+
+    Args:
+        folder: Path of a folder with `config.json` and `model.safetensors` (in one file, or in
+            parts with an index). The tokenizer comes from `vocab.json` and `merges.txt`, or from
+            `tokenizer.json`; without them the encoder takes pictures only. Mean and standard
+            deviation come from `preprocessor_config.json` where there is one.
+        load_weights: Whether weights are loaded; `False` leaves random ones.
+        dtype: Data type or precision policy of the backbone.
+        **kwargs: Further arguments of `CLIPEncoder`.
+
+    Returns:
+        A `CLIPEncoder`.
+
+    Raises:
+        ValueError: If a file is missing or unreadable, the configuration is not one of CLIP, or
+            the tensors are not those that it asks for; all missing, extra and wrongly shaped
+            ones are named.
+
+    Example:
+        >>> encoder = convert_clip_huggingface("clip-vit-base-patch32")
+        >>> encoder.save_to_preset("clip_preset")
+    """
+    folder = pathlib.Path(folder)
+    _check_files(folder, load_weights)
+    config = _read_config(folder)
+    backbone = _make_backbone(config, dtype)
+    _assign_positions(backbone)
+    if load_weights:
+        _load_weights(backbone, folder)
+    tokenizer = _read_tokenizer(folder, backbone.text_encoder.max_sequence_length)
+    mean, std = _read_normalisation(folder)
+    return CLIPEncoder(backbone, tokenizer, **{"mean": mean, "std": std, **kwargs})
+
+
+def _read_json(path):
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"'{path}' is not a JSON file: {error}") from error
+
+
+def _check_files(folder, load_weights):
+    wanted = ["config.json"]
+    if load_weights and not (folder / _INDEX).is_file():
+        wanted.append(_WEIGHTS)
+    missing = [name for name in wanted if not (folder / name).is_file()]
+    if missing:
+        raise ValueError(
+            f"`folder` must hold {' and '.join(wanted)}. "
+            f"Received: '{folder}' without {', '.join(missing)}"
+        )
+
+
+def _read_config(folder):
+    """Checks a configuration and fills in the defaults."""
+    config = _read_json(folder / "config.json")
+    if config.get("model_type") != "clip":
+        raise ValueError(
+            "`folder` must hold a CLIP model (`model_type` 'clip' in config.json). "
+            f"Received: '{folder}' with model_type {config.get('model_type')!r}"
+        )
+    # The `_dict` forms are an older spelling that wins where both are there.
+    text, vision = (
+        {**defaults, **(config.get(key) or {}), **(config.get(f"{key}_dict") or {})}
+        for key, defaults in (("text_config", _TEXT_DEFAULTS), ("vision_config", _VISION_DEFAULTS))
+    )
+    _check_supported(text, vision)
+    return text, vision, config.get("projection_dim", _PROJECTION_DIM)
+
+
+def _check_supported(text, vision):
+    for part, config in (("text_config", text), ("vision_config", vision)):
+        if config["hidden_act"] not in _ACTIVATIONS:
+            raise ValueError(
+                f"`hidden_act` in the {part} of config.json must be one of {_ACTIVATIONS}. "
+                f"Received: {config['hidden_act']!r}"
+            )
+        if not math.isclose(config["layer_norm_eps"], 1e-5):
+            raise ValueError(
+                f"`layer_norm_eps` in the {part} of config.json must be 1e-5. "
+                f"Received: {config['layer_norm_eps']}"
+            )
+    if vision["num_channels"] != 3:
+        raise ValueError(
+            "`num_channels` in the vision_config of config.json must be 3. "
+            f"Received: {vision['num_channels']}"
+        )
+
+
+def _make_backbone(config, dtype):
+    text, vision, projection_dim = config
+    return keras_hub.models.CLIPBackbone(
+        vision_encoder=keras_hub.models.CLIPVisionEncoder(
+            patch_size=vision["patch_size"],
+            image_shape=(vision["image_size"], vision["image_size"], 3),
+            data_format="channels_last",
+            dtype=dtype,
+            **_transformer_arguments(vision),
+        ),
+        text_encoder=keras_hub.models.CLIPTextEncoder(
+            vocabulary_size=text["vocab_size"],
+            embedding_dim=text["hidden_size"],
+            max_sequence_length=text["max_position_embeddings"],
+            dtype=dtype,
+            **_transformer_arguments(text),
+        ),
+        projection_dim=projection_dim,
+        dtype=dtype,
+    )
+
+
+def _transformer_arguments(config):
+    return {
+        "hidden_dim": config["hidden_size"],
+        "num_layers": config["num_hidden_layers"],
+        "num_heads": config["num_attention_heads"],
+        "intermediate_dim": config["intermediate_size"],
+        "intermediate_activation": config["hidden_act"],
+    }
+
+
+def _assign_positions(backbone):
+    """Numbers the patches: a new backbone has zeros there, and no checkpoint sets them."""
+    position_ids = backbone.vision_encoder.embedding.position_ids
+    position_ids.assign(np.arange(position_ids.shape[-1])[None])
+
+
+def _load_weights(backbone, folder):
+    targets = _targets(backbone)
+    tensors = _read_tensors(folder)
+    _check_tensors(tensors, targets, folder)
+    for name, target in targets.items():
+        value = tensors[name].astype("float32").transpose(target.axes)
+        target.variable.assign(value.reshape(target.variable.shape))
+
+
+def _read_tensors(folder):
+    names = [_WEIGHTS]
+    if (folder / _INDEX).is_file():
+        names = sorted(set(_read_json(folder / _INDEX)["weight_map"].values()))
+    tensors = {}
+    for name in names:
+        try:
+            tensors.update(safetensors.numpy.load_file(folder / name))
+        except (OSError, safetensors.SafetensorError) as error:
+            raise ValueError(f"'{folder / name}' cannot be read as safetensors: {error}") from error
+    return {name: tensor for name, tensor in tensors.items() if name not in _IGNORED}
+
+
+def _check_tensors(tensors, targets, folder):
+    """Names everything that is wrong with a checkpoint at once."""
+    wrong_shapes = [
+        f"{name} {tensors[name].shape}, expected {target.shape}"
+        for name, target in targets.items()
+        if name in tensors and tensors[name].shape != target.shape
+    ]
+    problems = {
+        "missing": sorted(set(targets) - set(tensors)),
+        "extra": sorted(set(tensors) - set(targets)),
+        "of a wrong shape": wrong_shapes,
+    }
+    if any(problems.values()):
+        raise ValueError(
+            f"The tensors in '{folder}' must be those that its config.json asks for. Received: "
+            + "; ".join(f"{kind}: {_listed(names)}" for kind, names in problems.items() if names)
+        )
+
+
+def _listed(names):
+    rest = len(names) - _MAX_NAMES
+    return ", ".join(names[:_MAX_NAMES]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def _targets(backbone):
+    """The tensors of a checkpoint, by name."""
+    vision, text = backbone.vision_encoder, backbone.text_encoder
+    return {
+        "logit_scale": _as_is(backbone.clip_head.logit_scale),
+        "vision_model.embeddings.class_embedding": _as_is(vision.embedding.class_embedding),
+        "vision_model.embeddings.patch_embedding.weight": _convolution(
+            vision.embedding.patch_embedding.kernel
+        ),
+        "vision_model.embeddings.position_embedding.weight": _as_is(
+            vision.embedding.position_embedding.embeddings
+        ),
+        **_layer_norm(vision.pre_layer_norm, "vision_model.pre_layrnorm"),
+        **_transformer(vision.encoder_layers, "vision_model.encoder.layers"),
+        **_layer_norm(vision.layer_norm, "vision_model.post_layernorm"),
+        **_dense(backbone.vision_projection, "visual_projection"),
+        "text_model.embeddings.token_embedding.weight": _as_is(
+            text.embedding.token_embedding.embeddings
+        ),
+        "text_model.embeddings.position_embedding.weight": _as_is(
+            text.embedding.position_embedding.position_embeddings
+        ),
+        **_transformer(text.encoder_layers, "text_model.encoder.layers"),
+        **_layer_norm(text.layer_norm, "text_model.final_layer_norm"),
+        **_dense(backbone.text_projection, "text_projection"),
+    }
+
+
+def _transformer(blocks, name):
+    targets: dict[str, _Target] = {}
+    for i, block in enumerate(blocks):
+        attention, prefix = block.attention, f"{name}.{i}"
+        targets |= {
+            **_layer_norm(block.layer_norm_1, f"{prefix}.layer_norm1"),
+            **_dense(attention.query_dense, f"{prefix}.self_attn.q_proj"),
+            **_dense(attention.key_dense, f"{prefix}.self_attn.k_proj"),
+            **_dense(attention.value_dense, f"{prefix}.self_attn.v_proj"),
+            **_dense(attention.output_dense, f"{prefix}.self_attn.out_proj"),
+            **_layer_norm(block.layer_norm_2, f"{prefix}.layer_norm2"),
+            **_dense(block.dense_1, f"{prefix}.mlp.fc1"),
+            **_dense(block.dense_2, f"{prefix}.mlp.fc2"),
+        }
+    return targets
+
+
+def _layer_norm(layer, name):
+    return {f"{name}.weight": _as_is(layer.gamma), f"{name}.bias": _as_is(layer.beta)}
+
+
+def _dense(layer, name):
+    """Kernels lie there as (outputs, inputs), whatever heads they have here."""
+    kernel, bias = layer.kernel, layer.bias
+    outputs = kernel.shape[-1] if bias is None else math.prod(bias.shape)
+    inputs = math.prod(kernel.shape) // outputs
+    targets = {f"{name}.weight": _Target(kernel, (outputs, inputs), (1, 0))}
+    if bias is not None:
+        targets[f"{name}.bias"] = _Target(bias, (outputs,), (0,))
+    return targets
+
+
+def _convolution(kernel):
+    height, width, inputs, outputs = kernel.shape
+    return _Target(kernel, (outputs, inputs, height, width), (2, 3, 1, 0))
+
+
+def _as_is(variable):
+    shape = tuple(variable.shape)
+    return _Target(variable, shape, tuple(range(len(shape))))
+
+
+def _read_tokenizer(folder, length):
+    """Makes the tokenizer of whichever of the two forms is there."""
+    vocabulary, merges, whole = (
+        folder / name for name in ("vocab.json", "merges.txt", "tokenizer.json")
+    )
+    there = [path.is_file() for path in (vocabulary, merges)]
+    if all(there):
+        return CLIPTextTokenizer.from_files(vocabulary, merges, length)
+    if whole.is_file():
+        model = _read_json(whole)["model"]
+        rules = [rule if isinstance(rule, str) else " ".join(rule) for rule in model["merges"]]
+        return CLIPTextTokenizer(rules, model["vocab"], length)
+    if any(there):
+        missing = merges if there[0] else vocabulary
+        raise ValueError(
+            "`folder` must hold both vocab.json and merges.txt, or neither. "
+            f"Received: '{folder}' without {missing.name}"
+        )
+    return None
+
+
+def _read_normalisation(folder):
+    path = folder / "preprocessor_config.json"
+    config = _read_json(path) if path.is_file() else {}
+    return config.get("image_mean", CLIP_MEAN), config.get("image_std", CLIP_STD)
