@@ -4,5 +4,6 @@ from keras_avssan.models.av_ssan.av_ssan import AVSSAN
 from keras_avssan.models.av_ssan.av_ssan_backbone import AVSSANBackbone
 from keras_avssan.models.av_ssan.av_ssan_preprocessor import AVSSANPreprocessor
 from keras_avssan.models.localizer import Localizer
+from keras_avssan.models.runtimes import load_exported
 
-__all__ = ["AVSSAN", "AVSSANBackbone", "AVSSANPreprocessor", "Localizer"]
+__all__ = ["AVSSAN", "AVSSANBackbone", "AVSSANPreprocessor", "Localizer", "load_exported"]
