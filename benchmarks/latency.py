@@ -31,12 +31,14 @@ ROWS = {
     "Keras, PyTorch, Inductor": ("torch", "keras-compiled"),
     "Keras, JAX, XLA": ("jax", "keras-compiled"),
     "ONNX Runtime": ("torch", "model.onnx"),
-    "LiteRT": ("torch", "model.tflite"),
+    "LiteRT": ("tensorflow", "model_{seconds:g}s.tflite"),
     "OpenVINO": ("torch", "model.xml"),
 }
-# Which backend writes which file, once, before the runs.
-EXPORTS = {"torch": ("model.onnx", "model.xml"), "tensorflow": ("model.tflite",)}
-FORMATS = {"model.onnx": "onnx", "model.tflite": "litert", "model.xml": "openvino"}
+# Which backend writes which file, before the runs; LiteRT has a file a duration.
+EXPORTS = {
+    "torch": {"model.onnx": "onnx"},
+    "tensorflow": {"model.xml": "openvino", "model_{seconds:g}s.tflite": "litert"},
+}
 
 
 def main():
@@ -120,34 +122,42 @@ def _run_task(options):
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-options.threads :])
     if options.task == "export":
-        _export(options.folder)
+        _export(options)
         print(json.dumps({}))
         return
-    run = _runner(options)
     medians, fastest = [], []
+    model = _keras_model(options) if options.task.startswith("keras") else None
     for duration in options.seconds:
+        run = model or _load(options, duration)
         times = _times(run, _inputs(duration), options.runs)
         medians.append(statistics.median(times))
         fastest.append(min(times))
     print(json.dumps({"median": medians, "fastest": fastest}))
 
 
-def _export(folder):
+def _export(options):
     import keras
 
     from keras_avssan import AVSSAN
 
     model = AVSSAN(compile=False)
-    for file in EXPORTS[keras.config.backend()]:
-        model.export(pathlib.Path(folder) / file, format=FORMATS[file], verbose=False)
+    for file, format in EXPORTS[keras.config.backend()].items():
+        fixed = format == "litert"
+        for seconds in options.seconds if fixed else [None]:
+            path = pathlib.Path(options.folder) / file.format(seconds=seconds or 0)
+            model.export(path, format=format, duration=seconds, verbose=False)
 
 
-def _runner(options):
-    """A function of the inputs, for a row."""
-    if not options.task.startswith("keras"):
-        from keras_avssan.models import load_exported
+def _load(options, duration):
+    """An exported file as a function of the inputs."""
+    from keras_avssan.models import load_exported
 
-        return load_exported(pathlib.Path(options.folder) / options.task, options.threads)
+    file = options.task.format(seconds=duration)
+    return load_exported(pathlib.Path(options.folder) / file, options.threads)
+
+
+def _keras_model(options):
+    """The model in Keras as a function of the inputs."""
     _limit_threads(options.threads)
     from keras_avssan import AVSSAN
 

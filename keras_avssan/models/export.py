@@ -24,6 +24,8 @@ SUFFIXES = {
     "openvino": ".xml",
 }
 PROMPTS = {"images": "images", "embedding": "prompt_embedding"}
+# With free shapes LiteRT would need operations of TensorFlow, which its runtime has not.
+_FIXED_FORMATS = ("litert",)
 _ONNX_OPSET = 18
 _TRACED_SECONDS = 1.0  # duration of the recording that a model of any duration is traced with
 _TRACED_BATCH = 2  # PyTorch takes a batch of one for a constant
@@ -64,7 +66,7 @@ def export_localizer(
     _check_path(filepath, format)
     _check_precision(model, format)
     if input_signature is None:
-        input_signature = _make_signature(model, prompt, duration)
+        input_signature = _make_signature(model, prompt, duration, format)
     signature = _checked_signature(input_signature)
     network = _Network(model.backbone, _output_names(model, outputs))
     with tempfile.TemporaryDirectory(prefix=".export-", dir=filepath.parent) as folder:
@@ -180,16 +182,23 @@ def _check_precision(model, format):
         )
 
 
-def _make_signature(model, prompt, duration):
+def _make_signature(model, prompt, duration, format):
     """Shapes of the inputs; batch and, unless `duration` is given, samples are free."""
-    samples = None
+    samples, batch = None, None
+    if format in _FIXED_FORMATS:
+        batch = 1
+        if duration is None:
+            raise ValueError(
+                f"format={format!r} has no free shapes: give the `duration` of the recordings in "
+                "seconds. Received: duration=None"
+            )
     if duration is not None:
         if not duration > 0:
             raise ValueError(
                 f"`duration` must be a positive time in seconds. Received: duration={duration}"
             )
         samples = round(duration * model.backbone.sampling_rate)
-    signature = {"audio": keras.InputSpec("float32", shape=(None, samples, 2), name="audio")}
+    signature = {"audio": keras.InputSpec("float32", shape=(batch, samples, 2), name="audio")}
     if prompt is None:
         prompt = "embedding" if model.backbone.image_encoder is None else "images"
     if prompt not in PROMPTS:
@@ -197,7 +206,7 @@ def _make_signature(model, prompt, duration):
     if model.backbone.visual_prompt:
         name = PROMPTS[prompt]
         shape = _prompt_shape(model.backbone, prompt)
-        signature[name] = keras.InputSpec("float32", shape=(None, *shape), name=name)
+        signature[name] = keras.InputSpec("float32", shape=(batch, *shape), name=name)
     return signature
 
 
@@ -267,20 +276,13 @@ def _write_litert(network, path, signature, options):
     )
 
 
-def _write_onnx_from_tensorflow(network, path, signature, options):
-    options = {"opset_version": _ONNX_OPSET, **options}
-    keras.Model.export(
-        network, str(path), format="onnx", verbose=False, input_signature=[signature], **options
-    )
-
-
 def _write_torch_program(network, path, signature, options):
     import torch
 
     torch.export.save(_traced(network, signature, options), str(path))
 
 
-def _write_onnx_from_torch(network, path, signature, options):
+def _write_onnx(network, path, signature, options):
     import torch
 
     options = {"opset_version": _ONNX_OPSET, **options}
@@ -296,12 +298,13 @@ def _write_onnx_from_torch(network, path, signature, options):
 
 
 def _write_openvino(network, path, signature, options):
-    """Goes through ONNX, which has names and free shapes under both backends."""
+    """Goes through another format, which has names and free shapes."""
     import openvino
 
+    through = "onnx" if keras.config.backend() == "torch" else "tf_saved_model"
     with tempfile.TemporaryDirectory() as folder:
-        file = pathlib.Path(folder) / "model.onnx"
-        _writer("onnx")(network, file, signature, {})
+        file = pathlib.Path(folder) / f"model{SUFFIXES[through]}"
+        _writer(through)(network, file, signature, {})
         converted = openvino.convert_model(str(file))
         openvino.save_model(converted, str(path), **{"compress_to_fp16": False, **options})
 
@@ -320,16 +323,37 @@ def _traced(network, signature, options):
             axis: torch.export.Dim.DYNAMIC for axis, size in enumerate(spec.shape) if size is None
         }
     options = {"dynamic_shapes": ((free,),), "strict": False, **options}
-    return torch.export.export(network, (inputs,), **options)
+    program = torch.export.export(network, (inputs,), **options)
+    _drop_idle_operations(program)
+    return program
+
+
+def _drop_idle_operations(program):
+    """Takes out Keras's moves to the device where a tensor is already, half of all operations.
+
+    With them, saving a program takes minutes.
+    """
+    import torch
+
+    graph = program.graph_module.graph
+    for node in list(graph.nodes):
+        if node.target == torch.ops.aten._assert_tensor_metadata.default:
+            graph.erase_node(node)
+        elif node.target == torch.ops.aten.to.dtype_layout:
+            source = node.args[0]
+            keeps_type = node.meta["val"].dtype == source.meta["val"].dtype
+            if keeps_type and not any(user.op == "output" for user in node.users):
+                node.replace_all_uses_with(source)
+                graph.erase_node(node)
+    program.graph_module.recompile()
 
 
 _WRITERS: dict[tuple[str, str], tuple[Callable[..., Any], tuple[str, ...]]] = {
     ("tensorflow", "tf_saved_model"): (_write_saved_model, ()),
     ("jax", "tf_saved_model"): (_write_saved_model, ("tensorflow",)),
-    ("tensorflow", "onnx"): (_write_onnx_from_tensorflow, ("onnx", "tf2onnx")),
-    ("torch", "onnx"): (_write_onnx_from_torch, ("onnx", "onnxscript")),
+    ("torch", "onnx"): (_write_onnx, ("onnx", "onnxscript")),
     ("tensorflow", "litert"): (_write_litert, ()),
     ("torch", "torch"): (_write_torch_program, ()),
-    ("tensorflow", "openvino"): (_write_openvino, ("onnx", "openvino", "tf2onnx")),
+    ("tensorflow", "openvino"): (_write_openvino, ("openvino",)),
     ("torch", "openvino"): (_write_openvino, ("onnx", "onnxscript", "openvino")),
 }

@@ -192,7 +192,8 @@ class Localizer(keras_hub.models.Task, metaclass=SubclassedModel):
     ):
         """Writes the network as a file that runs without Keras and this library.
 
-        Batch size and duration stay free. The short-time Fourier transforms are written as
+        Batch size and duration stay free, but for LiteRT, whose files take one recording of the
+        `duration` that is given. The short-time Fourier transforms are written as
         convolutions, which every format has. Not every backend writes every format; the error
         says which one does. If something fails, nothing is left behind.
 
@@ -205,8 +206,7 @@ class Localizer(keras_hub.models.Task, metaclass=SubclassedModel):
                 and `duration` say: to fix the batch size, say, or to add `microphone_spacing`.
             prompt: `"images"` exports the image encoder too, `"embedding"` leaves it out and
                 takes `prompt_embedding`. `"images"` if not given, where the model has an encoder.
-            duration: Duration of recordings in seconds, for runtimes that are better at fixed
-                shapes; any if not given.
+            duration: Duration of recordings in seconds; any if not given. `"litert"` needs it.
             outputs: Names of the outputs to export; by default `doa`, `mask`,
                 `masked_spectrogram`, `band_weights` and one `band_attention_…` a band.
             **kwargs: Arguments of the format's own converter, as in `keras.Model.export`.

@@ -44,12 +44,12 @@ def test_blind_choice_is_what_the_concepts_say():
 
 def test_blocks_of_the_export_page_run(tmp_path, monkeypatch):
     """In their order, in one namespace; PyTorch's own block belongs to another backend."""
-    for package in ("ai_edge_litert", "onnxruntime", "openvino", "tf2onnx"):
+    for package in ("ai_edge_litert", "openvino"):
         pytest.importorskip(package)
     monkeypatch.chdir(tmp_path)
     page = (ROOT / "docs/export.md").read_text()
     blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    assert len(blocks) > 5
+    assert len(blocks) > 4
     names: dict = {}
     for block in blocks:
         if "import torch" not in block:
