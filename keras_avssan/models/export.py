@@ -270,6 +270,12 @@ def _write_saved_model(network, path, signature, options):
     archive.write_out(str(path), verbose=False)
 
 
+def _write_saved_model_from_jax(network, path, signature, options):
+    """Without gradients, which JAX cannot write for free shapes."""
+    settings = {"with_gradient": False, **options.pop("jax2tf_kwargs", {})}
+    _write_saved_model(network, path, signature, {"jax2tf_kwargs": settings, **options})
+
+
 def _write_litert(network, path, signature, options):
     keras.Model.export(
         network, str(path), format="litert", verbose=False, input_signature=[signature], **options
@@ -350,7 +356,7 @@ def _drop_idle_operations(program):
 
 _WRITERS: dict[tuple[str, str], tuple[Callable[..., Any], tuple[str, ...]]] = {
     ("tensorflow", "tf_saved_model"): (_write_saved_model, ()),
-    ("jax", "tf_saved_model"): (_write_saved_model, ("tensorflow",)),
+    ("jax", "tf_saved_model"): (_write_saved_model_from_jax, ("tensorflow",)),
     ("torch", "onnx"): (_write_onnx, ("onnx", "onnxscript")),
     ("tensorflow", "litert"): (_write_litert, ()),
     ("torch", "torch"): (_write_torch_program, ()),
