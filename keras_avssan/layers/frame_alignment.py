@@ -47,14 +47,14 @@ class FrameAlignment(keras.layers.Layer):
 
     def call(self, sequence, num_frames, duration):
         count = ops.shape(sequence)[1]
+        # A data type, and no number made of `count`: it is a symbol where a graph is exported.
+        index = ops.arange(count, dtype="float32")
         hop, offset = self.embedding_hop_seconds, self.embedding_offset_seconds
         if hop is None:
             hop = ops.cast(duration, "float32") / ops.cast(count, "float32")
             offset = 0.5 * hop
-        times = self.hop_seconds * ops.cast(ops.arange(num_frames), "float32")
-        last = ops.cast(count - 1, "float32")
-        position = ops.minimum(ops.maximum((times - offset) / hop, 0.0), last)
-        index = ops.cast(ops.arange(count), "float32")
+        times = self.hop_seconds * ops.arange(num_frames, dtype="float32")
+        position = ops.minimum(ops.maximum((times - offset) / hop, 0.0), index[-1])
         weights = ops.relu(1.0 - ops.abs(position[:, None] - index[None, :]))
         return ops.einsum("ts,bsd->btd", ops.cast(weights, sequence.dtype), sequence)
 

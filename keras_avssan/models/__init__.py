@@ -5,5 +5,13 @@ from keras_avssan.models.av_ssan.av_ssan_backbone import AVSSANBackbone
 from keras_avssan.models.av_ssan.av_ssan_preprocessor import AVSSANPreprocessor
 from keras_avssan.models.localizer import Localizer
 from keras_avssan.models.prompts import Prompt
+from keras_avssan.models.runtimes import load_exported
 
-__all__ = ["AVSSAN", "AVSSANBackbone", "AVSSANPreprocessor", "Localizer", "Prompt"]
+__all__ = [
+    "AVSSAN",
+    "AVSSANBackbone",
+    "AVSSANPreprocessor",
+    "Localizer",
+    "Prompt",
+    "load_exported",
+]

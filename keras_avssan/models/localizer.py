@@ -13,6 +13,7 @@ from keras_avssan.doa.metrics import (
     SelectionRate,
 )
 from keras_avssan.layers.stereo_stft import level_gain
+from keras_avssan.models.export import export_localizer
 from keras_avssan.models.prompts import MIN_RECORDING, as_prompt, split_prompts
 from keras_avssan.subclassing import SubclassedModel
 
@@ -182,6 +183,61 @@ class Localizer(keras_hub.models.Task, metaclass=SubclassedModel):
         if return_confidence:
             return azimuth, posterior_confidence(posterior)
         return azimuth
+
+    def export(
+        self,
+        filepath,
+        format="tf_saved_model",
+        verbose=None,
+        input_signature=None,
+        prompt=None,
+        duration=None,
+        outputs=None,
+        **kwargs,
+    ):
+        """Writes the network as a file that runs without Keras and this library.
+
+        Batch size and duration stay free, but for LiteRT, whose files take one recording of the
+        `duration` that is given. The short-time Fourier transforms are written as
+        convolutions, which every format has. Not every backend writes every format; the error
+        says which one does. If something fails, nothing is left behind.
+
+        Args:
+            filepath: Where to write: a folder for `"tf_saved_model"`; else a file that ends in
+                `.onnx`, `.tflite`, `.pt2` or `.xml` (OpenVINO, with a `.bin` beside it).
+            format: `"tf_saved_model"`, `"onnx"`, `"litert"`, `"torch"` or `"openvino"`.
+            verbose: Whether the path is printed; it is if not given.
+            input_signature: Dict from input name to `keras.InputSpec`, in place of what `prompt`
+                and `duration` say: to fix the batch size, say, or to add `microphone_spacing`.
+            prompt: `"images"` exports the image encoder too, `"embedding"` leaves it out and
+                takes `prompt_embedding`. `"images"` if not given, where the model has an encoder.
+            duration: Duration of recordings in seconds; any if not given. `"litert"` needs it.
+            outputs: Names of the outputs to export; by default `doa`, `mask`,
+                `masked_spectrogram`, `band_weights` and one `band_attention_…` a band.
+            **kwargs: Arguments of the format's own converter, as in `keras.Model.export`.
+
+        Raises:
+            ValueError: If an argument does not fit, if the backend does not write the format, or
+                if the model does not compute in float32.
+            ImportError: If a package of the extra `export` is missing.
+
+        Example:
+            >>> model.export("model.onnx", format="onnx", prompt="embedding")
+
+        Reference:
+            `keras_avssan.models.load_exported` runs such a file.
+        """
+        export_localizer(
+            self,
+            filepath,
+            format,
+            verbose=verbose,
+            input_signature=input_signature,
+            prompt=prompt,
+            duration=duration,
+            outputs=outputs,
+            **kwargs,
+        )
 
     def _run(self, audio, prompt, sampling_rate=None):
         """Preprocesses and runs the network; returns its outputs as NumPy arrays."""

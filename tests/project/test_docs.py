@@ -40,3 +40,19 @@ def test_blind_choice_is_what_the_concepts_say():
     concepts = (ROOT / "docs/concepts.md").read_text()
     assert f"**{apart.mean() / 2:.1f}°**" in concepts
     assert f"**{50 + 50 * (apart <= 5).mean():.1f} %**" in concepts
+
+
+def test_blocks_of_the_export_page_run(tmp_path, monkeypatch):
+    """In their order, in one namespace; PyTorch's own block belongs to another backend."""
+    for package in ("ai_edge_litert", "openvino"):
+        pytest.importorskip(package)
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / "docs/export.md").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert len(blocks) > 4
+    names: dict = {}
+    for block in blocks:
+        if "import torch" not in block:
+            exec(block, names)
+            if "posterior" in names:
+                np.testing.assert_allclose(names["posterior"], names["outputs"]["doa"], atol=1e-4)

@@ -13,6 +13,7 @@ from keras_avssan.layers.semantic_spatial_alignment import SemanticSpatialAlignm
 from keras_avssan.layers.spatial_refiner import SpatialRefiner
 from keras_avssan.layers.stereo_stft import StereoSTFT, level_gain
 from keras_avssan.layers.tri_band_spatial_features import TriBandSpatialFeatures
+from keras_avssan.models.quantization import quantize_layers, quantized_layers
 from keras_avssan.subclassing import SubclassedModel
 
 # Inputs of which each is, or gives, a prompt embedding.
@@ -411,13 +412,19 @@ class AVSSANBackbone(keras_hub.models.Backbone, metaclass=SubclassedModel):
         return self.image_encoder(images, training=training)
 
     def get_config(self):
-        return {
+        config = {
             **super().get_config(),
             "image_encoder": keras.saving.serialize_keras_object(self.image_encoder),
             "audio_encoder": keras.saving.serialize_keras_object(self.audio_encoder),
             "prompt_dim": self.prompt_dim,
             **self.settings,
         }
+        modes = quantized_layers(self)
+        if modes:
+            # In place of KerasHub's map of policies, which layers made of layers do not hand on.
+            config["dtype"] = keras.dtype_policies.serialize(self.dtype_policy)
+            config["quantization"] = modes
+        return config
 
     @classmethod
     def from_config(cls, config):
@@ -425,4 +432,7 @@ class AVSSANBackbone(keras_hub.models.Backbone, metaclass=SubclassedModel):
         for key in ("image_encoder", "audio_encoder"):
             if isinstance(config.get(key), dict):
                 config[key] = keras.saving.deserialize_keras_object(config[key])
-        return super().from_config(config)
+        modes = config.pop("quantization", {})
+        backbone = super().from_config(config)
+        quantize_layers(backbone, modes)
+        return backbone

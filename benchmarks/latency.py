@@ -1,0 +1,226 @@
+"""Times one scene at a time: Keras on each backend and the exported model in other runtimes.
+
+A model of the default size with weights as drawn; inputs are noise and a picture of noise. Each
+runtime has a process of its own, held to `--threads` cores; it runs three times to warm up, and the
+median of `--runs` further runs counts, from NumPy arrays in to NumPy arrays out. The table of
+`docs/export.md` comes from
+
+    python benchmarks/latency.py --threads 1 --runs 15 --json latency.json
+"""
+
+import argparse
+import datetime
+import json
+import os
+import pathlib
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+SAMPLING_RATE = 16_000  # hertz
+WARM_UPS = 3
+# Name of a row → backend of its process, and what runs: the model in Keras, as it is or compiled
+# by XLA or TorchInductor, or an exported file.
+ROWS = {
+    "Keras, TensorFlow": ("tensorflow", "keras"),
+    "Keras, TensorFlow, XLA": ("tensorflow", "keras-compiled"),
+    "Keras, PyTorch": ("torch", "keras"),
+    "Keras, PyTorch, Inductor": ("torch", "keras-compiled"),
+    "Keras, JAX, XLA": ("jax", "keras-compiled"),
+    "ONNX Runtime": ("torch", "model.onnx"),
+    "LiteRT": ("tensorflow", "model_{seconds:g}s.tflite"),
+    "OpenVINO": ("torch", "model.xml"),
+}
+# Which backend writes which file, before the runs; LiteRT has a file a duration.
+EXPORTS = {
+    "torch": {"model.onnx": "onnx"},
+    "tensorflow": {"model.xml": "openvino", "model_{seconds:g}s.tflite": "litert"},
+}
+
+
+def main():
+    options = _options()
+    if options.task:
+        _run_task(options)
+        return
+    results = measure(options)
+    print(table(results))
+    if options.json:
+        pathlib.Path(options.json).write_text(json.dumps(results, indent=2) + "\n")
+
+
+def measure(options):
+    """Runs all processes; returns figures and what they were measured on."""
+    rows = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for backend in EXPORTS:
+            _start(backend, "export", folder, options)
+        for name, (backend, what) in ROWS.items():
+            if options.row and name not in options.row:
+                continue
+            rows[name] = _start(backend, what, folder, options)
+            print(f"{name}: {rows[name]}", file=sys.stderr, flush=True)
+    return {
+        "date": datetime.date.today().isoformat(),
+        "machine": _processor(),
+        "cores": os.cpu_count(),
+        "load": os.getloadavg()[2],
+        "python": platform.python_version(),
+        "threads": options.threads,
+        "runs": options.runs,
+        "seconds": options.seconds,
+        "rows": rows,
+    }
+
+
+def table(results):
+    """The figures in Markdown: median, real-time factor, ratio to the first row that ran."""
+    seconds = results["seconds"]
+    head = [f"{duration:g} s clip" for duration in seconds]
+    lines = [
+        "| Runtime | " + " | ".join(head) + " | Real-time factor | Time, first row = 1 |",
+        "|---|" + "---|" * (len(head) + 2),
+    ]
+    ran = [row["median"] for row in results["rows"].values() if "median" in row]
+    for name, row in results["rows"].items():
+        if "median" not in row:
+            lines.append(f"| {name} | " + "– | " * (len(head) + 2) + f" {row['error']}")
+            continue
+        times = [f"{1000 * median:.0f} ms" for median in row["median"]]
+        factor = row["median"][-1] / seconds[-1]
+        ratios = [f"{own / first:.2f}" for own, first in zip(row["median"], ran[0], strict=True)]
+        cells = [*times, f"{factor:.3f}", " / ".join(ratios)]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    lines.append(
+        "\n{date}, {machine}, {cores} cores, load {load:.1f}, {threads} thread(s), "
+        "Python {python}, median of {runs} runs.".format(**results)
+    )
+    return "\n".join(lines)
+
+
+def _start(backend, task, folder, options):
+    """Runs a task in a process of its own; returns the object that it prints."""
+    seconds = [str(duration) for duration in options.seconds]
+    command = [sys.executable, __file__, "--task", task, "--folder", folder]
+    command += ["--threads", str(options.threads), "--runs", str(options.runs)]
+    process = subprocess.run(
+        [*command, "--seconds", *seconds],
+        env={**os.environ, "KERAS_BACKEND": backend, "OMP_NUM_THREADS": str(options.threads)},
+        capture_output=True,
+        text=True,
+    )
+    if process.returncode:
+        return {"error": (process.stderr.strip().splitlines() or ["killed"])[-1]}
+    return json.loads(process.stdout.splitlines()[-1])
+
+
+def _run_task(options):
+    """What a process of its own does: write the exported files, or time one runtime."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-options.threads :])
+    if options.task == "export":
+        _export(options)
+        print(json.dumps({}))
+        return
+    medians, fastest = [], []
+    model = _keras_model(options) if options.task.startswith("keras") else None
+    for duration in options.seconds:
+        run = model or _load(options, duration)
+        times = _times(run, _inputs(duration), options.runs)
+        medians.append(statistics.median(times))
+        fastest.append(min(times))
+    print(json.dumps({"median": medians, "fastest": fastest}))
+
+
+def _export(options):
+    import keras
+
+    from keras_avssan import AVSSAN
+
+    model = AVSSAN(compile=False)
+    for file, format in EXPORTS[keras.config.backend()].items():
+        fixed = format == "litert"
+        for seconds in options.seconds if fixed else [None]:
+            path = pathlib.Path(options.folder) / file.format(seconds=seconds or 0)
+            model.export(path, format=format, duration=seconds, verbose=False)
+
+
+def _load(options, duration):
+    """An exported file as a function of the inputs."""
+    from keras_avssan.models import load_exported
+
+    file = options.task.format(seconds=duration)
+    return load_exported(pathlib.Path(options.folder) / file, options.threads)
+
+
+def _keras_model(options):
+    """The model in Keras as a function of the inputs."""
+    _limit_threads(options.threads)
+    from keras_avssan import AVSSAN
+
+    model = AVSSAN(compile=False)
+    model.compile(jit_compile=options.task == "keras-compiled")
+    return model.predict_on_batch
+
+
+def _limit_threads(threads):
+    import keras
+
+    if keras.config.backend() == "torch":
+        import torch
+
+        torch.set_num_threads(threads)
+    elif keras.config.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
+
+
+def _inputs(duration):
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    samples = round(duration * SAMPLING_RATE)
+    return {
+        "audio": (0.1 * rng.normal(size=(1, samples, 2))).astype("float32"),
+        "images": rng.uniform(size=(1, 64, 64, 3)).astype("float32"),
+    }
+
+
+def _times(run, inputs, runs):
+    times = []
+    for _ in range(WARM_UPS + runs):
+        started = time.perf_counter()
+        run(inputs)
+        times.append(time.perf_counter() - started)
+    return times[WARM_UPS:]
+
+
+def _processor():
+    """Name of the processor, where the system tells it."""
+    try:
+        lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def _options():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--runs", type=int, default=15)
+    parser.add_argument("--seconds", type=float, nargs="+", default=[1.0, 4.0, 10.0])
+    parser.add_argument("--row", action="append", choices=ROWS, help="only this row; repeatable")
+    parser.add_argument("--json", help="file for the figures")
+    parser.add_argument("--task", help=argparse.SUPPRESS)
+    parser.add_argument("--folder", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,370 @@
+"""Takes a trained localiser out of Keras: files for TensorFlow, ONNX, LiteRT, PyTorch, OpenVINO.
+
+This module is the one place that knows which backend writes which format.
+"""
+
+import contextlib
+import importlib.util
+import pathlib
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+
+from keras_avssan.encoders.vggish_spectrogram import VGGishSpectrogram
+from keras_avssan.layers.stereo_stft import StereoSTFT
+
+# Ending of a format's file; a SavedModel is a folder.
+SUFFIXES = {
+    "tf_saved_model": "",
+    "onnx": ".onnx",
+    "litert": ".tflite",
+    "torch": ".pt2",
+    "openvino": ".xml",
+}
+PROMPTS = {"images": "images", "embedding": "prompt_embedding"}
+# With free shapes LiteRT would need operations of TensorFlow, which its runtime has not.
+_FIXED_FORMATS = ("litert",)
+_ONNX_OPSET = 18
+_TRACED_SECONDS = 1.0  # duration of the recording that a model of any duration is traced with
+_TRACED_BATCH = 2  # PyTorch takes a batch of one for a constant
+
+
+def export_localizer(
+    model,
+    filepath,
+    format="tf_saved_model",
+    verbose=None,
+    input_signature=None,
+    prompt=None,
+    duration=None,
+    outputs=None,
+    **kwargs,
+):
+    """Writes the network of a localiser as a file that runs without Keras.
+
+    See `Localizer.export`, which calls this function with itself as `model`.
+
+    Args:
+        model: The localiser.
+        filepath: Where to write.
+        format: Name of the format.
+        verbose: Whether the path is printed.
+        input_signature: Shapes and types of the inputs.
+        prompt: Kind of the prompts.
+        duration: Duration of recordings in seconds.
+        outputs: Names of the outputs.
+        **kwargs: Arguments of the format's own converter.
+
+    Raises:
+        ValueError: If an argument does not fit, or the backend does not write the format.
+        ImportError: If a package is missing.
+    """
+    filepath = pathlib.Path(filepath)
+    write = _writer(format)
+    _check_path(filepath, format)
+    _check_precision(model, format)
+    if input_signature is None:
+        input_signature = _make_signature(model, prompt, duration, format)
+    signature = _checked_signature(input_signature)
+    network = _Network(model.backbone, _output_names(model, outputs))
+    with tempfile.TemporaryDirectory(prefix=".export-", dir=filepath.parent) as folder:
+        # What is written half stays in this folder, and goes with it.
+        draft = pathlib.Path(folder) / filepath.name
+        with convolutional_front_ends(model):
+            write(network, draft, signature, kwargs)
+        for part in pathlib.Path(folder).iterdir():
+            _replace(part, filepath.with_name(part.name))
+    if verbose is None or verbose:
+        keras.utils.io_utils.print_msg(f"Saved artifact at '{filepath}'.")
+
+
+@contextlib.contextmanager
+def convolutional_front_ends(model: keras.Model) -> Iterator[None]:
+    """Lets all front ends of a model (`StereoSTFT`, VGGish's) compute by convolution for a while.
+
+    Args:
+        model: A Keras model.
+
+    Yields:
+        Nothing; the layers compute as before when the context is left.
+    """
+    layers = [
+        layer
+        for layer in model._flatten_layers()
+        if isinstance(layer, (StereoSTFT, VGGishSpectrogram))
+    ]
+    before = [layer.implementation for layer in layers]
+    for layer in layers:
+        layer.implementation = "conv"
+    try:
+        yield
+    finally:
+        for layer, implementation in zip(layers, before, strict=True):
+            layer.implementation = implementation
+
+
+class _Network(keras.Model):
+    """A backbone for inference, with outputs that are flat and named."""
+
+    def __init__(self, backbone, names):
+        super().__init__(name=backbone.name, dtype="float32")
+        self.autocast = False
+        self.backbone = backbone
+        self.names = names
+        self.built = True
+
+    def call(self, inputs):
+        outputs = _flat(self.backbone(inputs, training=False))
+        return {name: outputs[name] for name in self.names}
+
+
+def _flat(outputs):
+    """`{"band_attention": {"fine": …}}` as `{"band_attention_fine": …}`."""
+    flat = {}
+    for key, value in outputs.items():
+        if isinstance(value, dict):
+            flat.update({f"{key}_{name}": part for name, part in value.items()})
+        else:
+            flat[key] = value
+    return flat
+
+
+# --- arguments -------------------------------------------------------------------------------
+
+
+def _writer(format: str) -> Callable[..., None]:
+    """The function that writes a format under this process's backend."""
+    if format not in SUFFIXES:
+        raise ValueError(f"`format` must be one of {tuple(SUFFIXES)}. Received: format={format!r}")
+    backend = keras.config.backend()
+    if (backend, format) not in _WRITERS:
+        others = [name for name, other in _WRITERS if other == format]
+        here = [other for name, other in _WRITERS if name == backend]
+        raise ValueError(
+            f"The backend {backend!r} does not write format={format!r}. Save the model with "
+            f"`save_to_preset` and export it in a process with KERAS_BACKEND={others[0]}, or take "
+            f"one of the formats {here} here."
+        )
+    write, packages = _WRITERS[backend, format]
+    missing = [name for name in packages if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ImportError(
+            f"format={format!r} under the backend {backend!r} needs the packages {missing}: "
+            'pip install "keras-avssan[export]"'
+        )
+    return write
+
+
+def _check_path(filepath, format):
+    suffix = SUFFIXES[format]
+    if suffix and filepath.suffix != suffix:
+        raise ValueError(
+            f"`filepath` must end in {suffix!r} for format={format!r}. "
+            f"Received: filepath={str(filepath)!r}"
+        )
+    if not filepath.parent.is_dir():
+        raise ValueError(
+            f"`filepath` must lie in a folder that exists. Received: filepath={str(filepath)!r}"
+        )
+    is_model = (filepath / "saved_model.pb").exists()
+    if filepath.is_dir() and (suffix or (any(filepath.iterdir()) and not is_model)):
+        raise ValueError(
+            "`filepath` must not be a folder that holds something else. "
+            f"Received: filepath={str(filepath)!r}"
+        )
+
+
+def _check_precision(model, format):
+    policy = model.backbone.dtype_policy
+    if policy.compute_dtype != "float32":
+        raise ValueError(
+            f"format={format!r} needs a model that computes in float32: make one of the same "
+            "arguments with dtype='float32' and give it the weights, "
+            f"`new.set_weights(model.get_weights())`. Received: a model of policy {policy.name!r}"
+        )
+
+
+def _make_signature(model, prompt, duration, format):
+    """Shapes of the inputs; batch and, unless `duration` is given, samples are free."""
+    samples, batch = None, None
+    if format in _FIXED_FORMATS:
+        batch = 1
+        if duration is None:
+            raise ValueError(
+                f"format={format!r} has no free shapes: give the `duration` of the recordings in "
+                "seconds. Received: duration=None"
+            )
+    if duration is not None:
+        if not duration > 0:
+            raise ValueError(
+                f"`duration` must be a positive time in seconds. Received: duration={duration}"
+            )
+        samples = round(duration * model.backbone.sampling_rate)
+    signature = {"audio": keras.InputSpec("float32", shape=(batch, samples, 2), name="audio")}
+    if prompt is None:
+        prompt = "embedding" if model.backbone.image_encoder is None else "images"
+    if prompt not in PROMPTS:
+        raise ValueError(f"`prompt` must be one of {tuple(PROMPTS)}. Received: prompt={prompt!r}")
+    if model.backbone.visual_prompt:
+        name = PROMPTS[prompt]
+        shape = _prompt_shape(model.backbone, prompt)
+        signature[name] = keras.InputSpec("float32", shape=(batch, *shape), name=name)
+    return signature
+
+
+def _prompt_shape(backbone, prompt):
+    if prompt == "embedding":
+        return (backbone.prompt_dim,)
+    if backbone.image_encoder is None:
+        raise ValueError(
+            "A model without an image encoder takes prompt='embedding' alone. "
+            "Received: prompt='images'"
+        )
+    return (*backbone.image_size, 3)
+
+
+def _checked_signature(signature):
+    """Signature as a dict of `InputSpec` with names; only batch and samples may be free."""
+    if isinstance(signature, (list, tuple)) and len(signature) == 1:
+        signature = signature[0]
+    if not isinstance(signature, dict) or "audio" not in signature:
+        raise ValueError(
+            "`input_signature` must be a dict of `keras.InputSpec` with `audio`, or a list of one. "
+            f"Received: input_signature={signature!r}"
+        )
+    for name, spec in signature.items():
+        free = [axis for axis, size in enumerate(spec.shape) if size is None]
+        if set(free) - ({0, 1} if name == "audio" else {0}):
+            raise ValueError(
+                "Only the batch and the samples of `audio` may be None in `input_signature`. "
+                f"Received: shape {spec.shape} for {name!r}"
+            )
+    return {
+        name: keras.InputSpec(spec.dtype or "float32", shape=spec.shape, name=name)
+        for name, spec in sorted(signature.items())
+    }
+
+
+def _output_names(model, outputs):
+    """Sorted names of the outputs to write."""
+    bands = [f"band_attention_{band}" for band in model.backbone.bands]
+    names = sorted(["doa", "mask", "masked_spectrogram", "band_weights", *bands])
+    if outputs is None:
+        return names
+    if isinstance(outputs, str) or not outputs or set(outputs) - set(names):
+        raise ValueError(f"`outputs` must be a list of {names}. Received: outputs={outputs!r}")
+    return sorted(set(outputs))
+
+
+def _replace(source, target):
+    """Moves a file or folder to where it belongs, in place of an older one."""
+    if target.is_dir():
+        shutil.rmtree(target)
+    source.replace(target)
+
+
+# --- one function a backend and format -------------------------------------------------------
+
+
+def _write_saved_model(network, path, signature, options):
+    archive = keras.export.ExportArchive()
+    archive.track_and_add_endpoint("serve", network, [signature], **options)
+    archive.write_out(str(path), verbose=False)
+
+
+def _write_saved_model_from_jax(network, path, signature, options):
+    """Without gradients, which JAX cannot write for free shapes."""
+    settings = {"with_gradient": False, **options.pop("jax2tf_kwargs", {})}
+    _write_saved_model(network, path, signature, {"jax2tf_kwargs": settings, **options})
+
+
+def _write_litert(network, path, signature, options):
+    keras.Model.export(
+        network, str(path), format="litert", verbose=False, input_signature=[signature], **options
+    )
+
+
+def _write_torch_program(network, path, signature, options):
+    import torch
+
+    torch.export.save(_traced(network, signature, options), str(path))
+
+
+def _write_onnx(network, path, signature, options):
+    import torch
+
+    options = {"opset_version": _ONNX_OPSET, **options}
+    program = torch.onnx.export(
+        _traced(network, signature, {}),
+        dynamo=True,
+        input_names=list(signature),
+        output_names=network.names,
+        verbose=False,
+        **options,
+    )
+    program.save(str(path))
+
+
+def _write_openvino(network, path, signature, options):
+    """Goes through another format, which has names and free shapes."""
+    import openvino
+
+    through = "onnx" if keras.config.backend() == "torch" else "tf_saved_model"
+    with tempfile.TemporaryDirectory() as folder:
+        file = pathlib.Path(folder) / f"model{SUFFIXES[through]}"
+        _writer(through)(network, file, signature, {})
+        converted = openvino.convert_model(str(file))
+        openvino.save_model(converted, str(path), **{"compress_to_fp16": False, **options})
+
+
+def _traced(network, signature, options):
+    """Program of `torch.export` in which batch and duration stay free."""
+    import torch
+
+    samples = round(_TRACED_SECONDS * network.backbone.sampling_rate)
+    inputs, free = {}, {}
+    for name, spec in signature.items():
+        traced = (_TRACED_BATCH, samples)
+        shape = [traced[axis] if size is None else size for axis, size in enumerate(spec.shape)]
+        inputs[name] = keras.ops.ones(shape, spec.dtype)
+        free[name] = {
+            axis: torch.export.Dim.DYNAMIC for axis, size in enumerate(spec.shape) if size is None
+        }
+    options = {"dynamic_shapes": ((free,),), "strict": False, **options}
+    program = torch.export.export(network, (inputs,), **options)
+    _drop_idle_operations(program)
+    return program
+
+
+def _drop_idle_operations(program):
+    """Takes out Keras's moves to the device where a tensor is already, half of all operations.
+
+    With them, saving a program takes minutes.
+    """
+    import torch
+
+    graph = program.graph_module.graph
+    for node in list(graph.nodes):
+        if node.target == torch.ops.aten._assert_tensor_metadata.default:
+            graph.erase_node(node)
+        elif node.target == torch.ops.aten.to.dtype_layout:
+            source = node.args[0]
+            keeps_type = node.meta["val"].dtype == source.meta["val"].dtype
+            if keeps_type and not any(user.op == "output" for user in node.users):
+                node.replace_all_uses_with(source)
+                graph.erase_node(node)
+    program.graph_module.recompile()
+
+
+_WRITERS: dict[tuple[str, str], tuple[Callable[..., Any], tuple[str, ...]]] = {
+    ("tensorflow", "tf_saved_model"): (_write_saved_model, ()),
+    ("jax", "tf_saved_model"): (_write_saved_model_from_jax, ("tensorflow",)),
+    ("torch", "onnx"): (_write_onnx, ("onnx", "onnxscript")),
+    ("tensorflow", "litert"): (_write_litert, ()),
+    ("torch", "torch"): (_write_torch_program, ()),
+    ("tensorflow", "openvino"): (_write_openvino, ("openvino",)),
+    ("torch", "openvino"): (_write_openvino, ("onnx", "onnxscript", "openvino")),
+}

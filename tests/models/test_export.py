@@ -1,0 +1,229 @@
+"""Exported files give in their own runtime what the model gives in Keras.
+
+One test a format; the table of `benchmarks/export_table.py` is made of their outcomes.
+"""
+
+import importlib.util
+
+import keras
+import numpy as np
+import pytest
+
+from keras_avssan.encoders import AudioEncoder
+from keras_avssan.layers import StereoSTFT
+from keras_avssan.models import load_exported
+from keras_avssan.models.export import SUFFIXES, convolutional_front_ends
+
+BACKEND = keras.config.backend()
+TOLERANCE = 1e-4  # of the posterior
+# Which backend writes what, with the package that runs it.
+RUNTIMES = {
+    "tf_saved_model": "tensorflow",
+    "onnx": "onnxruntime",
+    "litert": "ai_edge_litert",
+    "torch": "torch",
+    "openvino": "openvino",
+}
+WRITES = {
+    "tensorflow": ["tf_saved_model", "litert", "openvino"],
+    "torch": ["torch", "onnx", "openvino"],
+    "jax": ["tf_saved_model"],
+}[BACKEND]
+SCENES = [(1, 8000), (3, 12345)]  # batch, samples
+FIXED = {"litert": 0.5}  # formats of one shape, with the duration in seconds that the test takes
+
+
+def need(format):
+    """Skips where this backend or this environment cannot write and run a format."""
+    if format not in WRITES:
+        pytest.skip(f"{BACKEND} does not write {format}")
+    if importlib.util.find_spec(RUNTIMES[format]) is None:
+        pytest.skip(f"{RUNTIMES[format]} is not installed: the extra `export`")
+
+
+def export(model, folder, format, **arguments):
+    """Exports a model; skips where a converter is not installed."""
+    file = folder / f"model{SUFFIXES[format]}"
+    try:
+        model.export(file, format=format, verbose=False, **arguments)
+    except ImportError as error:
+        pytest.skip(str(error))
+    return file
+
+
+def implementations(model):
+    layers = [layer for layer in model._flatten_layers() if isinstance(layer, StereoSTFT)]
+    return [layer.implementation for layer in layers]
+
+
+def largest_difference(model, run_keras, run_exported, inputs):
+    expected, outputs = run_keras(model, inputs), run_exported(inputs)
+    assert np.ptp(expected["doa"]) > 1e-4  # a flat posterior would agree with anything
+    np.testing.assert_allclose(outputs["mask"], expected["mask"], atol=1e-3, rtol=0)
+    beta = outputs["band_attention_mid"]
+    np.testing.assert_allclose(beta, expected["band_attention"]["mid"], atol=1e-3, rtol=0)
+    return np.abs(outputs["doa"] - expected["doa"]).max()
+
+
+@pytest.mark.parametrize("format", SUFFIXES)
+def test_any_batch_and_duration(format, model, make_inputs, run, tmp_path, record_property):
+    need(format)
+    run_exported = load_exported(export(model, tmp_path, format, duration=FIXED.get(format)))
+    scenes = SCENES[:1] if format in FIXED else SCENES
+    differences = [
+        largest_difference(model, run, run_exported, make_inputs(*scene)) for scene in scenes
+    ]
+    record_property("difference", f"{max(differences):.1e}")
+    assert max(differences) < TOLERANCE
+    assert implementations(model) == ["fft", "fft"]
+
+
+def test_signature_of_ones_own(model, make_inputs, tmp_path):
+    """Fixed shapes, prompts embedded elsewhere, the microphones' distance as an input."""
+    format = WRITES[0]
+    need(format)
+    inputs = make_inputs(2)
+    embedding = model.embed_prompts(inputs["images"])
+    spacing = np.array([0.1, 0.3], "float32")
+    inputs = {
+        "audio": inputs["audio"],
+        "prompt_embedding": embedding,
+        "microphone_spacing": spacing,
+    }
+    signature = {
+        name: keras.InputSpec("float32", shape=array.shape) for name, array in inputs.items()
+    }
+    file = export(model, tmp_path, format, input_signature=[signature], outputs=["doa"])
+    outputs = load_exported(file)(inputs)
+    expected = np.asarray(model.predict_on_batch(inputs)["doa"])
+    assert set(outputs) == {"doa"}
+    np.testing.assert_allclose(outputs["doa"], expected, atol=TOLERANCE, rtol=0)
+
+
+@pytest.mark.once
+def test_embeddings_at_a_fixed_duration(model, make_inputs, tmp_path):
+    """What a device without an image encoder runs."""
+    file = export(model, tmp_path, "tf_saved_model", prompt="embedding", duration=0.5)
+    inputs = make_inputs(2)
+    embedding = model.embed_prompts(inputs["images"])
+    outputs = load_exported(file)({"audio": inputs["audio"], "prompt_embedding": embedding})
+    expected = np.asarray(model.predict_on_batch(inputs)["doa"])
+    np.testing.assert_allclose(outputs["doa"], expected, atol=TOLERANCE, rtol=0)
+
+
+def test_encoder_without_a_rate(make_tiny, make_inputs, run, tmp_path):
+    """Embeddings that divide the recording are aligned at any duration."""
+    format = WRITES[0]
+    need(format)
+    encoder = keras.Sequential(
+        [keras.Input((None,)), keras.layers.Reshape((-1, 5)), keras.layers.Dense(3)]
+    )
+    pooled = AudioEncoder(encoder)
+    model = make_tiny(audio_encoder=pooled)
+    run_exported = load_exported(export(model, tmp_path, format))
+    for scene in [(1, 400), (2, 600)]:
+        inputs = make_inputs(*scene)
+        outputs, expected = run_exported(inputs)["doa"], run(model, inputs)["doa"]
+        np.testing.assert_allclose(outputs, expected, atol=TOLERANCE, rtol=0)
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("form", ["spectrogram", "cross_spectrum"])
+def test_other_heads(form, make_tiny, make_inputs, run, tmp_path):
+    format = WRITES[0]
+    need(format)
+    model = make_tiny(configuration="paper", doa_form=form)
+    run_exported = load_exported(export(model, tmp_path, format))
+    inputs = make_inputs(2)
+    outputs, expected = run_exported(inputs)["doa"], run(model, inputs)["doa"]
+    np.testing.assert_allclose(outputs, expected, atol=TOLERANCE, rtol=0)
+
+
+@pytest.mark.parametrize("format", [name for name in SUFFIXES if name not in WRITES])
+def test_refusal_tells_what_to_do(format, model, tmp_path):
+    with pytest.raises(ValueError, match=rf"{BACKEND}.*{format}.*KERAS_BACKEND=\w+.*{WRITES[0]}"):
+        model.export(tmp_path / f"model{SUFFIXES[format]}", format=format)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"format": "pickle"}, "`format` must be one of.*'pickle'"),
+        ({"format": "litert", "filepath": "model.bin"}, "`filepath` must end in '.tflite'"),
+        ({"format": "litert", "filepath": "model.tflite"}, "give the `duration`.*None"),
+        ({"filepath": "nowhere/model"}, "`filepath` must lie in a folder that exists"),
+        ({"filepath": "."}, "`filepath` must not be a folder that holds something else"),
+        ({"prompt": "smell"}, "`prompt` must be one of.*'smell'"),
+        ({"duration": 0}, "`duration` must be a positive time in seconds.*0"),
+        ({"outputs": ["direction"]}, r"`outputs` must be a list of.*\['direction'\]"),
+        ({"outputs": "doa"}, "`outputs` must be a list of.*'doa'"),
+        ({"input_signature": 3}, "`input_signature` must be a dict.*3"),
+        (
+            {"input_signature": {"audio": keras.InputSpec("float32", shape=(None, None, None))}},
+            "Only the batch and the samples of `audio` may be None",
+        ),
+    ],
+)
+def test_bad_arguments(arguments, message, model, tmp_path):
+    (tmp_path / "notes.txt").write_text("kept")
+    arguments = {"filepath": "model", **arguments}
+    filepath = tmp_path / arguments.pop("filepath")
+    with pytest.raises(ValueError, match=message):
+        model.export(filepath, **arguments)
+    assert [file.name for file in tmp_path.iterdir()] == ["notes.txt"]
+
+
+@pytest.mark.once
+def test_prompts_without_an_encoder(make_tiny, tmp_path):
+    model = make_tiny(image_encoder=None, prompt_dim=5, compiled=False)
+    with pytest.raises(ValueError, match="without an image encoder takes prompt='embedding'"):
+        model.export(tmp_path / "model", prompt="images")
+
+
+@pytest.mark.once
+def test_mixed_precision_is_refused(make_tiny, tmp_path):
+    model = make_tiny(dtype="mixed_bfloat16", compiled=False)
+    with pytest.raises(ValueError, match="computes in float32.*mixed_bfloat16"):
+        model.export(tmp_path / "model")
+
+
+def test_a_failure_leaves_nothing_behind(model, tmp_path, monkeypatch):
+    """The converter fails half way: no file, and the front ends are as before."""
+
+    def fail(*_, **__):
+        assert implementations(model) == ["conv", "conv"]
+        raise RuntimeError("half way")
+
+    monkeypatch.setattr(type(model.backbone), "call", fail)
+    format = WRITES[0]
+    need(format)
+    with pytest.raises(Exception, match="half way"):
+        model.export(tmp_path / f"model{SUFFIXES[format]}", format=format)
+    assert not list(tmp_path.iterdir())
+    assert implementations(model) == ["fft", "fft"]
+
+
+@pytest.mark.once
+def test_a_new_export_takes_the_place_of_the_old_one(make_tiny, tmp_path):
+    for outputs in (["doa", "mask"], ["doa"]):
+        model = make_tiny(compiled=False)
+        model.export(tmp_path / "model", verbose=False, outputs=outputs)
+    assert [file.name for file in tmp_path.iterdir()] == ["model"]
+    assert load_exported(tmp_path / "model")
+
+
+@pytest.mark.once
+def test_front_ends_stay_as_they_were_chosen(make_tiny):
+    model = make_tiny(stft_implementation="conv", compiled=False)
+    with convolutional_front_ends(model):
+        assert implementations(model) == ["conv", "conv"]
+    assert sorted(implementations(model)) == ["conv", "fft"]
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("name", ["model.bin", "model.onnx", ""])
+def test_loading_what_is_no_export(name, tmp_path):
+    with pytest.raises(ValueError, match="`filepath` must be a SavedModel or end in one of"):
+        load_exported(tmp_path / name)
