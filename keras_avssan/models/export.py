@@ -78,7 +78,7 @@ def export_localizer(
         for part in pathlib.Path(folder).iterdir():
             _replace(part, filepath.with_name(part.name))
     if verbose is None or verbose:
-        keras.utils.io_utils.print_msg(f"Saved artifact at '{filepath}'.")
+        print(f"saved {filepath}")
 
 
 @contextlib.contextmanager

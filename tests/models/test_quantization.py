@@ -52,7 +52,7 @@ def test_round_trip(form, pair, inputs, run, tmp_path):
 
 def test_part_of_a_model(make_tiny, tmp_path):
     model = make_tiny(compiled=False)
-    model.quantize("int8", filters=lambda layer: "refiner" in layer.path)
+    model.quantize("int8", filters=lambda layer: "refiner" in (layer.path or ""))
     (paths,) = quantized_layers(model.backbone).values()
     assert all("refiner" in path for path in paths)
     model.save(tmp_path / "model.keras")
