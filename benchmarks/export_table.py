@@ -69,7 +69,7 @@ def run_tests(backend):
         subprocess.run(
             [*command, f"--junitxml={report}"],
             cwd=ROOT,
-            env={**os.environ, "KERAS_BACKEND": backend},
+            env={**os.environ, "KERAS_BACKEND": backend, "AVSSAN_ALL_EXPORTS": "1"},
             stdout=sys.stderr,
         )
         cases = ElementTree.parse(report).iter("testcase")

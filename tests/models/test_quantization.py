@@ -36,7 +36,7 @@ def test_answers_stay_near(pair, inputs, run):
     assert np.abs(outputs["mask"] - expected["mask"]).max() < 0.02
 
 
-@pytest.mark.parametrize("form", ["file", "preset"])
+@pytest.mark.parametrize("form", [pytest.param("file", marks=pytest.mark.once), "preset"])
 def test_round_trip(form, pair, inputs, run, tmp_path):
     _, model = pair
     if form == "file":
@@ -50,6 +50,7 @@ def test_round_trip(form, pair, inputs, run, tmp_path):
     np.testing.assert_allclose(outputs["doa"], expected["doa"], atol=1e-6, rtol=0)
 
 
+@pytest.mark.once
 def test_part_of_a_model(make_tiny, tmp_path):
     model = make_tiny(compiled=False)
     model.quantize("int8", filters=lambda layer: "refiner" in (layer.path or ""))
@@ -60,6 +61,7 @@ def test_part_of_a_model(make_tiny, tmp_path):
     assert quantized_layers(restored.backbone) == {"int8": paths}
 
 
+@pytest.mark.once
 def test_a_trained_model(make_batch, make_tiny, inputs, run, tmp_path):
     """The optimizer's state is of the float weights; saving does without."""
     model = make_tiny()
