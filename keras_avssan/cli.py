@@ -1,6 +1,7 @@
 """The command line: train, evaluate, localize."""
 
 import argparse
+import json
 import os
 import shutil
 import sys
@@ -48,12 +49,19 @@ def _add_train(commands):
     parser.add_argument("--configuration", default="base", help="base or paper")
     parser.add_argument(
         "--image-encoder",
-        metavar="DIR",
-        help="KerasHub image backbone preset, used frozen; default: a small one that trains",
+        metavar="PRESET",
+        help="used frozen: folder of a KerasHub image backbone or of CLIP, or the name of a CLIP "
+        "preset such as clip_vit_base_patch32; default: a small one that trains",
     )
     parser.add_argument("--image-size", type=int, default=224, help="its input size in pixels")
     parser.add_argument("--image-mean", type=float, default=0.5, help="its mean, pixels in [0, 1]")
     parser.add_argument("--image-std", type=float, default=0.5, help="its standard deviation")
+    parser.add_argument(
+        "--audio-encoder",
+        metavar="DIR",
+        help="folder of an audio preset such as a converted VGGish, used frozen; default: a small "
+        "one that trains",
+    )
     parser.add_argument("--steps", type=int, default=1200, help="training steps")
     parser.add_argument("--epochs", type=int, default=4, help="validations on the way")
     parser.add_argument("--batch-size", type=int, default=32, help="scenes a step")
@@ -186,6 +194,7 @@ def _train(options):
     model = AVSSAN(
         configuration=options.configuration,
         image_encoder=_image_encoder(options),
+        audio_encoder=_audio_encoder(options),
     )
     bank = _bank(options, first_room=0)
     if len(bank) < 2:
@@ -222,15 +231,38 @@ def _image_encoder(options):
         return None
     import keras_hub
 
-    from keras_avssan.encoders import ImageEncoder
+    from keras_avssan.encoders import ImageEncoder, get_image_encoder
 
-    if not os.path.isdir(options.image_encoder):
-        raise ValueError(
-            f"`--image-encoder` must be a preset folder. Received: {options.image_encoder}"
-        )
-    backbone = keras_hub.models.Backbone.from_preset(options.image_encoder)
+    name = options.image_encoder
+    if not os.path.isdir(name) or _is_clip(name):
+        return get_image_encoder(name)
+    backbone = keras_hub.models.Backbone.from_preset(name)
     size = (options.image_size, options.image_size)
     return ImageEncoder(backbone, size, mean=options.image_mean, std=options.image_std)
+
+
+def _is_clip(folder):
+    """Whether a folder holds CLIP, as KerasHub or as Hugging Face saves it."""
+    try:
+        with open(os.path.join(folder, "config.json"), encoding="utf-8") as file:
+            config = json.load(file)
+    except (OSError, ValueError):
+        return False  # the loader of other presets names what is wrong
+    return config.get("model_type") == "clip" or config.get("class_name") == "CLIPBackbone"
+
+
+def _audio_encoder(options):
+    if not options.audio_encoder:
+        return None
+    import keras_hub
+
+    import keras_avssan.encoders  # noqa: F401  (makes the encoders known to the loader)
+
+    if not os.path.isdir(options.audio_encoder):
+        raise ValueError(
+            f"`--audio-encoder` must be a preset folder. Received: {options.audio_encoder}"
+        )
+    return keras_hub.models.Backbone.from_preset(options.audio_encoder)
 
 
 def _save_whole(model, folder):

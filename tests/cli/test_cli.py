@@ -2,6 +2,7 @@
 
 import json
 
+import keras_hub
 import numpy as np
 import pytest
 import soundfile
@@ -9,7 +10,13 @@ from PIL import Image
 
 from keras_avssan import AVSSAN
 from keras_avssan.cli import main
-from keras_avssan.encoders import ConvImageEncoder, LogMelEncoder
+from keras_avssan.encoders import (
+    CLIPEncoder,
+    CLIPTextTokenizer,
+    ConvImageEncoder,
+    LogMelEncoder,
+    VGGish,
+)
 from keras_avssan.simulation import RIRBank, RoomRanges
 
 SAMPLING_RATE = 16000
@@ -93,6 +100,38 @@ def test_evaluate_takes_any_folder_of_classes(workspace, capsys, tmp_path):
     arguments[arguments.index(str(out))] = str(again)
     assert main(arguments) == 0
     assert json.loads(again.read_text()) == report
+
+
+def test_train_with_encoders_from_presets(workspace, tmp_path):
+    tokenizer = CLIPTextTokenizer(["d o", "do g</w>"])
+    backbone = keras_hub.models.CLIPBackbone(
+        keras_hub.models.CLIPVisionEncoder(8, 8, 1, 2, 16, image_shape=(16, 16, 3)),
+        keras_hub.models.CLIPTextEncoder(len(tokenizer.vocabulary), 8, 8, 1, 2, 16),
+        projection_dim=4,
+    )
+    CLIPEncoder(backbone, tokenizer).save_to_preset(tmp_path / "clip")
+    VGGish(filters=(2, 2, 2, 2), hidden_dim=4).save_to_preset(str(tmp_path / "vggish"))
+    out = tmp_path / "trained"
+    arguments = ["train", "--data", str(workspace / "classes"), "--out", str(out)]
+    arguments += ["--bank", str(workspace / "bank.npz"), "--steps", "2", "--epochs", "1"]
+    arguments += ["--batch-size", "2", "--duration", "0.5", "--split", "train"]
+    arguments += ["--validation-split", "train", "--prompts", "picture", "text"]
+    arguments += ["--image-encoder", str(tmp_path / "clip")]
+    arguments += ["--audio-encoder", str(tmp_path / "vggish")]
+    assert main(arguments) == 0
+    model = AVSSAN.from_preset(str(out))
+    assert type(model.backbone.image_encoder) is CLIPEncoder
+    assert type(model.backbone.audio_encoder) is VGGish
+    asked = ["localize", str(workspace / "mix.wav"), "--prompt", "a dog", "--model", str(out)]
+    assert main(asked) == 0
+
+
+@pytest.mark.parametrize("option", ["--image-encoder", "--audio-encoder"])
+def test_train_names_an_encoder_that_is_not_there(option, workspace, tmp_path, capsys):
+    arguments = ["train", "--data", str(workspace / "classes"), "--out", str(tmp_path / "model")]
+    assert main([*arguments, option, "nowhere"]) == 2
+    assert "nowhere" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 def test_train_saves_a_model_that_loads(workspace, tmp_path, capsys):
