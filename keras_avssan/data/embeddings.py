@@ -26,8 +26,16 @@ def embed_pictures(model, plan, batch_size=32, progress=True, store=None):
 
     Returns:
         Dict from picture id to embedding (d_V,), as `data.make_dataset` takes it.
+
+    Raises:
+        ValueError: If the model has no image encoder.
     """
     encoder = model.backbone.image_encoder
+    if encoder is None:
+        raise ValueError(
+            "`model` has no image encoder, so that pictures cannot ask: prompts must be embedded "
+            "elsewhere."
+        )
     if store is None:
         store = plan.catalog.store
     if not store or encoder.trainable:

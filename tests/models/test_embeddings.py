@@ -135,3 +135,8 @@ def test_a_fingerprint_tells_encoders_apart():
     assert encoder_fingerprint(again) != encoder_fingerprint(small)
     again.set_weights(small.get_weights())
     assert encoder_fingerprint(again) == encoder_fingerprint(small)
+
+
+def test_a_model_without_an_image_encoder_is_refused(plan, make_tiny):
+    with pytest.raises(ValueError, match="`model` has no image encoder"):
+        embed_pictures(make_tiny(image_encoder=None, prompt_dim=8), plan, progress=False)
