@@ -36,7 +36,8 @@ def test_answers_stay_near(pair, inputs, run):
     assert np.abs(outputs["mask"] - expected["mask"]).max() < 0.02
 
 
-@pytest.mark.parametrize("form", [pytest.param("file", marks=pytest.mark.once), "preset"])
+@pytest.mark.once
+@pytest.mark.parametrize("form", ["file", "preset"])
 def test_round_trip(form, pair, inputs, run, tmp_path):
     _, model = pair
     if form == "file":
