@@ -261,7 +261,10 @@ class Localizer(keras_hub.models.Task, metaclass=SubclassedModel):
             prompts, kinds = split_prompts(prompt, self.preprocessor.prompt_dim)
             if len(set(kinds)) > 1 or kinds[0] == "several":
                 prompt = self._average(map(as_prompt, prompts, kinds), sampling_rate)
-        return self.preprocessor({"audio": audio, "prompt": prompt, "sampling_rate": sampling_rate})
+        # Not through `__call__`, which would bury the message of an error under its arguments.
+        return self.preprocessor.call(
+            {"audio": audio, "prompt": prompt, "sampling_rate": sampling_rate}
+        )
 
     def _average(self, prompts, sampling_rate):
         """Each `Prompt` as one embedding, one recording and the recording's share."""

@@ -175,6 +175,7 @@ def test_localize_names_what_is_wrong_and_writes_nothing(
     error = capsys.readouterr().err.strip()
     assert named in error
     assert len(error.splitlines()) == 1
+    assert "Arguments received" not in error
     assert not list(tmp_path.iterdir())
 
 
