@@ -1,7 +1,6 @@
 """The command line: train, evaluate, localize."""
 
 import argparse
-import json
 import os
 import shutil
 import sys
@@ -232,23 +231,14 @@ def _image_encoder(options):
     import keras_hub
 
     from keras_avssan.encoders import ImageEncoder, get_image_encoder
+    from keras_avssan.encoders.clip_encoder import is_clip
 
     name = options.image_encoder
-    if not os.path.isdir(name) or _is_clip(name):
+    if not os.path.isdir(name) or is_clip(name):
         return get_image_encoder(name)
     backbone = keras_hub.models.Backbone.from_preset(name)
     size = (options.image_size, options.image_size)
     return ImageEncoder(backbone, size, mean=options.image_mean, std=options.image_std)
-
-
-def _is_clip(folder):
-    """Whether a folder holds CLIP, as KerasHub or as Hugging Face saves it."""
-    try:
-        with open(os.path.join(folder, "config.json"), encoding="utf-8") as file:
-            config = json.load(file)
-    except (OSError, ValueError):
-        return False  # the loader of other presets names what is wrong
-    return config.get("model_type") == "clip" or config.get("class_name") == "CLIPBackbone"
 
 
 def _audio_encoder(options):

@@ -174,7 +174,5 @@ class EmbeddingStore:
                 columns = (file["ids"], file["contents"], file["vectors"])
                 rows = zip(*columns, strict=True)
                 return {str(name): (str(content), vector) for name, content, vector in rows}
-        except FileNotFoundError:
-            return {}
         except (OSError, ValueError, KeyError, EOFError, BadZipFile):
             return {}

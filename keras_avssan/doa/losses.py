@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_avssan.doa.grid import check_label_shape, encode_azimuth
+from keras_avssan.unit_length import unit_length
 
 _DOA_LOSSES = ("cross_entropy", "mse")
 _RECONSTRUCTION_LOSSES = ("mse", "compressed")
@@ -169,7 +170,7 @@ class AlignmentLoss(_Float32Loss):
         self.temperature = temperature
 
     def call(self, y_true, y_pred):
-        targets, prompts = _unit_length(y_true), _unit_length(y_pred)
+        targets, prompts = unit_length(y_true), unit_length(y_pred)
         similarity = ops.matmul(prompts, ops.transpose(targets)) / self.temperature
         by_prompt = ops.diagonal(ops.log_softmax(similarity, axis=1))
         by_target = ops.diagonal(ops.log_softmax(similarity, axis=0))
@@ -177,11 +178,6 @@ class AlignmentLoss(_Float32Loss):
 
     def get_config(self):
         return {**super().get_config(), "temperature": self.temperature}
-
-
-def _unit_length(x):
-    """Scales vectors to unit length; unlike `ops.normalize`, zeros keep a finite gradient."""
-    return x * ops.rsqrt(ops.sum(ops.square(x), axis=-1, keepdims=True) + 1e-12)
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")

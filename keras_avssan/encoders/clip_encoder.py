@@ -16,6 +16,7 @@ from keras_avssan.encoders.clip_tokenizer import (
     CLIPTextTokenizer,
     as_texts,
 )
+from keras_avssan.unit_length import unit_length
 
 # Mean and standard deviation of the pictures that CLIP was trained on, as published with it.
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -239,8 +240,7 @@ class CLIPEncoder(keras.layers.Layer):
         x = ops.cast(x, "float32")
         if not self.trainable:
             x = ops.stop_gradient(x)
-        # Unlike `ops.normalize`, with a finite gradient at zero.
-        return x * ops.rsqrt(ops.sum(ops.square(x), axis=-1, keepdims=True) + 1e-12)
+        return unit_length(x)
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0], self.dim)
@@ -289,16 +289,31 @@ def _check_preset(preset):
         )
 
 
+def is_clip(folder):
+    """Tells whether a folder holds CLIP, as KerasHub or as Hugging Face saves it.
+
+    Args:
+        folder: Path of a folder.
+
+    Returns:
+        Bool; `False` also where there is no configuration, or a damaged one.
+    """
+    config = _read_config(folder)
+    return config.get("model_type") == "clip" or config.get("class_name") == "CLIPBackbone"
+
+
 def _is_huggingface(preset):
     """Whether a folder holds a checkpoint of Hugging Face rather than one of KerasHub."""
-    path = pathlib.Path(preset, "config.json")
-    if not path.is_file():
-        return False
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        return False  # the loader names what is wrong
+    config = _read_config(preset)
     return "model_type" in config and "registered_name" not in config
+
+
+def _read_config(folder):
+    """Configuration of a preset; empty where it cannot be read: the loader names what is wrong."""
+    try:
+        return json.loads(pathlib.Path(folder, "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
 
 
 def _tokenizer_files(preset):

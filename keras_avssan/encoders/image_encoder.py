@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from keras_avssan.unit_length import unit_length
+
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
 class ImageEncoder(keras.layers.Layer):
@@ -78,9 +80,7 @@ class ImageEncoder(keras.layers.Layer):
         if not self.trainable:
             x = ops.stop_gradient(x)
         if self.normalize:
-            # In float32 and, unlike `ops.normalize`, with a finite gradient at zero.
-            power = ops.sum(ops.square(ops.cast(x, "float32")), axis=-1, keepdims=True)
-            x = x * ops.cast(ops.rsqrt(power + 1e-12), x.dtype)
+            x = unit_length(x)
         return x
 
     def compute_output_shape(self, input_shape):

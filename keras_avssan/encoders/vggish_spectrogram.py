@@ -5,6 +5,7 @@ import numpy as np
 from keras import ops
 
 from keras_avssan.encoders.log_mel_encoder import mel_matrix
+from keras_avssan.layers.stereo_stft import convolve_frames
 
 SAMPLING_RATE = 16000  # hertz
 FRAME_LENGTH = 400  # samples: 25 ms
@@ -115,13 +116,7 @@ class VGGishSpectrogram(keras.layers.Layer):
         )
 
     def _conv(self, audio):
-        bins = FFT_LENGTH // 2 + 1
-        turns = np.outer(np.arange(FRAME_LENGTH), np.arange(bins)) % FFT_LENGTH
-        phase = 2 * np.pi * turns / FFT_LENGTH
-        kernel = np.concatenate([np.cos(phase), -np.sin(phase)], axis=1) * self._window[:, None]
-        kernel = ops.convert_to_tensor(kernel[:, None, :].astype("float32"))
-        parts = ops.conv(audio[..., None], kernel, strides=HOP_LENGTH, data_format="channels_last")
-        return parts[..., :bins], parts[..., bins:]
+        return convolve_frames(audio, self._window, HOP_LENGTH, FFT_LENGTH)
 
     def compute_output_shape(self, input_shape):
         batch, samples = input_shape

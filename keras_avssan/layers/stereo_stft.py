@@ -20,6 +20,27 @@ def level_gain(audio):
     return ops.rsqrt(power + 1e-10)
 
 
+def convolve_frames(signal, window, hop_length, fft_length):
+    """Short-time Fourier transform as a convolution, which every export format has.
+
+    Args:
+        signal: Mono signals, shape (batch, samples); the first frame starts at the first sample.
+        window: Window, NumPy array of shape (frame_length,).
+        hop_length: Distance between frames in samples.
+        fft_length: Length of the transform, to which frames are continued with zeros.
+
+    Returns:
+        Tuple of real and imaginary parts, each of shape (batch, frames, fft_length // 2 + 1).
+    """
+    bins = fft_length // 2 + 1
+    turns = np.outer(np.arange(len(window)), np.arange(bins)) % fft_length
+    phase = 2 * np.pi * turns / fft_length
+    kernel = np.concatenate([np.cos(phase), -np.sin(phase)], axis=1) * window[:, None]
+    kernel = ops.convert_to_tensor(kernel[:, None, :].astype("float32"))
+    parts = ops.conv(signal[..., None], kernel, strides=hop_length, data_format="channels_last")
+    return parts[..., :bins], parts[..., bins:]
+
+
 @keras.saving.register_keras_serializable(package="keras_avssan")
 class StereoSTFT(keras.layers.Layer):
     """Short-time Fourier transform of every channel, as real numbers.
@@ -105,14 +126,7 @@ class StereoSTFT(keras.layers.Layer):
         )
 
     def _convolve(self, signal):
-        phase = np.outer(np.arange(self.frame_length), np.arange(self.num_bins))
-        phase = 2 * np.pi * (phase % self.frame_length) / self.frame_length
-        kernel = np.concatenate([np.cos(phase), -np.sin(phase)], axis=1) * self._window[:, None]
-        kernel = ops.convert_to_tensor(kernel[:, None, :].astype("float32"))
-        parts = ops.conv(
-            signal[..., None], kernel, strides=self.hop_length, data_format="channels_last"
-        )
-        return parts[..., : self.num_bins], parts[..., self.num_bins :]
+        return convolve_frames(signal, self._window, self.hop_length, self.frame_length)
 
     def compute_output_shape(self, input_shape):
         batch, samples, channels = input_shape

@@ -14,7 +14,12 @@ from keras_avssan.doa.metrics import (
 )
 from keras_avssan.layers.stereo_stft import level_gain
 from keras_avssan.models.export import export_localizer
-from keras_avssan.models.prompts import MIN_RECORDING, as_prompt, split_prompts
+from keras_avssan.models.prompts import (
+    MIN_RECORDING,
+    as_prompt,
+    split_prompts,
+    stack_repeated,
+)
 from keras_avssan.subclassing import SubclassedModel
 
 CONFIDENCE_TOLERANCE = 5.0  # degrees to either side of the estimate
@@ -176,7 +181,7 @@ class Localizer(keras_hub.models.Task, metaclass=SubclassedModel):
 
         Example:
             >>> theta = model.localize("mix.wav", "dog.jpg")
-        >>> theta = model.localize("mix.wav", Prompt(pictures=["dog.jpg"], recordings=["bark.wav"]))
+            >>> theta = model.localize("mix.wav", Prompt(texts=["a dog"], recordings=["bark.wav"]))
         """
         posterior = self._run(audio, prompt, sampling_rate)["doa"]
         azimuth = GRID_DEGREES[np.argmax(posterior, axis=-1)]
@@ -283,8 +288,7 @@ class Localizer(keras_hub.models.Task, metaclass=SubclassedModel):
         if any(weights):
             blank = np.zeros(MIN_RECORDING, "float32")
             recordings = [recording if len(recording) else blank for recording in recordings]
-            longest = max(len(recording) for recording in recordings)
-            inputs["prompt_audio"] = np.stack([np.resize(r, longest) for r in recordings])
+            inputs["prompt_audio"] = stack_repeated(recordings)
             inputs["prompt_audio_weight"] = np.array(weights, "float32")
         return inputs
 

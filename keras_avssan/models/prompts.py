@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
 
 from keras_avssan.data.file_kinds import file_kind
 
@@ -102,6 +103,20 @@ def as_prompt(prompt: Any, kind: str) -> Prompt:
         A `Prompt`.
     """
     return prompt if kind == "several" else Prompt(**{f"{kind}s": [prompt]})
+
+
+def stack_repeated(recordings):
+    """Makes one array of recordings, each repeated to the length of the longest.
+
+    Args:
+        recordings: List of float arrays (samples,), none of them empty.
+
+    Returns:
+        float32 array of shape (recordings, samples); (0, 0) for no recording.
+    """
+    longest = max(map(len, recordings), default=0)
+    repeated = [np.resize(recording, longest) for recording in recordings]
+    return np.array(repeated, "float32").reshape(len(recordings), longest)
 
 
 def to_numpy(value, name):

@@ -9,6 +9,7 @@ import zipfile
 
 import numpy as np
 
+from keras_avssan.encoders.converters.comparison import compare_shapes
 from keras_avssan.encoders.sound_effects_cnn import SoundEffectsCNN
 
 _CHECKPOINT = "aisfx/models/checkpoint.pth"
@@ -131,15 +132,14 @@ def _to_keras(entry):
 
 
 def _check_entries(entries, variables, path):
-    wrong = [
-        f"{name} {entries[name].shape}"
-        for name, variable in variables.items()
-        if name in entries and _to_keras(entries[name]).shape != tuple(variable.shape)
-    ]
+    missing, extra, wrong = compare_shapes(
+        {name: _to_keras(entry).shape for name, entry in entries.items()},
+        {name: tuple(variable.shape) for name, variable in variables.items()},
+    )
     problems = {
-        "missing": sorted(set(variables) - set(entries)),
-        "extra": sorted(set(entries) - set(variables)),
-        "of a wrong shape": wrong,
+        "missing": missing,
+        "extra": extra,
+        "of a wrong shape": [f"{name} {entries[name].shape}" for name in wrong],
     }
     found = [f"{kind}: {', '.join(names)}" for kind, names in problems.items() if names]
     if found:

@@ -12,6 +12,7 @@ import safetensors.numpy
 
 from keras_avssan.encoders.clip_encoder import CLIP_MEAN, CLIP_STD, CLIPEncoder
 from keras_avssan.encoders.clip_tokenizer import CLIPTextTokenizer
+from keras_avssan.encoders.converters.comparison import compare_shapes, listed
 
 _WEIGHTS = "model.safetensors"
 _INDEX = "model.safetensors.index.json"
@@ -208,26 +209,21 @@ def _read_tensors(folder):
 
 def _check_tensors(tensors, targets, folder):
     """Names everything that is wrong with a checkpoint at once."""
-    wrong_shapes = [
-        f"{name} {tensors[name].shape}, expected {target.shape}"
-        for name, target in targets.items()
-        if name in tensors and tensors[name].shape != target.shape
-    ]
+    found = {name: tensor.shape for name, tensor in tensors.items()}
+    expected = {name: target.shape for name, target in targets.items()}
+    missing, extra, wrong = compare_shapes(found, expected)
     problems = {
-        "missing": sorted(set(targets) - set(tensors)),
-        "extra": sorted(set(tensors) - set(targets)),
-        "of a wrong shape": wrong_shapes,
+        "missing": missing,
+        "extra": extra,
+        "of a wrong shape": [f"{name} {found[name]}, expected {expected[name]}" for name in wrong],
     }
     if any(problems.values()):
         raise ValueError(
             f"The tensors in '{folder}' must be those that its config.json asks for. Received: "
-            + "; ".join(f"{kind}: {_listed(names)}" for kind, names in problems.items() if names)
+            + "; ".join(
+                f"{kind}: {listed(names, _MAX_NAMES)}" for kind, names in problems.items() if names
+            )
         )
-
-
-def _listed(names):
-    rest = len(names) - _MAX_NAMES
-    return ", ".join(names[:_MAX_NAMES]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def _targets(backbone):

@@ -5,6 +5,7 @@ import os
 
 import numpy as np
 
+from keras_avssan.encoders.converters.comparison import compare_shapes, listed
 from keras_avssan.encoders.vggish import VGGish
 
 _SCOPE = "vggish/"
@@ -159,22 +160,14 @@ def _expected_shapes(model, names, kinds, separator, torch=False):
 
 def _check_shapes(argument, found, expected, tolerated=lambda name: False):
     """Refuses a checkpoint with other variables or shapes, and says which."""
-    missing = sorted(set(expected) - set(found))
-    extra = sorted(set(found) - set(expected))
-    wrong = [
-        f"{name} {tuple(found[name])} in place of {expected[name]}"
-        for name in expected
-        if name in found and tuple(found[name]) != expected[name]
-    ]
+    missing, extra, wrong = compare_shapes(found, expected)
+    wrong = [f"{name} {tuple(found[name])} in place of {expected[name]}" for name in wrong]
     if missing or wrong or not all(tolerated(name) for name in extra):
         lists = {"Missing": missing, "Unexpected": extra, "Wrong shapes": wrong}
-        details = [f"{title}: {_join(names)}." for title, names in lists.items() if names]
+        details = [
+            f"{title}: {listed(names, _MOST_NAMES)}." for title, names in lists.items() if names
+        ]
         raise ValueError(f"`{argument}` does not hold what is expected. {' '.join(details)}")
-
-
-def _join(names):
-    rest = len(names) - _MOST_NAMES
-    return ", ".join(names[:_MOST_NAMES]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def _read_tensorflow(path, names):

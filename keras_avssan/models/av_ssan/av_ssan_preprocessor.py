@@ -9,7 +9,12 @@ import numpy as np
 from keras_avssan.data.audio_io import read_audio
 from keras_avssan.data.image_io import read_image
 from keras_avssan.models.av_ssan.av_ssan_backbone import AVSSANBackbone
-from keras_avssan.models.prompts import MIN_RECORDING, split_prompts, to_numpy
+from keras_avssan.models.prompts import (
+    MIN_RECORDING,
+    split_prompts,
+    stack_repeated,
+    to_numpy,
+)
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
@@ -119,15 +124,19 @@ class AVSSANPreprocessor(keras_hub.models.Preprocessor):
             source_rate=sampling_rate,
             resample=self.resample,
         )
+        self._check_recording(recording, "`audio`", self.min_duration)
+        return recording
+
+    def _check_recording(self, recording, name, min_duration):
+        """Refuses a recording that is too short, too long or silent."""
         duration = len(recording) / self.sampling_rate
-        if not self.min_duration <= duration <= self.max_duration:
+        if not min_duration <= duration <= self.max_duration:
             raise ValueError(
-                f"`audio` must last from {self.min_duration:g} to {self.max_duration:g} seconds. "
+                f"{name} must last from {min_duration:g} to {self.max_duration:g} seconds. "
                 f"Received: {duration:.3f} s"
             )
         if not np.any(recording):
-            raise ValueError("`audio` must not be silent. Received: all samples are zero")
-        return recording
+            raise ValueError(f"{name} must not be silent. Received: all samples are zero")
 
     def _read_prompts(self, prompt, sampling_rate):
         """Returns the batch of prompts as inputs of the model."""
@@ -180,10 +189,7 @@ class AVSSANPreprocessor(keras_hub.models.Preprocessor):
         Raises:
             ValueError: If a recording is unusable.
         """
-        recordings = [self._read_reference(r, sampling_rate) for r in recordings]
-        longest = max([len(recording) for recording in recordings], default=0)
-        repeated = [np.resize(recording, longest) for recording in recordings]
-        return np.array(repeated, "float32").reshape(len(recordings), longest)
+        return stack_repeated([self._read_reference(r, sampling_rate) for r in recordings])
 
     def _read_reference(self, recording, sampling_rate):
         recording = read_audio(
@@ -191,17 +197,8 @@ class AVSSANPreprocessor(keras_hub.models.Preprocessor):
         )
         if recording.ndim == 2:
             recording = recording.mean(axis=1)
-        duration = len(recording) / self.sampling_rate
         least = MIN_RECORDING / self.sampling_rate
-        if not least <= duration <= self.max_duration:
-            raise ValueError(
-                f"A recording as `prompt` must last from {least:g} to {self.max_duration:g} "
-                f"seconds. Received: {duration:.3f} s"
-            )
-        if not np.any(recording):
-            raise ValueError(
-                "A recording as `prompt` must not be silent. Received: all samples are zero"
-            )
+        self._check_recording(recording, "A recording as `prompt`", least)
         return recording
 
     def _tokenize(self, texts):
