@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from scipy import optimize
 
-from keras_avssan.simulation.absorption import SPEED_OF_SOUND
+from keras_avssan.simulation.absorption import SPEED_OF_SOUND, eyring_decay_time
 from keras_avssan.simulation.expected_decay import octant
 from keras_avssan.simulation.validation import check_positive, check_room_size
 
@@ -18,8 +18,9 @@ _STEPS = 192
 _FIRST_LEVEL, _LAST_LEVEL = -5.0, -35.0
 _POINTS = 64
 
-# Range of the absorption. Walls that absorb more leave too few images for a decay to be measured.
-_MIN_ABSORPTION, _MAX_ABSORPTION = 1e-5, 0.8
+# Range of the absorption. Walls that absorb more leave too few images for a decay to be measured;
+# where they absorb less, the decay is too long to be followed.
+_MIN_ABSORPTION, _MAX_ABSORPTION = 1e-3, 0.8
 
 # A decay that does not reach the last level counts as so many times the one asked for.
 _MAX_RATIO = 10.0
@@ -45,11 +46,11 @@ def calibrated_absorption(
         speed_of_sound: in metres a second.
 
     Returns:
-        float64 NumPy array of absorption coefficients in (0, 0.8], shape `()` or `(batch,)`.
+        float64 NumPy array of absorption coefficients up to 0.8, shape `()` or `(batch,)`.
 
     Raises:
         ValueError: If `t60` is not positive and finite, so short that the walls would have to
-            absorb more than 80 % of the energy, or so long that they would hardly absorb any.
+            absorb more than 80 % of the energy, or so long that they would absorb less than 0.1 %.
 
     Example:
     >>> float(calibrated_absorption((6.0, 5.0, 3.0), t60=0.4).round(2))
@@ -74,10 +75,10 @@ def calibrated_absorption(
     return absorption
 
 
-def _solve(
-    size: np.ndarray, t60: float, speed_of_sound: float, index: tuple[int, ...]
-) -> np.ndarray:
+def _solve(size: np.ndarray, t60: float, speed_of_sound: float, index: tuple[int, ...]) -> float:
     """Absorption of one room; `index` is its place in the batch, for the error message."""
+    if t60 > eyring_decay_time(size, _MIN_ABSORPTION, speed_of_sound):
+        raise _unreachable(size, t60, index, f"less than {_MIN_ABSORPTION:g}", "shorter")
     times = (np.arange(_STEPS) + 0.5) / _STEPS * _FOLLOWED * t60
     shares = _order_shares(size, times * speed_of_sound)
 
@@ -85,17 +86,20 @@ def _solve(
         power = shares @ (1 - absorption) ** np.arange(shares.shape[1])
         return min(_decay_time(power, times) / t60, _MAX_RATIO) - 1
 
-    limits = excess(_MIN_ABSORPTION), excess(_MAX_ABSORPTION)
-    if not limits[0] > 0 > limits[1]:
-        change, bound = ("longer", "more") if limits[1] >= 0 else ("shorter", "less")
-        limit = _MAX_ABSORPTION if limits[1] >= 0 else _MIN_ABSORPTION
-        place = f" (index {', '.join(map(str, index))} of the batch)" if index else ""
-        raise ValueError(
-            f"`t60` of {t60:g} s{place} cannot be reached in a room of {size[0]:g} x {size[1]:g} x "
-            f"{size[2]:g} m by images: its walls would need an absorption of {bound} than "
-            f"{limit:g}. Ask for a {change} `t60` or another room."
-        )
-    return optimize.brentq(excess, _MIN_ABSORPTION, _MAX_ABSORPTION, xtol=1e-7)
+    if excess(_MAX_ABSORPTION) > 0:
+        raise _unreachable(size, t60, index, f"more than {_MAX_ABSORPTION:g}", "longer")
+    return optimize.brentq(excess, _MIN_ABSORPTION / 2, _MAX_ABSORPTION, xtol=1e-7)
+
+
+def _unreachable(
+    size: np.ndarray, t60: float, index: tuple[int, ...], needed: str, change: str
+) -> ValueError:
+    place = f" (index {', '.join(map(str, index))} of the batch)" if index else ""
+    return ValueError(
+        f"`t60` of {t60:g} s{place} cannot be reached in a room of {size[0]:g} x {size[1]:g} x "
+        f"{size[2]:g} m by images: its walls would need an absorption of {needed}. Ask for a "
+        f"{change} `t60` or another room."
+    )
 
 
 def _decay_time(power: np.ndarray, times: np.ndarray) -> float:

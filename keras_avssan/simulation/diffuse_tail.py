@@ -97,8 +97,9 @@ def diffuse_tail(
         for value in (room_size, reflection, microphones, gain)
     )
     sampling_rate = float(check_positive(sampling_rate, "sampling_rate"))
+    speed_of_sound = float(check_positive(speed_of_sound, "speed_of_sound"))
+    check_shapes(room_size=(room_size, ("batch", 3)))
     check_shapes(
-        room_size=(room_size, ("batch", 3)),
         reflection=(reflection, (room_size.shape[0], 6)),
         microphones=(microphones, (room_size.shape[0], "M", 3)),
     )
@@ -108,6 +109,7 @@ def diffuse_tail(
             raise ValueError(f"`{name}` must be at least 1. Received: {number}.")
     first = _first_samples(start, batch, sampling_rate)
     seeds = _check_seeds(seeds, batch)
+    gain = _broadcast_gain(gain, (batch, num_sources, channels))
 
     noise = np.stack([_noise(seed, num_sources, channels, length) for seed in seeds])
     step = max(1, round(_ENVELOPE_STEP * sampling_rate))
@@ -141,14 +143,13 @@ def _tail(
         microphones: shape `(batch, M, 3)`.
         power: mean square of a sample at the points of the envelope, shape `(batch, knots)`.
         is_tail: one from the start on, zero before, shape `(batch, length)`.
-        gain: broadcasts to `(batch, S, M)`.
+        gain: shape `(batch, S, M)`.
         wave_numbers: of the bins, in waves a metre, shape `(bins,)`.
         between: shares of the way from one point of the envelope to the next, shape `(step,)`.
     """
     field = _overlap_add(_mix(noise, _mixing_matrix(microphones, wave_numbers)))
     envelope = _envelope(power, ops.convert_to_tensor(between))
     envelope = envelope[:, : is_tail.shape[-1]] * ops.convert_to_tensor(is_tail)
-    gain = ops.broadcast_to(gain, field.shape[:-1])
     return field[..., : is_tail.shape[-1]] * envelope[:, None, None] * gain[..., None]
 
 
@@ -231,6 +232,18 @@ def _first_samples(start: Any, batch: int, sampling_rate: float) -> np.ndarray:
         )
     first = np.ceil(np.round(start * sampling_rate, 6)).astype(int)
     return np.broadcast_to(first, (batch,))
+
+
+def _broadcast_gain(gain: Any, shape: tuple[int, ...]) -> Any:
+    try:
+        fits = np.broadcast_shapes(tuple(gain.shape), shape) == shape
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ValueError(
+            f"`gain` must broadcast to (batch, S, M) = {shape}. Received shape {tuple(gain.shape)}."
+        )
+    return ops.broadcast_to(gain, shape)
 
 
 def _check_seeds(seeds: Any, batch: int) -> np.ndarray:

@@ -24,9 +24,9 @@ def expected_power(
 ) -> Any:
     r"""Energy a second of an image-source response, expected over all positions in the room.
 
-    At time t, \(4\pi (ct)^2 c / V\) images a second arrive from a sphere of radius \(ct\), each with
-    the amplitude \(1/(4\pi ct)\) times its reflections. With source and microphone anywhere in the
-    room, independent and uniform, the expected sum of their energies is exactly
+    At time t, \(4\pi (ct)^2 c / V\) images a second arrive from a sphere of radius \(ct\), each
+    with the amplitude \(1/(4\pi ct)\) times its reflections. With source and microphone anywhere
+    in the room, independent and uniform, the expected sum of their energies is exactly
 
     \[P(t) = \frac{c}{4\pi V} \Big\langle \prod_{i} g_i(ct\,|n_i| / L_i) \Big\rangle_n,\]
 
@@ -69,8 +69,8 @@ def expected_power(
     )
     check_positive(speed_of_sound, "speed_of_sound")
     times = times[None] if len(times.shape) == 1 else times
+    check_shapes(room_size=(room_size, ("batch", 3)))
     check_shapes(
-        room_size=(room_size, ("batch", 3)),
         reflection=(reflection, (room_size.shape[0], 6)),
         times=(times, (1 if times.shape[0] == 1 else room_size.shape[0], "n")),
     )
