@@ -10,7 +10,9 @@ from keras_avssan.simulation.absorption import (
     eyring_decay_time,
     wall_absorption,
 )
-from keras_avssan.simulation.directivity import omni_share
+from keras_avssan.simulation.calibration import calibrated_absorption
+from keras_avssan.simulation.diffuse_tail import diffuse_tail
+from keras_avssan.simulation.directivity import diffuse_gain, omni_share
 from keras_avssan.simulation.image_sum import Patterns, sum_images
 from keras_avssan.simulation.room_batch import RoomBatch
 from keras_avssan.simulation.validation import (
@@ -76,7 +78,7 @@ def simulate_rirs(
             default for its `t60`, or the decay time by Eyring's formula.
         length: number of samples of the responses, as many as the longest duration takes where not
             given. Rooms that are followed for less have zeros at the end.
-        max_order: only images of up to so many reflections, where given.
+        max_order: only images of up to so many reflections, where given; without a `tail`.
         image_duration: time in seconds until which images are simulated, a number or shape
             `(batch,)`; by default all of `duration`.
         image_attenuation: in place of `image_duration`, the decay in decibels until which images
@@ -93,8 +95,8 @@ def simulate_rirs(
         microphone_pattern: directional pattern of the microphones.
         microphone_orientation: direction in which they point, shape `(3,)`, `(M, 3)` or
             `(batch, M, 3)`.
-        seed: of the tail's noise, an int of zero or more, or shape `(batch,)`. The noise of a room
-            is a function of its seed, and of its place in the batch where one seed serves all.
+        seed: of the tail's noise, an int of zero or more, or shape `(batch,)`. The noise of a
+            source is a function of it and, where one seed serves all, of its place in the batch.
         speed_of_sound: in metres a second.
 
     Returns:
@@ -125,6 +127,11 @@ def simulate_rirs(
     check_positive(speed_of_sound, "speed_of_sound")
     if max_order is not None and max_order < 0:
         raise ValueError(f"`max_order` must be zero or more. Received: {max_order}.")
+    if max_order is not None and tail:
+        raise ValueError(
+            "`tail` continues all images of its time: it goes without `max_order`. "
+            f"Received: max_order={max_order}, tail={tail}."
+        )
     if length is not None and length < 1:
         raise ValueError(f"`length` must be at least 1. Received: {length}.")
     size = check_room_size(known_values(room_size, "room_size"))
@@ -154,6 +161,21 @@ def simulate_rirs(
         _share(microphone_pattern, microphone_orientation, "microphone"),
     )
     responses = sum_images(rooms, image_samples, length, samples_per_metre, max_order, patterns)
+    if tail:
+        noise = diffuse_tail(
+            rooms.size,
+            rooms.reflection,
+            rooms.microphones,
+            start=image_samples / sampling_rate,
+            num_sources=rooms.sources.shape[1],
+            length=length,
+            sampling_rate=sampling_rate,
+            seeds=rooms.seeds,
+            speed_of_sound=speed_of_sound,
+            gain=diffuse_gain(patterns.source) * diffuse_gain(patterns.microphone),
+        )
+        in_time = (np.arange(length) < samples[:, None, None, None]).astype("float32")
+        responses = responses + noise * in_time
     return ops.reshape(responses, (*result_axes, *responses.shape[2:]))
 
 
@@ -176,7 +198,12 @@ def _walls(
     decay_time = None
     if t60 is not None:
         decay_time = check_positive(known_values(t60, "t60"), "t60")
-        absorption = wall_absorption(size, decay_time, formula, speed_of_sound)
+        if calibrate:
+            absorption = calibrated_absorption(size, decay_time, speed_of_sound)
+        else:
+            absorption = wall_absorption(size, decay_time, formula, speed_of_sound)
+    elif calibrate:
+        raise ValueError("`calibrate` needs `t60`. Received: calibrate=True, t60=None.")
     if absorption is not None:
         known = known_values(absorption)
         if known is not None:

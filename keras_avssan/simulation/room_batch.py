@@ -38,7 +38,7 @@ class RoomBatch:
         microphone_orientation: unit vectors, tensor of shape `(B, M, 3)`, or `None`.
         duration: seconds that each room is followed, NumPy array of shape `(B,)`.
         image_duration: seconds until which images are simulated, NumPy array of shape `(B,)`.
-        seeds: what seeds the noise of each source, integer array of shape `(B, S, k)`.
+        seeds: what seeds the noise of each room, integers of shape `(B,)`.
     """
 
     known_size: np.ndarray
@@ -103,7 +103,7 @@ class RoomBatch:
         }
         known_size = np.broadcast_to(known_size, (batch, 3))
         _check_positions(known_size, values["sources"], values["microphones"])
-        seeds = _seeds(seed, result_axes).reshape(batch, num["sources"], -1)
+        seeds = seed if seed.ndim else _derived_seeds(int(seed), batch)
         defaults = {"source_orientation": None, "microphone_orientation": None}
         return cls(known_size=known_size, seeds=seeds, **{**defaults, **values}), result_axes
 
@@ -116,7 +116,7 @@ class RoomBatch:
                 value = value[rows]
             elif value is not None:
                 value = ops.take(value, rows.astype("int32"), axis=0)
-            if field.name in ("sources", "source_orientation", "seeds") and value is not None:
+            if field.name in ("sources", "source_orientation") and value is not None:
                 value = value[:, sources]
             parts[field.name] = value
         return RoomBatch(**parts)
@@ -202,10 +202,7 @@ def _checked_seed(seed: Any) -> np.ndarray:
     return seed
 
 
-def _seeds(seed: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
-    """What seeds each source: its room's seed, or the common one and its place, and its number."""
-    places = np.stack(np.meshgrid(*map(np.arange, axes), indexing="ij"), axis=-1)
-    own = np.broadcast_to(seed.reshape(-1, *(1,) * (len(axes) - 1)), axes)[..., None]
-    if seed.ndim:
-        places = places[..., 1:]
-    return np.concatenate([own, places], axis=-1)
+def _derived_seeds(seed: int, batch: int) -> np.ndarray:
+    """A seed for each room of a batch."""
+    sequences = (np.random.SeedSequence([seed, row]) for row in range(batch))
+    return np.array([sequence.generate_state(1)[0] for sequence in sequences])

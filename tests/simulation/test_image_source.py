@@ -4,8 +4,9 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
+from scipy import signal
 
-from keras_avssan.simulation import sabine_absorption, simulate_rirs
+from keras_avssan.simulation import reverberation_time, sabine_absorption, simulate_rirs
 
 SIZE = (5.3, 4.1, 2.7)
 SOURCE = (1.7, 2.9, 1.6)
@@ -403,6 +404,67 @@ def test_images_end_where_they_are_asked_to():
     np.testing.assert_allclose(by_time[..., :1570], whole[..., :1570], atol=1e-6 * whole.max())
 
 
+def high_passed_power(responses, start, stop):
+    """Mean square between two times in seconds, without what lies below 100 Hz."""
+    sections = signal.butter(4, 100, btype="highpass", fs=RATE, output="sos")
+    part = signal.sosfilt(sections, responses, axis=-1)[
+        ..., round(start * RATE) : round(stop * RATE)
+    ]
+    return np.mean(np.square(part))
+
+
+def test_tail_continues_the_images():
+    settings = dict(absorption=0.2, duration=0.4)
+    images = simulate(SIZE, SOURCE, MICROPHONES, **settings)
+    both = simulate(SIZE, SOURCE, MICROPHONES, image_duration=0.1, tail=True, **settings)
+    # Ahead of the first sample of the tail all is images, but for what its low-pass reaches.
+    np.testing.assert_allclose(both[..., :1570], images[..., :1570], atol=1e-6 * images.max())
+    for start, stop in ((0.1, 0.2), (0.2, 0.3), (0.3, 0.4)):
+        ratio = high_passed_power(both, start, stop) / high_passed_power(images, start, stop)
+        assert abs(10 * np.log10(ratio)) < 1.5
+    assert not np.allclose(both[..., 2000:], images[..., 2000:], atol=0.1 * abs(images).max())
+
+
+def test_tail_is_a_function_of_its_seed():
+    settings = dict(absorption=0.3, duration=0.1, image_duration=0.03, tail=True)
+    sizes = np.array([SIZE, SIZE, (4.0, 6.0, 3.0)])
+    seeds = [5, 6, 7]
+    rooms = simulate(sizes, SOURCE, MICROPHONES, seed=seeds, **settings)
+    again = simulate(sizes[::-1], SOURCE, MICROPHONES, seed=seeds[::-1], **settings)
+    np.testing.assert_allclose(again[::-1], rooms, atol=1e-6 * abs(rooms).max())
+    late = rooms[:, 0, 700:]
+    assert abs(np.corrcoef(late[0], late[1])[0, 1]) < 0.2
+    common = simulate(sizes, SOURCE, MICROPHONES, seed=5, **settings)
+    assert abs(np.corrcoef(common[0, 0, 700:], common[1, 0, 700:])[0, 1]) < 0.2
+    np.testing.assert_array_equal(common, simulate(sizes, SOURCE, MICROPHONES, seed=5, **settings))
+
+
+def test_tail_ends_with_each_room_and_knows_patterns():
+    settings = dict(
+        absorption=0.3, image_duration=0.02, tail=True, microphone_orientation=(0, 0, 1)
+    )
+    rooms = simulate([SIZE, SIZE], SOURCE, MICROPHONES, duration=[0.1, 0.2], **settings)
+    assert rooms.shape == (2, 2, 3200) and np.all(rooms[0, :, 1600:] == 0)
+    assert np.all(np.any(rooms[1, :, 3100:] != 0, axis=-1))
+    figure_eight = simulate(
+        [SIZE, SIZE],
+        SOURCE,
+        MICROPHONES,
+        duration=[0.1, 0.2],
+        microphone_pattern="figure_eight",
+        **settings,
+    )
+    late = slice(400, 1600)
+    np.testing.assert_allclose(figure_eight[..., late], rooms[..., late] / 3**0.5, rtol=1e-4)
+
+
+def test_calibrated_walls_have_the_measured_t60():
+    rirs = simulate(SIZE, SOURCE, MICROPHONES, t60=0.4, calibrate=True, duration=0.6)
+    assert reverberation_time(rirs, RATE) == pytest.approx(0.4, rel=0.05)
+    by_formula = simulate(SIZE, SOURCE, MICROPHONES, t60=0.4, duration=0.8)
+    assert np.all(reverberation_time(by_formula, RATE) > 0.42)
+
+
 BAD_INPUT = {
     "negative t60": (dict(t60=-0.3), "`t60` must be finite and positive"),
     "t60 is nan": (dict(t60=np.nan), "`t60` must be finite and positive"),
@@ -456,6 +518,12 @@ BAD_INPUT = {
     "two ends": (
         dict(image_attenuation=20, image_duration=0.1),
         "At most one of `image_duration` and `image_attenuation`",
+    ),
+    "tail of few images": (dict(tail=True, max_order=3), "`tail` .* goes without `max_order`"),
+    "nothing to calibrate": (dict(t60=None, absorption=0.3, calibrate=True), "`calibrate` needs"),
+    "not to be calibrated": (
+        dict(t60=0.05, calibrate=True),
+        "`t60` of 0.05 s .* cannot be reached",
     ),
     "seed": (dict(seed=-1), "`seed` must be an integer of zero or more"),
 }
