@@ -523,7 +523,7 @@ BAD_INPUT = {
     "nothing to calibrate": (dict(t60=None, absorption=0.3, calibrate=True), "`calibrate` needs"),
     "not to be calibrated": (
         dict(t60=0.05, calibrate=True),
-        "`t60` of 0.05 s .* cannot be reached",
+        "`t60` of 0.05 s cannot .* by images",
     ),
     "seed": (dict(seed=-1), "`seed` must be an integer of zero or more"),
 }
