@@ -81,11 +81,13 @@ def eyring_decay_time(
 ) -> np.ndarray:
     """Reverberation time in seconds of a room with the given wall absorption, by Eyring.
 
-    The absorption is taken as at most that of a wall that takes away 60 dB at once.
+    Of six walls, the mean by their areas counts. It is taken as at most that of walls that take
+    away 60 dB at once.
 
     Args:
         room_size: lengths of the room in metres, shape `(3,)` or `(batch, 3)`.
-        absorption: share of the energy that a wall takes, in (0, 1], a number or `(batch,)`.
+        absorption: share of the energy that a wall takes, in (0, 1], a number, `(batch,)`, or
+            `(batch, 6)` for the walls x = 0, x = Lx, y = 0, y = Ly, z = 0, z = Lz.
         speed_of_sound: in metres a second.
 
     Returns:
@@ -95,9 +97,12 @@ def eyring_decay_time(
     >>> float(eyring_decay_time((6.0, 5.0, 3.0), absorption=0.25).round(2))
     0.4
     """
-    absorption = np.minimum(check_absorption(absorption), _MAX_EYRING_ABSORPTION)
-    mean_free_path = _mean_free_path(check_room_size(room_size))
-    return math.log(1e6) * mean_free_path / (-np.log1p(-absorption) * speed_of_sound)
+    size, absorption = check_room_size(room_size), check_absorption(absorption)
+    if absorption.ndim == 2:
+        areas = np.repeat(np.prod(size, axis=-1, keepdims=True) / size, 2, axis=-1)
+        absorption = np.sum(absorption * areas, axis=-1) / np.sum(areas, axis=-1)
+    absorption = np.minimum(absorption, _MAX_EYRING_ABSORPTION)
+    return math.log(1e6) * _mean_free_path(size) / (-np.log1p(-absorption) * speed_of_sound)
 
 
 def wall_absorption(

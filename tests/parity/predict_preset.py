@@ -1,6 +1,6 @@
 """Loads presets, stores what they predict and what a step of training makes of them.
 
-`predict_preset.py SCENES.npz OUT.npz PRESET…`, where SCENES holds arrays `inputs/…`, `labels/…`.
+`predict_preset.py OUT.npz SCENES.npz PRESET…`, where SCENES holds arrays `inputs/…`, `labels/…`.
 
 Runs in a process of its own, under the backend that KERAS_BACKEND names.
 """
@@ -36,7 +36,7 @@ def train(preset, inputs, labels):
     return {f"step/{i}": new - old for i, (new, old) in enumerate(pairs)}
 
 
-def main(scenes_file, output_file, *presets):
+def main(output_file, scenes_file, *presets):
     scenes = dict(np.load(scenes_file))
     inputs, labels = (
         {key.removeprefix(part): scenes[key] for key in scenes if key.startswith(part)}

@@ -19,6 +19,14 @@ def test_eyring_takes_less_absorption_and_inverts():
     assert eyring_decay_time((6, 5, 3), absorption) == pytest.approx(0.4)
 
 
+def test_decay_time_of_six_walls_takes_their_areas():
+    walls = np.array([[0.1, 0.1, 0.2, 0.2, 0.6, 0.4]])
+    mean = (2 * 15 * 0.1 + 2 * 18 * 0.2 + 30 * (0.6 + 0.4)) / (2 * (15 + 18 + 30))
+    assert eyring_decay_time((6, 5, 3), walls) == pytest.approx(eyring_decay_time((6, 5, 3), mean))
+    sizes = np.array([(6, 5, 3), (4, 3, 2.5)])
+    assert eyring_decay_time(sizes, np.repeat(walls, 2, axis=0)).shape == (2,)
+
+
 def test_formulas_agree_in_live_rooms():
     size, t60 = (6, 5, 3), 10.0
     assert eyring_absorption(size, t60) == pytest.approx(sabine_absorption(size, t60), rel=0.01)

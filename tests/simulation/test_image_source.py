@@ -335,6 +335,7 @@ def test_six_walls(sign):
         SIZE, SOURCE, MICROPHONES, absorption=1 - reflection[None] ** 2, max_order=3, duration=0.2
     )
     assert np.allclose(absorption, rirs, atol=1e-6) == (sign == 1)
+    assert simulate([SIZE] * 2, SOURCE, MICROPHONES, reflection=reflection[None]).shape[0] == 2
 
 
 @pytest.mark.parametrize(

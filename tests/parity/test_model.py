@@ -4,13 +4,6 @@ A model of the default size is trained a few steps and saved once, under the bac
 process; processes of their own load it under each backend that is installed.
 """
 
-import concurrent.futures
-import importlib.util
-import os
-import pathlib
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
@@ -18,10 +11,6 @@ import pytest
 from keras_avssan import AVSSAN
 
 CONFIGURATIONS = ["base", "paper"]
-BACKENDS = ["tensorflow", "torch", "jax"]
-SCRIPT = pathlib.Path(__file__).with_name("predict_preset.py")
-REPOSITORY = SCRIPT.parents[2]
-TIMEOUT = 600  # seconds
 
 
 @pytest.fixture(scope="module")
@@ -61,46 +50,28 @@ def presets(inputs, labels, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def predictions(inputs, labels, presets, tmp_path_factory):
+def predictions(inputs, labels, presets, run_under_each_backend, tmp_path_factory):
     """Arrays of the installed backends: `predictions[backend]["<configuration>/<name>"]`."""
     folder = tmp_path_factory.mktemp("predictions")
     scenes = {f"inputs/{key}": array for key, array in inputs.items()}
     scenes |= {f"labels/{key}": array for key, array in labels.items()}
     np.savez(folder / "scenes.npz", **scenes)
-    installed = [backend for backend in BACKENDS if importlib.util.find_spec(backend) is not None]
-    with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        arrays = pool.map(lambda backend: _predict(backend, folder, presets), installed)
-        return dict(zip(installed, arrays, strict=True))
-
-
-def _predict(backend, folder, presets):
-    output = folder / f"{backend}.npz"
-    path = os.pathsep.join([str(REPOSITORY), os.environ.get("PYTHONPATH", "")])
-    subprocess.run(
-        [sys.executable, str(SCRIPT), str(folder / "scenes.npz"), str(output), *presets.values()],
-        env={**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": path},
-        check=True,
-        timeout=TIMEOUT,
+    stored = run_under_each_backend(
+        "predict_preset.py", folder, folder / "scenes.npz", *presets.values()
     )
-    arrays = dict(np.load(output))
-    names = list(presets)
-    return {
-        f"{names[int(number)]}/{key}": array
-        for (number, key), array in (
-            (name.split("/", maxsplit=1), array) for name, array in arrays.items()
-        )
-    }
+    return {backend: _named(arrays, list(presets)) for backend, arrays in stored.items()}
 
 
-@pytest.fixture(
-    params=[("tensorflow", "torch"), ("tensorflow", "jax"), ("torch", "jax")], ids="-".join
-)
-def pair(request, predictions):
+def _named(arrays, names):
+    """Names of configurations in place of their numbers."""
+    parts = {name: name.split("/", maxsplit=1) for name in arrays}
+    return {f"{names[int(parts[name][0])]}/{parts[name][1]}": arrays[name] for name in arrays}
+
+
+@pytest.fixture
+def pair(both_backends, predictions):
     """Predictions of two backends."""
-    for backend in request.param:
-        if backend not in predictions:
-            pytest.skip(f"{backend} is not installed")
-    return tuple(predictions[backend] for backend in request.param)
+    return tuple(predictions[backend] for backend in both_backends)
 
 
 def of(predictions, configuration, prefix):
