@@ -3,14 +3,20 @@
 from keras_avssan.simulation.absorption import eyring_absorption, sabine_absorption
 from keras_avssan.simulation.bank import RIRBank
 from keras_avssan.simulation.image_source import simulate_rirs
+from keras_avssan.simulation.moving_source import render_moving
 from keras_avssan.simulation.rooms import Room, RoomRanges, azimuth_of, sample_room
+from keras_avssan.simulation.trajectory import Trajectory, arc_trajectory, linear_trajectory
 
 __all__ = [
     "RIRBank",
     "Room",
     "RoomRanges",
+    "Trajectory",
+    "arc_trajectory",
     "azimuth_of",
     "eyring_absorption",
+    "linear_trajectory",
+    "render_moving",
     "sabine_absorption",
     "sample_room",
     "simulate_rirs",
