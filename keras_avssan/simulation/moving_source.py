@@ -43,9 +43,9 @@ def render_moving(
     How dense positions must be depends on the highest frequency of interest. Halfway between two
     positions whose sound paths differ by d metres, a tone of f hertz falls to
     `cos(pi * f * d / speed_of_sound)`: with d = 1 cm it loses 0.6 dB at 4 kHz and 2.6 dB at 8 kHz.
-    Nothing is resampled: a Doppler shift is there only as far as the cross-fades follow the changing
-    delay, which they do where d stays below half a wavelength. Of higher frequencies, positions
-    farther apart make fading tones beside the true one, and no shift that could be relied on.
+    Nothing is resampled: a Doppler shift is there only as far as the cross-fades follow the
+    changing delay, which they do where d stays below half a wavelength. Where it does not, the
+    fading adds tones beside the true one, and there is no shift that could be relied on.
 
     The computation runs on the Keras backend and is differentiable with respect to `signal` and
     `rirs`. `times` must have known values.

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure, FigureBase
 TARGET = "#0072B2"
 INTERFERER = "#D55E00"
 PREDICTED = "#000000"
+MOVING = "#009E73"
 POSTERIOR = "#56B4E9"
 NEUTRAL = "#6E6E6E"
 GRID = "#D9D9D9"
@@ -31,6 +32,21 @@ BANDS: dict[str, dict[str, Any]] = {
     "mid": {"color": "#E69F00", "linestyle": "--"},
     "full": {"color": "#009E73", "linestyle": ":"},
 }
+
+# What arrives at a microphone.
+ARRIVALS: dict[str, dict[str, Any]] = {
+    "direct": {"color": TARGET, "marker": "o", "markersize": 6},
+    "reflections": {"color": INTERFERER, "marker": "x", "markersize": 6},
+}
+
+# Microphones, one after another; from the sixth on they repeat.
+MICROPHONES: tuple[dict[str, Any], ...] = (
+    {"color": "#0072B2", "linestyle": "-"},
+    {"color": "#D55E00", "linestyle": "--"},
+    {"color": "#009E73", "linestyle": "-."},
+    {"color": "#CC79A7", "linestyle": ":"},
+    {"color": "#E69F00", "linestyle": (0, (5, 1, 1, 1, 1, 1))},
+)
 
 DECIBEL_COLORS = "magma"
 MASK_COLORS = "cividis"
