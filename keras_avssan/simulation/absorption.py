@@ -133,13 +133,14 @@ def _refuse(
     """Raises for the first room whose walls would have to absorb too much."""
     if not np.any(infeasible):
         return
-    first = tuple(np.argwhere(infeasible)[0])
+    first = tuple(int(index) for index in np.argwhere(infeasible)[0])
     size = np.broadcast_to(np.asarray(room_size, "float64"), (*infeasible.shape, 3))[first]
     time = np.broadcast_to(np.asarray(t60, "float64"), infeasible.shape)[first]
+    where = f" (index {first[0]})" if first else ""
     raise ValueError(
         f"`t60` of {time:g} s cannot be reached in a room of "
-        f"{size[0]:g} x {size[1]:g} x {size[2]:g} m by {formula}'s formula: its walls would need "
-        f"an absorption of {absorption[first]:.3f}. Ask for a longer `t60` or a smaller room."
+        f"{size[0]:g} x {size[1]:g} x {size[2]:g} m{where} by {formula}'s formula: its walls would "
+        f"need an absorption of {absorption[first]:.3f}. Ask for a longer `t60` or a smaller room."
     )
 
 

@@ -20,20 +20,37 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def scatter_add(values: Any, indices: Any, num_bins: int) -> Any:
-    """Sums values that share an index.
+def static_size(count: int, limit: int) -> int:
+    """Number of elements up to which an array is filled up, so that few shapes are compiled.
+
+    Args:
+        count: number of elements.
+        limit: largest number.
+
+    Returns:
+        On JAX the limit or a quarter, a sixteenth, ... of it; elsewhere `count` itself.
+    """
+    if keras.config.backend() != "jax":
+        return count
+    while limit // 4 >= count:
+        limit //= 4
+    return limit
+
+
+def scatter_add(totals: Any, indices: Any, values: Any) -> Any:
+    """Adds values at indices, of which some are the same.
 
     `keras.ops.segment_sum` does the same. On torch it takes ten times as long to prepare the
     indices as to sum, so torch's own operation stands in for it.
 
     Args:
+        totals: float tensor of shape `(bins,)`, which is not to be used afterwards.
+        indices: int32 tensor of shape `(n,)`, each from 0 to `bins - 1`.
         values: float tensor of shape `(n,)`.
-        indices: int32 tensor of shape `(n,)`, each from 0 to `num_bins - 1`.
-        num_bins: length of the result.
 
     Returns:
-        Tensor of shape `(num_bins,)`.
+        Tensor of shape `(bins,)`.
     """
     if keras.config.backend() == "torch":
-        return values.new_zeros(num_bins).index_add(0, indices, values)
-    return ops.segment_sum(values, indices, num_bins)
+        return totals.index_add_(0, indices, values)
+    return totals + ops.segment_sum(values, indices, totals.shape[0])

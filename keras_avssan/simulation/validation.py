@@ -3,6 +3,34 @@
 from typing import Any
 
 import numpy as np
+from keras import ops
+
+
+def known_values(value: Any, name: str | None = None) -> Any:
+    """Returns the values of an array or a tensor, also of one that is being differentiated.
+
+    Args:
+        value: array or tensor.
+        name: name of the argument, for the error message.
+
+    Returns:
+        NumPy array; `None` inside a traced function, where values are not known, if `name` is not
+        given.
+
+    Raises:
+        ValueError: If the values are not known and `name` is given.
+    """
+    if not ops.is_tensor(value):
+        return np.asarray(value)
+    try:
+        return ops.convert_to_numpy(ops.stop_gradient(value))
+    except (TypeError, NotImplementedError) as error:
+        if name is None:
+            return None
+        raise ValueError(
+            f"`{name}` chooses the images and must have known values. Received a tensor inside a "
+            "function that is being traced: make it a constant there."
+        ) from error
 
 
 def check_room_size(room_size: Any, name: str = "room_size") -> np.ndarray:
@@ -12,26 +40,28 @@ def check_room_size(room_size: Any, name: str = "room_size") -> np.ndarray:
         raise ValueError(
             f"`{name}` must end in three lengths (x, y, z) in metres. Received shape {size.shape}."
         )
-    if not np.all(np.isfinite(size)) or np.any(size <= 0):
-        raise ValueError(f"`{name}` must be finite and positive. Received: {size.tolist()}.")
+    _refuse(~np.all(np.isfinite(size) & (size > 0), axis=-1), size, name, "finite and positive")
     return size
 
 
 def check_positive(value: Any, name: str) -> np.ndarray:
     """Returns `value` as float64 after checking that all of it is finite and above zero."""
     array = np.asarray(value, dtype="float64")
-    if not np.all(np.isfinite(array)) or np.any(array <= 0):
-        raise ValueError(f"`{name}` must be finite and positive. Received: {array.tolist()}.")
+    _refuse(~(np.isfinite(array) & (array > 0)), array, name, "finite and positive")
     return array
 
 
 def check_absorption(value: Any) -> np.ndarray:
     """Returns the wall absorption as float64 after checking that it lies in (0, 1]."""
     array = np.asarray(value, dtype="float64")
-    if not np.all((array > 0) & (array <= 1)):
-        raise ValueError(
-            f"`absorption` must lie in (0, 1]: a share of energy. Received: {array.tolist()}."
-        )
+    _refuse(~((array > 0) & (array <= 1)), array, "absorption", "in (0, 1], a share of energy")
+    return array
+
+
+def check_reflection(value: Any) -> np.ndarray:
+    """Returns reflection coefficients as float64 after checking that they lie in (-1, 1)."""
+    array = np.asarray(value, dtype="float64")
+    _refuse(~(abs(array) < 1), array, "reflection", "in (-1, 1)")
     return array
 
 
@@ -45,25 +75,52 @@ def check_inside(positions: Any, room_size: np.ndarray, name: str) -> np.ndarray
     """
     positions = np.asarray(positions, dtype="float64")
     if not np.all(np.isfinite(positions)):
-        raise ValueError(f"`{name}` must be finite. Received: {positions.tolist()}.")
+        first = _first(~np.isfinite(positions).all(axis=-1))
+        raise ValueError(f"`{name}` must be finite. Received: {_at(positions, first)}.")
     outside = np.any((positions <= 0) | (positions >= room_size), axis=-1)
     if np.any(outside):
-        first = tuple(np.argwhere(outside)[0])
+        first = _first(outside)
         size = np.broadcast_to(room_size, positions.shape)[first]
         raise ValueError(
             f"`{name}` must lie inside the room and not on a wall. Received: "
-            f"{positions[first].tolist()} in a room of {size.tolist()} m."
+            f"{_at(positions, first)}, in a room of {size.tolist()} m."
         )
     return positions
 
 
 def check_distinct_microphones(microphones: np.ndarray) -> None:
-    """Checks that no two microphones of one room share a point."""
+    """Checks that no two microphones `(..., M, 3)` of one room share a point."""
     differences = microphones[..., :, None, :] - microphones[..., None, :, :]
-    coincide = np.all(differences == 0, axis=-1)
-    pairs = np.triu(np.ones(coincide.shape[-2:], dtype=bool), k=1)
-    if np.any(coincide & pairs):
+    coincide = np.triu(np.all(differences == 0, axis=-1), k=1)
+    if np.any(coincide):
+        room, pair = _first(coincide)[:-2], _first(coincide)[-2:]
+        where = f" at batch index {room[0]}" if room else ""
         raise ValueError(
-            "`microphones` must be distinct points. Received two microphones in one point: "
-            f"{microphones.tolist()}."
+            f"`microphones` must be distinct points. Received: microphones {pair[0]} and {pair[1]} "
+            f"in one point, {microphones[room + pair[:1]].tolist()}{where}."
         )
+
+
+def check_distinct_source(sources: np.ndarray, microphones: np.ndarray) -> None:
+    """Checks that no source `(batch, S, 3)` is where a microphone `(batch, M, 3)` is."""
+    coincide = np.any(np.all(sources[:, :, None] == microphones[:, None], axis=-1), axis=-1)
+    if np.any(coincide):
+        raise ValueError(
+            "`source` must not share a point with a microphone. Received: "
+            f"{_at(sources, _first(coincide))}."
+        )
+
+
+def _refuse(wrong: np.ndarray, values: np.ndarray, name: str, expected: str) -> None:
+    """Raises where something is wrong, and names the first of it."""
+    if np.any(wrong):
+        raise ValueError(f"`{name}` must be {expected}. Received: {_at(values, _first(wrong))}.")
+
+
+def _first(found: np.ndarray) -> tuple[int, ...]:
+    return tuple(int(index) for index in np.argwhere(found)[0])
+
+
+def _at(values: np.ndarray, index: tuple[int, ...]) -> str:
+    """The values at an index, and the index where there is one."""
+    return f"{values[index].tolist()}" + (f" at index {list(index)}" if index else "")

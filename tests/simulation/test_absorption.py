@@ -34,7 +34,7 @@ def test_batches():
 
 def test_unreachable_t60_names_room_and_t60():
     sizes = [[3, 3, 2.5], [10, 8, 4]]
-    with pytest.raises(ValueError, match=r"0\.15 s .* 10 x 8 x 4 m by Sabine"):
+    with pytest.raises(ValueError, match=r"0\.15 s .* 10 x 8 x 4 m \(index 1\) by Sabine"):
         sabine_absorption(sizes, 0.15)
     with pytest.raises(ValueError, match=r"0\.005 s .* 10 x 8 x 4 m by Eyring"):
         eyring_absorption((10, 8, 4), 0.005)

@@ -1,0 +1,132 @@
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_avssan.simulation import energy_decay_curve, reverberation_time, simulate_rirs
+
+RATE = 16000
+SIZE = (4.4, 3.6, 2.7)
+SOURCE = (1.2, 2.5, 1.5)
+MICROPHONE = (3.1, 1.3, 1.2)
+
+
+def exponential_noise(t60, duration=None, shape=(), seed=0):
+    """White noise whose power falls by 60 dB in `t60` seconds."""
+    time = np.arange(round((duration or 1.5 * t60) * RATE)) / RATE
+    noise = np.random.default_rng(seed).standard_normal((*shape, len(time)))
+    return noise * 10 ** (-3 * time / t60)
+
+
+@pytest.fixture(scope="module")
+def response():
+    absorbed = simulate_rirs(SIZE, SOURCE, [MICROPHONE], absorption=0.3, duration=0.35)
+    return ops.convert_to_numpy(absorbed)[0, 0]
+
+
+@pytest.mark.once
+def test_curve_of_a_geometric_series():
+    curve = energy_decay_curve(0.5 ** np.arange(200))
+    np.testing.assert_allclose(curve[:100], 20 * np.log10(0.5) * np.arange(100), atol=1e-6)
+
+
+def test_curve_of_a_tensor_keeps_the_shape():
+    values = np.random.default_rng(0).standard_normal((2, 3, 50)).astype("float32")
+    values[0, 0, 40:] = 0
+    curves = energy_decay_curve(ops.convert_to_tensor(values))
+    assert curves.shape == (2, 3, 50) and curves.dtype == np.float64
+    assert np.all(curves[..., 0] == 0) and np.all(np.diff(curves[1], axis=-1) <= 0)
+    assert np.all(np.isneginf(curves[0, 0, 40:])) and np.all(np.isfinite(curves[0, 0, :40]))
+    np.testing.assert_array_equal(curves, energy_decay_curve(values))
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("t60", [0.2, 0.5, 1.2])
+@pytest.mark.parametrize("decay", [20.0, 30.0])
+def test_time_of_exponential_noise(t60, decay):
+    times = reverberation_time(exponential_noise(t60, shape=(2, 4)), RATE, decay=decay)
+    assert times.shape == (2, 4)
+    np.testing.assert_allclose(times.mean(), t60, rtol=0.02)
+
+
+@pytest.mark.once
+def test_high_pass_leaves_out_what_grows_near_zero_hertz():
+    noise = exponential_noise(0.4)
+    growing = noise + 0.2 * np.arange(len(noise)) / RATE * 10 ** (
+        -3 * np.arange(len(noise)) / RATE / 0.4
+    ) / (0.01)
+    assert reverberation_time(growing, RATE, high_pass=None) > 1.05 * 0.4
+    assert reverberation_time(growing, RATE) == pytest.approx(0.4, rel=0.03)
+
+
+@pytest.mark.once
+def test_padding_with_zeros_changes_nothing():
+    noise = exponential_noise(0.3)
+    padded = np.concatenate([noise, np.zeros(5000)])
+    assert reverberation_time(padded, RATE) == pytest.approx(reverberation_time(noise, RATE))
+
+
+@pytest.mark.once
+def test_nan_where_the_decay_is_too_short():
+    enough, cut = exponential_noise(0.4, 0.4), exponential_noise(0.4, 0.25)
+    steady = np.random.default_rng(0).standard_normal(4000)
+    assert np.isfinite(reverberation_time(enough, RATE))
+    for short in (cut, steady, np.zeros(4000), np.eye(1, 4000)[0]):
+        assert np.isnan(reverberation_time(short, RATE))
+    assert np.isfinite(reverberation_time(cut, RATE, decay=15.0))
+
+
+@pytest.mark.once
+def test_agrees_with_the_measurement_of_pyroomacoustics(response):
+    experimental = pytest.importorskip("pyroomacoustics.experimental")
+    expected = experimental.measure_rt60(response, fs=RATE, decay_db=30)
+    measured = reverberation_time(response, RATE, high_pass=None)
+    assert measured == pytest.approx(expected, rel=0.01)
+
+
+@pytest.mark.parametrize("size, absorption, duration", [(SIZE, 0.3, 0.3), ((7, 5, 3), 0.5, 0.25)])
+def test_responses_decay_like_those_of_pyroomacoustics(size, absorption, duration):
+    found = simulate_rirs(size, SOURCE, [MICROPHONE], absorption=absorption, duration=duration)
+    expected = pyroomacoustics_response(size, absorption, duration)
+    measured, oracle = (
+        reverberation_time(response, RATE)
+        for response in (ops.convert_to_numpy(found)[0, 0], expected)
+    )
+    assert measured == pytest.approx(float(oracle), rel=0.05)
+
+
+def pyroomacoustics_response(size, absorption, duration):
+    """Response by the images alone, without its lag, cut at the duration."""
+    pra = pytest.importorskip("pyroomacoustics", reason="the oracle is not installed")
+    reach = 343.0 * duration * np.linalg.norm(1 / np.array(size))
+    high_pass = pra.constants.get("rir_hpf_enable")
+    pra.constants.set("rir_hpf_enable", False)
+    try:
+        room = pra.ShoeBox(
+            size, fs=RATE, materials=pra.Material(absorption), max_order=int(reach) + 3
+        )
+        room.set_sound_speed(343.0)
+        room.add_source(SOURCE)
+        room.add_microphone(MICROPHONE)
+        room.compute_rir()
+    finally:
+        pra.constants.set("rir_hpf_enable", high_pass)
+    lag = pra.constants.get("frac_delay_length") // 2
+    return room.rir[0][0][lag : lag + round(duration * RATE)]
+
+
+BAD_INPUT = {
+    "scalar": (dict(rirs=1.0), "`rirs` must have shape"),
+    "empty": (dict(rirs=np.zeros((2, 0))), "`rirs` must have shape"),
+    "rate": (dict(sampling_rate=0), "`sampling_rate` must be finite and positive"),
+    "decay": (dict(decay=-30.0), "`decay` must be finite and positive"),
+    "high_pass": (dict(high_pass=0.0), "`high_pass` must be finite and positive"),
+    "nyquist": (dict(high_pass=8000.0), "`high_pass` must be below half the sampling rate"),
+}
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("case", BAD_INPUT)
+def test_bad_input(case):
+    changed, message = BAD_INPUT[case]
+    with pytest.raises(ValueError, match=message):
+        reverberation_time(**(dict(rirs=np.ones(100), sampling_rate=RATE) | changed))
