@@ -1,11 +1,9 @@
 """The look that all figures share."""
 
+import io
 from typing import Any
 
 import matplotlib as mpl
-
-# Importing pyplot lets a notebook display figures that pyplot did not make.
-import matplotlib.pyplot  # noqa: F401
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, FigureBase
@@ -74,9 +72,18 @@ _RC: dict[Any, Any] = {
 styled = mpl.rc_context(_RC)
 
 
+class _NotebookFigure(Figure):
+    """A figure that a notebook displays, although pyplot does not know it."""
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        self.savefig(buffer, format="png", dpi="figure", bbox_inches="tight")
+        return buffer.getvalue()
+
+
 def canvas(figure: FigureBase | None, size: tuple[float, float]) -> FigureBase:
     """Returns `figure`, or a new one of `size` inches that pyplot does not keep alive."""
-    return Figure(figsize=size, layout="constrained") if figure is None else figure
+    return _NotebookFigure(figsize=size, layout="constrained") if figure is None else figure
 
 
 def split(figure: FigureBase, rows: int, columns: int, **spacing: Any) -> list[FigureBase]:
