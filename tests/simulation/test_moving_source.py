@@ -144,6 +144,17 @@ def test_delay_between_channels_follows_the_arc():
 
 
 @pytest.mark.once
+def test_takes_what_the_simulation_gives_with_and_without_a_batch():
+    arc, responses = arc_responses((30.0, 60.0), 5, 0.1)
+    signal = np.random.default_rng(5).standard_normal(1600)
+    batched = simulate_rirs(
+        SIZE, arc.positions[None], PAIR, absorption=0.7, max_order=0, duration=0.02
+    )
+    assert tuple(batched.shape) == (1, *responses.shape)
+    assert_close(render(signal, batched, arc.times)[0], render(signal, responses, arc.times))
+
+
+@pytest.mark.once
 def test_tone_between_two_positions_fades_as_the_docstring_says():
     frequency, difference = 4000.0, 0.02
     source = PAIR[0] + [1.0, 0, 0]
