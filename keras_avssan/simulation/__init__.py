@@ -7,18 +7,24 @@ from keras_avssan.simulation.decay import energy_decay_curve, reverberation_time
 from keras_avssan.simulation.diffuse_tail import diffuse_tail
 from keras_avssan.simulation.expected_decay import expected_power
 from keras_avssan.simulation.image_source import simulate_rirs
+from keras_avssan.simulation.moving_source import render_moving
 from keras_avssan.simulation.rooms import Room, RoomRanges, azimuth_of, sample_room
+from keras_avssan.simulation.trajectory import Trajectory, arc_trajectory, linear_trajectory
 
 __all__ = [
     "RIRBank",
     "Room",
     "RoomRanges",
+    "Trajectory",
+    "arc_trajectory",
     "azimuth_of",
     "calibrated_absorption",
     "diffuse_tail",
     "energy_decay_curve",
     "expected_power",
     "eyring_absorption",
+    "linear_trajectory",
+    "render_moving",
     "reverberation_time",
     "sabine_absorption",
     "sample_room",

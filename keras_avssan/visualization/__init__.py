@@ -1,4 +1,4 @@
-"""Figures of what a model heard: directions, spectrograms, band attention, rooms.
+"""Figures of rooms and of what a model heard: directions, spectrograms, band attention.
 
 Every function draws with matplotlib, returns the figure and shows nothing by itself: a notebook
 displays the returned figure, `figure.savefig("out.png")` writes it, and a figure of one's own can
@@ -8,6 +8,8 @@ a line style too.
 """
 
 from keras_avssan.visualization.band_attention import plot_band_attention
+from keras_avssan.visualization.decay import plot_decay
+from keras_avssan.visualization.echogram import plot_echogram
 from keras_avssan.visualization.explanation import plot_explanation
 from keras_avssan.visualization.posterior import plot_posterior
 from keras_avssan.visualization.scene import plot_scene
@@ -15,6 +17,8 @@ from keras_avssan.visualization.spectrograms import plot_spectrograms
 
 __all__ = [
     "plot_band_attention",
+    "plot_decay",
+    "plot_echogram",
     "plot_explanation",
     "plot_posterior",
     "plot_scene",

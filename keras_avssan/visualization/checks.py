@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import keras
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -30,6 +31,23 @@ def as_array(name: str, value: ArrayLike, shape: tuple[int | None, ...]) -> np.n
         raise ValueError(f"`{name}` must have shape {shape}. Received: shape {array.shape}")
     if not np.isfinite(array).all():
         raise ValueError(f"`{name}` must be finite. Received: NaN or infinite values")
+    return array
+
+
+def as_responses(name: str, value: ArrayLike) -> np.ndarray:
+    """Returns impulse responses of shape `(M, length)` or `(length,)` as float64 `(M, length)`.
+
+    Tensors of any backend are taken too. A response that is silent throughout is refused.
+    """
+    array = np.asarray(keras.ops.convert_to_numpy(value), dtype=np.float64)
+    if array.ndim not in (1, 2) or 0 in array.shape:
+        raise ValueError(
+            f"`{name}` must have shape (length,) or (M, length). Received: shape {array.shape}"
+        )
+    array = as_array(name, np.atleast_2d(array), (None, None))
+    silent = np.flatnonzero(~array.any(axis=1))
+    if len(silent):
+        raise ValueError(f"`{name}` must not be silent. Received: only zeros in row {silent[0]}")
     return array
 
 

@@ -1,4 +1,4 @@
-"""Plan view of a room."""
+"""Plan and side view of a room."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import FigureBase
 from matplotlib.patches import Arc, Rectangle
 
-from keras_avssan.simulation import Room
+from keras_avssan.simulation import Room, Trajectory, azimuth_of
 from keras_avssan.visualization import style
 
 # Length in metres of the drawn axis of the pair; the pair itself is too small to be seen.
@@ -20,6 +20,8 @@ def plot_scene(
     room: Room,
     names: Sequence[str] | None = None,
     *,
+    trajectory: Trajectory | None = None,
+    side_view: bool = False,
     title: str | None = None,
     figure: FigureBase | None = None,
 ) -> FigureBase:
@@ -33,6 +35,8 @@ def plot_scene(
         room: The room; the lengths are in metres.
         names: What each source is, such as `["dog", "violin"]`. Default: "target" and
             "interferer".
+        trajectory: The way of a moving source, drawn as a line with an arrow where given.
+        side_view: Whether to draw, below the plan, the room as seen along y: who stands how high.
         title: Text above the plan. Default: the sides of the room and its T60.
         figure: An empty figure or sub-figure to draw into. Default: a new figure.
 
@@ -56,23 +60,56 @@ def plot_scene(
     if len(names) != len(sources):
         raise ValueError(f"`names` must name {len(sources)} sources. Received: {names}")
     width, depth, height = (float(side) for side in room.size)
-    figure = style.canvas(figure, (4.6, 4.6 * min(max(depth / width, 0.6), 1.4)))
-    axes = figure.add_subplot()
-    axes.add_patch(Rectangle((0, 0), width, depth, facecolor="#FAFAFA", edgecolor="black", lw=2))
+    shown = depth + side_view * height
+    figure = style.canvas(figure, (4.6, 4.6 * min(max(shown / width, 0.6), 1.4 + 0.6 * side_view)))
+    if side_view:
+        axes, side = figure.subplots(2, 1, sharex=True, height_ratios=[depth, height])
+        _draw_walls(side, width, height, "z (m)")
+        _draw_heights(side, room, trajectory)
+    else:
+        axes = figure.add_subplot()
+    _draw_walls(axes, width, depth, "y (m)")
     microphones = np.asarray(room.microphones, dtype=np.float64)
     _draw_pair(axes, microphones)
     for source, role, name, azimuth in zip(sources, roles, names, room.azimuths, strict=True):
         _draw_source(axes, microphones, source, role, f"{name} {azimuth:.0f}°")
-    axes.set_aspect("equal")
-    axes.set_xlim(-0.03 * width, 1.03 * width)
-    axes.set_ylim(-0.03 * depth, 1.03 * depth)
-    axes.set_xlabel("x (m)")
-    axes.set_ylabel("y (m)")
-    axes.spines[:].set_visible(False)
+    if trajectory is not None:
+        start, end = azimuth_of(trajectory.positions[[0, -1]], microphones)
+        label = f"moving {start:.0f}° to {end:.0f}°"
+        _draw_trajectory(axes, trajectory.positions[:, :2], label)
     figure.legend(loc="outside lower center", ncols=4, handlelength=2.0, columnspacing=1.2)
     described = f"{width:.1f} × {depth:.1f} × {height:.1f} m, T60 {room.t60:.2f} s"
     axes.set_title(described if title is None else title)
     return figure
+
+
+def _draw_walls(axes: Axes, width: float, height: float, ylabel: str) -> None:
+    axes.add_patch(Rectangle((0, 0), width, height, facecolor="#FAFAFA", edgecolor="black", lw=2))
+    axes.set_aspect("equal")
+    axes.set_xlim(-0.03 * width, 1.03 * width)
+    axes.set_ylim(-0.03 * height, 1.03 * height)
+    axes.set_xlabel("x (m)")
+    axes.set_ylabel(ylabel)
+    axes.spines[:].set_visible(False)
+
+
+def _draw_heights(axes: Axes, room: Room, trajectory: Trajectory | None) -> None:
+    """Microphones, sources and the way of a moving source, as seen along y."""
+    for microphone, color in zip(room.microphones, ("black", "white"), strict=True):
+        axes.plot(*microphone[[0, 2]], "o", color=color, markersize=6, mec="black", zorder=6)
+    for number, source in enumerate(room.sources):
+        look = style.ROLES["interferer" if number else "target"]
+        axes.plot(*source[[0, 2]], markersize=8, zorder=5, **look)
+    if trajectory is not None:
+        _draw_trajectory(axes, trajectory.positions[:, [0, 2]], "_moving")
+
+
+def _draw_trajectory(axes: Axes, points: np.ndarray, label: str) -> None:
+    """A line through points `(S, 2)`, with an arrow from the last position but one."""
+    axes.plot(*points.T, color=style.MOVING, linestyle="-.", linewidth=1.4, label=label)
+    if len(points) > 1:
+        arrow = {"arrowstyle": "-|>", "color": style.MOVING, "mutation_scale": 14}
+        axes.annotate("", points[-1], points[-2], arrowprops=arrow)
 
 
 def _axis_of(microphones: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

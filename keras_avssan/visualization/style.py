@@ -1,11 +1,9 @@
 """The look that all figures share."""
 
+import io
 from typing import Any
 
 import matplotlib as mpl
-
-# Importing pyplot lets a notebook display figures that pyplot did not make.
-import matplotlib.pyplot  # noqa: F401
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, FigureBase
@@ -14,6 +12,7 @@ from matplotlib.figure import Figure, FigureBase
 TARGET = "#0072B2"
 INTERFERER = "#D55E00"
 PREDICTED = "#000000"
+MOVING = "#009E73"
 POSTERIOR = "#56B4E9"
 NEUTRAL = "#6E6E6E"
 GRID = "#D9D9D9"
@@ -31,6 +30,21 @@ BANDS: dict[str, dict[str, Any]] = {
     "mid": {"color": "#E69F00", "linestyle": "--"},
     "full": {"color": "#009E73", "linestyle": ":"},
 }
+
+# What arrives at a microphone.
+ARRIVALS: dict[str, dict[str, Any]] = {
+    "direct": {"color": TARGET, "marker": "o", "markersize": 6},
+    "reflections": {"color": INTERFERER, "marker": "x", "markersize": 6},
+}
+
+# Microphones, one after another; from the sixth on they repeat.
+MICROPHONES: tuple[dict[str, Any], ...] = (
+    {"color": "#0072B2", "linestyle": "-"},
+    {"color": "#D55E00", "linestyle": "--"},
+    {"color": "#009E73", "linestyle": "-."},
+    {"color": "#CC79A7", "linestyle": ":"},
+    {"color": "#E69F00", "linestyle": (0, (5, 1, 1, 1, 1, 1))},
+)
 
 DECIBEL_COLORS = "magma"
 MASK_COLORS = "cividis"
@@ -58,9 +72,18 @@ _RC: dict[Any, Any] = {
 styled = mpl.rc_context(_RC)
 
 
+class _NotebookFigure(Figure):
+    """A figure that a notebook displays, although pyplot does not know it."""
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        self.savefig(buffer, format="png", dpi="figure", bbox_inches="tight")
+        return buffer.getvalue()
+
+
 def canvas(figure: FigureBase | None, size: tuple[float, float]) -> FigureBase:
     """Returns `figure`, or a new one of `size` inches that pyplot does not keep alive."""
-    return Figure(figsize=size, layout="constrained") if figure is None else figure
+    return _NotebookFigure(figsize=size, layout="constrained") if figure is None else figure
 
 
 def split(figure: FigureBase, rows: int, columns: int, **spacing: Any) -> list[FigureBase]:

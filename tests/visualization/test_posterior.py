@@ -1,3 +1,5 @@
+import io
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -74,6 +76,11 @@ def test_draws_into_a_given_figure_and_leaves_pyplot_alone():
     assert plot_posterior(peaked(43)) is not own
     assert plt.get_fignums() == before
     assert dict(plt.rcParams) == settings
+
+
+def test_a_notebook_displays_the_figure_without_pyplot():
+    picture = plt.imread(io.BytesIO(plot_posterior(peaked(43))._repr_png_()))
+    assert picture.shape[1] > 400 and picture.std() > 0.0
 
 
 def test_figure_can_be_saved(tmp_path):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
-from keras_avssan.simulation import Room
+from keras_avssan.simulation import Room, Trajectory, arc_trajectory
 from keras_avssan.visualization import plot_scene, style
 
 pytestmark = pytest.mark.once
@@ -56,3 +56,40 @@ def test_names_and_title(room):
 def test_refuses_a_wrong_number_of_names(room):
     with pytest.raises(ValueError, match="`names` must name 2 sources"):
         plot_scene(room, ["dog"])
+
+
+@pytest.fixture
+def arc(room):
+    return arc_trajectory(room.microphones, 1.0, (30, 120), duration=2.0, num_positions=10)
+
+
+def moving(axes, label):
+    (line,) = [line for line in axes.lines if line.get_label() == label]
+    return line.get_xydata()
+
+
+def test_trajectory_is_drawn_where_it_leads(room, arc):
+    figure = plot_scene(room, trajectory=arc)
+    (axes,) = figure.axes
+    np.testing.assert_allclose(moving(axes, "moving 30° to 120°"), arc.positions[:, :2])
+    assert legend_of(figure)[-1] == "moving 30° to 120°"
+    heads = [tuple(text.xy) for text in axes.texts if getattr(text, "arrow_patch", None)]
+    assert tuple(arc.positions[-1, :2]) in heads
+
+
+def test_side_view_shows_the_heights(room, arc):
+    plan, side = plot_scene(room, trajectory=arc, side_view=True).axes
+    assert (plan.get_ylabel(), side.get_ylabel()) == ("y (m)", "z (m)")
+    walls = side.patches[0]
+    assert (walls.get_width(), walls.get_height()) == (6.0, 3.0)
+    np.testing.assert_allclose(moving(side, "_moving"), arc.positions[:, [0, 2]])
+    points = [tuple(line.get_xydata()[0]) for line in side.lines[:4]]
+    assert points == [(3.1, 1.5), (2.9, 1.5), (4.0, 1.5), (3.0, 1.5)]
+    assert side.get_aspect() == 1.0
+
+
+def test_a_resting_trajectory_has_no_arrow(room):
+    (axes,) = plot_scene(room, trajectory=Trajectory([(4.0, 3.0, 1.5)], [0.0])).axes
+    assert (
+        len([text for text in axes.texts if getattr(text, "arrow_patch", None)]) == 1
+    )  # that of the pair's axis
