@@ -3,9 +3,10 @@
     KERAS_BACKEND=torch OMP_NUM_THREADS=1 python benchmarks/decay.py --positions 4
 
 In each room of a grid, and for each T60, the absorption comes from one formula; one source is
-simulated to a few microphones, and T30 is measured on each response. The images alone are followed
-for the T60 asked for; with the tail, images are followed for a share of it and a diffuse tail goes
-on. `--oracle` also measures responses of pyroomacoustics at the same absorption.
+simulated to a few microphones, and T30 is measured on each response. A response lasts for the T60
+asked for: one that decays much more slowly cannot be measured, and is counted out. With the tail,
+images are followed for a share of that time and a diffuse tail goes on. `--oracle` also measures
+responses of pyroomacoustics at the same absorption.
 """
 
 import argparse
@@ -97,16 +98,18 @@ def measure(size, source, microphones, t60, formula, options):
 def table(rows, options):
     """Errors in Markdown, over all positions and over the medians of room and T60."""
     lines = [
-        "| Absorption by | Reached | Images: median | Worst room | Worst position "
-        "| Images + tail: median | Worst room | Worst position |",
-        "|---|" + "---|" * 7,
+        "| Absorption by | Images: measured | Median | Worst room | Worst position "
+        "| Images + tail: measured | Median | Worst room | Worst position |",
+        "|---|" + "---|" * 8,
     ]
     for formula in FORMULAS:
         own = [row for row in rows if row["formula"] == formula]
-        cells = [f"{len(own)} of {len(ROOMS) * len(options.t60)}"]
+        cells = []
         for part in ("images", "tail"):
             errors = np.array([row[part] for row in own])
-            medians = np.nanmedian(errors, axis=-1)
+            # A room with a response that decays too slowly to be measured has no median.
+            medians = np.median(errors, axis=-1)
+            cells += [f"{np.isfinite(errors).sum()} of {options.positions * _num_rooms(options)}"]
             cells += [_percent(np.nanmedian(errors)), _percent(_worst(medians))]
             cells += [_percent(_worst(errors))]
         lines.append(f"| {formula} | " + " | ".join(cells) + " |")
@@ -187,6 +190,11 @@ def _oracle(size, source, microphones, absorption, length):
     room.compute_rir()
     lag = pra.constants.get("frac_delay_length") // 2
     return np.stack([response[lag : lag + length] for (response,) in room.rir])
+
+
+def _num_rooms(options):
+    """Pairs of a room and a T60."""
+    return len(ROOMS) * len(options.t60)
 
 
 def _worst(values):
