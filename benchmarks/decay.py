@@ -81,9 +81,11 @@ def measure(size, source, microphones, t60, formula, options):
         "t60": t60,
         "formula": formula,
         "absorption": absorption,
-        "images": _errors(images, t60),
+        "images": _errors(images, t60, options.high_pass),
         "tail": _errors(
-            _with_tail(images, size, microphones, absorption, options.image_share * t60), t60
+            _with_tail(images, size, microphones, absorption, options.image_share * t60),
+            t60,
+            options.high_pass,
         ),
     }
     if options.oracle and formula == "calibrated" and t60 <= options.longest_oracle:
@@ -171,8 +173,9 @@ def _with_tail(images, size, microphones, absorption, start):
     return images * (np.arange(length) < start * SAMPLING_RATE) + ops.convert_to_numpy(tail)[0, 0]
 
 
-def _errors(rirs, t60):
-    return (100 * (reverberation_time(rirs, SAMPLING_RATE) / t60 - 1)).tolist()
+def _errors(rirs, t60, high_pass):
+    times = reverberation_time(rirs, SAMPLING_RATE, high_pass=high_pass or None)
+    return (100 * (times / t60 - 1)).tolist()
 
 
 def _oracle(size, source, microphones, absorption, length):
@@ -198,8 +201,9 @@ def _num_rooms(options):
 
 
 def _worst(values):
-    values = np.ravel(values)
-    return values[np.nanargmax(abs(values))]
+    """The value farthest from zero, of those that could be measured."""
+    values = np.ravel(values)[np.isfinite(np.ravel(values))]
+    return values[np.argmax(abs(values))] if len(values) else np.nan
 
 
 def _percent(value):
@@ -221,6 +225,7 @@ def _options():
     parser.add_argument("--positions", type=int, default=4, help="microphones in each room")
     parser.add_argument("--t60", type=float, nargs="+", default=list(T60S))
     parser.add_argument("--image-share", type=float, default=0.25, help="of T60 before the tail")
+    parser.add_argument("--high-pass", type=float, default=100.0, help="in hertz, 0 for none")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--oracle", action="store_true", help="also measure pyroomacoustics")
     parser.add_argument("--longest-oracle", type=float, default=0.8, help="T60 in seconds")
