@@ -36,9 +36,10 @@ def calibrated_absorption(
     solved for such that T30, measured on the energy decay curve of `expected_power`, is the
     reverberation time.
 
-    `reverberation_time` of single responses scatters around it, by about 3 % between positions. In
-    rooms several times as long as they are high it lies higher by up to 8 %, as images along the
-    room add up in phase below some hundred hertz, which the expected power leaves out.
+    `reverberation_time` of single responses scatters around it, by a few per cent between
+    positions, and more where T60 is short and the room large. In rooms several times as long as
+    they are high it lies higher, by up to 12 % in the median over positions: images along the room
+    add up in phase below some hundred hertz, which the expected power leaves out.
 
     Args:
         room_size: lengths of the room in metres, shape `(3,)` or `(batch, 3)`.

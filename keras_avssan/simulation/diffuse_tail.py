@@ -161,8 +161,8 @@ def _mixing_matrix(microphones: Any, wave_numbers: Any) -> Any:
     channels = microphones.shape[1]
     same = ops.eye(channels)
     offsets = microphones[:, :, None] - microphones[:, None]
-    # One on the diagonal keeps the gradient of the root finite; the sinc is 1 there anyway.
-    distances = ops.sqrt(ops.sum(ops.square(offsets), axis=-1) + same) - same
+    # A micrometre keeps the gradient of the root finite on the diagonal.
+    distances = ops.sqrt(ops.sum(ops.square(offsets), axis=-1) + 1e-12)
     phases = 2 * np.pi * ops.convert_to_tensor(wave_numbers)[:, None, None] * distances[:, None]
     is_small = phases < 1e-3
     safe = ops.where(is_small, 1.0, phases)
