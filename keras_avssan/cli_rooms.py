@@ -1,7 +1,7 @@
 """The command line: build banks of room impulse responses, and look at them."""
 
 import os
-from typing import cast
+from typing import Any, cast
 
 # What each of the ranges that rooms are drawn from is, for the help.
 _RANGES = {
@@ -133,7 +133,7 @@ def _ranges(options):
     from keras_avssan.simulation import RoomRanges
 
     pairs = {name: getattr(options, name) for name in _RANGES}
-    given = {name: tuple(pair) for name, pair in pairs.items() if pair is not None}
+    given: dict[str, Any] = {name: tuple(pair) for name, pair in pairs.items() if pair is not None}
     lengths = {name: getattr(options, name) for name in _LENGTHS}
     given |= {name: length for name, length in lengths.items() if length is not None}
     return RoomRanges(**given)
@@ -162,8 +162,8 @@ def _plot(room, path):
 
     from keras_avssan.visualization import plot_scene
 
-    names = [f"source {number}" for number in range(len(room.sources))]
-    cast(Figure, plot_scene(room, names)).savefig(path, dpi=150)
+    figure = cast(Figure, plot_scene(room, [str(number) for number in range(len(room.sources))]))
+    figure.savefig(path, dpi=150, bbox_inches="tight")
 
 
 def _table(bank, missing):
