@@ -22,6 +22,9 @@ _FORMAT = "keras-avssan RIR shards 1"
 _SETTINGS = "bank.json"
 _PART = ".part"
 
+# Read at a time.
+_READ_BYTES = 2**20
+
 # The settings that are fields of a `RIRBank`, and those that lay out the folder.
 _FIELDS = (
     *("sampling_rate", "seed", "first_index", "formula", "speed_of_sound"),
@@ -202,8 +205,11 @@ class BankFolder:
 
     def _checksum(self, shard: int) -> int:
         """CRC-32 of the settings, the shard's number and the file of its responses."""
-        place = f"{json.dumps(self.settings, sort_keys=True)} {shard}"
-        return zlib.crc32(self.responses(shard).read_bytes(), zlib.crc32(place.encode()))
+        checksum = zlib.crc32(f"{json.dumps(self.settings, sort_keys=True)} {shard}".encode())
+        with open(self.responses(shard), "rb") as file:
+            while part := file.read(_READ_BYTES):
+                checksum = zlib.crc32(part, checksum)
+        return checksum
 
     def fields(self) -> dict[str, Any]:
         """The fields of the `RIRBank` that this folder holds.
