@@ -1,4 +1,4 @@
-"""The command line: train, evaluate, localize."""
+"""The command line: train, evaluate, localize, rooms."""
 
 import argparse
 import os
@@ -6,6 +6,8 @@ import shutil
 import sys
 import tempfile
 from typing import cast
+
+from keras_avssan.cli_rooms import add_rooms
 
 BUILT_IN = "built-in"
 
@@ -17,7 +19,8 @@ def main(arguments=None):
         arguments: List of arguments; those of the process if not given.
 
     Returns:
-        Exit code: 0, or 2 after bad input, with one line on standard error that names it.
+        Exit code: 0, or 2 after bad input, with one line on standard error that names it, or 130
+        where the user stopped it.
     """
     options = _parser().parse_args(arguments)
     try:
@@ -26,6 +29,9 @@ def main(arguments=None):
         message = " ".join(str(error).split())
         print(f"keras_avssan {options.command}: error: {message}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt as stopped:
+        print(f"keras_avssan {options.command}: {str(stopped) or 'stopped'}", file=sys.stderr)
+        return 130
     return 0
 
 
@@ -37,6 +43,7 @@ def _parser():
     _add_train(commands)
     _add_evaluate(commands)
     _add_localize(commands)
+    add_rooms(commands)
     return parser
 
 
@@ -125,7 +132,10 @@ def _add_scene_options(parser, split, rooms, seed):
         "--reference-split", help="split of recordings that serve as prompts; default: the split"
     )
     parser.add_argument("--rooms", type=int, default=rooms, help=f"rooms to simulate ({rooms})")
-    parser.add_argument("--bank", help="saved bank of room impulse responses to use instead")
+    parser.add_argument(
+        "--bank",
+        help="bank of room impulse responses to use instead: a file, or a folder of `rooms build`",
+    )
 
 
 def _catalog(options):

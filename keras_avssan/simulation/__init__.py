@@ -2,6 +2,7 @@
 
 from keras_avssan.simulation.absorption import eyring_absorption, sabine_absorption
 from keras_avssan.simulation.bank import RIRBank
+from keras_avssan.simulation.build_bank import build_bank
 from keras_avssan.simulation.calibration import calibrated_absorption
 from keras_avssan.simulation.decay import energy_decay_curve, reverberation_time
 from keras_avssan.simulation.diffuse_tail import diffuse_tail
@@ -22,6 +23,7 @@ __all__ = [
     "diffuse_tail",
     "energy_decay_curve",
     "expected_power",
+    "build_bank",
     "eyring_absorption",
     "linear_trajectory",
     "render_moving",

@@ -3,17 +3,15 @@
 import dataclasses
 import os
 import pathlib
-import zipfile
-import zlib
 
 import numpy as np
-from keras import ops
 from tqdm import tqdm
 
 from keras_avssan.simulation.absorption import SPEED_OF_SOUND
-from keras_avssan.simulation.image_source import simulate_rirs
-from keras_avssan.simulation.rooms import Room, RoomRanges, sample_room
-from keras_avssan.simulation.validation import check_positive
+from keras_avssan.simulation.bank_folder import BankFolder
+from keras_avssan.simulation.bank_settings import BankSettings, check_workers, simulate_bank
+from keras_avssan.simulation.rooms import Room, RoomRanges
+from keras_avssan.simulation.sharded_rirs import ShardedRIRs
 
 _FORMAT = "keras-avssan RIR bank 1"
 
@@ -23,7 +21,9 @@ class RIRBank:
     """Impulse responses from S sources to a pair of microphones in each of many rooms.
 
     Args:
-        rirs: float32 array of shape `(rooms, S, 2, length)`.
+        rirs: float32 array of shape `(rooms, S, 2, length)`. In a bank that was loaded from a
+            folder it stands in files: indexed by rooms and sources it reads what is asked for,
+            `np.asarray` reads all of it.
         azimuths: float32 azimuths in degrees, shape `(rooms, S)`.
         t60: float32 reverberation times in seconds, shape `(rooms,)`.
         room_sizes: float32 lengths in metres, shape `(rooms, 3)`.
@@ -34,6 +34,11 @@ class RIRBank:
         first_index: the index of the first room in the series of that seed.
         formula: `"sabine"` or `"eyring"`.
         speed_of_sound: in metres a second.
+        absorption: float32 absorption of the walls x = 0, x = Lx, y = 0, y = Ly, z = 0, z = Lz,
+            shape `(rooms, 6)`, where it is known.
+        image_attenuation: what `simulate_rirs` was given, as are the next two.
+        tail: whether a diffuse tail follows the images.
+        calibrate: whether the absorption was solved for a measured T60.
 
     Raises:
         ValueError: If the shapes of the arrays do not fit together.
@@ -44,7 +49,7 @@ class RIRBank:
     (2, 4, 2, 800)
     """
 
-    rirs: np.ndarray
+    rirs: np.ndarray | ShardedRIRs
     azimuths: np.ndarray
     t60: np.ndarray
     room_sizes: np.ndarray
@@ -55,6 +60,10 @@ class RIRBank:
     first_index: int = 0
     formula: str = "sabine"
     speed_of_sound: float = SPEED_OF_SOUND
+    absorption: np.ndarray | None = None
+    image_attenuation: float | None = None
+    tail: bool = False
+    calibrate: bool = False
 
     def __post_init__(self) -> None:
         """Checks the shapes."""
@@ -69,12 +78,13 @@ class RIRBank:
             "room_sizes": (rooms, 3),
             "microphones": (rooms, 2, 3),
             "sources": (rooms, sources, 3),
+            "absorption": (rooms, 6),
         }
         for name, shape in expected.items():
-            if getattr(self, name).shape != shape:
+            array = getattr(self, name)
+            if array is not None and array.shape != shape:
                 raise ValueError(
-                    f"`{name}` must have shape {shape} to fit `rirs`. "
-                    f"Received {getattr(self, name).shape}."
+                    f"`{name}` must have shape {shape} to fit `rirs`. Received {array.shape}."
                 )
 
     def __len__(self) -> int:
@@ -94,13 +104,17 @@ class RIRBank:
         first_index: int = 0,
         formula: str = "sabine",
         speed_of_sound: float = SPEED_OF_SOUND,
+        image_attenuation: float | None = None,
+        tail: bool = False,
+        calibrate: bool = False,
+        workers: int = 1,
         progress: bool = True,
     ) -> "RIRBank":
         """Draws rooms and simulates their impulse responses.
 
         Room number i depends on `seed` and `first_index + i` alone, so that a bank may be built in
-        parts. Every response holds the images that arrive within the room's T60, followed by
-        zeros up to the common length.
+        parts; `build_bank` does so, for banks that are large or take long. Every response holds
+        the images that arrive within the room's T60, followed by zeros up to the common length.
 
         Args:
             num_rooms: number of rooms.
@@ -113,6 +127,11 @@ class RIRBank:
             first_index: index of the first room.
             formula: `"sabine"` or `"eyring"`: how T60 becomes wall absorption.
             speed_of_sound: in metres a second.
+            image_attenuation: images are sought until the expected decay has reached so many
+                decibels, see `simulate_rirs`.
+            tail: whether a diffuse tail follows the images, see `simulate_rirs`.
+            calibrate: whether the absorption is solved for a measured T60, see `simulate_rirs`.
+            workers: number of threads, each with a room of its own. The result is the same.
             progress: whether to show a progress bar.
 
         Returns:
@@ -121,50 +140,46 @@ class RIRBank:
         Raises:
             ValueError: If `num_rooms` is below 1 or another argument is out of range.
         """
-        ranges = ranges or RoomRanges()
+        settings = BankSettings(
+            seed=seed,
+            sources_per_room=sources_per_room,
+            ranges=ranges or RoomRanges(),
+            sampling_rate=sampling_rate,
+            max_duration=max_duration,
+            formula=formula,
+            speed_of_sound=speed_of_sound,
+            image_attenuation=image_attenuation,
+            tail=tail,
+            calibrate=calibrate,
+        )
         if num_rooms < 1:
             raise ValueError(f"`num_rooms` must be at least 1. Received: {num_rooms}.")
-        check_positive(sampling_rate, "sampling_rate")
-        longest = ranges.t60[1] if max_duration is None else max_duration
-        longest = float(check_positive(longest, "max_duration"))
-        length = round(longest * sampling_rate)
-        shape = (num_rooms, sources_per_room, 2, length)
-        rirs = np.zeros(shape, dtype="float32")
-        rooms = []
         indices = range(first_index, first_index + num_rooms)
-        for row, index in enumerate(tqdm(indices, desc="Rooms", disable=not progress)):
-            room = sample_room(
-                seed,
-                index,
-                num_sources=sources_per_room,
-                ranges=ranges,
-                formula=formula,
-                speed_of_sound=speed_of_sound,
-            )
-            responses = simulate_rirs(
-                room.size,
-                room.sources,
-                room.microphones,
-                t60=room.t60,
-                length=length,
-                sampling_rate=sampling_rate,
-                formula=formula,
-                speed_of_sound=speed_of_sound,
-            )
-            rirs[row] = ops.convert_to_numpy(responses)
-            rooms.append(room)
+        with tqdm(total=num_rooms, desc="Rooms", disable=not progress) as bar:
+            arrays = simulate_bank(settings, indices, check_workers(workers), bar)
         return cls(
-            rirs=rirs,
-            azimuths=_stack(rooms, "azimuths"),
-            t60=_stack(rooms, "t60"),
-            room_sizes=_stack(rooms, "size"),
-            microphones=_stack(rooms, "microphones"),
-            sources=_stack(rooms, "sources"),
+            **arrays,
             sampling_rate=sampling_rate,
             seed=seed,
             first_index=first_index,
             formula=formula,
             speed_of_sound=speed_of_sound,
+            image_attenuation=image_attenuation,
+            tail=tail,
+            calibrate=calibrate,
+        )
+
+    def room(self, row: int) -> Room:
+        """One room of the bank.
+
+        Args:
+            row: its place in the bank, from 0.
+
+        Returns:
+            A `Room`.
+        """
+        return Room(
+            self.room_sizes[row], float(self.t60[row]), self.microphones[row], self.sources[row]
         )
 
     def save(self, path: str | os.PathLike) -> None:
@@ -177,7 +192,8 @@ class RIRBank:
         temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
         try:
             with open(temporary, "wb") as file:
-                np.savez(file, format=_FORMAT, **vars(self))
+                fields = {name: value for name, value in vars(self).items() if value is not None}
+                np.savez(file, format=_FORMAT, **fields)
             os.replace(temporary, path)
         except BaseException:
             temporary.unlink(missing_ok=True)
@@ -185,35 +201,34 @@ class RIRBank:
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "RIRBank":
-        """Reads a bank that `save` wrote.
+        """Reads a bank that `save` or `build_bank` wrote.
 
         Args:
-            path: the file.
+            path: the file, or the folder: its responses are read when they are asked for.
 
         Returns:
             A `RIRBank`.
 
         Raises:
-            FileNotFoundError: If there is no such file.
-            ValueError: If the file is not a bank of impulse responses, or a damaged one.
+            FileNotFoundError: If there is no such file or folder.
+            ValueError: If there is no bank of impulse responses in it, or one that is damaged or
+                not whole.
         """
+        if os.path.isdir(path):
+            return cls(**BankFolder.open(path).fields())
         try:
             with np.load(path, allow_pickle=False) as file:
                 if file["format"] != _FORMAT:
                     raise ValueError(f"its format is {file['format']}")
-                fields = {field.name: file[field.name] for field in dataclasses.fields(cls)}
+                names = {field.name for field in dataclasses.fields(cls)} & set(file.files)
+                fields = {name: file[name] for name in names}
             scalars = {name: value.item() for name, value in fields.items() if value.ndim == 0}
             return cls(**(fields | scalars))
         except FileNotFoundError:
             raise
-        except (OSError, EOFError, ValueError, KeyError, TypeError, IndexError) as error:
+        except Exception as error:
+            # Damaged zip and npy files raise a dozen kinds of errors.
             raise ValueError(_unreadable(path, error)) from error
-        except (zipfile.BadZipFile, zlib.error) as error:
-            raise ValueError(_unreadable(path, error)) from error
-
-
-def _stack(rooms: list[Room], name: str) -> np.ndarray:
-    return np.stack([getattr(room, name) for room in rooms]).astype("float32")
 
 
 def _unreadable(path: str | os.PathLike, error: Exception) -> str:

@@ -1,4 +1,5 @@
 import dataclasses
+import pickle
 
 import numpy as np
 import pytest
@@ -6,7 +7,7 @@ import scipy.signal
 
 from keras_avssan.data import Catalog, Clip, Picture, ScenePlan, render_scene, render_scenes
 from keras_avssan.data.rendering import crop_clip
-from keras_avssan.simulation import RIRBank, RoomRanges
+from keras_avssan.simulation import RIRBank, RoomRanges, build_bank
 
 pytestmark = pytest.mark.once
 
@@ -162,3 +163,23 @@ def test_the_nearer_microphone_hears_the_source_first(catalog):
         assert np.sign(lag) == np.sign(lag_of_first)
         seen += 1
     assert seen > 10
+
+
+@pytest.mark.parametrize("copied", [False, True])
+def test_scenes_from_a_folder_of_rooms_are_those_from_memory(catalog, tmp_path, copied):
+    settings = dict(sources_per_room=3, max_duration=0.02, progress=False)
+    in_memory = RIRBank.build(5, seed=1, **settings)
+    build_bank(tmp_path / "rooms", 5, seed=1, rooms_per_shard=2, **settings)
+    bank = RIRBank.load(tmp_path / "rooms")
+    # As a process that loads data in the background has it.
+    bank = pickle.loads(pickle.dumps(bank)) if copied else bank
+    expected, plan = (
+        ScenePlan(catalog, rooms, seed=2, duration=0.3, rooms=(1, 5), min_separation=10.0)
+        for rooms in (in_memory, bank)
+    )
+    scenes = [plan[index] for index in range(12)]
+    assert scenes == [expected[index] for index in range(12)]
+    assert {scene.room for scene in scenes} >= {1, 3, 4}  # one of each shard
+    rendered, wanted = render_scenes(plan, scenes), render_scenes(expected, scenes)
+    for name in rendered:
+        np.testing.assert_array_equal(rendered[name], wanted[name])

@@ -1,10 +1,13 @@
+import dataclasses
+
 import numpy as np
 import pytest
 from keras import ops
 
 from keras_avssan.simulation import RIRBank, RoomRanges, azimuth_of, sample_room, simulate_rirs
+from keras_avssan.simulation.absorption import wall_absorption
 
-ARRAYS = ("rirs", "azimuths", "t60", "room_sizes", "microphones", "sources")
+ARRAYS = ("rirs", "azimuths", "t60", "room_sizes", "microphones", "sources", "absorption")
 SCALARS = ("sampling_rate", "seed", "first_index", "formula", "speed_of_sound")
 
 
@@ -62,6 +65,34 @@ def test_is_a_function_of_seed_and_index(bank):
     second = build(1, first_index=1)
     np.testing.assert_array_equal(second.rirs[0], bank.rirs[1])
     assert not np.array_equal(build(seed=4).azimuths, bank.azimuths)
+
+
+def test_is_the_same_in_threads(bank):
+    assert_same(bank, build(workers=2))
+
+
+def test_gives_the_rooms_back(bank):
+    room, drawn = bank.room(1), sample_room(3, 1)
+    np.testing.assert_allclose(room.size, drawn.size, rtol=1e-6)
+    np.testing.assert_allclose(room.sources, drawn.sources, rtol=1e-6)
+    np.testing.assert_allclose(room.microphones, drawn.microphones, rtol=1e-6)
+    np.testing.assert_allclose(room.t60, drawn.t60, rtol=1e-6)
+
+
+@pytest.mark.parametrize("formula", ["sabine", "eyring"])
+def test_tells_the_absorption(formula):
+    bank = build(formula=formula)
+    expected = wall_absorption(bank.room_sizes, bank.t60, formula)
+    assert bank.absorption.shape == (2, 6)
+    np.testing.assert_allclose(bank.absorption, expected[:, None] * np.ones(6), rtol=1e-5)
+
+
+def test_absorption_may_be_unknown(bank, tmp_path):
+    """As it is in files of version 0.1.0."""
+    dataclasses.replace(bank, absorption=None).save(tmp_path / "bank.npz")
+    loaded = RIRBank.load(tmp_path / "bank.npz")
+    assert loaded.absorption is None
+    np.testing.assert_array_equal(loaded.rirs, bank.rirs)
 
 
 def test_progress_bar(capfd):
@@ -133,6 +164,8 @@ def test_arrays_must_fit(bank):
     fields = {name: getattr(bank, name) for name in (*ARRAYS, *SCALARS)}
     with pytest.raises(ValueError, match="`azimuths` must have shape"):
         RIRBank(**(fields | dict(azimuths=bank.azimuths[:1])))
+    with pytest.raises(ValueError, match="`absorption` must have shape"):
+        RIRBank(**(fields | dict(absorption=bank.absorption[:, :3])))
     with pytest.raises(ValueError, match="`rirs` must have shape"):
         RIRBank(**(fields | dict(rirs=bank.rirs[0])))
 
@@ -145,6 +178,7 @@ def test_arrays_must_fit(bank):
         (dict(sources_per_room=0), "`num_sources` must be at least 1"),
         (dict(seed=-1), "`seed` and `index` must be zero or more"),
         (dict(formula="fitzroy"), "`formula` must be"),
+        (dict(workers=0), "`workers` must be at least 1"),
         (dict(sampling_rate=0), "`sampling_rate` must be finite and positive"),
     ],
 )

@@ -1,0 +1,153 @@
+"""`rooms build`, `rooms show`, and the folder as a bank of the other commands."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_avssan import cli
+from keras_avssan.cli import main
+from keras_avssan.simulation import RIRBank, bank_settings
+
+pytestmark = pytest.mark.once
+
+SMALL = ["--rooms", "3", "--rooms-per-shard", "2", "--sources-per-room", "2", "--seed", "5"]
+SMALL += ["--max-duration", "0.02", "--sampling-rate", "8000", "--t60", "0.2", "0.3"]
+
+
+def build(folder, *more):
+    return main(["rooms", "build", "--out", str(folder), *SMALL, *more])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("rooms") / "bank"
+    assert build(folder) == 0
+    return folder
+
+
+def test_build_passes_everything_on(tmp_path, capsys):
+    options = ["--first-index", "7", "--formula", "eyring", "--spacing", "0.1", "--workers", "2"]
+    assert build(tmp_path / "bank", *options, "--height", "2.5", "2.6") == 0
+    captured = capsys.readouterr()
+    assert captured.out.splitlines()[-1] == f"{tmp_path / 'bank'}: 2 of 2 shards are whole"
+    assert "3/3" in captured.err
+    bank = RIRBank.load(tmp_path / "bank")
+    assert bank.rirs.shape == (3, 2, 2, 160)
+    assert (bank.seed, bank.first_index, bank.formula) == (5, 7, "eyring")
+    assert bank.t60.max() < 0.3001 and bank.room_sizes[:, 2].max() < 2.6001
+    spacing = np.linalg.norm(bank.microphones[:, 0] - bank.microphones[:, 1], axis=-1)
+    np.testing.assert_allclose(spacing, 0.1, rtol=1e-5)
+
+
+def test_build_goes_on(tmp_path, capsys):
+    assert build(tmp_path / "bank", "--shards", "1", "2") == 0
+    assert capsys.readouterr().out.strip().endswith("1 of 2 shards are whole")
+    assert build(tmp_path / "bank") == 0
+    assert capsys.readouterr().out.strip().endswith("2 of 2 shards are whole")
+    # Nothing is left to do.
+    assert build(tmp_path / "bank") == 0
+    assert "3/3" in capsys.readouterr().err
+
+
+def test_refinements_are_passed_on(tmp_path, monkeypatch):
+    received = {}
+    monkeypatch.setattr(
+        "keras_avssan.simulation.build_bank", lambda *_, **settings: received.update(settings)
+    )
+    options = ["--tail", "--calibrate", "--image-attenuation", "20"]
+    assert build(tmp_path / "bank", *options) == 2  # nothing was built
+    assert received["tail"] is received["calibrate"] is True
+    assert received["image_attenuation"] == 20.0
+
+
+def test_stopped_by_the_user(tmp_path, monkeypatch, capsys):
+    def stop(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(bank_settings, "simulate_rirs", stop)
+    assert build(tmp_path / "bank") == 130
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith("keras_avssan rooms build: stopped with 0 of 2 shards whole in")
+    assert "the same call or command goes on from there" in line
+
+
+def test_show_tells_what_is_there(folder, capsys):
+    assert main(["rooms", "show", str(folder), "--check"]) == 0
+    rows = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    bank = RIRBank.load(folder)
+    assert rows["rooms"] == "3 of 3"
+    assert rows["shards"] == "2, all whole"
+    assert rows["responses"] == "2 sources x 2 microphones x 160 samples at 8000 Hz"
+    assert rows["T60"] == f"{bank.t60.min():.2f} to {bank.t60.max():.2f} s"
+    assert rows["width"] == (
+        f"{bank.room_sizes[:, 1].min():.2f} to {bank.room_sizes[:, 1].max():.2f} m"
+    )
+    assert rows["size"].endswith("MB")
+
+
+def test_show_names_missing_and_damaged_shards(tmp_path, capsys):
+    build(tmp_path / "bank", "--shards", "0", "1")
+    capsys.readouterr()
+    assert main(["rooms", "show", str(tmp_path / "bank")]) == 0
+    shown = capsys.readouterr().out
+    assert "rooms       2 of 3" in shown
+    assert "1 of 2 whole; missing or damaged: 1" in shown
+    file = tmp_path / "bank" / "rirs-00000.npy"
+    file.write_bytes(file.read_bytes()[:-1] + b"\x01")
+    main(["rooms", "show", str(tmp_path / "bank"), "--check"])
+    assert "0 of 2 whole; missing or damaged: 0, 1" in capsys.readouterr().out
+
+
+def test_show_draws_a_room(folder, tmp_path):
+    plan = tmp_path / "plan.png"
+    assert main(["rooms", "show", str(folder), "--room", "2", "--plot", str(plan)]) == 0
+    assert min(Image.open(plan).size) > 300
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["build", "--out", "NEW", *SMALL, "--rooms", "0"], "`num_rooms`"),
+        (["build", "--out", "NEW", *SMALL, "--t60", "0.5", "0.2"], "`t60`"),
+        (["build", "--out", "NEW", *SMALL, "--shards", "0", "9"], "`shards`"),
+        (["build", "--out", "NEW", *SMALL, "--workers", "0"], "`workers`"),
+        (["build", "--out", "BANK", *SMALL, "--seed", "6"], "`seed` is 5 there, but 6"),
+        (["show", "NEW"], "There is no folder"),
+        (["show", "EMPTY"], "is not the folder of a bank"),
+        (["show", "BANK", "--room", "3", "--plot", "NEW"], "`room` must be from 0 to 2"),
+        (["show", "BANK", "--plot", "NEW/plan.png"], "`--plot`"),
+    ],
+)
+def test_bad_input_ends_with_code_2_and_one_line(folder, tmp_path, capsys, arguments, named):
+    places = {"NEW": tmp_path / "new", "EMPTY": tmp_path, "BANK": folder}
+    for name, place in places.items():
+        arguments = [argument.replace(name, str(place)) for argument in arguments]
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    assert main(["rooms", *arguments]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert line.startswith(f"keras_avssan rooms {arguments[0]}: error: ")
+    assert named in line
+    assert not list(tmp_path.iterdir())
+    assert before == {path: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("arguments", [["rooms"], ["rooms", "build"], ["rooms", "show"]])
+def test_missing_arguments_end_with_code_2(arguments, capsys):
+    with pytest.raises(SystemExit) as error:
+        main(arguments)
+    assert error.value.code == 2
+    capsys.readouterr()
+
+
+def test_other_commands_take_the_folder(folder, tmp_path, capsys):
+    for command in ("train", "evaluate"):
+        arguments = [command, "--bank", str(folder), "--model", "m", "--out", "o"]
+        options = cli._parser().parse_known_args(arguments)[0]
+        bank = cli._bank(options, first_room=0)
+        assert bank.rirs.shape == (3, 2, 2, 160)
+    (folder.parent / "part").mkdir()
+    build(tmp_path / "part", "--shards", "0", "1")
+    capsys.readouterr()
+    arguments = ["train", "--bank", str(tmp_path / "part"), "--out", str(tmp_path / "model")]
+    assert main(arguments) == 2
+    assert "lacks 1 of its 2 shards" in capsys.readouterr().err

@@ -1,0 +1,467 @@
+"""Banks in folders: built piece by piece, whatever stops it, and read piece by piece."""
+
+import inspect
+import json
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+import tracemalloc
+
+import keras
+import numpy as np
+import pytest
+
+from keras_avssan.simulation import RIRBank, RoomRanges, bank_settings, build_bank, simulate_rirs
+from keras_avssan.simulation.bank_folder import BankFolder
+
+ARRAYS = ("rirs", "azimuths", "t60", "room_sizes", "microphones", "sources", "absorption")
+SCALARS = ("sampling_rate", "seed", "first_index", "formula", "speed_of_sound", "tail", "calibrate")
+# Small enough for many builds: 5 rooms in shards of 2, 2 and 1.
+ROOMS = dict(sources_per_room=3, max_duration=0.02, sampling_rate=8000)
+
+
+def build(folder, num_rooms=5, seed=3, **changed):
+    settings = dict(rooms_per_shard=2, progress=False) | ROOMS | changed
+    build_bank(folder, num_rooms, seed, **settings)
+    return folder
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The folder of a bank that nothing disturbed."""
+    return build(tmp_path_factory.mktemp("banks") / "whole")
+
+
+@pytest.fixture(scope="module")
+def in_memory():
+    return RIRBank.build(5, seed=3, progress=False, **ROOMS)
+
+
+@pytest.fixture
+def folder(whole, tmp_path):
+    """A copy of that folder, to be damaged."""
+    return shutil.copytree(whole, tmp_path / "bank")
+
+
+def test_holds_what_a_bank_in_memory_holds(whole, in_memory):
+    bank = RIRBank.load(whole)
+    assert len(bank) == 5
+    for name in ARRAYS:
+        assert getattr(bank, name).dtype == np.float32
+        np.testing.assert_array_equal(getattr(bank, name), getattr(in_memory, name))
+    for name in SCALARS:
+        assert getattr(bank, name) == getattr(in_memory, name)
+    assert json.loads((whole / "bank.json").read_text())["ranges"]["t60"] == [0.2, 0.8]
+    np.testing.assert_allclose(bank.room(4).sources, in_memory.sources[4])
+
+
+@pytest.mark.parametrize("name", ["rirs-00000.npy", "rirs-00002.npy"])
+def test_responses_are_plain_npy(whole, in_memory, name):
+    first = 2 * int(name[9])
+    responses = np.load(whole / name)
+    np.testing.assert_array_equal(responses, in_memory.rirs[first : first + len(responses)])
+
+
+def test_a_bank_from_a_folder_becomes_one_file(whole, in_memory, tmp_path):
+    RIRBank.load(whole).save(tmp_path / "bank.npz")
+    bank = RIRBank.load(tmp_path / "bank.npz")
+    for name in ARRAYS:
+        np.testing.assert_array_equal(getattr(bank, name), getattr(in_memory, name))
+
+
+# --- building ------------------------------------------------------------------------------
+
+
+def test_the_same_bytes_in_threads(whole, tmp_path):
+    assert contents(build(tmp_path / "bank", workers=3)) == contents(whole)
+
+
+def test_the_same_bytes_from_processes_that_share_the_shards(whole, tmp_path):
+    folder = build(tmp_path / "bank", shards=[2, 0])
+    assert not (folder / "rirs-00001.npy").exists()
+    with pytest.raises(ValueError, match=r"lacks 1 of its 3 shards \(the first: 1\)"):
+        RIRBank.load(folder)
+    assert contents(build(folder, shards=range(1, 2))) == contents(whole)
+
+
+def test_a_whole_bank_is_left_as_it_is(folder, monkeypatch):
+    monkeypatch.setattr(bank_settings, "simulate_rirs", None)
+    times = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+    build(folder)
+    assert times == {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+
+
+def stop_at(room, monkeypatch):
+    """Lets the user stop the simulation at a room."""
+    calls = iter(range(room))
+
+    def simulate(*arguments, **options):
+        if next(calls, None) is None:
+            raise KeyboardInterrupt
+        return simulate_rirs(*arguments, **options)
+
+    monkeypatch.setattr(bank_settings, "simulate_rirs", simulate)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_goes_on_after_the_user_stopped_it(whole, tmp_path, monkeypatch, workers, capfd):
+    with monkeypatch.context() as patch:
+        stop_at(3, patch)
+        with pytest.raises(KeyboardInterrupt, match="1 of 3 shards whole in .*bank"):
+            build(tmp_path / "bank", workers=workers)
+    names = {"bank.json", "rirs-00000.npy", "rooms-00000.npz"}
+    assert set(contents(tmp_path / "bank")) == names
+    build(tmp_path / "bank", progress=True)
+    # The bar begins at the rooms that were there.
+    bars = capfd.readouterr().err.split("\r")
+    assert "| 2/5" in bars[1]
+    assert "| 5/5" in bars[-1]
+    assert contents(tmp_path / "bank") == contents(whole)
+
+
+KILLED = """
+import os, pathlib, random, signal, sys, time, types
+
+# Without the models, which take long to import.
+package = types.ModuleType("keras_avssan")
+package.__path__ = [sys.argv[1]]
+sys.modules["keras_avssan"] = package
+from keras_avssan.simulation import build_bank
+
+root = pathlib.Path(sys.argv[2])
+
+
+def build(name):
+    build_bank(root / name, 5, 3, rooms_per_shard=2, sources_per_room=3, max_duration=0.02,
+               sampling_rate=8000, progress=False)
+
+
+def in_child(work, *arguments):
+    child = os.fork()
+    if child == 0:
+        try:
+            work(*arguments)
+        finally:
+            os._exit(0)
+    return child
+
+
+def die_at(name, renaming):
+    # Renames that many files, and dies before the next is renamed.
+    replace, calls = os.replace, iter(range(renaming))
+
+    def counted(*arguments):
+        if next(calls, None) is None:
+            os.kill(os.getpid(), signal.SIGKILL)
+        replace(*arguments)
+
+    os.replace = counted
+    build(name)
+
+
+def killed(child):
+    return os.WIFSIGNALED(os.waitpid(child, 0)[1])
+
+
+begin = time.perf_counter()
+build("undisturbed")
+duration = time.perf_counter() - begin
+# bank.json, and two files for each of three shards.
+for renaming in range(7):
+    assert killed(in_child(die_at, f"renaming{renaming}", renaming))
+    build(f"renaming{renaming}")
+rng = random.Random(0)
+for name in ("random0", "random1"):
+    kills = 0
+    while True:
+        child = in_child(build, name)
+        time.sleep(rng.uniform(0.0, 0.6 * duration))
+        os.kill(child, signal.SIGKILL)
+        if not killed(child) or kills == 20:
+            break
+        kills += 1
+    assert kills, "the first build was done before it could be killed"
+    build(name)
+    print(name, kills)
+"""
+
+
+@pytest.mark.once
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_the_same_bytes_however_often_it_was_killed(tmp_path):
+    """Killed between any two files and at random moments; on NumPy, which may be forked."""
+    package = os.path.dirname(os.path.dirname(os.path.dirname(inspect.getfile(build_bank))))
+    arguments = [sys.executable, "-c", KILLED, os.path.join(package, "keras_avssan"), str(tmp_path)]
+    environment = os.environ | {"KERAS_BACKEND": "numpy"}
+    run = subprocess.run(arguments, env=environment, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    expected = contents(tmp_path / "undisturbed")
+    assert len(expected) == 7
+    folders = [path for path in tmp_path.iterdir() if path.name != "undisturbed"]
+    assert len(folders) == 9
+    for path in folders:
+        assert contents(path) == expected, path.name
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[:-40])
+
+
+def flip(path):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def empty(path):
+    path.write_bytes(b"")
+
+
+def remove(path):
+    path.unlink()
+
+
+@pytest.mark.parametrize("damage", [truncate, flip, empty, remove])
+@pytest.mark.parametrize("name", ["rirs-00001.npy", "rooms-00001.npz"])
+def test_a_damaged_shard_is_found_and_made_again(whole, folder, damage, name):
+    damage(folder / name)
+    assert BankFolder.open(folder).missing(read_all=True) == [1]
+    if (damage, name) != (flip, "rirs-00001.npy"):
+        with pytest.raises(ValueError, match=r"lacks 1 of its 3 shards \(the first: 1\)"):
+            RIRBank.load(folder)
+    assert contents(build(folder)) == contents(whole)
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("name", ["rirs-00001.npy", "rooms-00001.npz"])
+def test_any_flipped_byte_of_a_header_is_survived(folder, name):
+    """Damaged zip and npy files raise a dozen kinds of errors, not one of which may escape."""
+    bank, path = BankFolder.open(folder), folder / name
+    data = path.read_bytes()
+    found = 0
+    for place in range(300):
+        path.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+        found += not bank.is_whole(1, read_all=True)
+    # In a zip some bytes, such as a file's date, say nothing about what is in it.
+    assert found == 300 if path.suffix == ".npy" else found > 200
+
+
+def test_a_shard_in_the_place_of_another_is_found(whole, folder):
+    for name in ("rirs-0000{}.npy", "rooms-0000{}.npz"):
+        shutil.copy(folder / name.format(0), folder / name.format(1))
+    assert contents(build(folder)) == contents(whole)
+
+
+def test_half_written_files_are_removed(whole, folder):
+    for name in ("rirs-00002.npy.0123.part", "bank.json.4567.part"):
+        (folder / name).write_bytes(b"half")
+    assert contents(build(folder)) == contents(whole)
+
+
+def test_half_written_files_of_others_are_left(folder):
+    part = folder / "rirs-00002.npy.0123.part"
+    part.write_bytes(b"half")
+    build(folder, shards=[0, 1])
+    assert part.exists()
+
+
+def test_a_failed_write_leaves_no_half_of_it(tmp_path, monkeypatch):
+    def full_disk(file, array):
+        file.write(b"half")
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(np, "save", full_disk)
+    with pytest.raises(OSError, match="no space"):
+        build(tmp_path / "bank")
+    assert list(contents(tmp_path / "bank")) == ["bank.json"]
+
+
+@pytest.mark.parametrize(
+    "changed, message",
+    [
+        (dict(seed=4), "`seed` is 3 there, but 4 is asked for"),
+        (dict(num_rooms=6), "`num_rooms` is 5 there, but 6"),
+        (dict(first_index=1), "`first_index` is 0 there"),
+        (dict(rooms_per_shard=3), "`rooms_per_shard` is 2 there"),
+        (dict(ranges=RoomRanges(t60=(0.2, 1.5))), r"`ranges\.t60` is \[0\.2, 0\.8\] there"),
+        (dict(sampling_rate=16000), "`length` is 160 there, but 320.*`sampling_rate` is 8000"),
+        (dict(formula="eyring"), "`formula` is 'sabine' there, but 'eyring'"),
+        (dict(tail=True, calibrate=True), "`calibrate` is False there.*`tail` is False there"),
+        (dict(image_attenuation=20.0), r"`image_attenuation` is None there, but 20\.0"),
+    ],
+)
+def test_other_settings_are_refused(whole, folder, changed, message):
+    with pytest.raises(ValueError, match=message):
+        build(folder, **changed)
+    assert contents(folder) == contents(whole)
+
+
+def test_another_backend_is_refused(folder, monkeypatch):
+    backend = keras.config.backend()
+    monkeypatch.setattr("keras.config.backend", lambda: "another")
+    with pytest.raises(ValueError, match=f"`backend` is '{backend}' there, but 'another'"):
+        build(folder)
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path):
+    (tmp_path / "thesis.txt").write_text("do not touch")
+    with pytest.raises(ValueError, match=r"`folder` must be new, empty .* holds thesis\.txt"):
+        build(tmp_path)
+    assert contents(tmp_path) == {"thesis.txt": b"do not touch"}
+
+
+@pytest.mark.parametrize("text", ["", "[1]", "{}", '{"format": "another"}'])
+def test_damaged_settings_are_refused(folder, text):
+    (folder / "bank.json").write_text(text)
+    for work in (build, RIRBank.load):
+        with pytest.raises(ValueError, match="is not the folder of a bank that `build_bank` wrote"):
+            work(folder)
+
+
+@pytest.mark.parametrize(
+    "changed, message",
+    [
+        (dict(num_rooms=0), "`num_rooms` must be at least 1"),
+        (dict(rooms_per_shard=0), "`rooms_per_shard` must be at least 1"),
+        (dict(workers=0), "`workers` must be at least 1"),
+        (dict(shards=[3]), "`shards` must be numbers from 0 to 2"),
+        (dict(shards=range(0)), "`shards` must be numbers from 0 to 2"),
+        (dict(seed=-1), "`seed` and `index` must be zero or more"),
+        (dict(sources_per_room=0), "`num_sources` must be at least 1"),
+        (dict(max_duration=1e-9), "`max_duration` must hold a sample"),
+        (dict(ranges=RoomRanges(t60=(1e-3, 2e-3))), "No room that fits"),
+    ],
+)
+def test_bad_arguments_leave_no_folder(tmp_path, changed, message):
+    with pytest.raises(ValueError, match=message):
+        build(tmp_path / "bank", **changed)
+    assert not (tmp_path / "bank").exists()
+
+
+def test_unknown_settings_are_refused(tmp_path):
+    with pytest.raises(TypeError, match="walls"):
+        build(tmp_path / "bank", walls=6)
+
+
+def test_refinements_are_passed_on_when_they_are_asked_for(tmp_path, monkeypatch):
+    calls = []
+
+    def simulate(*arguments, length, **options):
+        calls.append(options)
+        return np.zeros((3, 2, length), "float32")
+
+    monkeypatch.setattr(bank_settings, "simulate_rirs", simulate)
+    new = {"tail", "seed", "calibrate", "image_attenuation"}
+    build(tmp_path / "plain", 1)
+    assert not new & calls.pop().keys()
+    build(tmp_path / "refined", 2, tail=True, calibrate=True, image_attenuation=20.0)
+    first, second = calls
+    assert first["tail"] and first["calibrate"] and first["image_attenuation"] == 20.0
+    assert first["seed"] != second["seed"]
+    bank = RIRBank.load(tmp_path / "refined")
+    assert bank.tail and bank.calibrate and bank.image_attenuation == 20.0
+    assert bank.absorption is None
+
+
+@pytest.mark.skipif(
+    "tail" not in inspect.signature(simulate_rirs).parameters,
+    reason="`simulate_rirs` knows no tail",
+)
+def test_a_tail_is_a_function_of_seed_and_index(tmp_path):
+    refined = dict(tail=True, image_attenuation=10.0, max_duration=0.2)
+    folder = build(tmp_path / "one", 3, **refined)
+    assert contents(build(tmp_path / "two", 3, **refined, workers=2)) == contents(folder)
+    bank = RIRBank.load(folder)
+    later = RIRBank.build(1, seed=3, first_index=2, progress=False, **(ROOMS | refined))
+    np.testing.assert_array_equal(bank.rirs[2], later.rirs[0])
+    plain = RIRBank.load(build(tmp_path / "plain", 3, max_duration=0.2))
+    assert not np.array_equal(bank.rirs[2], plain.rirs[2])
+
+
+# --- reading -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        3,
+        -1,
+        np.int64(2),
+        slice(None),
+        slice(1, 4),
+        slice(None, None, -2),
+        [4, 0, 0],
+        np.array([True, False, False, True, False]),
+        (2, 1),
+        (2, 1, 0),
+        (4, -1, 1, slice(10)),
+        ([[0], [4]], [[0, 2], [2, 1]]),
+        ([0, 3], [1, 2], 1),
+        (3, [0, 2]),
+        ([1, 2], slice(1, 3)),
+        ([1, 2], slice(None), 0),
+        (slice(3, None), [0, 2]),
+        (slice(None), slice(None), 0, slice(5, 50, 2)),
+        ([3, 1], ..., slice(7)),
+        (2, ..., 0),
+    ],
+    ids=str,
+)
+def test_is_indexed_like_an_array(whole, in_memory, key):
+    rirs = RIRBank.load(whole).rirs
+    expected = in_memory.rirs[key]
+    assert rirs[key].shape == expected.shape
+    np.testing.assert_array_equal(rirs[key], expected)
+
+
+@pytest.mark.parametrize("key", [5, -6, [0, 5], (0, 3), (..., 0), None, 1.5, "first"], ids=str)
+def test_wrong_indices_are_refused(whole, key):
+    with pytest.raises(IndexError):
+        RIRBank.load(whole).rirs[key]
+
+
+def test_what_was_read_is_ones_own(whole):
+    rirs = RIRBank.load(whole).rirs
+    before = rirs[0, 0]
+    rirs[0, 0][:] = 1
+    np.testing.assert_array_equal(rirs[0, 0], before)
+
+
+def test_responses_are_read_when_they_are_asked_for(folder):
+    bank = RIRBank.load(folder)
+    np.load(folder / "rirs-00001.npy", mmap_mode="r+")[1] = 7
+    assert np.all(bank.rirs[3] == 7)
+    assert not np.any(bank.rirs[2] == 7)
+
+
+def test_another_process_opens_the_files_anew(whole):
+    rirs = RIRBank.load(whole).rirs
+    pickled = pickle.dumps(rirs)
+    assert len(pickled) < rirs[0].nbytes / 2
+    np.testing.assert_array_equal(pickle.loads(pickled), rirs)
+
+
+def test_holds_one_shard_at_a_time(tmp_path, monkeypatch):
+    """Of what NumPy holds, that is all but the simulation of one room."""
+    rooms, length = 30, 20_000
+    responses = np.ones((3, 2, length), "float32")
+    monkeypatch.setattr(bank_settings, "simulate_rirs", lambda *_, **__: responses)
+    shard = 5 * responses.nbytes
+    tracemalloc.start()
+    try:
+        build(tmp_path / "bank", rooms, rooms_per_shard=5, max_duration=length / 8000)
+        building = tracemalloc.get_traced_memory()[1]
+        tracemalloc.reset_peak()
+        bank = RIRBank.load(tmp_path / "bank")
+        assert bank.rirs[[3, 29], [0, 2]].shape == (2, 2, length)
+        reading = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert shard < building < 3 * shard
+    assert reading < shard
