@@ -70,7 +70,7 @@ ACCURACY_ROOMS = (
 # root, division, gain, and two weights; and two bins of 4 bytes that are read and written.
 OPERATIONS_PER_IMAGE = 16
 BYTES_PER_IMAGE = 16
-OVERSAMPLING = 16  # bins of the fine grid in a sample
+OVERSAMPLING = 32  # bins of the fine grid in a sample, as in the library
 GRID_PASSES = 6  # times that a fine grid is read or written: zeros, transform and product
 GIGA, TERA = 1e9, 1e12
 
@@ -505,14 +505,20 @@ def run_accuracy(options):
             )
             for place in microphones
         ]
+        column = f"T60 {t60:g} s"
+        responses = {}
         for simulator in ("keras_avssan", "pyroomacoustics", "rir_generator", "torchrir"):
             try:
-                found = simulate(simulator, [room])[0][0]
+                found = responses[simulator] = simulate(simulator, [room])[0][0]
                 error = _worst_error(reference_rirs.with_lead(found), expected)
             except ImportError as missing:
                 error = str(missing)
-            results["errors"].setdefault(simulator, {})[f"T60 {t60:g} s"] = error
-            _progress(f"{simulator}, T60 {t60:g} s: {error}")
+            results["errors"].setdefault(simulator, {})[column] = error
+            _progress(f"{simulator}, {column}: {error}")
+        if "pyroomacoustics" in responses:
+            pair = (responses[name] for name in ("keras_avssan", "pyroomacoustics"))
+            row = results["errors"].setdefault("keras_avssan, against pyroomacoustics", {})
+            row[column] = _worst_error(*map(reference_rirs.with_lead, pair))
     results["errors"]["keras_avssan"]["single images"] = _worst_single_image()
     _write(options, results)
     print(accuracy_table(results))

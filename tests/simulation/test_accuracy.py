@@ -100,8 +100,8 @@ def test_hard_and_soft_walls(absorption):
 
 def test_late_part_is_as_exact_as_the_early_one():
     # In float32 a position far out is less exact than one close by.
-    found = simulate(SIZE, SOURCE, MICROPHONES, absorption=0.25, duration=0.3)
-    expected = expect(SIZE, SOURCE, MICROPHONES, 0.25, 4800)
+    found = simulate(SIZE, SOURCE, MICROPHONES[:1], absorption=0.25, duration=0.3)
+    expected = expect(SIZE, SOURCE, MICROPHONES[:1], 0.25, 4800)
     time = np.arange(found.shape[-1]) - reference.LEAD
     window = np.where(time < 4000, 0.0, np.sin(np.pi * time / 800) ** 2)
     assert_close(found * window, expected * window)
