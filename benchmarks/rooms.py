@@ -70,7 +70,6 @@ ACCURACY_ROOMS = (
 # root, division, gain, and two weights; and two bins of 4 bytes that are read and written.
 OPERATIONS_PER_IMAGE = 16
 BYTES_PER_IMAGE = 16
-OVERSAMPLING = 32  # bins of the fine grid in a sample, as in the library
 GRID_PASSES = 6  # times that a fine grid is read or written: zeros, transform and product
 GIGA, TERA = 1e9, 1e12
 
@@ -603,20 +602,22 @@ def _print_share(what, least, seconds):
 def least_work(rooms, options):
     """Images in all responses, and the bytes and operations that they take at the least.
 
-    Each image is two bins of a fine grid that are read and written. Each grid is made, transformed
-    and multiplied; its transform takes 2.5 n log2 n operations.
+    Each image is two bins of a fine grid that are read and written. Each grid is made, masked and
+    multiplied by the low-pass, which gives each bin to three frames of samples.
     """
-    images = grids = transforms = 0
+    from keras_avssan.simulation.fine_grid import FRAME, OVERSAMPLING
+
+    images = grids = products = 0
     for room in rooms:
         responses = len(room.sources) * len(room.microphones)
         images += responses * image_count("keras_avssan", room, options.tail)
         bins = OVERSAMPLING * room.t60 * SAMPLING_RATE
         grids += responses * bins
-        transforms += responses * 2.5 * bins * math.log2(bins)
+        products += responses * bins * 2 * 3 * FRAME
     return {
         "images": images,
         "bytes": BYTES_PER_IMAGE * images + GRID_PASSES * 4 * grids,
-        "operations": OPERATIONS_PER_IMAGE * images + transforms,
+        "operations": OPERATIONS_PER_IMAGE * images + products,
     }
 
 

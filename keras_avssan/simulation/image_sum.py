@@ -15,8 +15,8 @@ from keras_avssan.simulation.room_batch import RoomBatch
 
 # Bounds on what is computed together: bins of the fine time grids of several responses, and pairs
 # of an image and a response.
-_MAX_BINS = 2**21
-_MAX_PAIRS = 2**18
+_MAX_BINS = 2**22
+_MAX_PAIRS = 2**20
 
 # Sizes are rounded up to multiples of these, so that compiled backends meet few shapes.
 _SAMPLES_STEP = 64 * FRAME
@@ -111,9 +111,9 @@ def _groups(
     padded = [_round_up(int(number) + 1, _SAMPLES_STEP) for number in samples]
 
     def group():
-        bins = padded[rows[0]] * OVERSAMPLING * num_microphones
+        bins = padded[rows[-1]] * OVERSAMPLING * num_microphones
         return _Group(
-            padded[rows[0]],
+            padded[rows[-1]],
             np.array(rows),
             samples[rows],
             list(found),
@@ -127,9 +127,7 @@ def _groups(
             lattices = {key: ImageLattice.within(rooms.known_size[row], radius, max_order)}
         images = len(lattices[key].x) * BLOCK * num_sources * num_microphones
         bins = padded[row] * OVERSAMPLING * num_sources * num_microphones * (len(rows) + 1)
-        if rows and (
-            padded[row] != padded[rows[0]] or pairs + images > _MAX_PAIRS or bins > _MAX_BINS
-        ):
+        if rows and (pairs + images > _MAX_PAIRS or bins > _MAX_BINS):
             yield group()
             rows, found, pairs = [], [], 0
         rows.append(int(row))
