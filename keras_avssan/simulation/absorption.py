@@ -105,7 +105,7 @@ def eyring_decay_time(
     return math.log(1e6) * _mean_free_path(size) / (-np.log1p(-absorption) * speed_of_sound)
 
 
-def wall_absorption(
+def formula_absorption(
     room_size: Any, t60: Any, formula: str, speed_of_sound: float = SPEED_OF_SOUND
 ) -> np.ndarray:
     """Absorption of all walls from the reverberation time, by the named formula."""

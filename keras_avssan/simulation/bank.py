@@ -35,7 +35,7 @@ class RIRBank:
         formula: `"sabine"` or `"eyring"`.
         speed_of_sound: in metres a second.
         absorption: float32 absorption of the walls x = 0, x = Lx, y = 0, y = Ly, z = 0, z = Lz,
-            shape `(rooms, 6)`, where it is known.
+            shape `(rooms, 6)`; `None` where it is not known.
         image_attenuation: what `simulate_rirs` was given, as are the next two.
         tail: whether a diffuse tail follows the images.
         calibrate: whether the absorption was solved for a measured T60.

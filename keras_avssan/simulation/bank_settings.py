@@ -4,13 +4,13 @@ import contextlib
 import dataclasses
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import numpy as np
 from keras import ops
 from tqdm import tqdm
 
-from keras_avssan.simulation.absorption import SPEED_OF_SOUND, wall_absorption
+from keras_avssan.simulation.absorption import SPEED_OF_SOUND
+from keras_avssan.simulation.calibration import wall_absorption
 from keras_avssan.simulation.image_source import simulate_rirs
 from keras_avssan.simulation.rooms import Room, RoomRanges, sample_room
 from keras_avssan.simulation.validation import check_positive
@@ -32,12 +32,12 @@ class BankSettings:
             given.
         formula: `"sabine"` or `"eyring"`: how T60 becomes wall absorption.
         speed_of_sound: in metres a second.
-        image_attenuation: see `simulate_rirs`; not handed to it where `None`.
-        tail: see `simulate_rirs`; not handed to it where false.
-        calibrate: see `simulate_rirs`; not handed to it where false.
+        image_attenuation: images arrive until T60 times this over 60; all of T60 where `None`.
+        tail: see `simulate_rirs`.
+        calibrate: see `simulate_rirs`.
 
     Raises:
-        ValueError: If the sampling rate or the duration is not positive.
+        ValueError: If the sampling rate, the duration or the attenuation is not positive.
     """
 
     seed: int = 0
@@ -54,6 +54,8 @@ class BankSettings:
     def __post_init__(self) -> None:
         """Checks the rate and fixes the duration."""
         check_positive(self.sampling_rate, "sampling_rate")
+        if self.image_attenuation is not None:
+            check_positive(self.image_attenuation, "image_attenuation")
         longest = self.ranges.t60[1] if self.max_duration is None else self.max_duration
         longest = float(check_positive(longest, "max_duration"))
         object.__setattr__(self, "max_duration", longest)
@@ -76,10 +78,11 @@ class BankSettings:
             num_sources=self.sources_per_room,
             ranges=self.ranges,
             formula=self.formula,
+            calibrate=self.calibrate,
             speed_of_sound=self.speed_of_sound,
         )
 
-    def simulate(self, index: int) -> tuple[Room, np.ndarray]:
+    def simulate(self, index: int) -> tuple[Room, float, np.ndarray]:
         """Draws room number `index` and simulates it.
 
         One room a call: what comes out must not depend on its neighbours, to the last bit.
@@ -88,41 +91,33 @@ class BankSettings:
             index: integer of zero or more.
 
         Returns:
-            The `Room`, and its responses: float32 array of shape `(S, 2, length)`.
+            The `Room`, the absorption of its walls, and its responses: float32 array of shape
+            `(S, 2, length)`.
         """
         room = self.draw(index)
+        absorption = wall_absorption(
+            room.size, room.t60, self.formula, self.calibrate, self.speed_of_sound
+        )
+        images = 1.0 if self.image_attenuation is None else self.image_attenuation / 60
         responses = simulate_rirs(
             room.size,
             room.sources,
             room.microphones,
-            t60=room.t60,
+            absorption=absorption,
+            duration=room.t60,
+            image_duration=images * room.t60,
+            tail=self.tail,
+            seed=_noise_seed(self.seed, index),
             length=self.length,
             sampling_rate=self.sampling_rate,
-            formula=self.formula,
             speed_of_sound=self.speed_of_sound,
-            **self._refinements(index),
         )
-        return room, ops.convert_to_numpy(responses)
+        return room, float(absorption), ops.convert_to_numpy(responses)
 
-    def _refinements(self, index: int) -> dict[str, Any]:
-        """The arguments of `simulate_rirs` that were asked for."""
-        refinements: dict[str, Any] = {}
-        if self.image_attenuation is not None:
-            refinements["image_attenuation"] = self.image_attenuation
-        if self.calibrate:
-            refinements["calibrate"] = True
-        if self.tail:
-            state = np.random.SeedSequence([self.seed, index]).generate_state(1)
-            refinements |= {"tail": True, "seed": int(state[0] % _MAX_SEED)}
-        return refinements
 
-    def absorption(self, rooms: list[Room]) -> np.ndarray | None:
-        """Absorption of the six walls of rooms, `(rooms, 6)`; `None` where it is calibrated."""
-        if self.calibrate:
-            return None
-        sizes, t60 = np.stack([room.size for room in rooms]), [room.t60 for room in rooms]
-        walls = wall_absorption(sizes, t60, self.formula, self.speed_of_sound)
-        return np.repeat(walls[:, None], 6, axis=1).astype("float32")
+def _noise_seed(seed: int, index: int) -> int:
+    state = np.random.SeedSequence([seed, index]).generate_state(1)
+    return int(state[0] % _MAX_SEED)
 
 
 def simulate_bank(
@@ -138,25 +133,25 @@ def simulate_bank(
 
     Returns:
         Dict of float32 arrays, by their names in `RIRBank`: `rirs`, `azimuths`, `t60`,
-        `room_sizes`, `microphones`, `sources` and, where it is known, `absorption`.
+        `room_sizes`, `microphones`, `sources` and `absorption`.
     """
     rirs = np.zeros((len(indices), settings.sources_per_room, 2, settings.length), "float32")
-    rooms = []
+    rooms, walls = [], []
     with contextlib.closing(_simulate_rooms(settings, indices, workers)) as simulated:
-        for row, (room, responses) in enumerate(simulated):
+        for row, (room, absorption, responses) in enumerate(simulated):
             rirs[row] = responses
             rooms.append(room)
+            walls.append(absorption)
             bar.update()
-    arrays = {
+    return {
         "rirs": rirs,
         "azimuths": _stack(rooms, "azimuths"),
         "t60": _stack(rooms, "t60"),
         "room_sizes": _stack(rooms, "size"),
         "microphones": _stack(rooms, "microphones"),
         "sources": _stack(rooms, "sources"),
+        "absorption": np.repeat(np.array(walls, "float32")[:, None], 6, axis=1),
     }
-    absorption = settings.absorption(rooms)
-    return arrays if absorption is None else arrays | {"absorption": absorption}
 
 
 def check_workers(workers: int) -> int:
@@ -168,7 +163,7 @@ def check_workers(workers: int) -> int:
 
 def _simulate_rooms(
     settings: BankSettings, indices: range, workers: int
-) -> Generator[tuple[Room, np.ndarray]]:
+) -> Generator[tuple[Room, float, np.ndarray]]:
     """The rooms in the order of their indices, whichever thread is done first."""
     if workers == 1:
         yield from map(settings.simulate, indices)

@@ -6,7 +6,11 @@ from typing import Any
 import numpy as np
 from scipy import optimize
 
-from keras_avssan.simulation.absorption import SPEED_OF_SOUND, eyring_decay_time
+from keras_avssan.simulation.absorption import (
+    SPEED_OF_SOUND,
+    eyring_decay_time,
+    formula_absorption,
+)
 from keras_avssan.simulation.expected_decay import octant
 from keras_avssan.simulation.validation import check_positive, check_room_size
 
@@ -74,6 +78,19 @@ def calibrated_absorption(
             index,
         )
     return absorption
+
+
+def wall_absorption(
+    room_size: Any,
+    t60: Any,
+    formula: str,
+    calibrate: bool = False,
+    speed_of_sound: float = SPEED_OF_SOUND,
+) -> np.ndarray:
+    """Absorption of all walls from the reverberation time, by a formula or calibrated."""
+    if calibrate:
+        return calibrated_absorption(room_size, t60, speed_of_sound)
+    return formula_absorption(room_size, t60, formula, speed_of_sound)
 
 
 def _solve(size: np.ndarray, t60: float, speed_of_sound: float, index: tuple[int, ...]) -> float:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from keras import ops
+from scipy import integrate
 
 from keras_avssan.simulation.backend import compiled
 
@@ -63,7 +64,7 @@ def _impulse_response(lag: np.ndarray) -> np.ndarray:
     response = 0.5 * (1 + np.cos(np.pi * edge)) / np.sinc(frequency / (2 * OVERSAMPLING)) ** 2
     lags, place = np.unique(np.abs(lag), return_inverse=True)
     values = np.array(
-        [np.trapezoid(response * np.cos(np.pi * t * frequency), frequency) for t in lags]
+        [integrate.trapezoid(response * np.cos(np.pi * t * frequency), frequency) for t in lags]
     )
     window = np.sqrt(np.maximum(1 - (lags / FRAME) ** 2, 0))
     values *= np.where(lags < FRAME, np.i0(_KAISER_SHAPE * window) / np.i0(_KAISER_SHAPE), 0)

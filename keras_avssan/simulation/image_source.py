@@ -8,9 +8,8 @@ from keras import ops
 from keras_avssan.simulation.absorption import (
     SPEED_OF_SOUND,
     eyring_decay_time,
-    wall_absorption,
 )
-from keras_avssan.simulation.calibration import calibrated_absorption
+from keras_avssan.simulation.calibration import wall_absorption
 from keras_avssan.simulation.diffuse_tail import diffuse_tail
 from keras_avssan.simulation.directivity import diffuse_gain, omni_share
 from keras_avssan.simulation.image_sum import Patterns, sum_images
@@ -198,10 +197,7 @@ def _walls(
     decay_time = None
     if t60 is not None:
         decay_time = check_positive(known_values(t60, "t60"), "t60")
-        if calibrate:
-            absorption = calibrated_absorption(size, decay_time, speed_of_sound)
-        else:
-            absorption = wall_absorption(size, decay_time, formula, speed_of_sound)
+        absorption = wall_absorption(size, decay_time, formula, calibrate, speed_of_sound)
     elif calibrate:
         raise ValueError("`calibrate` needs `t60`. Received: calibrate=True, t60=None.")
     if absorption is not None:

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from keras_avssan.simulation.absorption import SPEED_OF_SOUND, check_formula, wall_absorption
+from keras_avssan.simulation.absorption import SPEED_OF_SOUND, check_formula
+from keras_avssan.simulation.calibration import wall_absorption
 from keras_avssan.simulation.validation import (
     check_distinct_microphones,
     check_inside,
@@ -160,6 +161,7 @@ def sample_room(
     num_sources: int = 4,
     ranges: RoomRanges | None = None,
     formula: str = "sabine",
+    calibrate: bool = False,
     speed_of_sound: float = SPEED_OF_SOUND,
 ) -> Room:
     """Draws room number `index` of the series that `seed` stands for.
@@ -174,6 +176,7 @@ def sample_room(
         num_sources: number of sources S.
         ranges: a `RoomRanges`; its defaults where not given.
         formula: `"sabine"` or `"eyring"`: rooms whose T60 it cannot reach are not drawn.
+        calibrate: whether `calibrated_absorption` takes the place of the formula.
         speed_of_sound: in metres a second.
 
     Returns:
@@ -198,7 +201,7 @@ def sample_room(
     low, high = ranges.azimuth
     azimuths = high - (high - low) * rng.random(num_sources)
     for _ in range(_MAX_ROOMS):
-        room = _draw_room(rng, azimuths, ranges, formula, speed_of_sound)
+        room = _draw_room(rng, azimuths, ranges, formula, calibrate, speed_of_sound)
         if room is not None:
             return room
     raise ValueError(f"No room that fits was found in {_MAX_ROOMS} draws from `ranges`: {ranges}.")
@@ -209,12 +212,13 @@ def _draw_room(
     azimuths: np.ndarray,
     ranges: RoomRanges,
     formula: str,
+    calibrate: bool,
     speed_of_sound: float,
 ) -> Room | None:
     """One room with sources at the azimuths, or `None` where something does not fit."""
     size = np.array([rng.uniform(*side) for side in (ranges.length, ranges.width, ranges.height)])
     t60 = rng.uniform(*ranges.t60)
-    if not _is_reachable(size, t60, formula, speed_of_sound):
+    if not _is_reachable(size, t60, formula, calibrate, speed_of_sound):
         return None
     rotation = rng.uniform(0, 2 * np.pi)
     axis = np.array([np.cos(rotation), np.sin(rotation), 0.0])
@@ -231,9 +235,11 @@ def _draw_room(
     return Room(size, t60, microphones, np.stack(sources))
 
 
-def _is_reachable(size: np.ndarray, t60: float, formula: str, speed_of_sound: float) -> bool:
+def _is_reachable(
+    size: np.ndarray, t60: float, formula: str, calibrate: bool, speed_of_sound: float
+) -> bool:
     try:
-        wall_absorption(size, t60, formula, speed_of_sound)
+        wall_absorption(size, t60, formula, calibrate, speed_of_sound)
     except ValueError:
         return False
     return True

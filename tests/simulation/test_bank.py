@@ -5,7 +5,7 @@ import pytest
 from keras import ops
 
 from keras_avssan.simulation import RIRBank, RoomRanges, azimuth_of, sample_room, simulate_rirs
-from keras_avssan.simulation.absorption import wall_absorption
+from keras_avssan.simulation.calibration import wall_absorption
 
 ARRAYS = ("rirs", "azimuths", "t60", "room_sizes", "microphones", "sources", "absorption")
 SCALARS = ("sampling_rate", "seed", "first_index", "formula", "speed_of_sound")

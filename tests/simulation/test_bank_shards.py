@@ -13,7 +13,15 @@ import keras
 import numpy as np
 import pytest
 
-from keras_avssan.simulation import RIRBank, RoomRanges, bank_settings, build_bank, simulate_rirs
+from keras_avssan.simulation import (
+    RIRBank,
+    RoomRanges,
+    bank_settings,
+    build_bank,
+    calibrated_absorption,
+    sample_room,
+    simulate_rirs,
+)
 from keras_avssan.simulation.bank_folder import BankFolder
 
 ARRAYS = ("rirs", "azimuths", "t60", "room_sizes", "microphones", "sources", "absorption")
@@ -349,30 +357,22 @@ def test_unknown_settings_are_refused(tmp_path):
         build(tmp_path / "bank", walls=6)
 
 
-def test_refinements_are_passed_on_when_they_are_asked_for(tmp_path, monkeypatch):
-    calls = []
-
-    def simulate(*arguments, length, **options):
-        calls.append(options)
-        return np.zeros((3, 2, length), "float32")
-
-    monkeypatch.setattr(bank_settings, "simulate_rirs", simulate)
-    new = {"tail", "seed", "calibrate", "image_attenuation"}
-    build(tmp_path / "plain", 1)
-    assert not new & calls.pop().keys()
-    build(tmp_path / "refined", 2, tail=True, calibrate=True, image_attenuation=20.0)
-    first, second = calls
-    assert first["tail"] and first["calibrate"] and first["image_attenuation"] == 20.0
-    assert first["seed"] != second["seed"]
-    bank = RIRBank.load(tmp_path / "refined")
-    assert bank.tail and bank.calibrate and bank.image_attenuation == 20.0
-    assert bank.absorption is None
+def test_calibrated_rooms_tell_their_walls(tmp_path):
+    ranges = RoomRanges(t60=(0.25, 0.3))
+    bank = RIRBank.load(build(tmp_path / "bank", 2, calibrate=True, ranges=ranges))
+    assert bank.calibrate
+    expected = calibrated_absorption(bank.room_sizes, bank.t60)
+    np.testing.assert_allclose(bank.absorption, expected[:, None] * np.ones(6), rtol=1e-4)
 
 
-@pytest.mark.skipif(
-    "tail" not in inspect.signature(simulate_rirs).parameters,
-    reason="`simulate_rirs` knows no tail",
-)
+def test_rooms_that_cannot_be_calibrated_are_not_drawn():
+    # By Sabine the largest rooms reach this T60 with walls that absorb 85 %.
+    ranges = RoomRanges(length=(8, 10), width=(6, 8), height=(3.5, 4), t60=(0.2, 0.22))
+    for index in range(20):
+        room = sample_room(0, index, ranges=ranges, calibrate=True)
+        assert calibrated_absorption(room.size, room.t60) <= 0.8
+
+
 def test_a_tail_is_a_function_of_seed_and_index(tmp_path):
     refined = dict(tail=True, image_attenuation=10.0, max_duration=0.2)
     folder = build(tmp_path / "one", 3, **refined)
