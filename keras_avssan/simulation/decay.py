@@ -9,7 +9,7 @@ from scipy import signal
 from keras_avssan.simulation.validation import check_positive
 
 # The line is fitted to the decay below this level, which leaves out the direct sound.
-_FIRST_LEVEL = -5.0  # decibels
+FIRST_LEVEL = -5.0  # decibels
 
 # What a response must still decay, after the fitted part, before it ends: where it is cut, energy
 # is missing from the curve, and the curve bends down.
@@ -80,12 +80,9 @@ def reverberation_time(
     Reference:
         ISO 3382-2, Measurement of room acoustic parameters, part 2, 2008.
     """
-    rirs = _responses(rirs)
     sampling_rate = float(check_positive(sampling_rate, "sampling_rate"))
     decay = float(check_positive(decay, "decay"))
-    if high_pass is not None:
-        rirs = _high_passed(rirs, sampling_rate, float(check_positive(high_pass, "high_pass")))
-    curves = energy_decay_curve(rirs)
+    curves = energy_decay_curve(high_passed(rirs, sampling_rate, high_pass))
     flat = curves.reshape(-1, curves.shape[-1])
     samples = np.array([_decay_samples(curve, decay) for curve in flat])
     return samples.reshape(curves.shape[:-1]) / sampling_rate
@@ -94,9 +91,7 @@ def reverberation_time(
 def _decay_samples(curve: np.ndarray, decay: float) -> float:
     """Samples in which one curve falls by 60 dB, or NaN."""
     end = np.count_nonzero(np.isfinite(curve))
-    start, stop = (
-        np.count_nonzero(curve > level) for level in (_FIRST_LEVEL, _FIRST_LEVEL - decay)
-    )
+    start, stop = (np.count_nonzero(curve > level) for level in (FIRST_LEVEL, FIRST_LEVEL - decay))
     if stop >= end or stop - start < 2:
         return np.nan
     slope = np.polyfit(np.arange(start, stop), curve[start:stop], 1)[0]
@@ -105,12 +100,24 @@ def _decay_samples(curve: np.ndarray, decay: float) -> float:
     return -60 / slope
 
 
-def _high_passed(rirs: np.ndarray, sampling_rate: float, cutoff: float) -> np.ndarray:
-    """The responses without what lies below the cut-off frequency.
+def high_passed(rirs: Any, sampling_rate: float, cutoff: float | None) -> np.ndarray:
+    """The responses without what lies below a cut-off frequency.
 
     The filter is causal: run backwards too, it would spread the step at the end of a response
-    whose images stop at once over the decay before it.
+    whose images stop at once over the decay before it. What rings behind the end is cut off.
+
+    Args:
+        rirs: array or tensor of shape `(..., length)`.
+        sampling_rate: in samples a second.
+        cutoff: in hertz; `None` leaves the responses as they are.
+
+    Returns:
+        float64 NumPy array of the same shape.
     """
+    rirs = _responses(rirs)
+    if cutoff is None:
+        return rirs
+    cutoff = float(check_positive(cutoff, "high_pass"))
     if cutoff >= sampling_rate / 2:
         raise ValueError(
             f"`high_pass` must be below half the sampling rate of {sampling_rate:g} Hz. "

@@ -1,20 +1,19 @@
 """How fast the energy of an impulse dies away."""
 
 import numpy as np
-import scipy.signal
 from matplotlib.axes import Axes
 from matplotlib.figure import FigureBase
 from numpy.typing import ArrayLike
 
-from keras_avssan.simulation.decay import energy_decay_curve, reverberation_time
+from keras_avssan.simulation.decay import (
+    FIRST_LEVEL,
+    energy_decay_curve,
+    high_passed,
+    reverberation_time,
+)
 from keras_avssan.simulation.validation import check_positive
 from keras_avssan.visualization import style
 from keras_avssan.visualization.checks import as_responses
-
-# As `reverberation_time` has them: the level at which the fitted part of the decay begins, in
-# decibels, and the order of its filter.
-_FIRST_LEVEL = -5.0
-_HIGH_PASS_ORDER = 4
 
 # Lowest level drawn in decibels: a little below the 60 dB after which T60 is named.
 _FLOOR = -65.0
@@ -72,7 +71,7 @@ def plot_decay(
     if t60 is not None:
         t60 = float(check_positive(t60, "t60"))
     measured = reverberation_time(rirs, sampling_rate, decay=decay, high_pass=high_pass)
-    curves = energy_decay_curve(_high_passed(rirs, sampling_rate, high_pass))
+    curves = energy_decay_curve(high_passed(rirs, sampling_rate, high_pass))
 
     figure = style.canvas(figure, (6.0, 3.4))
     axes = figure.subplots()
@@ -98,22 +97,11 @@ def plot_decay(
     return figure
 
 
-def _high_passed(rirs: np.ndarray, sampling_rate: float, cutoff: float | None) -> np.ndarray:
-    if cutoff is None:
-        return rirs
-    sections = scipy.signal.butter(
-        _HIGH_PASS_ORDER, cutoff, btype="highpass", fs=sampling_rate, output="sos"
-    )
-    # What rings behind the end of a response is the filter's, not the room's.
-    not_over = np.cumsum(rirs[:, ::-1] != 0, axis=1)[:, ::-1] > 0
-    return scipy.signal.sosfilt(sections, rirs, axis=1) * not_over
-
-
 def _draw_fit(
     axes: Axes, seconds: np.ndarray, curve: np.ndarray, t60: float, decay: float, color: str
 ) -> None:
     """The line of slope -60 dB in `t60` seconds through the fitted part of the curve."""
-    fitted = (curve <= _FIRST_LEVEL) & (curve > _FIRST_LEVEL - decay)
+    fitted = (curve <= FIRST_LEVEL) & (curve > FIRST_LEVEL - decay)
     level = float(np.mean(curve[fitted] + 60.0 * seconds[fitted] / t60))
     axes.axline((0.0, level), slope=-60.0 / t60, color=color, linewidth=0.8, label="_fit")
 
