@@ -8,6 +8,7 @@ from keras import ops
 from keras_avssan.simulation.absorption import SPEED_OF_SOUND
 from keras_avssan.simulation.backend import compiled
 from keras_avssan.simulation.expected_decay import check_shapes, expected_power
+from keras_avssan.simulation.fine_grid import low_pass_gain
 from keras_avssan.simulation.validation import check_positive
 
 # Samples of the blocks in which noise is made; neighbours overlap by half.
@@ -19,10 +20,6 @@ _ENVELOPE_STEP = 0.01  # seconds
 # Share of each microphone's noise that is its own. Without it, the coherence matrix of microphones
 # that lie close to each other, seen from the wavelength, could not be factored.
 _OWN_NOISE = 1e-4
-
-# Like that of the images, the spectrum is flat up to this share of the Nyquist frequency and falls
-# to zero at it.
-_PASSBAND = 0.92
 
 # Keeps the logarithm of the power finite after walls that absorb everything.
 _TINY_POWER = 1e-30
@@ -43,11 +40,11 @@ def diffuse_tail(
 ) -> Any:
     r"""Gaussian noise that continues image-source responses from a time on.
 
-    Its power is `expected_power`, and its spectrum white up to the edge of the images' low-pass, so
-    that level and slope go on where the images stop: no fade is needed. A response is the sum of
-    the images that arrive before sample `ceil(start * sampling_rate)` and of this. The tail is
-    independent between sources. Between microphones at a distance d it is coherent as an isotropic
-    field is, \(\sin(x) / x\) with \(x = 2 \pi f d / c\).
+    Its power is `expected_power`, and its spectrum that of the images' low-pass, white up to its
+    edge, so that level and slope go on where the images stop: no fade is needed. A response is the
+    sum of the images that arrive before sample `ceil(start * sampling_rate)` and of this. The tail
+    is independent between sources. Between microphones at a distance d it is coherent as an
+    isotropic field is, \(\sin(x) / x\) with \(x = 2 \pi f d / c\).
 
     The noise of source s is a function of its room's seed, of s and of the number of microphones:
     what else is in the batch, how many sources there are and how long the response is do not
@@ -168,14 +165,10 @@ def _mixing_matrix(microphones: Any, wave_numbers: Any) -> Any:
     safe = ops.where(is_small, 1.0, phases)
     coherence = ops.where(is_small, 1.0, ops.sin(safe) / safe)
     factor = ops.cholesky((1 - _OWN_NOISE) * coherence + _OWN_NOISE * same)
-    return factor * ops.convert_to_tensor(_low_pass()[:, None, None], "float32")
-
-
-def _low_pass() -> np.ndarray:
-    """Gain of each bin: one, with a raised-cosine edge."""
+    # As in the images, what the low-pass lets through above the Nyquist frequency folds back.
     frequency = np.linspace(0, 1, _BLOCK // 2 + 1)
-    edge = np.clip((frequency - _PASSBAND) / (1 - _PASSBAND), 0, 1)
-    return 0.5 * (1 + np.cos(np.pi * edge))
+    edge = np.hypot(low_pass_gain(frequency), low_pass_gain(2 - frequency))
+    return factor * ops.convert_to_tensor(edge[:, None, None], "float32")
 
 
 def _mix(noise: Any, mixing: Any) -> Any:

@@ -41,6 +41,19 @@ def decimate(grid: Any) -> Any:
     return ops.reshape(before + at + after, (*batch, bins // OVERSAMPLING))
 
 
+def low_pass_gain(frequency: np.ndarray) -> np.ndarray:
+    """Gain of the low-pass, one with a raised-cosine edge.
+
+    Args:
+        frequency: in shares of the Nyquist frequency, of any shape.
+
+    Returns:
+        Array of the same shape.
+    """
+    edge = np.clip((frequency - _PASSBAND) / (_STOPBAND - _PASSBAND), 0, 1)
+    return 0.5 * (1 + np.cos(np.pi * edge))
+
+
 @functools.cache
 def _low_pass() -> np.ndarray:
     """What a bin of one frame gives to the samples of the frames before it, at it and after it.
@@ -55,13 +68,12 @@ def _low_pass() -> np.ndarray:
 
 
 def _impulse_response(lag: np.ndarray) -> np.ndarray:
-    """The low-pass at lags in samples: flat with a raised-cosine edge, under a Kaiser window.
+    """The low-pass at lags in samples, under a Kaiser window.
 
     The pass band is divided by the mean response of the linear interpolation.
     """
     frequency = np.linspace(0, _STOPBAND, 2001)
-    edge = np.clip((frequency - _PASSBAND) / (_STOPBAND - _PASSBAND), 0, 1)
-    response = 0.5 * (1 + np.cos(np.pi * edge)) / np.sinc(frequency / (2 * OVERSAMPLING)) ** 2
+    response = low_pass_gain(frequency) / np.sinc(frequency / (2 * OVERSAMPLING)) ** 2
     lags, place = np.unique(np.abs(lag), return_inverse=True)
     values = np.array(
         [integrate.trapezoid(response * np.cos(np.pi * t * frequency), frequency) for t in lags]
