@@ -23,7 +23,8 @@ def run_under_each_backend():
 @pytest.fixture(
     params=[("tensorflow", "torch"), ("tensorflow", "jax"), ("torch", "jax")],
     ids="-".join,
-    scope="session",
+    # Of a longer life, it would mix the tests of the modules, and their fixtures would be remade.
+    scope="module",
 )
 def both_backends(request):
     """Names of two backends that are installed."""
