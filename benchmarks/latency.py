@@ -5,7 +5,7 @@ runtime has a process of its own, held to `--threads` cores; it runs three times
 median of `--runs` further runs counts, from NumPy arrays in to NumPy arrays out. The table of
 `docs/export.md` comes from
 
-    python benchmarks/latency.py --threads 1 --runs 15 --json latency.json
+    python benchmarks/latency.py --threads 2 --runs 15 --json latency.json
 """
 
 import argparse
