@@ -13,10 +13,10 @@ import argparse
 import datetime
 import json
 import pathlib
-import platform
 
 import numpy as np
 from keras import ops
+from machine import processor
 
 from keras_avssan.simulation import (
     calibrated_absorption,
@@ -118,7 +118,7 @@ def table(rows, options):
     lines.append(
         f"\n{len(ROOMS)} rooms, T60 {', '.join(map(str, options.t60))} s, {options.positions} "
         f"positions, images of the first {100 * options.image_share:g} % of T60 before the tail, "
-        f"seed {options.seed}, {_processor()}, {datetime.date.today().isoformat()}."
+        f"seed {options.seed}, {processor()}, {datetime.date.today().isoformat()}."
     )
     return "\n".join(lines)
 
@@ -208,16 +208,6 @@ def _worst(values):
 
 def _percent(value):
     return f"{value:+.1f} %"
-
-
-def _processor():
-    """Name of the processor, where the system tells it."""
-    try:
-        lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
 
 
 def _options():

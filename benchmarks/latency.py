@@ -20,6 +20,8 @@ import sys
 import tempfile
 import time
 
+from machine import processor
+
 SAMPLING_RATE = 16_000  # hertz
 WARM_UPS = 3
 # Name of a row → backend of its process, and what runs: the model in Keras, as it is or compiled
@@ -65,7 +67,7 @@ def measure(options):
             print(f"{name}: {rows[name]}", file=sys.stderr, flush=True)
     return {
         "date": datetime.date.today().isoformat(),
-        "machine": _processor(),
+        "machine": processor(),
         "cores": os.cpu_count(),
         "load": os.getloadavg()[2],
         "python": platform.python_version(),
@@ -198,16 +200,6 @@ def _times(run, inputs, runs):
         run(inputs)
         times.append(time.perf_counter() - started)
     return times[WARM_UPS:]
-
-
-def _processor():
-    """Name of the processor, where the system tells it."""
-    try:
-        lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
 
 
 def _options():

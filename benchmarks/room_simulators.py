@@ -7,8 +7,6 @@ used.
 """
 
 import dataclasses
-import functools
-import inspect
 import itertools
 import math
 
@@ -120,13 +118,6 @@ def image_count(simulator, room, tail=False):
     return round(room.expected_images * (share**3 if simulator == "keras_avssan" else 1))
 
 
-def supports_tail():
-    """Whether the installed `simulate_rirs` has a diffuse tail, and batches of several sources."""
-    from keras_avssan.simulation import simulate_rirs
-
-    return "tail" in inspect.signature(simulate_rirs).parameters
-
-
 def _length(room):
     return math.ceil(round(room.t60 * SAMPLING_RATE, 6))
 
@@ -137,31 +128,22 @@ def _diamond(order):
 
 
 def _keras_avssan(rooms, tail, threads):
-    """All rooms in one call; with several sources a room, in one call where that is possible."""
+    """All rooms in one call."""
     from keras import ops
 
     from keras_avssan.simulation import simulate_rirs
 
     if not rooms:
         return []
-    if tail and not supports_tail():
-        raise NotImplementedError("simulate_rirs has no argument `tail`")
     arguments = {"image_attenuation": TAIL_ATTENUATION, "tail": True} if tail else {}
-    size, microphones, sources = (
+    size, sources, microphones = (
         np.stack([getattr(room, name) for room in rooms])
-        for name in ("size", "microphones", "sources")
+        for name in ("size", "sources", "microphones")
     )
     t60 = np.array([room.t60 for room in rooms])
-    run = functools.partial(simulate_rirs, sampling_rate=SAMPLING_RATE, **arguments)
-    if sources.shape[1] == 1:
-        rirs = ops.convert_to_numpy(run(size, sources[:, 0], microphones, t60=t60))[:, None]
-    elif supports_tail():
-        rirs = ops.convert_to_numpy(run(size, sources, microphones, t60=t60))
-    else:
-        rirs = [
-            ops.convert_to_numpy(run(room.size, room.sources, room.microphones, t60=room.t60))
-            for room in rooms
-        ]
+    rirs = ops.convert_to_numpy(
+        simulate_rirs(size, sources, microphones, t60=t60, sampling_rate=SAMPLING_RATE, **arguments)
+    )
     return [rir[..., : _length(room)] for rir, room in zip(rirs, rooms, strict=True)]
 
 

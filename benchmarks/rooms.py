@@ -35,6 +35,7 @@ import time
 
 import numpy as np
 import reference_rirs
+from machine import processor
 from room_simulators import (
     HYBRID_ORDER,
     ROWS,
@@ -43,7 +44,6 @@ from room_simulators import (
     Room,
     image_count,
     simulate,
-    supports_tail,
 )
 
 NUM_ROOMS = 10_000  # of the paper
@@ -70,7 +70,7 @@ ACCURACY_ROOMS = (
 # root, division, gain, and two weights; and two bins of 4 bytes that are read and written.
 OPERATIONS_PER_IMAGE = 16
 BYTES_PER_IMAGE = 16
-GRID_PASSES = 6  # times that a fine grid is read or written: zeros, transform and product
+GRID_PASSES = 6  # times that a fine grid is read or written: zeros, mask and product
 GIGA, TERA = 1e9, 1e12
 
 
@@ -377,9 +377,6 @@ def run_grid(options):
     _simulated(GRID_ROOM, (1.0, 1.0, 1.0), [(2.0, 3.0, 1.5)], t60=GRID_T60S[0])  # starts threads
     for name, points in series.items():
         for tail in (False, True):
-            if tail and not supports_tail():
-                _progress(f"{name}: simulate_rirs has no argument `tail`")
-                continue
             for value, *setting in points:
                 row = done.get((name, tail, value))
                 if row is None:
@@ -664,7 +661,7 @@ def _resumed(options, names):
     return {
         "command": options.command,
         "date": datetime.date.today().isoformat(),
-        "machine": _processor(),
+        "machine": processor(),
         "cores": os.cpu_count(),
         "load": os.getloadavg()[2],
         "versions": _versions(),
@@ -693,16 +690,6 @@ def _versions():
         except importlib.metadata.PackageNotFoundError:
             continue
     return versions
-
-
-def _processor():
-    """Name of the processor, where the system tells it."""
-    try:
-        lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
 
 
 def _remark(results):

@@ -5,10 +5,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from keras_avssan.simulation.absorption import (
-    SPEED_OF_SOUND,
-    eyring_decay_time,
-)
+from keras_avssan.simulation.absorption import SPEED_OF_SOUND, eyring_decay_time
 from keras_avssan.simulation.calibration import wall_absorption
 from keras_avssan.simulation.diffuse_tail import diffuse_tail
 from keras_avssan.simulation.directivity import diffuse_gain, omni_share
@@ -206,9 +203,9 @@ def _walls(
             check_absorption(known)
         absorption = ops.convert_to_tensor(absorption, "float32")
         # The gradient of the root is infinite at zero.
-        kept = ops.where(absorption < 1, 1 - absorption, 0.0)
-        safe = ops.where(absorption < 1, 1 - absorption, 1.0)
-        walls = _six_walls(ops.where(kept > 0, ops.sqrt(safe), 0.0), "absorption")
+        leaves = absorption < 1
+        root = ops.sqrt(ops.where(leaves, 1 - absorption, 1.0))
+        walls = _six_walls(ops.where(leaves, root, 0.0), "absorption")
     else:
         known = known_values(reflection)
         if known is not None:

@@ -75,7 +75,7 @@ def sum_images(
 # --- which rooms are computed together -------------------------------------------------------
 
 
-@dataclasses.dataclass(eq=False)
+@dataclasses.dataclass(frozen=True, eq=False)
 class _Group:
     """Rooms that are computed together.
 
@@ -83,14 +83,14 @@ class _Group:
         padded: samples of the time grid.
         rows: numbers of the rooms.
         samples: number of samples until which images arrive, for each room.
-        lattices: the images of each room.
+        cells: the images of all these rooms.
         max_sources: number of sources that are computed together.
     """
 
     padded: int
     rows: np.ndarray
     samples: np.ndarray
-    lattices: list[ImageLattice]
+    cells: "_Cells"
     max_sources: int
 
     def source_slices(self, num_sources: int) -> Iterator[slice]:
@@ -116,7 +116,7 @@ def _groups(
             padded[rows[-1]],
             np.array(rows),
             samples[rows],
-            list(found),
+            _Cells.of(found),
             max(1, _MAX_BINS // bins),
         )
 
@@ -226,11 +226,10 @@ def _sum_group(
     channels = num_sources * rooms.microphones.shape[1]
     bins = group.padded * OVERSAMPLING
     ends = (group.samples * OVERSAMPLING).astype("float32")
-    cells = _Cells.of(group.lattices)
-    tables = _tables(cells, rooms, bins_per_metre, max_order, patterns)
+    tables = _tables(group.cells, rooms, bins_per_metre, max_order, patterns)
     responses = _tensor(np.arange(channels, dtype="int32") * bins)
     grid = ops.zeros((batch * channels * bins,), dtype="float32")
-    for x, y, z, room in cells.chunks(max(1, _MAX_PAIRS // (BLOCK * channels))):
+    for x, y, z, room in group.cells.chunks(max(1, _MAX_PAIRS // (BLOCK * channels))):
         begins = room * np.int32(channels * bins)
         index, amplitude = _locate_images(
             tables, *map(_tensor, (x, y, z, begins, ends[room])), responses

@@ -8,7 +8,7 @@ from keras import ops
 
 from keras_avssan.simulation.backend import compiled
 from keras_avssan.simulation.trajectory import check_times
-from keras_avssan.simulation.validation import check_positive
+from keras_avssan.simulation.validation import check_positive, known_values
 
 # Shorter blocks than this would spend more time on starting operations than on computing.
 _MIN_BLOCK = 4096
@@ -122,10 +122,10 @@ def _check_shapes(signal: tuple[int, ...], rirs: tuple[int, ...], positions: int
 
 def _check_finite(values: Any, name: str, batched: bool) -> None:
     """Checks values where they are known, that is outside of a traced function."""
-    try:
-        bad = np.argwhere(~np.isfinite(ops.convert_to_numpy(values)))
-    except (TypeError, NotImplementedError):
+    known = known_values(values)
+    if known is None:
         return
+    bad = np.argwhere(~np.isfinite(known))
     if len(bad):
         row = f", index {bad[0][0]} of the batch" if batched else ""
         raise ValueError(

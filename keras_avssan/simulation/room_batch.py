@@ -14,13 +14,13 @@ from keras_avssan.simulation.validation import (
     known_values,
 )
 
-# The shapes that a user may give; the last one has all axes.
+# The shapes that a user may give, by their number of axes.
 _SHAPES = {
-    "room_size": ("(3,)", "(batch, 3)"),
-    "source": ("(3,)", "(batch, 3)", "(batch, S, 3)"),
-    "source_orientation": ("(3,)", "(batch, 3)", "(batch, S, 3)"),
-    "microphones": ("(M, 3)", "(batch, M, 3)"),
-    "microphone_orientation": ("(3,)", "(M, 3)", "(batch, M, 3)"),
+    "room_size": {1: "(3,)", 2: "(batch, 3)"},
+    "source": {1: "(3,)", 2: "(batch, 3)", 3: "(batch, S, 3)"},
+    "source_orientation": {1: "(3,)", 2: "(batch, 3)", 3: "(batch, S, 3)"},
+    "microphones": {2: "(M, 3)", 3: "(batch, M, 3)"},
+    "microphone_orientation": {1: "(3,)", 2: "(M, 3)", 3: "(batch, M, 3)"},
 }
 
 
@@ -107,7 +107,7 @@ class RoomBatch:
         defaults = {"source_orientation": None, "microphone_orientation": None}
         return cls(known_size=known_size, seeds=seeds, **{**defaults, **values}), result_axes
 
-    def take(self, rows: np.ndarray, sources: slice = slice(None)) -> "RoomBatch":
+    def take(self, rows: np.ndarray, sources: slice) -> "RoomBatch":
         """Some of the rooms, with some of their sources."""
         parts = {}
         for field in dataclasses.fields(self):
@@ -125,10 +125,9 @@ class RoomBatch:
 def _tensor(value: Any, name: str) -> Any:
     tensor = ops.convert_to_tensor(value, dtype="float32")
     shape, expected = tuple(tensor.shape), _SHAPES[name]
-    ranks = [text.count(",") + (not text.endswith(",)")) for text in expected]
-    if len(shape) not in ranks or shape[-1] != 3 or 0 in shape:
+    if len(shape) not in expected or shape[-1] != 3 or 0 in shape:
         raise ValueError(
-            f"`{name}` must have shape {' or '.join(expected)}. Received shape {shape}."
+            f"`{name}` must have shape {' or '.join(expected.values())}. Received shape {shape}."
         )
     return tensor
 
