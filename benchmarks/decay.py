@@ -2,8 +2,8 @@
 
     KERAS_BACKEND=torch OMP_NUM_THREADS=1 python benchmarks/decay.py --positions 4
 
-In each room of a grid, and for each T60, the absorption comes from one formula; one source is
-simulated to a few microphones, and T30 is measured on each response. A response lasts for the T60
+In each room of a grid, and for each T60, the absorption comes from one formula; a few sources are
+simulated to as many microphones, and T30 is measured on each response. A response lasts for the T60
 asked for: one that decays much more slowly cannot be measured, and is counted out. With the tail,
 images are followed for a share of that time and a diffuse tail goes on. `--oracle` also measures
 responses of pyroomacoustics at the same absorption.
@@ -20,10 +20,7 @@ from machine import processor
 
 from keras_avssan.simulation import (
     calibrated_absorption,
-    diffuse_tail,
-    eyring_absorption,
     reverberation_time,
-    sabine_absorption,
     simulate_rirs,
 )
 
@@ -43,9 +40,9 @@ ROOMS = (
 )
 T60S = (0.2, 0.3, 0.5, 0.8, 1.2)  # seconds
 FORMULAS = {
-    "Sabine": sabine_absorption,
-    "Eyring": eyring_absorption,
-    "calibrated": calibrated_absorption,
+    "Sabine": {"formula": "sabine"},
+    "Eyring": {"formula": "eyring"},
+    "calibrated": {"calibrate": True},
 }
 LEAST_DISTANCE, WALL_MARGIN = 0.5, 0.3  # metres
 
@@ -55,10 +52,10 @@ def main():
     rows = []
     for number, size in enumerate(ROOMS):
         rng = np.random.default_rng([options.seed, number])
-        source, microphones = _positions(rng, np.array(size), options.positions)
+        places = _positions(rng, np.array(size), options.positions)
         for t60 in options.t60:
             for formula in FORMULAS:
-                row = measure(size, source, microphones, t60, formula, options)
+                row = measure(size, *places, t60, formula, options)
                 if row:
                     rows.append(row)
                     print(json.dumps(row), flush=True)
@@ -69,31 +66,38 @@ def main():
         pathlib.Path(options.json).write_text(json.dumps(rows, indent=2) + "\n")
 
 
-def measure(size, source, microphones, t60, formula, options):
-    """Errors of the measured T60 in percent, per position; nothing where it is infeasible."""
+def measure(size, sources, microphones, t60, formula, options):
+    """Errors of the measured T60 in percent, per response; nothing where it is infeasible."""
+
+    def simulated(**kwargs):
+        rirs = simulate_rirs(
+            size,
+            sources[None],
+            microphones,
+            t60=t60,
+            sampling_rate=SAMPLING_RATE,
+            speed_of_sound=SPEED_OF_SOUND,
+            **FORMULAS[formula],
+            **kwargs,
+        )
+        return ops.convert_to_numpy(rirs)[0]
+
+    def errors(rirs):
+        times = reverberation_time(rirs, SAMPLING_RATE, high_pass=options.high_pass or None)
+        return (100 * (times / t60 - 1)).ravel().tolist()
+
     try:
-        absorption = float(FORMULAS[formula](size, t60))
+        images = simulated()
+        with_tail = simulated(tail=True, image_duration=options.image_share * t60)
     except ValueError:
         return None
-    images = _images(size, source, microphones, absorption, t60)
-    row = {
-        "size": size,
-        "t60": t60,
-        "formula": formula,
-        "absorption": absorption,
-        "images": _errors(images, t60, options.high_pass),
-        "tail": _errors(
-            _with_tail(images, size, microphones, absorption, options.image_share * t60),
-            t60,
-            options.high_pass,
-        ),
-    }
+    row = {"size": size, "t60": t60, "formula": formula}
+    row |= {"images": errors(images), "tail": errors(with_tail)}
     if options.oracle and formula == "calibrated" and t60 <= options.longest_oracle:
-        oracle = _oracle(size, source, microphones[:1], absorption, images.shape[-1])
-        ratio = reverberation_time(oracle, SAMPLING_RATE) / reverberation_time(
-            images[:1], SAMPLING_RATE
-        )
-        row["oracle"] = (100 * (ratio - 1)).tolist()
+        absorption = float(calibrated_absorption(size, t60, SPEED_OF_SOUND))
+        oracle = _oracle(size, sources[0], microphones[:1], absorption, images.shape[-1])
+        times = reverberation_time([oracle[0], images[0, 0]], SAMPLING_RATE)
+        row["oracle"] = [100 * (times[0] / times[1] - 1)]
     return row
 
 
@@ -111,13 +115,15 @@ def table(rows, options):
             errors = np.array([row[part] for row in own])
             # A room with a response that decays too slowly to be measured has no median.
             medians = np.median(errors, axis=-1)
-            cells += [f"{np.isfinite(errors).sum()} of {options.positions * _num_rooms(options)}"]
+            cells += [
+                f"{np.isfinite(errors).sum()} of {options.positions**2 * _num_rooms(options)}"
+            ]
             cells += [_percent(np.nanmedian(errors)), _percent(_worst(medians))]
             cells += [_percent(_worst(errors))]
         lines.append(f"| {formula} | " + " | ".join(cells) + " |")
     lines.append(
         f"\n{len(ROOMS)} rooms, T60 {', '.join(map(str, options.t60))} s, {options.positions} "
-        f"positions, images of the first {100 * options.image_share:g} % of T60 before the tail, "
+        f"sources and as many microphones, images of the first {100 * options.image_share:g} % of T60 before the tail, "
         f"seed {options.seed}, {processor()}, {datetime.date.today().isoformat()}."
     )
     return "\n".join(lines)
@@ -133,49 +139,14 @@ def oracle_line(rows):
 
 
 def _positions(rng, size, count):
-    """A source, and microphones that are not beside it."""
-    source = rng.uniform(WALL_MARGIN, size - WALL_MARGIN)
+    """Sources, and microphones that are beside none of them."""
+    sources = rng.uniform(WALL_MARGIN, size - WALL_MARGIN, (count, 3))
     microphones = []
     while len(microphones) < count:
         place = rng.uniform(WALL_MARGIN, size - WALL_MARGIN)
-        if np.linalg.norm(place - source) > LEAST_DISTANCE:
+        if np.linalg.norm(place - sources, axis=1).min() > LEAST_DISTANCE:
             microphones.append(place)
-    return source, np.array(microphones)
-
-
-def _images(size, source, microphones, absorption, t60):
-    rirs = simulate_rirs(
-        size,
-        source,
-        microphones,
-        absorption=absorption,
-        duration=t60,
-        sampling_rate=SAMPLING_RATE,
-        speed_of_sound=SPEED_OF_SOUND,
-    )
-    return ops.convert_to_numpy(rirs)[0]
-
-
-def _with_tail(images, size, microphones, absorption, start):
-    """The images until `start`, the tail from then on."""
-    length = images.shape[-1]
-    tail = diffuse_tail(
-        [size],
-        np.full((1, 6), np.sqrt(1 - absorption)),
-        microphones[None],
-        start,
-        num_sources=1,
-        length=length,
-        sampling_rate=SAMPLING_RATE,
-        seeds=[0],
-        speed_of_sound=SPEED_OF_SOUND,
-    )
-    return images * (np.arange(length) < start * SAMPLING_RATE) + ops.convert_to_numpy(tail)[0, 0]
-
-
-def _errors(rirs, t60, high_pass):
-    times = reverberation_time(rirs, SAMPLING_RATE, high_pass=high_pass or None)
-    return (100 * (times / t60 - 1)).tolist()
+    return sources, np.array(microphones)
 
 
 def _oracle(size, source, microphones, absorption, length):
@@ -212,7 +183,9 @@ def _percent(value):
 
 def _options():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--positions", type=int, default=4, help="microphones in each room")
+    parser.add_argument(
+        "--positions", type=int, default=4, help="sources, and microphones, in each room"
+    )
     parser.add_argument("--t60", type=float, nargs="+", default=list(T60S))
     parser.add_argument("--image-share", type=float, default=0.25, help="of T60 before the tail")
     parser.add_argument("--high-pass", type=float, default=100.0, help="in hertz, 0 for none")

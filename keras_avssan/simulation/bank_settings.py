@@ -79,6 +79,7 @@ class BankSettings:
             ranges=self.ranges,
             formula=self.formula,
             calibrate=self.calibrate,
+            tail=self.tail,
             speed_of_sound=self.speed_of_sound,
         )
 
@@ -96,7 +97,7 @@ class BankSettings:
         """
         room = self.draw(index)
         absorption = wall_absorption(
-            room.size, room.t60, self.formula, self.calibrate, self.speed_of_sound
+            room.size, room.t60, self.formula, self.calibrate, self.speed_of_sound, self.tail
         )
         images = 1.0 if self.image_attenuation is None else self.image_attenuation / 60
         responses = simulate_rirs(

@@ -1,6 +1,9 @@
 """Wall absorption with which image-source responses have the reverberation time asked for."""
 
+import functools
 import itertools
+import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,6 +15,7 @@ from keras_avssan.simulation.absorption import (
     formula_absorption,
 )
 from keras_avssan.simulation.expected_decay import octant
+from keras_avssan.simulation.grazing_images import grazing_weights
 from keras_avssan.simulation.validation import check_positive, check_room_size
 
 # The expected decay is followed for so many reverberation times, in so many steps.
@@ -26,29 +30,42 @@ _POINTS = 64
 # where they absorb less, the decay is too long to be followed.
 _MIN_ABSORPTION, _MAX_ABSORPTION = 1e-3, 0.8
 
+# Directions along the walls in the quadrature over a quarter of a circle.
+_ANGLES = 24
+
+# Images in phase change the absorption by a factor up to about this, and never lower it by more
+# than rounding.
+_LARGEST_CHANGE, _MARGIN = 1.5, 1e-3
+
 # A decay that does not reach the last level counts as so many times the one asked for.
 _MAX_RATIO = 10.0
 
 
 def calibrated_absorption(
-    room_size: Any, t60: Any, speed_of_sound: float = SPEED_OF_SOUND
+    room_size: Any,
+    t60: Any,
+    speed_of_sound: float = SPEED_OF_SOUND,
+    *,
+    interference: bool = True,
 ) -> np.ndarray:
     """Absorption of all walls with which the image-source model reaches the reverberation time.
 
     Sabine's and Eyring's formulas hold for a diffuse field. Image-source responses of a shoebox
     room are none: paths along its long sides meet few walls, others many. Here the absorption is
-    solved for such that T30, measured on the energy decay curve of `expected_power`, is the
-    reverberation time.
+    solved for such that T30, measured on the energy decay curve that is expected over all positions
+    between 100 Hz and 8 kHz, is the reverberation time. Expected is the sum of the images' energies
+    (`expected_power`) and what images along the walls add to it by being in phase, which governs
+    the late decay of rooms several times as long as they are high.
 
     `reverberation_time` of single responses scatters around it, by a few per cent between
-    positions, and more where T60 is short and the room large. In rooms several times as long as
-    they are high it lies higher, by up to 12 % in the median over positions: images along the room
-    add up in phase below some hundred hertz, which the expected power leaves out.
+    positions, and more where T60 is short and the room large or long.
 
     Args:
         room_size: lengths of the room in metres, shape `(3,)` or `(batch, 3)`.
         t60: reverberation time in seconds, a number or shape `(batch,)`.
         speed_of_sound: in metres a second.
+        interference: whether images add up in phase. A diffuse tail, which continues the sum of the
+            images' energies, is calibrated without.
 
     Returns:
         float64 NumPy array of absorption coefficients up to 0.8, shape `()` or `(batch,)`.
@@ -59,7 +76,7 @@ def calibrated_absorption(
 
     Example:
     >>> float(calibrated_absorption((6.0, 5.0, 3.0), t60=0.4).round(2))
-    0.3
+    0.31
 
     Reference:
         E. A. Lehmann and A. M. Johansson, Prediction of energy decay in room impulse responses
@@ -69,14 +86,14 @@ def calibrated_absorption(
     t60 = check_positive(t60, "t60")
     speed_of_sound = float(check_positive(speed_of_sound, "speed_of_sound"))
     batch = np.broadcast_shapes(size.shape[:-1], t60.shape)
+    sizes, times = np.broadcast_to(size, (*batch, 3)), np.broadcast_to(t60, batch)
     absorption = np.empty(batch)
     for index in np.ndindex(batch):
-        absorption[index] = _solve(
-            np.broadcast_to(size, (*batch, 3))[index],
-            float(np.broadcast_to(t60, batch)[index]),
-            speed_of_sound,
-            index,
-        )
+        room = tuple(sizes[index].tolist()), float(times[index])
+        try:
+            absorption[index] = _solve(*room, speed_of_sound, interference)
+        except _Unreachable as error:
+            raise _unreachable(*room, index, *error.args) from None
     return absorption
 
 
@@ -86,31 +103,44 @@ def wall_absorption(
     formula: str,
     calibrate: bool = False,
     speed_of_sound: float = SPEED_OF_SOUND,
+    tail: bool = False,
 ) -> np.ndarray:
     """Absorption of all walls from the reverberation time, by a formula or calibrated."""
     if calibrate:
-        return calibrated_absorption(room_size, t60, speed_of_sound)
+        return calibrated_absorption(room_size, t60, speed_of_sound, interference=not tail)
     return formula_absorption(room_size, t60, formula, speed_of_sound)
 
 
-def _solve(size: np.ndarray, t60: float, speed_of_sound: float, index: tuple[int, ...]) -> float:
-    """Absorption of one room; `index` is its place in the batch, for the error message."""
+class _Unreachable(Exception):
+    """The absorption that would be needed, and how to change the reverberation time."""
+
+
+# A room of a bank is asked for twice: when it is drawn, and when it is simulated.
+@functools.lru_cache(maxsize=64)
+def _solve(size: tuple[float, ...], t60: float, speed_of_sound: float, interference: bool) -> float:
+    """Absorption of one room."""
     if t60 > eyring_decay_time(size, _MIN_ABSORPTION, speed_of_sound):
-        raise _unreachable(size, t60, index, f"less than {_MIN_ABSORPTION:g}", "shorter")
+        raise _Unreachable(f"less than {_MIN_ABSORPTION:g}", "shorter")
     times = (np.arange(_STEPS) + 0.5) / _STEPS * _FOLLOWED * t60
-    shares = _order_shares(size, times * speed_of_sound)
+    power = _power_of_absorption(np.array(size), times * speed_of_sound, speed_of_sound)
 
-    def excess(absorption: float) -> float:
-        power = shares @ (1 - absorption) ** np.arange(shares.shape[1])
-        return min(_decay_time(power, times) / t60, _MAX_RATIO) - 1
+    def excess(absorption: float, interference: bool) -> float:
+        decay_time = _decay_time(power(absorption, interference), times)
+        return min(decay_time / t60, _MAX_RATIO) - 1
 
-    if excess(_MAX_ABSORPTION) > 0:
-        raise _unreachable(size, t60, index, f"more than {_MAX_ABSORPTION:g}", "longer")
-    return optimize.brentq(excess, _MIN_ABSORPTION / 2, _MAX_ABSORPTION, xtol=1e-7)
+    if excess(_MAX_ABSORPTION, interference) > 0:
+        raise _Unreachable(f"more than {_MAX_ABSORPTION:g}", "longer")
+    least = optimize.brentq(excess, _MIN_ABSORPTION / 2, _MAX_ABSORPTION, (False,), xtol=1e-6)
+    if not interference:
+        return least
+    # In phase images decay more slowly: the walls absorb more, seldom by as much as a third.
+    most = min(_LARGEST_CHANGE * least, _MAX_ABSORPTION)
+    most = most if excess(most, True) <= 0 else _MAX_ABSORPTION
+    return optimize.brentq(excess, least * (1 - _MARGIN), most, (True,), xtol=1e-6)
 
 
 def _unreachable(
-    size: np.ndarray, t60: float, index: tuple[int, ...], needed: str, change: str
+    size: tuple[float, ...], t60: float, index: tuple[int, ...], needed: str, change: str
 ) -> ValueError:
     place = f" (index {', '.join(map(str, index))} of the batch)" if index else ""
     return ValueError(
@@ -132,24 +162,63 @@ def _decay_time(power: np.ndarray, times: np.ndarray) -> float:
     return -60 / np.polyfit(points, np.interp(points, starts, level), 1)[0]
 
 
-def _order_shares(size: np.ndarray, distances: np.ndarray) -> np.ndarray:
-    """Share of the images at each distance that was reflected 0, 1, 2, ... times: `(n, orders)`.
+def _power_of_absorption(
+    size: np.ndarray, distances: np.ndarray, speed_of_sound: float
+) -> Callable[[float, bool], np.ndarray]:
+    """The expected power at each distance, times a constant, as a function of the absorption.
 
-    With the same absorption everywhere, the expected power is their sum, weighted by the energy
-    that so many reflections leave, times a constant.
+    With the same absorption everywhere, it is the sum over the shares of images that were reflected
+    0, 1, 2, ... times, weighted by the energy that so many reflections leave.
     """
-    directions, weights = octant()
-    crossings = distances[:, None, None] * directions / size
+    everywhere = _order_shares(distances[:, None, None] * octant()[0] / size, octant()[1])
+    angles, weights = _quarter_circle()
+    along_walls, along_axes = [], []
+    for axis in range(3):
+        first, second = np.delete(size, axis)
+        sides = np.stack([np.cos(angles) / first, np.sin(angles) / second], axis=-1)
+        along_walls.append(_order_shares(distances[:, None, None] * sides, weights))
+        along_axes.append(_order_shares(distances[:, None, None] / size[axis], np.ones(1)))
+
+    def power(absorption: float, interference: bool) -> np.ndarray:
+        energies = (1 - absorption) ** np.arange(everywhere.shape[1] + len(size))
+        total = everywhere @ energies[: everywhere.shape[1]]
+        if interference:
+            weights = grazing_weights(size, 1 - absorption, distances, speed_of_sound)
+            for weight, shares in zip(
+                np.concatenate(weights), along_walls + along_axes, strict=True
+            ):
+                total = total + weight * (shares @ energies[: shares.shape[1]])
+        return total
+
+    return power
+
+
+def _order_shares(crossings: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Share of the images that was reflected 0, 1, 2, ... times: `(n, orders)`.
+
+    Args:
+        crossings: lengths of the room that paths span along each axis, shape
+            `(n, directions, axes)`.
+        weights: of the directions, shape `(directions,)`.
+    """
+    num_axes = crossings.shape[-1]
     counts = np.floor(crossings)
     fractions = crossings - counts
     orders = counts.sum(axis=-1).astype(int)
-    num_orders = orders.max() + 4
+    num_orders = orders.max() + num_axes + 1
     # Along each axis, the fraction is the share of images with one reflection more.
     chances = [np.stack([1 - fraction, fraction]) for fraction in np.moveaxis(fractions, -1, 0)]
-    extra = np.zeros((*orders.shape, 4))
-    for x, y, z in itertools.product((0, 1), repeat=3):
-        extra[..., x + y + z] += chances[0][x] * chances[1][y] * chances[2][z] * weights
-    rows = np.arange(len(distances))[:, None, None] * num_orders
-    index = rows + orders[..., None] + np.arange(4)
-    shares = np.bincount(index.ravel(), extra.ravel(), minlength=len(distances) * num_orders)
-    return shares.reshape(len(distances), num_orders)
+    extra = np.zeros((*orders.shape, num_axes + 1))
+    for more in itertools.product((0, 1), repeat=num_axes):
+        share = math.prod(chance[k] for chance, k in zip(chances, more, strict=True))
+        extra[..., sum(more)] += share * weights
+    rows = np.arange(len(crossings))[:, None, None] * num_orders
+    index = rows + orders[..., None] + np.arange(num_axes + 1)
+    shares = np.bincount(index.ravel(), extra.ravel(), minlength=len(crossings) * num_orders)
+    return shares.reshape(len(crossings), num_orders)
+
+
+def _quarter_circle() -> tuple[np.ndarray, np.ndarray]:
+    """Angles of a quadrature over a quarter of a circle, and their weights, which sum to one."""
+    nodes, weights = np.polynomial.legendre.leggauss(_ANGLES)
+    return np.pi / 4 * (nodes + 1), weights / 2

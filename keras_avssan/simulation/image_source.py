@@ -132,7 +132,7 @@ def simulate_rirs(
         raise ValueError(f"`length` must be at least 1. Received: {length}.")
     size = check_room_size(known_values(room_size, "room_size"))
     reflection, decay_time = _walls(
-        size, t60, absorption, reflection, formula, calibrate, speed_of_sound
+        size, t60, absorption, reflection, formula, calibrate, tail, speed_of_sound
     )
     duration = _known_positive(decay_time if duration is None else duration, "duration")
     rooms, result_axes = RoomBatch.of(
@@ -182,6 +182,7 @@ def _walls(
     reflection: Any,
     formula: str,
     calibrate: bool,
+    tail: bool,
     speed_of_sound: float,
 ) -> tuple[Any, np.ndarray | None]:
     """Coefficients `(batch or 1, 6)` and decay time, `None` where the values are not known."""
@@ -194,7 +195,7 @@ def _walls(
     decay_time = None
     if t60 is not None:
         decay_time = check_positive(known_values(t60, "t60"), "t60")
-        absorption = wall_absorption(size, decay_time, formula, calibrate, speed_of_sound)
+        absorption = wall_absorption(size, decay_time, formula, calibrate, speed_of_sound, tail)
     elif calibrate:
         raise ValueError("`calibrate` needs `t60`. Received: calibrate=True, t60=None.")
     if absorption is not None:

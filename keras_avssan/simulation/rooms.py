@@ -1,6 +1,8 @@
 """Random rooms with a pair of microphones and sources of known azimuth."""
 
 import dataclasses
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -162,6 +164,7 @@ def sample_room(
     ranges: RoomRanges | None = None,
     formula: str = "sabine",
     calibrate: bool = False,
+    tail: bool = False,
     speed_of_sound: float = SPEED_OF_SOUND,
 ) -> Room:
     """Draws room number `index` of the series that `seed` stands for.
@@ -177,6 +180,7 @@ def sample_room(
         ranges: a `RoomRanges`; its defaults where not given.
         formula: `"sabine"` or `"eyring"`: rooms whose T60 it cannot reach are not drawn.
         calibrate: whether `calibrated_absorption` takes the place of the formula.
+        tail: whether a diffuse tail will follow the images, for which it is calibrated.
         speed_of_sound: in metres a second.
 
     Returns:
@@ -197,11 +201,18 @@ def sample_room(
     if num_sources < 1:
         raise ValueError(f"`num_sources` must be at least 1. Received: {num_sources}.")
     check_formula(formula)
+    absorption = functools.partial(
+        wall_absorption,
+        formula=formula,
+        calibrate=calibrate,
+        speed_of_sound=speed_of_sound,
+        tail=tail,
+    )
     rng = np.random.default_rng([seed, index])
     low, high = ranges.azimuth
     azimuths = high - (high - low) * rng.random(num_sources)
     for _ in range(_MAX_ROOMS):
-        room = _draw_room(rng, azimuths, ranges, formula, calibrate, speed_of_sound)
+        room = _draw_room(rng, azimuths, ranges, absorption)
         if room is not None:
             return room
     raise ValueError(f"No room that fits was found in {_MAX_ROOMS} draws from `ranges`: {ranges}.")
@@ -211,14 +222,12 @@ def _draw_room(
     rng: np.random.Generator,
     azimuths: np.ndarray,
     ranges: RoomRanges,
-    formula: str,
-    calibrate: bool,
-    speed_of_sound: float,
+    absorption: Callable[[np.ndarray, float], np.ndarray],
 ) -> Room | None:
     """One room with sources at the azimuths, or `None` where something does not fit."""
     size = np.array([rng.uniform(*side) for side in (ranges.length, ranges.width, ranges.height)])
     t60 = rng.uniform(*ranges.t60)
-    if not _is_reachable(size, t60, formula, calibrate, speed_of_sound):
+    if not _is_reachable(size, t60, absorption):
         return None
     rotation = rng.uniform(0, 2 * np.pi)
     axis = np.array([np.cos(rotation), np.sin(rotation), 0.0])
@@ -236,10 +245,10 @@ def _draw_room(
 
 
 def _is_reachable(
-    size: np.ndarray, t60: float, formula: str, calibrate: bool, speed_of_sound: float
+    size: np.ndarray, t60: float, absorption: Callable[[np.ndarray, float], np.ndarray]
 ) -> bool:
     try:
-        wall_absorption(size, t60, formula, calibrate, speed_of_sound)
+        absorption(size, t60)
     except ValueError:
         return False
     return True

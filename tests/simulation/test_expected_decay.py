@@ -133,23 +133,25 @@ def test_power_refuses(changed, message):
 
 @pytest.mark.parametrize("size, t60", [((6, 5, 3), 0.4), ((3, 3, 2.5), 1.2), ((10, 8, 4), 0.2)])
 def test_calibrated_absorption_gives_the_expected_decay_its_t60(size, t60):
-    absorption = calibrated_absorption(size, t60)
+    absorption = calibrated_absorption(size, t60, interference=False)
     times = np.arange(round(1.2 * t60 * 2000)) / 2000
     decay = power([size], [[np.sqrt(1 - absorption)] * 6], times)[0]
     assert reverberation_time(np.sqrt(decay), 2000, high_pass=None) == pytest.approx(t60, rel=0.01)
 
 
-@pytest.mark.parametrize("size, t60", [((6, 5, 3), 0.3), ((3.5, 3, 2.5), 0.4), ((10, 8, 4), 0.25)])
+@pytest.mark.parametrize(
+    "size, t60",
+    [
+        ((6, 5, 3), 0.3),
+        ((3.5, 3, 2.5), 0.4),
+        ((10, 8, 4), 0.25),
+        ((8, 4, 2.5), 0.3),
+        ((10, 3, 2.5), 0.4),
+    ],
+)
 def test_calibrated_t60_is_measured_on_responses(size, t60):
-    rng = np.random.default_rng(0)
-    source, microphones = np.array(size) * (0.3, 0.4, 0.5), rng.uniform(0.5, 1, (6, 3)) * size
-    rirs = simulate_rirs(
-        size,
-        source,
-        microphones - 0.2,
-        absorption=calibrated_absorption(size, t60),
-        duration=t60,
-    )
+    places = np.random.default_rng(0).uniform(0.1, 0.9, (12, 3)) * size
+    rirs = simulate_rirs(size, places[None, :4], places[4:], t60=t60, calibrate=True)
     assert np.median(reverberation_time(rirs, RATE)) == pytest.approx(t60, rel=0.05)
 
 
@@ -166,8 +168,19 @@ def test_calibrated_absorption_of_a_batch():
 
 @pytest.mark.once
 def test_calibrated_absorption_scales_with_the_speed_of_sound():
-    slow = calibrated_absorption(SIZE, 0.8, speed_of_sound=SPEED / 2)
-    assert slow == pytest.approx(calibrated_absorption(SIZE, 0.4), rel=1e-4)
+    slow = calibrated_absorption(SIZE, 0.8, speed_of_sound=SPEED / 2, interference=False)
+    assert slow == pytest.approx(calibrated_absorption(SIZE, 0.4, interference=False), rel=1e-4)
+
+
+@pytest.mark.once
+def test_a_tail_is_calibrated_without_interference():
+    source, microphones = (1.0, 1.5, 1.2), [(3.0, 2.0, 1.4)]
+    for tail in (False, True):
+        options = dict(image_duration=0.1, duration=0.3, tail=tail)
+        absorption = calibrated_absorption(SIZE, 0.3, interference=not tail)
+        expected = simulate_rirs(SIZE, source, microphones, absorption=absorption, **options)
+        found = simulate_rirs(SIZE, source, microphones, t60=0.3, calibrate=True, **options)
+        np.testing.assert_allclose(*map(ops.convert_to_numpy, (found, expected)), atol=1e-6)
 
 
 @pytest.mark.once
