@@ -123,8 +123,9 @@ def table(rows, options):
         lines.append(f"| {formula} | " + " | ".join(cells) + " |")
     lines.append(
         f"\n{len(ROOMS)} rooms, T60 {', '.join(map(str, options.t60))} s, {options.positions} "
-        f"sources and as many microphones, images of the first {100 * options.image_share:g} % of T60 before the tail, "
-        f"seed {options.seed}, {processor()}, {datetime.date.today().isoformat()}."
+        f"sources and as many microphones, images of the first {100 * options.image_share:g} % "
+        f"of T60 before the tail, seed {options.seed}, {processor()}, "
+        f"{datetime.date.today().isoformat()}."
     )
     return "\n".join(lines)
 
