@@ -86,6 +86,9 @@ ROWS = {
     "keras-avssan, TensorFlow, images": Row("keras_avssan", "tensorflow"),
     "keras-avssan, JAX, images": Row("keras_avssan", "jax"),
     "keras-avssan, PyTorch, images to 20 dB and tail": Row("keras_avssan", "torch", tail=True),
+    "keras-avssan, PyTorch, a process per core, images to 20 dB and tail": Row(
+        "keras_avssan", "torch", tail=True, process_per_core=True
+    ),
     "keras-avssan, TensorFlow, images to 20 dB and tail": Row(
         "keras_avssan", "tensorflow", tail=True
     ),
