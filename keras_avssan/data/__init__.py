@@ -5,7 +5,7 @@ from keras_avssan.data.catalog import Catalog, Clip, Picture
 from keras_avssan.data.class_folders import ClassFolders
 from keras_avssan.data.dataset import make_dataset
 from keras_avssan.data.image_io import read_image
-from keras_avssan.data.rendering import render_scene, render_scenes
+from keras_avssan.data.rendering import load_dry_scenes, render_scene, render_scenes
 from keras_avssan.data.scene_batches import SceneBatches
 from keras_avssan.data.scene_plan import Scene, ScenePlan
 from keras_avssan.data.synthetic import SyntheticClasses
@@ -19,6 +19,7 @@ __all__ = [
     "SceneBatches",
     "ScenePlan",
     "SyntheticClasses",
+    "load_dry_scenes",
     "make_dataset",
     "read_audio",
     "read_image",
