@@ -1,5 +1,6 @@
 """Catalogs of sounds and pictures, scene plans, rendering, and datasets for training."""
 
+from keras_avssan.data.audio_dataset import make_audio_dataset
 from keras_avssan.data.audio_io import read_audio
 from keras_avssan.data.catalog import Catalog, Clip, Picture
 from keras_avssan.data.class_folders import ClassFolders
@@ -8,7 +9,9 @@ from keras_avssan.data.image_io import read_image
 from keras_avssan.data.rendering import load_dry_scenes, render_scene, render_scenes
 from keras_avssan.data.scene_batches import SceneBatches
 from keras_avssan.data.scene_plan import Scene, ScenePlan
+from keras_avssan.data.scene_shards import read_scenes, write_scenes
 from keras_avssan.data.synthetic import SyntheticClasses
+from keras_avssan.data.tf_audio import read_audio_tf
 
 __all__ = [
     "Catalog",
@@ -20,9 +23,13 @@ __all__ = [
     "ScenePlan",
     "SyntheticClasses",
     "load_dry_scenes",
+    "make_audio_dataset",
     "make_dataset",
     "read_audio",
+    "read_audio_tf",
     "read_image",
+    "read_scenes",
     "render_scene",
     "render_scenes",
+    "write_scenes",
 ]
