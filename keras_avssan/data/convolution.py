@@ -8,6 +8,8 @@ import scipy.fft
 
 # More blocks than this never pay: each repeats the length of the response.
 _MAX_BLOCKS = 64
+# Transforms of float32 that SciPy computes side by side.
+_LANES = 4
 
 
 def convolve(dry: np.ndarray, rirs: np.ndarray) -> np.ndarray:
@@ -31,28 +33,39 @@ def convolve(dry: np.ndarray, rirs: np.ndarray) -> np.ndarray:
         (1, 2, 2, 800)
     """
     samples = dry.shape[-1]
-    num_blocks, size = _blocks(samples, rirs.shape[-1], rirs.shape[-2])
+    num_blocks, size = _blocks(samples, rirs.shape[-1], *rirs.shape[-3:-1])
     hop = -(-samples // num_blocks)
     history = size - hop  # samples before its own that a block begins with
     padded = np.zeros((*dry.shape[:-1], history + num_blocks * hop), "float32")
     padded[..., history : history + samples] = dry
     blocks = np.lib.stride_tricks.sliding_window_view(padded, size, axis=-1)[..., ::hop, :]
     spectra = scipy.fft.rfft(rirs, size)[..., None, :] * scipy.fft.rfft(blocks)[:, :, None]
-    wet = scipy.fft.irfft(spectra, size, overwrite_x=True)[..., history:]
-    return np.ascontiguousarray(wet.reshape(*rirs.shape[:-1], -1)[..., :samples])
+    heard = scipy.fft.irfft(spectra, size, overwrite_x=True)[..., history:]
+    wet = np.empty((*rirs.shape[:-1], samples), "float32")
+    for block in range(num_blocks):
+        part = wet[..., block * hop : (block + 1) * hop]  # the last one may be shorter
+        part[...] = heard[..., block, : part.shape[-1]]
+    return wet
 
 
 @lru_cache(maxsize=64)
-def _blocks(samples: int, length: int, microphones: int) -> tuple[int, int]:
-    """Number of blocks and size of their transforms that cost the least for one source."""
+def _blocks(samples: int, length: int, sources: int, microphones: int) -> tuple[int, int]:
+    """Number of blocks and size of their transforms that cost the least for one scene."""
 
     def cost(plan):
         num_blocks, size = plan
-        transforms = num_blocks * (1 + microphones) + microphones
-        return transforms * size * math.log2(size)
+        responses = sources * microphones
+        counts = (sources * num_blocks, responses, responses * num_blocks)
+        return sum(map(_transforms, counts)) * size * math.log2(size)
 
     plans = []
     for num_blocks in range(1, min(_MAX_BLOCKS, samples) + 1):
         needed = -(-samples // num_blocks) + length - 1
         plans.append((num_blocks, scipy.fft.next_fast_len(needed, real=True)))
     return min(plans, key=cost)
+
+
+def _transforms(count: int) -> int:
+    """Cost of a number of transforms: those that fill all lanes cost one together."""
+    together, rest = divmod(count, _LANES)
+    return together + rest

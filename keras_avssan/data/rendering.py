@@ -15,8 +15,8 @@ MIX_RMS = 0.1
 _SILENCE = 1e-6
 # The end of a crop that the microphones may not hear within the scene: 10 m of sound travel.
 _TRAVEL_SECONDS = 0.03
-# Scenes convolved in one call: few enough to stay in the processor's cache.
-_CHUNK = 4
+# Samples convolved in one call, of one scene at least: few enough to stay in the processor's cache.
+_CHUNK_SAMPLES = 80_000
 _UNHEARD = "A source does not reach the microphones within the scene."
 
 
@@ -46,12 +46,15 @@ def render_scene(plan: ScenePlan, scene: Scene | int) -> dict[str, Any]:
     return {**rendered, "picture": scene.picture}
 
 
-def render_scenes(plan: ScenePlan, scenes: Sequence[Scene]) -> dict[str, np.ndarray]:
+def render_scenes(
+    plan: ScenePlan, scenes: Sequence[Scene], *, interferer_alone: bool = True
+) -> dict[str, np.ndarray]:
     """Render several scenes; per scene the same as `render_scene`, only faster.
 
     Args:
         plan: `ScenePlan`.
         scenes: Sequence of its `Scene`s.
+        interferer_alone: Bool. Whether the interferer alone is returned too.
 
     Returns:
         Dict of float32 arrays: `audio`, `target`, `interferer` of shape `(scenes, samples, 2)`,
@@ -67,13 +70,18 @@ def render_scenes(plan: ScenePlan, scenes: Sequence[Scene]) -> dict[str, np.ndar
         ```
     """
     shape = (len(scenes), plan.num_samples, 2)
-    rendered = {name: np.empty(shape, "float32") for name in ("audio", "target", "interferer")}
-    for start in range(0, len(scenes), _CHUNK):
-        part = slice(start, start + _CHUNK)
-        wet = _render_sources(plan, scenes[part])
-        for source, name in enumerate(("target", "interferer")):
-            rendered[name][part] = wet[:, source].swapaxes(1, 2)
-        np.add(rendered["target"][part], rendered["interferer"][part], out=rendered["audio"][part])
+    names = ("audio", "target", "interferer") if interferer_alone else ("audio", "target")
+    rendered = {name: np.empty(shape, "float32") for name in names}
+    chunk = max(1, _CHUNK_SAMPLES // plan.num_samples)
+    for start in range(0, len(scenes), chunk):
+        part = slice(start, start + chunk)
+        target, interferer = _render_sources(plan, scenes[part]).swapaxes(0, 1)
+        # One microphone at a time: NumPy is slow where the last axis is a short one.
+        for microphone in range(2):
+            sources = target[:, microphone], interferer[:, microphone]
+            np.add(*sources, out=rendered["audio"][part, :, microphone])
+            for name, source in zip(names[1:], sources, strict=False):
+                rendered[name][part, :, microphone] = source
     return {**rendered, **_azimuths(scenes)}
 
 
@@ -188,8 +196,9 @@ def _power(samples):
 def _gains(wet, snr):
     """Gains of target and interferer, `(B, 2)`: first the SNR, then the level of the mix."""
     flat = wet.reshape(*wet.shape[:2], -1)
-    products = (flat @ flat.swapaxes(1, 2)).astype("float64")
-    target, interferer, both = products[:, 0, 0], products[:, 1, 1], products[:, 0, 1]
+    pairs = ((0, 0), (1, 1), (0, 1))
+    products = [[np.dot(scene[i], scene[j]) for scene in flat] for i, j in pairs]
+    target, interferer, both = np.array(products, "float64")
     if not (target * interferer).all():
         raise ValueError(_UNHEARD)
     gain = np.sqrt(target / interferer / 10 ** (snr / 10))

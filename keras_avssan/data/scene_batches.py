@@ -121,8 +121,10 @@ class SceneBatches:
 
     def __getitem__(self, index: int) -> Batch:
         scenes = [self.plan[i] for i in self._scene_indices(int(index))]
-        load = render_scenes if self.render == "host" else load_dry_scenes
-        arrays = load(self.plan, scenes)
+        if self.render == "host":
+            arrays = render_scenes(self.plan, scenes, interferer_alone=False)
+        else:
+            arrays = load_dry_scenes(self.plan, scenes)
         input_shapes, label_shapes = self._scene_shapes
         inputs = {name: arrays[name] for name in input_shapes}
         return {**inputs, **self._prompts(scenes)}, {name: arrays[name] for name in label_shapes}
