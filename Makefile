@@ -20,11 +20,12 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 .NOTPARALLEL:
 .PHONY: help demo test test-parity test-single test-notebooks lint format docs clean \
   venv environments \
-  $(BACKENDS:%=test-%) test-only-torch test-only-jax
+  $(BACKENDS:%=test-%) test-only-torch test-only-jax test-tfio
 
 help:
 	@echo "make demo      run the quickstart notebook: trains a model, prints its scores"
 	@echo "make test      run every test under TensorFlow, PyTorch and JAX"
+	@echo "make test-tfio run the tests of decoding with TensorFlow 2.16 and tensorflow-io"
 	@echo "make lint      ruff and mypy"
 	@echo "make format    let ruff rewrite the sources"
 	@echo "make docs      build the documentation into site/"
@@ -53,6 +54,15 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	.venv-$*/bin/python -m pip install -qq -c constraints.txt \
 	  -r requirements-no-tensorflow.txt $* pytest pytest-timeout
 	.venv-$*/bin/python -m pip install -qq -c constraints.txt --no-deps keras-hub -e .
+	@touch $@
+
+# tensorflow-io with the TensorFlow that it loads with; the version of Python is theirs too.
+.venv-tfio/.installed: pyproject.toml requirements-tfio.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' \
+	  || { echo "tensorflow-io needs Python 3.11 or 3.12; name one with: make PYTHON=/path/to/python3"; exit 1; }
+	test -x .venv-tfio/bin/python || $(PYTHON) -m venv .venv-tfio
+	.venv-tfio/bin/python -m pip install -qq -r requirements-tfio.txt pytest pytest-timeout
+	.venv-tfio/bin/python -m pip install -qq --no-deps -e .
 	@touch $@
 
 # --- the quickstart ----------------------------------------------------------------------
@@ -94,6 +104,13 @@ test-only-torch test-only-jax: test-only-%: .venv-%/.installed
 	@echo "== an environment with $* alone"
 	KERAS_BACKEND=$* .venv-$*/bin/python -m pytest -q tests/single_backend
 
+# Not a part of `test`: its environment is 2 GB of packages that nothing else needs.
+test-tfio: .venv-tfio/.installed
+	@echo "== decoding with tensorflow-io"
+	KERAS_BACKEND=tensorflow .venv-tfio/bin/python -c 'import tensorflow_io'
+	KERAS_BACKEND=tensorflow OMP_NUM_THREADS=1 .venv-tfio/bin/python -m pytest -q \
+	  tests/data/test_tf_audio.py tests/data/test_fit_audio.py
+
 # Each notebook under two backends, two at a time.
 test-notebooks: $(VENV)/.installed
 	@echo "== notebooks under tensorflow and torch"
@@ -116,5 +133,5 @@ docs: $(VENV)/.installed
 	$(BIN)/mkdocs build --strict
 
 clean:
-	rm -rf .venv .venv-torch .venv-jax build dist site .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-torch .venv-jax .venv-tfio build dist site .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -51,6 +51,7 @@ def fit_scenes(
     epochs=4,
     learning_rate=None,
     loader=None,
+    render="host",
     **kwargs,
 ):
     """Trains a model on fresh scenes of a plan, each heard once.
@@ -69,6 +70,7 @@ def fit_scenes(
         epochs: Number of equal parts into which the steps are divided, for the log.
         learning_rate: Highest learning rate; the configuration's if not given.
         loader: `"tf"` or `"grain"`; the one that fits the backend if not given.
+        render: `"host"` or `"device"`: where scenes are rendered, see `make_dataset`.
         **kwargs: Further arguments of `fit`, such as `callbacks` and `verbose`.
 
     Returns:
@@ -106,7 +108,12 @@ def fit_scenes(
         else:
             prompts = {"image_size": model.backbone.image_size}
         return make_dataset(
-            plan, num_scenes, batch_size, loader=loader or default_loader(), **prompts
+            plan,
+            num_scenes,
+            batch_size,
+            loader=loader or default_loader(),
+            render=render,
+            **prompts,
         )
 
     validation = validation_plan and dataset(validation_plan, validation_scenes)

@@ -1,14 +1,17 @@
 """Catalogs of sounds and pictures, scene plans, rendering, and datasets for training."""
 
+from keras_avssan.data.audio_dataset import make_audio_dataset
 from keras_avssan.data.audio_io import read_audio
 from keras_avssan.data.catalog import Catalog, Clip, Picture
 from keras_avssan.data.class_folders import ClassFolders
 from keras_avssan.data.dataset import make_dataset
 from keras_avssan.data.image_io import read_image
-from keras_avssan.data.rendering import render_scene, render_scenes
+from keras_avssan.data.rendering import load_dry_scenes, render_scene, render_scenes
 from keras_avssan.data.scene_batches import SceneBatches
 from keras_avssan.data.scene_plan import Scene, ScenePlan
+from keras_avssan.data.scene_shards import read_scenes, write_scenes
 from keras_avssan.data.synthetic import SyntheticClasses
+from keras_avssan.data.tf_audio import read_audio_tf
 
 __all__ = [
     "Catalog",
@@ -19,9 +22,14 @@ __all__ = [
     "SceneBatches",
     "ScenePlan",
     "SyntheticClasses",
+    "load_dry_scenes",
+    "make_audio_dataset",
     "make_dataset",
     "read_audio",
+    "read_audio_tf",
     "read_image",
+    "read_scenes",
     "render_scene",
     "render_scenes",
+    "write_scenes",
 ]

@@ -28,6 +28,8 @@ def make_dataset(
     repeat: bool = False,
     drop_remainder: bool = False,
     num_workers: int | None = None,
+    render: str = "host",
+    shard: tuple[int, int] = (0, 1),
 ) -> Any:
     """Make a dataset of rendered scenes.
 
@@ -37,6 +39,12 @@ def make_dataset(
     `"recording"`, also `prompt_audio` `(batch, samples)` and `prompt_audio_weight` `(batch,)`, 1
     where the recording asks and 0 where the rest does; `labels` holds `azimuth` `(batch,)` in
     degrees, `target` `(batch, samples, 2)` and `interferer_azimuth` `(batch,)`.
+
+    With `render="device"`, `dry_audio` `(batch, 2, samples)` (target and interferer as recorded),
+    `rirs` `(batch, 2, 2, length)` (their responses at both microphones) and `snr` `(batch,)` in dB
+    stand in place of `audio` and of `target`. `AVSSAN` renders them in `fit`, `evaluate` and
+    `predict` within the compiled step, to the same scenes; other models put
+    `keras_avssan.layers.SceneRenderer` in front.
 
     To evaluate at a fixed SNR, pass `dataclasses.replace(plan, snr=0.0)`: the same scenes
     otherwise.
@@ -62,6 +70,11 @@ def make_dataset(
         num_workers: Int or `None`. Number of threads that render; `None` leaves it to the loader.
             For worker processes, use Grain's own `dataset.to_iter_dataset().mp_prefetch(…)`: all
             that a dataset holds can be pickled.
+        render: `"host"` renders with NumPy where the data are loaded, `"device"` leaves it to the
+            model.
+        shard: Tuple `(index, count)`. One of several workers takes every `count`-th batch, from
+            batch `index` on; all shards together are the dataset without `shard`. Where workers
+            step together, let `num_scenes` be a multiple of `batch_size * count`.
 
     Returns:
         A `tf.data.Dataset`; or a `grain.MapDataset`, with `num_workers` a `grain.IterDataset`.
@@ -91,6 +104,8 @@ def make_dataset(
         text_embeddings=text_embeddings,
         shuffle=shuffle,
         drop_remainder=drop_remainder,
+        render=render,
+        shard=shard,
     )
     make = _tf_dataset if loader == "tf" else _grain_dataset
     return make(batches, repeat, num_workers)

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import scipy.fft
 
 from keras_avssan.data.catalog import Clip
+from keras_avssan.data.convolution import convolve
 from keras_avssan.data.scene_plan import Scene, ScenePlan
 
 # Root mean square of every mix, over both channels.
@@ -15,8 +15,9 @@ MIX_RMS = 0.1
 _SILENCE = 1e-6
 # The end of a crop that the microphones may not hear within the scene: 10 m of sound travel.
 _TRAVEL_SECONDS = 0.03
-# Scenes convolved in one call: few enough to stay in the processor's cache.
-_CHUNK = 4
+# Samples convolved in one call, of one scene at least: few enough to stay in the processor's cache.
+_CHUNK_SAMPLES = 80_000
+_UNHEARD = "A source does not reach the microphones within the scene."
 
 
 def render_scene(plan: ScenePlan, scene: Scene | int) -> dict[str, Any]:
@@ -45,12 +46,15 @@ def render_scene(plan: ScenePlan, scene: Scene | int) -> dict[str, Any]:
     return {**rendered, "picture": scene.picture}
 
 
-def render_scenes(plan: ScenePlan, scenes: Sequence[Scene]) -> dict[str, np.ndarray]:
+def render_scenes(
+    plan: ScenePlan, scenes: Sequence[Scene], *, interferer_alone: bool = True
+) -> dict[str, np.ndarray]:
     """Render several scenes; per scene the same as `render_scene`, only faster.
 
     Args:
         plan: `ScenePlan`.
         scenes: Sequence of its `Scene`s.
+        interferer_alone: Bool. Whether the interferer alone is returned too.
 
     Returns:
         Dict of float32 arrays: `audio`, `target`, `interferer` of shape `(scenes, samples, 2)`,
@@ -66,35 +70,80 @@ def render_scenes(plan: ScenePlan, scenes: Sequence[Scene]) -> dict[str, np.ndar
         ```
     """
     shape = (len(scenes), plan.num_samples, 2)
-    rendered = {name: np.empty(shape, "float32") for name in ("audio", "target", "interferer")}
-    for start in range(0, len(scenes), _CHUNK):
-        part = slice(start, start + _CHUNK)
-        target, interferer = _render_sources(plan, scenes[part])
-        rendered["target"][part] = target
-        rendered["interferer"][part] = interferer
-        np.add(rendered["target"][part], rendered["interferer"][part], out=rendered["audio"][part])
-    for name in ("azimuth", "interferer_azimuth"):
-        rendered[name] = np.array([getattr(scene, name) for scene in scenes], "float32")
-    return rendered
+    names = ("audio", "target", "interferer") if interferer_alone else ("audio", "target")
+    rendered = {name: np.empty(shape, "float32") for name in names}
+    chunk = max(1, _CHUNK_SAMPLES // plan.num_samples)
+    for start in range(0, len(scenes), chunk):
+        part = slice(start, start + chunk)
+        target, interferer = _render_sources(plan, scenes[part]).swapaxes(0, 1)
+        # One microphone at a time: NumPy is slow where the last axis is a short one.
+        for microphone in range(2):
+            sources = target[:, microphone], interferer[:, microphone]
+            np.add(*sources, out=rendered["audio"][part, :, microphone])
+            for name, source in zip(names[1:], sources, strict=False):
+                rendered[name][part, :, microphone] = source
+    return {**rendered, **_azimuths(scenes)}
+
+
+def load_dry_scenes(plan: ScenePlan, scenes: Sequence[Scene]) -> dict[str, np.ndarray]:
+    """Load what `keras_avssan.layers.SceneRenderer` renders several scenes from.
+
+    Args:
+        plan: `ScenePlan`.
+        scenes: Sequence of its `Scene`s.
+
+    Returns:
+        Dict of float32 arrays: `dry_audio` `(scenes, 2, samples)`, target and interferer as
+        recorded; `rirs` `(scenes, 2, 2, length)`, their impulse responses at both microphones;
+        `snr` `(scenes,)` in dB; `azimuth` and `interferer_azimuth` `(scenes,)` in degrees.
+
+    Raises:
+        ValueError: A clip is silent from beginning to end, or an impulse response is within the
+            scene.
+
+    Example:
+        ```python
+        dry = load_dry_scenes(plan, [plan[i] for i in range(8)])
+        audio, target = SceneRenderer()(dry["dry_audio"], dry["rirs"], dry["snr"])
+        ```
+    """
+    sources = {
+        "dry_audio": _dry_sources(plan, scenes),
+        "rirs": _impulse_responses(plan, scenes),
+        "snr": np.array([scene.snr for scene in scenes], "float32"),
+    }
+    if not sources["rirs"].any(axis=(2, 3)).all():
+        raise ValueError(_UNHEARD)
+    return {**sources, **_azimuths(scenes)}
+
+
+def _azimuths(scenes):
+    names = ("azimuth", "interferer_azimuth")
+    return {name: np.array([getattr(s, name) for s in scenes], "float32") for name in names}
+
+
+def _dry_sources(plan, scenes):
+    """Crops of target and interferer, `(scenes, 2, samples)`."""
+    dry = np.empty((len(scenes), 2, plan.num_samples), "float32")
+    for row, scene in zip(dry, scenes, strict=True):
+        row[0] = crop_clip(plan, scene.target, scene.target_offset)
+        row[1] = crop_clip(plan, scene.interferer, scene.interferer_offset)
+    return dry
+
+
+def _impulse_responses(plan, scenes):
+    """Responses of target and interferer, `(scenes, 2, 2, length)`, at most as long as a scene."""
+    rooms = [[scene.room] for scene in scenes]
+    slots = [[scene.target_slot, scene.interferer_slot] for scene in scenes]
+    return plan.bank.rirs[rooms, slots][..., : plan.num_samples]
 
 
 def _render_sources(plan, scenes):
-    """Scaled target and interferer at the microphones, each `(scenes, samples, 2)`."""
-    dry = np.stack(
-        [
-            [
-                crop_clip(plan, scene.target, scene.target_offset),
-                crop_clip(plan, scene.interferer, scene.interferer_offset),
-            ]
-            for scene in scenes
-        ]
-    )
-    rooms = [[scene.room] for scene in scenes]
-    slots = [[scene.target_slot, scene.interferer_slot] for scene in scenes]
-    wet = _convolve(dry, plan.bank.rirs[rooms, slots])
+    """Target and interferer at the microphones, scaled: `(scenes, 2, 2, samples)`."""
+    wet = convolve(_dry_sources(plan, scenes), _impulse_responses(plan, scenes))
     gains = _gains(wet, np.array([scene.snr for scene in scenes]))
     wet *= gains[:, :, None, None].astype("float32")
-    return wet[:, 0].swapaxes(1, 2), wet[:, 1].swapaxes(1, 2)
+    return wet
 
 
 def crop_clip(plan: ScenePlan, clip: Clip, offset: int) -> np.ndarray:
@@ -144,23 +193,14 @@ def _power(samples):
     return np.dot(samples, samples) / len(samples)
 
 
-def _convolve(dry, rirs):
-    """Linear convolution cut to the length of `dry`: (B, 2, N), (B, 2, 2, L) → (B, 2, 2, N)."""
-    length = dry.shape[-1]
-    rirs = rirs[..., :length]
-    size = scipy.fft.next_fast_len(length + rirs.shape[-1] - 1, real=True)
-    spectra = scipy.fft.rfft(rirs, size)
-    spectra *= scipy.fft.rfft(dry, size)[:, :, None]
-    return np.ascontiguousarray(scipy.fft.irfft(spectra, size)[..., :length])
-
-
 def _gains(wet, snr):
     """Gains of target and interferer, `(B, 2)`: first the SNR, then the level of the mix."""
     flat = wet.reshape(*wet.shape[:2], -1)
-    products = (flat @ flat.swapaxes(1, 2)).astype("float64")
-    target, interferer, both = products[:, 0, 0], products[:, 1, 1], products[:, 0, 1]
+    pairs = ((0, 0), (1, 1), (0, 1))
+    products = [[np.dot(scene[i], scene[j]) for scene in flat] for i, j in pairs]
+    target, interferer, both = np.array(products, "float64")
     if not (target * interferer).all():
-        raise ValueError("A source does not reach the microphones within the scene.")
+        raise ValueError(_UNHEARD)
     gain = np.sqrt(target / interferer / 10 ** (snr / 10))
     mix = target + 2 * gain * both + gain**2 * interferer
     level = MIX_RMS * np.sqrt(flat.shape[-1] / mix)

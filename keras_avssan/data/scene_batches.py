@@ -8,11 +8,12 @@ import numpy as np
 
 from keras_avssan.data.checks import check_integer
 from keras_avssan.data.image_io import image_size
-from keras_avssan.data.rendering import crop_clip, render_scenes
+from keras_avssan.data.rendering import crop_clip, load_dry_scenes, render_scenes
 from keras_avssan.data.scene_plan import ScenePlan
 
 Batch = tuple[dict[str, np.ndarray], dict[str, np.ndarray]]
 _PROMPTS = ("image", "embedding")
+_RENDER = ("host", "device")
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +33,8 @@ class SceneBatches:
         text_embeddings: Mapping, where the plan's `prompt_kinds` have `"text"`; see `make_dataset`.
         shuffle: Bool. Whether to permute the scenes, differently in each round.
         drop_remainder: Bool. Whether to leave out a last batch that is not full.
+        render: `"host"` or `"device"`; see `make_dataset`.
+        shard: Tuple `(index, count)`: take every `count`-th batch, from batch `index` on.
 
     Raises:
         ValueError: An argument is out of range.
@@ -52,6 +55,8 @@ class SceneBatches:
     text_embeddings: Mapping[str, np.ndarray] | None = None
     shuffle: bool = False
     drop_remainder: bool = False
+    render: str = "host"
+    shard: tuple[int, int] = (0, 1)
 
     def __post_init__(self) -> None:
         for name, least in (("num_scenes", 1), ("batch_size", 1), ("start", 0)):
@@ -60,16 +65,31 @@ class SceneBatches:
             raise ValueError(f"`prompt` must be one of {_PROMPTS}, got {self.prompt!r}.")
         if (self.prompt == "embedding") != (self.prompt_embeddings is not None):
             raise ValueError('`prompt="embedding"` and `prompt_embeddings` need each other.')
-        if not len(self):
+        if self.render not in _RENDER:
+            raise ValueError(f"`render` must be one of {_RENDER}, got {self.render!r}.")
+        if not self._num_batches:
             raise ValueError(
                 f"`num_scenes` {self.num_scenes} is less than one batch of {self.batch_size}, "
                 "which `drop_remainder=True` drops."
             )
+        self._check_shard()
         image_size(self.image_size)
         if self.prompt == "embedding":
             self._embeddings  # noqa: B018  (checks them now rather than in a worker)
         if "text" in self.plan.prompt_kinds:
             self._check_texts()
+
+    def _check_shard(self) -> None:
+        if not isinstance(self.shard, tuple) or len(self.shard) != 2:
+            raise ValueError(f"`shard` must be a tuple (index, count), got {self.shard!r}.")
+        index, count = self.shard
+        check_integer("shard[0]", index)
+        check_integer("shard[1]", count, least=1)
+        if not index < count <= self._num_batches:
+            raise ValueError(
+                "`shard` must be (index, count) with index < count, and no more shards than the "
+                f"{self._num_batches} batches; got {self.shard!r}."
+            )
 
     def _check_texts(self) -> None:
         texts = self.text_embeddings
@@ -89,14 +109,29 @@ class SceneBatches:
                     f"got shape {vector.shape} for the class '{name}'."
                 )
 
-    def __len__(self) -> int:
+    @property
+    def _num_batches(self) -> int:
+        """Batches of a round, of all shards together."""
         full, rest = divmod(self.num_scenes, self.batch_size)
         return full + (1 if rest and not self.drop_remainder else 0)
 
+    def __len__(self) -> int:
+        index, count = self.shard
+        return len(range(index, self._num_batches, count))
+
     def __getitem__(self, index: int) -> Batch:
         scenes = [self.plan[i] for i in self._scene_indices(int(index))]
-        rendered = render_scenes(self.plan, scenes)
-        inputs = {"audio": rendered["audio"]}
+        if self.render == "host":
+            arrays = render_scenes(self.plan, scenes, interferer_alone=False)
+        else:
+            arrays = load_dry_scenes(self.plan, scenes)
+        input_shapes, label_shapes = self._scene_shapes
+        inputs = {name: arrays[name] for name in input_shapes}
+        return {**inputs, **self._prompts(scenes)}, {name: arrays[name] for name in label_shapes}
+
+    def _prompts(self, scenes):
+        """The inputs that ask for the targets."""
+        inputs = {}
         if self.prompt == "image":
             load = self.plan.catalog.load_image
             inputs["images"] = np.stack([load(s.picture, self.image_size) for s in scenes])
@@ -106,8 +141,7 @@ class SceneBatches:
             inputs["prompt_audio"] = np.stack([self._reference(s) for s in scenes])
             asks = [s.prompt_kind == "recording" for s in scenes]
             inputs["prompt_audio_weight"] = np.array(asks, "float32")
-        names = ("azimuth", "target", "interferer_azimuth")
-        return inputs, {name: rendered[name] for name in names}
+        return inputs
 
     def _reference(self, scene):
         return crop_clip(self.plan, scene.reference, scene.reference_offset)
@@ -122,7 +156,8 @@ class SceneBatches:
     @property
     def shapes(self) -> tuple[dict[str, tuple], dict[str, tuple]]:
         """Shapes of a batch's arrays, in the batch's own structure; the batch's size is `None`."""
-        inputs: dict[str, tuple] = {"audio": (None, self.plan.num_samples, 2)}
+        scene_inputs, labels = self._scene_shapes
+        inputs = dict(scene_inputs)
         if self.prompt == "image":
             inputs["images"] = (None, *image_size(self.image_size), 3)
         else:
@@ -130,16 +165,23 @@ class SceneBatches:
         if "recording" in self.plan.prompt_kinds:
             inputs["prompt_audio"] = (None, self.plan.num_samples)
             inputs["prompt_audio_weight"] = (None,)
-        labels = {
-            "azimuth": (None,),
-            "target": (None, self.plan.num_samples, 2),
-            "interferer_azimuth": (None,),
-        }
         return inputs, labels
+
+    @property
+    def _scene_shapes(self) -> tuple[dict[str, tuple], dict[str, tuple]]:
+        """Shapes of the inputs and labels without what asks."""
+        samples = self.plan.num_samples
+        azimuths: dict[str, tuple] = {"azimuth": (None,), "interferer_azimuth": (None,)}
+        if self.render == "host":
+            return {"audio": (None, samples, 2)}, {**azimuths, "target": (None, samples, 2)}
+        length = min(samples, self.plan.bank.rirs.shape[-1])
+        dry = {"dry_audio": (None, 2, samples), "rirs": (None, 2, 2, length), "snr": (None,)}
+        return dry, azimuths
 
     def _scene_indices(self, index):
         """The scenes of a batch; each round over the data has its own order if shuffled."""
         round_, batch = divmod(index, len(self))
+        batch = self.shard[0] + batch * self.shard[1]
         order = np.arange(self.num_scenes)
         if self.shuffle:
             order = np.random.default_rng([self.plan.seed, self.start, round_]).permutation(order)

@@ -3,6 +3,7 @@
 from keras_avssan.layers.doa_head import DoAHead
 from keras_avssan.layers.frame_alignment import FrameAlignment
 from keras_avssan.layers.resampler import Resampler
+from keras_avssan.layers.scene_renderer import SceneRenderer
 from keras_avssan.layers.semantic_bridge import SemanticBridge
 from keras_avssan.layers.semantic_spatial_alignment import SemanticSpatialAlignment
 from keras_avssan.layers.spatial_refiner import SpatialRefiner
@@ -14,6 +15,7 @@ __all__ = [
     "DoAHead",
     "FrameAlignment",
     "Resampler",
+    "SceneRenderer",
     "SemanticBridge",
     "SemanticSpatialAlignment",
     "SpatialRefiner",

@@ -12,6 +12,7 @@ from keras_avssan.doa.metrics import (
     SelectedAngularMAE,
     SelectionRate,
 )
+from keras_avssan.layers.scene_renderer import SceneRenderer
 from keras_avssan.layers.stereo_stft import level_gain
 from keras_avssan.models.export import export_localizer
 from keras_avssan.models.prompts import (
@@ -24,6 +25,8 @@ from keras_avssan.subclassing import SubclassedModel
 
 CONFIDENCE_TOLERANCE = 5.0  # degrees to either side of the estimate
 _BATCH_SIZE = 32
+# Inputs of a scene that is rendered on the device, in the order in which the layer takes them.
+_DRY_INPUTS = ("dry_audio", "rirs", "snr")
 
 
 def posterior_confidence(posterior):
@@ -53,6 +56,10 @@ class Localizer(keras_hub.models.Task, metaclass=SubclassedModel):
     - `interferer_azimuth`: optional, azimuth of the interferer in degrees, NaN where there is
       none; feeds the selection rate.
 
+    In place of `audio` and `target`, inputs may hold `dry_audio`, `rirs` and `snr`
+    (`make_dataset(..., render="device")`): the scenes are rendered within the step then, see
+    `keras_avssan.layers.SceneRenderer`.
+
     Args:
         backbone: The network, a `keras_hub.models.Backbone`.
         preprocessor: Brings files and arrays to the model's form, for `localize`.
@@ -68,13 +75,43 @@ class Localizer(keras_hub.models.Task, metaclass=SubclassedModel):
         super().__init__(compile=False, **kwargs)
         self.backbone = backbone
         self.preprocessor = preprocessor
+        self.renderer = SceneRenderer(name="renderer")
         self.dtype_policy = backbone.dtype_policy
         # Without autocast the recording stays in float32 under mixed precision.
         self.autocast = False
         self.built = True
 
     def call(self, inputs, training=None):
+        inputs, _ = self.render(inputs)
         return self.backbone(inputs, training=training)
+
+    def render(self, inputs, labels=None):
+        """Renders scenes that come dry; others stay as they are.
+
+        Args:
+            inputs: Inputs of a batch, a dict. Those rendered hold `dry_audio` (batch, 2, samples),
+                `rirs` (batch, 2, 2, length) and `snr` (batch,).
+            labels: Labels of the batch, a dict, or `None`.
+
+        Returns:
+            Tuple of inputs and labels: with `audio` in place of what was dry, and `target` among
+            the labels.
+
+        Raises:
+            ValueError: If only some of the dry inputs are there.
+        """
+        if "dry_audio" not in inputs:
+            return inputs, labels
+        missing = [name for name in _DRY_INPUTS if name not in inputs]
+        if missing:
+            raise ValueError(
+                f"Scenes that come dry need the inputs {_DRY_INPUTS}. Received: {sorted(inputs)}"
+            )
+        audio, target = self.renderer(*(inputs[name] for name in _DRY_INPUTS))
+        prompts = {name: value for name, value in inputs.items() if name not in _DRY_INPUTS}
+        if labels is not None:
+            labels = {**labels, "target": target}
+        return {"audio": audio, **prompts}, labels
 
     def default_loss(self):
         """Loss of `compile(loss="auto")`: called with dicts, see `doa.JointLoss`."""
@@ -121,6 +158,29 @@ class Localizer(keras_hub.models.Task, metaclass=SubclassedModel):
             self.optimizer.build(self.trainable_variables)
         return super().make_train_function(force)
 
+    # A step takes (data) or (state, data), as the backend wants it: the batch comes last. It is
+    # rendered here once, for the network, the loss and the metrics.
+    def train_step(self, *arguments):
+        """Trains one step, see `keras.Model.train_step`."""
+        return super().train_step(*self._rendered(arguments))
+
+    def test_step(self, *arguments):
+        """Scores one batch, see `keras.Model.test_step`."""
+        return super().test_step(*self._rendered(arguments))
+
+    def predict_step(self, *arguments):
+        """Runs one batch, see `keras.Model.predict_step`."""
+        return super().predict_step(*self._rendered(arguments))
+
+    def _rendered(self, arguments):
+        """Arguments of a step, with the batch rendered."""
+        *state, data = arguments
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        if isinstance(x, dict):
+            x, y = self.render(x, y)
+            data = keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
+        return (*state, data)
+
     def train_on_batch(self, x, y=None, sample_weight=None, **kwargs):
         """Trains one step, see `keras.Model.train_on_batch`; labels are a dict."""
         return keras.Model.train_on_batch(self, x, y, sample_weight, **kwargs)
@@ -131,6 +191,7 @@ class Localizer(keras_hub.models.Task, metaclass=SubclassedModel):
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Computes the loss; the target's spectrogram is computed here, on the device."""
+        x, y = self.render(x, y)
         target = ops.cast(y["target"], "float32") * level_gain(x["audio"])
         truth = {
             "azimuth": ops.cast(y["azimuth"], "float32"),

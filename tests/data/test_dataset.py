@@ -9,8 +9,15 @@ import keras
 import numpy as np
 import pytest
 
-from keras_avssan.data import SceneBatches, ScenePlan, make_dataset, render_scene
+from keras_avssan.data import (
+    SceneBatches,
+    ScenePlan,
+    make_dataset,
+    render_scene,
+    render_scenes,
+)
 from keras_avssan.data.rendering import crop_clip
+from keras_avssan.layers import SceneRenderer
 
 LOADERS = ["grain"]
 if importlib.util.find_spec("tensorflow"):
@@ -70,13 +77,73 @@ def test_a_dataset_holds_the_scenes_of_the_plan(plan, loader):
         )
 
 
-@pytest.mark.parametrize("options", [{}, {"shuffle": True}, {"start": 3, "batch_size": 7}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"shuffle": True},
+        {"start": 3, "batch_size": 7},
+        {"render": "device", "shard": (1, 2)},
+    ],
+)
 def test_both_loaders_yield_the_same(plan, options):
     pytest.importorskip("tensorflow")
     options = {"batch_size": 4, **options}
     tf_batches = as_numpy(make_dataset(plan, 10, loader="tf", num_workers=2, **options))
     grain_batches = as_numpy(make_dataset(plan, 10, loader="grain", **options))
     assert_same_batches(tf_batches, grain_batches)
+
+
+@pytest.mark.parametrize("loader", LOADERS)
+def test_shards_together_are_the_whole(plan, loader):
+    options = {"batch_size": 2, "image_size": 16, "loader": loader, "shuffle": True}
+    whole = make_dataset(plan, 7, repeat=True, **options)
+    rounds = as_numpy(whole, count=8)
+    for index in range(3):
+        shard = make_dataset(plan, 7, shard=(index, 3), **options)
+        assert_same_batches(as_numpy(shard), rounds[index:4:3])
+        # The next round has another order, and shards of it are shards of the whole again.
+        endless = make_dataset(plan, 7, shard=(index, 3), repeat=True, **options)
+        second = as_numpy(endless, count=2 * len(shard))[len(shard) :]
+        assert_same_batches(second, rounds[4 + index : 8 : 3])
+
+
+def test_a_shard_is_a_slice_of_the_grain_dataset(plan):
+    whole = make_dataset(plan, 10, batch_size=2, loader="grain", render="device")
+    shard = make_dataset(plan, 10, batch_size=2, loader="grain", render="device", shard=(1, 2))
+    assert_same_batches(as_numpy(shard), as_numpy(whole[1::2]))
+
+
+def test_dry_batches_hold_what_a_renderer_needs(plan):
+    plan = dataclasses.replace(plan, prompt_kinds=("recording",))
+    dataset = make_dataset(plan, 3, batch_size=3, loader="grain", image_size=16, render="device")
+    [(inputs, labels)] = as_numpy(dataset)
+    assert set(labels) == {"azimuth", "interferer_azimuth"}
+    length = plan.bank.rirs.shape[-1]
+    assert {name: array.shape for name, array in inputs.items()} == {
+        "dry_audio": (3, 2, 8000),
+        "rirs": (3, 2, 2, length),
+        "snr": (3,),
+        "images": (3, 16, 16, 3),
+        "prompt_audio": (3, 8000),
+        "prompt_audio_weight": (3,),
+    }
+    assert {array.dtype for array in inputs.values()} == {np.dtype("float32")}
+    scenes = [plan[index] for index in range(3)]
+    rendered = render_scenes(plan, scenes)
+    renderer = SceneRenderer()
+    audio, target = renderer(inputs["dry_audio"], inputs["rirs"], inputs["snr"])
+    for name, array in (("audio", audio), ("target", target)):
+        np.testing.assert_allclose(
+            keras.ops.convert_to_numpy(array), rendered[name], atol=1e-5, err_msg=name
+        )
+
+
+def test_a_room_that_is_not_heard_is_refused_before_it_is_rendered(plan):
+    deaf = dataclasses.replace(plan.bank, rirs=np.zeros_like(plan.bank.rirs))
+    plan = dataclasses.replace(plan, bank=deaf)
+    with pytest.raises(ValueError, match="does not reach"):
+        SceneBatches(plan, 2, batch_size=2, render="device")[0]
 
 
 @pytest.mark.parametrize("loader", LOADERS)
@@ -238,6 +305,11 @@ def test_grain_does_without_tensorflow():
         ({"image_size": 0}, "size"),
         ({"num_workers": 0}, "num_workers"),
         ({"num_scenes": 3, "drop_remainder": True}, "drop_remainder"),
+        ({"render": "gpu"}, "`render`"),
+        ({"shard": 2}, "`shard`"),
+        ({"shard": (2, 2)}, "`shard`"),
+        ({"shard": (-1, 2)}, "shard"),
+        ({"shard": (0, 3)}, "no more shards than the 2 batches"),
     ],
 )
 def test_wrong_arguments_are_refused(plan, arguments, message):

@@ -1,0 +1,110 @@
+"""From dry sounds and impulse responses to the mix at two microphones."""
+
+import keras
+import scipy.fft
+from keras import ops
+
+# Keeps the gains finite where a source does not reach the microphones within the scene.
+_SILENCE = 1e-20
+
+
+@keras.saving.register_keras_serializable(package="keras_avssan")
+class SceneRenderer(keras.layers.Layer):
+    """Renders scenes of two sources on the device that trains.
+
+    Every source is convolved with its impulse responses and cut to the length of the scene; the
+    interferer is scaled to the SNR, which holds over both microphones, and both together to the
+    level of the mix. Computed in float32 under every precision policy.
+
+    Args:
+        mix_rms: Root mean square of every mix, over time and microphones.
+        **kwargs: Arguments of `keras.layers.Layer`.
+
+    Call arguments:
+        dry_audio: Target and interferer as recorded, shape (batch, 2, samples).
+        rirs: Their impulse responses, shape (batch, 2, 2, length): sources, then microphones.
+        snr: Level of the target above the interferer in decibels, shape (batch,).
+
+    Returns:
+        Tuple of float32 tensors, each of shape (batch, samples, 2): the mix, and the target alone
+        as both microphones hear it in that mix.
+
+    Raises:
+        ValueError: If `mix_rms` is not positive, or inputs have a wrong shape. The numbers of
+            samples must be known when a step is compiled; the size of the batch need not.
+
+    Example:
+        >>> dry_audio = keras.random.normal((1, 2, 16000))
+        >>> rirs = keras.random.normal((1, 2, 2, 4000))
+        >>> audio, target = SceneRenderer()(dry_audio, rirs, keras.ops.zeros((1,)))
+        >>> audio.shape, target.shape
+        ((1, 16000, 2), (1, 16000, 2))
+
+    Reference:
+        `keras_avssan.data.render_scenes` renders the same in NumPy.
+    """
+
+    def __init__(self, mix_rms=0.1, **kwargs):
+        super().__init__(**{**kwargs, "dtype": "float32", "trainable": False})
+        if not mix_rms > 0:
+            raise ValueError(f"`mix_rms` must be positive. Received: mix_rms={mix_rms}")
+        self.mix_rms = float(mix_rms)
+        self.built = True  # no weights: a whole model need not be run to build it
+
+    def call(self, dry_audio, rirs, snr):
+        self._check(dry_audio, rirs)
+        wet = self._convolve(ops.cast(dry_audio, "float32"), ops.cast(rirs, "float32"))
+        wet = wet * self._gains(wet, ops.cast(snr, "float32"))[:, :, None, None]
+        wet = ops.transpose(wet, (0, 1, 3, 2))  # (batch, sources, samples, microphones)
+        target, interferer = wet[:, 0], wet[:, 1]
+        return target + interferer, target
+
+    def _check(self, dry_audio, rirs):
+        dry_shape, rir_shape = tuple(dry_audio.shape), tuple(rirs.shape)
+        if len(dry_shape) != 3 or dry_shape[1] != 2 or dry_shape[2] is None:
+            raise ValueError(
+                "`dry_audio` must have shape (batch, 2, samples), target and interferer. "
+                f"Received: shape {dry_shape}"
+            )
+        if len(rir_shape) != 4 or rir_shape[1:3] != (2, 2) or rir_shape[3] is None:
+            raise ValueError(
+                "`rirs` must have shape (batch, 2, 2, length), sources then microphones. "
+                f"Received: shape {rir_shape}"
+            )
+
+    def _convolve(self, dry, rirs):
+        """Linear convolution: (B, 2, N), (B, 2, 2, L) → (B, 2, 2, N)."""
+        samples = dry.shape[-1]
+        rirs = rirs[..., :samples]
+        size = scipy.fft.next_fast_len(samples + rirs.shape[-1] - 1, real=True)
+        dry_real, dry_imag = (part[:, :, None] for part in ops.rfft(dry, size))
+        rir_real, rir_imag = ops.rfft(rirs, size)
+        real = dry_real * rir_real - dry_imag * rir_imag
+        imag = dry_real * rir_imag + dry_imag * rir_real
+        return ops.irfft((real, imag), size)[..., :samples]
+
+    def _gains(self, wet, snr):
+        """Gains of target and interferer, (B, 2): first the SNR, then the level of the mix."""
+        target, interferer = wet[:, 0], wet[:, 1]
+        target_power = _mean_product(target, target) + _SILENCE
+        interferer_power = _mean_product(interferer, interferer) + _SILENCE
+        gain = ops.sqrt(target_power / interferer_power) * 10 ** (-snr / 20)
+        mix_power = (
+            target_power
+            + 2 * gain * _mean_product(target, interferer)
+            + ops.square(gain) * interferer_power
+        )
+        level = self.mix_rms * ops.rsqrt(mix_power)
+        return ops.stack([level, level * gain], axis=1)
+
+    def compute_output_shape(self, dry_audio_shape, rirs_shape=None, snr_shape=None):
+        batch, _, samples = dry_audio_shape
+        return (batch, samples, 2), (batch, samples, 2)
+
+    def get_config(self):
+        return {**super().get_config(), "mix_rms": self.mix_rms}
+
+
+def _mean_product(first, second):
+    """Mean of the product of two signals (B, microphones, samples), over both last axes."""
+    return ops.mean(first * second, axis=(1, 2))

@@ -1,0 +1,172 @@
+"""Scenes in files are those of the plan, whoever reads them."""
+
+import dataclasses
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import soundfile
+
+from keras_avssan.data import SceneBatches, make_dataset, read_audio_tf, read_scenes, write_scenes
+
+pytestmark = pytest.mark.once
+
+tf = pytest.importorskip("tensorflow")
+
+
+def as_numpy(dataset):
+    return [keras.tree.map_structure(np.asarray, batch) for batch in dataset]
+
+
+def assert_same(first, second):
+    assert len(first) == len(second)
+    for one, other in zip(first, second, strict=True):
+        assert keras.tree.map_structure(np.shape, one) == keras.tree.map_structure(np.shape, other)
+        keras.tree.map_structure(np.testing.assert_array_equal, one, other)
+
+
+def azimuths(dataset):
+    return np.concatenate([labels["azimuth"] for _, labels in as_numpy(dataset)])
+
+
+@pytest.fixture
+def batches(plan):
+    plan = dataclasses.replace(plan, duration=0.1)
+    return SceneBatches(plan, 11, start=5, image_size=8, render="device")
+
+
+@pytest.fixture
+def folder(batches, tmp_path):
+    write_scenes(batches, tmp_path / "scenes", scenes_per_shard=3, progress=False)
+    return tmp_path / "scenes"
+
+
+@pytest.mark.parametrize("render", ["host", "device"])
+def test_batches_are_those_of_the_plan(batches, tmp_path, render):
+    batches = dataclasses.replace(batches, render=render)
+    write_scenes(batches, tmp_path / "scenes", scenes_per_shard=3, progress=False)
+    dataset = make_dataset(
+        batches.plan, 11, batch_size=4, start=5, image_size=8, render=render, loader="grain"
+    )
+    assert_same(as_numpy(read_scenes(tmp_path / "scenes", 4)), as_numpy(dataset))
+    full = read_scenes(tmp_path / "scenes", 4, drop_remainder=True, num_workers=1)
+    assert_same(as_numpy(full), as_numpy(dataset)[:2])
+
+
+def test_workers_read_files_of_their_own(folder):
+    parts = [azimuths(read_scenes(folder, 2, shard=(index, 2))) for index in range(2)]
+    whole = azimuths(read_scenes(folder, 2))
+    np.testing.assert_array_equal(parts[0], whole[[0, 1, 2, 6, 7, 8]])
+    np.testing.assert_array_equal(parts[1], whole[[3, 4, 5, 9, 10]])
+
+
+def test_scenes_repeat(folder):
+    dataset = read_scenes(folder, 11, repeat=True).take(2)
+    assert_same(as_numpy(dataset)[:1], as_numpy(dataset)[1:])
+
+
+def test_writing_goes_on_where_it_stopped(batches, folder, tmp_path, monkeypatch):
+    whole = {path.name: path.read_bytes() for path in folder.iterdir()}
+    begun = tmp_path / "begun"
+    write_scenes(batches, begun, scenes_per_shard=3, shards=[2], progress=False)
+    first_written = (begun / "scenes-00002.tfrecord").stat().st_mtime_ns
+    with pytest.raises(ValueError, match="lacks 3 of 4 files"):
+        read_scenes(begun)
+
+    def fail(*_):
+        raise OSError("No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", fail)
+        with pytest.raises(OSError, match="No space"):
+            write_scenes(batches, begun, scenes_per_shard=3, progress=False)
+    assert {path.name for path in begun.iterdir()} == {"scenes.json", "scenes-00002.tfrecord"}
+    (begun / "scenes-00000.tfrecord.7.part").write_bytes(b"of a process that was killed")
+    write_scenes(batches, begun, scenes_per_shard=3, progress=False)
+    assert {path.name: path.read_bytes() for path in begun.iterdir()} == whole
+    assert (begun / "scenes-00002.tfrecord").stat().st_mtime_ns == first_written
+
+
+def test_other_scenes_and_other_files_are_left_alone(batches, folder, tmp_path):
+    other = dataclasses.replace(batches, start=6)
+    with pytest.raises(ValueError, match="`start` is 5 there and 6 here"):
+        write_scenes(other, folder, scenes_per_shard=3, progress=False)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("mine")
+    with pytest.raises(ValueError, match="other files"):
+        write_scenes(batches, tmp_path / "mine", progress=False)
+    with pytest.raises(ValueError, match="holds no scenes"):
+        read_scenes(tmp_path / "mine")
+
+
+def test_wrong_arguments_are_refused(batches, folder, tmp_path):
+    for wrong in ({"shuffle": True}, {"batch_size": 4, "shard": (0, 2)}):
+        with pytest.raises(ValueError, match="`batches`"):
+            write_scenes(dataclasses.replace(batches, **wrong), tmp_path / "a")
+    for wrong, name in (({"scenes_per_shard": 0}, "scenes_per_shard"), ({"shards": [9]}, "shards")):
+        with pytest.raises(ValueError, match=name):
+            write_scenes(batches, tmp_path / "a", **wrong)
+    assert not (tmp_path / "a").exists()
+    for wrong in ({"batch_size": 0}, {"shard": (2, 2)}, {"shard": (0, 5)}, {"num_workers": 0}):
+        with pytest.raises(ValueError, match=list(wrong)[0]):
+            read_scenes(folder, **wrong)
+
+
+WORKER = """
+import sys, tensorflow as tf
+service = tf.data.experimental.service
+worker = service.WorkerServer(service.WorkerConfig(dispatcher_address=sys.argv[1]))
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def dispatcher():
+    """Address of a dispatcher with two workers, each a process that knows TensorFlow alone."""
+    service = tf.data.experimental.service
+    server = service.DispatchServer()
+    address = server.target.removeprefix("grpc://")
+    workers = [
+        subprocess.Popen(
+            [sys.executable, "-c", WORKER, address],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1"},
+        )
+        for _ in range(2)
+    ]
+    try:
+        for worker in workers:
+            assert worker.stdout.readline() == b"ready\n"
+        yield server.target
+    finally:
+        for worker in workers:
+            worker.kill()
+            worker.wait()
+        server._stop()
+
+
+def test_two_processes_share_the_scenes(folder, dispatcher, tmp_path):
+    service = tf.data.experimental.service
+    dataset = read_scenes(folder, 1)
+    whole = azimuths(dataset)
+    shared = dataset.apply(service.distribute(service.ShardingPolicy.DYNAMIC, dispatcher))
+    np.testing.assert_array_equal(np.sort(azimuths(shared)), np.sort(whole))
+    # Without sharding every worker sends all, so that two were at work.
+    everything = dataset.apply(service.distribute(service.ShardingPolicy.OFF, dispatcher))
+    np.testing.assert_array_equal(np.sort(azimuths(everything)), np.sort(np.tile(whole, 2)))
+    # Plain WAV files are decoded there too, for they need no function of Python.
+    tone = np.sin(np.arange(800) / 5).astype("float32")
+    soundfile.write(tmp_path / "tone.wav", tone, 16000)
+    paths = tf.data.Dataset.from_tensors(str(tmp_path / "tone.wav"))
+    sounds = paths.map(read_audio_tf).apply(
+        service.distribute(service.ShardingPolicy.OFF, dispatcher)
+    )
+    heard = as_numpy(sounds)
+    assert len(heard) == 2
+    np.testing.assert_allclose(heard, [tone, tone], atol=1e-4)
