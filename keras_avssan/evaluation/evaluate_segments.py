@@ -3,6 +3,7 @@
 import numpy as np
 from tqdm import tqdm
 
+from keras_avssan.data.checks import check_integer
 from keras_avssan.data.embeddings import embed_class_names, embed_pictures
 from keras_avssan.doa.grid import GRID_DEGREES
 from keras_avssan.evaluation.evaluate import Evaluation
@@ -39,9 +40,9 @@ def evaluate_segments(
         An `Evaluation`; an interferer's class is `None` where there is none.
 
     Raises:
-        ValueError: If `prompt` is unknown, the data set is in the FOA format or at another
-            sampling rate than the model, the spacing is not positive, or the model's head cannot
-            be told the spacing and has another one.
+        ValueError: If `prompt` is unknown, `batch_size` or the spacing is not positive, the data
+            set is in the FOA format or at another sampling rate than the model, or the model's
+            head cannot be told the spacing and has another one.
 
     Example:
         >>> prompts = SegmentPrompts(STARSS23("STARSS23"), PictureFolders("pictures"), "map.csv")
@@ -49,6 +50,7 @@ def evaluate_segments(
     """
     if prompt not in SEGMENT_PROMPTS:
         raise ValueError(f"`prompt` must be one of {SEGMENT_PROMPTS}. Received: prompt={prompt!r}")
+    batch_size = check_integer("batch_size", batch_size, least=1)
     dataset = prompts.dataset
     spacing = dataset.microphone_spacing if microphone_spacing is None else microphone_spacing
     _check(model, dataset, spacing)
@@ -66,8 +68,8 @@ def evaluate_segments(
         estimates.append(GRID_DEGREES[np.argmax(posterior, axis=-1)])
     return Evaluation(
         SceneScores(
-            [segment.azimuth for segment in prompts.segments],
-            [segment.interferer_azimuth for segment in prompts.segments],
+            np.array([segment.azimuth for segment in prompts.segments]),
+            np.array([segment.interferer_azimuth for segment in prompts.segments]),
             np.concatenate(estimates),
         ),
         tuple(segment.class_name for segment in prompts.segments),

@@ -90,6 +90,7 @@ def test_a_constant_prompt_is_the_same_for_all(prompts, monkeypatch):
     [
         ({}, {"prompt": "song"}, "`prompt`"),
         ({}, {"prompt": "text"}, "text side"),
+        ({}, {"batch_size": 0}, "`batch_size`"),
         ({}, {"microphone_spacing": 0.0}, "`microphone_spacing`"),
         ({"doa_form": "spectrogram"}, {}, "'spectrogram'. cannot be told.*0.2 m"),
         ({"sampling_rate": 24000}, {}, "24000 Hz.*16000 Hz"),
