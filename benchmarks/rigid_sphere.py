@@ -31,9 +31,9 @@ def main():
         cells = [f"{100 * spacing:.1f} cm" for spacing in spacings]
         print(f"| {direction}° | " + " | ".join(cells) + " |")
     print("\n| spacing assumed | MAE | within 5° | largest error |\n|---|---|---|---|")
-    waves = [(azimuth, el) for el in (-20, 0, 20) for azimuth in range(45, 226, 5)]
-    cross = np.stack([cross_spectrum(pair, *wave) for wave in waves])
-    truth = pair.angle(*np.transpose(waves))
+    waves = np.transpose([(azimuth, el) for el in (-20, 0, 20) for azimuth in range(45, 226, 5)])
+    cross = cross_spectra(pair, *waves)
+    truth = pair.angle(*waves)
     for spacing in (*SPACINGS, pair.spacing):
         error = np.abs(steer(cross, spacing) - truth)
         print(
@@ -51,10 +51,10 @@ def equivalent_spacing(pair, direction):
     return frequencies, lead * SPEED_OF_SOUND / np.cos(np.radians(direction))
 
 
-def cross_spectrum(pair, azimuth, elevation):
-    """Cross-spectrum of the pair, its magnitude that of the source: (F,)."""
-    first, second = pair.responses(azimuth, elevation, FREQUENCIES)
-    cross = first * second.conj()
+def cross_spectra(pair, azimuth, elevation):
+    """Cross-spectra of the pair, their magnitude that of the source: (waves, F)."""
+    responses = pair.responses(azimuth, elevation, FREQUENCIES)
+    cross = responses[:, 0] * responses[:, 1].conj()
     return cross / np.abs(cross) / np.sqrt(FREQUENCIES)
 
 

@@ -107,24 +107,24 @@ class MicrophonePair:
         axis = unit_vector(self.axis_azimuth, 0.0)
         return np.degrees(np.arccos(np.clip(unit_vector(azimuth, elevation) @ axis, -1.0, 1.0)))
 
-    def responses(self, azimuth: float, elevation: float, frequencies: np.ndarray) -> np.ndarray:
-        """What the microphones hear of a plane wave, relative to the middle of the array.
+    def responses(self, azimuth: Any, elevation: Any, frequencies: np.ndarray) -> np.ndarray:
+        """What the microphones hear of plane waves, relative to the middle of the array.
 
         Args:
-            azimuth: Float. Azimuth of the source in degrees.
-            elevation: Float. Elevation of the source in degrees.
+            azimuth: Azimuths of the sources in degrees, of any shape.
+            elevation: Their elevations in degrees, of the same shape.
             frequencies: Array `(F,)` of frequencies in hertz, above 0.
 
         Returns:
-            Complex array of shape `(2, F)`; a later arrival has a more negative phase.
+            Complex array of shape `(*shape, 2, F)`; a later arrival has a more negative phase.
 
         Reference:
             B. Rafaely, Fundamentals of Spherical Array Processing, 2015, for the rigid sphere.
         """
-        along = self.positions @ unit_vector(azimuth, elevation) / ARRAY_RADIUS
+        along = unit_vector(azimuth, elevation) @ self.positions.T / ARRAY_RADIUS
         size = 2 * np.pi * np.asarray(frequencies, "float64") * ARRAY_RADIUS / _SPEED_OF_SOUND
         if self.baffle == "open":
-            return np.exp(1j * size * along[:, None])
+            return np.exp(1j * size * along[..., None])
         return _pressure_on_sphere(size, along)
 
 
@@ -148,23 +148,21 @@ def unit_vector(azimuth: Any, elevation: Any) -> np.ndarray:
 
 
 def _pressure_on_sphere(size, along):
-    """Pressure on a rigid sphere, (points, F); `size` is 2π · radius / wavelength, (F,)."""
+    """Pressure on a rigid sphere, (*along.shape, F); `size` is 2π · radius / wavelength, (F,)."""
     order = np.arange(_LARGEST_ORDER + 1)[:, None]
     # Derivative of the spherical Hankel function of outgoing waves, for the phase of exp(+iωt).
     outgoing = scipy.special.spherical_jn(order, size, derivative=True)
     outgoing = outgoing - 1j * scipy.special.spherical_yn(order, size, derivative=True)
     # The phase of a free wave at the middle of the sphere is zero.
     coefficients = 1j ** (order - 1) * (2 * order + 1) / outgoing / size**2
-    return scipy.special.eval_legendre(order.T, along[:, None]) @ coefficients
+    return scipy.special.eval_legendre(order[:, 0], along[..., None]) @ coefficients
 
 
 def _spacing_on_sphere(pair):
     """Spacing whose phases 2π f · spacing · cos θ / c are nearest to those on the sphere."""
-    product = power = 0.0
-    for angle in _ANGLES:
-        first, second = pair.responses(pair.axis_azimuth + angle, 0.0, _FREQUENCIES)
-        phases = np.unwrap(np.angle(first * second.conj()))
-        per_metre = 2 * np.pi * _FREQUENCIES * np.cos(np.radians(angle)) / _SPEED_OF_SOUND
-        product += np.sum(phases * per_metre)
-        power += np.sum(per_metre**2)
-    return float(product / power)
+    waves = pair.responses(pair.axis_azimuth + _ANGLES, np.zeros_like(_ANGLES), _FREQUENCIES)
+    # Frequencies are close enough for the phase to be followed.
+    phases = np.unwrap(np.angle(waves[:, 0] * waves[:, 1].conj()))
+    cosines = np.cos(np.radians(_ANGLES))[:, None]
+    per_metre = 2 * np.pi * _FREQUENCIES * cosines / _SPEED_OF_SOUND
+    return float(np.sum(phases * per_metre) / np.sum(per_metre**2))

@@ -119,14 +119,20 @@ def test_foa_is_no_input(writer, sound, pictures):
 # --- the command line --------------------------------------------------------------------------
 
 
+@pytest.fixture(scope="module")
+def model_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models") / "model"
+    make_model().save_to_preset(folder)
+    return folder
+
+
 @pytest.fixture
-def arguments(dataset, writer, pictures, tmp_path):
-    make_model().save_to_preset(tmp_path / "model")
+def arguments(dataset, writer, pictures, tmp_path, model_folder):
     (tmp_path / "map.csv").write_text(
         "class,pictures\nbell,church_bell\nbell,bicycle_bell\ntelephone,phone\n"
     )
     arguments = ["evaluate", "--starss23", str(writer.root), "--prompts-from", str(pictures)]
-    arguments += ["--class-map", str(tmp_path / "map.csv"), "--model", str(tmp_path / "model")]
+    arguments += ["--class-map", str(tmp_path / "map.csv"), "--model", str(model_folder)]
     return [*arguments, "--segment-duration", "1", "--baffle", "open", "--pair", "M1-M4"]
 
 

@@ -99,16 +99,14 @@ def test_the_spacing_on_the_sphere_halves_the_error_of_a_steered_response():
     pair = MicrophonePair()
     frequencies = np.arange(1, 513) * 16000 / 1024
     grid = np.arange(1, 181)
+    angles = np.arange(0.0, 181.0, 15.0)
+    waves = pair.responses(45 + angles, np.zeros_like(angles), frequencies)
+    cross = waves[:, 0] * waves[:, 1].conj()
     errors = {}
     for spacing in (pair.distance, pair.spacing):
         delays = spacing * np.cos(np.radians(grid)) / 343
         steering = np.exp(-2j * np.pi * frequencies[:, None] * delays)
-        angles = np.arange(0.0, 181.0, 15.0)
-        estimates = []
-        for angle in angles:
-            first, second = pair.responses(45 + angle, 0.0, frequencies)
-            cross = first * second.conj()
-            estimates.append(grid[np.argmax(np.real(cross / np.abs(cross) @ steering))])
+        estimates = grid[np.argmax(np.real(cross / np.abs(cross) @ steering), axis=1)]
         errors[spacing] = np.abs(estimates - angles).mean()
     assert errors[pair.distance] > 8
     assert errors[pair.spacing] < 0.6 * errors[pair.distance]
