@@ -129,3 +129,13 @@ def test_a_folder_of_pictures(pictures, tmp_path):
     for root in (tmp_path / "none", tmp_path / "STARSS23"):
         with pytest.raises(ValueError, match=root.name):
             PictureFolders(root)
+
+
+def test_real_photographs_ask(dataset, real_data):
+    catalog = PictureFolders(real_data)
+    name = catalog.classes[0]
+    prompts = SegmentPrompts(dataset, catalog, {"bell": name})
+    picture = prompts.picture(prompts.segments[0])
+    assert picture.class_name == name
+    image = catalog.load_image(picture, 64)
+    assert image.shape == (64, 64, 3) and image.std() > 0
