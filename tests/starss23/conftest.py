@@ -4,12 +4,15 @@ import csv
 from dataclasses import dataclass
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 import soundfile
 from PIL import Image
 
+from keras_avssan import AVSSAN
 from keras_avssan.data import STARSS23_CLASSES
+from keras_avssan.encoders import ConvImageEncoder, LogMelEncoder
 
 RATE = 24000
 SPEED_OF_SOUND = 343.0
@@ -156,3 +159,28 @@ def pictures(tmp_path):
             pixels = rng.integers(0, 255, (24, 24, 3), dtype="uint8")
             Image.fromarray(pixels).save(folder / f"picture{number}.png")
     return tmp_path / "pictures"
+
+
+@pytest.fixture(scope="session")
+def make_model():
+    """`make_model(**options)` makes a tiny `AVSSAN` of random weights."""
+
+    def make(**options):
+        model = AVSSAN(
+            image_encoder=ConvImageEncoder(8, (4, 8), (16, 16)),
+            audio_encoder=LogMelEncoder(8, (4,), num_mels=16),
+            **{"dim": 8, "mlp_dim": 16, "num_heads": 2, "bridge_layers": 1, **options},
+        )
+        # Eagerly where that is quick: to compile takes longer than the few steps of a test.
+        model.compile(run_eagerly=keras.backend.backend() != "jax")
+        return model
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def model_folder(make_model, tmp_path_factory):
+    """A folder with such a model."""
+    folder = tmp_path_factory.mktemp("models") / "my_model"
+    make_model().save_to_preset(folder)
+    return folder

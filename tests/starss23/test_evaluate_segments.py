@@ -5,22 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from keras_avssan import AVSSAN
 from keras_avssan.cli import main
 from keras_avssan.data import STARSS23, PictureFolders, SegmentPrompts
-from keras_avssan.encoders import ConvImageEncoder, LogMelEncoder
 from keras_avssan.evaluation import evaluate_segments
 
 CLASS_MAP = {"bell": ["church_bell", "bicycle_bell"], "telephone": "phone"}
 AZIMUTHS = (-135, -20, 45, 80, 120)
-
-
-def make_model(**options):
-    return AVSSAN(
-        image_encoder=ConvImageEncoder(8, (4, 8), (16, 16)),
-        audio_encoder=LogMelEncoder(8, (4,), num_mels=16),
-        **{"dim": 8, "mlp_dim": 16, "num_heads": 2, "bridge_layers": 1, **options},
-    )
 
 
 @pytest.fixture
@@ -37,14 +27,16 @@ def prompts(dataset, pictures):
     return SegmentPrompts(dataset, PictureFolders(pictures), CLASS_MAP)
 
 
-def test_scores_are_those_of_the_estimates(prompts):
+def test_scores_are_those_of_the_estimates(make_model, prompts):
     model = make_model()
     evaluation = evaluate_segments(model, prompts, batch_size=4, progress=False)
-    spacing = np.full(1, prompts.dataset.microphone_spacing, "float32")
-    for segment, estimate in zip(prompts.segments, evaluation.scores.estimate, strict=True):
-        image = prompts.catalog.load_image(prompts.picture(segment), (16, 16))
-        asked = {"images": image[None], "microphone_spacing": spacing}
-        assert model.localize(prompts.dataset.load_audio(segment), asked)[0] == estimate
+    load = prompts.catalog.load_image
+    asked = {
+        "images": np.stack([load(prompts.picture(s), (16, 16)) for s in prompts.segments]),
+        "microphone_spacing": np.full(6, prompts.dataset.microphone_spacing, "float32"),
+    }
+    audio = np.stack([prompts.dataset.load_audio(segment) for segment in prompts.segments])
+    np.testing.assert_array_equal(evaluation.scores.estimate, model.localize(audio, asked))
     assert evaluation.scores.azimuth.tolist() == [s.azimuth for s in prompts.segments]
     assert np.isnan(evaluation.scores.interferer_azimuth).tolist() == [True] * 4 + [False, True]
     assert evaluation.interferer_classes == (None, None, None, None, "knock", None)
@@ -56,7 +48,7 @@ def test_scores_are_those_of_the_estimates(prompts):
 
 
 @pytest.mark.once
-def test_the_spacing_is_told_to_the_head(prompts):
+def test_the_spacing_is_told_to_the_head(make_model, prompts):
     """An untrained head steers already: right with the true spacing, wrong with another."""
     model = make_model()
     told = evaluate_segments(model, prompts, progress=False).scores
@@ -65,7 +57,7 @@ def test_the_spacing_is_told_to_the_head(prompts):
 
 
 @pytest.mark.once
-def test_a_constant_prompt_is_the_same_for_all(prompts, monkeypatch):
+def test_a_constant_prompt_is_the_same_for_all(make_model, prompts, monkeypatch):
     model = make_model()
     heard = []
 
@@ -96,19 +88,19 @@ def test_a_constant_prompt_is_the_same_for_all(prompts, monkeypatch):
         ({"sampling_rate": 24000}, {}, "24000 Hz.*16000 Hz"),
     ],
 )
-def test_bad_input(prompts, model, options, message):
+def test_bad_input(make_model, prompts, model, options, message):
     with pytest.raises(ValueError, match=message):
         evaluate_segments(make_model(**model), prompts, progress=False, **options)
 
 
 @pytest.mark.once
-def test_a_head_of_the_same_spacing_needs_not_be_told(prompts):
+def test_a_head_of_the_same_spacing_needs_not_be_told(make_model, prompts):
     model = make_model(doa_form="cross_spectrum", microphone_spacing=0.0688)
     assert evaluate_segments(model, prompts, progress=False).scores.estimate.shape == (6,)
 
 
 @pytest.mark.once
-def test_foa_is_no_input(writer, sound, pictures):
+def test_foa_is_no_input(make_model, writer, sound, pictures):
     writer.recording(sounds=[sound("bell", 0, 10, 0)], seconds=1.0, format="foa")
     dataset = STARSS23(writer.root, "foa", duration=1.0)
     prompts = SegmentPrompts(dataset, PictureFolders(pictures), CLASS_MAP)
@@ -117,13 +109,6 @@ def test_foa_is_no_input(writer, sound, pictures):
 
 
 # --- the command line --------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def model_folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("models") / "model"
-    make_model().save_to_preset(folder)
-    return folder
 
 
 @pytest.fixture
