@@ -27,6 +27,9 @@ def add_starss23_options(parser):
         "--segment-duration", type=float, default=10.0, help="seconds a segment lasts (10)"
     )
     group.add_argument(
+        "--min-activity", type=float, default=1.0, help="seconds a target must be active (1)"
+    )
+    group.add_argument(
         "--max-motion",
         type=float,
         default=10.0,
@@ -69,6 +72,7 @@ def evaluate_starss23(options, load_model):
         pair=options.pair,
         classes=options.classes,
         duration=options.segment_duration,
+        min_activity=options.min_activity,
         max_motion=options.max_motion,
         allow_several=options.allow_several,
         baffle=options.baffle,

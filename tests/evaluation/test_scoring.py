@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from keras_avssan.evaluation import SceneScores, bootstrap_interval
+from keras_avssan.evaluation import Evaluation, SceneScores, bootstrap_interval
 
 pytestmark = pytest.mark.once
 
@@ -98,3 +98,12 @@ def test_scenes_without_an_interferer_have_no_selection():
     alone = SceneScores([90.0], [np.nan], [91.0])
     assert np.isnan(alone.means()["selection"]) and np.isnan(alone.blind_choice()["selection"])
     assert alone.means()["acc_5deg"] == 1.0
+
+
+def test_a_table_without_any_interferer_has_gaps():
+    scores = SceneScores([90.0, 20.0], [np.nan, np.nan], [94.0, 21.0])
+    evaluation = Evaluation(scores, ("bell", "dog"), (None, None), {})
+    rows = evaluation.table().splitlines()
+    assert rows[2] == "| selection | – | – | – |"
+    assert rows[3].startswith("| MAE | 2.5° |") and rows[3].endswith("| 0.0° |")
+    assert evaluation.summary()["per_class"]["dog"] == {"scenes": 1, "selection": None, "mae": 1.0}

@@ -29,7 +29,7 @@ def prompts(dataset, pictures):
 
 def test_scores_are_those_of_the_estimates(make_model, prompts):
     model = make_model()
-    evaluation = evaluate_segments(model, prompts, batch_size=4, progress=False)
+    evaluation = evaluate_segments(model, prompts, batch_size=3, progress=False)
     load = prompts.catalog.load_image
     asked = {
         "images": np.stack([load(prompts.picture(s), (16, 16)) for s in prompts.segments]),
@@ -135,6 +135,7 @@ def test_the_command_reports_and_scores(arguments, tmp_path, capsys):
     # Its options reach the data set.
     arguments[arguments.index("M1-M4")] = "M2-M3"
     more = ["--classes", "bell", "--max-motion", "5", "--allow-several", "--prompt", "constant"]
+    more += ["--min-activity", "0.9"]
     assert main([*arguments, *more, "--json", str(scores)]) == 0
     again = json.loads(scores.read_text())
     assert (again["settings"]["pair"], again["settings"]["segments"]) == ("M2-M3", 5)
@@ -152,6 +153,7 @@ def test_the_command_reports_and_scores(arguments, tmp_path, capsys):
         ("--class-map", "none.csv", "none.csv"),
         ("--pair", "M1-M2", "`pair`"),
         ("--segment-duration", "0.33", "`duration`"),
+        ("--segment-duration", "0.5", "`min_activity`"),
         ("--baffle", "soft", "`baffle`"),
         ("--model", "nowhere", "--model"),
     ],
