@@ -8,6 +8,7 @@ import tempfile
 from typing import cast
 
 from keras_avssan.cli_rooms import add_rooms
+from keras_avssan.cli_starss23 import add_starss23_options, evaluate_starss23
 
 BUILT_IN = "built-in"
 
@@ -94,6 +95,7 @@ def _add_evaluate(commands):
         "class), or constant: the same prompt for every scene, as a control",
     )
     parser.add_argument("--json", help="file for the results")
+    add_starss23_options(parser)
     parser.set_defaults(run=_evaluate)
 
 
@@ -278,19 +280,24 @@ def _save_whole(model, folder):
 
 
 def _evaluate(options):
-    from keras_avssan.evaluation import evaluate_localizer
-
     if options.json:
         _check_output("--json", options.json)
-    catalog = _catalog(options)
-    model = _load_model(options.model)
-    bank = _bank(options, first_room=_FIRST_EVALUATION_ROOM)
-    split = options.split or ("test" if options.data == BUILT_IN else None)
-    plan = _plan(options, catalog, bank, split)
-    evaluation = evaluate_localizer(model, plan, options.scenes, prompt=options.prompt)
+    evaluate = evaluate_starss23 if options.starss23 else _evaluate_scenes
+    evaluation = evaluate(options, _load_model)
     if options.json:
         evaluation.save(options.json)
     print(evaluation.table())
+
+
+def _evaluate_scenes(options, load_model):
+    from keras_avssan.evaluation import evaluate_localizer
+
+    catalog = _catalog(options)
+    model = load_model(options.model)
+    bank = _bank(options, first_room=_FIRST_EVALUATION_ROOM)
+    split = options.split or ("test" if options.data == BUILT_IN else None)
+    plan = _plan(options, catalog, bank, split)
+    return evaluate_localizer(model, plan, options.scenes, prompt=options.prompt)
 
 
 def _localize(options):

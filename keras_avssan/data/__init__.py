@@ -6,10 +6,16 @@ from keras_avssan.data.catalog import Catalog, Clip, Picture
 from keras_avssan.data.class_folders import ClassFolders
 from keras_avssan.data.dataset import make_dataset
 from keras_avssan.data.image_io import read_image
+from keras_avssan.data.microphone_pair import MicrophonePair
+from keras_avssan.data.picture_folders import PictureFolders
 from keras_avssan.data.rendering import load_dry_scenes, render_scene, render_scenes
 from keras_avssan.data.scene_batches import SceneBatches
 from keras_avssan.data.scene_plan import Scene, ScenePlan
 from keras_avssan.data.scene_shards import read_scenes, write_scenes
+from keras_avssan.data.segment import Segment, SegmentSource
+from keras_avssan.data.segment_prompts import SegmentPrompts, read_class_map
+from keras_avssan.data.starss23 import STARSS23
+from keras_avssan.data.starss23_events import STARSS23_CLASSES, Events, read_events
 from keras_avssan.data.synthetic import SyntheticClasses
 from keras_avssan.data.tf_audio import read_audio_tf
 
@@ -17,16 +23,26 @@ __all__ = [
     "Catalog",
     "ClassFolders",
     "Clip",
+    "Events",
+    "MicrophonePair",
     "Picture",
+    "PictureFolders",
+    "STARSS23",
+    "STARSS23_CLASSES",
     "Scene",
     "SceneBatches",
     "ScenePlan",
+    "Segment",
+    "SegmentPrompts",
+    "SegmentSource",
     "SyntheticClasses",
     "load_dry_scenes",
     "make_audio_dataset",
     "make_dataset",
     "read_audio",
     "read_audio_tf",
+    "read_class_map",
+    "read_events",
     "read_image",
     "read_scenes",
     "render_scene",

@@ -12,7 +12,7 @@ from keras_avssan.data.embeddings import embed_class_names, embed_pictures
 from keras_avssan.data.scene_batches import SceneBatches
 from keras_avssan.data.scene_plan import PROMPT_KINDS
 from keras_avssan.doa.grid import GRID_DEGREES
-from keras_avssan.evaluation.scoring import SceneScores, bootstrap_interval
+from keras_avssan.evaluation.scoring import SceneScores, bootstrap_interval, nan_mean
 
 PROMPTS = (*PROMPT_KINDS, "constant")
 _ROWS = {
@@ -28,18 +28,19 @@ _ROWS = {
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """Outcome of `evaluate_localizer`.
+    """Outcome of `evaluate_localizer` or of `evaluate_segments`.
 
     Args:
         scores: `SceneScores` of all scenes.
         target_classes: Class of the target of every scene, a tuple.
-        interferer_classes: Class of the interferer of every scene, a tuple.
+        interferer_classes: Class of the interferer of every scene, a tuple; `None` where a scene
+            has none.
         settings: What was run: split, number of scenes, SNR, seed, duration, prompt.
     """
 
     scores: SceneScores
     target_classes: tuple[str, ...]
-    interferer_classes: tuple[str, ...]
+    interferer_classes: tuple[str | None, ...]
     settings: dict
 
     def summary(self):
@@ -55,12 +56,14 @@ class Evaluation:
                 else {"mean": means[name], "interval": list(bootstrap_interval(values))}
                 for name, values in per_scene.items()
             },
-            "blind_choice": self.scores.blind_choice(),
+            "blind_choice": {
+                name: _or_none(value) for name, value in self.scores.blind_choice().items()
+            },
             "per_class": {
                 name: {
                     "scenes": int(np.sum(classes == name)),
-                    "selection": float(np.mean(per_scene["selection"][classes == name])),
-                    "mae": float(np.mean(per_scene["mae"][classes == name])),
+                    "selection": _or_none(nan_mean(per_scene["selection"][classes == name])),
+                    "mae": nan_mean(per_scene["mae"][classes == name]),
                 }
                 for name in sorted(set(self.target_classes))
             },
@@ -167,6 +170,11 @@ def evaluate_localizer(
             "prompt": prompt,
         },
     )
+
+
+def _or_none(value):
+    """A number as JSON has it, which knows no NaN."""
+    return None if np.isnan(value) else value
 
 
 def _format(value, unit):

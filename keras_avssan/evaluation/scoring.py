@@ -13,7 +13,8 @@ class SceneScores:
 
     Args:
         azimuth: Azimuths of the targets in degrees, shape (scenes,).
-        interferer_azimuth: Azimuths of the interferers in degrees, shape (scenes,).
+        interferer_azimuth: Azimuths of the interferers in degrees, shape (scenes,); NaN where a
+            scene has none.
         estimate: Estimated azimuths in degrees, shape (scenes,).
 
     Raises:
@@ -32,7 +33,10 @@ class SceneScores:
     def __post_init__(self):
         for name in ("azimuth", "interferer_azimuth", "estimate"):
             values = np.asarray(getattr(self, name), dtype="float64")
-            if values.ndim != 1 or not values.size or not np.isfinite(values).all():
+            known = np.isfinite(values)
+            if name == "interferer_azimuth":
+                known |= np.isnan(values)
+            if values.ndim != 1 or not values.size or not known.all():
                 raise ValueError(
                     f"`{name}` must be a non-empty list of finite angles in degrees. "
                     f"Received: shape {values.shape}"
@@ -52,21 +56,25 @@ class SceneScores:
 
     @property
     def selected(self):
-        """Whether the estimate is nearer to the target than to the interferer, (scenes,)."""
+        """Whether the estimate is nearer to the target than to the interferer, (scenes,).
+
+        `False` where there is no interferer.
+        """
         return self.error < np.abs(self.estimate - self.interferer_azimuth)
 
     def per_scene(self):
         """Scores of every scene.
 
         Returns:
-            Dict from score to an array of shape (scenes,): `selection`, `mae` in degrees,
-            `acc_5deg`, `acc_10deg`, `acc_20deg`, and `selected_mae` in degrees, which is NaN
-            where the wrong source was selected; `nearest_acc_5deg` counts an estimate within 5°
-            of either source, so it measures localisation without selection.
+            Dict from score to an array of shape (scenes,): `selection`, NaN where there is no
+            interferer; `mae` in degrees, `acc_5deg`, `acc_10deg`, `acc_20deg`; `selected_mae` in
+            degrees, which is NaN where the wrong source was selected or there was nothing to
+            select; `nearest_acc_5deg` counts an estimate within 5° of either source, so it
+            measures localisation without selection.
         """
-        nearest = np.minimum(self.error, np.abs(self.estimate - self.interferer_azimuth))
+        nearest = np.fmin(self.error, np.abs(self.estimate - self.interferer_azimuth))
         return {
-            "selection": self.selected.astype("float64"),
+            "selection": np.where(np.isnan(self.interferer_azimuth), np.nan, self.selected),
             "mae": self.error,
             **{f"acc_{t}deg": (self.error <= t).astype("float64") for t in TOLERANCES},
             "selected_mae": np.where(self.selected, self.error, np.nan),
@@ -75,17 +83,19 @@ class SceneScores:
 
     def means(self):
         """Mean of every score over the scenes, a dict."""
-        return {name: _nanmean(values) for name, values in self.per_scene().items()}
+        return {name: nan_mean(values) for name, values in self.per_scene().items()}
 
     def blind_choice(self):
         """What perfect localisation of a source chosen by a coin would score on these scenes.
 
         Returns:
-            Dict with the expected `selection`, `mae` in degrees, and accuracies.
+            Dict with the expected `selection`, `mae` in degrees, and accuracies; where a scene
+            has no interferer, its target is what is chosen.
         """
-        apart = np.abs(self.azimuth - self.interferer_azimuth)
+        alone = np.isnan(self.interferer_azimuth)
+        apart = np.where(alone, 0.0, np.abs(self.azimuth - self.interferer_azimuth))
         return {
-            "selection": 0.5,
+            "selection": float("nan") if alone.all() else 0.5,
             "mae": float(np.mean(apart) / 2),
             **{f"acc_{t}deg": float(0.5 + np.mean(apart <= t) / 2) for t in TOLERANCES},
         }
@@ -122,6 +132,14 @@ def bootstrap_interval(values, confidence=0.95, resamples=2000, seed=0):
     return float(low), float(high)
 
 
-def _nanmean(values):
+def nan_mean(values):
+    """Mean of the values that are no NaN.
+
+    Args:
+        values: Array of any shape.
+
+    Returns:
+        Float; NaN where no value is left.
+    """
     values = values[~np.isnan(values)]
     return float(np.mean(values)) if values.size else float("nan")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from keras_avssan.evaluation import SceneScores, bootstrap_interval
+from keras_avssan.evaluation import Evaluation, SceneScores, bootstrap_interval
 
 pytestmark = pytest.mark.once
 
@@ -73,7 +73,8 @@ def test_bootstrap_interval_leaves_out_nan_and_is_seeded():
     ("azimuth", "interferer", "estimate", "name"),
     [
         ([], [], [], "azimuth"),
-        ([1.0], [np.nan], [1.0], "interferer_azimuth"),
+        ([1.0], [np.inf], [1.0], "interferer_azimuth"),
+        ([np.nan], [1.0], [1.0], "azimuth"),
         ([1.0], [2.0], [1.0, 2.0], "same length"),
         ([[1.0]], [2.0], [1.0], "azimuth"),
     ],
@@ -81,3 +82,28 @@ def test_bootstrap_interval_leaves_out_nan_and_is_seeded():
 def test_bad_input(azimuth, interferer, estimate, name):
     with pytest.raises(ValueError, match=name):
         SceneScores(azimuth, interferer, estimate)
+
+
+def test_scenes_without_an_interferer_have_no_selection():
+    scores = SceneScores([90.0, 20.0, 60.0], [np.nan, 80.0, 50.0], [94.0, 70.0, 63.0])
+    per_scene, means = scores.per_scene(), scores.means()
+    np.testing.assert_array_equal(per_scene["selection"], [np.nan, 0, 1])
+    np.testing.assert_array_equal(per_scene["selected_mae"], [np.nan, np.nan, 3])
+    np.testing.assert_array_equal(per_scene["nearest_acc_5deg"], [1, 0, 1])
+    assert means["selection"] == 0.5
+    assert means["mae"] == (4 + 50 + 3) / 3
+    blind = scores.blind_choice()
+    assert blind["mae"] == pytest.approx((0 + 60 + 10) / 6)
+    assert blind["acc_10deg"] == pytest.approx((1 + 0.5 + 1) / 3)
+    alone = SceneScores([90.0], [np.nan], [91.0])
+    assert np.isnan(alone.means()["selection"]) and np.isnan(alone.blind_choice()["selection"])
+    assert alone.means()["acc_5deg"] == 1.0
+
+
+def test_a_table_without_any_interferer_has_gaps():
+    scores = SceneScores([90.0, 20.0], [np.nan, np.nan], [94.0, 21.0])
+    evaluation = Evaluation(scores, ("bell", "dog"), (None, None), {})
+    rows = evaluation.table().splitlines()
+    assert rows[2] == "| selection | – | – | – |"
+    assert rows[3].startswith("| MAE | 2.5° |") and rows[3].endswith("| 0.0° |")
+    assert evaluation.summary()["per_class"]["dog"] == {"scenes": 1, "selection": None, "mae": 1.0}

@@ -1,0 +1,84 @@
+"""The command line: score a model on real rooms."""
+
+
+def add_starss23_options(parser):
+    """Adds the options that put segments of STARSS23 in place of simulated scenes.
+
+    Args:
+        parser: The parser of `evaluate`.
+    """
+    group = parser.add_argument_group(
+        "real rooms",
+        "Segments of STARSS23 in place of simulated scenes. --split, --classes (which may be "
+        "targets), --prompt, --seed, --model and --json apply; the other options do not.",
+    )
+    group.add_argument("--starss23", metavar="ROOT", help="folder of the data set")
+    group.add_argument(
+        "--prompts-from", metavar="FOLDER", help="folder of pictures, one folder a class"
+    )
+    group.add_argument(
+        "--class-map",
+        metavar="CSV",
+        help="columns `class` (of STARSS23) and `pictures` (a class of --prompts-from); default: "
+        "classes of the same name",
+    )
+    group.add_argument("--pair", default="M1-M4", help="M1-M4 or M2-M3 (M1-M4)")
+    group.add_argument(
+        "--segment-duration", type=float, default=10.0, help="seconds a segment lasts (10)"
+    )
+    group.add_argument(
+        "--min-activity", type=float, default=1.0, help="seconds a target must be active (1)"
+    )
+    group.add_argument(
+        "--max-motion",
+        type=float,
+        default=10.0,
+        metavar="DEGREES",
+        help="segments whose target moves more are left out (10)",
+    )
+    group.add_argument(
+        "--allow-several",
+        action="store_true",
+        help="keep segments with several sources of the target's class",
+    )
+    group.add_argument(
+        "--baffle",
+        default="rigid",
+        help="rigid: the sphere of the published recordings, open: free microphones (rigid)",
+    )
+
+
+def evaluate_starss23(options, load_model):
+    """Scores a model on segments of STARSS23, and prints what they are.
+
+    Args:
+        options: Parsed options of `evaluate`.
+        load_model: Function from the folder of a model to the model.
+
+    Returns:
+        `keras_avssan.evaluation.Evaluation`.
+
+    Raises:
+        ValueError: If an option is missing or wrong.
+    """
+    from keras_avssan.data import STARSS23, PictureFolders, SegmentPrompts
+    from keras_avssan.evaluation import evaluate_segments
+
+    if not options.prompts_from:
+        raise ValueError("`--starss23` needs `--prompts-from`, a folder with pictures.")
+    dataset = STARSS23(
+        options.starss23,
+        split=options.split,
+        pair=options.pair,
+        classes=options.classes,
+        duration=options.segment_duration,
+        min_activity=options.min_activity,
+        max_motion=options.max_motion,
+        allow_several=options.allow_several,
+        baffle=options.baffle,
+    )
+    catalog = PictureFolders(options.prompts_from)
+    prompts = SegmentPrompts(dataset, catalog, options.class_map, seed=options.seed)
+    model = load_model(options.model)
+    print(prompts.report(), end="\n\n")
+    return evaluate_segments(model, prompts, prompt=options.prompt)

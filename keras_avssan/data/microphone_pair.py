@@ -1,0 +1,168 @@
+"""Two microphones of a tetrahedral array, and the angle that they measure."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.special
+
+# Directions (azimuth counter-clockwise, elevation) of the capsules in degrees, on a sphere.
+MICROPHONES = {
+    "M1": (45.0, 35.0),
+    "M2": (-45.0, -35.0),
+    "M3": (135.0, -35.0),
+    "M4": (-135.0, 35.0),
+}
+ARRAY_RADIUS = 0.042  # metres
+# The other pairs of the tetrahedron are tilted: a source's azimuth alone would not be enough.
+LEVEL_PAIRS = (("M1", "M4"), ("M2", "M3"))
+BAFFLES = ("rigid", "open")
+
+_SPEED_OF_SOUND = 343.0  # metres a second
+# What the spacing on a rigid sphere is fitted to.
+_FREQUENCIES = np.arange(20.0, 8000.0, 20.0)  # hertz
+_ANGLES = np.arange(0.0, 85.0, 5.0)  # degrees
+_LARGEST_ORDER = 30
+
+
+@dataclass(frozen=True)
+class MicrophonePair:
+    """A level pair of the four microphones of STARSS23's MIC format.
+
+    The first microphone is channel 0. The angle of the pair is 0° beside it, 90° broadside and
+    180° beside the second one, as everywhere in this library. `M1-M4` looks along an azimuth of
+    45° (front left), `M2-M3` along −45° (front right).
+
+    Args:
+        name: Str: `"M1-M4"` or `"M2-M3"`.
+        baffle: Str: `"rigid"`, the sphere that the published recordings were made on, or
+            `"open"`, microphones in free air as a simulation may have them.
+
+    Raises:
+        ValueError: `name` or `baffle` is another one.
+
+    Example:
+        >>> pair = MicrophonePair("M1-M4")
+        >>> pair.channels
+        (0, 3)
+        >>> round(float(pair.angle(azimuth=75.0, elevation=0.0)), 3)
+        30.0
+    """
+
+    name: str = "M1-M4"
+    baffle: str = "rigid"
+
+    def __post_init__(self) -> None:
+        names = ["-".join(pair) for pair in LEVEL_PAIRS]
+        if self.name not in names:
+            raise ValueError(
+                f"`pair` must be one of {names}, the pairs that are level, got {self.name!r}."
+            )
+        if self.baffle not in BAFFLES:
+            raise ValueError(f"`baffle` must be one of {BAFFLES}, got {self.baffle!r}.")
+
+    @property
+    def channels(self) -> tuple[int, int]:
+        """Tuple of the two channels of the MIC format, the first is the one that leads at 0°."""
+        first, second = (list(MICROPHONES).index(name) for name in self.name.split("-"))
+        return first, second
+
+    @property
+    def positions(self) -> np.ndarray:
+        """Array `(2, 3)`: where the microphones are in metres; x to the front, y left, z up."""
+        directions = [MICROPHONES[name] for name in self.name.split("-")]
+        return ARRAY_RADIUS * unit_vector(*np.transpose(directions))
+
+    @property
+    def distance(self) -> float:
+        """Float. From one microphone to the other in metres: 0.0688."""
+        return float(np.linalg.norm(self.positions[0] - self.positions[1]))
+
+    @property
+    def axis_azimuth(self) -> float:
+        """Float. Azimuth in degrees of the axis from the second microphone to the first."""
+        x, y, _ = self.positions[0] - self.positions[1]
+        return float(np.degrees(np.arctan2(y, x)))
+
+    @property
+    def spacing(self) -> float:
+        """Float. Distance in metres of two free microphones that hear the same delays.
+
+        In free air that is `distance`. On a rigid sphere sound takes longer to the far side, by a
+        factor of 1.5 at low frequencies and of 1.1 at high ones. No single spacing has both: this
+        one fits the phase differences below 8 kHz best, in least squares.
+        """
+        return self.distance if self.baffle == "open" else _spacing_on_sphere(self)
+
+    def angle(self, azimuth: Any, elevation: Any) -> np.ndarray:
+        """The angle that the pair measures: arccos(cos elevation · cos(azimuth − axis)).
+
+        Args:
+            azimuth: Azimuths of distant sources in degrees, counter-clockwise, 90 to the left.
+            elevation: Their elevations in degrees, of the same shape.
+
+        Returns:
+            Float64 array of that shape, degrees from 0 (beside the first microphone) to 180.
+        """
+        axis = unit_vector(self.axis_azimuth, 0.0)
+        return np.degrees(np.arccos(np.clip(unit_vector(azimuth, elevation) @ axis, -1.0, 1.0)))
+
+    def responses(self, azimuth: Any, elevation: Any, frequencies: np.ndarray) -> np.ndarray:
+        """What the microphones hear of plane waves, relative to the middle of the array.
+
+        Args:
+            azimuth: Azimuths of the sources in degrees, of any shape.
+            elevation: Their elevations in degrees, of the same shape.
+            frequencies: Array `(F,)` of frequencies in hertz, above 0.
+
+        Returns:
+            Complex array of shape `(*shape, 2, F)`; a later arrival has a more negative phase.
+
+        Reference:
+            B. Rafaely, Fundamentals of Spherical Array Processing, 2015, for the rigid sphere.
+        """
+        along = unit_vector(azimuth, elevation) @ self.positions.T / ARRAY_RADIUS
+        size = 2 * np.pi * np.asarray(frequencies, "float64") * ARRAY_RADIUS / _SPEED_OF_SOUND
+        if self.baffle == "open":
+            return np.exp(1j * size * along[..., None])
+        return _pressure_on_sphere(size, along)
+
+
+def unit_vector(azimuth: Any, elevation: Any) -> np.ndarray:
+    """Direction as a vector: x to the front, y to the left, z up.
+
+    Args:
+        azimuth: Degrees, counter-clockwise, of any shape.
+        elevation: Degrees, of the same shape.
+
+    Returns:
+        Float64 array of shape `(*shape, 3)`.
+
+    Example:
+        >>> unit_vector(90.0, 0.0).round(6).tolist()
+        [0.0, 1.0, 0.0]
+    """
+    azimuth, elevation = np.radians(azimuth), np.radians(elevation)
+    level = np.cos(elevation)
+    return np.stack([level * np.cos(azimuth), level * np.sin(azimuth), np.sin(elevation)], axis=-1)
+
+
+def _pressure_on_sphere(size, along):
+    """Pressure on a rigid sphere, (*along.shape, F); `size` is 2π · radius / wavelength, (F,)."""
+    order = np.arange(_LARGEST_ORDER + 1)[:, None]
+    # Derivative of the spherical Hankel function of outgoing waves, for the phase of exp(+iωt).
+    outgoing = scipy.special.spherical_jn(order, size, derivative=True)
+    outgoing = outgoing - 1j * scipy.special.spherical_yn(order, size, derivative=True)
+    # The phase of a free wave at the middle of the sphere is zero.
+    coefficients = 1j ** (order - 1) * (2 * order + 1) / outgoing / size**2
+    return scipy.special.eval_legendre(order[:, 0], along[..., None]) @ coefficients
+
+
+def _spacing_on_sphere(pair):
+    """Spacing whose phases 2π f · spacing · cos θ / c are nearest to those on the sphere."""
+    waves = pair.responses(pair.axis_azimuth + _ANGLES, np.zeros_like(_ANGLES), _FREQUENCIES)
+    # Frequencies are close enough for the phase to be followed.
+    phases = np.unwrap(np.angle(waves[:, 0] * waves[:, 1].conj()))
+    cosines = np.cos(np.radians(_ANGLES))[:, None]
+    per_metre = 2 * np.pi * _FREQUENCIES * cosines / _SPEED_OF_SOUND
+    return float(np.sum(phases * per_metre) / np.sum(per_metre**2))

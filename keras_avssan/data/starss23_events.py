@@ -1,0 +1,125 @@
+"""Annotations of STARSS23: which class is heard when, from where."""
+
+import csv
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+FRAME_SECONDS = 0.1
+STARSS23_CLASSES = (
+    "female speech",
+    "male speech",
+    "clapping",
+    "telephone",
+    "laughter",
+    "domestic sounds",
+    "footsteps",
+    "door",
+    "music",
+    "musical instrument",
+    "water tap",
+    "bell",
+    "knock",
+)
+
+# Five columns, or six with the distance.
+_COLUMNS = ("frame", "class", "source", "azimuth", "elevation", "distance")
+
+
+@dataclass(frozen=True, eq=False)
+class Events:
+    """The annotation of one recording: one entry a source and frame of 100 ms.
+
+    Args:
+        frame: Int array `(entries,)`, from 0.
+        class_index: Int array: number of the class in `STARSS23_CLASSES`.
+        source: Int array: number of the source within its class.
+        azimuth: Float array: degrees, counter-clockwise, 0 in front, 90 to the left.
+        elevation: Float array: degrees, 90 above.
+        distance: Float array: metres; NaN where the file has no such column.
+    """
+
+    frame: np.ndarray
+    class_index: np.ndarray
+    source: np.ndarray
+    azimuth: np.ndarray
+    elevation: np.ndarray
+    distance: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def select(self, chosen: np.ndarray) -> "Events":
+        """Some of the entries.
+
+        Args:
+            chosen: Bool array `(entries,)`, or array of indices.
+
+        Returns:
+            `Events`.
+        """
+        return Events(*(getattr(self, name)[chosen] for name in self.__dataclass_fields__))
+
+
+def read_events(path: str | os.PathLike) -> Events:
+    """Read a CSV file of STARSS23's metadata.
+
+    A row is `frame,class,source,azimuth,elevation`, or with `distance` in centimetres as a sixth
+    column; there is no header. A file without rows is a recording without events.
+
+    Args:
+        path: Path of the file.
+
+    Returns:
+        `Events`.
+
+    Raises:
+        ValueError: The file does not exist, or a row has another number of columns, is not
+            numeric or out of range; names file and line.
+
+    Example:
+        ```python
+        events = read_events("STARSS23/metadata_dev/dev-test-sony/fold4_room23_mix001.csv")
+        events.azimuth[events.frame == 12]  # where the sources of the thirteenth frame are
+        ```
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"'{path}' does not exist.")
+    with open(path, newline="", encoding="utf-8-sig") as file:
+        reader = csv.reader(file)
+        try:
+            rows = [_parse(row, f"'{path}', line {reader.line_num}") for row in reader if row]
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise ValueError(f"'{path}' is not a CSV file: {error}") from error
+    table = np.array(rows, "float64").reshape(len(rows), len(_COLUMNS))
+    frame, class_index, source = table[:, :3].astype(int).T
+    azimuth, elevation, centimetres = table[:, 3:].T
+    return Events(frame, class_index, source, azimuth, elevation, centimetres / 100)
+
+
+def _parse(row: list[str], where: str) -> list[float]:
+    """The six numbers of a row; the distance is NaN where there is none."""
+    if len(row) not in (len(_COLUMNS) - 1, len(_COLUMNS)):
+        raise ValueError(
+            f"{where}: expected 5 or 6 columns ({', '.join(_COLUMNS)}), got {len(row)}."
+        )
+    try:
+        values = [float(value) for value in row]
+    except ValueError as error:
+        raise ValueError(f"{where}: expected numbers, got {','.join(row)!r}.") from error
+    limits = {
+        "frame": (0, np.inf),
+        "class": (0, len(STARSS23_CLASSES) - 1),
+        "source": (0, np.inf),
+        "azimuth": (-360, 360),
+        "elevation": (-90, 90),
+    }
+    for (name, (low, high)), value in zip(limits.items(), values, strict=False):
+        whole = name in ("azimuth", "elevation") or value.is_integer()
+        if not (np.isfinite(value) and low <= value <= high and whole):
+            kind = "a number" if name in ("azimuth", "elevation") else "a whole number"
+            raise ValueError(f"{where}: `{name}` must be {kind} from {low} to {high}, got {value}.")
+    return values if len(values) == len(_COLUMNS) else [*values, np.nan]

@@ -1,0 +1,129 @@
+"""Running a localiser over segments of real rooms."""
+
+import numpy as np
+from tqdm import tqdm
+
+from keras_avssan.data.checks import check_integer
+from keras_avssan.data.embeddings import embed_class_names, embed_pictures
+from keras_avssan.doa.grid import GRID_DEGREES
+from keras_avssan.evaluation.evaluate import Evaluation
+from keras_avssan.evaluation.scoring import SceneScores
+
+SEGMENT_PROMPTS = ("picture", "text", "constant")
+# Spacings that differ by less are the same one.
+_SPACING_TOLERANCE = 1e-3  # metres
+
+
+def evaluate_segments(
+    model, prompts, *, prompt="picture", microphone_spacing=None, batch_size=8, progress=True
+):
+    """Scores a model on segments of STARSS23.
+
+    The head `doa_form="srp"` is told the spacing of the pair that was recorded, so that a model
+    trained with another one can be scored; other heads know the spacing of their training only.
+
+    MAE and accuracies are over all segments. Selection, and what depends on it, is over the
+    segments with an interferer of another class: whether the estimate is nearer to the target
+    than to the most active interferer.
+
+    Args:
+        model: An `AVSSAN`.
+        prompts: `keras_avssan.data.SegmentPrompts`: segments, and the pictures that ask.
+        prompt: What asks: `"picture"`, `"text"` (the name of STARSS23's class), or `"constant"`:
+            every segment is asked for with the mean of all pictures, which tells nothing.
+        microphone_spacing: Spacing in metres that the head assumes; that of the data set,
+            `STARSS23.microphone_spacing`, if not given.
+        batch_size: Segments a run.
+        progress: Whether a progress bar is shown.
+
+    Returns:
+        An `Evaluation`; an interferer's class is `None` where there is none.
+
+    Raises:
+        ValueError: If `prompt` is unknown, `batch_size` or the spacing is not positive, the data
+            set is in the FOA format or at another sampling rate than the model, or the model's
+            head cannot be told the spacing and has another one.
+
+    Example:
+        >>> prompts = SegmentPrompts(STARSS23("STARSS23"), PictureFolders("pictures"), "map.csv")
+        >>> print(evaluate_segments(model, prompts).table())
+    """
+    if prompt not in SEGMENT_PROMPTS:
+        raise ValueError(f"`prompt` must be one of {SEGMENT_PROMPTS}. Received: prompt={prompt!r}")
+    batch_size = check_integer("batch_size", batch_size, least=1)
+    dataset = prompts.dataset
+    spacing = dataset.microphone_spacing if microphone_spacing is None else microphone_spacing
+    _check(model, dataset, spacing)
+    embeddings = _embeddings(model, prompts, prompt, progress)
+    estimates = []
+    starts = range(0, len(prompts.segments), batch_size)
+    for start in tqdm(starts, desc="segments", unit="batch", disable=not progress):
+        batch = prompts.segments[start : start + batch_size]
+        inputs = {
+            "audio": np.stack([dataset.load_audio(segment) for segment in batch]),
+            "prompt_embedding": np.stack([embeddings[segment.id] for segment in batch]),
+            "microphone_spacing": np.full(len(batch), spacing, "float32"),
+        }
+        posterior = np.asarray(model.predict_on_batch(inputs)["doa"])
+        estimates.append(GRID_DEGREES[np.argmax(posterior, axis=-1)])
+    return Evaluation(
+        SceneScores(
+            np.array([segment.azimuth for segment in prompts.segments]),
+            np.array([segment.interferer_azimuth for segment in prompts.segments]),
+            np.concatenate(estimates),
+        ),
+        tuple(segment.class_name for segment in prompts.segments),
+        tuple(
+            segment.interferers[0].class_name if segment.interferers else None
+            for segment in prompts.segments
+        ),
+        {
+            "segments": len(prompts.segments),
+            "recordings": len(dataset.recordings),
+            "split": dataset.split,
+            "pair": dataset.pair.name,
+            "microphone_spacing_m": float(spacing),
+            "duration_s": prompts.segments[0].duration,
+            "seed": prompts.seed,
+            "classes": {name: list(prompts.class_map[name]) for name in prompts.classes},
+            "left_out": {**dataset.left_out, "class without pictures": prompts.without_pictures},
+            "prompt": prompt,
+        },
+    )
+
+
+def _check(model, dataset, spacing):
+    if dataset.format != "mic":
+        raise ValueError(
+            "Two microphones are needed: `format` must be 'mic', for the channels of 'foa' have no "
+            f"time differences. Received: format={dataset.format!r}"
+        )
+    settings = model.backbone.settings
+    if dataset.sampling_rate != settings["sampling_rate"]:
+        raise ValueError(
+            f"The model hears {settings['sampling_rate']} Hz. "
+            f"Received: a data set at {dataset.sampling_rate} Hz"
+        )
+    if not spacing > 0:
+        raise ValueError(
+            "`microphone_spacing` must be a positive distance in metres. "
+            f"Received: microphone_spacing={spacing}"
+        )
+    own = settings["microphone_spacing"]
+    if settings["doa_form"] != "srp" and abs(own - spacing) > _SPACING_TOLERANCE:
+        raise ValueError(
+            f"The model's head `doa_form={settings['doa_form']!r}` cannot be told a spacing, and "
+            f"was trained for {own} m. Received: microphone_spacing={spacing:.4f}"
+        )
+
+
+def _embeddings(model, prompts, prompt, progress):
+    """Dict from id of a segment to the embedding that asks for its target."""
+    if prompt == "text":
+        names = embed_class_names(model, prompts)
+        return {segment.id: names[segment.class_name] for segment in prompts.segments}
+    pictures = embed_pictures(model, prompts, progress=progress)
+    if prompt == "constant":
+        mean = np.mean(list(pictures.values()), axis=0)
+        return {segment.id: mean for segment in prompts.segments}
+    return {segment.id: pictures[prompts.picture(segment).id] for segment in prompts.segments}
