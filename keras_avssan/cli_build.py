@@ -72,4 +72,28 @@ def _add_vggsound_ssl(actions):
 
 
 def _build_vggsound_ssl(options):
-    raise ValueError("`build vggsound-ssl` is not there yet.")
+    from keras_avssan.data import build_vggsound_ssl
+
+    names = ("classes", "splits", "csv_splits", *_NUMBERS)
+    given = {name: getattr(options, name) for name in names}
+    manifest = build_vggsound_ssl(
+        options.out,
+        options.csv,
+        options.videos,
+        clip=None if options.clip == "none" else options.clip,
+        engine=options.engine,
+        workers=options.workers,
+        **{name: value for name, value in given.items() if value is not None},
+    )
+    print(_summary(options.out, manifest))
+
+
+def _summary(out, manifest):
+    """What was built, in a few lines."""
+    clips, seconds = (sum(manifest[name].values()) for name in ("clips", "seconds"))
+    splits = ", ".join(f"{name} {count}" for name, count in manifest["clips"].items())
+    dropped = ", ".join(f"{reason} {count}" for reason, count in manifest["dropped"].items())
+    return (
+        f"{out}: {clips} clips ({splits}) of {len(manifest['classes'])} classes, "
+        f"{seconds / 3600:.2f} hours\nleft out: {dropped or 'none'}"
+    )

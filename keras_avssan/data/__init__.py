@@ -9,6 +9,10 @@ from keras_avssan.data.rendering import render_scene, render_scenes
 from keras_avssan.data.scene_batches import SceneBatches
 from keras_avssan.data.scene_plan import Scene, ScenePlan
 from keras_avssan.data.synthetic import SyntheticClasses
+from keras_avssan.data.vggsound_ssl.build import build_vggsound_ssl
+from keras_avssan.data.vggsound_ssl.catalog import VGGSoundSSL
+from keras_avssan.data.vggsound_ssl.vggsound import VGGSound
+from keras_avssan.data.video_io import UnusableVideo, VideoFrame, read_video_audio, read_video_frames
 
 __all__ = [
     "Catalog",
@@ -19,9 +23,16 @@ __all__ = [
     "SceneBatches",
     "ScenePlan",
     "SyntheticClasses",
+    "UnusableVideo",
+    "VGGSound",
+    "VGGSoundSSL",
+    "VideoFrame",
+    "build_vggsound_ssl",
     "make_dataset",
     "read_audio",
     "read_image",
+    "read_video_audio",
+    "read_video_frames",
     "render_scene",
     "render_scenes",
 ]
