@@ -1,4 +1,4 @@
-"""The command line: train, evaluate, localize, rooms."""
+"""The command line: train, evaluate, localize, rooms, build."""
 
 import argparse
 import os
@@ -7,6 +7,7 @@ import sys
 import tempfile
 from typing import cast
 
+from keras_avssan.cli_build import add_build
 from keras_avssan.cli_rooms import add_rooms
 
 BUILT_IN = "built-in"
@@ -44,6 +45,7 @@ def _parser():
     _add_evaluate(commands)
     _add_localize(commands)
     add_rooms(commands)
+    add_build(commands)
     return parser
 
 
