@@ -13,6 +13,7 @@ from typing import Any
 from tqdm import tqdm
 
 from keras_avssan.data.checks import check_integer
+from keras_avssan.data.ray_engine import run_on_ray
 
 ENGINES = ("processes", "ray")
 
@@ -25,6 +26,7 @@ def run_units(
     workers: int | None = 1,
     description: str = "Units",
     progress: bool = True,
+    ray_address: str | None = None,
 ) -> Iterator[tuple[Any, Any]]:
     """Call a function with each unit of a piece of work, several at a time.
 
@@ -40,19 +42,26 @@ def run_units(
             one), so that other processes find it. It returns a small report: numbers, strings,
             lists and dicts.
         units: Iterable of units: numbers, names, or anything else that can be pickled.
-        engine: Str: `"processes"`, on this machine.
+        engine: Str: `"processes"`, on this machine, or `"ray"`, on a cluster by Ray Data. There
+            the units of a node that is lost are run again on others; all nodes must see the same
+            folders, and have the same packages.
         workers: Int or `None`. Number of units at a time; `None` takes as many as there are
             processors. One process is this one; several are new ones (*spawned*, so that they
             share no state of a backend), and a script that asks for them begins its work under
             `if __name__ == "__main__":`.
         description: Str. What the progress bar is called.
         progress: Bool. Whether to show a progress bar.
+        ray_address: Str or `None`. Address of the Ray cluster; `None` takes the one that runs, or
+            that the environment variable `RAY_ADDRESS` names, and begins one on this machine
+            where there is none.
 
     Returns:
         Iterator over `(unit, report)`, in the order in which they are done.
 
     Raises:
         ValueError: An argument is out of range.
+        ImportError: Ray is asked for and is not installed.
+        ConnectionError: There is no cluster at `ray_address`.
         ChildProcessError: A process died, without a Python error.
         Exception: The first error that a unit raised.
 
@@ -75,8 +84,9 @@ def run_units(
         check_integer("workers", workers, least=1)
     units = list(units)
     if engine == "ray":
-        raise ImportError("`engine='ray'` is not there yet.")
-    done = _in_processes(function, units, workers or _num_processors())
+        done = run_on_ray(function, units, workers, ray_address)
+    else:
+        done = _in_processes(function, units, workers or _num_processors())
     return _with_progress(done, len(units), description, progress)
 
 
