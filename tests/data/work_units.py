@@ -38,9 +38,10 @@ def wait_and_tidy(folder, unit):
             time.sleep(0.01)
         return unit
     begun = pathlib.Path(folder) / f"begun-{unit}"
-    begun.touch()
     try:
+        begun.touch()
         time.sleep(60)
     finally:
-        begun.rename(begun.with_name(f"tidied-{unit}"))
+        begun.unlink(missing_ok=True)
+        begun.with_name(f"tidied-{unit}").touch()
     return unit
