@@ -12,7 +12,12 @@ from keras_avssan.data.synthetic import SyntheticClasses
 from keras_avssan.data.vggsound_ssl.build import build_vggsound_ssl
 from keras_avssan.data.vggsound_ssl.catalog import VGGSoundSSL
 from keras_avssan.data.vggsound_ssl.vggsound import VGGSound
-from keras_avssan.data.video_io import UnusableVideo, VideoFrame, read_video_audio, read_video_frames
+from keras_avssan.data.video_io import (
+    UnusableVideo,
+    VideoFrame,
+    read_video_audio,
+    read_video_frames,
+)
 
 __all__ = [
     "Catalog",

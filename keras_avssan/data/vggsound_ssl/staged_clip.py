@@ -69,9 +69,7 @@ class DroppedClip:
     @classmethod
     def of(cls, video: Video, reason: str, detail: str) -> "DroppedClip":
         """A row that is dropped for a reason."""
-        return cls(
-            video.youtube_id, video.start_second, video.label, video.split, reason, detail
-        )
+        return cls(video.youtube_id, video.start_second, video.label, video.split, reason, detail)
 
     def as_json(self) -> dict[str, Any]:
         """All fields by name, as JSON has them."""
