@@ -17,6 +17,7 @@ from keras_avssan.data.video_io import (
     VideoFrame,
     read_video_audio,
     read_video_frames,
+    write_video,
 )
 
 __all__ = [
@@ -40,4 +41,5 @@ __all__ = [
     "read_video_frames",
     "render_scene",
     "render_scenes",
+    "write_video",
 ]

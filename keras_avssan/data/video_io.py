@@ -1,4 +1,4 @@
-"""Read videos: the sound as mono samples, the picture at chosen moments."""
+"""Read videos, the sound as mono samples and the picture at chosen moments; write small ones."""
 
 import contextlib
 import errno
@@ -12,6 +12,8 @@ import soxr
 
 from keras_avssan.data.checks import check_integer
 
+# Samples that AAC encodes at a time.
+_AAC_FRAME = 1024
 # A stream that ends so much before its container says, in seconds, is truncated.
 _TRUNCATION_SECONDS = 0.5
 # Decoded beyond what is asked for, in seconds, so that resampling has no edge there.
@@ -125,15 +127,103 @@ def read_video_frames(path: str | os.PathLike, times: Sequence[float]) -> list[V
         return [VideoFrame(seconds, frame.to_ndarray(format="rgb24")) for seconds, frame in shown]
 
 
-@contextlib.contextmanager
-def _opened(path: str | os.PathLike) -> Generator[Any]:
-    """An open container; what goes wrong with it becomes an `UnusableVideo`."""
+def write_video(
+    path: str | os.PathLike,
+    audio: np.ndarray | None,
+    pictures: np.ndarray | None,
+    *,
+    sampling_rate: int = 44100,
+    frame_rate: int = 10,
+    codec: str = "mpeg4",
+) -> None:
+    """Write an MP4, such as examples and tests need.
+
+    Args:
+        path: Path of the file.
+        audio: Float array of shape `(samples,)` or `(samples, 2)` in [-1, 1], or `None` for a video
+            without sound. It is encoded as AAC.
+        pictures: `uint8` array of shape `(frames, height, width, 3)`, RGB, with even sides; or
+            `None` for a video without pictures.
+        sampling_rate: Int. Rate of the sound in Hz, one that AAC has.
+        frame_rate: Int. Pictures a second.
+        codec: Str. What encodes pictures: `"mpeg4"`, or `"h264"`.
+
+    Raises:
+        ValueError: There is neither sound nor pictures, or an array has another shape.
+        ImportError: PyAV is missing.
+
+    Example:
+        ```python
+        noise = 0.1 * np.random.default_rng(0).standard_normal(44100)
+        write_video("noise.mp4", noise, np.zeros((10, 48, 64, 3), "uint8"))
+        ```
+    """
+    av = import_av()
+    if audio is None and pictures is None:
+        raise ValueError("`audio` or `pictures` must be given.")
+    with av.open(os.fspath(path), "w", format="mp4") as container:
+        # All streams are added before the first packet.
+        streams = []
+        if pictures is not None:
+            streams.append(_picture_stream(container, pictures, frame_rate, codec))
+        if audio is not None:
+            streams.append(_audio_stream(container, audio, sampling_rate))
+        for stream, frames in streams:
+            for frame in frames:
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode())
+
+
+def import_av() -> Any:
+    """PyAV, which only videos need."""
     try:
         import av
     except ImportError as error:
         raise ImportError(
-            'Reading videos needs PyAV: install it with `pip install "keras-avssan[media]"`.'
+            'Videos need PyAV: install it with `pip install "keras-avssan[media]"`.'
         ) from error
+    return av
+
+
+def _picture_stream(container, pictures: np.ndarray, frame_rate: int, codec: str) -> tuple:
+    av = import_av()
+    pictures = np.asarray(pictures)
+    if pictures.dtype != np.uint8 or pictures.ndim != 4 or pictures.shape[-1] != 3:
+        raise ValueError(
+            "`pictures` must be uint8 of shape (frames, height, width, 3), got "
+            f"{pictures.dtype} of shape {pictures.shape}."
+        )
+    stream = container.add_stream(codec, rate=frame_rate)
+    stream.height, stream.width = pictures.shape[1:3]
+    stream.pix_fmt = "yuv420p"
+    return stream, (av.VideoFrame.from_ndarray(pixels, format="rgb24") for pixels in pictures)
+
+
+def _audio_stream(container, audio: np.ndarray, sampling_rate: int) -> tuple:
+    samples = np.asarray(audio, "float32")
+    channels = samples.reshape(len(samples), -1).T
+    if samples.ndim not in (1, 2) or len(channels) not in (1, 2):
+        raise ValueError(
+            f"`audio` must have shape (samples,) or (samples, 2), got {samples.shape}."
+        )
+    layout = "mono" if len(channels) == 1 else "stereo"
+    stream = container.add_stream("aac", rate=sampling_rate, layout=layout)
+    return stream, _audio_frames(channels, layout, sampling_rate)
+
+
+def _audio_frames(channels: np.ndarray, layout: str, sampling_rate: int) -> Iterator[Any]:
+    av = import_av()
+    for start in range(0, channels.shape[1], _AAC_FRAME):
+        planar = np.ascontiguousarray(channels[:, start : start + _AAC_FRAME])
+        frame = av.AudioFrame.from_ndarray(planar, format="fltp", layout=layout)
+        frame.sample_rate, frame.pts = sampling_rate, start
+        yield frame
+
+
+@contextlib.contextmanager
+def _opened(path: str | os.PathLike) -> Generator[Any]:
+    """An open container; what goes wrong with it becomes an `UnusableVideo`."""
+    av = import_av()
     if not os.path.isfile(path):
         raise UnusableVideo("missing", "there is no such file")
     reason = "unreadable"
@@ -165,8 +255,7 @@ def _first_stream(streams: Sequence[Any], reason: str, detail: str) -> Any:
 
 def _decode_audio(container, stream, duration: float | None) -> tuple[np.ndarray, int]:
     """Samples `(n,)` at the rate of the file, averaged over channels, and that rate."""
-    import av
-
+    av = import_av()
     as_float = av.AudioResampler(format="fltp")
     parts: list[np.ndarray] = []
     decoded = 0
@@ -197,8 +286,7 @@ def _check_length(seconds: float, declared: float, duration: float | None) -> No
 
 def _decode(container, stream) -> Iterator[Any]:
     """Frames of a stream; packets that are damaged are left out, as players do."""
-    import av
-
+    av = import_av()
     packets = container.demux(stream)
     while True:
         try:

@@ -1,6 +1,5 @@
 """Building VGGSound-SSL from VGGSound, stage by stage."""
 
-import importlib.util
 import os
 import shutil
 from collections import Counter
@@ -25,6 +24,7 @@ from keras_avssan.data.vggsound_ssl.settings import BuildSettings, encoder_ident
 from keras_avssan.data.vggsound_ssl.shards import ShardJob, shard_is_whole, write_shard
 from keras_avssan.data.vggsound_ssl.staged_clip import DroppedClip, StagedClip
 from keras_avssan.data.vggsound_ssl.vggsound import VGGSound
+from keras_avssan.data.video_io import import_av
 
 
 def build_vggsound_ssl(
@@ -85,7 +85,7 @@ def build_vggsound_ssl(
     asked = BuildSettings(**settings)
     folder = Path(out)
     vggsound = VGGSound(csv, videos, asked.classes)
-    _check_media()
+    import_av()  # before the folder is begun
     _check_encoder(clip)
     _check_videos(vggsound, asked.min_instances)
     layout = asked.layout(vggsound.checksum, encoder_identity(clip))
@@ -146,14 +146,6 @@ def _read_parts(
         dropped += (DroppedClip(**row) for row in report["dropped"])
         versions.append(report["versions"])
     return clips, dropped, versions
-
-
-def _check_media() -> None:
-    """Before the folder is begun."""
-    if importlib.util.find_spec("av") is None:
-        raise ImportError(
-            'Reading videos needs PyAV: install it with `pip install "keras-avssan[media]"`.'
-        )
 
 
 def _check_encoder(clip: str | os.PathLike | None) -> None:

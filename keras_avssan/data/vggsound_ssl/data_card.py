@@ -13,8 +13,8 @@ DROPPED_FILE = "dropped.csv"
 _CARD = """\
 # VGGSound-SSL
 
-Sounds of VGGSound (Chen et al., 2020), each with a picture, for selective sound source localisation.
-One channel, {rate} Hz, FLAC. The picture of a clip is {picture}.
+Sounds of VGGSound (Chen et al., 2020), each with a picture, for selective sound source
+localisation. One channel, {rate} Hz, FLAC. The picture of a clip is {picture}.
 
 {counts}
 
@@ -41,9 +41,9 @@ the class. No video is in two splits.
 
 ## Files
 
-`{manifest_file}` holds all of this for programs, with the SHA-256 of every shard. A shard is a tar file
-in which a clip is three members, `.flac`, `.jpg` and `.json`; the `.json` beside it tells the place of
-each, in bytes.
+`{manifest_file}` holds all of this for programs, with the SHA-256 of every shard. A shard is a tar
+file in which a clip is three members, `.flac`, `.jpg` and `.json`; the `.json` beside it tells the
+place of each, in bytes.
 
 VGGSound's annotations are under CC BY 4.0; the rights to sounds and pictures are their owners'.
 """
