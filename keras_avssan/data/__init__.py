@@ -11,6 +11,8 @@ from keras_avssan.data.scene_plan import Scene, ScenePlan
 from keras_avssan.data.synthetic import SyntheticClasses
 from keras_avssan.data.vggsound_ssl.build import build_vggsound_ssl
 from keras_avssan.data.vggsound_ssl.catalog import VGGSoundSSL
+from keras_avssan.data.vggsound_ssl.spatial import spatialise_clips
+from keras_avssan.data.vggsound_ssl.spatial_clips import SpatialClips
 from keras_avssan.data.vggsound_ssl.vggsound import VGGSound
 from keras_avssan.data.video_io import (
     UnusableVideo,
@@ -28,6 +30,7 @@ __all__ = [
     "Scene",
     "SceneBatches",
     "ScenePlan",
+    "SpatialClips",
     "SyntheticClasses",
     "UnusableVideo",
     "VGGSound",
@@ -41,5 +44,6 @@ __all__ = [
     "read_video_frames",
     "render_scene",
     "render_scenes",
+    "spatialise_clips",
     "write_video",
 ]

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from keras_avssan.data.engines import run_units
+from keras_avssan.data.vggsound_ssl.files import remove_parts
 from keras_avssan.data.vggsound_ssl.folder import MANIFEST_FILE, STAGING, begin_folder
 from keras_avssan.data.vggsound_ssl.manifest import read_manifest, write_manifest
 from keras_avssan.data.vggsound_ssl.parts import (
@@ -19,6 +19,7 @@ from keras_avssan.data.vggsound_ssl.parts import (
     part_is_whole,
     read_part,
 )
+from keras_avssan.data.vggsound_ssl.run_stage import run_stage
 from keras_avssan.data.vggsound_ssl.selection import select_clips
 from keras_avssan.data.vggsound_ssl.settings import BuildSettings, encoder_identity
 from keras_avssan.data.vggsound_ssl.shards import ShardJob, shard_is_whole, write_shard
@@ -91,8 +92,10 @@ def build_vggsound_ssl(
     layout = asked.layout(vggsound.checksum, encoder_identity(clip))
     begin_folder(folder, layout)
     if not (folder / MANIFEST_FILE).exists():
-        run = partial(_run, folder, engine=engine, workers=workers, progress=progress)
+        run = partial(run_stage, folder=folder, engine=engine, workers=workers, progress=progress)
         clip = None if clip is None else os.fspath(clip)
+        (folder / STAGING).mkdir(exist_ok=True)
+        remove_parts(folder / STAGING)
         _build(folder, vggsound, PartJob(asked, vggsound.root, clip, folder / STAGING), layout, run)
     else:
         _check_shards(folder)
@@ -103,7 +106,7 @@ def build_vggsound_ssl(
 def _build(folder, vggsound, job, layout, run) -> None:
     parts = list_parts(vggsound.videos, job.settings.rows_per_part)
     missing = [part for part in parts if not part_is_whole(job.folder, part)]
-    run(partial(build_part, job), missing, len(parts), "Videos", "parts of the videos")
+    run(partial(build_part, job), missing, len(parts), "parts of the videos")
     clips, dropped, versions = _read_parts(job.folder, parts)
     selection = select_clips(clips, job.settings)
     shard_job = ShardJob(folder, job.folder, job.settings.sampling_rate)
@@ -113,24 +116,10 @@ def _build(folder, vggsound, job, layout, run) -> None:
         for plan in shards
         if not shard_is_whole(folder, plan.name, [clip.key for clip in plan.clips])
     ]
-    run(partial(write_shard, shard_job), unwritten, len(shards), "Shards", "shards")
+    run(partial(write_shard, shard_job), unwritten, len(shards), "shards")
     dropped += selection.dropped
     dropped += [DroppedClip.of(video, "repeated row", "") for video in vggsound.repeated]
     write_manifest(folder, layout, [plan.name for plan in shards], dropped, versions)
-
-
-def _run(folder, function, units, total, description, noun, *, engine, workers, progress) -> None:
-    """Runs units of work; the user who stops it learns how far it is."""
-    done = total - len(units)
-    options = {"engine": engine, "workers": workers, "progress": progress}
-    try:
-        for _ in run_units(function, units, description=description, **options):
-            done += 1
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(
-            f"stopped with {done} of {total} {noun} whole in {folder}; the same call or command "
-            "goes on from there"
-        ) from None
 
 
 def _read_parts(

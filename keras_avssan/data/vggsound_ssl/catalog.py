@@ -91,10 +91,9 @@ class VGGSoundSSL(Catalog):
     def read_clip(self, clip: Clip) -> np.ndarray:
         """Decode a clip."""
         try:
-            samples, _ = soundfile.read(io.BytesIO(self.read_bytes(clip)), dtype="float32")
+            return decode_flac(self.read_bytes(clip))
         except soundfile.SoundFileError as error:
             raise ValueError(f"The clip '{clip.id}' is damaged: {error}") from error
-        return samples
 
     def read_picture(self, picture: Picture, size: tuple[int, int]) -> np.ndarray:
         """Decode a picture and fit it into `size`."""
@@ -113,6 +112,19 @@ class VGGSoundSSL(Catalog):
     def fingerprint(self, picture: Picture) -> str:
         """SHA-256 of a picture's file."""
         return hashlib.sha256(self.read_bytes(picture)).hexdigest()
+
+
+def decode_flac(content: bytes) -> np.ndarray:
+    """Decode a member of a shard.
+
+    Args:
+        content: Bytes of a FLAC file.
+
+    Returns:
+        Float32 array of shape `(samples,)`, or `(samples, channels)`.
+    """
+    samples, _ = soundfile.read(io.BytesIO(content), dtype="float32")
+    return samples
 
 
 def is_vggsound_ssl(folder: str | os.PathLike) -> bool:

@@ -39,8 +39,6 @@ def begin_folder(path: Path, layout: dict[str, Any]) -> None:
     remove_parts(path)
     if not (path / MANIFEST_FILE).exists():
         write_json(begun, layout)
-        (path / STAGING).mkdir(exist_ok=True)
-        remove_parts(path / STAGING)
 
 
 def _read_layout(path: Path) -> dict[str, Any]:

@@ -44,16 +44,7 @@ def write_manifest(
     samples = dict.fromkeys(SPLITS, 0)
     for name in names:
         index = read_index(folder, name)
-        shards.append(
-            {
-                "name": name,
-                "split": index["split"],
-                "clips": len(index["clips"]),
-                "bytes": index["bytes"],
-                "sha256": index["sha256"],
-                "index_sha256": sha256(shard_path(folder, name).with_suffix(".json")),
-            }
-        )
+        shards.append(shard_entry(folder, name))
         for clip in index["clips"]:
             counts = classes.setdefault(clip["class"], dict.fromkeys(SPLITS, 0))
             counts[clip["split"]] += 1
@@ -73,6 +64,28 @@ def write_manifest(
     _write_text(folder / CARD_FILE, data_card(manifest))
     write_json(folder / MANIFEST_FILE, manifest)
     return manifest
+
+
+def shard_entry(folder: Path, name: str) -> dict[str, Any]:
+    """What a manifest says of a shard.
+
+    Args:
+        folder: Path of the folder of shards.
+        name: Str. Name of the shard.
+
+    Returns:
+        Dict with its name, split, number of clips, size in bytes, and the SHA-256 of the shard and
+        of its index.
+    """
+    index = read_index(folder, name)
+    return {
+        "name": name,
+        "split": index["split"],
+        "clips": len(index["clips"]),
+        "bytes": index["bytes"],
+        "sha256": index["sha256"],
+        "index_sha256": sha256(shard_path(folder, name).with_suffix(".json")),
+    }
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

@@ -106,7 +106,7 @@ class BuildSettings:
         }
         # Backends agree up to rounding, which may choose another frame.
         backend = keras.config.backend() if clip else None
-        return {"csv": csv_checksum, "clip": clip, "backend": backend, **own}
+        return {"csv_sha256": csv_checksum, "clip": clip, "backend": backend, **own}
 
 
 def encoder_identity(preset: str | os.PathLike | None) -> str | None:
