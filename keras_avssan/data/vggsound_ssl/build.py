@@ -84,6 +84,7 @@ def build_vggsound_ssl(
         AV-SSAN, "Dataset Construction".
     """
     asked = BuildSettings(**settings)
+    check_engine(engine, workers)
     folder = Path(out)
     vggsound = VGGSound(csv, videos, asked.classes)
     import_av()  # before the folder is begun

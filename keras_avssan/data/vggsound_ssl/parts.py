@@ -16,7 +16,6 @@ import soundfile
 from PIL import Image
 
 from keras_avssan.data.vggsound_ssl.files import write_json, write_whole
-from keras_avssan.data.vggsound_ssl.frame_chooser import load_frame_chooser
 from keras_avssan.data.vggsound_ssl.settings import BuildSettings
 from keras_avssan.data.vggsound_ssl.staged_clip import DroppedClip, StagedClip
 from keras_avssan.data.vggsound_ssl.tar_files import TarWriter
@@ -204,6 +203,8 @@ def _choose(
 ) -> tuple[VideoFrame, float | None]:
     if job.clip is None:
         return frames[0], None
+    from keras_avssan.data.vggsound_ssl.frame_chooser import load_frame_chooser
+
     settings = job.settings
     choose = load_frame_chooser(job.clip, settings.frames, settings.template)
     number, similarity = choose(frames, class_name)

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 
 from keras_avssan.data.checks import check_integer, check_splits
@@ -104,6 +103,8 @@ class BuildSettings:
             name: list(value) if isinstance(value, tuple) else value
             for name, value in dataclasses.asdict(self).items()
         }
+        import keras
+
         # Backends agree up to rounding, which may choose another frame.
         backend = keras.config.backend() if clip else None
         return {"csv_sha256": csv_checksum, "clip": clip, "backend": backend, **own}

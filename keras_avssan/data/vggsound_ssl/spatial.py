@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.signal
@@ -27,7 +27,9 @@ from keras_avssan.data.vggsound_ssl.shards import (
     write_index,
 )
 from keras_avssan.data.vggsound_ssl.tar_files import TarWriter, read_member
-from keras_avssan.simulation import RIRBank
+
+if TYPE_CHECKING:
+    from keras_avssan.simulation import RIRBank
 
 SPATIAL = "spatial"
 FORMAT = "keras-avssan spatial clips 1"
@@ -181,7 +183,7 @@ def check_bank(bank: str | os.PathLike, sampling_rate: int) -> int:
         ValueError: The bank is damaged or not whole, or at another rate.
         FileNotFoundError: There is no such bank.
     """
-    rooms = RIRBank.load(bank)
+    rooms = _load_bank(Path(bank))
     if rooms.sampling_rate != sampling_rate:
         raise ValueError(
             f"`bank` '{bank}' is at {rooms.sampling_rate} Hz, but the clips are at "
@@ -228,8 +230,10 @@ def _rms(samples: np.ndarray) -> float:
 
 
 @functools.lru_cache(maxsize=1)
-def _load_bank(path: Path) -> RIRBank:
+def _load_bank(path: Path) -> "RIRBank":
     """Opened once in each process."""
+    from keras_avssan.simulation import RIRBank
+
     return RIRBank.load(path)
 
 
