@@ -18,8 +18,8 @@ _AAC_FRAME = 1024
 _TRUNCATION_SECONDS = 0.5
 # Decoded beyond what is asked for, in seconds, so that resampling has no edge there.
 _MARGIN_SECONDS = 0.5
-# Failures of the machine and not of the file.
-_MACHINE_ERRORS = (errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EACCES)
+# Failures of the machine and not of the file; damaged files may ask for any amount of memory.
+_MACHINE_ERRORS = (errno.EIO, errno.EMFILE, errno.ENFILE, errno.EACCES)
 
 
 class UnusableVideo(ValueError):
@@ -231,7 +231,9 @@ def _opened(path: str | os.PathLike) -> Generator[Any]:
         with av.open(os.fspath(path)) as container:
             reason = "damaged"
             yield container
-    except (av.FFmpegError, IndexError, OverflowError) as error:
+    except UnusableVideo:
+        raise
+    except (av.FFmpegError, ValueError, IndexError, OverflowError) as error:
         _raise_failures_of_the_machine(error)
         # Without the path, which differs between machines.
         detail = getattr(error, "strerror", None) or type(error).__name__
@@ -239,7 +241,7 @@ def _opened(path: str | os.PathLike) -> Generator[Any]:
 
 
 def _raise_failures_of_the_machine(error: Exception) -> None:
-    """A video must not be dropped because a disk failed or memory was short."""
+    """A video must not be dropped because a disk failed."""
     number = getattr(error, "errno", None)
     if number in _MACHINE_ERRORS:
         raise OSError(number, os.strerror(number)) from error

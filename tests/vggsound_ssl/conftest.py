@@ -147,3 +147,21 @@ def contents(folder):
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
+
+
+@pytest.fixture(scope="session", name="contents")
+def contents_fixture():
+    """`contents(folder)`: all files below a folder."""
+    return contents
+
+
+@pytest.fixture(scope="session", name="reasons")
+def reasons_fixture():
+    """What is wrong with a video, and the reason that must be told."""
+    return REASONS
+
+
+@pytest.fixture(scope="session", name="make_pictures")
+def make_pictures_fixture():
+    """`make_pictures(count)` of a video."""
+    return pictures

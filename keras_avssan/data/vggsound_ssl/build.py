@@ -19,7 +19,7 @@ from keras_avssan.data.vggsound_ssl.parts import (
     part_is_whole,
     read_part,
 )
-from keras_avssan.data.vggsound_ssl.run_stage import run_stage
+from keras_avssan.data.vggsound_ssl.run_stage import check_engine, run_stage
 from keras_avssan.data.vggsound_ssl.selection import select_clips
 from keras_avssan.data.vggsound_ssl.settings import BuildSettings, encoder_identity
 from keras_avssan.data.vggsound_ssl.shards import ShardJob, shard_is_whole, write_shard

@@ -4,7 +4,23 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from keras_avssan.data.engines import run_units
+from keras_avssan.data.checks import check_integer
+from keras_avssan.data.engines import ENGINES, run_units
+
+
+def check_engine(engine: str, workers: int) -> None:
+    """Check what runs the units, before anything is written.
+
+    Args:
+        engine: Str. See `keras_avssan.data.engines.run_units`.
+        workers: Int. Number of units at a time.
+
+    Raises:
+        ValueError: There is no such engine, or the number is not positive.
+    """
+    if engine not in ENGINES:
+        raise ValueError(f"`engine` must be one of {ENGINES}, got {engine!r}.")
+    check_integer("workers", workers, least=1)
 
 
 def run_stage(
@@ -33,6 +49,8 @@ def run_stage(
     Raises:
         KeyboardInterrupt: The user stopped it. The message says how far it is.
     """
+    if not units:
+        return
     done = total - len(units)
     options: dict[str, Any] = {"engine": engine, "workers": workers, "progress": progress}
     try:

@@ -72,7 +72,12 @@ class BuildSettings:
             if getattr(self, name) is not None:
                 check_integer(name, getattr(self, name), least=1)
         check_integer("seed", self.seed)
-        check_splits(self.splits)
+        shares = check_splits(self.splits)
+        if self.csv_splits and not {"train", "val"} & shares.keys():
+            raise ValueError(
+                "`splits` must leave a share to train or validation where `csv_splits` says the "
+                f"test split, got {self.splits!r}."
+            )
         for name in ("duration", "min_duration"):
             seconds = getattr(self, name)
             if not (np.isfinite(seconds) and seconds * self.sampling_rate >= 1):
@@ -103,11 +108,7 @@ class BuildSettings:
             name: list(value) if isinstance(value, tuple) else value
             for name, value in dataclasses.asdict(self).items()
         }
-        import keras
-
-        # Backends agree up to rounding, which may choose another frame.
-        backend = keras.config.backend() if clip else None
-        return {"csv_sha256": csv_checksum, "clip": clip, "backend": backend, **own}
+        return {"csv_sha256": csv_checksum, "clip": clip, "backend": _backend(clip), **own}
 
 
 def encoder_identity(preset: str | os.PathLike | None) -> str | None:
@@ -128,6 +129,15 @@ def encoder_identity(preset: str | os.PathLike | None) -> str | None:
             with open(path, "rb") as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())
     return f"sha256:{digest.hexdigest()}"
+
+
+def _backend(clip: str | None) -> str | None:
+    """What computes CLIP: backends agree up to rounding, which may choose another frame."""
+    if clip is None:
+        return None
+    import keras  # takes seconds, which a build without CLIP is spared
+
+    return keras.config.backend()
 
 
 def _as_classes(classes: str | Iterable[str] | None) -> tuple[str, ...] | None:

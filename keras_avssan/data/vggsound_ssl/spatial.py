@@ -18,7 +18,7 @@ from keras_avssan.data.vggsound_ssl.files import sha256, write_json, write_whole
 from keras_avssan.data.vggsound_ssl.folder import MANIFEST_FILE, begin_folder
 from keras_avssan.data.vggsound_ssl.manifest import read_manifest, shard_entry
 from keras_avssan.data.vggsound_ssl.parts import flac_bytes
-from keras_avssan.data.vggsound_ssl.run_stage import run_stage
+from keras_avssan.data.vggsound_ssl.run_stage import check_engine, run_stage
 from keras_avssan.data.vggsound_ssl.shards import (
     json_bytes,
     read_index,
@@ -107,6 +107,7 @@ def spatialise_clips(
     """
     check_integer("rooms_per_clip", rooms_per_clip, least=1)
     check_integer("seed", seed)
+    check_engine(engine, workers)
     root, folder = Path(root), Path(root) / SPATIAL
     dry = read_manifest(root)
     rooms = _rooms_of_splits(check_bank(bank, dry["settings"]["sampling_rate"]), dry["clips"])
