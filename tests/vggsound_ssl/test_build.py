@@ -238,11 +238,11 @@ def test_real_recordings(tmp_path, real_data):
 @pytest.fixture(scope="module")
 def clip_preset(tmp_path_factory):
     """A CLIP of one block a side, with weights large enough to tell pictures apart."""
-    tokenizer = CLIPTextTokenizer(["d o", "do g</w>"], sequence_length=16)
+    tokenizer = CLIPTextTokenizer(["d o", "do g</w>"], sequence_length=40)
     backbone = keras_hub.models.CLIPBackbone(
         keras_hub.models.CLIPVisionEncoder(8, 8, 1, 2, 16, image_shape=(16, 16, 3)),
         keras_hub.models.CLIPTextEncoder(
-            len(tokenizer.vocabulary), 8, 8, 1, 2, 16, max_sequence_length=16
+            len(tokenizer.vocabulary), 8, 8, 1, 2, 16, max_sequence_length=40
         ),
         projection_dim=6,
     )

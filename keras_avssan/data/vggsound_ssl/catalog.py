@@ -146,7 +146,7 @@ def is_vggsound_ssl(folder: str | os.PathLike) -> bool:
 def _entries(root: Path, shard: str) -> list[dict[str, Any]]:
     try:
         return read_index(root, shard)["clips"]
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"The index of shard {shard} in '{root}' is damaged: {error}.") from error
 
 
