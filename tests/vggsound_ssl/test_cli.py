@@ -5,6 +5,7 @@ import os
 
 import pytest
 
+from keras_avssan import cli
 from keras_avssan.cli import main
 from keras_avssan.data import SpatialClips, VGGSoundSSL
 from keras_avssan.data.vggsound_ssl import parts
@@ -53,14 +54,22 @@ def test_builds_and_passes_everything_on(material, tmp_path, capsys, bank_path):
     assert build(material, out, *options) == 0
 
 
-def test_trains_on_it(material, tmp_path, bank_path, capsys):
+def test_trains_on_it(material, tmp_path, bank_path, monkeypatch):
+    plans = []
+    monkeypatch.setattr(
+        "keras_avssan.training.fit_scenes",
+        lambda model, plan, **options: plans.extend([plan, options["validation_plan"]]),
+    )
+    monkeypatch.setattr(cli, "_save_whole", lambda *arguments: None)
     assert build(material, tmp_path / "ssl") == 0
     arguments = ["train", "--data", str(tmp_path / "ssl"), "--out", str(tmp_path / "model")]
-    arguments += ["--bank", str(bank_path), "--steps", "2", "--epochs", "1", "--batch-size", "2"]
-    assert main([*arguments, "--duration", "0.5"]) == 0
-    assert (tmp_path / "model" / "config.json").exists()
-    capsys.readouterr()
-    assert main([*arguments[:-8], "--classes", "whistling", "--steps", "1"]) == 2
+    arguments += ["--bank", str(bank_path), "--duration", "0.5"]
+    assert main([*arguments, "--classes", "violin", "dog barking"]) == 0
+    assert [plan.split for plan in plans] == ["train", "val"]
+    for plan in plans:
+        assert isinstance(plan.catalog, VGGSoundSSL)
+        assert plan.classes == ("dog barking", "violin")
+    assert main([*arguments, "--classes", "whistling"]) == 2
 
 
 def test_stopped_by_the_user(material, tmp_path, monkeypatch, capsys):
