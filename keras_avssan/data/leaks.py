@@ -1,7 +1,7 @@
 """Finding what is in two splits of a catalog."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
@@ -40,6 +40,10 @@ class Leak:
     second: Clip | Picture
     reason: str
     similarity: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as JSON has it: dicts, strings and numbers."""
+        return asdict(self)
 
     def __str__(self) -> str:
         return (
