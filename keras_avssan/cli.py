@@ -115,7 +115,8 @@ def _add_scene_options(parser, split, rooms, seed):
     parser.add_argument(
         "--data",
         default=BUILT_IN,
-        help=f"folder with one folder a class, or {BUILT_IN!r} (default)",
+        help="folder with one folder a class, or of `build vggsound-ssl`, or "
+        f"{BUILT_IN!r} (default)",
     )
     parser.add_argument("--classes", nargs="+", help="classes to use; default: all")
     parser.add_argument(
@@ -140,11 +141,14 @@ def _add_scene_options(parser, split, rooms, seed):
 
 
 def _catalog(options):
-    from keras_avssan.data import ClassFolders, SyntheticClasses
+    from keras_avssan.data import ClassFolders, SyntheticClasses, VGGSoundSSL
+    from keras_avssan.data.vggsound_ssl.catalog import is_vggsound_ssl
 
     if options.data == BUILT_IN:
         catalog = SyntheticClasses()
         return catalog.select(classes=options.classes) if options.classes else catalog
+    if is_vggsound_ssl(options.data):
+        return VGGSoundSSL(options.data, classes=options.classes)
     return ClassFolders(
         options.data,
         classes=options.classes,

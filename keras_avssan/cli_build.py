@@ -76,4 +76,53 @@ def _add_vggsound_ssl(actions):
 
 
 def _build_vggsound_ssl(options):
-    raise ValueError("`build vggsound-ssl` is not there yet.")
+    from keras_avssan.data import build_vggsound_ssl, spatialise_clips
+
+    _check_bank(options)
+    names = ("classes", "splits", "csv_splits", *_NUMBERS)
+    given = {name: getattr(options, name) for name in names}
+    manifest = build_vggsound_ssl(
+        options.out,
+        options.csv,
+        options.videos,
+        clip=None if options.clip == "none" else options.clip,
+        engine=options.engine,
+        workers=options.workers,
+        **{name: value for name, value in given.items() if value is not None},
+    )
+    if options.spatialise:
+        spatialise_clips(
+            options.out,
+            options.bank,
+            options.spatialise,
+            seed=options.seed or 0,
+            engine=options.engine,
+            workers=options.workers,
+        )
+    print(_summary(options.out, manifest))
+    if options.spatialise:
+        print(f"{options.out}/spatial: {options.spatialise} of each, with two channels")
+
+
+def _check_bank(options):
+    """Before hours of work, after which the rooms would be asked for."""
+    if options.spatialise < 0:
+        raise ValueError(f"`--spatialise` must not be negative. Received: {options.spatialise}")
+    if bool(options.spatialise) != bool(options.bank):
+        raise ValueError("`--spatialise` and `--bank` belong together: the one needs the other.")
+    if options.bank:
+        from keras_avssan.data.vggsound_ssl.settings import BuildSettings
+        from keras_avssan.data.vggsound_ssl.spatial import check_bank
+
+        check_bank(options.bank, BuildSettings.sampling_rate)
+
+
+def _summary(out, manifest):
+    """What was built, in a few lines."""
+    clips, seconds = (sum(manifest[name].values()) for name in ("clips", "seconds"))
+    splits = ", ".join(f"{name} {count}" for name, count in manifest["clips"].items())
+    dropped = ", ".join(f"{reason} {count}" for reason, count in manifest["dropped"].items())
+    return (
+        f"{out}: {clips} clips ({splits}) of {len(manifest['classes'])} classes, "
+        f"{seconds / 3600:.2f} hours\nleft out: {dropped or 'none'}"
+    )

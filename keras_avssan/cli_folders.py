@@ -48,7 +48,9 @@ def add_check_splits(actions):
         help="find clips and pictures that are in two splits, also near-duplicates; the exit code "
         "is 1 if there are any",
     )
-    parser.add_argument("data", help=f"folder of classes, CSV of their files, or {BUILT_IN!r}")
+    parser.add_argument(
+        "data", help=f"folder of classes, or of `build vggsound-ssl`, CSV of files, or {BUILT_IN!r}"
+    )
     parser.add_argument("--root", help="folder that a CSV's paths start from; default: its own")
     parser.add_argument("--seed", type=int, default=0, help="seed of splits not written down (0)")
     parser.add_argument("--json", metavar="FILE", help="file for the pairs")
@@ -107,10 +109,13 @@ def _check_splits(options):
 
 
 def _open_catalog(options):
-    from keras_avssan.data import ClassFolders, SyntheticClasses
+    from keras_avssan.data import ClassFolders, SyntheticClasses, VGGSoundSSL
+    from keras_avssan.data.vggsound_ssl.catalog import is_vggsound_ssl
 
     if options.data == BUILT_IN:
         return SyntheticClasses()
+    if is_vggsound_ssl(options.data):
+        return VGGSoundSSL(options.data)
     settings = {"seed": options.seed, "allow_single_picture": True}
     if os.path.isdir(options.data):
         return ClassFolders(options.data, **settings)

@@ -13,6 +13,18 @@ from keras_avssan.data.rendering import render_scene, render_scenes
 from keras_avssan.data.scene_batches import SceneBatches
 from keras_avssan.data.scene_plan import Scene, ScenePlan
 from keras_avssan.data.synthetic import SyntheticClasses
+from keras_avssan.data.vggsound_ssl.build import build_vggsound_ssl
+from keras_avssan.data.vggsound_ssl.catalog import VGGSoundSSL
+from keras_avssan.data.vggsound_ssl.spatial import spatialise_clips
+from keras_avssan.data.vggsound_ssl.spatial_clips import SpatialClips
+from keras_avssan.data.vggsound_ssl.vggsound import VGGSound
+from keras_avssan.data.video_io import (
+    UnusableVideo,
+    VideoFrame,
+    read_video_audio,
+    read_video_frames,
+    write_video,
+)
 
 __all__ = [
     "Catalog",
@@ -24,14 +36,24 @@ __all__ = [
     "Scene",
     "SceneBatches",
     "ScenePlan",
+    "SpatialClips",
     "SyntheticClasses",
+    "UnusableVideo",
+    "VGGSound",
+    "VGGSoundSSL",
+    "VideoFrame",
+    "build_vggsound_ssl",
     "check_folders",
     "find_leaks",
     "make_dataset",
     "read_audio",
     "read_image",
+    "read_video_audio",
+    "read_video_frames",
     "render_scene",
     "render_scenes",
     "run_units",
+    "spatialise_clips",
     "write_metadata",
+    "write_video",
 ]
