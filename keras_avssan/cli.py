@@ -20,12 +20,12 @@ def main(arguments=None):
         arguments: List of arguments; those of the process if not given.
 
     Returns:
-        Exit code: 0, or 2 after bad input, with one line on standard error that names it, or 130
-        where the user stopped it.
+        Exit code: 0, or 1 where a check found something, or 2 after bad input, with one line on
+        standard error that names it, or 130 where the user stopped it.
     """
     options = _parser().parse_args(arguments)
     try:
-        options.run(options)
+        return options.run(options) or 0
     except (ValueError, TypeError, OSError, ImportError) as error:
         message = " ".join(str(error).split())
         print(f"keras_avssan {options.command}: error: {message}", file=sys.stderr)
@@ -33,7 +33,6 @@ def main(arguments=None):
     except KeyboardInterrupt as stopped:
         print(f"keras_avssan {options.command}: {str(stopped) or 'stopped'}", file=sys.stderr)
         return 130
-    return 0
 
 
 def _parser():

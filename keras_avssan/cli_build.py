@@ -1,5 +1,7 @@
 """The command line: build datasets from what lies on disk."""
 
+from keras_avssan.cli_folders import add_check_splits, add_folders
+
 # Options of the command that are settings of the builder, each with its type and meaning.
 _NUMBERS = {
     "frames": (int, "frames of each video that CLIP chooses from (8)"),
@@ -23,6 +25,8 @@ def add_build(commands):
     build = commands.add_parser("build", help="build a dataset from files")
     actions = build.add_subparsers(dest="action", required=True)
     _add_vggsound_ssl(actions)
+    add_folders(actions)
+    add_check_splits(actions)
 
 
 def _add_vggsound_ssl(actions):

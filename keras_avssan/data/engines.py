@@ -4,7 +4,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait
 from threading import Thread
@@ -114,8 +114,9 @@ def _in_processes(function, units, workers):
         return
     spawn = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(min(workers, max(1, len(units))), spawn, initializer=_begin_worker)
+    futures: dict[Future, Any] = {}
     try:
-        futures = {pool.submit(_run_unit, function, unit): unit for unit in units}
+        futures |= {pool.submit(_run_unit, function, unit): unit for unit in units}
         for future in as_completed(futures):
             yield futures[future], future.result()
     except BrokenProcessPool as error:
@@ -124,29 +125,23 @@ def _in_processes(function, units, workers):
             'script that asks for several begins its work under `if __name__ == "__main__":`'
         ) from error
     finally:
-        _stop_pool(pool)
+        if not all(future.done() for future in futures):
+            _terminate(pool)
+        pool.shutdown(cancel_futures=True)
 
 
-def _stop_pool(pool):
-    """Stops the units that run, forgets the others, and waits for the processes to end."""
-    processes = list((pool._processes or {}).values())
-    pool.shutdown(wait=False, cancel_futures=True)
-    for process in processes:
+def _terminate(pool):
+    """Stops the units that run. The pool waits for its processes when it is shut down."""
+    for process in list((pool._processes or {}).values()):
         process.terminate()
-    pool.shutdown(wait=True)
 
 
 def _begin_worker():
     """Lets the parent alone decide when this process ends."""
     # Ctrl-C reaches all processes of a terminal; the parent sees it too, and passes it on.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _exit)
+    signal.signal(signal.SIGTERM, _begin_no_more)
     Thread(target=_follow_parent, daemon=True).start()
-
-
-def _exit(number, frame):
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    raise SystemExit(128 + number)
 
 
 def _follow_parent():
@@ -157,9 +152,26 @@ def _follow_parent():
         os._exit(1)
 
 
+def _begin_no_more(number, frame):
+    """Told to stop between two units: a report may be on its way, so that nothing is raised."""
+    signal.signal(number, signal.SIG_IGN)
+
+
+def _stop_unit(number, frame):
+    """Told to stop in the middle of a unit."""
+    signal.signal(number, signal.SIG_IGN)
+    raise SystemExit
+
+
 def _run_unit(function, unit):
+    """Runs a unit in a worker, unless this was told to stop. The pool lives on in any case."""
+    between = signal.signal(signal.SIGTERM, _stop_unit)
     try:
+        if between == signal.SIG_IGN:
+            raise SystemExit
         return function(unit)
-    except SystemExit as stopped:
-        # The pool would go on with the next unit.
-        os._exit(int(stopped.code or 0))
+    except SystemExit:
+        raise ChildProcessError(f"the unit {unit!r} was stopped") from None
+    finally:
+        if signal.getsignal(signal.SIGTERM) == _stop_unit:
+            signal.signal(signal.SIGTERM, between)

@@ -77,8 +77,9 @@ def _outcomes(ray, function, units, workers):
 
 def _run_row(row, function):
     """Runs the unit of a row. Its error is a value too, so that it arrives as it was raised."""
+    error, report = None, None
     try:
-        outcome = None, function(pickle.loads(row["unit"]))
-    except Exception as error:
-        outcome = error, None
-    return {"unit": row["unit"], "outcome": pickle.dumps(outcome)}
+        report = function(pickle.loads(row["unit"]))
+    except Exception as raised:
+        error = raised
+    return {"unit": row["unit"], "outcome": pickle.dumps((error, report))}
