@@ -85,21 +85,26 @@ def build_vggsound_ssl(
     """
     asked = BuildSettings(**settings)
     check_engine(engine, workers)
-    folder = Path(out)
+    # Absolute: on a cluster the work is done in other folders.
+    folder = Path(out).absolute()
     vggsound = VGGSound(csv, videos, asked.classes)
     import_av()  # before the folder is begun
     _check_encoder(clip)
-    _check_videos(vggsound, asked.min_instances)
-    layout = asked.layout(vggsound.checksum, encoder_identity(clip))
+    finished = (folder / MANIFEST_FILE).exists()
+    if not finished:
+        _check_videos(vggsound, asked.min_instances)
+    identity = encoder_identity(clip)
+    layout = asked.layout(vggsound.checksum, identity)
     begin_folder(folder, layout)
-    if not (folder / MANIFEST_FILE).exists():
+    if finished:
+        _check_shards(folder)
+    else:
         run = partial(run_stage, folder=folder, engine=engine, workers=workers, progress=progress)
-        clip = None if clip is None else os.fspath(clip)
+        preset = None if clip is None else _absolute_preset(clip)
         (folder / STAGING).mkdir(exist_ok=True)
         remove_parts(folder / STAGING)
-        _build(folder, vggsound, PartJob(asked, vggsound.root, clip, folder / STAGING), layout, run)
-    else:
-        _check_shards(folder)
+        job = PartJob(asked, vggsound.root.absolute(), preset, identity, folder / STAGING)
+        _build(folder, vggsound, job, layout, run)
     shutil.rmtree(folder / STAGING, ignore_errors=True)
     return read_manifest(folder)
 
@@ -143,6 +148,11 @@ def _check_encoder(clip: str | os.PathLike | None) -> None:
         from keras_avssan.encoders.clip_encoder import check_clip_preset
 
         check_clip_preset(clip)
+
+
+def _absolute_preset(clip: str | os.PathLike) -> str:
+    """The name of a preset, or the absolute path of its folder."""
+    return os.path.abspath(clip) if os.path.isdir(clip) else os.fspath(clip)
 
 
 def _check_videos(vggsound: VGGSound, min_instances: int) -> None:

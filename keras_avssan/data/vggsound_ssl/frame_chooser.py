@@ -62,11 +62,14 @@ class FrameChooser:
 
 
 @functools.lru_cache(maxsize=1)
-def load_frame_chooser(preset: str, frames: int, template: str) -> FrameChooser:
+def load_frame_chooser(
+    preset: str, identity: str | None, frames: int, template: str
+) -> FrameChooser:
     """The chooser of a CLIP preset, loaded once in each process.
 
     Args:
         preset: Str. Folder or name of a preset, see `keras_avssan.encoders.get_image_encoder`.
+        identity: Str or `None`. Where it differs, the preset is loaded anew.
         frames: Int. Most pictures that are compared at a time.
         template: Str. Text around a class name.
 

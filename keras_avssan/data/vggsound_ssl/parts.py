@@ -41,12 +41,14 @@ class PartJob:
         settings: `BuildSettings`.
         videos: Path of the folder of videos.
         clip: Folder or name of a CLIP preset, or `None` for the middle pictures.
+        identity: Str or `None`: what tells presets apart, see `encoder_identity`.
         folder: Path of the staging folder.
     """
 
     settings: BuildSettings
     videos: Path
     clip: str | None
+    identity: str | None
     folder: Path
 
 
@@ -206,7 +208,7 @@ def _choose(
     from keras_avssan.data.vggsound_ssl.frame_chooser import load_frame_chooser
 
     settings = job.settings
-    choose = load_frame_chooser(job.clip, settings.frames, settings.template)
+    choose = load_frame_chooser(job.clip, job.identity, settings.frames, settings.template)
     number, similarity = choose(frames, class_name)
     return frames[number], similarity
 

@@ -46,6 +46,7 @@ class SpatialJob:
     Args:
         root: Path of the dataset of dry clips.
         bank: Path of the bank of rooms.
+        bank_sha256: Str. Tells banks apart.
         rooms_per_clip: Int. Number of rooms in which each clip is heard.
         seed: Int.
         rooms: Tuple of `(split, start, stop)`: the rooms of the bank that each split draws from.
@@ -53,6 +54,7 @@ class SpatialJob:
 
     root: Path
     bank: Path
+    bank_sha256: str
     rooms_per_clip: int
     seed: int
     rooms: tuple[tuple[str, int, int], ...]
@@ -108,17 +110,19 @@ def spatialise_clips(
     check_integer("rooms_per_clip", rooms_per_clip, least=1)
     check_integer("seed", seed)
     check_engine(engine, workers)
-    root, folder = Path(root), Path(root) / SPATIAL
+    # Absolute: on a cluster the work is done in other folders.
+    root, bank = Path(root).absolute(), Path(bank).absolute()
+    folder = root / SPATIAL
     dry = read_manifest(root)
     rooms = _rooms_of_splits(check_bank(bank, dry["settings"]["sampling_rate"]), dry["clips"])
-    layout = {
+    layout: dict[str, Any] = {
         "clips": [shard["sha256"] for shard in dry["shards"]],
-        "bank_sha256": _bank_identity(Path(bank)),
+        "bank_sha256": _bank_identity(bank),
         "rooms_per_clip": rooms_per_clip,
         "seed": seed,
     }
     begin_folder(folder, layout)
-    job = SpatialJob(root, Path(bank), rooms_per_clip, seed, rooms)
+    job = SpatialJob(root, bank, layout["bank_sha256"], rooms_per_clip, seed, rooms)
     names = [shard["name"] for shard in dry["shards"]]
     missing = [name for name in names if not shard_is_whole(folder, name)]
     run_stage(
@@ -184,7 +188,9 @@ def check_bank(bank: str | os.PathLike, sampling_rate: int) -> int:
         ValueError: The bank is damaged or not whole, or at another rate.
         FileNotFoundError: There is no such bank.
     """
-    rooms = _load_bank(Path(bank))
+    from keras_avssan.simulation import RIRBank
+
+    rooms = RIRBank.load(bank)
     if rooms.sampling_rate != sampling_rate:
         raise ValueError(
             f"`bank` '{bank}' is at {rooms.sampling_rate} Hz, but the clips are at "
@@ -197,7 +203,7 @@ def _hear(
     job: SpatialJob, clip: dict[str, Any], samples: np.ndarray
 ) -> Iterator[tuple[np.ndarray, dict[str, Any]]]:
     """A clip in its rooms: float32 arrays `(samples, 2)`, and what there is to know of each."""
-    bank = _load_bank(job.bank)
+    bank = _load_bank(job.bank, job.bank_sha256)
     start, stop = next(rooms[1:] for rooms in job.rooms if rooms[0] == clip["split"])
     rng = np.random.default_rng([job.seed, zlib.crc32(clip["key"].encode())])
     for _ in range(job.rooms_per_clip):
@@ -231,8 +237,8 @@ def _rms(samples: np.ndarray) -> float:
 
 
 @functools.lru_cache(maxsize=1)
-def _load_bank(path: Path) -> "RIRBank":
-    """Opened once in each process."""
+def _load_bank(path: Path, checksum: str) -> "RIRBank":
+    """Opened once in each process, and anew where another bank has taken its place."""
     from keras_avssan.simulation import RIRBank
 
     return RIRBank.load(path)
