@@ -1,4 +1,4 @@
-"""The command line: train, evaluate, localize, rooms."""
+"""The command line: train, evaluate, localize, rooms, build."""
 
 import argparse
 import os
@@ -7,6 +7,7 @@ import sys
 import tempfile
 from typing import cast
 
+from keras_avssan.cli_build import add_build
 from keras_avssan.cli_rooms import add_rooms
 from keras_avssan.cli_starss23 import add_starss23_options, evaluate_starss23
 
@@ -20,12 +21,12 @@ def main(arguments=None):
         arguments: List of arguments; those of the process if not given.
 
     Returns:
-        Exit code: 0, or 2 after bad input, with one line on standard error that names it, or 130
-        where the user stopped it.
+        Exit code: 0, or 1 where a check found something, or 2 after bad input, with one line on
+        standard error that names it, or 130 where the user stopped it.
     """
     options = _parser().parse_args(arguments)
     try:
-        options.run(options)
+        return options.run(options) or 0
     except (ValueError, TypeError, OSError, ImportError) as error:
         message = " ".join(str(error).split())
         print(f"keras_avssan {options.command}: error: {message}", file=sys.stderr)
@@ -33,7 +34,6 @@ def main(arguments=None):
     except KeyboardInterrupt as stopped:
         print(f"keras_avssan {options.command}: {str(stopped) or 'stopped'}", file=sys.stderr)
         return 130
-    return 0
 
 
 def _parser():
@@ -45,6 +45,7 @@ def _parser():
     _add_evaluate(commands)
     _add_localize(commands)
     add_rooms(commands)
+    add_build(commands)
     return parser
 
 
@@ -116,7 +117,8 @@ def _add_scene_options(parser, split, rooms, seed):
     parser.add_argument(
         "--data",
         default=BUILT_IN,
-        help=f"folder with one folder a class, or {BUILT_IN!r} (default)",
+        help="folder with one folder a class, or of `build vggsound-ssl`, or "
+        f"{BUILT_IN!r} (default)",
     )
     parser.add_argument("--classes", nargs="+", help="classes to use; default: all")
     parser.add_argument(
@@ -141,11 +143,14 @@ def _add_scene_options(parser, split, rooms, seed):
 
 
 def _catalog(options):
-    from keras_avssan.data import ClassFolders, SyntheticClasses
+    from keras_avssan.data import ClassFolders, SyntheticClasses, VGGSoundSSL
+    from keras_avssan.data.vggsound_ssl.catalog import is_vggsound_ssl
 
     if options.data == BUILT_IN:
         catalog = SyntheticClasses()
         return catalog.select(classes=options.classes) if options.classes else catalog
+    if is_vggsound_ssl(options.data):
+        return VGGSoundSSL(options.data, classes=options.classes)
     return ClassFolders(
         options.data,
         classes=options.classes,

@@ -1,24 +1,25 @@
 """A catalog of one folder per class."""
 
-import csv
 import hashlib
 import os
-import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from keras_avssan.data.audio_io import audio_num_samples, read_audio
 from keras_avssan.data.catalog import Catalog, Clip, Picture
 from keras_avssan.data.checks import check_classes, check_integer, check_splits
-from keras_avssan.data.file_kinds import file_kind
+from keras_avssan.data.file_table import (
+    FileRow,
+    deal_splits,
+    list_folders,
+    read_table,
+    write_table,
+)
 from keras_avssan.data.image_io import read_image
-
-_SPLIT_NAMES = ("train", "val", "test")
 
 
 class ClassFolders(Catalog):
@@ -48,6 +49,8 @@ class ClassFolders(Catalog):
         seed: Int. Seed of the splits.
         allow_single_picture: Bool. Whether a class may have one picture only. Such a class has
             prompts in one split only, and recordings of that picture's own instance get none.
+        metadata: Path of a CSV that says which files there are, instead of `root/metadata.csv`;
+            see `from_csv`.
         sampling_rate: Int. Rate of the audio in Hz; files at other rates are resampled.
         cache_bytes: Int. Memory for decoded audio and resized pictures.
 
@@ -71,22 +74,23 @@ class ClassFolders(Catalog):
         splits: tuple[float, float, float] = (0.7, 0.15, 0.15),
         seed: int = 0,
         allow_single_picture: bool = False,
+        metadata: str | os.PathLike | None = None,
         sampling_rate: int = 16000,
         cache_bytes: int = 512 * 2**20,
     ) -> None:
         self.root = Path(root)
         if not self.root.is_dir():
             raise ValueError(f"`root` must be a folder, '{root}' is none.")
+        if metadata is not None and not Path(metadata).is_file():
+            raise ValueError(f"`metadata` must be a CSV file, '{metadata}' is none.")
         shares = check_splits(splits)
         check_integer("seed", seed)
         check_integer("sampling_rate", sampling_rate, least=1)
-        metadata = self.root / "metadata.csv"
-        from_metadata = metadata.is_file()
-        files = _read_metadata(metadata) if from_metadata else _list_folders(self.root)
-        by_class = _choose_classes(files, classes, self.root, allow_single_picture)
-        if not from_metadata:
-            by_class = {name: _deal(members, shares, seed) for name, members in by_class.items()}
-        files = [file for members in by_class.values() for file in members]
+        files = _choose_classes(
+            _list_files(self.root, metadata), classes, metadata or root, allow_single_picture
+        )
+        if not all(file.split for file in files):
+            files = deal_splits(files, shares, seed)
         clips = [
             Clip(
                 **file.identity(),
@@ -97,6 +101,55 @@ class ClassFolders(Catalog):
         ]
         pictures = [Picture(**file.identity()) for file in files if file.kind == "image"]
         super().__init__(clips, pictures, sampling_rate=sampling_rate, cache_bytes=cache_bytes)
+
+    @classmethod
+    def from_csv(
+        cls, path: str | os.PathLike, root: str | os.PathLike | None = None, **settings: Any
+    ) -> "ClassFolders":
+        """A catalog of the files that a CSV lists, wherever they are.
+
+        Its columns are those of `metadata.csv`. Without the column `split`, the instances are
+        dealt to the splits by `seed`; `to_csv` then writes who is where.
+
+        Args:
+            path: Path of the CSV.
+            root: Folder that its relative paths start from; `None` takes the folder of the CSV.
+                Absolute paths are taken as they are.
+            **settings: The other arguments of `ClassFolders`.
+
+        Returns:
+            A `ClassFolders`.
+
+        Raises:
+            ValueError: There is no such file or folder, or the CSV is wrong; see `ClassFolders`.
+
+        Example:
+            ```python
+            catalog = ClassFolders.from_csv("lists/dogs.csv", root="/data/sounds", seed=0)
+            catalog.to_csv("lists/dogs-split.csv")
+            ```
+        """
+        return cls(Path(path).parent if root is None else root, metadata=path, **settings)
+
+    def to_csv(self, path: str | os.PathLike) -> None:
+        """Write the files of this catalog and their splits, so that `from_csv` reads them.
+
+        As `metadata.csv` in the root it is what `ClassFolders(root)` reads from then on.
+
+        Args:
+            path: Path of the CSV; a file that is there is replaced.
+
+        Example:
+            ```python
+            ClassFolders("sounds", seed=3).to_csv("sounds/metadata.csv")
+            ```
+        """
+        rows = [
+            FileRow(item.id, item.class_name, kind, item.instance, item.split)
+            for kind, items in (("audio", self.clips), ("image", self.pictures))
+            for item in items
+        ]
+        write_table(sorted(rows, key=lambda row: (row.class_name, row.path)), path)
 
     def read_clip(self, clip: Clip) -> np.ndarray:
         """Decode a clip and average its channels."""
@@ -117,137 +170,40 @@ class ClassFolders(Catalog):
         return read_image(self.root / picture.id, size)
 
 
-@dataclass(frozen=True)
-class _File:
-    """One file of a class: its path relative to the root, its kind, its instance."""
-
-    path: str
-    class_name: str
-    kind: str
-    instance: str
-    split: str = ""
-
-    def identity(self) -> dict[str, str]:
-        """The arguments that `Clip` and `Picture` share."""
-        return {
-            "class_name": self.class_name,
-            "id": self.path,
-            "instance": self.instance,
-            "split": self.split,
-        }
-
-
-def _list_folders(root: Path) -> list[_File]:
-    """All files `root/<class>/<file>` of a known kind, sorted."""
-    files = []
-    for path in sorted(root.glob("[!.]*/[!.]*")):
-        kind = file_kind(path)
-        if kind and path.is_file():
-            relative = path.relative_to(root)
-            instance = relative.with_suffix("").as_posix()
-            files.append(_File(relative.as_posix(), relative.parts[0], kind, instance))
-    return files
-
-
-def _read_metadata(path: Path) -> list[_File]:
-    """The files that `metadata.csv` lists."""
-    with open(path, newline="", encoding="utf-8-sig") as table:
-        reader = csv.DictReader(table)
-        missing = {"path", "class", "split"} - set(reader.fieldnames or ())
-        if missing:
-            raise ValueError(f"'{path}' lacks the column(s) {sorted(missing)}.")
-        files = [_read_row(row, f"'{path}', line {reader.line_num}") for row in reader]
-    for file in files:
-        if not (path.parent / file.path).is_file():
-            raise ValueError(f"'{path}' names '{file.path}', which does not exist.")
-    _check_disjoint(files, path)
-    return files
-
-
-def _read_row(row: dict[str, str], where: str) -> _File:
-    relative = PurePosixPath(row["path"] or "")
-    kind = row.get("kind") or file_kind(relative)
-    if kind not in ("audio", "image"):
-        raise ValueError(f"{where}: `kind` must be audio or image, got {kind!r} for '{relative}'.")
-    if row["split"] not in _SPLIT_NAMES:
-        raise ValueError(f"{where}: `split` must be one of {_SPLIT_NAMES}, got {row['split']!r}.")
-    if not row["class"]:
-        raise ValueError(f"{where}: `class` is empty.")
-    instance = row.get("instance") or relative.with_suffix("").as_posix()
-    return _File(relative.as_posix(), row["class"], kind, instance, row["split"])
-
-
-def _check_disjoint(files: list[_File], path: Path) -> None:
-    """No file may be listed twice, no instance be in two splits."""
-    paths: set[str] = set()
-    splits: dict[str, str] = {}
-    for file in files:
-        if file.path in paths:
-            raise ValueError(f"'{path}' lists '{file.path}' twice.")
-        paths.add(file.path)
-        split = splits.setdefault(file.instance, file.split)
-        if split != file.split:
-            raise ValueError(
-                f"'{path}' puts the instance '{file.instance}' into the splits {split} and "
-                f"{file.split}."
-            )
+def _list_files(root: Path, metadata: str | os.PathLike | None) -> list[FileRow]:
+    if metadata is not None:
+        return read_table(Path(metadata), root, needs_split=False)
+    own = root / "metadata.csv"
+    return read_table(own, root) if own.is_file() else list_folders(root)
 
 
 def _choose_classes(
-    files: list[_File],
+    files: list[FileRow],
     classes: Iterable[str] | None,
-    root: Path,
+    source: str | os.PathLike,
     allow_single_picture: bool,
-) -> dict[str, list[_File]]:
-    """Group the files by class and keep the classes asked for, or all that are usable."""
-    by_class: dict[str, list[_File]] = defaultdict(list)
+) -> list[FileRow]:
+    """Keep the classes asked for, or all that are usable, class by class."""
+    by_class: dict[str, list[FileRow]] = defaultdict(list)
     for file in files:
         by_class[file.class_name].append(file)
     counts = {name: Counter(file.kind for file in by_class[name]) for name in by_class}
     usable = [name for name in by_class if counts[name]["audio"] and counts[name]["image"]]
     if not usable:
         raise ValueError(
-            f"'{root}' holds no usable class: expected folders <class>/ with audio "
+            f"'{source}' holds no usable class: expected folders <class>/ with audio "
             f"(.wav, .flac, .ogg, .mp3) and pictures (.jpg, .jpeg, .png, .webp)."
         )
     chosen = sorted(usable) if classes is None else check_classes(classes, by_class)
     for name in chosen:
         if name not in usable:
             missing = "pictures" if counts[name]["audio"] else "audio"
-            raise ValueError(f"The class '{name}' in '{root}' has no {missing}.")
+            raise ValueError(f"The class '{name}' in '{source}' has no {missing}.")
     single = [name for name in chosen if counts[name]["image"] == 1]
     if single and not allow_single_picture:
         raise ValueError(
-            f"The class(es) {single} in '{root}' have one picture only, so that prompts cannot "
+            f"The class(es) {single} in '{source}' have one picture only, so that prompts cannot "
             "vary between instances. Add pictures, name other `classes`, or pass "
             "`allow_single_picture=True`."
         )
-    return {name: by_class[name] for name in chosen}
-
-
-def _deal(files: list[_File], shares: dict[str, float], seed: int) -> list[_File]:
-    """Give every instance of one class to a split, in random order, the richest instances first.
-
-    An instance goes to the split that still lacks its kinds (audio, image) altogether, else to the
-    one that is farthest below its share.
-    """
-    instances: dict[str, list[_File]] = defaultdict(list)
-    for file in files:
-        instances[file.instance].append(file)
-    rng = np.random.default_rng([seed, zlib.crc32(files[0].class_name.encode())])
-    total = Counter(file.kind for file in files)
-    dealt: dict[str, Counter[str]] = {split: Counter() for split in shares}
-
-    def need(kinds: Counter[str], split: str) -> tuple[int, float]:
-        lacking = sum(not dealt[split][kind] for kind in kinds)
-        below = sum(shares[split] * total[kind] - dealt[split][kind] for kind in kinds)
-        return lacking, below
-
-    placed = []
-    shuffled = [list(instances.values())[k] for k in rng.permutation(len(instances))]
-    for members in sorted(shuffled, key=len, reverse=True):
-        kinds = Counter(file.kind for file in members)
-        split = max(shares, key=partial(need, kinds))
-        dealt[split] += kinds
-        placed += [replace(file, split=split) for file in members]
-    return sorted(placed, key=lambda file: file.path)
+    return [file for name in chosen for file in by_class[name]]

@@ -115,7 +115,7 @@ class CLIPEncoder(keras.layers.Layer):
             (2, 512)
         """
         preset = os.fspath(preset)
-        _check_preset(preset)
+        check_clip_preset(preset)
         if _is_huggingface(preset):
             from keras_avssan.encoders.converters.clip import convert_clip_huggingface
 
@@ -280,7 +280,16 @@ def _check_parts(backbone, tokenizer):
         )
 
 
-def _check_preset(preset):
+def check_clip_preset(preset):
+    """Checks, without loading anything, that there can be such a preset.
+
+    Args:
+        preset: See `CLIPEncoder.from_preset`.
+
+    Raises:
+        ValueError: If `preset` is neither a known name nor an address nor a folder.
+    """
+    preset = os.fspath(preset)
     names = keras_hub.models.CLIPBackbone.presets
     if preset not in names and "://" not in preset and not os.path.isdir(preset):
         raise ValueError(

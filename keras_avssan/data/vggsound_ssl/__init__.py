@@ -1,0 +1,1 @@
+"""VGGSound-SSL: building it from VGGSound, and reading what was built."""

@@ -1,0 +1,182 @@
+"""Building VGGSound-SSL from VGGSound, stage by stage."""
+
+import os
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from keras_avssan.data.vggsound_ssl.files import remove_parts
+from keras_avssan.data.vggsound_ssl.folder import MANIFEST_FILE, STAGING, begin_folder
+from keras_avssan.data.vggsound_ssl.manifest import read_manifest, write_manifest
+from keras_avssan.data.vggsound_ssl.parts import (
+    Part,
+    PartJob,
+    build_part,
+    list_parts,
+    part_is_whole,
+    read_part,
+)
+from keras_avssan.data.vggsound_ssl.run_stage import check_engine, run_stage
+from keras_avssan.data.vggsound_ssl.selection import select_clips
+from keras_avssan.data.vggsound_ssl.settings import BuildSettings, encoder_identity
+from keras_avssan.data.vggsound_ssl.shards import ShardJob, shard_is_whole, write_shard
+from keras_avssan.data.vggsound_ssl.staged_clip import DroppedClip, StagedClip
+from keras_avssan.data.vggsound_ssl.vggsound import VGGSound
+from keras_avssan.data.video_io import import_av
+
+
+def build_vggsound_ssl(
+    out: str | os.PathLike,
+    csv: str | os.PathLike,
+    videos: str | os.PathLike,
+    *,
+    clip: str | os.PathLike | None,
+    engine: str = "processes",
+    workers: int = 1,
+    progress: bool = True,
+    **settings: Any,
+) -> dict[str, Any]:
+    """Build VGGSound-SSL from VGGSound's table and videos, from where an earlier call stopped.
+
+    Videos are decoded to mono clips, and CLIP chooses of each the frame that shows its class best.
+    Then classes and clips are chosen, dealt to splits, and written as tar shards, beside a manifest
+    and a data card. Clips that cannot be used are left out, each with a reason.
+
+    A file appears whole or not at all: whatever stopped an earlier call, the same call goes on and
+    ends with the same bytes, on the same backend, machine and versions. `staging` in the folder
+    holds all decoded clips until the end, and so needs about as much space as the dataset.
+
+    Args:
+        out: Path of a folder that is new, empty or holds the begun dataset.
+        csv: Path of VGGSound's table, see `VGGSound`.
+        videos: Path of the folder of its videos.
+        clip: Folder or name of a CLIP preset, see `keras_avssan.encoders.CLIPEncoder`; or `None`:
+            the picture of a clip is the frame in its middle.
+        engine: Str. What runs the work, see `keras_avssan.data.engines.run_units`.
+        workers: Int. Number of units of work at a time.
+        progress: Bool. Whether to show progress bars.
+        **settings: Further settings, see `BuildSettings`.
+
+    Returns:
+        Dict: the manifest, as `manifest.json` has it.
+
+    Raises:
+        ValueError: An argument is out of range, no video is there, no class has enough of them, or
+            the folder holds other files or a dataset of other settings, which are named.
+        TypeError: A setting is not known.
+        ImportError: PyAV is missing.
+        OSError: The disk is full. What was whole is kept.
+        KeyboardInterrupt: The user stopped it. The message says how far the dataset is.
+
+    Example:
+        ```python
+        build_vggsound_ssl(
+            "vggsound-ssl", "vggsound.csv", "videos", clip="clip_vit_base_patch32",
+            max_classes=296, max_clips=13_981, workers=16,
+        )
+        catalog = VGGSoundSSL("vggsound-ssl")
+        ```
+
+    Reference:
+        AV-SSAN, "Dataset Construction".
+    """
+    asked = BuildSettings(**settings)
+    check_engine(engine, workers)
+    # Absolute: on a cluster the work is done in other folders.
+    folder = Path(out).absolute()
+    vggsound = VGGSound(csv, videos, asked.classes)
+    import_av()  # before the folder is begun
+    _check_encoder(clip)
+    finished = (folder / MANIFEST_FILE).exists()
+    if not finished:
+        _check_videos(vggsound, asked.min_instances)
+    identity = encoder_identity(clip)
+    layout = asked.layout(vggsound.checksum, identity)
+    begin_folder(folder, layout)
+    if finished:
+        _check_shards(folder)
+    else:
+        run = partial(run_stage, folder=folder, engine=engine, workers=workers, progress=progress)
+        preset = None if clip is None else _absolute_preset(clip)
+        (folder / STAGING).mkdir(exist_ok=True)
+        remove_parts(folder / STAGING)
+        job = PartJob(asked, vggsound.root.absolute(), preset, identity, folder / STAGING)
+        _build(folder, vggsound, job, layout, run)
+    shutil.rmtree(folder / STAGING, ignore_errors=True)
+    return read_manifest(folder)
+
+
+def _build(folder, vggsound, job, layout, run) -> None:
+    parts = list_parts(vggsound.videos, job.settings.rows_per_part)
+    missing = [part for part in parts if not part_is_whole(job.folder, part)]
+    run(partial(build_part, job), missing, len(parts), "parts of the videos")
+    clips, dropped, versions = _read_parts(job.folder, parts)
+    selection = select_clips(clips, job.settings)
+    shard_job = ShardJob(folder, job.folder, job.settings.sampling_rate)
+    shards = selection.shards
+    unwritten = [
+        plan
+        for plan in shards
+        if not shard_is_whole(folder, plan.name, [clip.key for clip in plan.clips])
+    ]
+    run(partial(write_shard, shard_job), unwritten, len(shards), "shards")
+    dropped += selection.dropped
+    dropped += [DroppedClip.of(video, "repeated row", "") for video in vggsound.repeated]
+    write_manifest(folder, layout, [plan.name for plan in shards], dropped, versions)
+
+
+def _read_parts(
+    staging: Path, parts: Sequence[Part]
+) -> tuple[list[StagedClip], list[DroppedClip], list[dict[str, str]]]:
+    """All clips and all dropped rows, in the order of the table, and the versions used."""
+    clips: list[StagedClip] = []
+    dropped: list[DroppedClip] = []
+    versions = []
+    for part in parts:
+        report = read_part(staging, part.number)
+        clips += map(StagedClip.from_json, report["kept"])
+        dropped += (DroppedClip(**row) for row in report["dropped"])
+        versions.append(report["versions"])
+    return clips, dropped, versions
+
+
+def _check_encoder(clip: str | os.PathLike | None) -> None:
+    if clip is not None:
+        from keras_avssan.encoders.clip_encoder import check_clip_preset
+
+        check_clip_preset(clip)
+
+
+def _absolute_preset(clip: str | os.PathLike) -> str:
+    """The name of a preset, or the absolute path of its folder."""
+    return os.path.abspath(clip) if os.path.isdir(clip) else os.fspath(clip)
+
+
+def _check_videos(vggsound: VGGSound, min_instances: int) -> None:
+    """Hours of work are not begun where nothing can come of them."""
+    missing = set(vggsound.missing)
+    there = [video for video in vggsound.videos if video not in missing]
+    if not there:
+        raise ValueError(
+            f"`videos` '{vggsound.root}' holds none of the {len(vggsound.videos)} videos of the "
+            f"table, such as {vggsound.videos[0].file_name}."
+        )
+    label, count = Counter(video.label for video in there).most_common(1)[0]
+    if count < min_instances:
+        raise ValueError(
+            f"`min_instances` is {min_instances}, but no class has so many videos; '{label}' has "
+            f"most of them, {count}."
+        )
+
+
+def _check_shards(folder: Path) -> None:
+    """Whether a dataset that was finished is still whole."""
+    for shard in read_manifest(folder)["shards"]:
+        if not shard_is_whole(folder, shard["name"]):
+            raise ValueError(
+                f"The shard {shard['name']} in '{folder}' is missing or damaged. Delete "
+                f"{MANIFEST_FILE} there, and the same call or command makes it again."
+            )

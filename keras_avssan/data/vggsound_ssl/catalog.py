@@ -1,0 +1,169 @@
+"""A catalog of the clips and pictures in the shards of VGGSound-SSL."""
+
+import hashlib
+import io
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+from PIL import Image
+
+from keras_avssan.data.catalog import Catalog, Clip, Picture
+from keras_avssan.data.checks import check_classes
+from keras_avssan.data.image_io import read_image
+from keras_avssan.data.vggsound_ssl.folder import MANIFEST_FILE
+from keras_avssan.data.vggsound_ssl.manifest import FORMAT, read_manifest
+from keras_avssan.data.vggsound_ssl.shards import read_index, shard_path
+from keras_avssan.data.vggsound_ssl.tar_files import read_member
+
+# Where a member lies: the shard's name, offset and size in bytes.
+_Place = tuple[str, int, int]
+
+
+class VGGSoundSSL(Catalog):
+    """Clips and pictures of a folder that `build_vggsound_ssl` wrote.
+
+    The shards stay on the disk: a clip is read, with one seek, when it is asked for. A video's
+    sound and its picture are one *instance*, which is never paired in a scene.
+
+    Args:
+        root: Path of the folder.
+        classes: Iterable of str: the classes to take. `None` takes all.
+        cache_bytes: Int. Memory for decoded audio and resized pictures.
+
+    Raises:
+        ValueError: The folder holds no whole dataset, or an unknown class is asked for.
+
+    Example:
+        ```python
+        catalog = VGGSoundSSL("vggsound-ssl")
+        plan = ScenePlan(catalog, RIRBank.load("rooms"), split="train", duration=10.0)
+        model.fit(make_dataset(plan, num_scenes=100_000))
+        ```
+    """
+
+    def __init__(
+        self,
+        root: str | os.PathLike,
+        classes: Iterable[str] | None = None,
+        *,
+        cache_bytes: int = 512 * 2**20,
+    ) -> None:
+        self.root = Path(root)
+        self.manifest = read_manifest(self.root)
+        known = self.manifest["classes"]
+        chosen = check_classes(known if classes is None else classes, known)
+        clips, pictures = [], []
+        self._places: dict[str, _Place] = {}
+        for shard in self.manifest["shards"]:
+            for entry in _entries(self.root, shard["name"]):
+                if entry["class"] in chosen:
+                    clips.append(_clip(entry))
+                    pictures.append(_picture(entry))
+                    self._places[clips[-1].id] = (shard["name"], *entry["audio"])
+                    self._places[pictures[-1].id] = (shard["name"], *entry["image"])
+        rate = self.manifest["settings"]["sampling_rate"]
+        super().__init__(clips, pictures, sampling_rate=rate, cache_bytes=cache_bytes)
+
+    def read_bytes(self, item: Clip | Picture) -> bytes:
+        """Read the file of a clip (FLAC) or of a picture (JPEG), as it lies in its shard.
+
+        Args:
+            item: `Clip` or `Picture` of this catalog.
+
+        Returns:
+            Bytes.
+
+        Raises:
+            ValueError: The shard is missing or truncated.
+        """
+        shard, offset, size = self._places[item.id]
+        path = shard_path(self.root, shard)
+        try:
+            return read_member(path, (offset, size))
+        except FileNotFoundError as error:
+            raise ValueError(f"'{path}' does not exist.") from error
+
+    def read_clip(self, clip: Clip) -> np.ndarray:
+        """Decode a clip."""
+        try:
+            return decode_flac(self.read_bytes(clip))
+        except soundfile.SoundFileError as error:
+            raise ValueError(f"The clip '{clip.id}' is damaged: {error}") from error
+
+    def read_picture(self, picture: Picture, size: tuple[int, int]) -> np.ndarray:
+        """Decode a picture and fit it into `size`."""
+        try:
+            with Image.open(io.BytesIO(self.read_bytes(picture))) as image:
+                pixels = np.asarray(image.convert("RGB"))
+        except (OSError, SyntaxError) as error:
+            raise ValueError(f"The picture '{picture.id}' is damaged: {error}") from error
+        return read_image(pixels, size)
+
+    @property
+    def store(self) -> str | None:
+        """Str or `None`: the folder `.embeddings` in the root, where that can be written to."""
+        return str(self.root / ".embeddings") if os.access(self.root, os.W_OK) else None
+
+    def fingerprint(self, picture: Picture) -> str:
+        """SHA-256 of a picture's file."""
+        return hashlib.sha256(self.read_bytes(picture)).hexdigest()
+
+
+def decode_flac(content: bytes) -> np.ndarray:
+    """Decode a member of a shard.
+
+    Args:
+        content: Bytes of a FLAC file.
+
+    Returns:
+        Float32 array of shape `(samples,)`, or `(samples, channels)`.
+    """
+    samples, _ = soundfile.read(io.BytesIO(content), dtype="float32")
+    return samples
+
+
+def is_vggsound_ssl(folder: str | os.PathLike) -> bool:
+    """Whether a folder holds a whole VGGSound-SSL.
+
+    Args:
+        folder: Path.
+
+    Returns:
+        Bool.
+    """
+    try:
+        manifest = json.loads(Path(folder, MANIFEST_FILE).read_text(encoding="utf-8"))
+        return manifest["format"] == FORMAT
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _entries(root: Path, shard: str) -> list[dict[str, Any]]:
+    try:
+        return read_index(root, shard)["clips"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"The index of shard {shard} in '{root}' is damaged: {error}.") from error
+
+
+def _clip(entry: dict[str, Any]) -> Clip:
+    return Clip(
+        class_name=entry["class"],
+        id=f"{entry['key']}.flac",
+        instance=entry["youtube_id"],
+        split=entry["split"],
+        num_samples=entry["num_samples"],
+    )
+
+
+def _picture(entry: dict[str, Any]) -> Picture:
+    return Picture(
+        class_name=entry["class"],
+        id=f"{entry['key']}.jpg",
+        instance=entry["youtube_id"],
+        split=entry["split"],
+    )

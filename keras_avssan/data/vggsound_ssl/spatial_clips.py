@@ -1,0 +1,60 @@
+"""Reading the clips that were written as two microphones hear them."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from keras_avssan.data.vggsound_ssl.catalog import decode_flac
+from keras_avssan.data.vggsound_ssl.folder import MANIFEST_FILE
+from keras_avssan.data.vggsound_ssl.shards import read_index, shard_path
+from keras_avssan.data.vggsound_ssl.spatial import FORMAT, SPATIAL
+from keras_avssan.data.vggsound_ssl.tar_files import read_member
+
+
+class SpatialClips:
+    """The two-channel clips of a dataset that `spatialise_clips` has been called on.
+
+    A sequence: a clip is read, with one seek, when it is asked for. Grain takes it as a source.
+
+    Args:
+        root: Path of the dataset.
+        split: Str, or `None` for all splits.
+
+    Raises:
+        ValueError: The dataset has no spatial clips, or not that split.
+
+    Example:
+        ```python
+        clips = SpatialClips("vggsound-ssl", split="test")
+        theta = model.localize(clips[0]["audio"][None], "dog.jpg")
+        abs(theta - clips[0]["azimuth"])
+        ```
+    """
+
+    def __init__(self, root: str | os.PathLike, split: str | None = None) -> None:
+        self.root = Path(root) / SPATIAL
+        try:
+            text = (self.root / MANIFEST_FILE).read_text(encoding="utf-8")
+            self.manifest = json.loads(text)
+            if self.manifest["format"] != FORMAT:
+                raise ValueError(f"its format is {self.manifest['format']!r}")
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"'{root}' has no spatial clips: {error}.") from error
+        splits = list(self.manifest["rooms"])
+        if split is not None and split not in splits:
+            raise ValueError(f"Unknown `split` {split!r}; there are {splits}.")
+        self._entries = [
+            (shard["name"], entry)
+            for shard in self.manifest["shards"]
+            if split in (None, shard["split"])
+            for entry in read_index(self.root, shard["name"])["clips"]
+        ]
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        shard, entry = self._entries[index]
+        audio = decode_flac(read_member(shard_path(self.root, shard), entry["audio"]))
+        return {**entry, "audio": audio}

@@ -1,0 +1,154 @@
+"""VGGSound as it lies on disk: a table and a folder of videos."""
+
+import csv
+import hashlib
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from keras_avssan.data.checks import check_classes
+
+_COLUMNS = "youtube_id,start_second,label,split"
+_CSV_SPLITS = ("train", "test")
+
+
+@dataclass(frozen=True, slots=True)
+class Video:
+    """One row of VGGSound's table.
+
+    Args:
+        youtube_id: Str. The video that the clip was cut from.
+        start_second: Int. Where in it the clip begins.
+        label: Str. What is heard.
+        split: Str: `"train"` or `"test"`.
+    """
+
+    youtube_id: str
+    start_second: int
+    label: str
+    split: str
+
+    @property
+    def key(self) -> str:
+        """Str: the name of the clip's files, without suffix."""
+        return f"{self.youtube_id}_{self.start_second:06d}"
+
+    @property
+    def file_name(self) -> str:
+        """Str: `{youtube_id}_{start_second:06d}.mp4`."""
+        return f"{self.key}.mp4"
+
+
+class VGGSound:
+    """VGGSound's table beside a folder of its videos.
+
+    The table is read as it is published: without a header, four columns, labels with commas. The
+    videos are named `{youtube_id}_{start_second:06d}.mp4` and lie in one folder; many of them are
+    usually missing, for they are gone from the web.
+
+    Args:
+        csv: Path of the table.
+        root: Path of the folder of videos.
+        classes: Iterable of str: the labels to take; `None` takes all.
+
+    Raises:
+        ValueError: There is no such table or folder, a row is wrong, or a class is not known.
+
+    Example:
+        ```python
+        vggsound = VGGSound("vggsound.csv", "videos")
+        print(len(vggsound.videos), "rows,", len(vggsound.missing), "videos are missing")
+        samples = read_video_audio(vggsound.path(vggsound.videos[0]))
+        ```
+
+    Reference:
+        Chen et al., VGGSound: A Large-Scale Audio-Visual Dataset, 2020.
+    """
+
+    def __init__(
+        self,
+        csv: str | os.PathLike,
+        root: str | os.PathLike,
+        classes: Iterable[str] | None = None,
+    ) -> None:
+        self.csv, self.root = Path(csv), Path(root)
+        if not self.csv.is_file():
+            raise ValueError(f"`csv` must be a file, '{csv}' is none.")
+        if not self.root.is_dir():
+            raise ValueError(f"`root` must be a folder, '{root}' is none.")
+        videos = _read_table(self.csv)
+        if classes is not None:
+            chosen = check_classes(classes, {video.label for video in videos})
+            videos = [video for video in videos if video.label in chosen]
+        first: dict[str, Video] = {}
+        repeated = []
+        for video in videos:
+            if first.setdefault(video.key, video) is not video:
+                repeated.append(video)
+        self._videos, self._repeated = tuple(first.values()), tuple(repeated)
+
+    @property
+    def videos(self) -> tuple[Video, ...]:
+        """Tuple of `Video`, in the order of the table, each once."""
+        return self._videos
+
+    @property
+    def repeated(self) -> tuple[Video, ...]:
+        """Tuple of `Video`: rows that name a video which an earlier row has named."""
+        return self._repeated
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Tuple of str: the labels, sorted."""
+        return tuple(sorted({video.label for video in self._videos}))
+
+    @cached_property
+    def missing(self) -> tuple[Video, ...]:
+        """Tuple of `Video`: those whose file is not in the folder."""
+        there = {entry.name for entry in os.scandir(self.root)}
+        return tuple(video for video in self._videos if video.file_name not in there)
+
+    @cached_property
+    def checksum(self) -> str:
+        """Str: SHA-256 of the table."""
+        return hashlib.sha256(self.csv.read_bytes()).hexdigest()
+
+    def path(self, video: Video) -> Path:
+        """Path of a video's file, whether it is there or not."""
+        return self.root / video.file_name
+
+    def __repr__(self):
+        return f"<VGGSound: {len(self.classes)} classes, {len(self._videos)} videos>"
+
+
+def _read_table(path: Path) -> list[Video]:
+    videos = []
+    with open(path, newline="", encoding="utf-8-sig") as table:
+        reader = csv.reader(table)
+        for row in reader:
+            if row:
+                videos.append(_read_row(row, f"`csv` '{path}', line {reader.line_num}"))
+    if not videos:
+        raise ValueError(f"`csv` '{path}' holds no row; expected {_COLUMNS}.")
+    return videos
+
+
+def _read_row(row: list[str], where: str) -> Video:
+    if len(row) != 4:
+        raise ValueError(f"{where}: expected {_COLUMNS}, got {len(row)} columns: {row}.")
+    youtube_id, start, label, split = (cell.strip() for cell in row)
+    # It becomes the name of files.
+    if not re.fullmatch(r"[\w-]+", youtube_id, re.ASCII):
+        raise ValueError(
+            f"{where}: the id must be of letters, digits, - and _, got {youtube_id!r}."
+        )
+    if not re.fullmatch(r"\d{1,6}", start, re.ASCII):
+        raise ValueError(f"{where}: the start must be a whole number of seconds, got {start!r}.")
+    if not label:
+        raise ValueError(f"{where}: the label is empty.")
+    if split not in _CSV_SPLITS:
+        raise ValueError(f"{where}: the split must be one of {_CSV_SPLITS}, got {split!r}.")
+    return Video(youtube_id, int(start), label, split)

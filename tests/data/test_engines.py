@@ -1,0 +1,185 @@
+"""The same units in this process, in several, and on a cluster that loses a node."""
+
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+
+import pytest
+
+from keras_avssan.data.engines import run_units
+
+pytestmark = pytest.mark.once
+
+HERE = pathlib.Path(__file__).parent
+
+
+@pytest.fixture(autouse=True)
+def work_units(monkeypatch):
+    """The module of the units, where worker processes find it too."""
+    monkeypatch.syspath_prepend(str(HERE))
+    import work_units
+
+    return work_units
+
+
+def contents(folder):
+    return {path.name: path.read_text() for path in folder.glob("*.txt")}
+
+
+def test_one_worker_is_this_process(work_units):
+    done = list(run_units(work_units.square, iter([3, 1, 2]), progress=False))
+    assert done == [(unit, {"square": unit**2, "process": os.getpid()}) for unit in (3, 1, 2)]
+
+
+def test_several_workers_are_other_processes(work_units):
+    done = dict(run_units(work_units.square, range(20), workers=2, progress=False))
+    assert {unit: report["square"] for unit, report in done.items()} == {
+        unit: unit**2 for unit in range(20)
+    }
+    assert os.getpid() not in {report["process"] for report in done.values()}
+
+
+def test_no_units_are_no_work(work_units):
+    assert list(run_units(work_units.die, [], workers=2, progress=False)) == []
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_errors_come_through(work_units, workers):
+    with pytest.raises(ValueError, match="unit 2 cannot be done"):
+        list(run_units(work_units.fail_at_two, range(4), workers=workers, progress=False))
+
+
+def test_a_process_that_dies_is_an_error(work_units):
+    with pytest.raises(ChildProcessError, match="worker process died"):
+        list(run_units(work_units.die, range(4), workers=2, progress=False))
+
+
+def test_units_that_run_are_stopped_and_may_tidy_up(work_units, tmp_path):
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        for _ in run_units(partial(work_units.wait_and_tidy, tmp_path), range(6), workers=2):
+            raise KeyboardInterrupt
+    assert time.monotonic() - started < 50
+    assert not list(tmp_path.glob("begun-*"))
+    assert list(tmp_path.glob("tidied-*"))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
+def test_no_worker_outlives_its_parent(tmp_path, sent):
+    code = (
+        "import pathlib, work_units; from functools import partial\n"
+        "from keras_avssan.data.engines import run_units\n"
+        f"list(run_units(partial(work_units.wait_and_tidy, {str(tmp_path)!r}), [1, 2], workers=2))"
+    )
+    path = os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")])
+    # A session of its own, so that the signal reaches the workers too, as Ctrl-C does.
+    parent = subprocess.Popen(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": path},
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    wait_until(lambda: len(list(tmp_path.glob("begun-*"))) == 2)
+    group = os.getpgid(parent.pid)
+    if sent == signal.SIGINT:
+        os.killpg(group, sent)
+    else:
+        parent.send_signal(sent)
+    parent.wait(timeout=30)
+    wait_until(lambda: not is_running(group))
+    assert len(list(tmp_path.glob("tidied-*"))) == (2 if sent == signal.SIGINT else 0)
+
+
+def wait_until(condition, seconds=30):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
+
+
+def is_running(group):
+    """Whether a process group has a process."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [({"engine": "threads"}, "engine.*processes.*threads"), ({"workers": 0}, "workers.*0")],
+)
+def test_wrong_arguments_are_refused_at_once(work_units, wrong, message):
+    with pytest.raises(ValueError, match=message):
+        run_units(work_units.square, [1], **wrong)
+
+
+def test_ray_that_is_absent_is_named(work_units, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(ImportError, match=r"keras-avssan\[scale\]"):
+        list(run_units(work_units.square, [1], engine="ray"))
+
+
+@pytest.fixture
+def cluster(monkeypatch):
+    """A Ray cluster of a head that runs no units, and two nodes that do."""
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    ray = pytest.importorskip("ray", reason="Ray is not installed: the extra `scale` brings it")
+    cluster_utils = pytest.importorskip("ray.cluster_utils")
+    memory = 100 * 2**20
+    cluster = cluster_utils.Cluster(
+        initialize_head=True,
+        head_node_args={
+            "num_cpus": 0,
+            "object_store_memory": memory,
+            "include_dashboard": False,
+        },
+    )
+    yield cluster, [cluster.add_node(num_cpus=1, object_store_memory=memory) for _ in range(2)]
+    ray.shutdown()
+    cluster.shutdown()
+
+
+def test_a_cluster_ends_with_the_same_files_though_a_node_dies(work_units, tmp_path, cluster):
+    undisturbed, disturbed = tmp_path / "undisturbed", tmp_path / "disturbed"
+    undisturbed.mkdir(), disturbed.mkdir()
+    units = range(12)
+    expected = dict(run_units(partial(work_units.write_file, undisturbed), units, progress=False))
+    cluster, nodes = cluster
+    reports = {}
+    for unit, report in run_units(
+        partial(work_units.write_file, disturbed),
+        units,
+        engine="ray",
+        workers=None,
+        progress=False,
+        ray_address=cluster.address,
+    ):
+        if not reports:
+            cluster.remove_node(nodes[0], allow_graceful=False)
+        reports[unit] = report
+    assert reports == expected
+    assert contents(disturbed) == contents(undisturbed)
+    # The node was killed in the middle: something was begun there that was done again elsewhere.
+    attempts = [(disturbed / f"attempts-{unit}").read_text().count("begun") for unit in units]
+    assert max(attempts) > 1
+
+
+def test_an_error_on_a_cluster_comes_through(work_units, cluster):
+    cluster, _ = cluster
+    with pytest.raises(ValueError, match="unit 2 cannot be done"):
+        list(
+            run_units(
+                work_units.fail_at_two,
+                range(4),
+                engine="ray",
+                progress=False,
+                ray_address=cluster.address,
+            )
+        )
