@@ -76,9 +76,7 @@ def _check_folders(options):
     check_splits(options.splits)
     metadata = os.path.join(options.root, "metadata.csv")
     if options.write_metadata and os.path.exists(metadata):
-        raise ValueError(
-            f"`--write-metadata` would replace {metadata}, which may hold other splits."
-        )
+        raise ValueError(f"{metadata} exists, and may hold other splits: move it away first.")
     report = check_folders(
         options.root, engine=options.engine, workers=options.workers, progress=True
     )

@@ -17,7 +17,7 @@ from keras_avssan.data.fingerprints import (
 )
 
 # Sounds are compared where so many landmarks agree, and so large a share of the fewer ones.
-_FEWEST_LANDMARKS, _SHARE_OF_LANDMARKS = 5, 0.1
+_FEWEST_LANDMARKS, _SHARE_OF_LANDMARKS = 4, 0.04
 # They are copies from this correlation of their waveforms on.
 _WAVEFORM_SIMILARITY = 0.6
 # A landmark is compared with so many others alike; those that are everywhere say little.

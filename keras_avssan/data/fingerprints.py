@@ -14,7 +14,7 @@ _FRAME, _HOP = 1024, 256
 _DYNAMIC_RANGE_DB = 60.0
 # A peak is the greatest value of so many frames and bins around it.
 _NEIGHBOURS = (7, 15)
-_PEAKS_PER_SECOND, _FEWEST_PEAKS = 30, 10
+_PEAKS_PER_SECOND, _FEWEST_PEAKS = 30, 60
 # Each peak is paired with a few that follow within 0.77 s and 1 kHz.
 _PAIRS_PER_PEAK, _MAX_FRAMES, _MAX_BINS = 6, 48, 64
 # Two bins count as one, for codecs move peaks a little.

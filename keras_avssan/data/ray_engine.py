@@ -5,9 +5,6 @@ import pickle
 from collections.abc import Callable, Iterator
 from typing import Any
 
-# How often a unit is begun again whose node or process died.
-_MAX_RETRIES = 5
-
 
 def run_on_ray(
     function: Callable[[Any], Any], units: list[Any], workers: int | None, address: str | None
@@ -29,6 +26,7 @@ def run_on_ray(
     Raises:
         ImportError: Ray is not installed.
         ConnectionError: There is no cluster at the address.
+        ChildProcessError: The cluster failed, or a node lacks what the function needs.
         Exception: The first error that a unit raised.
     """
     ray = _import_ray()
@@ -64,15 +62,18 @@ def _outcomes(ray, function, units, workers):
         _run_row,
         fn_args=(function,),
         compute=ray.data.TaskPoolStrategy(workers),
-        max_retries=_MAX_RETRIES,
     )
     dataset.context.enable_progress_bars = False
     dataset.context.print_on_execution_start = False
-    for row in dataset.iter_rows():
-        error, report = pickle.loads(row["outcome"])
-        if error is not None:
-            raise error
-        yield pickle.loads(row["unit"]), report
+    try:
+        for row in dataset.iter_rows():
+            error, report = pickle.loads(row["outcome"])
+            if error is not None:
+                raise error
+            yield pickle.loads(row["unit"]), report
+    except ray.exceptions.RayError as error:
+        last_line = str(error).strip().splitlines()[-1]
+        raise ChildProcessError(f"the cluster could not run a unit: {last_line}") from error
 
 
 def _run_row(row, function):

@@ -197,3 +197,53 @@ def test_real_metadata_is_complete(real_data):
     assert all(len(splits) == 1 for splits in splits_by(both, "id").values())
     for split in ("train", "val"):
         assert len(catalog.select(split=split).classes) == 50
+
+
+def test_a_csv_anywhere_names_files_anywhere(folder, tmp_path):
+    folder.files("dog", clips=2, pictures=2)
+    elsewhere = folder.clip("../elsewhere/bark.wav")
+    table = tmp_path / "lists" / "dogs.csv"
+    table.parent.mkdir()
+    paths = ["dog/sound0.wav", "dog/../dog/sound1.wav", "dog/picture0.png", "dog/picture1.png"]
+    rows = [f"{path},hound,train" for path in [*paths, elsewhere.resolve()]]
+    table.write_text("\n".join(["path,class,split", *rows]))
+    catalog = ClassFolders.from_csv(table, folder.root)
+    assert catalog.classes == ("hound",)
+    assert {clip.id for clip in catalog.clips} == {
+        "dog/sound0.wav",
+        "dog/sound1.wav",
+        elsewhere.resolve().as_posix(),
+    }
+    assert all(len(catalog.load_audio(clip)) == 9600 for clip in catalog.clips)
+    assert catalog.load_image(catalog.pictures[0], 8).shape == (8, 8, 3)
+
+
+def test_a_csv_without_splits_is_dealt_by_seed_and_written_down(folder, tmp_path):
+    folder.files("dog", clips=9, pictures=9)
+    table, dealt = folder.root / "table.csv", tmp_path / "dealt.csv"
+    files = sorted(path.name for path in (folder.root / "dog").iterdir())
+    table.write_text("\n".join(["path,class", *(f"dog/{name},dog" for name in files)]))
+    catalog = ClassFolders.from_csv(table, seed=4)
+    assert catalog.splits == ("test", "train", "val")
+    assert catalog.clips == ClassFolders(folder.root, seed=4).clips
+    assert catalog.clips != ClassFolders.from_csv(table, seed=5).clips
+    catalog.to_csv(dealt)
+    again = ClassFolders.from_csv(dealt, folder.root, seed=5)
+    assert (again.clips, again.pictures) == (catalog.clips, catalog.pictures)
+    catalog.to_csv(folder.root / "metadata.csv")
+    assert ClassFolders(folder.root, seed=6).clips == catalog.clips
+
+
+def test_a_csv_that_is_wrong_is_refused(folder, tmp_path):
+    folder.files("dog", clips=1, pictures=2)
+    with pytest.raises(ValueError, match=r"metadata.*none\.csv"):
+        ClassFolders.from_csv(tmp_path / "none.csv")
+    table = tmp_path / "table.csv"
+    table.write_text("path,class\ndog/sound0.wav,dog\n")
+    with pytest.raises(ValueError, match=r"table\.csv.*sound0\.wav.*does not exist"):
+        ClassFolders.from_csv(table)
+    with pytest.raises(ValueError, match=r"table\.csv' holds no usable class"):
+        ClassFolders.from_csv(table, folder.root)
+    table.write_text("file,class\ndog/sound0.wav,dog\n")
+    with pytest.raises(ValueError, match="path"):
+        ClassFolders.from_csv(table, folder.root)

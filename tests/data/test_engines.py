@@ -126,53 +126,26 @@ def test_ray_that_is_absent_is_named(work_units, monkeypatch):
         list(run_units(work_units.square, [1], engine="ray"))
 
 
-@pytest.fixture
-def cluster(monkeypatch):
+@pytest.fixture(scope="module")
+def cluster():
     """A Ray cluster of a head that runs no units, and two nodes that do."""
-    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    ray = pytest.importorskip("ray", reason="Ray is not installed: the extra `scale` brings it")
-    cluster_utils = pytest.importorskip("ray.cluster_utils")
+    pytest.importorskip("ray", reason="Ray is not installed: the extra `scale` brings it")
+    from ray.cluster_utils import Cluster
+
     memory = 100 * 2**20
-    cluster = cluster_utils.Cluster(
-        initialize_head=True,
-        head_node_args={
-            "num_cpus": 0,
-            "object_store_memory": memory,
-            "include_dashboard": False,
-        },
-    )
-    yield cluster, [cluster.add_node(num_cpus=1, object_store_memory=memory) for _ in range(2)]
-    ray.shutdown()
-    cluster.shutdown()
-
-
-def test_a_cluster_ends_with_the_same_files_though_a_node_dies(work_units, tmp_path, cluster):
-    undisturbed, disturbed = tmp_path / "undisturbed", tmp_path / "disturbed"
-    undisturbed.mkdir(), disturbed.mkdir()
-    units = range(12)
-    expected = dict(run_units(partial(work_units.write_file, undisturbed), units, progress=False))
-    cluster, nodes = cluster
-    reports = {}
-    for unit, report in run_units(
-        partial(work_units.write_file, disturbed),
-        units,
-        engine="ray",
-        workers=None,
-        progress=False,
-        ray_address=cluster.address,
-    ):
-        if not reports:
-            cluster.remove_node(nodes[0], allow_graceful=False)
-        reports[unit] = report
-    assert reports == expected
-    assert contents(disturbed) == contents(undisturbed)
-    # The node was killed in the middle: something was begun there that was done again elsewhere.
-    attempts = [(disturbed / f"attempts-{unit}").read_text().count("begun") for unit in units]
-    assert max(attempts) > 1
+    head = {"num_cpus": 0, "object_store_memory": memory, "include_dashboard": False}
+    with pytest.MonkeyPatch.context() as patch:
+        # Of all processes of the cluster: where the units are, and that nothing is reported.
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")]))
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        cluster = Cluster(initialize_head=True, head_node_args=head)
+        for _ in range(2):
+            cluster.add_node(num_cpus=1, object_store_memory=memory)
+        yield cluster
+        cluster.shutdown()
 
 
 def test_an_error_on_a_cluster_comes_through(work_units, cluster):
-    cluster, _ = cluster
     with pytest.raises(ValueError, match="unit 2 cannot be done"):
         list(
             run_units(
@@ -183,3 +156,40 @@ def test_an_error_on_a_cluster_comes_through(work_units, cluster):
                 ray_address=cluster.address,
             )
         )
+
+
+def kill_a_node_at_work(cluster, folder):
+    """Kills the node that has begun a unit last, whose processes are children of its raylet."""
+    begun = max(folder.glob("attempts-*"), key=lambda path: path.stat().st_mtime_ns)
+    (raylet,) = begun.read_text().split()
+    (doomed,) = [
+        node
+        for node in cluster.worker_nodes
+        if node.all_processes["raylet"][0].process.pid == int(raylet)
+    ]
+    cluster.remove_node(doomed, allow_graceful=False)
+
+
+def test_a_cluster_ends_with_the_same_files_though_a_node_dies(work_units, tmp_path, cluster):
+    undisturbed, disturbed = tmp_path / "undisturbed", tmp_path / "disturbed"
+    undisturbed.mkdir(), disturbed.mkdir()
+    units = range(8)
+    expected = dict(run_units(partial(work_units.write_file, undisturbed), units, progress=False))
+    reports = {}
+    for unit, report in run_units(
+        partial(work_units.write_file, disturbed),
+        units,
+        engine="ray",
+        workers=None,
+        progress=False,
+        ray_address=cluster.address,
+    ):
+        if not reports:
+            wait_until(lambda: len(contents(disturbed)) < len(list(disturbed.glob("attempts-*"))))
+            kill_a_node_at_work(cluster, disturbed)
+        reports[unit] = report
+    assert reports == expected
+    assert contents(disturbed) == contents(undisturbed)
+    # What the lost node had begun was done again by the other.
+    attempts = [(disturbed / f"attempts-{unit}").read_text().split() for unit in units]
+    assert max(len(set(raylets)) for raylets in attempts) == 2

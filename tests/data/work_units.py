@@ -10,10 +10,10 @@ def square(unit):
 
 
 def write_file(folder, unit):
-    """Writes a file whole, slowly, and leaves a line for each attempt."""
+    """Writes a file whole, slowly, and leaves the parent's number for each attempt."""
     with open(pathlib.Path(folder) / f"attempts-{unit}", "a") as attempts:
-        attempts.write("begun\n")
-    time.sleep(0.3)
+        attempts.write(f"{os.getppid()}\n")
+    time.sleep(0.5)
     part = pathlib.Path(folder) / f"unit-{unit}.part"
     part.write_text(f"{unit}\n" * 100)
     part.replace(part.with_suffix(".txt"))
