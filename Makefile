@@ -85,8 +85,8 @@ test: $(BACKENDS:%=test-%) test-parity test-single test-notebooks
 test-tensorflow: MARKS :=
 test-torch test-jax: MARKS := -m "not once"
 # Eager JAX compiles each operation in each process: here without optimising, shared by a cache.
-test-jax test-only-jax: export JAX_DISABLE_MOST_OPTIMIZATIONS := 1
-test-jax test-only-jax: export XLA_FLAGS := --xla_cpu_use_fusion_emitters=false
+test-jax test-only-jax test-parity: export JAX_DISABLE_MOST_OPTIMIZATIONS := 1
+test-jax test-only-jax test-parity: export XLA_FLAGS := --xla_cpu_use_fusion_emitters=false
 test-jax test-only-jax: export JAX_COMPILATION_CACHE_DIR := $(CURDIR)/build/jax_cache
 test-jax test-only-jax: export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS := 0
 test-jax test-only-jax: export JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES := -1

@@ -79,6 +79,7 @@ def test_localize_takes_a_recording_as_prompt(workspace, capsys):
     assert "degrees" in capsys.readouterr().out
 
 
+@pytest.mark.once
 def test_evaluate_takes_any_folder_of_classes(workspace, capsys, tmp_path):
     out = tmp_path / "scores.json"
     arguments = ["evaluate", "--model", str(workspace / "model"), "--scenes", "6", "--snr", "-5"]
@@ -102,6 +103,7 @@ def test_evaluate_takes_any_folder_of_classes(workspace, capsys, tmp_path):
     assert json.loads(again.read_text()) == report
 
 
+@pytest.mark.once
 def test_train_with_encoders_from_presets(workspace, tmp_path):
     tokenizer = CLIPTextTokenizer(["d o", "do g</w>"])
     backbone = keras_hub.models.CLIPBackbone(

@@ -28,7 +28,7 @@ def test_refuses_more_epochs_than_steps(plan, make_tiny):
         fit_scenes(make_tiny(), plan, steps=2, epochs=3)
 
 
-@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize("frozen", [pytest.param(False, marks=pytest.mark.once), True])
 def test_fit_scenes_trains_and_validates(frozen, plan, make_tiny):
     model = make_tiny()
     model.backbone.image_encoder.trainable = not frozen
