@@ -13,6 +13,9 @@ EXTRAS := tensorflow,torch,jax,export,media,notebooks,docs,dev
 SCORES := $(CURDIR)/build/quickstart_scores.json
 # Tests that have a process or an environment of their own.
 APART := --ignore=tests/parity --ignore=tests/single_backend
+# Modules are compiled when they are first imported, and kept: most of what is installed never is.
+INSTALL := -m pip install -qq --no-compile
+export PYTHONDONTWRITEBYTECODE :=
 # The library is tested on the CPU, and quietly.
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
@@ -43,17 +46,17 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "Python 3.11 or newer is needed; name one with: make PYTHON=/path/to/python3"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -qq -c constraints.txt -e ".[$(EXTRAS)]"
+	$(BIN)/python $(INSTALL) -c constraints.txt -e ".[$(EXTRAS)]"
 	@# References of the tests; what they require is old or heavy, and not needed.
-	$(BIN)/python -m pip install -qq --no-deps aisfx==0.1.2 torchvggish==0.2
+	$(BIN)/python $(INSTALL) --no-deps aisfx==0.1.2 torchvggish==0.2
 	@touch $@
 
 # One backend and no TensorFlow.
 .venv-%/.installed: pyproject.toml constraints.txt requirements-no-tensorflow.txt
 	test -x .venv-$*/bin/python || $(PYTHON) -m venv .venv-$*
-	.venv-$*/bin/python -m pip install -qq -c constraints.txt \
+	.venv-$*/bin/python $(INSTALL) -c constraints.txt \
 	  -r requirements-no-tensorflow.txt $* pytest pytest-timeout
-	.venv-$*/bin/python -m pip install -qq -c constraints.txt --no-deps keras-hub -e .
+	.venv-$*/bin/python $(INSTALL) -c constraints.txt --no-deps keras-hub -e .
 	@touch $@
 
 # tensorflow-io with the TensorFlow that it loads with; the version of Python is theirs too.
@@ -61,8 +64,8 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' \
 	  || { echo "tensorflow-io needs Python 3.11 or 3.12; name one with: make PYTHON=/path/to/python3"; exit 1; }
 	test -x .venv-tfio/bin/python || $(PYTHON) -m venv .venv-tfio
-	.venv-tfio/bin/python -m pip install -qq -r requirements-tfio.txt pytest pytest-timeout
-	.venv-tfio/bin/python -m pip install -qq --no-deps -e .
+	.venv-tfio/bin/python $(INSTALL) -r requirements-tfio.txt pytest pytest-timeout
+	.venv-tfio/bin/python $(INSTALL) --no-deps -e .
 	@touch $@
 
 # --- the quickstart ----------------------------------------------------------------------
