@@ -60,7 +60,6 @@ STAGES = {
     "gather responses": "_impulse_responses rendering",
     "convolve": "convolve convolution",
     "gains": "_gains rendering",
-    "pictures": "load_image catalog",
     "all": "__getitem__ scene_batches",
 }
 
@@ -123,6 +122,12 @@ def make_bank(options):
     )
 
 
+def prompts(plan):
+    """What asks, as embeddings: pictures would be decoded in all rows but the plain loop."""
+    embeddings = np.zeros((len(plan.catalog.pictures), 8), "float32")
+    return {"prompt": "embedding", "prompt_embeddings": embeddings}
+
+
 def plain_scene(plan, index):
     """One scene by the plain loop: mix and target, as `render_scenes` renders them."""
     scene = plan[index]
@@ -149,7 +154,7 @@ def make_rows(plan, folder, options):
     fresh = make_plan(folder, options, cache_bytes=0)
 
     def batches(render, plan=plan):
-        return SceneBatches(plan, many, size, image_size=IMAGE_SIZE, render=render)
+        return SceneBatches(plan, many, size, render=render, **prompts(plan))
 
     def in_turn(render, plan=plan):
         made = batches(render, plan)
@@ -162,8 +167,8 @@ def make_rows(plan, folder, options):
             size,
             loader=loader,
             render=render,
-            image_size=IMAGE_SIZE,
             num_workers=options.threads,
+            **prompts(plan),
         )
         return map(_count, dataset)
 
@@ -176,7 +181,7 @@ def make_rows(plan, folder, options):
 
     def from_files(render):
         path = folder / render
-        made = SceneBatches(plan, options.scenes, image_size=IMAGE_SIZE, render=render)
+        made = SceneBatches(plan, options.scenes, render=render, **prompts(plan))
         write_scenes(made, path, scenes_per_shard=64, progress=False)
         return map(_count, read_scenes(path, size, repeat=True, num_workers=options.threads))
 
@@ -227,13 +232,13 @@ def _in_graph(plan, options):
         10**6,
         options.batch_size,
         render="device",
-        image_size=IMAGE_SIZE,
         num_workers=options.threads,
+        **prompts(plan),
     )
 
     def render(inputs, labels):
         audio, target = renderer(inputs["dry_audio"], inputs["rirs"], inputs["snr"])
-        return {"audio": audio, "images": inputs["images"]}, {**labels, "target": target}
+        return {"audio": audio}, {**labels, "target": target}
 
     rendered = dataset.map(render, num_parallel_calls=options.threads, deterministic=True)
     return map(_count, rendered.prefetch(tf.data.AUTOTUNE))
@@ -321,7 +326,7 @@ def _profile(plan, options):
 
 def _stages(plan, render, options):
     """Milliseconds a scene by stage."""
-    made = SceneBatches(plan, 10**6, options.batch_size, image_size=IMAGE_SIZE, render=render)
+    made = SceneBatches(plan, 10**6, options.batch_size, render=render, **prompts(plan))
     made[0]
     count = max(2, options.scenes // options.batch_size)
     with cProfile.Profile() as profile:

@@ -81,6 +81,12 @@ def _add_train(commands):
         metavar="KIND",
         help="what asks, drawn anew for each scene: picture, text, recording (picture)",
     )
+    parser.add_argument(
+        "--render",
+        choices=("host", "device"),
+        default="host",
+        help="where scenes are rendered; the device is worth it where it is a GPU (host)",
+    )
     parser.set_defaults(run=_train)
 
 
@@ -237,6 +243,7 @@ def _train(options):
         batch_size=options.batch_size,
         epochs=options.epochs,
         learning_rate=options.learning_rate,
+        render=options.render,
     )
     _save_whole(model, options.out)
     print(f"saved {options.out}")

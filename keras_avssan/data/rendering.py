@@ -15,8 +15,6 @@ MIX_RMS = 0.1
 _SILENCE = 1e-6
 # The end of a crop that the microphones may not hear within the scene: 10 m of sound travel.
 _TRAVEL_SECONDS = 0.03
-# Samples convolved in one call, of one scene at least: few enough to stay in the processor's cache.
-_CHUNK_SAMPLES = 80_000
 _UNHEARD = "A source does not reach the microphones within the scene."
 
 
@@ -72,16 +70,14 @@ def render_scenes(
     shape = (len(scenes), plan.num_samples, 2)
     names = ("audio", "target", "interferer") if interferer_alone else ("audio", "target")
     rendered = {name: np.empty(shape, "float32") for name in names}
-    chunk = max(1, _CHUNK_SAMPLES // plan.num_samples)
-    for start in range(0, len(scenes), chunk):
-        part = slice(start, start + chunk)
-        target, interferer = _render_sources(plan, scenes[part]).swapaxes(0, 1)
+    for row, scene in enumerate(scenes):
+        target, interferer = _render_sources(plan, scene)
         # One microphone at a time: NumPy is slow where the last axis is a short one.
         for microphone in range(2):
-            sources = target[:, microphone], interferer[:, microphone]
-            np.add(*sources, out=rendered["audio"][part, :, microphone])
+            sources = target[microphone], interferer[microphone]
+            np.add(*sources, out=rendered["audio"][row, :, microphone])
             for name, source in zip(names[1:], sources, strict=False):
-                rendered[name][part, :, microphone] = source
+                rendered[name][row, :, microphone] = source
     return {**rendered, **_azimuths(scenes)}
 
 
@@ -108,8 +104,8 @@ def load_dry_scenes(plan: ScenePlan, scenes: Sequence[Scene]) -> dict[str, np.nd
         ```
     """
     sources = {
-        "dry_audio": _dry_sources(plan, scenes),
-        "rirs": _impulse_responses(plan, scenes),
+        "dry_audio": np.stack([_dry_sources(plan, scene) for scene in scenes]),
+        "rirs": np.stack([_impulse_responses(plan, scene) for scene in scenes]),
         "snr": np.array([scene.snr for scene in scenes], "float32"),
     }
     if not sources["rirs"].any(axis=(2, 3)).all():
@@ -122,27 +118,24 @@ def _azimuths(scenes):
     return {name: np.array([getattr(s, name) for s in scenes], "float32") for name in names}
 
 
-def _dry_sources(plan, scenes):
-    """Crops of target and interferer, `(scenes, 2, samples)`."""
-    dry = np.empty((len(scenes), 2, plan.num_samples), "float32")
-    for row, scene in zip(dry, scenes, strict=True):
-        row[0] = crop_clip(plan, scene.target, scene.target_offset)
-        row[1] = crop_clip(plan, scene.interferer, scene.interferer_offset)
+def _dry_sources(plan, scene):
+    """Crops of target and interferer, `(2, samples)`."""
+    dry = np.empty((2, plan.num_samples), "float32")
+    dry[0] = crop_clip(plan, scene.target, scene.target_offset)
+    dry[1] = crop_clip(plan, scene.interferer, scene.interferer_offset)
     return dry
 
 
-def _impulse_responses(plan, scenes):
-    """Responses of target and interferer, `(scenes, 2, 2, length)`, at most as long as a scene."""
-    rooms = [[scene.room] for scene in scenes]
-    slots = [[scene.target_slot, scene.interferer_slot] for scene in scenes]
-    return plan.bank.rirs[rooms, slots][..., : plan.num_samples]
+def _impulse_responses(plan, scene):
+    """Responses of target and interferer, `(2, 2, length)`, at most as long as the scene."""
+    slots = [scene.target_slot, scene.interferer_slot]
+    return plan.bank.rirs[scene.room, slots][..., : plan.num_samples]
 
 
-def _render_sources(plan, scenes):
-    """Target and interferer at the microphones, scaled: `(scenes, 2, 2, samples)`."""
-    wet = convolve(_dry_sources(plan, scenes), _impulse_responses(plan, scenes))
-    gains = _gains(wet, np.array([scene.snr for scene in scenes]))
-    wet *= gains[:, :, None, None].astype("float32")
+def _render_sources(plan, scene):
+    """Target and interferer at the microphones, scaled: `(2, 2, samples)`."""
+    wet = convolve(_dry_sources(plan, scene), _impulse_responses(plan, scene))
+    wet *= _gains(wet, scene.snr)[:, None, None]
     return wet
 
 
@@ -194,14 +187,14 @@ def _power(samples):
 
 
 def _gains(wet, snr):
-    """Gains of target and interferer, `(B, 2)`: first the SNR, then the level of the mix."""
-    flat = wet.reshape(*wet.shape[:2], -1)
-    pairs = ((0, 0), (1, 1), (0, 1))
-    products = [[np.dot(scene[i], scene[j]) for scene in flat] for i, j in pairs]
-    target, interferer, both = np.array(products, "float64")
-    if not (target * interferer).all():
+    """Gains of target and interferer: first the SNR, then the level of the mix."""
+    first, second = wet.reshape(2, -1)
+    target, interferer, both = (
+        float(np.dot(*pair)) for pair in ((first, first), (second, second), (first, second))
+    )
+    if not target * interferer:
         raise ValueError(_UNHEARD)
     gain = np.sqrt(target / interferer / 10 ** (snr / 10))
     mix = target + 2 * gain * both + gain**2 * interferer
-    level = MIX_RMS * np.sqrt(flat.shape[-1] / mix)
-    return np.stack([level, level * gain], axis=1)
+    level = MIX_RMS * np.sqrt(len(first) / mix)
+    return np.array([level, level * gain], "float32")

@@ -118,6 +118,7 @@ def test_train_with_encoders_from_presets(workspace, tmp_path):
     arguments += ["--bank", str(workspace / "bank.npz"), "--steps", "2", "--epochs", "1"]
     arguments += ["--batch-size", "2", "--duration", "0.5", "--split", "train"]
     arguments += ["--validation-split", "train", "--prompts", "picture", "text"]
+    arguments += ["--render", "device"]
     arguments += ["--image-encoder", str(tmp_path / "clip")]
     arguments += ["--audio-encoder", str(tmp_path / "vggish")]
     assert main(arguments) == 0

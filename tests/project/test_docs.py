@@ -56,3 +56,15 @@ def test_blocks_of_the_export_page_run(tmp_path, monkeypatch):
             exec(block, names)
             if "posterior" in names:
                 np.testing.assert_allclose(names["posterior"], names["outputs"]["doa"], atol=1e-4)
+
+
+def test_blocks_of_the_page_on_input_pipelines_run(tmp_path, monkeypatch):
+    pytest.importorskip("tensorflow")
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / "docs/input-pipelines.md").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert len(blocks) > 6
+    names: dict = {}
+    for block in blocks:
+        exec(block, names)
+    assert names["dry"]["rirs"].shape == (8, 2, 2, 1600) and names["audio"].shape == (4, 16000)

@@ -67,6 +67,14 @@ def test_an_environment_without_tensorflow_gets_everything_else():
     assert {normalised(one) for one in lines_of("requirements-no-tensorflow.txt")} == wanted
 
 
+def test_the_environment_of_tensorflow_io_gets_all_but_grain():
+    wanted = {normalised(one) for one in PROJECT["dependencies"]} - {"grain"}
+    wanted |= {"tensorflow", "tensorflow-io", "tensorflow-text"}
+    pins = lines_of("requirements-tfio.txt")
+    assert {normalised(one) for one in pins} == wanted
+    assert all(re.fullmatch(r"[\w.-]+==[\w.]+", pin) for pin in pins)
+
+
 def test_the_command_is_there():
     module, function = PROJECT["scripts"]["keras-avssan"].split(":")
     assert callable(getattr(importlib.import_module(module), function))
