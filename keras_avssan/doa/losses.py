@@ -196,11 +196,11 @@ class JointLoss(_Float32Loss):
         reduction: Reduction over the batch, as in any Keras loss.
 
     Call arguments:
-        y_true: Dict with `azimuth` (batch,) in degrees, `spectrogram` (batch, T, F, 4), the
-            target's clean spectrogram, and `semantics` (batch, D), the target's embedding, where
-            `alignment_weight` is not zero.
-        y_pred: Dict with `doa` (batch, 180), `masked_spectrogram` (batch, T, F, 4), and
-            `prompt_semantics` (batch, D) likewise.
+        y_true: Dict with `azimuth` (batch,) in degrees; and, each where its weight is not zero and
+            the network has an output for it, `spectrogram` (batch, T, F, 4), the target's clean
+            spectrogram, and `semantics` (batch, D), the target's embedding.
+        y_pred: Dict with `doa` (batch, 180); and likewise `masked_spectrogram` (batch, T, F, 4)
+            and `prompt_semantics` (batch, D).
 
     Returns:
         Scalar, or shape (batch,) with `reduction="none"`.
@@ -243,11 +243,12 @@ class JointLoss(_Float32Loss):
         self.alignment_weight = alignment_weight
 
     def call(self, y_true, y_pred):
-        doa = self.doa_loss(y_true["azimuth"], y_pred["doa"])
-        reconstruction = self.reconstruction_loss(
-            y_true["spectrogram"], y_pred["masked_spectrogram"]
-        )
-        loss = self.doa_weight * doa + self.reconstruction_weight * reconstruction
+        loss = self.doa_weight * self.doa_loss(y_true["azimuth"], y_pred["doa"])
+        if self.reconstruction_weight and "spectrogram" in y_true:
+            reconstruction = self.reconstruction_loss(
+                y_true["spectrogram"], y_pred["masked_spectrogram"]
+            )
+            loss = loss + self.reconstruction_weight * reconstruction
         if self.alignment_weight and "semantics" in y_true:
             alignment = self.alignment_loss(y_true["semantics"], y_pred["prompt_semantics"])
             loss = loss + self.alignment_weight * alignment

@@ -2,6 +2,7 @@
 
 from keras_avssan.layers.doa_head import DoAHead
 from keras_avssan.layers.frame_alignment import FrameAlignment
+from keras_avssan.layers.generalized_cross_correlation import GeneralizedCrossCorrelation
 from keras_avssan.layers.resampler import Resampler
 from keras_avssan.layers.scene_renderer import SceneRenderer
 from keras_avssan.layers.semantic_bridge import SemanticBridge
@@ -14,6 +15,7 @@ from keras_avssan.layers.tri_band_spatial_features import TriBandSpatialFeatures
 __all__ = [
     "DoAHead",
     "FrameAlignment",
+    "GeneralizedCrossCorrelation",
     "Resampler",
     "SceneRenderer",
     "SemanticBridge",

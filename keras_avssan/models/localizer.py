@@ -5,6 +5,7 @@ import keras_hub
 import numpy as np
 from keras import ops
 
+from keras_avssan.data.embeddings import encoder_fingerprint
 from keras_avssan.doa.grid import GRID_DEGREES
 from keras_avssan.doa.metrics import (
     AngularAccuracy,
@@ -15,6 +16,8 @@ from keras_avssan.doa.metrics import (
 from keras_avssan.layers.scene_renderer import SceneRenderer
 from keras_avssan.layers.stereo_stft import level_gain
 from keras_avssan.models.export import export_localizer
+from keras_avssan.models.localizer_preprocessor import LocalizerPreprocessor
+from keras_avssan.models.preset_files import FORMAT_VERSION, check_format, check_preset_folder
 from keras_avssan.models.prompts import (
     MIN_RECORDING,
     as_prompt,
@@ -27,6 +30,12 @@ CONFIDENCE_TOLERANCE = 5.0  # degrees to either side of the estimate
 _BATCH_SIZE = 32
 # Inputs of a scene that is rendered on the device, in the order in which the layer takes them.
 _DRY_INPUTS = ("dry_audio", "rirs", "snr")
+# Output that the loss compares with what it is to be; others have the same name on either side.
+_PREDICTIONS = {
+    "azimuth": "doa",
+    "spectrogram": "masked_spectrogram",
+    "semantics": "prompt_semantics",
+}
 
 
 def posterior_confidence(posterior):
@@ -43,13 +52,29 @@ def posterior_confidence(posterior):
     return np.sum(posterior * near, axis=-1)
 
 
+def refuse_parts(parts):
+    """Refuses arguments that would build a backbone beside a backbone.
+
+    Args:
+        parts: Dict of such arguments; `None` counts as not given.
+
+    Raises:
+        TypeError: If one is given.
+    """
+    given = sorted(key for key, part in parts.items() if part is not None)
+    if given:
+        raise TypeError(
+            f"With a `backbone`, arguments that would build one cannot be given. Received: {given}"
+        )
+
+
 class Localizer(keras_hub.models.Task, metaclass=SubclassedModel):
     """Base of the tasks that localise a prompted sound.
 
-    Subclasses bring a backbone whose outputs hold `doa` (batch, 180) and `masked_spectrogram`,
-    a preprocessor, and the defaults of `compile`. Datasets for `fit` and `evaluate` come in the
-    model's form already (see `keras_avssan.data.make_dataset`): inputs are a dict with `audio`
-    and the prompt, labels a dict with
+    Subclasses bring a `PromptedBackbone` whose outputs hold `doa` (batch, 180), and
+    `masked_spectrogram` where their loss weighs it, and the defaults of `compile`. Datasets for
+    `fit` and `evaluate` come in the model's form already (see `keras_avssan.data.make_dataset`):
+    inputs are a dict with `audio` and the prompt, labels a dict with
 
     - `azimuth`: azimuth of the target in degrees, shape (batch,);
     - `target`: the target alone as both microphones hear it, shape (batch, samples, 2);
@@ -62,7 +87,8 @@ class Localizer(keras_hub.models.Task, metaclass=SubclassedModel):
 
     Args:
         backbone: The network, a `keras_hub.models.Backbone`.
-        preprocessor: Brings files and arrays to the model's form, for `localize`.
+        preprocessor: Brings files and arrays to the model's form, for `localize`. If not given,
+            the one that fits the backbone.
         **kwargs: Arguments of `keras_hub.models.Task`.
 
     Example:
@@ -71,10 +97,19 @@ class Localizer(keras_hub.models.Task, metaclass=SubclassedModel):
         >>> theta = model.localize("mix.wav", "dog.jpg")
     """
 
+    preprocessor_cls = LocalizerPreprocessor
+
     def __init__(self, backbone, preprocessor=None, **kwargs):
         super().__init__(compile=False, **kwargs)
+        if preprocessor is None:
+            preprocessor = self.preprocessor_cls(
+                sampling_rate=backbone.sampling_rate,
+                image_size=backbone.image_size,
+                prompt_dim=backbone.prompt_dim if backbone.visual_prompt else None,
+            )
         self.backbone = backbone
         self.preprocessor = preprocessor
+        preprocessor.tokenize = getattr(backbone.image_encoder, "tokenize", None)
         self.renderer = SceneRenderer(name="renderer")
         self.dtype_policy = backbone.dtype_policy
         # Without autocast the recording stays in float32 under mixed precision.
@@ -190,22 +225,39 @@ class Localizer(keras_hub.models.Task, metaclass=SubclassedModel):
         return keras.Model.test_on_batch(self, x, y, sample_weight, **kwargs)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Computes the loss; the target's spectrogram is computed here, on the device."""
+        """Computes the loss; what it compares with is computed here, on the device."""
         x, y = self.render(x, y)
-        target = ops.cast(y["target"], "float32") * level_gain(x["audio"])
-        truth = {
-            "azimuth": ops.cast(y["azimuth"], "float32"),
-            "spectrogram": ops.stop_gradient(self.backbone.stft(target)),
-        }
-        keys = ["doa", "masked_spectrogram"]
-        if getattr(self.loss, "alignment_weight", 0) and "prompt_semantics" in y_pred:
-            truth["semantics"] = self.backbone.embed_target(target, training=training)
-            keys.append("prompt_semantics")
-        prediction = {key: y_pred[key] for key in keys}
+        truth = self.target_truth(x, y, y_pred, training)
+        truth["azimuth"] = ops.cast(y["azimuth"], "float32")
+        names = [_PREDICTIONS.get(name, name) for name in truth]
+        prediction = {name: y_pred[name] for name in names}
         loss = self.loss(truth, prediction, sample_weight=sample_weight)
         for extra in self.losses:
             loss = loss + ops.cast(extra, loss.dtype)
         return loss
+
+    def target_truth(self, x, y, y_pred, training=None):
+        """What the loss compares with besides the azimuth, computed from the target alone.
+
+        Args:
+            x: Inputs of a batch, a dict with `audio`.
+            y: Labels of the batch, a dict with `target` (batch, samples, 2).
+            y_pred: Outputs of the network.
+            training: Whether encoders run in training mode.
+
+        Returns:
+            Dict with `spectrogram` (batch, T, F, 4) and `semantics` (batch, D): those that the
+            loss weighs and the network has an output for.
+        """
+        reconstructs = getattr(self.loss, "reconstruction_weight", 1)
+        aligns = getattr(self.loss, "alignment_weight", 0)
+        truth = {}
+        target = ops.cast(y["target"], "float32") * level_gain(x["audio"])
+        if reconstructs and "masked_spectrogram" in y_pred:
+            truth["spectrogram"] = ops.stop_gradient(self.backbone.stft(target))
+        if aligns and "prompt_semantics" in y_pred:
+            truth["semantics"] = self.backbone.embed_target(target, training=training)
+        return truth
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         """Scores the posterior against the azimuths of target and interferer."""
@@ -217,7 +269,7 @@ class Localizer(keras_hub.models.Task, metaclass=SubclassedModel):
         truth = ops.stack([azimuth, interferer], axis=-1)
         return super().compute_metrics(x, truth, y_pred["doa"], sample_weight)
 
-    def localize(self, audio, prompt, sampling_rate=None, return_confidence=False):
+    def localize(self, audio, prompt=None, sampling_rate=None, return_confidence=False):
         """Finds the direction of the prompted sound.
 
         Args:
@@ -226,7 +278,8 @@ class Localizer(keras_hub.models.Task, metaclass=SubclassedModel):
             prompt: What to look for: a picture (path or array), words (where the image encoder has
                 a text side), another recording of the sound (path or array), an embedding, a
                 `Prompt` that averages several of them, a batch, or a list. One prompt may serve
-                several recordings, and one recording several prompts.
+                several recordings, and one recording several prompts. Networks that hear without
+                being asked take none, and ignore one.
             sampling_rate: Sampling rate in hertz of arrays, of `audio` and of recordings as
                 `prompt`; the model's if not given.
             return_confidence: Whether the confidence is returned too.
@@ -305,6 +358,118 @@ class Localizer(keras_hub.models.Task, metaclass=SubclassedModel):
             **kwargs,
         )
 
+    def embed_prompts(self, images, batch_size=32):
+        """Embeds pictures once, for training with cached embeddings.
+
+        Args:
+            images: RGB pictures in [0, 1], array of shape (n, H, W, 3).
+            batch_size: Pictures a run.
+
+        Returns:
+            float32 array of shape (n, d_V).
+
+        Raises:
+            ValueError: If the model has no image encoder or the pictures have a wrong shape.
+        """
+        return self._embed("images", images, batch_size)
+
+    def embed_texts(self, texts, batch_size=32):
+        """Embeds words once.
+
+        Args:
+            texts: List of strings.
+            batch_size: Texts a run.
+
+        Returns:
+            float32 array of shape (n, d_V).
+
+        Raises:
+            ValueError: If the model's image encoder has no text side.
+        """
+        if not self.backbone.reads_words:
+            raise ValueError(
+                "Words need a model whose image encoder has a text side, such as CLIP's. "
+                f"Received: texts={list(texts)!r}"
+            )
+        token_ids = self.backbone.image_encoder.tokenize(list(texts))
+        return self._embed("token_ids", token_ids, batch_size)
+
+    def _embed(self, key, prompts, batch_size):
+        parts = [
+            ops.convert_to_numpy(
+                self.backbone.embed_prompt(
+                    {key: ops.convert_to_tensor(prompts[start : start + batch_size])},
+                    training=False,
+                )
+            )
+            for start in range(0, len(prompts), batch_size)
+        ]
+        return np.concatenate(parts).astype("float32")
+
+    @classmethod
+    def from_preset(cls, preset, load_weights=True, image_encoder=None, **kwargs):
+        """Loads a model that was saved, or builds a named network.
+
+        Nothing that a preset holds is run as code: it is made of JSON and of arrays.
+
+        Args:
+            preset: Folder that `save_to_preset` made, a hub handle (`hf://…`, `kaggle://…`), or a
+                name of the class's `presets`. No weights are published for the names yet, so that
+                they need `load_weights=False`.
+            load_weights: Whether the weights are loaded too; random ones otherwise.
+            image_encoder: The image encoder that the model is expected to have been trained
+                with; another one is refused. For a name, the one to build with.
+            **kwargs: Arguments of the class that win over the preset's.
+
+        Returns:
+            A model of this class.
+
+        Raises:
+            ValueError: If there is no such preset, a file of it is missing or damaged, it was
+                written by a later version, or `image_encoder` is another one.
+
+        Example:
+            >>> model = AVSSAN.from_preset("avssan_small", load_weights=False)
+            >>> model.save_to_preset("my_model")
+            >>> model = AVSSAN.from_preset("my_model")
+        """
+        if preset in cls.presets:
+            return cls._from_name(preset, load_weights, image_encoder=image_encoder, **kwargs)
+        check_preset_folder(preset, load_weights, cls.__name__)
+        try:
+            model = super().from_preset(preset, load_weights=load_weights, **kwargs)
+        except (OSError, KeyError) as error:
+            raise ValueError(
+                f"`preset` '{preset}' cannot be loaded, a file of it is missing or damaged: {error}"
+            ) from error
+        if image_encoder is not None:
+            _check_encoder(model.backbone.image_encoder, image_encoder)
+        return model
+
+    @classmethod
+    def _from_name(cls, name, load_weights, **kwargs):
+        if load_weights:
+            raise ValueError(
+                f"No weights are published for '{name}' yet: pass `load_weights=False` and train "
+                "it, or load a folder of your own."
+            )
+        given = {key: value for key, value in kwargs.items() if value is not None}
+        parts = cls.presets[name]["parts"]
+        made = {key: make() for key, make in parts.items() if key not in given}
+        arguments = {**cls.presets[name]["arguments"], **made, **given}
+        if "image_encoder" in given:
+            arguments.pop("prompt_dim", None)
+        return cls(**arguments)
+
+    def get_config(self):
+        return {**super().get_config(), "format_version": FORMAT_VERSION}
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        check_format(config.pop("format_version", 1))
+        return super().from_config(config)
+
     def _run(self, audio, prompt, sampling_rate=None):
         """Preprocesses and runs the network; returns its outputs as NumPy arrays."""
         inputs = self._preprocess(audio, prompt, sampling_rate)
@@ -323,6 +488,10 @@ class Localizer(keras_hub.models.Task, metaclass=SubclassedModel):
         """Brings recordings and prompts to the network's form."""
         if self.preprocessor is None:
             raise ValueError("This model has no preprocessor: set `model.preprocessor` first.")
+        if not self.backbone.visual_prompt:
+            return self.preprocessor.without_prompt(audio, sampling_rate)
+        if prompt is None:
+            raise ValueError("`prompt` must say what to look for. Received: prompt=None")
         if not isinstance(prompt, dict):
             prompts, kinds = split_prompts(prompt, self.preprocessor.prompt_dim)
             if len(set(kinds)) > 1 or kinds[0] == "several":
@@ -364,3 +533,14 @@ class Localizer(keras_hub.models.Task, metaclass=SubclassedModel):
         if prompt.embeddings:
             parts.append(np.stack(prompt.embeddings))
         return np.concatenate(parts)
+
+
+def _check_encoder(stored, given):
+    """Refuses an image encoder that is not the one of the preset."""
+    if stored is not None and not given.built:
+        given.build((None, *stored.image_size, 3))
+    if stored is None or encoder_fingerprint(stored) != encoder_fingerprint(given):
+        raise ValueError(
+            "`image_encoder` is not the one that this model was trained with, whose embeddings it "
+            f"needs. Received: {type(given).__name__} in place of {type(stored).__name__}"
+        )

@@ -3,16 +3,36 @@
 import json
 import os
 
+# Version of the folders and files that models are saved in; rises when they change.
+FORMAT_VERSION = 1
+
 _CONFIGS = ("config.json", "task.json", "metadata.json")
 _WEIGHTS = ("model.weights.h5", "model.weights.json")
 
 
-def check_preset_folder(preset, with_weights=True):
+def check_format(version):
+    """Refuses what a later version of this library has written.
+
+    Args:
+        version: Format version of a saved model.
+
+    Raises:
+        ValueError: If it is a later one.
+    """
+    if version > FORMAT_VERSION:
+        raise ValueError(
+            f"This model was saved in format {version}, and this version of keras-avssan reads "
+            f"formats up to {FORMAT_VERSION}. Upgrade with `pip install -U keras-avssan`."
+        )
+
+
+def check_preset_folder(preset, with_weights=True, owner="AVSSAN"):
     """Names what is missing or damaged in the folder of a saved model.
 
     Args:
         preset: Path of a folder. Hub handles pass unchecked: what they hold is known later.
         with_weights: Whether weights are needed.
+        owner: Name of the class whose presets have names.
 
     Raises:
         ValueError: If there is no such folder, or a file of it is missing or no JSON.
@@ -22,7 +42,7 @@ def check_preset_folder(preset, with_weights=True):
         return
     if not os.path.isdir(preset):
         raise ValueError(
-            "`preset` must be the folder of a saved model, a name of `AVSSAN.presets` or a hub "
+            f"`preset` must be the folder of a saved model, a name of `{owner}.presets` or a hub "
             f"handle. Received: preset={preset!r}"
         )
     for name in _CONFIGS:

@@ -3,7 +3,6 @@
 import keras
 import numpy as np
 
-from keras_avssan.data.embeddings import encoder_fingerprint
 from keras_avssan.doa.grid import GRID_DEGREES
 from keras_avssan.encoders.conv_image_encoder import ConvImageEncoder
 from keras_avssan.encoders.get_image_encoder import get_image_encoder
@@ -13,15 +12,12 @@ from keras_avssan.models.av_ssan.av_ssan_backbone import AVSSANBackbone
 from keras_avssan.models.av_ssan.av_ssan_preprocessor import AVSSANPreprocessor
 from keras_avssan.models.av_ssan.av_ssan_presets import (
     CONFIGURATIONS,
-    FORMAT_VERSION,
     LEARNING_RATES,
     PRESETS,
     check_configuration,
-    check_format,
     make_loss,
 )
-from keras_avssan.models.localizer import Localizer, posterior_confidence
-from keras_avssan.models.preset_files import check_preset_folder
+from keras_avssan.models.localizer import Localizer, posterior_confidence, refuse_parts
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
@@ -90,19 +86,9 @@ class AVSSAN(Localizer):
         parts = {"image_encoder": image_encoder, "audio_encoder": audio_encoder, **kwargs}
         if backbone is None:
             backbone = _make_backbone(configuration, image_encoder, audio_encoder, kwargs)
-        elif any(part is not None for part in parts.values()):
-            raise TypeError(
-                "With a `backbone`, arguments that would build one cannot be given. "
-                f"Received: {sorted(key for key, part in parts.items() if part is not None)}"
-            )
-        if preprocessor is None:
-            preprocessor = AVSSANPreprocessor(
-                sampling_rate=backbone.sampling_rate,
-                image_size=backbone.image_size,
-                prompt_dim=backbone.prompt_dim if backbone.visual_prompt else None,
-            )
+        else:
+            refuse_parts(parts)
         super().__init__(backbone, preprocessor, name=name)
-        preprocessor.tokenize = getattr(backbone.image_encoder, "tokenize", None)
         self.configuration = configuration
         if compile:
             self.compile()
@@ -113,54 +99,6 @@ class AVSSAN(Localizer):
     def default_optimizer(self):
         rate = LEARNING_RATES[self.configuration]
         return keras.optimizers.AdamW(rate, weight_decay=1e-4, clipnorm=5.0)
-
-    def embed_prompts(self, images, batch_size=32):
-        """Embeds pictures once, for training with cached embeddings.
-
-        Args:
-            images: RGB pictures in [0, 1], array of shape (n, H, W, 3).
-            batch_size: Pictures a run.
-
-        Returns:
-            float32 array of shape (n, d_V).
-
-        Raises:
-            ValueError: If the model has no image encoder or the pictures have a wrong shape.
-        """
-        return self._embed("images", images, batch_size)
-
-    def embed_texts(self, texts, batch_size=32):
-        """Embeds words once.
-
-        Args:
-            texts: List of strings.
-            batch_size: Texts a run.
-
-        Returns:
-            float32 array of shape (n, d_V).
-
-        Raises:
-            ValueError: If the model's image encoder has no text side.
-        """
-        if not self.backbone.reads_words:
-            raise ValueError(
-                "Words need a model whose image encoder has a text side, such as CLIP's. "
-                f"Received: texts={list(texts)!r}"
-            )
-        token_ids = self.backbone.image_encoder.tokenize(list(texts))
-        return self._embed("token_ids", token_ids, batch_size)
-
-    def _embed(self, key, prompts, batch_size):
-        parts = [
-            keras.ops.convert_to_numpy(
-                self.backbone.embed_prompt(
-                    {key: keras.ops.convert_to_tensor(prompts[start : start + batch_size])},
-                    training=False,
-                )
-            )
-            for start in range(0, len(prompts), batch_size)
-        ]
-        return np.concatenate(parts).astype("float32")
 
     def explain(self, audio, prompt, sampling_rate=None):
         """Localises one scene and returns what led there.
@@ -209,84 +147,8 @@ class AVSSAN(Localizer):
             "hop_length": self.backbone.hop_length,
         }
 
-    @classmethod
-    def from_preset(cls, preset, load_weights=True, image_encoder=None, **kwargs):
-        """Loads a model that was saved, or builds a named network.
-
-        Nothing that a preset holds is run as code: it is made of JSON and of arrays.
-
-        Args:
-            preset: Folder that `save_to_preset` made, a hub handle (`hf://…`, `kaggle://…`), or a
-                name of `AVSSAN.presets`. No weights are published for the names yet, so that they
-                need `load_weights=False`.
-            load_weights: Whether the weights are loaded too; random ones otherwise.
-            image_encoder: The image encoder that the model is expected to have been trained
-                with; another one is refused. For a name, the one to build with.
-            **kwargs: Arguments of `AVSSAN` that win over the preset's.
-
-        Returns:
-            An `AVSSAN`.
-
-        Raises:
-            ValueError: If there is no such preset, a file of it is missing or damaged, it was
-                written by a later version, or `image_encoder` is another one.
-
-        Example:
-            >>> model = AVSSAN.from_preset("avssan_small", load_weights=False)
-            >>> model.save_to_preset("my_model")
-            >>> model = AVSSAN.from_preset("my_model")
-        """
-        if preset in PRESETS:
-            return cls._from_name(preset, load_weights, image_encoder=image_encoder, **kwargs)
-        check_preset_folder(preset, with_weights=load_weights)
-        try:
-            model = super().from_preset(preset, load_weights=load_weights, **kwargs)
-        except (OSError, KeyError) as error:
-            raise ValueError(
-                f"`preset` '{preset}' cannot be loaded, a file of it is missing or damaged: {error}"
-            ) from error
-        if image_encoder is not None:
-            _check_encoder(model.backbone.image_encoder, image_encoder)
-        return model
-
-    @classmethod
-    def _from_name(cls, name, load_weights, **kwargs):
-        if load_weights:
-            raise ValueError(
-                f"No weights are published for '{name}' yet: pass `load_weights=False` and train "
-                "it, or load a folder of your own."
-            )
-        given = {key: value for key, value in kwargs.items() if value is not None}
-        parts = PRESETS[name]["parts"]
-        made = {key: make() for key, make in parts.items() if key not in given}
-        arguments = {**PRESETS[name]["arguments"], **made, **given}
-        if "image_encoder" in given:
-            arguments.pop("prompt_dim", None)
-        return cls(**arguments)
-
     def get_config(self):
-        return {
-            **super().get_config(),
-            "configuration": self.configuration,
-            "format_version": FORMAT_VERSION,
-        }
-
-    @classmethod
-    def from_config(cls, config):
-        config = dict(config)
-        check_format(config.pop("format_version", 1))
-        return super().from_config(config)
-
-
-def _check_encoder(stored, given):
-    """Refuses an image encoder that is not the one of the preset."""
-    if stored is not None and not given.built:
-        given.build((None, *stored.image_size, 3))
-    if stored is None or encoder_fingerprint(stored) != encoder_fingerprint(given):
-        raise ValueError(
-            "`image_encoder` is not the one that this model was trained with, whose embeddings it "
-            f"needs. Received: {type(given).__name__} in place of {type(stored).__name__}"
-        )
+        return {**super().get_config(), "configuration": self.configuration}
 
 
 def _make_backbone(configuration, image_encoder, audio_encoder, kwargs):

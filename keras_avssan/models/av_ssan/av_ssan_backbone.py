@@ -3,7 +3,6 @@
 from typing import Any
 
 import keras
-import keras_hub
 from keras import ops
 
 from keras_avssan.layers.doa_head import DoAHead
@@ -13,15 +12,14 @@ from keras_avssan.layers.semantic_spatial_alignment import SemanticSpatialAlignm
 from keras_avssan.layers.spatial_refiner import SpatialRefiner
 from keras_avssan.layers.stereo_stft import StereoSTFT, level_gain
 from keras_avssan.layers.tri_band_spatial_features import TriBandSpatialFeatures
-from keras_avssan.models.quantization import quantize_layers, quantized_layers
-from keras_avssan.subclassing import SubclassedModel
+from keras_avssan.models.prompted_backbone import PromptedBackbone
 
 # Inputs of which each is, or gives, a prompt embedding.
 _EMBEDDED = {"images", "token_ids", "prompt_embedding"}
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
-class AVSSANBackbone(keras_hub.models.Backbone, metaclass=SubclassedModel):
+class AVSSANBackbone(PromptedBackbone):
     """The whole network of AV-SSAN, with the ablations of its Table 4 as arguments.
 
     STFT → spatial features in three bands; prompt and audio → semantic bridge; one
@@ -121,10 +119,7 @@ class AVSSANBackbone(keras_hub.models.Backbone, metaclass=SubclassedModel):
         dtype=None,
         **kwargs,
     ):
-        super().__init__(dtype=dtype, **kwargs)
-        # Without autocast the recording stays in float32 under mixed precision.
-        self.autocast = False
-        self.settings = {
+        settings = {
             "dim": dim,
             "bridge_layers": bridge_layers,
             "num_heads": num_heads,
@@ -147,13 +142,18 @@ class AVSSANBackbone(keras_hub.models.Backbone, metaclass=SubclassedModel):
             "hop_length": hop_length,
             "stft_implementation": stft_implementation,
         }
+        super().__init__(
+            settings,
+            image_encoder=image_encoder,
+            prompt_dim=prompt_dim,
+            visual_prompt=visual_prompt,
+            dtype=dtype,
+            **kwargs,
+        )
         policy = self.dtype_policy
-        self.visual_prompt = visual_prompt
         self.semantic_audio = semantic_audio
         self.bands = ("fine", "mid", "full") if multi_band else ("full",)
-        self.image_encoder = image_encoder
         self.audio_encoder: Any = audio_encoder if semantic_audio else None
-        self.prompt_dim = self._prompt_dim(image_encoder, prompt_dim)
 
         self.stft = StereoSTFT(frame_length, hop_length, stft_implementation, name="stft")
         self.spatial_features = TriBandSpatialFeatures(
@@ -202,30 +202,8 @@ class AVSSANBackbone(keras_hub.models.Backbone, metaclass=SubclassedModel):
         )
         self._build_layers(dim)
 
-    def _prompt_dim(self, image_encoder, prompt_dim):
-        if not self.visual_prompt:
-            return 1
-        if image_encoder is None:
-            if prompt_dim is None:
-                raise ValueError(
-                    "Without an `image_encoder`, `prompt_dim` must tell the dimension of the "
-                    "prompt embeddings. Received: image_encoder=None, prompt_dim=None"
-                )
-            return int(prompt_dim)
-        shape = image_encoder.compute_output_shape((None, *self.image_size, 3))
-        if len(shape) != 2:
-            raise ValueError(
-                "`image_encoder` must return embeddings of shape (batch, d_V); wrap models that "
-                "return feature maps in `keras_avssan.encoders.ImageEncoder`. "
-                f"Received: an encoder with output shape {shape}"
-            )
-        return int(shape[-1])
-
     def _build_layers(self, dim):
         """Creates all weights, so that a model can be saved and loaded before its first call."""
-        if self.visual_prompt and self.image_encoder is not None:
-            if not self.image_encoder.built:
-                self.image_encoder.build((None, *self.image_size, 3))
         audio_dim = 1
         if self.semantic_audio:
             if self.audio_encoder is None:
@@ -253,30 +231,12 @@ class AVSSANBackbone(keras_hub.models.Backbone, metaclass=SubclassedModel):
         self.built = True
 
     @property
-    def sampling_rate(self):
-        """Sampling rate of the audio in hertz."""
-        return self.settings["sampling_rate"]
-
-    @property
     def hop_length(self):
         """Hop of the spectrogram in samples."""
         return self.settings["hop_length"]
 
-    @property
-    def image_size(self):
-        """Height and width in pixels of the pictures, or `None` without an image encoder."""
-        if self.image_encoder is None:
-            return None
-        size = getattr(self.image_encoder, "image_size", None)
-        return tuple(size or self.image_encoder.input_shape[1:3])
-
-    @property
-    def reads_words(self):
-        """Whether the image encoder has a text side, as CLIP has."""
-        return hasattr(self.image_encoder, "encode_text")
-
     def call(self, inputs, training=None):
-        audio = self._checked_audio(inputs)
+        audio = self.checked_audio(inputs)
         audio = audio * level_gain(audio)
         spectrogram = self.stft(audio)
         prompt = self._prompt(inputs, audio, training)
@@ -300,15 +260,6 @@ class AVSSANBackbone(keras_hub.models.Backbone, metaclass=SubclassedModel):
             projected = self.bridge.project_prompt(**prompt)
             outputs["prompt_semantics"] = ops.cast(projected, "float32")
         return outputs
-
-    def _checked_audio(self, inputs):
-        audio = inputs["audio"]
-        if len(audio.shape) != 3 or audio.shape[-1] != 2:
-            raise ValueError(
-                "`audio` must have shape (batch, samples, 2), the two microphones last. "
-                f"Received: shape {tuple(audio.shape)}"
-            )
-        return ops.cast(audio, "float32")
 
     def _semantics(self, prompt, audio, spectrogram, training):
         """Semantic cue of equation (1), at the spectrogram's frames: (batch, T, D)."""
@@ -366,73 +317,8 @@ class AVSSANBackbone(keras_hub.models.Backbone, metaclass=SubclassedModel):
         embeddings = self.audio_encoder(ops.mean(target, axis=-1), training=training)
         return ops.cast(self.bridge.project_audio(embeddings), "float32")
 
-    def embed_prompt(self, inputs, training=None):
-        """Embeds the prompts of a batch.
-
-        Args:
-            inputs: Dict with `images` (batch, H, W, 3) in [0, 1], `token_ids` (batch, tokens) or
-                `prompt_embedding` (batch, d_V).
-            training: Whether the image encoder runs in training mode.
-
-        Returns:
-            Prompt embeddings, shape (batch, d_V).
-
-        Raises:
-            ValueError: If there is no prompt, or one that does not fit the model.
-        """
-        if "prompt_embedding" in inputs:
-            embedding = inputs["prompt_embedding"]
-            if len(embedding.shape) != 2 or embedding.shape[-1] != self.prompt_dim:
-                raise ValueError(
-                    f"`prompt_embedding` must have shape (batch, {self.prompt_dim}). "
-                    f"Received: shape {tuple(embedding.shape)}"
-                )
-            return embedding
-        if "token_ids" in inputs:
-            if not self.reads_words:
-                raise ValueError(
-                    "Words as prompt need an image encoder with a text side, such as CLIP's. "
-                    "Received: `token_ids`"
-                )
-            return self.image_encoder.encode_text(inputs["token_ids"])
-        if "images" not in inputs:
-            raise ValueError(
-                "A prompt is needed: `images` or `prompt_embedding` (or `token_ids`, "
-                f"`prompt_audio`). Received: inputs {sorted(inputs)}"
-            )
-        if self.image_encoder is None:
-            raise ValueError(
-                "This model has no image encoder: give `prompt_embedding` in place of `images`."
-            )
-        images = inputs["images"]
-        if len(images.shape) != 4 or images.shape[-1] != 3:
-            raise ValueError(
-                f"`images` must have shape (batch, H, W, 3). Received: shape {tuple(images.shape)}"
-            )
-        return self.image_encoder(images, training=training)
-
     def get_config(self):
-        config = {
+        return {
             **super().get_config(),
-            "image_encoder": keras.saving.serialize_keras_object(self.image_encoder),
             "audio_encoder": keras.saving.serialize_keras_object(self.audio_encoder),
-            "prompt_dim": self.prompt_dim,
-            **self.settings,
         }
-        modes = quantized_layers(self)
-        if modes:
-            # In place of KerasHub's map of policies, which layers made of layers do not hand on.
-            config["dtype"] = keras.dtype_policies.serialize(self.dtype_policy)
-            config["quantization"] = modes
-        return config
-
-    @classmethod
-    def from_config(cls, config):
-        config = dict(config)
-        for key in ("image_encoder", "audio_encoder"):
-            if isinstance(config.get(key), dict):
-                config[key] = keras.saving.deserialize_keras_object(config[key])
-        modes = config.pop("quantization", {})
-        backbone = super().from_config(config)
-        quantize_layers(backbone, modes)
-        return backbone

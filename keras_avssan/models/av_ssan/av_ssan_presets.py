@@ -56,9 +56,6 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
 }
 
-# Version of the folders and files that models are saved in; rises when they change.
-FORMAT_VERSION = 1
-
 LEARNING_RATES = {"paper": 5e-3, "base": 3e-3}
 
 
@@ -75,22 +72,6 @@ def check_configuration(configuration):
         raise ValueError(
             f"`configuration` must be one of {tuple(CONFIGURATIONS)}. "
             f"Received: configuration={configuration!r}"
-        )
-
-
-def check_format(version):
-    """Refuses what a later version of this library has written.
-
-    Args:
-        version: Format version of a saved model.
-
-    Raises:
-        ValueError: If it is a later one.
-    """
-    if version > FORMAT_VERSION:
-        raise ValueError(
-            f"This model was saved in format {version}, and this version of keras-avssan reads "
-            f"formats up to {FORMAT_VERSION}. Upgrade with `pip install -U keras-avssan`."
         )
 
 

@@ -1,0 +1,74 @@
+"""Generalised cross-correlation with phase transform, at chosen lags."""
+
+import keras
+import numpy as np
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="keras_avssan")
+class GeneralizedCrossCorrelation(keras.layers.Layer):
+    """Correlation of both microphones after the phase transform (GCC-PHAT), frame by frame.
+
+    The cross-spectrum of each frame keeps its phase alone; its inverse transform is taken at the
+    lags that are asked for, whole samples or fractions. Computed in float32 under every precision
+    policy. A source at angle θ peaks at the lag `spacing * cos(θ) / c` in samples: channel 0 leads
+    at positive lags.
+
+    Args:
+        lags: Lags in samples, a sequence of numbers.
+        epsilon: Power that is added before a bin is divided by its magnitude: bins far below it,
+            such as those of silence, have no say.
+        **kwargs: Arguments of `keras.layers.Layer`.
+
+    Call arguments:
+        spectrogram: Shape (batch, T, F, 4) as re1, im1, re2, im2.
+
+    Returns:
+        float32 tensor of shape (batch, T, lags), within [-1, 1].
+
+    Raises:
+        ValueError: If `lags` is empty or not finite.
+
+    Example:
+        >>> layer = GeneralizedCrossCorrelation(range(-10, 11))
+        >>> layer(keras.ops.ones((2, 9, 513, 4))).shape
+        (2, 9, 21)
+
+    Reference:
+        Knapp and Carter, "The generalized correlation method for estimation of time delay", 1976.
+    """
+
+    def __init__(self, lags, epsilon=1e-8, **kwargs):
+        super().__init__(**{**kwargs, "dtype": "float32"})
+        self.lags = [float(lag) for lag in lags]
+        if not self.lags or not np.isfinite(self.lags).all():
+            raise ValueError(
+                f"`lags` must be finite numbers of samples, at least one. Received: {self.lags}"
+            )
+        self.epsilon = epsilon
+
+    def build(self, spectrogram_shape):
+        bins = spectrogram_shape[2]
+        phase = np.pi * np.outer(np.arange(bins), self.lags) / (bins - 1)
+        # The inverse transform of a real signal: bins between 0 and Nyquist count twice.
+        weight = np.full((bins, 1), 2.0)
+        weight[[0, -1]] = 1.0
+        weight /= weight.sum()
+        self._cosine = (weight * np.cos(phase)).astype("float32")
+        self._sine = (weight * np.sin(phase)).astype("float32")
+        self.built = True
+
+    def call(self, spectrogram):
+        re1, im1, re2, im2 = (spectrogram[..., i] for i in range(4))
+        real = re1 * re2 + im1 * im2
+        imaginary = im1 * re2 - re1 * im2
+        gain = ops.rsqrt(ops.square(real) + ops.square(imaginary) + self.epsilon**2)
+        # Channel 0 leads by τ: its phase is ahead by ωτ, so exp(-jωτ) brings the product to zero.
+        cosine = ops.matmul(real * gain, ops.convert_to_tensor(self._cosine))
+        return cosine + ops.matmul(imaginary * gain, ops.convert_to_tensor(self._sine))
+
+    def compute_output_shape(self, spectrogram_shape):
+        return (*spectrogram_shape[:2], len(self.lags))
+
+    def get_config(self):
+        return {**super().get_config(), "lags": self.lags, "epsilon": self.epsilon}

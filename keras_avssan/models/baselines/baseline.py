@@ -1,0 +1,62 @@
+"""The task around the networks that AV-SSAN is compared with."""
+
+import keras
+
+from keras_avssan.doa.losses import JointLoss
+from keras_avssan.models.localizer import Localizer, refuse_parts
+
+
+class Baseline(Localizer):
+    """Base of the tasks that AV-SSAN is compared with.
+
+    Datasets, labels, `fit`, `evaluate`, `localize` and presets are those of `AVSSAN`. Compiled on
+    construction with the cross-entropy of the posterior, Adam at the published rate, and the same
+    scores. Subclasses name their network as `backbone_cls`.
+
+    Args:
+        backbone: A backbone of `backbone_cls`. If not given, one is built from the arguments
+            below.
+        preprocessor: A `LocalizerPreprocessor`. If not given, the one that fits the backbone.
+        image_encoder: Encoder of picture prompts, see `keras_avssan.encoders`.
+        prompt_dim: Dimension of prompt embeddings, where there is no image encoder.
+        compile: Whether the model is compiled on construction.
+        name: Name of the model.
+        **kwargs: Further arguments of the backbone.
+
+    Call arguments:
+        inputs: Dict with `audio` (batch, samples, 2) and a prompt, see `BaselineBackbone`.
+
+    Returns:
+        Dict with `doa` (batch, 180).
+
+    Raises:
+        TypeError: If `backbone` is given together with arguments for one.
+    """
+
+    # Published learning rate of the optimizer.
+    learning_rate = 1e-3
+
+    def __init__(
+        self,
+        backbone=None,
+        preprocessor=None,
+        image_encoder=None,
+        prompt_dim=None,
+        compile=True,
+        name=None,
+        **kwargs,
+    ):
+        parts = {"image_encoder": image_encoder, "prompt_dim": prompt_dim, **kwargs}
+        if backbone is None:
+            backbone = self.backbone_cls(**parts)
+        else:
+            refuse_parts(parts)
+        super().__init__(backbone, preprocessor, name=name)
+        if compile:
+            self.compile()
+
+    def default_loss(self):
+        return JointLoss(reconstruction_weight=0.0)
+
+    def default_optimizer(self):
+        return keras.optimizers.Adam(self.learning_rate, clipnorm=5.0)

@@ -1,0 +1,116 @@
+"""What the networks that AV-SSAN is compared with share."""
+
+import keras
+from keras import ops
+
+from keras_avssan.doa.grid import NUM_DIRECTIONS
+from keras_avssan.layers.stereo_stft import StereoSTFT, level_gain
+from keras_avssan.models.prompted_backbone import PromptedBackbone
+
+
+class BaselineBackbone(PromptedBackbone):
+    """Base of the networks that AV-SSAN is compared with.
+
+    Inputs and the output `doa` are those of `AVSSANBackbone`. A subclass hands its own arguments
+    over as `settings`, builds its layers on construction (all weights exist before the first
+    call), sets `self.built = True`, and brings `hear`, from recording and prompt to a dict that
+    holds `logits` (batch, 180). What is heard has unit power, and the spectrogram is that of
+    AV-SSAN unless the subclass says otherwise.
+
+    Args:
+        settings: Dict of the subclass's own constructor arguments.
+        image_encoder: Encoder of pictures, see `PromptedBackbone`.
+        prompt_dim: Dimension d_V of prompt embeddings, likewise. Networks that take no prompt
+            ignore both.
+        sampling_rate: Sampling rate in hertz.
+        microphone_spacing: Distance between the microphones in metres.
+        frame_length: Frame length of the spectrogram in samples.
+        hop_length: Hop of the spectrogram in samples.
+        dtype: Data type or precision policy. Front end and posterior stay in float32.
+        **kwargs: Arguments of `keras_hub.models.Backbone`.
+
+    Call arguments:
+        inputs: Dict with `audio` (batch, samples, 2) and, where the network takes one, a prompt:
+            `images` (batch, H, W, 3) in [0, 1], `token_ids` (batch, tokens) or
+            `prompt_embedding` (batch, d_V).
+        training: Whether dropout and batch normalisation run in training mode.
+
+    Returns:
+        Dict of float32 tensors with `doa` (batch, 180).
+
+    Raises:
+        ValueError: If the spacing is not positive, `prompt_dim` is missing, or inputs have a
+            wrong shape.
+
+    Example:
+        >>> backbone = GCCMLPBackbone()  # a BaselineBackbone
+        >>> backbone({"audio": keras.ops.ones((1, 16000, 2))})["doa"].shape
+        (1, 180)
+    """
+
+    # Whether a prompt decides what is found.
+    takes_prompt = True
+
+    def __init__(
+        self,
+        settings,
+        image_encoder=None,
+        prompt_dim=None,
+        sampling_rate=16000,
+        microphone_spacing=0.2,
+        frame_length=1024,
+        hop_length=512,
+        dtype=None,
+        **kwargs,
+    ):
+        if not microphone_spacing > 0:
+            raise ValueError(
+                "`microphone_spacing` must be a positive distance in metres. "
+                f"Received: microphone_spacing={microphone_spacing}"
+            )
+        settings = {
+            **settings,
+            "sampling_rate": sampling_rate,
+            "microphone_spacing": microphone_spacing,
+            "frame_length": frame_length,
+            "hop_length": hop_length,
+        }
+        super().__init__(
+            settings,
+            image_encoder=image_encoder if self.takes_prompt else None,
+            prompt_dim=prompt_dim,
+            visual_prompt=self.takes_prompt,
+            dtype=dtype,
+            **kwargs,
+        )
+        self.stft = StereoSTFT(frame_length, hop_length, name="stft")
+        self.logits = keras.layers.Dense(NUM_DIRECTIONS, dtype="float32", name="logits")
+
+    def hear(self, audio, prompt, training=None):
+        """From recording and prompt to the logits of the directions.
+
+        Args:
+            audio: float32 recordings of unit power, shape (batch, samples, 2).
+            prompt: Prompt embeddings (batch, d_V), or `None` where the network takes none.
+            training: Whether dropout and batch normalisation run in training mode.
+
+        Returns:
+            Dict with `logits` (batch, 180) and whatever else the network's loss wants.
+        """
+        raise NotImplementedError
+
+    def call(self, inputs, training=None):
+        audio = self.checked_audio(inputs)
+        audio = audio * level_gain(audio)
+        prompt = self._prompt(inputs, training) if self.takes_prompt else None
+        outputs = dict(self.hear(audio, prompt, training=training))
+        logits = ops.cast(outputs.pop("logits"), "float32")
+        return {"doa": ops.softmax(logits, axis=-1), **outputs}
+
+    def _prompt(self, inputs, training):
+        if "prompt_audio" in inputs:
+            raise ValueError(
+                f"{type(self).__name__} takes pictures, words or embeddings as prompts, and no "
+                "recordings. Received: `prompt_audio`"
+            )
+        return ops.cast(self.embed_prompt(inputs, training), self.compute_dtype)

@@ -1,0 +1,262 @@
+"""From files and arrays to what the model takes."""
+
+import os
+
+import keras
+import keras_hub
+import numpy as np
+
+from keras_avssan.data.audio_io import read_audio
+from keras_avssan.data.image_io import read_image
+from keras_avssan.models.prompts import (
+    MIN_RECORDING,
+    split_prompts,
+    stack_repeated,
+    to_numpy,
+)
+
+
+@keras.saving.register_keras_serializable(package="keras_avssan")
+class LocalizerPreprocessor(keras_hub.models.Preprocessor):
+    """Reads and checks recordings and prompts, and brings them to the model's form.
+
+    Runs on the host in NumPy. Recordings are resampled, pictures are scaled as a whole onto
+    white. One prompt may serve several recordings, and one recording several prompts.
+
+    Args:
+        sampling_rate: Sampling rate of the model in hertz.
+        image_size: Height and width of the model's pictures in pixels; `None` for a model that
+            takes prompt embeddings only.
+        prompt_dim: Dimension of the model's prompt embeddings; `None` skips that check.
+        min_duration: Shortest recording in seconds.
+        max_duration: Longest recording in seconds.
+        resample: Whether recordings at another rate are resampled; `False` refuses them.
+        **kwargs: Arguments of `keras_hub.models.Preprocessor`.
+
+    Call arguments:
+        x: Dict with
+            `audio`: path of a two-channel recording, array (samples, 2) or (batch, samples, 2),
+            or a list of paths or arrays of equal duration;
+            `prompt`: path of a picture, RGB array (H, W, 3) of `uint8` or floats in [0, 1], words,
+            path of a recording, array (samples,) or (samples, channels) of one, or an embedding
+            (d_V,); a batch or a list of one kind of them; or a dict of arrays in the model's form;
+            `sampling_rate`: optional, sampling rate of `audio` and `prompt` arrays in hertz.
+        y: Labels, passed through.
+        sample_weight: Weights, passed through.
+
+    Returns:
+        Dict with `audio` float32 (batch, samples, 2) and `images` float32 (batch, H, W, 3),
+        `prompt_embedding` float32 (batch, d_V), `token_ids` int32 (batch, tokens) or
+        `prompt_audio` float32 (batch, samples); with `y`, a tuple as Keras packs it.
+
+    Raises:
+        ValueError: If a recording or prompt is unreadable or has a wrong shape, range, duration
+            or sampling rate, or if the recording is silent or not finite.
+        TypeError: If a recording or prompt is of another kind.
+
+    Example:
+        >>> preprocessor = LocalizerPreprocessor()
+        >>> rng = np.random.default_rng(0)
+        >>> x = preprocessor({"audio": rng.normal(size=(16000, 2)),
+        ...                   "prompt": np.zeros((32, 32, 3), "uint8")})
+        >>> x["audio"].shape, x["images"].shape
+        ((1, 16000, 2), (1, 64, 64, 3))
+    """
+
+    def __init__(
+        self,
+        sampling_rate=16000,
+        image_size=(64, 64),
+        prompt_dim=None,
+        min_duration=0.5,
+        max_duration=60.0,
+        resample=True,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.sampling_rate = sampling_rate
+        self.picture_size = None if image_size is None else tuple(image_size)
+        self.prompt_dim = prompt_dim
+        self.min_duration = min_duration
+        self.max_duration = max_duration
+        self.resample = resample
+        self.tokenize = None  # the model gives the function of its image encoder
+        self.built = True  # no weights: a whole model need not be run to build it
+
+    def call(self, x, y=None, sample_weight=None):
+        if not isinstance(x, dict) or not {"audio", "prompt"} <= set(x):
+            found = sorted(x) if isinstance(x, dict) else type(x).__name__
+            raise TypeError(f"`x` must be a dict with `audio` and `prompt`. Received: {found}")
+        audio = self._read_recordings(x["audio"], x.get("sampling_rate"))
+        prompts = self._read_prompts(x["prompt"], x.get("sampling_rate"))
+        return keras.utils.pack_x_y_sample_weight(_match(audio, prompts), y, sample_weight)
+
+    def without_prompt(self, audio, sampling_rate=None):
+        """Reads recordings for a network that hears without being asked.
+
+        Args:
+            audio: Recordings as in a call.
+            sampling_rate: Sampling rate of arrays in hertz; the model's if not given.
+
+        Returns:
+            Dict with `audio` float32 (batch, samples, 2).
+
+        Raises:
+            ValueError: If a recording is unusable.
+            TypeError: If it is of another kind.
+        """
+        return {"audio": self._read_recordings(audio, sampling_rate)}
+
+    def _read_recordings(self, audio, sampling_rate):
+        if not isinstance(audio, (str, os.PathLike, list, tuple)):
+            audio = to_numpy(audio, "audio")
+            if audio.ndim not in (2, 3):
+                raise ValueError(
+                    "`audio` must have shape (samples, 2) or (batch, samples, 2). "
+                    f"Received: shape {audio.shape}"
+                )
+        is_batch = isinstance(audio, (list, tuple)) or getattr(audio, "ndim", 0) == 3
+        recordings = [
+            self._read_recording(recording, sampling_rate)
+            for recording in (audio if is_batch else [audio])
+        ]
+        if not recordings:
+            raise ValueError("`audio` must hold at least one recording. Received: none")
+        if len({len(recording) for recording in recordings}) > 1:
+            raise ValueError(
+                "Recordings of one batch must have the same duration. "
+                f"Received: {[len(recording) for recording in recordings]} samples"
+            )
+        return np.stack(recordings)
+
+    def _read_recording(self, recording, sampling_rate):
+        recording = read_audio(
+            recording,
+            self.sampling_rate,
+            channels=2,
+            source_rate=sampling_rate,
+            resample=self.resample,
+        )
+        self._check_recording(recording, "`audio`", self.min_duration)
+        return recording
+
+    def _check_recording(self, recording, name, min_duration):
+        """Refuses a recording that is too short, too long or silent."""
+        duration = len(recording) / self.sampling_rate
+        if not min_duration <= duration <= self.max_duration:
+            raise ValueError(
+                f"{name} must last from {min_duration:g} to {self.max_duration:g} seconds. "
+                f"Received: {duration:.3f} s"
+            )
+        if not np.any(recording):
+            raise ValueError(f"{name} must not be silent. Received: all samples are zero")
+
+    def _read_prompts(self, prompt, sampling_rate):
+        """Returns the batch of prompts as inputs of the model."""
+        if isinstance(prompt, dict):
+            return prompt
+        prompts, kinds = split_prompts(prompt, self.prompt_dim)
+        if len(set(kinds)) > 1 or kinds[0] == "several":
+            raise TypeError(
+                "`prompt` must hold either pictures or embeddings, texts or recordings, not both; "
+                f"`localize` takes them together. Received: {kinds}"
+            )
+        if kinds[0] == "embedding":
+            return {"prompt_embedding": self._check_embeddings(prompts)}
+        if kinds[0] == "text":
+            return {"token_ids": self._tokenize(prompts)}
+        if kinds[0] == "recording":
+            return {"prompt_audio": self.read_references(prompts, sampling_rate)}
+        return {"images": np.stack([self.read_picture(picture) for picture in prompts])}
+
+    def read_picture(self, picture):
+        """Reads a picture that asks for a sound.
+
+        Args:
+            picture: Path, or RGB array (H, W, 3) of `uint8` or floats in [0, 1].
+
+        Returns:
+            float32 array of the model's picture size, in [0, 1].
+
+        Raises:
+            ValueError: If the picture is unusable or the model has no image encoder.
+        """
+        if self.picture_size is None:
+            raise ValueError(
+                "This model takes prompt embeddings only, it has no image encoder. "
+                "Received: a picture as `prompt`"
+            )
+        return read_image(picture, self.picture_size)
+
+    def read_references(self, recordings, sampling_rate=None):
+        """Reads recordings that ask for a sound, each repeated to the length of the longest.
+
+        Args:
+            recordings: List of paths or arrays (samples,) or (samples, channels); channels are
+                averaged.
+            sampling_rate: Sampling rate of arrays in hertz; the model's if not given.
+
+        Returns:
+            float32 array of shape (recordings, samples).
+
+        Raises:
+            ValueError: If a recording is unusable.
+        """
+        return stack_repeated([self._read_reference(r, sampling_rate) for r in recordings])
+
+    def _read_reference(self, recording, sampling_rate):
+        recording = read_audio(
+            recording, self.sampling_rate, source_rate=sampling_rate, resample=self.resample
+        )
+        if recording.ndim == 2:
+            recording = recording.mean(axis=1)
+        least = MIN_RECORDING / self.sampling_rate
+        self._check_recording(recording, "A recording as `prompt`", least)
+        return recording
+
+    def _tokenize(self, texts):
+        if self.tokenize is None:
+            raise ValueError(
+                "Words as `prompt` need a model whose image encoder has a text side, such as "
+                f"CLIP's, and there is no file of this name. Received: prompt={texts[0]!r}"
+            )
+        return np.asarray(self.tokenize(texts))
+
+    def _check_embeddings(self, embeddings):
+        shapes = {embedding.shape for embedding in embeddings}
+        expected = (self.prompt_dim,) if self.prompt_dim else next(iter(shapes))
+        if shapes != {expected}:
+            raise ValueError(
+                f"Prompt embeddings must have shape {expected}. Received: {sorted(shapes)}"
+            )
+        embeddings = np.stack(embeddings).astype("float32")
+        if not np.isfinite(embeddings).all():
+            raise ValueError("`prompt` embeddings must be finite. Received: NaN or infinity")
+        return embeddings
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "sampling_rate": self.sampling_rate,
+            "image_size": self.picture_size,
+            "prompt_dim": self.prompt_dim,
+            "min_duration": self.min_duration,
+            "max_duration": self.max_duration,
+            "resample": self.resample,
+        }
+
+
+def _match(audio, prompts):
+    """Lets one prompt serve several recordings, or one recording several prompts."""
+    count = len(next(iter(prompts.values())))
+    if len(audio) == 1:
+        audio = np.repeat(audio, count, axis=0)
+    elif count == 1:
+        prompts = {key: np.repeat(value, len(audio), axis=0) for key, value in prompts.items()}
+        count = len(audio)
+    if len(audio) != count:
+        raise ValueError(
+            "There must be one prompt a recording, or a single one of either. "
+            f"Received: {len(audio)} recordings and {count} prompts"
+        )
+    return {"audio": audio, **prompts}
