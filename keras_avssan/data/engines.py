@@ -4,7 +4,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait
 from threading import Thread
@@ -114,18 +114,20 @@ def _in_processes(function, units, workers):
         return
     spawn = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(min(workers, max(1, len(units))), spawn, initializer=_begin_worker)
-    futures: dict[Future, Any] = {}
+    all_done = False
     try:
-        futures |= {pool.submit(_run_unit, function, unit): unit for unit in units}
+        futures = {pool.submit(_run_unit, function, unit): unit for unit in units}
         for future in as_completed(futures):
             yield futures[future], future.result()
+        all_done = True
     except BrokenProcessPool as error:
         raise ChildProcessError(
             "a worker process died, perhaps for lack of memory: fewer `workers` need less. A "
             'script that asks for several begins its work under `if __name__ == "__main__":`'
         ) from error
     finally:
-        if not all(future.done() for future in futures):
+        # Also where not all were handed out yet, while the first of them run.
+        if not all_done:
             _terminate(pool)
         pool.shutdown(cancel_futures=True)
 

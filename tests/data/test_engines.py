@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 
 import pytest
@@ -68,11 +69,32 @@ def test_units_that_run_are_stopped_and_may_tidy_up(work_units, tmp_path):
     assert list(tmp_path.glob("tidied-*"))
 
 
+def test_an_interrupt_while_units_are_handed_out_stops_those_that_run(
+    work_units, tmp_path, monkeypatch
+):
+    submit, calls = ProcessPoolExecutor.submit, iter(range(2))
+
+    def interrupted(pool, *arguments):
+        if next(calls, None) is None:
+            wait_until(lambda: len(list(tmp_path.glob("begun-*"))) == 2)
+            raise KeyboardInterrupt
+        return submit(pool, *arguments)
+
+    monkeypatch.setattr(ProcessPoolExecutor, "submit", interrupted)
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        list(run_units(partial(work_units.wait_and_tidy, tmp_path), [1, 2, 3], workers=2))
+    assert time.monotonic() - started < 50
+    assert {path.name for path in tmp_path.iterdir()} == {"tidied-1", "tidied-2"}
+
+
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
 def test_no_worker_outlives_its_parent(tmp_path, sent):
     code = (
-        "import pathlib, work_units; from functools import partial\n"
+        "import signal, work_units; from functools import partial\n"
+        # A shell that starts the tests in the background lets them ignore Ctrl-C.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from keras_avssan.data.engines import run_units\n"
         f"list(run_units(partial(work_units.wait_and_tidy, {str(tmp_path)!r}), [1, 2], workers=2))"
     )
