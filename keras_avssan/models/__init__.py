@@ -4,6 +4,7 @@ from keras_avssan.models.av_ssan.av_ssan import AVSSAN
 from keras_avssan.models.av_ssan.av_ssan_backbone import AVSSANBackbone
 from keras_avssan.models.av_ssan.av_ssan_preprocessor import AVSSANPreprocessor
 from keras_avssan.models.localizer import Localizer
+from keras_avssan.models.localizer_preprocessor import LocalizerPreprocessor
 from keras_avssan.models.prompts import Prompt
 from keras_avssan.models.runtimes import load_exported
 
@@ -12,6 +13,7 @@ __all__ = [
     "AVSSANBackbone",
     "AVSSANPreprocessor",
     "Localizer",
+    "LocalizerPreprocessor",
     "Prompt",
     "load_exported",
 ]

@@ -17,7 +17,7 @@ FROM_KERAS = {"build", "call", "compute_output_shape", "from_config", "get_confi
 def public_objects():
     """Public classes and functions, by name."""
     found = {}
-    packages = pkgutil.iter_modules(keras_avssan.__path__, "keras_avssan.")
+    packages = pkgutil.walk_packages(keras_avssan.__path__, "keras_avssan.")
     names = ["keras_avssan", *(package.name for package in packages if package.ispkg)]
     for module in map(importlib.import_module, names):
         for name in getattr(module, "__all__", ()):

@@ -10,8 +10,17 @@ from keras_avssan.models.localizer_preprocessor import LocalizerPreprocessor
 class AVSSANPreprocessor(LocalizerPreprocessor):
     """Reads and checks recordings and prompts, and brings them to AV-SSAN's form.
 
-    Arguments, call arguments, what is returned and what is raised are those of
-    `LocalizerPreprocessor`.
+    Call arguments, what is returned and what is raised are those of `LocalizerPreprocessor`.
+
+    Args:
+        sampling_rate: Sampling rate of the model in hertz.
+        image_size: Height and width of the model's pictures in pixels; `None` for a model that
+            takes prompt embeddings only.
+        prompt_dim: Dimension of the model's prompt embeddings; `None` skips that check.
+        min_duration: Shortest recording in seconds.
+        max_duration: Longest recording in seconds.
+        resample: Whether recordings at another rate are resampled; `False` refuses them.
+        **kwargs: Arguments of `keras_hub.models.Preprocessor`.
 
     Example:
         >>> preprocessor = AVSSANPreprocessor()

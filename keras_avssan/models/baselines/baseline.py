@@ -31,6 +31,11 @@ class Baseline(Localizer):
 
     Raises:
         TypeError: If `backbone` is given together with arguments for one.
+
+    Example:
+        >>> class MyNetwork(Baseline):      # scored beside the others by one line, see the tables
+        ...     backbone_cls = MyBackbone   # a BaselineBackbone
+        ...     learning_rate = 3e-4
     """
 
     # Published learning rate of the optimizer.
