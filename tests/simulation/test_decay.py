@@ -2,7 +2,12 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_avssan.simulation import energy_decay_curve, reverberation_time, simulate_rirs
+from keras_avssan.simulation import (
+    calibrated_absorption,
+    energy_decay_curve,
+    reverberation_time,
+    simulate_rirs,
+)
 
 RATE = 16000
 SIZE = (4.4, 3.6, 2.7)
@@ -95,6 +100,32 @@ def test_responses_decay_like_those_of_pyroomacoustics(
         for response in (ops.convert_to_numpy(found)[0, 0], images[: round(duration * RATE)])
     )
     assert measured == pytest.approx(float(oracle), rel=0.05)
+
+
+# A small, a long and a large room and a hall, to T60s that pyroomacoustics simulates in a second.
+ROOMS_AND_T60S = [
+    *((SIZE, t60) for t60 in (0.2, 0.5)),
+    ((8.0, 4.0, 2.5), 0.5),
+    *(((10.0, 8.0, 4.0), t60) for t60 in (0.2, 0.5, 0.8)),
+    *(((16.0, 14.0, 9.0), t60) for t60 in (0.5, 0.8, 1.2)),
+]
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("size, t60", ROOMS_AND_T60S)
+def test_measured_t60_is_that_of_pyroomacoustics(size, t60, images_of_pyroomacoustics):
+    absorption = float(calibrated_absorption(size, t60))
+    source, microphone = np.array(size) * [0.27, 0.69, 0.55], np.array(size) * [0.7, 0.36, 0.45]
+    found = simulate_rirs(size, source, microphone[None], absorption=absorption, duration=t60)
+    max_order = int(343.0 * t60 * np.linalg.norm(1 / np.array(size))) + 3
+    (images,) = images_of_pyroomacoustics(size, source, [microphone], absorption, max_order)
+    measured, oracle = (
+        reverberation_time(response, RATE)
+        for response in (ops.convert_to_numpy(found)[0, 0], images[: round(t60 * RATE)])
+    )
+    # Both have the same images; positions of a room scatter around the T60 asked for.
+    assert measured == pytest.approx(float(oracle), rel=0.005)
+    assert measured == pytest.approx(t60, rel=0.2)
 
 
 BAD_INPUT = {
