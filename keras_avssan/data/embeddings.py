@@ -80,6 +80,30 @@ def embed_class_names(model, plan, template="{}"):
     return dict(zip(plan.classes, model.embed_texts(texts), strict=True))
 
 
+def takes_prompt(model):
+    """Whether a prompt decides what a model finds.
+
+    Args:
+        model: A `Localizer`, or anything else that localises, such as a classical method.
+
+    Returns:
+        Bool.
+    """
+    return getattr(getattr(model, "backbone", None), "visual_prompt", False)
+
+
+def blank_prompts(plan):
+    """Embeddings that tell nothing, for models that are not asked.
+
+    Args:
+        plan: `keras_avssan.data.ScenePlan`.
+
+    Returns:
+        Dict from picture id to an array of shape (1,), as `data.make_dataset` takes it.
+    """
+    return {picture.id: np.zeros(1, "float32") for picture in plan.pictures}
+
+
 def encoder_fingerprint(encoder):
     """Tells encoders apart: by their configuration and by every weight.
 

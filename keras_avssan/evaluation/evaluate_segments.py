@@ -4,9 +4,14 @@ import numpy as np
 from tqdm import tqdm
 
 from keras_avssan.data.checks import check_integer
-from keras_avssan.data.embeddings import embed_class_names, embed_pictures
-from keras_avssan.doa.grid import GRID_DEGREES
-from keras_avssan.evaluation.evaluate import Evaluation
+from keras_avssan.data.embeddings import (
+    blank_prompts,
+    embed_class_names,
+    embed_pictures,
+    takes_prompt,
+)
+from keras_avssan.evaluation.evaluate import strongest_direction
+from keras_avssan.evaluation.evaluation import Evaluation
 from keras_avssan.evaluation.scoring import SceneScores
 
 SEGMENT_PROMPTS = ("picture", "text", "constant")
@@ -15,22 +20,37 @@ _SPACING_TOLERANCE = 1e-3  # metres
 
 
 def evaluate_segments(
-    model, prompts, *, prompt="picture", microphone_spacing=None, batch_size=8, progress=True
+    model,
+    prompts,
+    *,
+    prompt="picture",
+    prompt_embeddings=None,
+    text_embeddings=None,
+    decode=strongest_direction,
+    microphone_spacing=None,
+    batch_size=8,
+    progress=True,
 ):
     """Scores a model on segments of STARSS23.
 
-    The head `doa_form="srp"` is told the spacing of the pair that was recorded, so that a model
-    trained with another one can be scored; other heads know the spacing of their training only.
+    The head `doa_form="srp"` and the methods of `keras_avssan.classical` are told the spacing of
+    the pair that was recorded, so that a model trained with another one can be scored; other
+    heads and networks know the spacing of their training only.
 
     MAE and accuracies are over all segments. Selection, and what depends on it, is over the
     segments with an interferer of another class: whether the estimate is nearer to the target
     than to the most active interferer.
 
     Args:
-        model: An `AVSSAN`.
+        model: A `keras_avssan.models.Localizer` such as `AVSSAN`, or a method of
+            `keras_avssan.classical`.
         prompts: `keras_avssan.data.SegmentPrompts`: segments, and the pictures that ask.
         prompt: What asks: `"picture"`, `"text"` (the name of STARSS23's class), or `"constant"`:
             every segment is asked for with the mean of all pictures, which tells nothing.
+        prompt_embeddings: Dict from the id of every picture of `prompts` to its embedding, for
+            models without an image encoder; computed with the model's if not given.
+        text_embeddings: Dict from class to the embedding of its name, likewise.
+        decode: What estimates, see `evaluate_localizer`.
         microphone_spacing: Spacing in metres that the head assumes; that of the data set,
             `STARSS23.microphone_spacing`, if not given.
         batch_size: Segments a run.
@@ -54,7 +74,7 @@ def evaluate_segments(
     dataset = prompts.dataset
     spacing = dataset.microphone_spacing if microphone_spacing is None else microphone_spacing
     _check(model, dataset, spacing)
-    embeddings = _embeddings(model, prompts, prompt, progress)
+    embeddings = _embeddings(model, prompts, prompt, prompt_embeddings, text_embeddings, progress)
     estimates = []
     starts = range(0, len(prompts.segments), batch_size)
     for start in tqdm(starts, desc="segments", unit="batch", disable=not progress):
@@ -65,7 +85,7 @@ def evaluate_segments(
             "microphone_spacing": np.full(len(batch), spacing, "float32"),
         }
         posterior = np.asarray(model.predict_on_batch(inputs)["doa"])
-        estimates.append(GRID_DEGREES[np.argmax(posterior, axis=-1)])
+        estimates.append(decode(posterior, np.array([segment.azimuth for segment in batch])))
     return Evaluation(
         SceneScores(
             np.array([segment.azimuth for segment in prompts.segments]),
@@ -98,10 +118,10 @@ def _check(model, dataset, spacing):
             "Two microphones are needed: `format` must be 'mic', for the channels of 'foa' have no "
             f"time differences. Received: format={dataset.format!r}"
         )
-    settings = model.backbone.settings
-    if dataset.sampling_rate != settings["sampling_rate"]:
+    backbone = getattr(model, "backbone", model)
+    if dataset.sampling_rate != backbone.sampling_rate:
         raise ValueError(
-            f"The model hears {settings['sampling_rate']} Hz. "
+            f"The model hears {backbone.sampling_rate} Hz. "
             f"Received: a data set at {dataset.sampling_rate} Hz"
         )
     if not spacing > 0:
@@ -109,21 +129,31 @@ def _check(model, dataset, spacing):
             "`microphone_spacing` must be a positive distance in metres. "
             f"Received: microphone_spacing={spacing}"
         )
-    own = settings["microphone_spacing"]
-    if settings["doa_form"] != "srp" and abs(own - spacing) > _SPACING_TOLERANCE:
+    if backbone is not model:
+        _check_spacing(backbone.settings, spacing)
+
+
+def _check_spacing(settings, spacing):
+    """Refuses a spacing that a network was not trained for and cannot be told."""
+    own, form = settings["microphone_spacing"], settings.get("doa_form")
+    if form != "srp" and abs(own - spacing) > _SPACING_TOLERANCE:
+        what = f"head `doa_form={form!r}`" if form else "network"
         raise ValueError(
-            f"The model's head `doa_form={settings['doa_form']!r}` cannot be told a spacing, and "
-            f"was trained for {own} m. Received: microphone_spacing={spacing:.4f}"
+            f"The model's {what} cannot be told a spacing, and was trained for {own} m. "
+            f"Received: microphone_spacing={spacing:.4f}"
         )
 
 
-def _embeddings(model, prompts, prompt, progress):
+def _embeddings(model, prompts, prompt, pictures, texts, progress):
     """Dict from id of a segment to the embedding that asks for its target."""
-    if prompt == "text":
-        names = embed_class_names(model, prompts)
-        return {segment.id: names[segment.class_name] for segment in prompts.segments}
-    pictures = embed_pictures(model, prompts, progress=progress)
+    if not takes_prompt(model):
+        pictures = blank_prompts(prompts)
+    elif prompt == "text":
+        texts = texts or embed_class_names(model, prompts)
+        return {segment.id: texts[segment.class_name] for segment in prompts.segments}
+    elif pictures is None:
+        pictures = embed_pictures(model, prompts, progress=progress)
     if prompt == "constant":
-        mean = np.mean(list(pictures.values()), axis=0)
+        mean = np.mean([pictures[picture.id] for picture in prompts.pictures], axis=0)
         return {segment.id: mean for segment in prompts.segments}
     return {segment.id: pictures[prompts.picture(segment).id] for segment in prompts.segments}

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 TOLERANCES = (5, 10, 20)  # degrees
+_DRAWS_AT_ONCE = 2**18  # of a bootstrap, which bounds its memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +63,11 @@ class SceneScores:
         """
         return self.error < np.abs(self.estimate - self.interferer_azimuth)
 
+    @property
+    def separation(self):
+        """Angle between target and interferer in degrees, (scenes,); NaN where there is none."""
+        return np.abs(self.azimuth - self.interferer_azimuth)
+
     def per_scene(self):
         """Scores of every scene.
 
@@ -93,7 +99,7 @@ class SceneScores:
             has no interferer, its target is what is chosen.
         """
         alone = np.isnan(self.interferer_azimuth)
-        apart = np.where(alone, 0.0, np.abs(self.azimuth - self.interferer_azimuth))
+        apart = np.where(alone, 0.0, self.separation)
         return {
             "selection": float("nan") if alone.all() else 0.5,
             "mae": float(np.mean(apart) / 2),
@@ -126,10 +132,36 @@ def bootstrap_interval(values, confidence=0.95, resamples=2000, seed=0):
     if not values.size:
         raise ValueError("`values` must hold at least one number. Received: none")
     rng = np.random.default_rng(seed)
-    means = [np.mean(values[rng.integers(len(values), size=len(values))]) for _ in range(resamples)]
+    count = len(values)
+    at_once = max(1, _DRAWS_AT_ONCE // count)
+    means = np.concatenate(
+        [
+            np.mean(values[rng.integers(count, size=(min(at_once, resamples - start), count))], 1)
+            for start in range(0, resamples, at_once)
+        ]
+    )
     tail = 50.0 * (1.0 - confidence)
     low, high = np.percentile(means, [tail, 100.0 - tail])
     return float(low), float(high)
+
+
+def score_with_interval(values, confidence=0.95, resamples=2000, seed=0):
+    """Mean of a score and its bootstrap interval.
+
+    Args:
+        values: Score of every scene, shape (scenes,); NaN entries do not count.
+        confidence: Probability that the interval is to cover.
+        resamples: Number of resamples.
+        seed: Seed of the resamples.
+
+    Returns:
+        Dict of `mean` and `interval`, a list of two bounds; `None` where no value is left.
+    """
+    mean = nan_mean(values)
+    if np.isnan(mean):
+        return None
+    interval = bootstrap_interval(values, confidence, resamples, seed)
+    return {"mean": mean, "interval": list(interval)}
 
 
 def nan_mean(values):

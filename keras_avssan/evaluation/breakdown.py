@@ -1,0 +1,59 @@
+"""Scores by class pair, by angle between the sources, by reverberation time."""
+
+import numpy as np
+
+from keras_avssan.evaluation.scoring import score_with_interval
+
+SEPARATION_BINS = (0.0, 15.0, 30.0, 60.0, 180.0)  # degrees between the sources
+T60_BINS = (0.0, 0.35, 0.5, 0.65, float("inf"))  # seconds
+_SCORES = ("selection", "mae", "acc_5deg")
+
+
+def breakdowns(evaluation):
+    """Scores of groups of scenes, with 95 % bootstrap intervals.
+
+    Args:
+        evaluation: An `Evaluation`.
+
+    Returns:
+        Dict of lists of dicts, each with `scenes`, their number, and for `selection`, `mae` in
+        degrees and `acc_5deg` a dict of `mean` and `interval`, or `None` where no scene has one:
+        `by_class_pair`, with `target` and `interferer`; `by_separation`, with the bounds `from`
+        and `to` of the angle between the sources in degrees; `by_t60`, with the bounds of the
+        reverberation time in seconds, `to` being `None` where there is no upper bound. A group
+        holds its lower bound and not its upper one, but for 180°. Groups without scenes are left
+        out, and what is not known makes no group.
+    """
+    per_scene = evaluation.scores.per_scene()
+    pairs = list(zip(evaluation.target_classes, evaluation.interferer_classes, strict=True))
+    members: dict[tuple, list[int]] = {}
+    for scene, pair in enumerate(pairs):
+        members.setdefault(pair, []).append(scene)
+    return {
+        "by_class_pair": [
+            {"target": target, "interferer": other, **_group(per_scene, members[target, other])}
+            for target, other in sorted(members, key=lambda pair: (pair[0], pair[1] or ""))
+        ],
+        "by_separation": _binned(per_scene, evaluation.scores.separation, SEPARATION_BINS),
+        "by_t60": [] if evaluation.t60 is None else _binned(per_scene, evaluation.t60, T60_BINS),
+    }
+
+
+def _binned(per_scene, values, bins):
+    """The groups of scenes whose values lie in the same bin."""
+    groups = []
+    for low, high in zip(bins, bins[1:], strict=False):
+        last = high == bins[-1]
+        inside = (values >= low) & ((values <= high) if last else (values < high))
+        if inside.any():
+            bound = high if np.isfinite(high) else None
+            groups.append({"from": low, "to": bound, **_group(per_scene, inside)})
+    return groups
+
+
+def _group(per_scene, scenes):
+    scores = {name: per_scene[name][scenes] for name in _SCORES}
+    return {
+        "scenes": len(scores["mae"]),
+        **{name: score_with_interval(values) for name, values in scores.items()},
+    }

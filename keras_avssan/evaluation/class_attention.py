@@ -1,0 +1,164 @@
+"""Which bands a model listens to for which class."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.stats
+
+from keras_avssan.evaluation.examples import plan_embeddings, run_scenes, spectral_power
+from keras_avssan.evaluation.scoring import nan_mean
+
+
+@dataclass(frozen=True, eq=False)
+class ClassBandAttention:
+    """What a model listens to, averaged over the scenes that ask for a class.
+
+    Args:
+        classes: Names of the classes, a tuple of length C.
+        num_scenes: Scenes that ask for each class, array of shape (C,).
+        attention: Dict from band type to the mean weight β of its patches, shape (C, n).
+        energy: Dict from band type to the mean share of the target's own energy that lies in each
+            patch, shape (C, n).
+        agreement: Dict from band type to the mean rank correlation over the patches of a scene
+            between β and how much louder the target is there than the interferer, shape (C,): 1
+            where louder patches always weigh more, 0 where the two have nothing to do with each
+            other, NaN where all patches weigh the same.
+        band_weights: Mean weight α of the band types over time, shape (C, bands).
+        bands: Names of the band types, a tuple.
+        sampling_rate: In hertz.
+
+    Example:
+        >>> heard = class_band_attention(model, plan, num_scenes=500)
+        >>> dict(zip(heard.classes, heard.attention["fine"].argmax(axis=1)))
+        {'bird': 11, 'drum': 0}
+    """
+
+    classes: tuple[str, ...]
+    num_scenes: np.ndarray
+    attention: dict[str, np.ndarray]
+    energy: dict[str, np.ndarray]
+    agreement: dict[str, np.ndarray]
+    band_weights: np.ndarray
+    bands: tuple[str, ...]
+    sampling_rate: int
+
+
+def class_band_attention(
+    model,
+    plan,
+    num_scenes,
+    *,
+    start=0,
+    batch_size=32,
+    prompt_embeddings=None,
+    progress=True,
+):
+    """Averages the weights of patches and band types over the scenes that ask for a class.
+
+    Args:
+        model: An `AVSSAN`.
+        plan: `keras_avssan.data.ScenePlan`; pictures ask, whatever its `prompt_kinds`.
+        num_scenes: Number of scenes.
+        start: Index of the first scene.
+        batch_size: Scenes a run.
+        prompt_embeddings: Dict from picture id to embedding. By default the model's own encoder
+            makes them.
+        progress: Whether a progress bar is shown.
+
+    Returns:
+        A `ClassBandAttention`; a class that no scene asks for is left out.
+
+    Raises:
+        ValueError: If `num_scenes` is not positive, the model has no image encoder and no
+            embeddings are given, or plan and model differ in their sampling rates.
+        TypeError: If the model has no bands.
+
+    Example:
+        >>> heard = class_band_attention(model, plan, num_scenes=500)
+        >>> plot_class_band_attention(heard).savefig("bands.png")
+
+    Reference:
+        AV-SSAN, Figure 3 and equations (7) and (8).
+    """
+    bands = getattr(model.backbone, "bands", None)
+    if bands is None:
+        raise TypeError(
+            f"`model` must attend to bands, as AVSSAN. Received: {type(model).__name__}"
+        )
+    embeddings = plan_embeddings(model, plan, prompt_embeddings, progress)
+    heard = defaultdict(list)
+    for scene, sources, outputs in run_scenes(
+        model, plan, num_scenes, embeddings, start=start, batch_size=batch_size, progress=progress
+    ):
+        heard[scene.target.class_name].append(_measure(sources, outputs))
+    classes = tuple(name for name in plan.classes if name in heard)
+    means = [_mean(heard[name]) for name in classes]
+    by_band = {
+        key: {band: np.stack([mean[key, band] for mean in means]) for band in bands}
+        for key in ("attention", "energy", "agreement")
+    }
+    return ClassBandAttention(
+        classes,
+        np.array([len(heard[name]) for name in classes]),
+        **by_band,
+        band_weights=np.stack([mean["band_weights"] for mean in means]),
+        bands=tuple(bands),
+        sampling_rate=plan.sampling_rate,
+    )
+
+
+def patch_energy(spectrogram, num_patches):
+    """Energy of a sound in each of a band type's patches, over all frames.
+
+    Args:
+        spectrogram: Spectrogram of the sound alone, shape (T, F, 4).
+        num_patches: Number of patches n; bins that fill no whole patch do not count.
+
+    Returns:
+        Float64 array of shape (n,).
+    """
+    energy = spectral_power(spectrogram).sum(axis=0)
+    width = len(energy) // num_patches
+    return energy[: num_patches * width].reshape(num_patches, width).sum(axis=-1)
+
+
+def band_agreement(attention, target_energy, interferer_energy):
+    """Whether the patches in which the target is louder weigh more.
+
+    Args:
+        attention: Weights β of the patches, shape (n,).
+        target_energy: Energy of the target alone in each patch, shape (n,).
+        interferer_energy: Energy of the interferer alone, likewise.
+
+    Returns:
+        Rank correlation of Spearman between β and the target's share of both energies; NaN where
+        either is the same in all patches.
+    """
+    # Less would be rounding: in silence the two are equally loud.
+    floor = 1e-12 * max(np.max(target_energy), np.max(interferer_energy), 1e-12)
+    share = (target_energy + floor) / (target_energy + interferer_energy + 2 * floor)
+    ranks = scipy.stats.rankdata([attention, share], axis=1)
+    if np.any(np.ptp(ranks, axis=1) == 0):
+        return float("nan")
+    return float(np.corrcoef(ranks)[0, 1])
+
+
+def _measure(sources, outputs):
+    """Numbers of one scene, by what they are and by band type."""
+    measured = {"band_weights": outputs["band_weights"].mean(axis=0)}
+    for band, attention in outputs["band_attention"].items():
+        target, interferer = (patch_energy(source, len(attention)) for source in sources)
+        measured["attention", band] = attention
+        measured["energy", band] = target / max(target.sum(), np.finfo("float64").tiny)
+        measured["agreement", band] = band_agreement(attention, target, interferer)
+    return measured
+
+
+def _mean(scenes):
+    """Mean over scenes of every number; an agreement that is NaN does not count."""
+    values = {key: np.array([scene[key] for scene in scenes], "float64") for key in scenes[0]}
+    return {
+        key: nan_mean(value) if key[0] == "agreement" else np.mean(value, axis=0)
+        for key, value in values.items()
+    }

@@ -1,0 +1,81 @@
+"""Differences between two systems on the same scenes."""
+
+import json
+
+import numpy as np
+
+from keras_avssan.evaluation.scoring import score_with_interval
+
+# What two systems may differ in and still have heard the same scenes.
+_OWN = ("prompt",)
+
+
+def paired_difference(first, second, confidence=0.95, resamples=2000, seed=0):
+    """Difference of the mean scores of two systems, with a paired bootstrap interval.
+
+    Scenes are drawn, and with each of them what both systems made of it, so that scenes which are
+    hard for both do not blur the comparison.
+
+    Args:
+        first: `Evaluation` of one system.
+        second: `Evaluation` of another system on the same scenes.
+        confidence: Probability that the interval is to cover.
+        resamples: Number of resamples.
+        seed: Seed of the resamples.
+
+    Returns:
+        Dict from score, see `SceneScores.per_scene`, to a dict with `mean`, of the first minus the
+        second; `interval`, its bounds; and `scenes`, the number of scenes that count: those where
+        both have the score, so `selected_mae` compares scenes where both chose the right source.
+        `None` where there are none.
+
+    Raises:
+        ValueError: If the scenes are not the same ones.
+
+    Example:
+        >>> difference = paired_difference(ours, theirs)["selection"]
+        >>> difference["interval"][0] > 0  # ours selects the right source more often
+        True
+    """
+    _check_same(first, second)
+    one, other = first.scores.per_scene(), second.scores.per_scene()
+    differences = {}
+    for name, values in one.items():
+        apart = values - other[name]
+        entry = score_with_interval(apart, confidence, resamples, seed)
+        if entry is not None:
+            entry["scenes"] = int(np.sum(~np.isnan(apart)))
+        differences[name] = entry
+    return differences
+
+
+def _check_same(first, second):
+    facts = [
+        {
+            "azimuths": evaluation.scores.azimuth,
+            "interferers' azimuths": evaluation.scores.interferer_azimuth,
+            "classes": np.array([evaluation.target_classes, evaluation.interferer_classes], "U"),
+        }
+        for evaluation in (first, second)
+    ]
+    for name, values in facts[0].items():
+        exact = values.dtype.kind == "U"
+        if not np.array_equal(values, facts[1][name], equal_nan=not exact):
+            raise ValueError(
+                "`first` and `second` must be evaluations of the same scenes. "
+                f"Received: scenes whose {name} differ"
+            )
+    settings = [_comparable(evaluation.settings) for evaluation in (first, second)]
+    for name in sorted(set(settings[0]) | set(settings[1])):
+        one, other = (part.get(name) for part in settings)
+        if one != other:
+            raise ValueError(
+                "`first` and `second` must be evaluations of the same scenes. "
+                f"Received: settings with {name} {one} and {other}"
+            )
+
+
+def _comparable(settings):
+    """Settings as JSON gives them back, without what belongs to a system."""
+    settings = json.loads(json.dumps(settings))
+    return {name: value for name, value in settings.items() if name not in _OWN}
