@@ -41,21 +41,21 @@ def make_scenes_fixture():
     def make_scenes(two_sources=True, samples=SAMPLES):
         rng = np.random.default_rng(0)
         bands = [(300, 1500), (2500, 7000)]
-        kinds = np.arange(8) % 2
+        kinds = np.arange(8) // 4
         targets = np.stack(
             [
                 hear(make_noise(rng, samples, *bands[kind]), azimuth)
                 for kind, azimuth in zip(kinds, AZIMUTHS, strict=True)
             ]
         )
-        others = np.roll(targets, 1, axis=0) if two_sources else 0.0
+        others = np.roll(targets, 4, axis=0) if two_sources else 0.0
         prompts = np.zeros((8, PROMPT_DIM))
         prompts[np.arange(8), kinds] = 1.0
         inputs = {
             "audio": (0.1 * (targets + others)).astype("float32"),
             "prompt_embedding": prompts.astype("float32"),
         }
-        interferers = np.roll(AZIMUTHS, 1) if two_sources else np.full(8, np.nan)
+        interferers = np.roll(AZIMUTHS, 4) if two_sources else np.full(8, np.nan)
         labels = {
             "azimuth": AZIMUTHS,
             "target": (0.1 * targets).astype("float32"),
