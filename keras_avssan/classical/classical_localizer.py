@@ -1,0 +1,247 @@
+"""What the methods without training share: frames, steering, `localize`."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_avssan.classical.recordings import read_recordings
+from keras_avssan.doa.grid import GRID_DEGREES, NUM_DIRECTIONS
+from keras_avssan.layers.doa_head import SPEED_OF_SOUND
+from keras_avssan.layers.stereo_stft import StereoSTFT, level_gain
+
+_CONFIDENCE_TOLERANCE = 5.0  # degrees to either side of the estimate
+_BATCH_SIZE = 32
+_INPUTS = ("audio", "microphone_spacing")
+_FLOOR = 1e-9  # beside values of the order of one: a spectrum of zeros becomes uniform
+
+
+@keras.saving.register_keras_serializable(package="keras_avssan")
+class ClassicalLocalizer(keras.layers.Layer):
+    """Base of the methods that localise the strongest sound of a recording, without training.
+
+    They have no weights and count as built. A subclass brings `spectrum`, which scores the 180
+    directions from the frames of a recording. `localize` and `predict_on_batch` take what those
+    of `keras_avssan.models.Localizer` take, so that one evaluation runs either. No prompt has an
+    influence. Computed in float32 under every precision policy; the loudness of a recording has
+    no influence.
+
+    Args:
+        microphone_spacing: Distance between the microphones in metres.
+        sampling_rate: Sampling rate in hertz.
+        frame_length: Length of a frame and of its transform in samples; even.
+        hop_length: Distance between frames in samples.
+        frequency_range: Lowest and highest frequency in hertz; the bins between them, both ends
+            included, are used. Bins 0 and F - 1 never are, as their phase tells nothing.
+        **kwargs: Arguments of `keras.layers.Layer`.
+
+    Call arguments:
+        inputs: Dict with `audio` (batch, samples, 2), and optionally `microphone_spacing`
+            (batch,) in metres, in place of the layer's own. Other inputs are left aside.
+
+    Returns:
+        Dict with `doa`: float32 spectrum of shape (batch, 180), not negative and of sum one; index
+        k is the direction of k + 1 degrees. Uniform for silence.
+
+    Raises:
+        ValueError: If an argument is out of range, no bin lies within `frequency_range`, or an
+            input has a wrong shape or is shorter than a frame.
+        TypeError: If `inputs` is not a dict with `audio`.
+
+    Example:
+        >>> from keras_avssan.classical.steering import cross_spectrum, steered_response
+        >>> class SteeredPower(ClassicalLocalizer):  # without phase transform
+        ...     def spectrum(self, spectrogram, phase):
+        ...         cross = cross_spectrum(spectrogram)
+        ...         real, imaginary = (keras.ops.mean(part, axis=1) for part in cross)
+        ...         power = keras.ops.mean(keras.ops.square(spectrogram), axis=(1, 2, 3))
+        ...         return power[:, None] + 0.5 * steered_response(real, imaginary, phase)
+        >>> SteeredPower()({"audio": keras.ops.ones((1, 16000, 2))})["doa"].shape
+        (1, 180)
+    """
+
+    def __init__(
+        self,
+        microphone_spacing=0.2,
+        sampling_rate=16000,
+        frame_length=1024,
+        hop_length=512,
+        frequency_range=(500.0, 4000.0),
+        **kwargs,
+    ):
+        super().__init__(**{**kwargs, "dtype": "float32", "trainable": False})
+        _check_positive("microphone_spacing", microphone_spacing, "distance in metres")
+        _check_positive("sampling_rate", sampling_rate, "number of hertz")
+        self.microphone_spacing = float(microphone_spacing)
+        self.sampling_rate = sampling_rate
+        self.frequency_range = _checked_range(frequency_range, sampling_rate)
+        self.stft = StereoSTFT(frame_length, hop_length, name="stft")
+        self._bins = self._choose_bins()
+        hertz = np.arange(self._bins.start, self._bins.stop) * sampling_rate / frame_length
+        delay = np.cos(np.deg2rad(GRID_DEGREES)) / SPEED_OF_SOUND  # seconds a metre of spacing
+        phase = 2 * np.pi * hertz[:, None] * delay[None, :]
+        self._phase_a_metre = phase[None].astype("float32")  # (1, F, 180)
+        self.built = True  # no weights: a whole model need not be run to build it
+
+    def _choose_bins(self):
+        """Bins of the frequency range, as a slice."""
+        width = self.sampling_rate / self.stft.frame_length
+        low, high = self.frequency_range
+        first = max(1, int(np.ceil(low / width)))
+        last = min(self.stft.num_bins - 2, int(np.floor(high / width)))
+        if last < first:
+            raise ValueError(
+                "`frequency_range` must hold a bin other than the first and the last, they are "
+                f"{width:g} Hz apart. Received: frequency_range={self.frequency_range}"
+            )
+        return slice(first, last + 1)
+
+    def call(self, inputs):
+        if not isinstance(inputs, dict) or "audio" not in inputs:
+            found = sorted(inputs) if isinstance(inputs, dict) else type(inputs).__name__
+            raise TypeError(f"`inputs` must be a dict with `audio`. Received: {found}")
+        self._check_shapes({key: tuple(inputs[key].shape) for key in _INPUTS if key in inputs})
+        audio = ops.cast(inputs["audio"], "float32")
+        spectrogram = self.stft(audio * level_gain(audio))[:, :, self._bins]
+        phase = self._phase(inputs.get("microphone_spacing"))
+        spectrum = self.spectrum(spectrogram, phase) + _FLOOR
+        return {"doa": spectrum / ops.sum(spectrum, axis=-1, keepdims=True)}
+
+    def spectrum(self, spectrogram, phase):
+        """Scores the directions.
+
+        Args:
+            spectrogram: Frames of the recordings brought to unit power, within the frequency
+                range: shape (batch, T, F, 4) as re1, im1, re2, im2.
+            phase: By how many radians channel 0 is ahead of channel 1 in a bin, if the sound
+                comes from a direction: shape (batch, F, 180), or (1, F, 180) for all.
+
+        Returns:
+            Spectrum of shape (batch, 180), not negative, of the order of one.
+        """
+        raise NotImplementedError
+
+    def _check_shapes(self, shapes):
+        audio, spacing = shapes["audio"], shapes.get("microphone_spacing")
+        if len(audio) != 3 or audio[-1] != 2:
+            raise ValueError(
+                "`audio` must have shape (batch, samples, 2), the two microphones last. "
+                f"Received: shape {audio}"
+            )
+        if isinstance(audio[1], int) and audio[1] < self.stft.frame_length:
+            raise ValueError(
+                f"`audio` must be as long as a frame, {self.stft.frame_length} samples. "
+                f"Received: {audio[1]} samples"
+            )
+        if spacing is not None and not _same_batch(spacing, audio[:1]):
+            raise ValueError(
+                "`microphone_spacing` must have shape (batch,), one a recording. "
+                f"Received: shape {spacing} for `audio` of shape {audio}"
+            )
+
+    def _phase(self, microphone_spacing):
+        phase = ops.convert_to_tensor(self._phase_a_metre)
+        if microphone_spacing is None:
+            return self.microphone_spacing * phase
+        return ops.cast(microphone_spacing, "float32")[:, None, None] * phase
+
+    def predict_on_batch(self, inputs):
+        """Scores the directions of one batch of arrays.
+
+        Args:
+            inputs: Dict of arrays as in a call.
+
+        Returns:
+            Dict with `doa`: float32 NumPy array of shape (batch, 180).
+
+        Raises:
+            ValueError: If an input has a wrong shape or a spacing is not positive.
+            TypeError: If `inputs` is not a dict with `audio`.
+
+        Example:
+            >>> audio = np.random.default_rng(0).normal(size=(2, 16000, 2))
+            >>> SRPPHAT().predict_on_batch({"audio": audio})["doa"].shape
+            (2, 180)
+        """
+        if isinstance(inputs, dict):
+            inputs = {key: np.asarray(inputs[key], "float32") for key in _INPUTS if key in inputs}
+            spacing = inputs.get("microphone_spacing", np.ones(1))
+            if not (np.isfinite(spacing).all() and np.all(spacing > 0)):
+                raise ValueError(
+                    "`microphone_spacing` must hold positive distances in metres. "
+                    f"Received: microphone_spacing={spacing}"
+                )
+        # Not through `__call__`, which would bury the message of an error under its arguments.
+        outputs = self.call(keras.tree.map_structure(ops.convert_to_tensor, inputs))
+        return {key: ops.convert_to_numpy(value) for key, value in outputs.items()}
+
+    def localize(self, audio, prompt=None, sampling_rate=None, return_confidence=False):
+        """Finds the direction of the strongest sound.
+
+        Args:
+            audio: Two-microphone recording of at least one frame: a path, an array (samples, 2)
+                or (batch, samples, 2), or a list of paths or arrays of equal duration.
+            prompt: Taken in place of what a prompted model asks for, and ignored.
+            sampling_rate: Sampling rate in hertz of arrays; the layer's if not given.
+            return_confidence: Whether the confidence is returned too.
+
+        Returns:
+            float32 array of azimuths in degrees, shape (batch,): 0° beside microphone 1
+            (channel 0 leads), 90° broadside, 180° beside microphone 2. With
+            `return_confidence`, a tuple of it and the share of the spectrum within 5° of it, from
+            0 to 1; it compares recordings under one method, and is no probability.
+
+        Raises:
+            ValueError: If a recording is unusable.
+            TypeError: If it is of another kind.
+
+        Example:
+            >>> audio = np.random.default_rng(0).normal(size=(16000, 1)).repeat(2, axis=1)
+            >>> float(SRPPHAT().localize(audio)[0])  # both channels are the same
+            90.0
+        """
+        audio = read_recordings(audio, self.sampling_rate, sampling_rate, self.stft.frame_length)
+        parts = [
+            self.predict_on_batch({"audio": audio[start : start + _BATCH_SIZE]})["doa"]
+            for start in range(0, len(audio), _BATCH_SIZE)
+        ]
+        spectrum = np.concatenate(parts)
+        azimuth = GRID_DEGREES[np.argmax(spectrum, axis=-1)]
+        if return_confidence:
+            near = np.abs(GRID_DEGREES - azimuth[:, None]) <= _CONFIDENCE_TOLERANCE
+            return azimuth, np.sum(spectrum * near, axis=-1)
+        return azimuth
+
+    def compute_output_shape(self, inputs_shape):
+        self._check_shapes(inputs_shape)
+        return {"doa": (inputs_shape["audio"][0], NUM_DIRECTIONS)}
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "microphone_spacing": self.microphone_spacing,
+            "sampling_rate": self.sampling_rate,
+            "frame_length": self.stft.frame_length,
+            "hop_length": self.stft.hop_length,
+            "frequency_range": self.frequency_range,
+        }
+
+
+def _same_batch(shape, expected):
+    """Whether two shapes of rank one agree, as far as they are known."""
+    return len(shape) == 1 and (None in (*shape, *expected) or shape == expected)
+
+
+def _check_positive(name, value, kind):
+    if not (np.isfinite(value) and value > 0):
+        raise ValueError(f"`{name}` must be a positive {kind}. Received: {name}={value}")
+
+
+def _checked_range(frequency_range, sampling_rate):
+    """The range as a tuple of two floats from 0 to half the sampling rate."""
+    limits = np.asarray(frequency_range, "float64")
+    if limits.shape != (2,) or not 0 <= limits[0] < limits[1] <= sampling_rate / 2:
+        raise ValueError(
+            "`frequency_range` must be a lower and a higher frequency, from 0 to "
+            f"{sampling_rate / 2:g} Hz. Received: frequency_range={frequency_range}"
+        )
+    return tuple(limits.tolist())
