@@ -8,7 +8,7 @@ import numpy as np
 from tqdm import tqdm
 
 from keras_avssan.data.checks import check_integer
-from keras_avssan.data.embeddings import embed_pictures
+from keras_avssan.data.embeddings import blank_prompts, embed_pictures, takes_prompt
 from keras_avssan.data.rendering import render_scenes
 from keras_avssan.doa.grid import GRID_DEGREES
 from keras_avssan.layers.stereo_stft import level_gain
@@ -332,6 +332,8 @@ def plan_embeddings(model, plan, prompt_embeddings=None, progress=True):
             f"`plan` must be at the model's {model.backbone.sampling_rate} Hz. "
             f"Received: a plan at {plan.sampling_rate} Hz"
         )
+    if not takes_prompt(model):
+        return blank_prompts(plan)
     if prompt_embeddings is None:
         return embed_pictures(model, plan, progress=progress)
     missing = [picture.id for picture in plan.pictures if picture.id not in prompt_embeddings]

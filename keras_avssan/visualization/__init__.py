@@ -7,20 +7,26 @@ compose). Colours are safe for colour-blind readers, and what a colour says is s
 a line style too.
 """
 
+from keras_avssan.visualization.attended_energy import plot_attended_energy
 from keras_avssan.visualization.band_attention import plot_band_attention
+from keras_avssan.visualization.class_band_attention import plot_class_band_attention
 from keras_avssan.visualization.decay import plot_decay
 from keras_avssan.visualization.echogram import plot_echogram
 from keras_avssan.visualization.explanation import plot_explanation
 from keras_avssan.visualization.posterior import plot_posterior
 from keras_avssan.visualization.scene import plot_scene
+from keras_avssan.visualization.separation import plot_separation
 from keras_avssan.visualization.spectrograms import plot_spectrograms
 
 __all__ = [
+    "plot_attended_energy",
     "plot_band_attention",
+    "plot_class_band_attention",
     "plot_decay",
     "plot_echogram",
     "plot_explanation",
     "plot_posterior",
     "plot_scene",
+    "plot_separation",
     "plot_spectrograms",
 ]

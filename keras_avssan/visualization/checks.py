@@ -7,6 +7,8 @@ import keras
 import numpy as np
 from numpy.typing import ArrayLike
 
+from keras_avssan.evaluation.examples import SeparationExample
+
 
 def as_array(name: str, value: ArrayLike, shape: tuple[int | None, ...]) -> np.ndarray:
     """Returns `value` as a finite float array, or tells how its shape differs from `shape`.
@@ -77,3 +79,16 @@ def frame_times(explanation: Mapping[str, Any], frames: int) -> np.ndarray:
     """Returns the times in seconds of the centres of the first `frames` frames."""
     hop = entry(explanation, "hop_length") / entry(explanation, "sampling_rate")
     return np.arange(frames) * hop
+
+
+def as_examples(name: str, examples: Any) -> list[SeparationExample]:
+    """Returns `examples` as a list of `SeparationExample` that is not empty."""
+    if isinstance(examples, SeparationExample):
+        examples = [examples]
+    examples = list(examples)
+    others = [type(one).__name__ for one in examples if not isinstance(one, SeparationExample)]
+    if others:
+        raise TypeError(f"`{name}` must hold `SeparationExample`s. Received: {others[0]}")
+    if not examples:
+        raise ValueError(f"`{name}` must hold at least one example. Received: none")
+    return examples

@@ -5,17 +5,18 @@ from typing import Any
 
 import keras
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import FigureBase
-from matplotlib.image import AxesImage
 from numpy.typing import ArrayLike
 
 from keras_avssan.layers import StereoSTFT
 from keras_avssan.visualization import style
 from keras_avssan.visualization.checks import as_array, entry, frame_times
-
-# Below this power a bin counts as silent.
-_SILENCE = 1e-12
+from keras_avssan.visualization.panels import (
+    draw_image,
+    draw_level,
+    loudest_power,
+    panel_extent,
+)
 
 
 @style.styled
@@ -66,22 +67,19 @@ def plot_spectrograms(
         panels["target alone"] = _transform(target, mix.shape, explanation)
 
     times = frame_times(explanation, len(mix))
-    half_hop = entry(explanation, "hop_length") / entry(explanation, "sampling_rate") / 2.0
-    highest = entry(explanation, "sampling_rate") / 2000.0
-    extent = (-half_hop, times[-1] + half_hop, 0.0, highest)
-    loudest = {name: max(_power(mix).max(), _SILENCE) for name in panels}
+    extent = panel_extent(explanation, len(mix))
+    loudest = dict.fromkeys(panels, loudest_power(mix))
     if target is not None:
-        loudest["target alone"] = max(_power(panels["target alone"]).max(), _SILENCE)
+        loudest["target alone"] = loudest_power(panels["target alone"])
 
     figure = style.canvas(figure, (3.1 * len(panels), 2.7))
     all_axes = figure.subplots(1, len(panels), sharex=True, sharey=True)
     for axes, (name, values) in zip(all_axes, panels.items(), strict=True):
         if name == "mask":
-            image = _draw(axes, values, extent, style.MASK_COLORS, (0.0, 1.0))
+            image = draw_image(axes, values, extent, style.MASK_COLORS, (0.0, 1.0))
             figure.colorbar(image, ax=axes, label="mask", pad=0.02)
         else:
-            level = 10.0 * np.log10(np.maximum(_power(values), _SILENCE) / loudest[name])
-            loudness = _draw(axes, level, extent, style.DECIBEL_COLORS, (-dynamic_range, 0.0))
+            loudness = draw_level(axes, values, extent, loudest[name], dynamic_range)
         axes.set_title(name)
         style.show_time(axes, times)
     all_axes[0].set_ylabel("frequency (kHz)")
@@ -102,27 +100,3 @@ def _transform(
             f"Received: {len(audio)} samples, {len(spectrogram)} frames"
         )
     return spectrogram
-
-
-def _power(spectrogram: np.ndarray) -> np.ndarray:
-    """Mean power of both channels, shape `(T, F)`."""
-    return np.square(spectrogram).sum(axis=-1) / 2.0
-
-
-def _draw(
-    axes: Axes,
-    values: np.ndarray,
-    extent: tuple[float, float, float, float],
-    colors: str,
-    limits: tuple[float, float],
-) -> AxesImage:
-    return axes.imshow(
-        values.T,
-        origin="lower",
-        aspect="auto",
-        extent=extent,
-        cmap=colors,
-        vmin=limits[0],
-        vmax=limits[1],
-        interpolation="nearest",
-    )

@@ -31,6 +31,9 @@ BANDS: dict[str, dict[str, Any]] = {
     "full": {"color": "#009E73", "linestyle": ":"},
 }
 
+# What tells filled areas of the band types apart in grey.
+HATCHES: dict[str, str] = {"fine": "", "mid": "////", "full": "...."}
+
 # What arrives at a microphone.
 ARRIVALS: dict[str, dict[str, Any]] = {
     "direct": {"color": TARGET, "marker": "o", "markersize": 6},
@@ -95,3 +98,8 @@ def show_time(axes: Axes, times: np.ndarray) -> None:
     """Makes the horizontal axis the time of a clip whose frames are centred on `times`."""
     axes.set_xlim(0.0, max(times[-1], times[0] + 1e-3))
     axes.set_xlabel("time (s)")
+
+
+def signed(value: float, digits: int) -> str:
+    """Returns a number with its sign, the minus as long as the plus."""
+    return f"{value:+.{digits}f}".replace("-", "\N{MINUS SIGN}")
