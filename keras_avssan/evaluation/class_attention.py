@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.stats
@@ -146,7 +147,7 @@ def band_agreement(attention, target_energy, interferer_energy):
 
 def _measure(sources, outputs):
     """Numbers of one scene, by what they are and by band type."""
-    measured = {"band_weights": outputs["band_weights"].mean(axis=0)}
+    measured: dict[Any, np.ndarray] = {"band_weights": outputs["band_weights"].mean(axis=0)}
     for band, attention in outputs["band_attention"].items():
         target, interferer = (patch_energy(source, len(attention)) for source in sources)
         measured["attention", band] = attention

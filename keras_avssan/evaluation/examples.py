@@ -10,6 +10,7 @@ from tqdm import tqdm
 from keras_avssan.data.checks import check_integer
 from keras_avssan.data.embeddings import blank_prompts, embed_pictures, takes_prompt
 from keras_avssan.data.rendering import render_scenes
+from keras_avssan.data.scene_plan import Scene
 from keras_avssan.doa.grid import GRID_DEGREES
 from keras_avssan.layers.stereo_stft import level_gain
 
@@ -213,7 +214,8 @@ def separation_examples(
             f"`model` must have a mask and explain it, as AVSSAN. Received: {type(model).__name__}"
         )
     embeddings = plan_embeddings(model, plan, prompt_embeddings, progress)
-    chosen, worst, largest = {}, None, 0.0
+    chosen: dict[str, Scene] = {}
+    worst, largest = None, 0.0
     for scene, sources, outputs in run_scenes(
         model, plan, num_scenes, embeddings, start=start, batch_size=batch_size, progress=progress
     ):

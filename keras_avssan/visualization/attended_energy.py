@@ -1,6 +1,7 @@
 """Whether the patches that weigh more are those that the target dominates."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -17,8 +18,12 @@ _ROW_HEIGHT = 2.1  # inches
 # Levels more than this below the loudest patch are drawn at the floor, in decibels.
 _RANGE = 60.0
 # Filled where the target is louder, hatched where the interferer is: told apart in grey too.
-_TARGET_BAR = {"facecolor": style.TARGET, "edgecolor": "white"}
-_INTERFERER_BAR = {"facecolor": "white", "edgecolor": style.INTERFERER, "hatch": "////"}
+_TARGET_BAR: dict[str, Any] = {"facecolor": style.TARGET, "edgecolor": "white"}
+_INTERFERER_BAR: dict[str, Any] = {
+    "facecolor": "white",
+    "edgecolor": style.INTERFERER,
+    "hatch": "////",
+}
 
 
 @style.styled

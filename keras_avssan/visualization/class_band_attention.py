@@ -1,5 +1,7 @@
 """Which bands a model listens to for which class."""
 
+from typing import Any
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import QuadMesh
@@ -78,7 +80,7 @@ def _draw_patches(figure: FigureBase, heard: ClassBandAttention, bands: list[str
         _write_agreement(right, heard.agreement[band])
     for axes in grid[-1]:
         axes.set_xlabel("frequency (kHz)")
-    bar = {"location": "bottom", "shrink": 0.8, "aspect": 30, "pad": 0.01}
+    bar: dict[str, Any] = {"location": "bottom", "shrink": 0.8, "aspect": 30, "pad": 0.01}
     figure.colorbar(weights, ax=grid[:, 0].tolist(), label="× even weight", **bar)
     figure.colorbar(levels, ax=grid[:, 1].tolist(), label="level (dB)", **bar)
 
@@ -109,7 +111,11 @@ def _write_agreement(axes: Axes, agreement: np.ndarray) -> None:
     """A number behind every row, under a word that says which; none where none is known."""
     if np.isnan(agreement).all():
         return
-    place = {"transform": axes.get_yaxis_transform(), "fontsize": 8, "clip_on": False}
+    place: dict[str, Any] = {
+        "transform": axes.get_yaxis_transform(),
+        "fontsize": 8,
+        "clip_on": False,
+    }
     axes.text(1.02, -0.62, "agreement", va="bottom", **place)
     for row, value in enumerate(agreement):
         words = "–" if np.isnan(value) else style.signed(value, 2)

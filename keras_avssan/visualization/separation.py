@@ -1,6 +1,7 @@
 """What a model separates, scene by scene."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -111,7 +112,7 @@ def _draw_row(row: np.ndarray, example: SeparationExample, dynamic_range: float)
         axes.tick_params(labelleft=False)
     row[0].set_ylabel(f"{describe(example)}\n\nfrequency (kHz)")
     row[3].set_title(
-        f"target {style.signed(example.target_gain, 1)} dB, "
+        f"target {style.signed(example.target_gain, 1)}, "
         f"interferer {style.signed(example.interferer_gain, 1)} dB",
         fontsize=8,
     )
@@ -162,7 +163,7 @@ def _name_columns(grid: np.ndarray) -> None:
 def _draw_keys(figure: FigureBase, grid: np.ndarray, images: tuple) -> None:
     """Two colour bars below the spectrograms, and what the lines of the posteriors are."""
     level, masks = images
-    bar = {"location": "bottom", "shrink": 0.7, "aspect": 30, "pad": 0.01}
+    bar: dict[str, Any] = {"location": "bottom", "shrink": 0.7, "aspect": 30, "pad": 0.01}
     figure.colorbar(level, ax=grid[:, :2].ravel().tolist(), label="level (dB)", **bar)
     figure.colorbar(masks, ax=grid[:, 2:4].ravel().tolist(), label="mask", **bar)
     legend = grid[-1, -1].legend(
