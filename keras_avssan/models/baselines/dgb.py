@@ -1,0 +1,207 @@
+"""DGB: generates the clean correlation of the prompted sound, and steers it."""
+
+import keras
+from keras import ops
+
+from keras_avssan.layers.generalized_cross_correlation import GeneralizedCrossCorrelation
+from keras_avssan.layers.stereo_stft import level_gain
+from keras_avssan.models.baselines.baseline import Baseline
+from keras_avssan.models.baselines.baseline_backbone import BaselineBackbone
+from keras_avssan.models.baselines.dgb_loss import DGBLoss
+from keras_avssan.models.baselines.gaussian_sampler import GaussianSampler
+from keras_avssan.models.baselines.mlp import MLP
+from keras_avssan.models.baselines.prompt_projection import PromptProjection
+from keras_avssan.models.baselines.steered_response import SteeredResponse
+from keras_avssan.models.baselines.unit_power import unit_power
+from keras_avssan.unit_length import unit_length
+
+
+@keras.saving.register_keras_serializable(package="keras_avssan")
+class DGBBackbone(BaselineBackbone):
+    """Network of `DGB`.
+
+    Args:
+        max_lag: Largest lag of the correlation curves in samples; they have `2 * max_lag + 1`
+            values.
+        condition_dim: Number of features of the prompt, which encoder and decoder both see.
+        latent_dim: Dimension of the latent vector.
+        hidden_dim: Width of the hidden layers of encoder and decoder.
+        num_layers: Number of hidden layers of either.
+        dropout: Share of units dropped after each while training.
+        sharpness: Initial factor between the steered response and the logits.
+        seed: Seed of the draws of the latent vector; a random one if not given.
+        **kwargs: Arguments of `BaselineBackbone`.
+
+    Call arguments:
+        inputs: Dict with `audio` (batch, samples, 2) and a prompt, see `BaselineBackbone`.
+        training: Whether the latent vector is drawn; its mean is taken otherwise.
+
+    Returns:
+        Dict of float32 tensors: `doa` (batch, 180); `curve` (batch, lags), the generated curve, of
+        unit length; `latent` (batch, 2, latent_dim), means and log variances.
+
+    Raises:
+        ValueError: If `max_lag` does not reach the largest delay of the pair, `prompt_dim` is
+            missing or inputs have a wrong shape.
+
+    Example:
+        >>> backbone = DGBBackbone(prompt_dim=512)
+        >>> inputs = {"audio": keras.ops.ones((1, 16000, 2))}
+        >>> backbone({**inputs, "prompt_embedding": keras.ops.ones((1, 512))})["curve"].shape
+        (1, 51)
+    """
+
+    def __init__(
+        self,
+        max_lag=25,
+        condition_dim=64,
+        latent_dim=32,
+        hidden_dim=512,
+        num_layers=2,
+        dropout=0.0,
+        sharpness=10.0,
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(
+            {
+                "max_lag": max_lag,
+                "condition_dim": condition_dim,
+                "latent_dim": latent_dim,
+                "hidden_dim": hidden_dim,
+                "num_layers": num_layers,
+                "dropout": dropout,
+                "sharpness": sharpness,
+                "seed": seed,
+            },
+            **kwargs,
+        )
+        self.correlation = GeneralizedCrossCorrelation(
+            range(-max_lag, max_lag + 1), name="correlation"
+        )
+        self.sampler = GaussianSampler(seed, name="sampler")
+        self._make_autoencoder(2 * max_lag + 1)
+        # The logits are steered, not projected.
+        self.logits = SteeredResponse(
+            max_lag,
+            self.settings["microphone_spacing"],
+            self.sampling_rate,
+            sharpness,
+            name="logits",
+        )
+        self.correlation.build((None, None, self.stft.num_bins, 4))
+        self.logits.build((None, 2 * max_lag + 1))
+        self.built = True
+
+    def _make_autoencoder(self, num_lags):
+        """Layers of encoder and decoder with their weights."""
+        dtype = self.dtype_policy
+        settings = self.settings
+        condition_dim, latent_dim = settings["condition_dim"], settings["latent_dim"]
+        widths = [settings["hidden_dim"]] * settings["num_layers"]
+        self.condition = PromptProjection(condition_dim, dtype=dtype, name="condition")
+        self.encoder = MLP(widths, settings["dropout"], dtype=dtype, name="encoder")
+        self.latent = keras.layers.Dense(2 * latent_dim, dtype="float32", name="latent")
+        self.decoder = MLP(widths, settings["dropout"], dtype=dtype, name="decoder")
+        self.generated = keras.layers.Dense(num_lags, dtype="float32", name="generated")
+        self.condition.build((None, self.prompt_dim))
+        self.encoder.build((None, num_lags + condition_dim))
+        self.latent.build((None, settings["hidden_dim"]))
+        self.decoder.build((None, latent_dim + condition_dim))
+        self.generated.build((None, settings["hidden_dim"]))
+
+    def hear(self, audio, prompt, training=None):
+        condition = self.condition(prompt)
+        latent = self._encode(self.curve(audio), condition, training)
+        z = self.sampler(latent, training=training)
+        curve = self._decode(z, condition, training)
+        return {"logits": self.logits(curve), "curve": curve, "latent": latent}
+
+    def curve(self, audio):
+        """Correlation curve of recordings, averaged over the frames.
+
+        Its length, which falls with noise and echoes, is brought to one: curves are compared and
+        steered by their shape.
+
+        Args:
+            audio: float32 recordings, shape (batch, samples, 2).
+
+        Returns:
+            float32 tensor of shape (batch, lags), of unit length.
+        """
+        return unit_length(ops.mean(self.correlation(self.stft(audio)), axis=1))
+
+    def _encode(self, curve, condition, training):
+        """Means and log variances of the latent vector, (batch, 2, latent_dim)."""
+        heard = ops.cast(unit_power(curve), condition.dtype)
+        x = ops.concatenate([heard, condition], axis=-1)
+        latent = self.latent(self.encoder(x, training=training))
+        return ops.reshape(latent, (-1, 2, self.settings["latent_dim"]))
+
+    def _decode(self, z, condition, training):
+        """Generated curve of unit length, (batch, lags)."""
+        x = ops.concatenate([ops.cast(z, condition.dtype), condition], axis=-1)
+        return unit_length(self.generated(self.decoder(x, training=training)))
+
+
+@keras.saving.register_keras_serializable(package="keras_avssan")
+class DGB(Baseline):
+    """DGB: a generative model imagines the correlation that the prompted sound alone would have.
+
+    A conditional variational autoencoder goes from the correlation of the mix and the prompt to a
+    latent vector, and from that and the prompt to the clean correlation curve of the target. The
+    curve is steered to the 180 directions, through which the directions' loss reaches the
+    autoencoder. Trained with `DGBLoss`.
+
+    Ours: the sizes of the layers, for want of public code; the prompt's embedding, scaled to a
+    root mean square of one and projected, as the condition in place of a face (the encoder sees
+    the correlation with that power too); one pair of microphones; the clean curve is that of the
+    target's recording, echoes and all; curves have unit length before they are compared and
+    steered, since a decoder starts with curves far longer than a correlation, and a softmax over
+    their response is then stuck on one direction.
+
+    Args:
+        backbone: A `DGBBackbone`. If not given, one is built from `**kwargs`.
+        **kwargs: Arguments of `Baseline` and of `DGBBackbone`.
+
+    Example:
+        >>> model = DGB(prompt_dim=512)
+        >>> model.fit(train_dataset)                           # see data.make_dataset
+        >>> theta = model.localize("mix.wav", embedding)       # degrees
+
+    Reference:
+        Qian, Zhang, Guan and Xue, "Deep audio-visual beamforming for speaker localization", 2022.
+    """
+
+    backbone_cls = DGBBackbone
+    presets = {
+        "dgb": {
+            "description": "DGB with layer sizes of ours.",
+            "arguments": {},
+            "parts": {},
+        }
+    }
+
+    def default_loss(self):
+        return DGBLoss()
+
+    def target_truth(self, x, y, y_pred, training=None):
+        """What `DGBLoss` compares with besides the azimuth.
+
+        Args:
+            x: Inputs of a batch, a dict with `audio`.
+            y: Labels of the batch, a dict with `target` (batch, samples, 2).
+            y_pred: Outputs of the network.
+            training: Whether encoders run in training mode.
+
+        Returns:
+            Dict with `curve` (batch, lags), the correlation curve of the target alone, and
+            `latent` (batch, 2, latent_dim), the standard normal prior: those that the loss weighs.
+        """
+        truth = {}
+        if getattr(self.loss, "reconstruction_weight", 0):
+            target = ops.cast(y["target"], "float32") * level_gain(x["audio"])
+            truth["curve"] = ops.stop_gradient(self.backbone.curve(target))
+        if getattr(self.loss, "kl_weight", 0):
+            truth["latent"] = ops.zeros_like(y_pred["latent"])
+        return truth

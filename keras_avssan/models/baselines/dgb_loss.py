@@ -1,0 +1,114 @@
+"""Training loss of DGB: what was generated, what went through the latent vector, what was found."""
+
+import keras
+from keras import ops
+
+from keras_avssan.doa.losses import DoALoss
+
+
+def kl_divergence(prior, posterior):
+    """Kullback-Leibler divergence of normal distributions with diagonal covariance, in nats.
+
+    Args:
+        prior: Means and log variances of the distribution that is compared with, shape
+            (batch, 2, d).
+        posterior: Those of the distribution that is compared, same shape.
+
+    Returns:
+        Tensor of shape (batch,), zero where both are the same.
+
+    Example:
+        >>> float(kl_divergence(keras.ops.zeros((1, 2, 3)), keras.ops.ones((1, 2, 3)))[0])
+
+    Reference:
+        Kingma and Welling, "Auto-encoding variational Bayes", 2014, appendix B.
+    """
+    log_ratio = posterior[:, 1] - prior[:, 1]
+    distance = ops.square(posterior[:, 0] - prior[:, 0]) * ops.exp(-prior[:, 1])
+    return 0.5 * ops.sum(distance + ops.exp(log_ratio) - 1.0 - log_ratio, axis=-1)
+
+
+@keras.saving.register_keras_serializable(package="keras_avssan")
+class DGBLoss(keras.losses.Loss):
+    """Weighted sum of the reconstruction, the divergence from the prior, and the direction loss.
+
+    The reconstruction is the squared distance between the generated and the clean correlation
+    curve, both of unit length: from 0 to 4. Computed in float32 under every precision policy.
+
+    Args:
+        doa: Form of the direction loss, see `DoALoss`.
+        doa_weight: Weight of the direction loss.
+        reconstruction_weight: Weight of the reconstruction.
+        kl_weight: Weight of the divergence. It is small because the direction reaches the decoder
+            through the latent vector alone, where it costs at least as many nats as the
+            cross-entropy gains by it: at a weight of one a decoder that ignores the recording is
+            as good.
+        sigma: Width of the direction label in degrees.
+        kind: Shape of the direction label, `"laplacian"` or `"gaussian"`.
+        name: Name of the loss.
+        reduction: Reduction over the batch, as in any Keras loss.
+
+    Call arguments:
+        y_true: Dict with `azimuth` (batch,) in degrees; and, each where its weight is not zero,
+            `curve` (batch, lags), the clean curve, and `latent` (batch, 2, d), means and log
+            variances of the prior.
+        y_pred: Dict with `doa` (batch, 180), `curve` and `latent` likewise.
+
+    Returns:
+        Scalar, or shape (batch,) with `reduction="none"`.
+
+    Raises:
+        ValueError: If a form is unknown, `sigma` is not positive or a weight is negative.
+
+    Example:
+        >>> model = DGB(prompt_dim=512)
+        >>> model.compile(loss=DGBLoss(kl_weight=1e-2))
+
+    Reference:
+        Qian, Zhang, Guan and Xue, "Deep audio-visual beamforming for speaker localization", 2022.
+    """
+
+    def __init__(
+        self,
+        doa="cross_entropy",
+        doa_weight=1.0,
+        reconstruction_weight=1.0,
+        kl_weight=1e-3,
+        sigma=5.0,
+        kind="laplacian",
+        name="dgb_loss",
+        reduction="sum_over_batch_size",
+    ):
+        super().__init__(name=name, reduction=reduction, dtype="float32")
+        for key, weight in [
+            ("doa_weight", doa_weight),
+            ("reconstruction_weight", reconstruction_weight),
+            ("kl_weight", kl_weight),
+        ]:
+            if not weight >= 0:
+                raise ValueError(f"`{key}` must not be negative. Received: {key}={weight}")
+        self.doa_loss = DoALoss(doa, sigma, kind, reduction="none")
+        self.doa_weight = doa_weight
+        self.reconstruction_weight = reconstruction_weight
+        self.kl_weight = kl_weight
+
+    def call(self, y_true, y_pred):
+        loss = self.doa_weight * self.doa_loss(y_true["azimuth"], y_pred["doa"])
+        if self.reconstruction_weight and "curve" in y_true:
+            distance = ops.sum(ops.square(y_pred["curve"] - y_true["curve"]), axis=-1)
+            loss = loss + self.reconstruction_weight * distance
+        if self.kl_weight and "latent" in y_true:
+            divergence = kl_divergence(y_true["latent"], y_pred["latent"])
+            loss = loss + self.kl_weight * divergence
+        return loss
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "doa": self.doa_loss.loss,
+            "doa_weight": self.doa_weight,
+            "reconstruction_weight": self.reconstruction_weight,
+            "kl_weight": self.kl_weight,
+            "sigma": self.doa_loss.sigma,
+            "kind": self.doa_loss.kind,
+        }
