@@ -1,0 +1,116 @@
+"""A Conformer block: attention and convolution between two half feed-forward steps."""
+
+import keras
+
+from keras_avssan.models.baselines.conformer_convolution import ConformerConvolution
+
+
+@keras.saving.register_keras_serializable(package="keras_avssan")
+class ConformerBlock(keras.layers.Layer):
+    """Half a feed-forward step, self-attention, convolution, the other half, normalisation.
+
+    Each part is normalised first and added to its input. Relative positions are left out of the
+    attention: the zeros around the convolution and its kernel tell frames apart.
+
+    Args:
+        num_heads: Number of attention heads.
+        ffn_dim: Hidden width of a feed-forward step.
+        kernel_size: Length of the depthwise convolution in frames.
+        dropout: Share of values dropped in each part while training.
+        **kwargs: Arguments of `keras.layers.Layer`.
+
+    Call arguments:
+        x: Sequence, shape (batch, t, D).
+        training: Whether batch normalisation and dropout run in training mode.
+
+    Returns:
+        Tensor of the same shape.
+
+    Raises:
+        ValueError: If D is no multiple of `num_heads`.
+
+    Example:
+        >>> ConformerBlock(num_heads=8, ffn_dim=1024)(keras.ops.ones((2, 10, 64))).shape
+        (2, 10, 64)
+
+    Reference:
+        Gulati et al., "Conformer: convolution-augmented Transformer for speech recognition", 2020.
+    """
+
+    def __init__(self, num_heads=8, ffn_dim=1024, kernel_size=51, dropout=0.1, **kwargs):
+        super().__init__(**kwargs)
+        self.num_heads = num_heads
+        self.ffn_dim = ffn_dim
+        self.kernel_size = kernel_size
+        self.dropout = dropout
+
+    def build(self, input_shape):
+        dim = input_shape[-1]
+        if dim % self.num_heads:
+            raise ValueError(
+                "The feature dimension must be a multiple of `num_heads`. "
+                f"Received: {dim} features, num_heads={self.num_heads}"
+            )
+        dtype = self.dtype_policy
+        self.first_ffn = self._make_ffn("first", input_shape)
+        self.attention_norm = keras.layers.LayerNormalization(dtype=dtype, name="attention_norm")
+        self.attention_norm.build(input_shape)
+        self.attention = keras.layers.MultiHeadAttention(
+            self.num_heads,
+            dim // self.num_heads,
+            dropout=self.dropout,
+            dtype=dtype,
+            name="attention",
+        )
+        self.attention.build(input_shape, input_shape)
+        self.convolution = ConformerConvolution(
+            self.kernel_size, self.dropout, dtype=dtype, name="convolution"
+        )
+        self.convolution.build(input_shape)
+        self.second_ffn = self._make_ffn("second", input_shape)
+        self.norm = keras.layers.LayerNormalization(dtype=dtype, name="norm")
+        self.norm.build(input_shape)
+        self.drop = keras.layers.Dropout(self.dropout, dtype=dtype, name="drop")
+        self.built = True
+
+    def _make_ffn(self, name, input_shape):
+        """Normalisation, hidden layer and projection of a feed-forward step."""
+        dtype = self.dtype_policy
+        norm = keras.layers.LayerNormalization(dtype=dtype, name=f"{name}_norm")
+        hidden = keras.layers.Dense(
+            self.ffn_dim, activation="silu", dtype=dtype, name=f"{name}_hidden"
+        )
+        projection = keras.layers.Dense(input_shape[-1], dtype=dtype, name=f"{name}_projection")
+        norm.build(input_shape)
+        hidden.build(input_shape)
+        projection.build((*input_shape[:-1], self.ffn_dim))
+        return [norm, hidden, projection]
+
+    def call(self, x, training=None):
+        x = x + 0.5 * self._feed_forward(self.first_ffn, x, training)
+        x = x + self.drop(self._attend(x, training), training=training)
+        x = x + self.convolution(x, training=training)
+        x = x + 0.5 * self._feed_forward(self.second_ffn, x, training)
+        return self.norm(x)
+
+    def _feed_forward(self, layers, x, training):
+        norm, hidden, projection = layers
+        x = self.drop(hidden(norm(x)), training=training)
+        return self.drop(projection(x), training=training)
+
+    def _attend(self, x, training):
+        x = self.attention_norm(x)
+        # Asked for the scores, Keras attends in single steps, which every precision has.
+        return self.attention(x, x, return_attention_scores=True, training=training)[0]
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_heads": self.num_heads,
+            "ffn_dim": self.ffn_dim,
+            "kernel_size": self.kernel_size,
+            "dropout": self.dropout,
+        }
