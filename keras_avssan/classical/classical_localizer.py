@@ -4,12 +4,11 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_avssan.classical.recordings import read_recordings
-from keras_avssan.doa.grid import GRID_DEGREES, NUM_DIRECTIONS
+from keras_avssan.data.recordings import read_recordings
+from keras_avssan.doa.grid import GRID_DEGREES, NUM_DIRECTIONS, posterior_confidence
 from keras_avssan.layers.doa_head import SPEED_OF_SOUND
 from keras_avssan.layers.stereo_stft import StereoSTFT, level_gain
 
-_CONFIDENCE_TOLERANCE = 5.0  # degrees to either side of the estimate
 _BATCH_SIZE = 32
 _INPUTS = ("audio", "microphone_spacing")
 _FLOOR = 1e-9  # beside values of the order of one: a spectrum of zeros becomes uniform
@@ -199,7 +198,12 @@ class ClassicalLocalizer(keras.layers.Layer):
             >>> float(SRPPHAT().localize(audio)[0])  # both channels are the same
             90.0
         """
-        audio = read_recordings(audio, self.sampling_rate, sampling_rate, self.stft.frame_length)
+        audio = read_recordings(
+            audio,
+            self.sampling_rate,
+            source_rate=sampling_rate,
+            min_duration=self.stft.frame_length / self.sampling_rate,
+        )
         parts = [
             self.predict_on_batch({"audio": audio[start : start + _BATCH_SIZE]})["doa"]
             for start in range(0, len(audio), _BATCH_SIZE)
@@ -207,8 +211,7 @@ class ClassicalLocalizer(keras.layers.Layer):
         spectrum = np.concatenate(parts)
         azimuth = GRID_DEGREES[np.argmax(spectrum, axis=-1)]
         if return_confidence:
-            near = np.abs(GRID_DEGREES - azimuth[:, None]) <= _CONFIDENCE_TOLERANCE
-            return azimuth, np.sum(spectrum * near, axis=-1)
+            return azimuth, posterior_confidence(spectrum)
         return azimuth
 
     def compute_output_shape(self, inputs_shape):

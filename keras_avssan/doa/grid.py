@@ -10,6 +10,7 @@ from keras import ops
 NUM_DIRECTIONS = 180
 GRID_DEGREES = np.arange(1, NUM_DIRECTIONS + 1, dtype="float32")
 
+CONFIDENCE_TOLERANCE = 5.0  # degrees to either side of the estimate
 _SHAPES = ("laplacian", "gaussian")
 
 
@@ -81,3 +82,21 @@ def decode_posterior(posterior):
         AV-SSAN, "Problem Formulation": θ̂ is the argument of the maximum.
     """
     return ops.cast(ops.argmax(posterior, axis=-1), "float32") + 1.0
+
+
+def posterior_confidence(posterior):
+    """Posterior probability that the source lies within 5° of the estimate.
+
+    Args:
+        posterior: Posteriors, array of shape (batch, 180).
+
+    Returns:
+        Array of shape (batch,), from 0 to 1.
+
+    Example:
+        >>> posterior_confidence(np.full((1, 180), 1 / 180)).shape
+        (1,)
+    """
+    estimate = GRID_DEGREES[np.argmax(posterior, axis=-1)]
+    near = np.abs(GRID_DEGREES[None, :] - estimate[:, None]) <= CONFIDENCE_TOLERANCE
+    return np.sum(posterior * near, axis=-1)

@@ -6,7 +6,7 @@ import numpy as np
 from keras import ops
 
 from keras_avssan.data.embeddings import encoder_fingerprint
-from keras_avssan.doa.grid import GRID_DEGREES
+from keras_avssan.doa.grid import GRID_DEGREES, posterior_confidence
 from keras_avssan.doa.metrics import (
     AngularAccuracy,
     AngularMAE,
@@ -26,7 +26,6 @@ from keras_avssan.models.prompts import (
 )
 from keras_avssan.subclassing import SubclassedModel
 
-CONFIDENCE_TOLERANCE = 5.0  # degrees to either side of the estimate
 _BATCH_SIZE = 32
 # Inputs of a scene that is rendered on the device, in the order in which the layer takes them.
 _DRY_INPUTS = ("dry_audio", "rirs", "snr")
@@ -36,20 +35,6 @@ _PREDICTIONS = {
     "spectrogram": "masked_spectrogram",
     "semantics": "prompt_semantics",
 }
-
-
-def posterior_confidence(posterior):
-    """Posterior probability that the source lies within 5° of the estimate.
-
-    Args:
-        posterior: Posteriors, array of shape (batch, 180).
-
-    Returns:
-        Array of shape (batch,), from 0 to 1.
-    """
-    estimate = GRID_DEGREES[np.argmax(posterior, axis=-1)]
-    near = np.abs(GRID_DEGREES[None, :] - estimate[:, None]) <= CONFIDENCE_TOLERANCE
-    return np.sum(posterior * near, axis=-1)
 
 
 def refuse_parts(parts):

@@ -1,18 +1,16 @@
 """From files and arrays to what the model takes."""
 
-import os
-
 import keras
 import keras_hub
 import numpy as np
 
 from keras_avssan.data.audio_io import read_audio
 from keras_avssan.data.image_io import read_image
+from keras_avssan.data.recordings import check_recording, read_recordings
 from keras_avssan.models.prompts import (
     MIN_RECORDING,
     split_prompts,
     stack_repeated,
-    to_numpy,
 )
 
 
@@ -108,48 +106,14 @@ class LocalizerPreprocessor(keras_hub.models.Preprocessor):
         return {"audio": self._read_recordings(audio, sampling_rate)}
 
     def _read_recordings(self, audio, sampling_rate):
-        if not isinstance(audio, (str, os.PathLike, list, tuple)):
-            audio = to_numpy(audio, "audio")
-            if audio.ndim not in (2, 3):
-                raise ValueError(
-                    "`audio` must have shape (samples, 2) or (batch, samples, 2). "
-                    f"Received: shape {audio.shape}"
-                )
-        is_batch = isinstance(audio, (list, tuple)) or getattr(audio, "ndim", 0) == 3
-        recordings = [
-            self._read_recording(recording, sampling_rate)
-            for recording in (audio if is_batch else [audio])
-        ]
-        if not recordings:
-            raise ValueError("`audio` must hold at least one recording. Received: none")
-        if len({len(recording) for recording in recordings}) > 1:
-            raise ValueError(
-                "Recordings of one batch must have the same duration. "
-                f"Received: {[len(recording) for recording in recordings]} samples"
-            )
-        return np.stack(recordings)
-
-    def _read_recording(self, recording, sampling_rate):
-        recording = read_audio(
-            recording,
+        return read_recordings(
+            audio,
             self.sampling_rate,
-            channels=2,
             source_rate=sampling_rate,
             resample=self.resample,
+            min_duration=self.min_duration,
+            max_duration=self.max_duration,
         )
-        self._check_recording(recording, "`audio`", self.min_duration)
-        return recording
-
-    def _check_recording(self, recording, name, min_duration):
-        """Refuses a recording that is too short, too long or silent."""
-        duration = len(recording) / self.sampling_rate
-        if not min_duration <= duration <= self.max_duration:
-            raise ValueError(
-                f"{name} must last from {min_duration:g} to {self.max_duration:g} seconds. "
-                f"Received: {duration:.3f} s"
-            )
-        if not np.any(recording):
-            raise ValueError(f"{name} must not be silent. Received: all samples are zero")
 
     def _read_prompts(self, prompt, sampling_rate):
         """Returns the batch of prompts as inputs of the model."""
@@ -211,7 +175,9 @@ class LocalizerPreprocessor(keras_hub.models.Preprocessor):
         if recording.ndim == 2:
             recording = recording.mean(axis=1)
         least = MIN_RECORDING / self.sampling_rate
-        self._check_recording(recording, "A recording as `prompt`", least)
+        check_recording(
+            recording, "A recording as `prompt`", self.sampling_rate, least, self.max_duration
+        )
         return recording
 
     def _tokenize(self, texts):

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import keras
 import numpy as np
 
 from keras_avssan.data.file_kinds import file_kind
+from keras_avssan.data.recordings import to_numpy
 
 # Shortest array that is taken for a recording, in samples.
 MIN_RECORDING = 1600
@@ -117,32 +117,6 @@ def stack_repeated(recordings):
     longest = max(map(len, recordings), default=0)
     repeated = [np.resize(recording, longest) for recording in recordings]
     return np.array(repeated, "float32").reshape(len(recordings), longest)
-
-
-def to_numpy(value, name):
-    """Brings an array or a tensor of any backend to NumPy.
-
-    Args:
-        value: Array, tensor, or nested lists of numbers.
-        name: Name of the argument, for the error.
-
-    Returns:
-        NumPy array of numbers.
-
-    Raises:
-        TypeError: If it is none of these.
-    """
-    try:
-        array = keras.ops.convert_to_numpy(value)
-    except (TypeError, ValueError) as error:
-        raise TypeError(
-            f"`{name}` must be a path or an array. Received: {type(value).__name__}"
-        ) from error
-    if array.dtype.kind not in "fiub":
-        raise TypeError(
-            f"`{name}` must be a path or an array of numbers. Received: {type(value).__name__}"
-        )
-    return array
 
 
 def _is_recording(shape):

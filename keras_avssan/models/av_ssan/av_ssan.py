@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from keras_avssan.doa.grid import GRID_DEGREES
+from keras_avssan.doa.grid import GRID_DEGREES, posterior_confidence
 from keras_avssan.encoders.conv_image_encoder import ConvImageEncoder
 from keras_avssan.encoders.get_image_encoder import get_image_encoder
 from keras_avssan.encoders.log_mel_encoder import LogMelEncoder
@@ -17,7 +17,7 @@ from keras_avssan.models.av_ssan.av_ssan_presets import (
     check_configuration,
     make_loss,
 )
-from keras_avssan.models.localizer import Localizer, posterior_confidence, refuse_parts
+from keras_avssan.models.localizer import Localizer, refuse_parts
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")

@@ -1,0 +1,116 @@
+"""Recordings of a pair of microphones, from files and arrays to one batch."""
+
+import os
+
+import numpy as np
+from keras import ops
+
+from keras_avssan.data.audio_io import read_audio
+
+
+def to_numpy(value, name):
+    """Brings an array or a tensor of any backend to NumPy.
+
+    Args:
+        value: Array, tensor, or nested lists of numbers.
+        name: Name of the argument, for the error.
+
+    Returns:
+        NumPy array of numbers.
+
+    Raises:
+        TypeError: If it is none of these.
+    """
+    try:
+        array = ops.convert_to_numpy(value)
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            f"`{name}` must be a path or an array. Received: {type(value).__name__}"
+        ) from error
+    if array.dtype.kind not in "fiub":
+        raise TypeError(
+            f"`{name}` must be a path or an array of numbers. Received: {type(value).__name__}"
+        )
+    return array
+
+
+def read_recordings(
+    audio,
+    sampling_rate,
+    *,
+    source_rate=None,
+    resample=True,
+    min_duration=0.0,
+    max_duration=np.inf,
+):
+    """Reads and checks recordings of two microphones.
+
+    Args:
+        audio: Path, array (samples, 2) or (batch, samples, 2), or a list of paths or arrays.
+        sampling_rate: Sampling rate of the result in hertz.
+        source_rate: Sampling rate of arrays in hertz; `sampling_rate` if not given.
+        resample: Whether recordings at another rate are resampled; `False` refuses them.
+        min_duration: Shortest recording in seconds.
+        max_duration: Longest recording in seconds.
+
+    Returns:
+        float32 array of shape (batch, samples, 2).
+
+    Raises:
+        ValueError: If a recording is unreadable, has a wrong shape, rate or duration, is silent or
+            not finite, or if their durations differ.
+        TypeError: If it is neither a path nor an array.
+    """
+    recordings = []
+    for recording in _one_by_one(audio):
+        samples = read_audio(
+            recording, sampling_rate, channels=2, source_rate=source_rate, resample=resample
+        )
+        check_recording(samples, "`audio`", sampling_rate, min_duration, max_duration)
+        recordings.append(samples)
+    lengths = [len(recording) for recording in recordings]
+    if not lengths:
+        raise ValueError("`audio` must hold at least one recording. Received: none")
+    if len(set(lengths)) > 1:
+        raise ValueError(
+            f"Recordings of one batch must have the same duration. Received: {lengths} samples"
+        )
+    return np.stack(recordings)
+
+
+def check_recording(samples, name, sampling_rate, min_duration=0.0, max_duration=np.inf):
+    """Refuses a recording that is too short, too long or silent.
+
+    Args:
+        samples: Array whose first axis is time.
+        name: What it is, for the error.
+        sampling_rate: Its sampling rate in hertz.
+        min_duration: Shortest recording in seconds.
+        max_duration: Longest recording in seconds.
+
+    Raises:
+        ValueError: If it is one of these.
+    """
+    duration = len(samples) / sampling_rate
+    if not min_duration <= duration <= max_duration:
+        raise ValueError(
+            f"{name} must last from {min_duration:g} to {max_duration:g} seconds. "
+            f"Received: {duration:.3f} s"
+        )
+    if not np.any(samples):
+        raise ValueError(f"{name} must not be silent. Received: all samples are zero")
+
+
+def _one_by_one(audio):
+    """Recordings as a list of paths and arrays."""
+    if isinstance(audio, (str, os.PathLike)):
+        return [audio]
+    if isinstance(audio, (list, tuple)):
+        return audio
+    audio = to_numpy(audio, "audio")
+    if audio.ndim not in (2, 3):
+        raise ValueError(
+            "`audio` must have shape (samples, 2) or (batch, samples, 2). "
+            f"Received: shape {audio.shape}"
+        )
+    return list(audio) if audio.ndim == 3 else [audio]
