@@ -8,9 +8,12 @@ import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from threading import Thread
 
+import numpy as np
 import pytest
 
+from keras_avssan.data import build_vggsound_ssl, write_video
 from keras_avssan.data.engines import run_units
 
 pytestmark = pytest.mark.once
@@ -215,3 +218,59 @@ def test_a_cluster_ends_with_the_same_files_though_a_node_dies(work_units, tmp_p
     # What the lost node had begun was done again by the other.
     attempts = [(disturbed / f"attempts-{unit}").read_text().split() for unit in units]
     assert max(len(set(raylets)) for raylets in attempts) == 2
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory):
+    """A table in VGGSound's form and its videos, one of them empty: twelve parts of two rows."""
+    pytest.importorskip("av")
+    folder = tmp_path_factory.mktemp("vggsound")
+    (folder / "videos").mkdir()
+    rng = np.random.default_rng(0)
+    rows = []
+    for number in range(24):
+        path = folder / "videos" / f"clip-{number:06d}_000000.mp4"
+        frames = np.full((10, 48, 64, 3), 5 * number, "uint8")
+        write_video(path, 0.1 * rng.standard_normal(16000), frames, sampling_rate=16000)
+        rows.append(f"clip-{number:06d},0,{('dog', 'rain')[number % 2]},train\n")
+    path.write_bytes(b"")
+    (folder / "table.csv").write_text("".join(rows))
+    return folder
+
+
+def test_a_dataset_is_the_same_though_a_node_dies_while_it_is_built(
+    videos, tmp_path, cluster, monkeypatch
+):
+    def build(name, **options):
+        return build_vggsound_ssl(
+            tmp_path / name,
+            videos / "table.csv",
+            videos / "videos",
+            clip=None,
+            rows_per_part=2,
+            clips_per_shard=5,
+            progress=False,
+            **options,
+        )
+
+    def lose_a_node():
+        staging = tmp_path / "disturbed" / "staging"
+        wait_until(lambda: list(staging.glob("part-*.json")), seconds=60)
+        whole.append(len(list(staging.glob("part-*.json"))))
+        cluster.remove_node(doomed, allow_graceful=False)
+
+    doomed = cluster.add_node(num_cpus=1, object_store_memory=100 * 2**20)
+    monkeypatch.setenv("RAY_ADDRESS", cluster.address)
+    whole: list[int] = []
+    losing = Thread(target=lose_a_node)
+    losing.start()
+    manifest = build("disturbed", engine="ray", workers=2)
+    losing.join()
+    assert 0 < whole[0] < 12
+    assert manifest == build("undisturbed")
+    assert manifest["dropped"] == {"unreadable": 1} and sum(manifest["clips"].values()) == 23
+    disturbed, undisturbed = (
+        {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()}
+        for name in ("disturbed", "undisturbed")
+    )
+    assert disturbed == undisturbed
