@@ -10,6 +10,9 @@ import scipy.stats
 from keras_avssan.evaluation.examples import plan_embeddings, run_scenes, spectral_power
 from keras_avssan.evaluation.scoring import nan_mean
 
+# A patch this far (-120 dB) below the loudest one is silent.
+_SILENCE = 1e-12
+
 
 @dataclass(frozen=True, eq=False)
 class ClassBandAttention:
@@ -82,7 +85,7 @@ def class_band_attention(
     Reference:
         AV-SSAN, Figure 3 and equations (7) and (8).
     """
-    bands = getattr(model.backbone, "bands", None)
+    bands = getattr(getattr(model, "backbone", None), "bands", None)
     if bands is None:
         raise TypeError(
             f"`model` must attend to bands, as AVSSAN. Received: {type(model).__name__}"
@@ -136,9 +139,10 @@ def band_agreement(attention, target_energy, interferer_energy):
         Rank correlation of Spearman between β and the target's share of both energies; NaN where
         either is the same in all patches.
     """
-    # Less would be rounding: in silence the two are equally loud.
-    floor = 1e-12 * max(np.max(target_energy), np.max(interferer_energy), 1e-12)
-    share = (target_energy + floor) / (target_energy + interferer_energy + 2 * floor)
+    total = target_energy + interferer_energy
+    # What is left there is rounding: in silence the two are equally loud.
+    silent = total <= _SILENCE * np.max(total)
+    share = np.where(silent, 0.5, target_energy / np.where(silent, 1.0, total))
     ranks = scipy.stats.rankdata([attention, share], axis=1)
     if np.any(np.ptp(ranks, axis=1) == 0):
         return float("nan")

@@ -67,6 +67,8 @@ def plot_attended_energy(
         AV-SSAN, Figure 3 and equation (7).
     """
     examples = as_examples("examples", examples)
+    if not bands:
+        raise ValueError(f"`bands` must name one or more band types. Received: {bands!r}")
     figure = style.canvas(figure, (5.2 * len(bands), _ROW_HEIGHT * len(examples) + 0.7))
     rows = style.split(figure, len(examples), 1)
     grids = [

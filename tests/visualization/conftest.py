@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
 
+from keras_avssan.evaluation import SeparationExample
+
 FRAMES, BINS, HOP, SAMPLING_RATE = 12, 513, 512, 16000
 
 
@@ -35,3 +37,16 @@ def target_audio():
     """Audio of as many samples as the frames of `explanation` cover."""
     rng = np.random.default_rng(1)
     return rng.normal(size=((FRAMES - 1) * HOP, 2)).astype("float32")
+
+
+@pytest.fixture
+def make_example(explanation):
+    """`make_example(azimuth, interferer_azimuth, **names)`: the mix is 3:1 of its two sounds."""
+
+    def make(azimuth=42.0, interferer_azimuth=120.0, **names):
+        mix = explanation["spectrogram"]
+        return SeparationExample(
+            explanation, 0.75 * mix, 0.25 * mix, azimuth, interferer_azimuth, **names
+        )
+
+    return make

@@ -1,0 +1,149 @@
+r"""Draws what a trained model separates and which bands it listens to, as the paper's Figures 2, 3.
+
+    python benchmarks/figures.py --model FOLDER --data built-in --out FOLDER
+
+writes into the folder `--out`
+
+- `figure2.png`: one scene for every pair of frequency regions that the model answers, and a failure;
+- `figure3.png`: weights of patches and band types by class, beside where the classes have energy;
+- `figure3_scenes.png`: for the scenes of `figure2.png` both sounds' energies beside the weights;
+- `figures.json`: which scenes were chosen and the numbers that stand in the figures.
+
+The rooms are those that `python -m keras_avssan evaluate` hears. A model that was trained on
+embeddings and has no image encoder needs the one that made them, or the embeddings themselves, a
+file as `EmbeddingStore` writes it (arrays `ids` and `vectors`):
+
+    python benchmarks/figures.py --model FOLDER --data CLASSES --allow-single-picture --split val \
+        --image-encoder PRESET --image-size 224 --out FOLDER
+    python benchmarks/figures.py --model FOLDER --data CLASSES --prompt-embeddings vectors.npz \
+        --out FOLDER
+"""
+
+import argparse
+import json
+import pathlib
+
+import keras
+import numpy as np
+import tqdm
+
+from keras_avssan import AVSSAN
+from keras_avssan.cli_options import (
+    BUILT_IN,
+    FIRST_EVALUATION_ROOM,
+    add_scene_options,
+    open_bank,
+    open_catalog,
+    open_image_encoder,
+)
+from keras_avssan.data import ScenePlan
+from keras_avssan.evaluation import class_band_attention, separation_examples
+from keras_avssan.visualization import (
+    plot_attended_energy,
+    plot_class_band_attention,
+    plot_separation,
+)
+
+
+def main():
+    options = _options()
+    model = AVSSAN.from_preset(options.model)
+    plan = _plan(options)
+    settings = {"prompt_embeddings": _embeddings(options, model, plan)}
+    examples = separation_examples(model, plan, options.scenes, **settings)
+    heard = class_band_attention(model, plan, options.scenes, **settings)
+    folder = pathlib.Path(options.out)
+    folder.mkdir(parents=True, exist_ok=True)
+    plot_separation(examples).savefig(folder / "figure2.png")
+    plot_class_band_attention(heard).savefig(folder / "figure3.png")
+    if {"fine", "mid"} <= set(heard.bands):
+        plot_attended_energy(examples).savefig(folder / "figure3_scenes.png")
+    results = {
+        "settings": vars(options),
+        "backend": keras.backend.backend(),
+        "scenes": [_numbers(example) for example in examples],
+        "classes": _by_class(heard),
+    }
+    (folder / "figures.json").write_text(json.dumps(results, indent=2))
+    for scene in results["scenes"]:
+        verdict = "" if scene["right"] else "failure, "
+        print(verdict + "{pair}: scene {scene}, error {error:.1f}°".format(**scene), end=", ")
+        print("target {target_gain:+.1f} dB, interferer {interferer_gain:+.1f} dB".format(**scene))
+
+
+def _plan(options):
+    split = options.split
+    if split is None and options.data == BUILT_IN:
+        split = "test"
+    return ScenePlan(
+        open_catalog(options),
+        open_bank(options, FIRST_EVALUATION_ROOM),
+        split=split,
+        seed=options.seed,
+        duration=options.duration,
+        snr=options.snr,
+    )
+
+
+def _embeddings(options, model, plan):
+    """Embeddings of all pictures by their ids; `None` where the model makes them itself."""
+    if options.prompt_embeddings:
+        with np.load(options.prompt_embeddings, allow_pickle=False) as file:
+            return dict(zip(file["ids"].tolist(), file["vectors"], strict=True))
+    if model.backbone.image_encoder is not None:
+        return None
+    encoder = open_image_encoder(options)
+    if encoder is None:
+        raise SystemExit(
+            "The model has no image encoder: give --image-encoder or --prompt-embeddings"
+        )
+    load = plan.catalog.load_image
+    return {
+        picture.id: _embed(encoder, load(picture, encoder.image_size))
+        for picture in tqdm.tqdm(plan.pictures, desc="pictures", disable=None)
+    }
+
+
+def _embed(encoder, image):
+    image = keras.ops.convert_to_tensor(np.array(image)[None])
+    return keras.ops.convert_to_numpy(encoder(image, training=False))[0]
+
+
+def _numbers(example):
+    names = ("pair", "scene", "target_class", "interferer_class", "azimuth", "interferer_azimuth")
+    names += ("estimate", "error", "right", "target_gain", "interferer_gain")
+    return {name: getattr(example, name) for name in names}
+
+
+def _by_class(heard):
+    """Numbers of every class; an agreement that is not known is `None`."""
+    return {
+        name: {
+            "scenes": int(heard.num_scenes[row]),
+            "band_weights": dict(zip(heard.bands, heard.band_weights[row].tolist(), strict=True)),
+            "attention": {band: heard.attention[band][row].tolist() for band in heard.bands},
+            "agreement": {
+                band: None if np.isnan(values[row]) else float(values[row])
+                for band, values in heard.agreement.items()
+            },
+        }
+        for row, name in enumerate(heard.classes)
+    }
+
+
+def _options():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", required=True, help="folder of a trained AVSSAN")
+    parser.add_argument("--out", required=True, help="folder for the figures")
+    parser.add_argument("--scenes", type=int, default=500, help="scenes to choose from (500)")
+    parser.add_argument("--prompt-embeddings", metavar="NPZ", help="embeddings of all pictures")
+    parser.add_argument("--image-encoder", metavar="PRESET", help="what made the embeddings")
+    parser.add_argument("--image-size", type=int, default=224, help="its input size in pixels")
+    parser.add_argument("--image-mean", type=float, default=0.5, help="its mean, pixels in [0, 1]")
+    parser.add_argument("--image-std", type=float, default=0.5, help="its standard deviation")
+    add_scene_options(parser, split=None, rooms=40, seed=0)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
