@@ -1,17 +1,25 @@
-"""The command line: train, evaluate, localize, rooms, build."""
+"""The command line: train, evaluate, localize, benchmark, rooms, build."""
 
 import argparse
 import os
-import shutil
 import sys
-import tempfile
 from typing import cast
 
+from keras_avssan.cli_benchmark import add_benchmark
 from keras_avssan.cli_build import add_build
+from keras_avssan.cli_options import (
+    BUILT_IN,
+    FIRST_EVALUATION_ROOM,
+    add_encoder_options,
+    add_scene_options,
+    check_output,
+    open_audio_encoder,
+    open_bank,
+    open_catalog,
+    open_image_encoder,
+)
 from keras_avssan.cli_rooms import add_rooms
 from keras_avssan.cli_starss23 import add_starss23_options, evaluate_starss23
-
-BUILT_IN = "built-in"
 
 
 def main(arguments=None):
@@ -44,6 +52,7 @@ def _parser():
     _add_train(commands)
     _add_evaluate(commands)
     _add_localize(commands)
+    add_benchmark(commands)
     add_rooms(commands)
     add_build(commands)
     return parser
@@ -51,25 +60,11 @@ def _parser():
 
 def _add_train(commands):
     parser = commands.add_parser("train", help="train a model and save it as a preset folder")
-    _add_scene_options(parser, split="train", rooms=300, seed=0)
+    add_scene_options(parser, split="train", rooms=300, seed=0)
     parser.add_argument("--out", required=True, help="folder to save the model in")
     parser.add_argument("--validation-split", default="val", help="split to validate on")
     parser.add_argument("--configuration", default="base", help="base or paper")
-    parser.add_argument(
-        "--image-encoder",
-        metavar="PRESET",
-        help="used frozen: folder of a KerasHub image backbone or of CLIP, or the name of a CLIP "
-        "preset such as clip_vit_base_patch32; default: a small one that trains",
-    )
-    parser.add_argument("--image-size", type=int, default=224, help="its input size in pixels")
-    parser.add_argument("--image-mean", type=float, default=0.5, help="its mean, pixels in [0, 1]")
-    parser.add_argument("--image-std", type=float, default=0.5, help="its standard deviation")
-    parser.add_argument(
-        "--audio-encoder",
-        metavar="DIR",
-        help="folder of an audio preset such as a converted VGGish, used frozen; default: a small "
-        "one that trains",
-    )
+    add_encoder_options(parser, image_default="a small one that trains")
     parser.add_argument("--steps", type=int, default=1200, help="training steps")
     parser.add_argument("--epochs", type=int, default=4, help="validations on the way")
     parser.add_argument("--batch-size", type=int, default=32, help="scenes a step")
@@ -92,7 +87,7 @@ def _add_train(commands):
 
 def _add_evaluate(commands):
     parser = commands.add_parser("evaluate", help="score a model on scenes of a folder")
-    _add_scene_options(parser, split=None, rooms=100, seed=0)
+    add_scene_options(parser, split=None, rooms=100, seed=0)
     parser.add_argument("--model", required=True, help="folder of the trained model")
     parser.add_argument("--scenes", type=int, default=1000, help="number of scenes")
     parser.add_argument(
@@ -119,75 +114,12 @@ def _add_localize(commands):
     parser.set_defaults(run=_localize)
 
 
-def _add_scene_options(parser, split, rooms, seed):
-    parser.add_argument(
-        "--data",
-        default=BUILT_IN,
-        help="folder with one folder a class, or of `build vggsound-ssl`, or "
-        f"{BUILT_IN!r} (default)",
-    )
-    parser.add_argument("--classes", nargs="+", help="classes to use; default: all")
-    parser.add_argument(
-        "--split",
-        default=split,
-        help=f"split of the data ({split or 'test for the built-in data, else all of them'})",
-    )
-    parser.add_argument(
-        "--allow-single-picture", action="store_true", help="accept classes with one picture"
-    )
-    parser.add_argument("--duration", type=float, default=1.0, help="seconds a scene lasts (1)")
-    parser.add_argument("--snr", type=float, default=0.0, help="target over interferer in dB (0)")
-    parser.add_argument("--seed", type=int, default=seed, help=f"seed of the scenes ({seed})")
-    parser.add_argument(
-        "--reference-split", help="split of recordings that serve as prompts; default: the split"
-    )
-    parser.add_argument("--rooms", type=int, default=rooms, help=f"rooms to simulate ({rooms})")
-    parser.add_argument(
-        "--bank",
-        help="bank of room impulse responses to use instead: a file, or a folder of `rooms build`",
-    )
-
-
-def _catalog(options):
-    from keras_avssan.data import ClassFolders, SyntheticClasses, VGGSoundSSL
-    from keras_avssan.data.vggsound_ssl.catalog import is_vggsound_ssl
-
-    if options.data == BUILT_IN:
-        catalog = SyntheticClasses()
-        return catalog.select(classes=options.classes) if options.classes else catalog
-    if is_vggsound_ssl(options.data):
-        return VGGSoundSSL(options.data, classes=options.classes)
-    return ClassFolders(
-        options.data,
-        classes=options.classes,
-        allow_single_picture=options.allow_single_picture,
-    )
-
-
-# Rooms of one seed are a series: training takes the first, evaluation those from here on.
-_FIRST_EVALUATION_ROOM = 1_000_000
-
-
-def _bank(options, first_room):
-    from keras_avssan.simulation import RIRBank
-
-    if options.bank:
-        return RIRBank.load(options.bank)
-    return RIRBank.build(options.rooms, first_index=first_room)
-
-
 def _load_model(folder):
     from keras_avssan import AVSSAN
 
     if not os.path.isdir(folder):
         raise ValueError(f"`--model` must be the folder of a saved model. Received: {folder}")
     return AVSSAN.from_preset(folder)
-
-
-def _check_output(option, path):
-    folder = os.path.dirname(os.path.abspath(path))
-    if not os.path.isdir(folder):
-        raise ValueError(f"`{option}` must lie in an existing folder. Received: {path}")
 
 
 def _plan(options, catalog, bank, split, **kwargs):
@@ -207,18 +139,18 @@ def _plan(options, catalog, bank, split, **kwargs):
 
 def _train(options):
     from keras_avssan import AVSSAN
-    from keras_avssan.training import fit_scenes
+    from keras_avssan.training import fit_scenes, save_whole
 
-    _check_output("--out", options.out)
+    check_output("--out", options.out)
     if os.path.exists(options.out):
         raise ValueError(f"`--out` must not exist yet. Received: {options.out}")
-    catalog = _catalog(options)
+    catalog = open_catalog(options)
     model = AVSSAN(
         configuration=options.configuration,
-        image_encoder=_image_encoder(options),
-        audio_encoder=_audio_encoder(options),
+        image_encoder=open_image_encoder(options),
+        audio_encoder=open_audio_encoder(options),
     )
-    bank = _bank(options, first_room=0)
+    bank = open_bank(options, first_room=0)
     if len(bank) < 2:
         raise ValueError(f"Training needs at least 2 rooms. Received: {len(bank)}")
     # A tenth of the rooms is kept for validation.
@@ -245,55 +177,13 @@ def _train(options):
         learning_rate=options.learning_rate,
         render=options.render,
     )
-    _save_whole(model, options.out)
+    save_whole(model, options.out)
     print(f"saved {options.out}")
-
-
-def _image_encoder(options):
-    if not options.image_encoder:
-        return None
-    import keras_hub
-
-    from keras_avssan.encoders import ImageEncoder, get_image_encoder
-    from keras_avssan.encoders.clip_encoder import is_clip
-
-    name = options.image_encoder
-    if not os.path.isdir(name) or is_clip(name):
-        return get_image_encoder(name)
-    backbone = keras_hub.models.Backbone.from_preset(name)
-    size = (options.image_size, options.image_size)
-    return ImageEncoder(backbone, size, mean=options.image_mean, std=options.image_std)
-
-
-def _audio_encoder(options):
-    if not options.audio_encoder:
-        return None
-    import keras_hub
-
-    import keras_avssan.encoders  # noqa: F401  (makes the encoders known to the loader)
-
-    if not os.path.isdir(options.audio_encoder):
-        raise ValueError(
-            f"`--audio-encoder` must be a preset folder. Received: {options.audio_encoder}"
-        )
-    return keras_hub.models.Backbone.from_preset(options.audio_encoder)
-
-
-def _save_whole(model, folder):
-    """Saves a preset folder that appears whole or not at all."""
-    parent = os.path.dirname(os.path.abspath(folder))
-    temporary = tempfile.mkdtemp(dir=parent)
-    try:
-        model.save_to_preset(temporary)
-        os.replace(temporary, folder)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
 
 
 def _evaluate(options):
     if options.json:
-        _check_output("--json", options.json)
+        check_output("--json", options.json)
     evaluate = evaluate_starss23 if options.starss23 else _evaluate_scenes
     evaluation = evaluate(options, _load_model)
     if options.json:
@@ -304,9 +194,9 @@ def _evaluate(options):
 def _evaluate_scenes(options, load_model):
     from keras_avssan.evaluation import evaluate_localizer
 
-    catalog = _catalog(options)
+    catalog = open_catalog(options)
     model = load_model(options.model)
-    bank = _bank(options, first_room=_FIRST_EVALUATION_ROOM)
+    bank = open_bank(options, first_room=FIRST_EVALUATION_ROOM)
     split = options.split or ("test" if options.data == BUILT_IN else None)
     plan = _plan(options, catalog, bank, split)
     return evaluate_localizer(model, plan, options.scenes, prompt=options.prompt)
@@ -314,7 +204,7 @@ def _evaluate_scenes(options, load_model):
 
 def _localize(options):
     if options.figure:
-        _check_output("--figure", options.figure)
+        check_output("--figure", options.figure)
     model = _load_model(options.model)
     explanation = model.explain(options.audio, options.prompt)
     if options.figure:

@@ -12,6 +12,22 @@ def add_starss23_options(parser):
         "Segments of STARSS23 in place of simulated scenes. --split, --classes (which may be "
         "targets), --prompt, --seed, --model and --json apply; the other options do not.",
     )
+    _add_options(group)
+
+
+def add_segment_options(parser):
+    """Adds the options that name the segments of Table 3.
+
+    Args:
+        parser: The parser of `benchmark`.
+    """
+    group = parser.add_argument_group(
+        "table 3", "Segments of STARSS23 on which the systems are tested; its split `test`."
+    )
+    _add_options(group)
+
+
+def _add_options(group):
     group.add_argument("--starss23", metavar="ROOT", help="folder of the data set")
     group.add_argument(
         "--prompts-from", metavar="FOLDER", help="folder of pictures, one folder a class"
@@ -61,16 +77,39 @@ def evaluate_starss23(options, load_model):
     Raises:
         ValueError: If an option is missing or wrong.
     """
-    from keras_avssan.data import STARSS23, PictureFolders, SegmentPrompts
     from keras_avssan.evaluation import evaluate_segments
 
+    prompts = open_segments(options, options.split, options.classes)
+    model = load_model(options.model)
+    print(prompts.report(), end="\n\n")
+    return evaluate_segments(model, prompts, prompt=options.prompt)
+
+
+def open_segments(options, split, classes):
+    """Opens the segments that the options name, with the pictures that ask.
+
+    Args:
+        options: Parsed options.
+        split: Split of STARSS23.
+        classes: Its classes that may be targets; all if `None`.
+
+    Returns:
+        `keras_avssan.data.SegmentPrompts`.
+
+    Raises:
+        ValueError: If an option is missing or wrong.
+    """
+    from keras_avssan.data import STARSS23, PictureFolders, SegmentPrompts
+
+    if not options.starss23:
+        raise ValueError("Table 3 needs `--starss23`, the folder of the data set.")
     if not options.prompts_from:
         raise ValueError("`--starss23` needs `--prompts-from`, a folder with pictures.")
     dataset = STARSS23(
         options.starss23,
-        split=options.split,
+        split=split,
         pair=options.pair,
-        classes=options.classes,
+        classes=classes,
         duration=options.segment_duration,
         min_activity=options.min_activity,
         max_motion=options.max_motion,
@@ -78,7 +117,4 @@ def evaluate_starss23(options, load_model):
         baffle=options.baffle,
     )
     catalog = PictureFolders(options.prompts_from)
-    prompts = SegmentPrompts(dataset, catalog, options.class_map, seed=options.seed)
-    model = load_model(options.model)
-    print(prompts.report(), end="\n\n")
-    return evaluate_segments(model, prompts, prompt=options.prompt)
+    return SegmentPrompts(dataset, catalog, options.class_map, seed=options.seed or 0)

@@ -1,9 +1,18 @@
 """Training a localiser on planned scenes: the recipe behind the command line."""
 
+import os
+import shutil
+import tempfile
+
 import keras
 
 from keras_avssan.data.dataset import make_dataset
-from keras_avssan.data.embeddings import embed_class_names, embed_pictures
+from keras_avssan.data.embeddings import (
+    blank_prompts,
+    embed_class_names,
+    embed_pictures,
+    takes_prompt,
+)
 
 
 def warmup_cosine(learning_rate, steps, warmup_share=0.05):
@@ -52,16 +61,20 @@ def fit_scenes(
     learning_rate=None,
     loader=None,
     render="host",
+    prompt_embeddings=None,
+    text_embeddings=None,
+    make=None,
     **kwargs,
 ):
     """Trains a model on fresh scenes of a plan, each heard once.
 
-    The model is compiled with AdamW under a warm-up and a cosine, and its own loss. Where the
-    image encoder is frozen, every picture is embedded once before, and kept beside the data. What
-    asks is for the plan to say: with `prompt_kinds=("picture", "recording")` one model learns both.
+    The model is compiled with its own optimizer under a warm-up and a cosine, and its own loss.
+    Where the image encoder is frozen, every picture is embedded once before, and kept beside the
+    data. What asks is for the plan to say: with `prompt_kinds=("picture", "recording")` one model
+    learns both.
 
     Args:
-        model: An `AVSSAN`.
+        model: A `keras_avssan.models.Localizer`, such as `AVSSAN`.
         train_plan: `keras_avssan.data.ScenePlan` to train on.
         steps: Number of steps.
         validation_plan: Plan to validate on after every epoch.
@@ -71,6 +84,12 @@ def fit_scenes(
         learning_rate: Highest learning rate; the configuration's if not given.
         loader: `"tf"` or `"grain"`; the one that fits the backend if not given.
         render: `"host"` or `"device"`: where scenes are rendered, see `make_dataset`.
+        prompt_embeddings: Dict from the id of every picture of the plans to its embedding, for
+            models without an image encoder.
+        text_embeddings: Dict from class to the embedding of its name, likewise, where the plans'
+            `prompt_kinds` have `"text"`.
+        make: Function that makes the datasets, called as `make_dataset` is, to take rendered
+            scenes from somewhere else; `make_dataset` if not given.
         **kwargs: Further arguments of `fit`, such as `callbacks` and `verbose`.
 
     Returns:
@@ -97,23 +116,15 @@ def fit_scenes(
         }
     )
     model.compile(optimizer=optimizer, loss=model.loss if model.compiled else "auto")
-    encoder = model.backbone.image_encoder
-    frozen = encoder is not None and not encoder.trainable
 
     def dataset(plan, num_scenes):
-        if frozen:
-            prompts = {"prompt": "embedding", "prompt_embeddings": embed_pictures(model, plan)}
-            if "text" in plan.prompt_kinds:
-                prompts["text_embeddings"] = embed_class_names(model, plan)
-        else:
-            prompts = {"image_size": model.backbone.image_size}
-        return make_dataset(
+        return (make or make_dataset)(
             plan,
             num_scenes,
             batch_size,
             loader=loader or default_loader(),
             render=render,
-            **prompts,
+            **_prompts(model, plan, prompt_embeddings, text_embeddings),
         )
 
     validation = validation_plan and dataset(validation_plan, validation_scenes)
@@ -124,3 +135,35 @@ def fit_scenes(
         steps_per_epoch=steps_per_epoch,
         **kwargs,
     )
+
+
+def _prompts(model, plan, pictures, texts):
+    """How scenes are asked for, as arguments of `make_dataset`."""
+    if not takes_prompt(model):
+        return {"prompt": "embedding", "prompt_embeddings": blank_prompts(plan)}
+    if pictures is None:
+        encoder = model.backbone.image_encoder
+        if encoder is None or encoder.trainable:
+            return {"image_size": model.backbone.image_size}
+        pictures = embed_pictures(model, plan)
+    if "text" in plan.prompt_kinds and texts is None:
+        texts = embed_class_names(model, plan)
+    return {"prompt": "embedding", "prompt_embeddings": pictures, "text_embeddings": texts}
+
+
+def save_whole(model, folder):
+    """Saves a preset folder that appears whole or not at all.
+
+    Args:
+        model: A model with `save_to_preset`.
+        folder: Path of the folder, in one that exists; a preset that is there is replaced.
+    """
+    parent = os.path.dirname(os.path.abspath(folder))
+    temporary = tempfile.mkdtemp(dir=parent)
+    try:
+        model.save_to_preset(temporary)
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(temporary, folder)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise

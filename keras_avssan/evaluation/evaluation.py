@@ -184,18 +184,19 @@ class Evaluation:
             return cls.from_dict(json.load(file))
 
 
-def write_json(path, content):
+def write_json(path, content, indent=2):
     """Writes JSON; the file appears whole or not at all.
 
     Args:
         path: Path of the file.
         content: What JSON can hold.
+        indent: Spaces a level; `None` writes a single line.
     """
     folder = os.path.dirname(os.path.abspath(path))
     handle, temporary = tempfile.mkstemp(dir=folder, suffix=".json")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(content, file, indent=2)
+            json.dump(content, file, indent=indent)
         os.replace(temporary, path)
     except BaseException:
         os.unlink(temporary)

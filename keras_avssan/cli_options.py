@@ -1,0 +1,182 @@
+"""The command line: options that several commands share, and what they open."""
+
+import os
+
+BUILT_IN = "built-in"
+# Rooms of one seed are a series: training takes the first, evaluation those from here on.
+FIRST_EVALUATION_ROOM = 1_000_000
+
+
+def add_data_options(parser):
+    """Adds what says which recordings and pictures there are.
+
+    Args:
+        parser: `ArgumentParser` of a command.
+    """
+    parser.add_argument(
+        "--data",
+        default=BUILT_IN,
+        help="folder with one folder a class, or of `build vggsound-ssl`, or "
+        f"{BUILT_IN!r} (default)",
+    )
+    parser.add_argument("--classes", nargs="+", help="classes to use; default: all")
+    parser.add_argument(
+        "--allow-single-picture", action="store_true", help="accept classes with one picture"
+    )
+
+
+def add_scene_options(parser, split, rooms, seed):
+    """Adds what says how scenes are made.
+
+    Args:
+        parser: `ArgumentParser` of a command.
+        split: Split of the data by default; `None` leaves it to the command.
+        rooms: Number of rooms by default.
+        seed: Seed by default.
+    """
+    add_data_options(parser)
+    parser.add_argument(
+        "--split",
+        default=split,
+        help=f"split of the data ({split or 'test for the built-in data, else all of them'})",
+    )
+    parser.add_argument("--duration", type=float, default=1.0, help="seconds a scene lasts (1)")
+    parser.add_argument("--snr", type=float, default=0.0, help="target over interferer in dB (0)")
+    parser.add_argument("--seed", type=int, default=seed, help=f"seed of the scenes ({seed})")
+    parser.add_argument(
+        "--reference-split", help="split of recordings that serve as prompts; default: the split"
+    )
+    parser.add_argument("--rooms", type=int, default=rooms, help=f"rooms to simulate ({rooms})")
+    parser.add_argument(
+        "--bank",
+        help="bank of room impulse responses to use instead: a file, or a folder of `rooms build`",
+    )
+
+
+def add_encoder_options(parser, image_default):
+    """Adds what says which encoders the networks have.
+
+    Args:
+        parser: `ArgumentParser` of a command.
+        image_default: What stands in where no image encoder is named, for the help.
+    """
+    parser.add_argument(
+        "--image-encoder",
+        metavar="PRESET",
+        help="used frozen: folder of a KerasHub image backbone or of CLIP, or the name of a CLIP "
+        f"preset such as clip_vit_base_patch32; default: {image_default}",
+    )
+    parser.add_argument("--image-size", type=int, default=224, help="its input size in pixels")
+    parser.add_argument("--image-mean", type=float, default=0.5, help="its mean, pixels in [0, 1]")
+    parser.add_argument("--image-std", type=float, default=0.5, help="its standard deviation")
+    parser.add_argument(
+        "--audio-encoder",
+        metavar="DIR",
+        help="folder of an audio preset such as a converted VGGish, used frozen; default: a small "
+        "one that trains",
+    )
+
+
+def open_catalog(options):
+    """Opens what `--data` names.
+
+    Args:
+        options: Parsed options of `add_data_options`.
+
+    Returns:
+        A `keras_avssan.data.Catalog`.
+    """
+    from keras_avssan.data import ClassFolders, SyntheticClasses, VGGSoundSSL
+    from keras_avssan.data.vggsound_ssl.catalog import is_vggsound_ssl
+
+    if options.data == BUILT_IN:
+        catalog = SyntheticClasses()
+        return catalog.select(classes=options.classes) if options.classes else catalog
+    if is_vggsound_ssl(options.data):
+        return VGGSoundSSL(options.data, classes=options.classes)
+    return ClassFolders(
+        options.data,
+        classes=options.classes,
+        allow_single_picture=options.allow_single_picture,
+    )
+
+
+def open_bank(options, first_room):
+    """Opens the bank that is named, or builds one.
+
+    Args:
+        options: Parsed options of `add_scene_options`.
+        first_room: Index of the first room to build.
+
+    Returns:
+        A `keras_avssan.simulation.RIRBank`.
+    """
+    from keras_avssan.simulation import RIRBank
+
+    if options.bank:
+        return RIRBank.load(options.bank)
+    return RIRBank.build(options.rooms, first_index=first_room)
+
+
+def open_image_encoder(options):
+    """Opens the image encoder that is named.
+
+    Args:
+        options: Parsed options of `add_encoder_options`.
+
+    Returns:
+        A Keras layer, or `None` where none is named.
+    """
+    if not options.image_encoder:
+        return None
+    import keras_hub
+
+    from keras_avssan.encoders import ImageEncoder, get_image_encoder
+    from keras_avssan.encoders.clip_encoder import is_clip
+
+    name = options.image_encoder
+    if not os.path.isdir(name) or is_clip(name):
+        return get_image_encoder(name)
+    backbone = keras_hub.models.Backbone.from_preset(name)
+    size = (options.image_size, options.image_size)
+    return ImageEncoder(backbone, size, mean=options.image_mean, std=options.image_std)
+
+
+def open_audio_encoder(options):
+    """Opens the audio encoder that is named.
+
+    Args:
+        options: Parsed options of `add_encoder_options`.
+
+    Returns:
+        A `keras_hub.models.Backbone`, or `None` where none is named.
+
+    Raises:
+        ValueError: If it is not a folder.
+    """
+    if not options.audio_encoder:
+        return None
+    import keras_hub
+
+    import keras_avssan.encoders  # noqa: F401  (makes the encoders known to the loader)
+
+    if not os.path.isdir(options.audio_encoder):
+        raise ValueError(
+            f"`--audio-encoder` must be a preset folder. Received: {options.audio_encoder}"
+        )
+    return keras_hub.models.Backbone.from_preset(options.audio_encoder)
+
+
+def check_output(option, path):
+    """Refuses a path in a folder that does not exist.
+
+    Args:
+        option: Name of the option, for the message.
+        path: Path of a file or folder to be written.
+
+    Raises:
+        ValueError: If its folder does not exist.
+    """
+    folder = os.path.dirname(os.path.abspath(path))
+    if not os.path.isdir(folder):
+        raise ValueError(f"`{option}` must lie in an existing folder. Received: {path}")

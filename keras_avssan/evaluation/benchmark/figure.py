@@ -1,0 +1,68 @@
+"""Selection of every system, by SNR."""
+
+import numpy as np
+from matplotlib.figure import FigureBase
+
+from keras_avssan.visualization import style
+
+# From the easiest level to the hardest, so that a print in grey still tells them apart.
+_LOOKS = (
+    {"marker": "o", "color": "#000000", "markerfacecolor": "#000000"},
+    {"marker": "s", "color": "#0072B2", "markerfacecolor": "#9DC3E6"},
+    {"marker": "^", "color": "#D55E00", "markerfacecolor": "#FFFFFF"},
+    {"marker": "D", "color": "#6E6E6E", "markerfacecolor": "#FFFFFF"},
+)
+_SPREAD = 0.22  # between the levels of a system, in rows
+
+
+@style.styled
+def plot_selection(results, figure: FigureBase | None = None) -> FigureBase:
+    """Draws the selection rate of every system with its 95 % interval.
+
+    Args:
+        results: `TableResults` with at least one row that was scored.
+        figure: An empty figure to draw into. Default: a new figure.
+
+    Returns:
+        The figure.
+    """
+    rows = results.scored[::-1]
+    figure = style.canvas(figure, (6.4, 1.2 + 0.34 * len(rows)))
+    axes = figure.subplots()
+    for number, level in enumerate(results.levels):
+        shift = _SPREAD * ((len(results.levels) - 1) / 2 - number)
+        points = [
+            (place + shift, results.summary(row, level)["scores"]["selection"])
+            for place, row in enumerate(rows)
+            if level in row["evaluations"]
+        ]
+        _draw(axes, points, results.level_title(level), _LOOKS[number % len(_LOOKS)])
+    axes.axvline(50, color=style.NEUTRAL, linestyle="--", linewidth=1)
+    axes.text(50.4, len(rows) - 0.45, "blind choice", color=style.NEUTRAL, fontsize=8, va="bottom")
+    axes.set_yticks(range(len(rows)), [row["title"].replace("`", "") for row in rows])
+    axes.set_ylim(-0.6, len(rows) - 0.1)
+    axes.grid(axis="x", color=style.GRID, linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.set_xlabel("scenes in which the right source was selected (%), 95 % interval")
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.6 / (0.6 + 0.34 * len(rows))), ncols=4)
+    return figure
+
+
+def _draw(axes, points, label, look):
+    known = [(place, score) for place, score in points if score is not None]
+    if not known:
+        return
+    places = [place for place, _ in known]
+    means = np.array([100 * score["mean"] for _, score in known])
+    bounds = 100 * np.array([score["interval"] for _, score in known]).T
+    axes.errorbar(
+        means,
+        places,
+        xerr=np.maximum(0, np.abs(bounds - means)),
+        linestyle="none",
+        markersize=5,
+        elinewidth=1,
+        capsize=2,
+        label=label,
+        **look,
+    )
