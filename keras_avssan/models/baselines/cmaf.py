@@ -147,7 +147,7 @@ class CMAFBackbone(BaselineBackbone):
         return {"logits": self.logits(ops.mean(hidden, axis=1))}
 
     def _embed(self, audio, prompt, training):
-        """Tokens of each stream: one for each frame (batch, T, dim), or one prompt (batch, 1, dim)."""
+        """Tokens of each stream: one a frame (batch, T, dim), or the prompt's (batch, 1, dim)."""
         spectrogram = self.stft(audio)
         mel = self.log_mel(spectrogram)
         _, frames, num_mels, channels = ops.shape(mel)
