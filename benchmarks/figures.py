@@ -4,7 +4,7 @@ r"""Draws what a trained model separates and which bands it listens to, as the p
 
 writes into the folder `--out`
 
-- `figure2.png`: one scene for every pair of frequency regions that the model answers, and a failure;
+- `figure2.png`: a scene for each pair of frequency regions that the model answers, and a failure;
 - `figure3.png`: weights of patches and band types by class, beside where the classes have energy;
 - `figure3_scenes.png`: for the scenes of `figure2.png` both sounds' energies beside the weights;
 - `figures.json`: which scenes were chosen and the numbers that stand in the figures.
