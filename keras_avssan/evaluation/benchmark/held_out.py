@@ -59,7 +59,7 @@ def _choose(catalog, split, seed):
     """Pairs of class and instance that are held out."""
     chosen: set[tuple[str, str]] = set()
     for items in (catalog.clips, catalog.pictures):
-        by_class = defaultdict(list)
+        by_class: dict[str, list[str]] = defaultdict(list)
         for item in items:
             if item.split == split and item.instance not in by_class[item.class_name]:
                 by_class[item.class_name].append(item.instance)

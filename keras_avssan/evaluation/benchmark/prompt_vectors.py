@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -101,7 +102,7 @@ def _read(path):
 def _write(path, pictures, names):
     path = Path(path)
     temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for kind, vectors in (("picture", pictures), ("name", names)):
         arrays[f"{kind}_ids"] = np.array(list(vectors), "U")
         arrays[f"{kind}_vectors"] = np.array(list(vectors.values()), "float32")

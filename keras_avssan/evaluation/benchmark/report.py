@@ -2,6 +2,9 @@
 
 import os
 import tempfile
+from typing import cast
+
+from matplotlib.figure import Figure
 
 from keras_avssan.evaluation.benchmark.figure import plot_selection
 from keras_avssan.evaluation.benchmark.results import TableResults
@@ -21,7 +24,7 @@ def write_report(folder, table):
     _write_text(stem.with_suffix(".md"), results.markdown())
     _write_text(folder.path / f"breakdown{table}.md", results.breakdown())
     if results.scored:
-        figure = plot_selection(results)
+        figure = cast(Figure, plot_selection(results))
         _write_whole(stem.with_suffix(".png"), lambda path: figure.savefig(path, format="png"))
 
 

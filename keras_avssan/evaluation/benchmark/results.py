@@ -13,7 +13,7 @@ _HEAD = (
     "ACC@5°",
     "ACC@10°",
     "MAE when selected",
-    "Selection, less `avssan_base`",
+    f"`{REFERENCE}` selects more by",
     "Paper: MAE, ACC",
 )
 _MIN_PAIR_SCENES = 5  # that a class pair needs to be listed
@@ -66,7 +66,7 @@ class TableResults:
 
     @cached_property
     def differences(self):
-        """Dict from name and level to the paired difference to the reference."""
+        """Dict from name and level to the paired difference, of the reference minus the row."""
         reference = next((row for row in self.scored if row["name"] == REFERENCE), None)
         if reference is None:
             return {}
@@ -76,7 +76,7 @@ class TableResults:
             for row in self.scored:
                 if row is not reference and level in row["evaluations"]:
                     other = Evaluation.from_dict(row["evaluations"][level])
-                    differences[row["name"], level] = paired_difference(other, base)
+                    differences[row["name"], level] = paired_difference(base, other)
         return differences
 
     def to_dict(self):
@@ -95,7 +95,7 @@ class TableResults:
         entry["scores"] = {
             level: content["scores"] for level, content in row["evaluations"].items()
         }
-        entry["difference"] = {
+        entry["reference_minus_row"] = {
             level: self.differences[row["name"], level]
             for level in row["evaluations"]
             if (row["name"], level) in self.differences

@@ -105,7 +105,7 @@ def check_config(path, config):
 
 def _compare(path, config):
     there, now = read_json(path), json.loads(json.dumps(config))
-    for name in sorted(set(there) | set(now)):
+    for name in {**now, **there}:  # first what the user gave
         if there.get(name) != now.get(name):
             one, other = (_short(part.get(name)) for part in (there, now))
             raise ValueError(

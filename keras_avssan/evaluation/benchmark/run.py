@@ -2,12 +2,12 @@
 
 import dataclasses
 import hashlib
-import importlib.metadata
 from pathlib import Path
 
 import keras
 import numpy as np
 
+import keras_avssan
 from keras_avssan.data.embeddings import encoder_fingerprint
 from keras_avssan.evaluation.benchmark.benchmark import Benchmark
 from keras_avssan.evaluation.benchmark.prompt_vectors import PromptVectors, default_image_encoder
@@ -64,14 +64,14 @@ def run_benchmark(
     """
     if (table == 3) != (segments is not None):
         raise ValueError("Table 3 needs `segments`, and no other table takes them.")
+    if bank is not None:
+        settings = dataclasses.replace(settings, spacing=_spacing(bank))
     if segments is not None:
         _check_segments(settings, catalog, segments.dataset)
     if not scene_cache >= 0:
         raise ValueError(f"`scene_cache` must not be negative. Received: {scene_cache}")
     make_audio_encoder = make_audio_encoder or _nothing
     rate = catalog.sampling_rate
-    if bank is not None:
-        settings = dataclasses.replace(settings, spacing=_spacing(bank))
     # Whatever cannot work is refused before rooms are simulated.
     banks = placeholder_banks(settings, rate) if bank is None else divide_bank(bank)
     scenes = BenchmarkScenes(settings, catalog, banks)
@@ -100,6 +100,7 @@ def run_benchmark(
             duration=settings.duration,
             make_audio_encoder=make_audio_encoder,
             reads_words=vectors.reads_words,
+            size=settings.size,
         ),
         pictures,
         names,
@@ -154,10 +155,10 @@ def _config(settings, catalog, bank, vectors, audio_encoder, scenes):
     """All that decides the results."""
     items = (*catalog.clips, *catalog.pictures)
     config = {
-        "version": importlib.metadata.version("keras-avssan"),
-        "backend": keras.backend.backend(),
         **dataclasses.asdict(settings),
         "snr": list(settings.snr),
+        "version": keras_avssan.__version__,
+        "backend": keras.backend.backend(),
         **scenes.notes,
         "data": _digest("\n".join(sorted(map(repr, items))).encode()),
         "image_encoder": encoder_fingerprint(vectors.encoder),

@@ -12,6 +12,8 @@ from keras_avssan.data.rendering import render_scenes
 from keras_avssan.data.scene_batches import SceneBatches
 
 _SCENES_PER_FILE = 64
+_THREADS = 2
+_BATCHES_AHEAD = 4
 
 
 class SceneStore:
@@ -52,12 +54,15 @@ class SceneStore:
             **prompts: What asks, see `make_dataset`.
 
         Returns:
-            A `grain.MapDataset`.
+            A `grain.IterDataset`.
         """
         import grain
 
         batches = _StoredBatches(plan, num_scenes, batch_size, store=self, **prompts)
-        return grain.MapDataset.range(len(batches)).map(batches.__getitem__)
+        dataset = grain.MapDataset.range(len(batches)).map(batches.__getitem__)
+        return dataset.to_iter_dataset(
+            grain.ReadOptions(num_threads=_THREADS, prefetch_buffer_size=_BATCHES_AHEAD)
+        )
 
     def read(self, indices):
         """Mix and target of scenes.

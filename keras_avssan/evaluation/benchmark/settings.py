@@ -6,8 +6,10 @@ import numpy as np
 
 from keras_avssan.data.checks import check_integer
 
-# Learning rates that are tried, in this order, as multiples of a system's own.
-TRIAL_FACTORS = (1.0, 1 / 3, 3.0)
+SIZES = ("full", "small")
+# Learning rates that are tried, in this order, as multiples of a system's own. Upwards first: most
+# published rates belong to trainings that are a hundred times as long.
+TRIAL_FACTORS = (1.0, 3.0, 10.0, 1 / 3)
 _LEAST = {
     "budget": 2,
     "batch_size": 1,
@@ -44,6 +46,7 @@ class BenchmarkSettings:
         train_split: Split of the catalog to train on.
         test_split: Split to test on; if not given `"test"`, or `"val"` where there is none.
         unseen_classes: Number of classes that are kept from training; tests are on them alone.
+        size: `"full"` or `"small"`, see `Setup`.
 
     Raises:
         ValueError: If one is out of range.
@@ -68,6 +71,7 @@ class BenchmarkSettings:
     train_split: str = "train"
     test_split: str | None = None
     unseen_classes: int = 0
+    size: str = "full"
 
     def __post_init__(self):
         for name, least in _LEAST.items():
@@ -78,6 +82,8 @@ class BenchmarkSettings:
             )
         if self.unseen_classes == 1:
             raise ValueError("`unseen_classes` must be 0 or at least 2. Received: 1")
+        if self.size not in SIZES:
+            raise ValueError(f"`size` must be one of {SIZES}. Received: size={self.size!r}")
         for name in ("duration", "spacing"):
             if not 0 < getattr(self, name) < np.inf:
                 raise ValueError(

@@ -21,6 +21,8 @@ class Setup:
         make_audio_encoder: Function that makes the audio encoder that the user named, or returns
             `None`.
         reads_words: Whether there are embeddings of the classes' names too.
+        size: `"full"` for networks as published, or `"small"` for those that processors can train
+            within minutes, where a network has such a form.
     """
 
     prompt_dim: int
@@ -29,6 +31,7 @@ class Setup:
     duration: float = 1.0
     make_audio_encoder: Callable[[], Any] = lambda: None
     reads_words: bool = False
+    size: str = "full"
 
 
 @dataclass(frozen=True)

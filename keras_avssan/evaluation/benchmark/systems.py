@@ -10,28 +10,42 @@ from keras_avssan.evaluation.benchmark.system import System
 TABLES = (2, 3, 4)
 # What the paired differences are taken from.
 REFERENCE = "avssan_base"
+# AV-SSAN of the size "small".
+_SMALL = {"dim": 32, "mlp_dim": 128, "dropout": 0.1}
+_SMALL_ENCODER = {"filters": (16, 32, 64), "dropout": 0.3}
 
 
-def _baseline(class_name, setup):
+def _baseline(class_name, preset, setup):
     from keras_avssan.models import baselines
 
-    return getattr(baselines, class_name)(
-        prompt_dim=setup.prompt_dim,
-        sampling_rate=setup.sampling_rate,
-        microphone_spacing=setup.microphone_spacing,
-    )
+    task = getattr(baselines, class_name)
+    small = task.presets.get(f"{preset}_small") if setup.size == "small" else None
+    arguments = {
+        **(small or task.presets[preset])["arguments"],
+        "prompt_dim": setup.prompt_dim,
+        "sampling_rate": setup.sampling_rate,
+        "microphone_spacing": setup.microphone_spacing,
+    }
+    return task(**arguments)
 
 
 def _avssan(setup, configuration="base", **switches):
     from keras_avssan import AVSSAN
+    from keras_avssan.encoders import LogMelEncoder
 
-    hears = switches.get("semantic_audio", True)
+    small = setup.size == "small"
+    encoder = None
+    if switches.get("semantic_audio", True):
+        encoder = setup.make_audio_encoder()
+        if encoder is None and small:
+            encoder = LogMelEncoder(**_SMALL_ENCODER)
     return AVSSAN(
         configuration=configuration,
         prompt_dim=setup.prompt_dim,
-        audio_encoder=setup.make_audio_encoder() if hears else None,
+        audio_encoder=encoder,
         sampling_rate=setup.sampling_rate,
         microphone_spacing=setup.microphone_spacing,
+        **(_SMALL if small else {}),
         **switches,
     )
 
@@ -63,8 +77,21 @@ def _ablation(name, title, **off):
 
 
 def _network(name, title, kind, class_name):
-    make = partial(_baseline, class_name)
+    make = partial(_baseline, class_name, name)
     return System(name, title, kind, make, paper=paper_numbers(name))
+
+
+def _asked(kind, title):
+    """AV-SSAN that learns a second way to be asked, and is tested with it."""
+    return System(
+        f"avssan_{kind}",
+        title,
+        "audio-visual",
+        _avssan,
+        tables=(2,),
+        train_prompts=("picture", kind),
+        prompt=kind,
+    )
 
 
 def built_in_systems():
@@ -73,7 +100,6 @@ def built_in_systems():
     Returns:
         Tuple of `System`.
     """
-    asked = {"tables": (2,), "make": _avssan, "kind": "audio-visual"}
     return (
         _network("seldnet", "SELDNet", "audio", "SELDNet"),
         _network("gcc_mlp", "GCC-MLP", "audio", "GCCMLP"),
@@ -99,20 +125,8 @@ def built_in_systems():
             tables=(2, 3, 4),
             paper=paper_numbers("avssan_base"),
         ),
-        System(
-            name="avssan_recording",
-            title="AV-SSAN, `base`, asked with a recording",
-            train_prompts=("picture", "recording"),
-            prompt="recording",
-            **asked,
-        ),
-        System(
-            name="avssan_text",
-            title="AV-SSAN, `base`, asked with words",
-            train_prompts=("picture", "text"),
-            prompt="text",
-            **asked,
-        ),
+        _asked("recording", "AV-SSAN, `base`, asked with a recording"),
+        _asked("text", "AV-SSAN, `base`, asked with words"),
         System("gcc_phat", "GCC-PHAT", "classical", partial(_classical, "GCCPHAT")),
         System("srp_phat", "SRP-PHAT", "classical", partial(_classical, "SRPPHAT")),
         System("music", "MUSIC", "classical", partial(_classical, "MUSIC")),

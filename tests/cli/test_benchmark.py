@@ -1,0 +1,200 @@
+"""The command that fills the paper's tables."""
+
+import json
+
+import numpy as np
+import pytest
+import soundfile
+from PIL import Image
+
+from keras_avssan.cli import main
+from keras_avssan.evaluation import Evaluation, paired_difference
+from keras_avssan.evaluation.benchmark import benchmark
+from keras_avssan.models.baselines import GCCMLP
+from keras_avssan.simulation import RIRBank, RoomRanges
+
+pytestmark = pytest.mark.once
+
+SMALL = """
+from keras_avssan.evaluation.benchmark import System
+from keras_avssan.models.baselines import GCCMLP, MLPAVC
+
+
+def make(setup):
+    return GCCMLP(hidden_dim=8, microphone_spacing=setup.microphone_spacing)
+
+
+def ask(setup):
+    return MLPAVC(hidden_dim=8, prompt_dim=setup.prompt_dim)
+
+
+SYSTEMS = [
+    System("small", "Small", "audio", make),
+    System("asked", "Asked", "audio-visual", ask),
+]
+"""
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A bank of ten rooms, a folder of classes, and a file with two small networks."""
+    root = tmp_path_factory.mktemp("benchmark")
+    ranges = RoomRanges(t60=(0.2, 0.3))
+    bank = RIRBank.build(10, ranges=ranges, sources_per_room=2, max_duration=0.03, progress=False)
+    bank.save(root / "bank.npz")
+    (root / "small.py").write_text(SMALL)
+    rng = np.random.default_rng(0)
+    for name in ("bell", "dog", "rain"):
+        folder = root / "classes" / name
+        folder.mkdir(parents=True)
+        for i in range(12):
+            soundfile.write(folder / f"a{i}.wav", 0.1 * rng.standard_normal(8000), 16000)
+            pixels = rng.integers(0, 256, (16, 16, 3), dtype="uint8")
+            Image.fromarray(pixels).save(folder / f"i{i}.png")
+    return root
+
+
+@pytest.fixture
+def command(files, tmp_path):
+    """The command for the two small networks and a method without training."""
+    return [
+        *("benchmark", "--table", "2", "--out", str(tmp_path / "out"), "--smoke"),
+        *("--bank", str(files / "bank.npz"), "--systems-from", str(files / "small.py")),
+        *("--data", str(files / "classes"), "--duration", "0.2", "--snr", "0", "-5"),
+        *("--systems", "small", "srp_phat"),
+    ]
+
+
+def content(folder):
+    return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def test_rows_are_trained_scored_and_not_run_again(command, tmp_path, capsys):
+    assert main(command) == 0
+    out = tmp_path / "out"
+    assert f"wrote {out / 'table2.md'}" in capsys.readouterr().out
+    row = json.loads((out / "rows" / "small.json").read_text())
+    assert row["steps"] == 2 and len(row["trials"]) == 2
+    assert [trial["factor"] for trial in row["trials"]] == [1, 3]
+    best = min(row["trials"], key=lambda trial: trial["mae"])
+    assert row["learning_rate"] == best["learning_rate"]
+    # The scenes of all systems and levels are the same ones.
+    other = json.loads((out / "rows" / "srp_phat.json").read_text())
+    systems = [
+        [Evaluation.from_dict(r["evaluations"][s]) for r in (row, other)] for s in ("0", "-5")
+    ]
+    for first, second in systems:
+        assert paired_difference(first, second)["mae"] is not None
+    np.testing.assert_array_equal(systems[0][0].scores.azimuth, systems[1][0].scores.azimuth)
+    assert systems[1][0].settings["snr_db"] == -5
+    # The network is there to be used.
+    model = GCCMLP.from_preset(str(out / "models" / "small"))
+    assert model.backbone.settings["microphone_spacing"] == pytest.approx(0.2)
+    table = (out / "table2.md").read_text()
+    assert "| Small |" in table and "| SRP-PHAT |" in table and "## −5 dB" in table
+    assert Image.open(out / "table2.png").size[0] > 300
+    assert "by the angle" in (out / "breakdown2.md").read_text()
+    assert list((out / "scenes" / "train").iterdir())
+    # Again with one system more: nothing else is run, and none is lost from the table.
+    rows = content(out / "rows")
+    command[command.index("small") : command.index("srp_phat") + 1] = ["asked", "small"]
+    assert main([*command, "--delete-scenes"]) == 0
+    printed = capsys.readouterr().out
+    assert "[2/2] Small (small): done before" in printed
+    assert content(out / "rows").items() > rows.items()
+    table = (out / "table2.md").read_text()
+    assert all(f"| {title} |" in table for title in ("Small", "SRP-PHAT", "Asked"))
+    assert not list((out / "scenes").rglob("*.npy"))
+
+
+def test_smoke_on_the_built_in_data(tmp_path):
+    """With rooms, encoder and systems as they come, AV-SSAN among them."""
+    arguments = ["benchmark", "--table", "2", "--smoke", "--out", str(tmp_path / "out")]
+    arguments += ["--trials", "1", "--classes", "dog", "rain"]
+    assert main([*arguments, "--systems", "avssan_base", "gcc_phat", "oracle"]) == 0
+    content = json.loads((tmp_path / "out" / "table2.json").read_text())
+    assert [row["name"] for row in content["rows"]] == ["avssan_base", "gcc_phat", "oracle"]
+    assert set(content["rows"][0]["scores"]) == {"0", "-5", "-10"}
+    assert set(content["rows"][1]["reference_minus_row"]) == {"0", "-5", "-10"}
+
+
+def test_a_run_that_is_stopped_goes_on(command, tmp_path, monkeypatch, capsys):
+    fits, fit = [], benchmark.fit_scenes
+
+    def stop_at_third(*arguments, **options):
+        if len(fits) == 2:
+            raise KeyboardInterrupt
+        fits.append(options["steps"])
+        return fit(*arguments, **options)
+
+    monkeypatch.setattr(benchmark, "fit_scenes", stop_at_third)
+    assert main(command) == 130
+    assert capsys.readouterr().err.splitlines()[-1] == "keras_avssan benchmark: stopped"
+    out = tmp_path / "out"
+    assert not list((out / "rows").iterdir())
+    assert len(json.loads((out / "trials" / "small.json").read_text())) == 2
+    # The trials are not repeated.
+    fits.clear()
+    assert main(command) == 0
+    assert len(fits) == 1
+    # Nor is a training whose scores were lost.
+    (out / "rows" / "small.json").unlink()
+    fits.clear()
+    assert main(command) == 0
+    assert not fits and (out / "rows" / "small.json").exists()
+
+
+def test_what_cannot_be_run_says_why(command, tmp_path):
+    command[command.index("small") : command.index("srp_phat") + 1] = ["avssan_text"]
+    assert main(command) == 0
+    table = (tmp_path / "out" / "table2.md").read_text()
+    assert "asked with words: the image encoder reads no words" in table
+
+
+def test_another_configuration_is_refused(command, tmp_path, capsys):
+    command[command.index("small")] = "music"
+    assert main(command) == 0
+    before = content(tmp_path / "out")
+    for change, named in (
+        (["--budget", "3"], "`budget` is 2 there, but 3 now"),
+        (["--snr", "0"], "`snr`"),
+        (["--seed", "1"], "`seed`"),
+        (["--classes", "dog", "rain"], "classes"),
+    ):
+        capsys.readouterr()
+        assert main([*command, *change]) == 2
+        error = capsys.readouterr().err.strip().splitlines()[-1]
+        assert error.startswith("keras_avssan benchmark: error: ") and named in error
+    assert content(tmp_path / "out") == before
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (["--table", "1"], "`table` must be one of (2, 3, 4)"),
+        (["--systems", "small", "unicorn"], "Received: unicorn"),
+        (["--systems", "v_a"], "Received: v_a"),
+        (["--snr", "0", "loud"], "`snr`"),
+        (["--snr", "nan"], "`snr`"),
+        (["--scenes", "1000000"], "too small for 1000000 test scenes"),
+        (["--classes", "dog"], "needs two classes"),
+        (["--classes", "unicorn"], "unicorn"),
+        (["--unseen-classes", "2"], "leaves 1 classes"),
+        (["--trials", "9"], "`trials`"),
+        (["--size", "huge"], "`size`"),
+        (["--data", "nowhere"], "nowhere"),
+        (["--test-split", "nowhere"], "nowhere"),
+        (["--bank", "nowhere.npz"], "nowhere.npz"),
+        (["--systems-from", "nowhere.py"], "nowhere.py"),
+        (["--image-encoder", "nowhere"], "nowhere"),
+        (["--audio-encoder", "nowhere"], "nowhere"),
+        (["--table", "3", "--systems", "small"], "--starss23"),
+        (["--out", "no/where"], "`--out`"),
+        (["--scene-cache", "-1"], "`scene_cache`"),
+    ],
+)
+def test_bad_input_is_one_line_and_writes_nothing(command, tmp_path, capsys, change, named):
+    assert main([*command, *change]) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("keras_avssan benchmark: error: ") and named in error
+    assert not list(tmp_path.iterdir())
