@@ -63,10 +63,9 @@ def add_benchmark(commands):
         parser.add_argument(option, type=kind, metavar="N", help=f"{meaning} ({default})")
     parser.add_argument(
         "--size",
-        default="full",
         metavar="SIZE",
         help="full: networks as published; small: those that processors can train, where there "
-        "are such (full)",
+        "are such (full; small with --smoke)",
     )
     parser.add_argument(
         "--snr",
@@ -154,7 +153,7 @@ def _settings(options, segments):
     return BenchmarkSettings(
         **numbers,
         snr=options.snr,
-        size=options.size,
+        size=options.size or ("small" if options.smoke else "full"),
         spacing=spacing,
         train_split=options.split,
         test_split=options.test_split,

@@ -99,8 +99,13 @@ def check_config(path, config):
         raise ValueError(f"`out` must be a folder. Received: '{path}'")
     if (path / _CONFIG).exists():
         _compare(path / _CONFIG, config)
-    elif path.is_dir() and {item.name for item in path.iterdir()} - _BEGUN:
+    elif path.is_dir() and any(_is_foreign(item) for item in path.iterdir()):
         raise ValueError(f"'{path}' is neither empty nor the folder of a benchmark.")
+
+
+def _is_foreign(item):
+    """Whether something is nothing that a run leaves, or that another one is writing just now."""
+    return item.name not in {*_BEGUN, _CONFIG} and item.suffix != ".part"
 
 
 def _compare(path, config):
