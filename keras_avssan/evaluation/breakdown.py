@@ -23,6 +23,10 @@ def breakdowns(evaluation):
         reverberation time in seconds, `to` being `None` where there is no upper bound. A group
         holds its lower bound and not its upper one, but for 180°. Groups without scenes are left
         out, and what is not known makes no group.
+
+    Example:
+        >>> for group in breakdowns(evaluation)["by_separation"]:
+        ...     print(group["from"], group["to"], group["selection"]["mean"])
     """
     per_scene = evaluation.scores.per_scene()
     pairs = list(zip(evaluation.target_classes, evaluation.interferer_classes, strict=True))

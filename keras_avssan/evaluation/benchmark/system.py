@@ -19,7 +19,7 @@ class Setup:
         microphone_spacing: Distance between the microphones in metres.
         duration: Duration of training scenes in seconds.
         make_audio_encoder: Function that makes the audio encoder that the user named, or returns
-            `None`.
+            `None`; `None` where there is no such function.
         reads_words: Whether there are embeddings of the classes' names too.
         size: `"full"` for networks as published, or `"small"` for those that processors can train
             within minutes, where a network has such a form.
@@ -29,7 +29,7 @@ class Setup:
     sampling_rate: int = 16000
     microphone_spacing: float = 0.2
     duration: float = 1.0
-    make_audio_encoder: Callable[[], Any] = lambda: None
+    make_audio_encoder: Callable[[], Any] | None = None
     reads_words: bool = False
     size: str = "full"
 

@@ -36,7 +36,7 @@ def _avssan(setup, configuration="base", **switches):
     small = setup.size == "small"
     encoder = None
     if switches.get("semantic_audio", True):
-        encoder = setup.make_audio_encoder()
+        encoder = setup.make_audio_encoder and setup.make_audio_encoder()
         if encoder is None and small:
             encoder = LogMelEncoder(**_SMALL_ENCODER)
     return AVSSAN(
@@ -99,6 +99,10 @@ def built_in_systems():
 
     Returns:
         Tuple of `System`.
+
+    Example:
+        >>> built_in_systems()[0].title
+        'SELDNet'
     """
     return (
         _network("seldnet", "SELDNet", "audio", "SELDNet"),
@@ -149,11 +153,11 @@ def _ablations():
     refiner = {"spatial_refiner": False}
     return (
         _ablation("v", "V", **audio, **bands, **attention, **refiner),
-        _ablation("v_a", "V + A", **bands, **attention, **refiner),
+        # A single band of a single patch leaves nothing for band attention and refiner to weigh.
+        _ablation("v_a", "V + A (all but MB)", **bands, **attention, **refiner),
         _ablation("v_a_mb", "V + A + MB", **attention, **refiner),
         _ablation("v_a_mb_ba", "V + A + MB + BA (all but Refiner)", **refiner),
         _ablation("without_a", "all but A", **audio),
-        _ablation("without_mb", "all but MB", **bands),
         _ablation("without_ba", "all but BA", **attention),
         _ablation("without_v", "all but V", visual_prompt=False),
     )

@@ -47,7 +47,6 @@ def test_the_ablation_switches_what_it_says():
         "v_a_mb": "V A MB",
         "v_a_mb_ba": "V A MB BA",
         "without_a": "V MB BA Refiner",
-        "without_mb": "V A BA Refiner",
         "without_ba": "V A MB Refiner",
         "without_v": "A MB BA Refiner",
     }
