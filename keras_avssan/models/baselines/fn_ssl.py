@@ -1,0 +1,188 @@
+"""FN-SSL: recurrence along frequency and along time in turns."""
+
+import keras
+from keras import ops
+
+from keras_avssan.models.baselines.baseline import Baseline
+from keras_avssan.models.baselines.baseline_backbone import BaselineBackbone
+from keras_avssan.models.baselines.full_narrow_block import FullNarrowBlock
+
+_NUM_PARTS = 4  # re1, im1, re2, im2
+
+
+def segment_means(x, segment):
+    """Means of consecutive segments of frames; the last one holds what is left.
+
+    Args:
+        x: Tensor of shape (batch, T, F, channels).
+        segment: Length of a segment in frames.
+
+    Returns:
+        Tuple of the means (batch, S, F, channels), with S segments of at most `segment` frames,
+        and the share of all frames that each segment holds, shape (1, S, 1).
+    """
+    _, frames, bands, channels = ops.shape(x)
+    count = (frames + segment - 1) // segment
+    # More zeros than are needed, so that their number does not depend on the duration.
+    x = ops.pad(x, [[0, 0], [0, segment - 1], [0, 0], [0, 0]])[:, : count * segment]
+    sums = ops.sum(ops.reshape(x, (-1, count, segment, bands, channels)), axis=2)
+    starts = segment * ops.arange(count)
+    lengths = ops.cast(ops.minimum(segment, frames - starts), x.dtype)[None, :, None]
+    return sums / lengths[..., None], lengths / ops.cast(frames, x.dtype)
+
+
+@keras.saving.register_keras_serializable(package="keras_avssan")
+class FNSSLBackbone(BaselineBackbone):
+    """Network of `FNSSL`.
+
+    Args:
+        hidden_dim: Width of both recurrent layers of a block, even.
+        num_blocks: Number of blocks.
+        frequency_stride: Number of neighbouring bins that make one step along frequency, side by
+            side as channels. Speed grows with it; no bin is lost.
+        segment_length: Number of frames of which the network makes one estimate.
+        causal: Whether the layers along time see the past alone.
+        dropout: Share of the outputs of the recurrent layers dropped while training.
+        frame_length: Frame length of the spectrogram in samples.
+        hop_length: Hop of the spectrogram in samples.
+        **kwargs: Arguments of `BaselineBackbone`.
+
+    Call arguments:
+        inputs: Dict with `audio` (batch, samples, 2). A prompt is ignored.
+
+    Returns:
+        Dict with `doa` (batch, 180).
+
+    Raises:
+        ValueError: If `frequency_stride` does not divide the number of bins, there is no block,
+            or `segment_length` is not positive.
+
+    Example:
+        >>> backbone = FNSSLBackbone(hidden_dim=16, num_blocks=2, frequency_stride=8)
+        >>> backbone({"audio": keras.ops.ones((1, 16000, 2))})["doa"].shape
+        (1, 180)
+    """
+
+    takes_prompt = False
+
+    def __init__(
+        self,
+        hidden_dim=256,
+        num_blocks=3,
+        frequency_stride=1,
+        segment_length=12,
+        causal=True,
+        dropout=0.2,
+        frame_length=512,
+        hop_length=256,
+        **kwargs,
+    ):
+        super().__init__(
+            {
+                "hidden_dim": hidden_dim,
+                "num_blocks": num_blocks,
+                "frequency_stride": frequency_stride,
+                "segment_length": segment_length,
+                "causal": causal,
+                "dropout": dropout,
+            },
+            frame_length=frame_length,
+            hop_length=hop_length,
+            **kwargs,
+        )
+        self._check_sizes(num_blocks, frequency_stride, segment_length)
+        self.segment_length = segment_length
+        self._bands = (self.stft.num_bins - 1) // frequency_stride
+        self._channels = _NUM_PARTS * frequency_stride
+        self.blocks = self._build_blocks(hidden_dim, num_blocks, causal, dropout)
+        # One complex number a bin, as the phase difference of the direct path would be.
+        self.direct_path = keras.layers.Dense(
+            2 * frequency_stride, activation="tanh", dtype=self.dtype_policy, name="direct_path"
+        )
+        self.direct_path.build((None, None, None, hidden_dim))
+        self._num_features = 2 * frequency_stride * self._bands
+        self.logits.build((None, None, self._num_features))
+        self.built = True
+
+    def _check_sizes(self, num_blocks, frequency_stride, segment_length):
+        for key, value in [("num_blocks", num_blocks), ("segment_length", segment_length)]:
+            if not value > 0:
+                raise ValueError(f"`{key}` must be a positive integer. Received: {key}={value}")
+        bins = self.stft.num_bins - 1
+        if not frequency_stride > 0 or bins % frequency_stride:
+            raise ValueError(
+                f"`frequency_stride` must divide the {bins} bins of the spectrogram. "
+                f"Received: frequency_stride={frequency_stride}"
+            )
+
+    def _build_blocks(self, hidden_dim, num_blocks, causal, dropout):
+        channels, blocks = self._channels, []
+        for i in range(num_blocks):
+            block = FullNarrowBlock(
+                hidden_dim,
+                first=i == 0,
+                causal=causal,
+                dropout=dropout,
+                dtype=self.dtype_policy,
+                name=f"block_{i}",
+            )
+            block.build((None, None, None, channels))
+            blocks.append(block)
+            channels = hidden_dim
+        return blocks
+
+    def hear(self, audio, prompt, training=None):
+        # The bin of constant pressure says nothing of directions.
+        x = ops.cast(self.stft(audio)[:, :, 1:], self.compute_dtype)
+        x = ops.reshape(x, (-1, ops.shape(x)[1], self._bands, self._channels))
+        full = None
+        for block in self.blocks:
+            x, full = block(x, full, training=training)
+        means, shares = segment_means(x, self.segment_length)
+        cues = self.direct_path(means)
+        cues = ops.reshape(cues, (-1, ops.shape(cues)[1], self._num_features))
+        return {"logits": ops.sum(self.logits(cues) * ops.cast(shares, "float32"), axis=1)}
+
+
+@keras.saving.register_keras_serializable(package="keras_avssan")
+class FNSSL(Baseline):
+    """FN-SSL: where the loudest sound comes from, by recurrence along frequency and time.
+
+    Takes no prompt and ignores one. Real and imaginary parts of 256 bins of both channels pass
+    three blocks, each of a bidirectional layer of 2 x 128 units along frequency and one of 256
+    units along time. The mean of 12 frames becomes one complex number a bin, and the 512 parts of
+    those a posterior.
+
+    Ours: recordings have unit power as a whole, where the original follows the level as it goes;
+    the logits of all segments of 12 frames are averaged, each with the share of frames it holds:
+    the last segment, or the only one of a short recording, may hold fewer. A softmax with
+    cross-entropy over 180 directions is what is trained. `fnssl_small` is ours too: 64 units and
+    two blocks, eight bins a step, for a processor without an accelerator.
+
+    Args:
+        backbone: An `FNSSLBackbone`. If not given, one is built from `**kwargs`.
+        **kwargs: Arguments of `Baseline` and of `FNSSLBackbone`.
+
+    Example:
+        >>> model = FNSSL.from_preset("fnssl_small", load_weights=False)
+        >>> model.fit(train_dataset)                # see data.make_dataset
+        >>> theta = model.localize("mix.wav")       # degrees
+
+    Reference:
+        Wang, Yang and Li, "FN-SSL: Full-band and narrow-band fusion for sound source
+        localization", 2023.
+    """
+
+    backbone_cls = FNSSLBackbone
+    presets = {
+        "fnssl": {
+            "description": "FN-SSL with layer sizes as published.",
+            "arguments": {},
+            "parts": {},
+        },
+        "fnssl_small": {
+            "description": "FN-SSL with 64 units, two blocks, eight bins a step: for processors.",
+            "arguments": {"hidden_dim": 64, "num_blocks": 2, "frequency_stride": 8},
+            "parts": {},
+        },
+    }

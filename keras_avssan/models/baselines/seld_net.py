@@ -1,0 +1,182 @@
+"""SELDNet: magnitudes and phases through convolutions and gated recurrent units."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_avssan.models.baselines.baseline import Baseline
+from keras_avssan.models.baselines.baseline_backbone import BaselineBackbone
+from keras_avssan.models.baselines.conv_pool_block import ConvPoolBlock
+
+# Power, relative to the mean of the recording, below which magnitudes no longer tell apart.
+_POWER_FLOOR = 1e-4
+_NUM_MAPS = 4
+
+
+def magnitude_and_phase(spectrogram):
+    """Log magnitude and phase of both channels, without the Nyquist bin.
+
+    Args:
+        spectrogram: float32 tensor of shape (batch, T, F, 4) as re1, im1, re2, im2.
+
+    Returns:
+        float32 tensor of shape (batch, T, F - 1, 4): natural logarithm of the magnitude, to which
+        -40 dB are added, of channel 1 and 2, then the phase of channel 1 and 2 in units of π,
+        within [-1, 1].
+    """
+    spectrogram = spectrogram[:, :, :-1]
+    real, imaginary = spectrogram[..., 0::2], spectrogram[..., 1::2]
+    power = ops.square(real) + ops.square(imaginary)
+    magnitude = 0.5 * ops.log(power + _POWER_FLOOR)
+    phase = ops.arctan2(imaginary, real) / np.pi
+    return ops.concatenate([magnitude, phase], axis=-1)
+
+
+@keras.saving.register_keras_serializable(package="keras_avssan")
+class SELDNetBackbone(BaselineBackbone):
+    """Network of `SELDNet`.
+
+    Args:
+        filters: Number of filters of each convolution.
+        pool_sizes: One convolution each: the number of neighbouring bins of which the largest is
+            kept after it.
+        recurrent_dim: Units of the recurrent layers, in each direction.
+        num_recurrent_layers: Number of bidirectional recurrent layers.
+        hidden_dim: Width of the linear layer after them.
+        dropout: Share of values dropped after each convolution and each recurrent layer while
+            training.
+        momentum: Share of its running statistics that batch normalisation keeps each step.
+        **kwargs: Arguments of `BaselineBackbone`.
+
+    Call arguments:
+        inputs: Dict with `audio` (batch, samples, 2). A prompt is ignored.
+
+    Returns:
+        Dict with `doa` (batch, 180).
+
+    Raises:
+        ValueError: If pooling leaves no bin.
+
+    Example:
+        >>> SELDNetBackbone()({"audio": keras.ops.ones((1, 16000, 2))})["doa"].shape
+        (1, 180)
+    """
+
+    takes_prompt = False
+
+    def __init__(
+        self,
+        filters=64,
+        pool_sizes=(8, 8, 2),
+        recurrent_dim=128,
+        num_recurrent_layers=2,
+        hidden_dim=128,
+        dropout=0.0,
+        momentum=0.99,
+        **kwargs,
+    ):
+        super().__init__(
+            {
+                "filters": filters,
+                "pool_sizes": list(pool_sizes),
+                "recurrent_dim": recurrent_dim,
+                "num_recurrent_layers": num_recurrent_layers,
+                "hidden_dim": hidden_dim,
+                "dropout": dropout,
+                "momentum": momentum,
+            },
+            **kwargs,
+        )
+        dtype = self.dtype_policy
+        self.convolutions = self._build_convolutions(filters, pool_sizes, dropout, momentum)
+        self.recurrent = self._build_recurrent(recurrent_dim, num_recurrent_layers)
+        self.drop = keras.layers.Dropout(dropout, dtype=dtype, name="drop")
+        self.hidden = keras.layers.Dense(hidden_dim, dtype=dtype, name="hidden")
+        self.hidden.build((None, None, recurrent_dim))
+        self.logits.build((None, hidden_dim))
+        self.built = True
+
+    def _build_convolutions(self, filters, pool_sizes, dropout, momentum):
+        shape = (None, None, self.stft.num_bins - 1, _NUM_MAPS)
+        blocks = []
+        for i, pool_size in enumerate(pool_sizes):
+            block = ConvPoolBlock(
+                filters,
+                pool_size,
+                dropout,
+                momentum,
+                dtype=self.dtype_policy,
+                name=f"convolution_{i}",
+            )
+            block.build(shape)
+            shape = block.compute_output_shape(shape)
+            blocks.append(block)
+        if shape[2] < 1:
+            raise ValueError(
+                f"`pool_sizes` must leave at least one of {self.stft.num_bins - 1} bins. "
+                f"Received: pool_sizes={tuple(pool_sizes)}"
+            )
+        self._num_features = shape[2] * shape[3]
+        return blocks
+
+    def _build_recurrent(self, units, num_layers):
+        dtype, features = self.dtype_policy, self._num_features
+        layers = []
+        for i in range(num_layers):
+            layer = keras.layers.Bidirectional(
+                keras.layers.GRU(units, return_sequences=True, dtype=dtype, name="gru"),
+                merge_mode="mul",
+                dtype=dtype,
+                name=f"recurrent_{i}",
+            )
+            layer.build((None, None, features))
+            layers.append(layer)
+            features = units
+        return layers
+
+    def hear(self, audio, prompt, training=None):
+        x = ops.cast(magnitude_and_phase(self.stft(audio)), self.compute_dtype)
+        for block in self.convolutions:
+            x = block(x, training=training)
+        x = ops.reshape(x, (-1, ops.shape(x)[1], self._num_features))
+        for layer in self.recurrent:
+            x = self.drop(layer(x, training=training), training=training)
+        return {"logits": self.logits(ops.mean(self.hidden(x), axis=1))}
+
+
+@keras.saving.register_keras_serializable(package="keras_avssan")
+class SELDNet(Baseline):
+    """SELDNet: where the loudest sound comes from, from magnitudes and phases of both channels.
+
+    Takes no prompt and ignores one. Three convolutions with 64 filters, each with batch
+    normalisation and a maximum over 8, 8 and 2 bins, are followed by two bidirectional layers of
+    128 gated recurrent units, whose directions are multiplied, and a linear layer of 128.
+
+    Ours: the branch that detects events is left out; the answer is a posterior of 180 directions
+    from the mean of all frames, where the original regresses a direction for each class in each
+    frame. Magnitudes are compressed by a logarithm and phases are in units of π, where the
+    original standardises each bin by the statistics of its training set. Dropout, off by default
+    as published, does not reach into the recurrence.
+
+    Args:
+        backbone: A `SELDNetBackbone`. If not given, one is built from `**kwargs`.
+        **kwargs: Arguments of `Baseline` and of `SELDNetBackbone`.
+
+    Example:
+        >>> model = SELDNet()
+        >>> model.fit(train_dataset)                # see data.make_dataset
+        >>> theta = model.localize("mix.wav")       # degrees
+
+    Reference:
+        Adavanne, Politis, Nikunen and Virtanen, "Sound event localization and detection of
+        overlapping sources using convolutional recurrent neural networks", 2018.
+    """
+
+    backbone_cls = SELDNetBackbone
+    presets = {
+        "seldnet": {
+            "description": "SELDNet with layer sizes as published.",
+            "arguments": {},
+            "parts": {},
+        }
+    }
