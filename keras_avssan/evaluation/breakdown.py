@@ -25,8 +25,10 @@ def breakdowns(evaluation):
         out, and what is not known makes no group.
 
     Example:
-        >>> for group in breakdowns(evaluation)["by_separation"]:
-        ...     print(group["from"], group["to"], group["selection"]["mean"])
+        ```python
+        for group in breakdowns(evaluation)["by_separation"]:
+            print(group["from"], group["to"], group["selection"]["mean"])
+        ```
     """
     per_scene = evaluation.scores.per_scene()
     pairs = list(zip(evaluation.target_classes, evaluation.interferer_classes, strict=True))

@@ -177,8 +177,10 @@ class Evaluation:
             OSError: If it cannot be read.
 
         Example:
-            >>> evaluation.save("scores.json")
-            >>> paired_difference(Evaluation.load("scores.json"), other)["selection"]["interval"]
+            ```python
+            evaluation.save("scores.json")
+            paired_difference(Evaluation.load("scores.json"), other)["selection"]["interval"]
+            ```
         """
         with open(path, encoding="utf-8") as file:
             return cls.from_dict(json.load(file))

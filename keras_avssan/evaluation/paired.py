@@ -33,9 +33,10 @@ def paired_difference(first, second, confidence=0.95, resamples=2000, seed=0):
         ValueError: If the scenes are not the same ones.
 
     Example:
-        >>> difference = paired_difference(ours, theirs)["selection"]
-        >>> difference["interval"][0] > 0  # ours selects the right source more often
-        True
+        ```python
+        difference = paired_difference(ours, theirs)["selection"]
+        difference["interval"][0] > 0  # ours selects the right source more often
+        ```
     """
     _check_same(first, second)
     one, other = first.scores.per_scene(), second.scores.per_scene()

@@ -178,8 +178,9 @@ def choose_systems(table, names=None, file=None):
         ValueError: If the table or a system is unknown, or the file brings no systems.
 
     Example:
-        >>> [system.name for system in choose_systems(4)][:2]
-        ['avssan_base', 'v']
+        ```python
+        names = [system.name for system in choose_systems(4)]
+        ```
     """
     if str(table) not in map(str, TABLES):
         raise ValueError(f"`table` must be one of {TABLES}. Received: table={table}")
