@@ -115,11 +115,12 @@ def _add_localize(commands):
 
 
 def _load_model(folder):
-    from keras_avssan import AVSSAN
+    import keras_avssan.models.baselines  # noqa: F401  (makes them known to the loader)
+    from keras_avssan.models import Localizer
 
     if not os.path.isdir(folder):
         raise ValueError(f"`--model` must be the folder of a saved model. Received: {folder}")
-    return AVSSAN.from_preset(folder)
+    return Localizer.from_preset(folder)
 
 
 def _plan(options, catalog, bank, split, **kwargs):
@@ -206,6 +207,15 @@ def _localize(options):
     if options.figure:
         check_output("--figure", options.figure)
     model = _load_model(options.model)
+    if not hasattr(model, "explain"):
+        if options.figure:
+            raise ValueError(
+                "`--figure` shows what led AV-SSAN to its answer, and this is another network. "
+                f"Received: {type(model).__name__}"
+            )
+        azimuth, confidence = model.localize(options.audio, options.prompt, return_confidence=True)
+        print(f"{azimuth[0]:.0f} degrees, confidence {confidence[0]:.2f}")
+        return
     explanation = model.explain(options.audio, options.prompt)
     if options.figure:
         import matplotlib

@@ -17,6 +17,7 @@ from keras_avssan.encoders import (
     LogMelEncoder,
     VGGish,
 )
+from keras_avssan.models.baselines import GCCMLP
 from keras_avssan.simulation import RIRBank, RoomRanges
 
 SAMPLING_RATE = 16000
@@ -77,6 +78,21 @@ def test_localize_prints_degrees_and_confidence_and_draws(workspace, capsys, tmp
 def test_localize_takes_a_recording_as_prompt(workspace, capsys):
     assert main(_localize(workspace, prompt="mono.wav")) == 0
     assert "degrees" in capsys.readouterr().out
+
+
+@pytest.mark.once
+def test_any_network_of_the_library_is_asked(workspace, capsys, tmp_path):
+    GCCMLP(hidden_dim=8).save_to_preset(str(tmp_path / "model"))
+    arguments = ["localize", str(workspace / "mix.wav"), "--prompt", str(workspace / "dog.jpg")]
+    arguments += ["--model", str(tmp_path / "model")]
+    assert main(arguments) == 0
+    assert "degrees, confidence" in capsys.readouterr().out
+    assert main([*arguments, "--figure", str(tmp_path / "answer.png")]) == 2
+    assert "this is another network. Received: GCCMLP" in capsys.readouterr().err
+    arguments = ["evaluate", "--model", str(tmp_path / "model"), "--scenes", "4"]
+    arguments += ["--data", str(workspace / "classes"), "--bank", str(workspace / "bank.npz")]
+    assert main([*arguments, "--duration", "0.5"]) == 0
+    assert "| selection |" in capsys.readouterr().out
 
 
 @pytest.mark.once
