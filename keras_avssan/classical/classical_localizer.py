@@ -47,7 +47,8 @@ class ClassicalLocalizer(keras.layers.Layer):
         TypeError: If `inputs` is not a dict with `audio`.
 
     Example:
-        >>> from keras_avssan.classical.steering import cross_spectrum, steered_response
+        >>> from keras_avssan.classical.steering import steered_response
+        >>> from keras_avssan.layers.stereo_stft import cross_spectrum
         >>> class SteeredPower(ClassicalLocalizer):  # without phase transform
         ...     def spectrum(self, spectrogram, phase):
         ...         cross = cross_spectrum(spectrogram)

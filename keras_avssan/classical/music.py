@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from keras_avssan.classical.classical_localizer import ClassicalLocalizer
-from keras_avssan.classical.steering import cross_spectrum
+from keras_avssan.layers.stereo_stft import cross_spectrum
 
 _SILENCE = 1e-24  # squared power of a bin, 120 dB below a recording of unit power
 _FLOOR = 1e-10  # what float32 can tell of a distance from the signal subspace

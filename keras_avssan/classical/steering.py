@@ -5,19 +5,6 @@ from keras import ops
 _SILENCE = 1e-20  # squared magnitude of a cross-spectrum, 100 dB below a recording of unit power
 
 
-def cross_spectrum(spectrogram):
-    """Cross-spectrum X₁X₂* of every bin; its phase is positive where channel 0 leads.
-
-    Args:
-        spectrogram: Shape (batch, T, F, 4) as re1, im1, re2, im2.
-
-    Returns:
-        Tuple of real and imaginary part, each of shape (batch, T, F).
-    """
-    re1, im1, re2, im2 = (spectrogram[..., i] for i in range(4))
-    return re1 * re2 + im1 * im2, im1 * re2 - re1 * im2
-
-
 def phase_transform(real, imaginary):
     """Gives every bin of a cross-spectrum the magnitude one; silent bins stay near zero.
 

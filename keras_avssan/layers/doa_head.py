@@ -5,6 +5,7 @@ import numpy as np
 from keras import ops
 
 from keras_avssan.doa.grid import GRID_DEGREES, NUM_DIRECTIONS
+from keras_avssan.layers.stereo_stft import cross_spectrum
 
 SPEED_OF_SOUND = 343.0  # metres a second, in air at 20 °C
 _FORMS = ("srp", "cross_spectrum", "spectrogram")
@@ -161,9 +162,7 @@ class DoAHead(keras.layers.Layer):
 
     def _cross_spectrum(self, spectrogram):
         """Compressed cross-spectrum, averaged over time, and its mean magnitude: (batch, F)."""
-        re1, im1, re2, im2 = (spectrogram[..., i] for i in range(4))
-        real = re1 * re2 + im1 * im2
-        imaginary = im1 * re2 - re1 * im2
+        real, imaginary = cross_spectrum(spectrogram)
         power = ops.square(real) + ops.square(imaginary) + 1e-12
         gain = ops.power(power, 0.5 * (self.exponent - 1.0))
         weight = gain * ops.sqrt(power)

@@ -4,6 +4,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_avssan.layers.stereo_stft import cross_spectrum
+
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
 class GeneralizedCrossCorrelation(keras.layers.Layer):
@@ -59,9 +61,7 @@ class GeneralizedCrossCorrelation(keras.layers.Layer):
         self.built = True
 
     def call(self, spectrogram):
-        re1, im1, re2, im2 = (spectrogram[..., i] for i in range(4))
-        real = re1 * re2 + im1 * im2
-        imaginary = im1 * re2 - re1 * im2
+        real, imaginary = cross_spectrum(spectrogram)
         gain = ops.rsqrt(ops.square(real) + ops.square(imaginary) + self.epsilon**2)
         # Channel 0 leads by τ: its phase is ahead by ωτ, so exp(-jωτ) brings the product to zero.
         cosine = ops.matmul(real * gain, ops.convert_to_tensor(self._cosine))

@@ -20,6 +20,19 @@ def level_gain(audio):
     return ops.rsqrt(power + 1e-10)
 
 
+def cross_spectrum(spectrogram):
+    """Cross-spectrum X₁X₂* of every bin; its phase is positive where channel 0 leads.
+
+    Args:
+        spectrogram: Shape (batch, T, F, 4) as re1, im1, re2, im2.
+
+    Returns:
+        Tuple of real and imaginary part, each of shape (batch, T, F).
+    """
+    re1, im1, re2, im2 = (spectrogram[..., i] for i in range(4))
+    return re1 * re2 + im1 * im2, im1 * re2 - re1 * im2
+
+
 def convolve_frames(signal, window, hop_length, fft_length):
     """Short-time Fourier transform as a convolution, which every export format has.
 

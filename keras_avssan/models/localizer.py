@@ -37,6 +37,19 @@ _PREDICTIONS = {
 }
 
 
+def level_target(x, y):
+    """The targets alone, with the gain that brings their mixes to unit power.
+
+    Args:
+        x: Inputs of a batch, a dict with `audio` (batch, samples, 2).
+        y: Labels of the batch, a dict with `target` (batch, samples, 2).
+
+    Returns:
+        float32 tensor of shape (batch, samples, 2).
+    """
+    return ops.cast(y["target"], "float32") * level_gain(x["audio"])
+
+
 def refuse_parts(parts):
     """Refuses arguments that would build a backbone beside a backbone.
 
@@ -237,11 +250,11 @@ class Localizer(keras_hub.models.Task, metaclass=SubclassedModel):
         reconstructs = getattr(self.loss, "reconstruction_weight", 1)
         aligns = getattr(self.loss, "alignment_weight", 0)
         truth = {}
-        target = ops.cast(y["target"], "float32") * level_gain(x["audio"])
         if reconstructs and "masked_spectrogram" in y_pred:
-            truth["spectrogram"] = ops.stop_gradient(self.backbone.stft(target))
+            spectrogram = self.backbone.stft(level_target(x, y))
+            truth["spectrogram"] = ops.stop_gradient(spectrogram)
         if aligns and "prompt_semantics" in y_pred:
-            truth["semantics"] = self.backbone.embed_target(target, training=training)
+            truth["semantics"] = self.backbone.embed_target(level_target(x, y), training=training)
         return truth
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):

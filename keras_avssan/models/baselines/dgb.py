@@ -4,7 +4,6 @@ import keras
 from keras import ops
 
 from keras_avssan.layers.generalized_cross_correlation import GeneralizedCrossCorrelation
-from keras_avssan.layers.stereo_stft import level_gain
 from keras_avssan.models.baselines.baseline import Baseline
 from keras_avssan.models.baselines.baseline_backbone import BaselineBackbone
 from keras_avssan.models.baselines.dgb_loss import DGBLoss
@@ -13,6 +12,7 @@ from keras_avssan.models.baselines.mlp import MLP
 from keras_avssan.models.baselines.prompt_projection import PromptProjection
 from keras_avssan.models.baselines.steered_response import SteeredResponse
 from keras_avssan.models.baselines.unit_power import unit_power
+from keras_avssan.models.localizer import level_target
 from keras_avssan.unit_length import unit_length
 
 
@@ -200,8 +200,7 @@ class DGB(Baseline):
         """
         truth = {}
         if getattr(self.loss, "reconstruction_weight", 0):
-            target = ops.cast(y["target"], "float32") * level_gain(x["audio"])
-            truth["curve"] = ops.stop_gradient(self.backbone.curve(target))
+            truth["curve"] = ops.stop_gradient(self.backbone.curve(level_target(x, y)))
         if getattr(self.loss, "kl_weight", 0):
             truth["latent"] = ops.zeros_like(y_pred["latent"])
         return truth
