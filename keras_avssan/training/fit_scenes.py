@@ -1,8 +1,4 @@
-"""Training a localiser on planned scenes: the recipe behind the command line."""
-
-import os
-import shutil
-import tempfile
+"""Training a localiser on planned scenes."""
 
 import keras
 
@@ -13,35 +9,7 @@ from keras_avssan.data.embeddings import (
     embed_pictures,
     takes_prompt,
 )
-
-
-def warmup_cosine(learning_rate, steps, warmup_share=0.05):
-    """Learning rate that rises linearly, then falls to zero along a cosine.
-
-    Args:
-        learning_rate: Highest learning rate.
-        steps: Number of training steps in all.
-        warmup_share: Share of the steps that the rise takes.
-
-    Returns:
-        A Keras learning rate schedule.
-
-    Raises:
-        ValueError: If `steps` is less than 2 or `learning_rate` is not positive.
-    """
-    if steps < 2:
-        raise ValueError(f"`steps` must be at least 2. Received: steps={steps}")
-    if not learning_rate > 0:
-        raise ValueError(
-            f"`learning_rate` must be positive. Received: learning_rate={learning_rate}"
-        )
-    warmup = max(1, round(warmup_share * steps))
-    return keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=1e-3 * learning_rate,
-        decay_steps=steps - warmup,
-        warmup_target=learning_rate,
-        warmup_steps=warmup,
-    )
+from keras_avssan.training.schedules import warmup_cosine
 
 
 def default_loader():
@@ -149,21 +117,3 @@ def _prompts(model, plan, pictures, texts):
     if "text" in plan.prompt_kinds and texts is None:
         texts = embed_class_names(model, plan)
     return {"prompt": "embedding", "prompt_embeddings": pictures, "text_embeddings": texts}
-
-
-def save_whole(model, folder):
-    """Saves a preset folder that appears whole or not at all.
-
-    Args:
-        model: A model with `save_to_preset`.
-        folder: Path of the folder, in one that exists; a preset that is there is replaced.
-    """
-    parent = os.path.dirname(os.path.abspath(folder))
-    temporary = tempfile.mkdtemp(dir=parent)
-    try:
-        model.save_to_preset(temporary)
-        shutil.rmtree(folder, ignore_errors=True)
-        os.replace(temporary, folder)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise

@@ -1,0 +1,32 @@
+"""Learning rates over the steps of a training."""
+
+import keras
+
+
+def warmup_cosine(learning_rate, steps, warmup_share=0.05):
+    """Learning rate that rises linearly, then falls to zero along a cosine.
+
+    Args:
+        learning_rate: Highest learning rate.
+        steps: Number of training steps in all.
+        warmup_share: Share of the steps that the rise takes.
+
+    Returns:
+        A Keras learning rate schedule.
+
+    Raises:
+        ValueError: If `steps` is less than 2 or `learning_rate` is not positive.
+    """
+    if steps < 2:
+        raise ValueError(f"`steps` must be at least 2. Received: steps={steps}")
+    if not learning_rate > 0:
+        raise ValueError(
+            f"`learning_rate` must be positive. Received: learning_rate={learning_rate}"
+        )
+    warmup = max(1, round(warmup_share * steps))
+    return keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=1e-3 * learning_rate,
+        decay_steps=steps - warmup,
+        warmup_target=learning_rate,
+        warmup_steps=warmup,
+    )
