@@ -11,6 +11,9 @@ def save_whole(model, folder):
     Args:
         model: A model with `save_to_preset`.
         folder: Path of the folder, in one that exists; a preset that is there is replaced.
+
+    Example:
+        >>> save_whole(model, "my_model")
     """
     parent = os.path.dirname(os.path.abspath(folder))
     temporary = tempfile.mkdtemp(dir=parent)

@@ -16,6 +16,9 @@ def warmup_cosine(learning_rate, steps, warmup_share=0.05):
 
     Raises:
         ValueError: If `steps` is less than 2 or `learning_rate` is not positive.
+
+    Example:
+        >>> model.compile(keras.optimizers.AdamW(warmup_cosine(3e-3, steps=1000)))
     """
     if steps < 2:
         raise ValueError(f"`steps` must be at least 2. Received: steps={steps}")
