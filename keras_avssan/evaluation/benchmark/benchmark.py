@@ -30,6 +30,7 @@ class Benchmark:
         names: Dict from class to embedding of its name; empty where there are none.
         stores: Dict from `"train"` and `"trial"` to the `SceneStore` of that plan.
         segments: `SegmentPrompts` of Table 3, or `None`.
+        progress: Whether progress bars are shown.
     """
 
     settings: BenchmarkSettings
@@ -40,6 +41,7 @@ class Benchmark:
     names: dict
     stores: dict[str, SceneStore]
     segments: Any = None
+    progress: bool = True
 
     def fill(self, system, table):
         """Trains a system where that is missing, scores it, and writes its row.
@@ -149,6 +151,7 @@ class Benchmark:
             prompt_embeddings=self.pictures,
             text_embeddings=self.names or None,
             make=self.stores[role].make_dataset,
+            verbose="auto" if self.progress else 0,
         )
 
     def _score(self, system, model, plan, num_scenes):
@@ -160,6 +163,7 @@ class Benchmark:
             prompt_embeddings=self.pictures,
             text_embeddings=self.names or None,
             decode=system.decode,
+            progress=self.progress,
         )
 
     def _evaluate(self, system, model, table):
@@ -172,6 +176,7 @@ class Benchmark:
                 prompt_embeddings=self.pictures,
                 text_embeddings=self.names or None,
                 decode=system.decode,
+                progress=self.progress,
             )
             return {"STARSS23": evaluation.to_dict()}
         return {

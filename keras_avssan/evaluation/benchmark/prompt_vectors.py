@@ -67,12 +67,13 @@ class PromptVectors:
         """Whether the encoder reads words."""
         return self._model.backbone.reads_words
 
-    def embed(self, plans, path=None):
+    def embed(self, plans, path=None, progress=True):
         """Embeds all pictures of plans, and the names of their classes.
 
         Args:
             plans: `ScenePlan`s, or `SegmentPrompts`.
             path: File that keeps the embeddings; nothing is kept if not given.
+            progress: Whether a progress bar is shown.
 
         Returns:
             Tuple of a dict from picture id to embedding, and a dict from class to embedding, which
@@ -81,7 +82,7 @@ class PromptVectors:
         pictures, names = _read(path)
         for plan in plans:
             if any(picture.id not in pictures for picture in plan.pictures):
-                pictures |= embed_pictures(self._model, plan)
+                pictures |= embed_pictures(self._model, plan, progress=progress)
             if self.reads_words and any(name not in names for name in plan.classes):
                 names |= embed_class_names(self._model, plan)
         if path is not None:

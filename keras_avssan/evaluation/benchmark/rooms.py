@@ -25,13 +25,14 @@ def num_rooms(settings):
     return {"train": settings.rooms, **halves}
 
 
-def build_banks(settings, folder, sampling_rate):
+def build_banks(settings, folder, sampling_rate, progress=True):
     """Simulates the rooms, or reads them where that was done before.
 
     Args:
         settings: `BenchmarkSettings`.
         folder: Folder of the banks, made if needed.
         sampling_rate: In samples a second.
+        progress: Whether a progress bar is shown.
 
     Returns:
         Dict from `"train"`, `"validation"` and `"test"` to a pair of `RIRBank` and `None`, as
@@ -50,6 +51,7 @@ def build_banks(settings, folder, sampling_rate):
                 ranges=RoomRanges(spacing=settings.spacing),
                 sampling_rate=sampling_rate,
                 first_index=_FIRST[role],
+                progress=progress,
             )
             bank.save(path)
         banks[role] = (RIRBank.load(path), None)

@@ -35,6 +35,7 @@ def run_benchmark(
     segments=None,
     scene_cache=10.0,
     delete_scenes=False,
+    progress=True,
 ):
     """Trains what is missing, scores it, and writes a table, row by row.
 
@@ -55,6 +56,7 @@ def run_benchmark(
         segments: `keras_avssan.data.SegmentPrompts`, for Table 3.
         scene_cache: Limit in gigabytes of the rendered training scenes that are kept.
         delete_scenes: Whether these are deleted in the end.
+        progress: Whether progress bars are shown.
 
     Raises:
         ValueError: If the catalog is too small, or `out` holds results of another configuration.
@@ -80,14 +82,14 @@ def run_benchmark(
     check_config(out, config)
     if bank is None:
         scenes = BenchmarkScenes(
-            settings, catalog, build_banks(settings, Path(out) / "rooms", rate)
+            settings, catalog, build_banks(settings, Path(out) / "rooms", rate, progress)
         )
     folder = ResultsFolder(out, config)
     if segments is not None:
         folder.claim("starss23.json", _segments_config(segments))
-    pictures, names = vectors.embed(scenes.plans(), folder.path / "prompts.npz")
+    pictures, names = vectors.embed(scenes.plans(), folder.path / "prompts.npz", progress)
     if segments is not None:
-        more = vectors.embed([segments], folder.path / "prompts-starss23.npz")
+        more = vectors.embed([segments], folder.path / "prompts-starss23.npz", progress)
         pictures, names = {**more[0], **pictures}, {**more[1], **names}
     benchmark = Benchmark(
         settings,
@@ -106,6 +108,7 @@ def run_benchmark(
         names,
         _stores(folder.path / "scenes", scenes, scene_cache),
         segments,
+        progress,
     )
     _fill(benchmark, systems, table)
     write_report(folder, table)
