@@ -24,6 +24,8 @@ class SemanticSpatialAlignment(keras.layers.Layer):
             what the MLP makes of it, as in a Transformer; `None` has neither sum, the literal
             form.
         band_attention: If `False`, all patches weigh the same (column BA of Table 4).
+        scale_relevance: Whether the mean of A_i is divided by √D before the softmax that makes β,
+            as the scores within a patch are. The paper does not, and β is nearly one-hot then.
         **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
@@ -54,6 +56,7 @@ class SemanticSpatialAlignment(keras.layers.Layer):
         mlp_dim=128,
         residual="query",
         band_attention=True,
+        scale_relevance=False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -67,6 +70,7 @@ class SemanticSpatialAlignment(keras.layers.Layer):
         self.mlp_dim = mlp_dim
         self.residual = residual
         self.band_attention = band_attention
+        self.scale_relevance = scale_relevance
 
     def build(self, semantics_shape, features_shape):
         _, patches, _, bins, cues = features_shape
@@ -145,6 +149,8 @@ class SemanticSpatialAlignment(keras.layers.Layer):
         relevance = ops.sum(query * key, axis=-1)  # (batch, n), the mean of A of equation (6)
         if not self.band_attention or relevance.shape[-1] == 1:
             return ops.ones_like(relevance) / relevance.shape[-1]
+        if self.scale_relevance:
+            relevance = relevance / self.dim**0.5
         return ops.softmax(relevance, axis=-1)
 
     def _transform(self, semantics, attended):
@@ -166,4 +172,5 @@ class SemanticSpatialAlignment(keras.layers.Layer):
             "mlp_dim": self.mlp_dim,
             "residual": self.residual,
             "band_attention": self.band_attention,
+            "scale_relevance": self.scale_relevance,
         }

@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from keras_avssan.layers.stereo_stft import compressed_magnitude
+
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
 class SpatialRefiner(keras.layers.Layer):
@@ -16,6 +18,8 @@ class SpatialRefiner(keras.layers.Layer):
         num_bins: Number of frequency bins F of the mask.
         mlp_dim: Hidden width of both MLPs.
         adaptive: If `False`, all bands weigh the same in every frame (column Refiner of Table 4).
+        magnitude: Whether the mask's MLP also sees the mix: each frame's magnitudes, raised to
+            the power 0.3. The paper has it see Z' alone.
         **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
@@ -36,12 +40,13 @@ class SpatialRefiner(keras.layers.Layer):
         AV-SSAN, equations (8), (9) and (10).
     """
 
-    def __init__(self, num_bins=513, mlp_dim=256, adaptive=True, **kwargs):
+    def __init__(self, num_bins=513, mlp_dim=256, adaptive=True, magnitude=False, **kwargs):
         # Without autocast the spectrogram stays in float32 under mixed precision.
         super().__init__(**{**kwargs, "autocast": False})
         self.num_bins = num_bins
         self.mlp_dim = mlp_dim
         self.adaptive = adaptive
+        self.magnitude = magnitude
 
     def build(self, bands_shape, spectrogram_shape):
         dtype = self.dtype_policy
@@ -56,7 +61,7 @@ class SpatialRefiner(keras.layers.Layer):
         self.mask_hidden = keras.layers.Dense(
             self.mlp_dim, activation="gelu", dtype=dtype, name="mask_hidden"
         )
-        self.mask_hidden.build((None, None, dim))
+        self.mask_hidden.build((None, None, dim + (self.num_bins if self.magnitude else 0)))
         self.mask_logits = keras.layers.Dense(self.num_bins, dtype=dtype, name="mask_logits")
         self.mask_logits.build((None, None, self.mlp_dim))
         self.built = True
@@ -65,6 +70,9 @@ class SpatialRefiner(keras.layers.Layer):
         weights = self._weights(bands)
         stacked = ops.stack(bands, axis=2)
         fused = ops.sum(ops.cast(weights, stacked.dtype)[..., None] * stacked, axis=2)
+        if self.magnitude:
+            magnitude = compressed_magnitude(ops.cast(spectrogram, "float32"))
+            fused = ops.concatenate([fused, ops.cast(magnitude, fused.dtype)], axis=-1)
         logits = self.mask_logits(self.mask_hidden(fused))
         mask = ops.sigmoid(ops.cast(logits, "float32"))
         masked = ops.cast(spectrogram, "float32") * mask[..., None]
@@ -92,4 +100,5 @@ class SpatialRefiner(keras.layers.Layer):
             "num_bins": self.num_bins,
             "mlp_dim": self.mlp_dim,
             "adaptive": self.adaptive,
+            "magnitude": self.magnitude,
         }

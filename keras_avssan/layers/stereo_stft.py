@@ -33,6 +33,20 @@ def cross_spectrum(spectrogram):
     return re1 * re2 + im1 * im2, im1 * re2 - re1 * im2
 
 
+def compressed_magnitude(spectrogram, exponent=0.3):
+    """How loud every bin is, compressed so that quiet bins have a say.
+
+    Args:
+        spectrogram: Shape (..., F, 4) as re1, im1, re2, im2.
+        exponent: Power to which the magnitude is raised, the root mean square of both channels.
+
+    Returns:
+        Shape (..., F), not negative.
+    """
+    power = 0.5 * ops.sum(ops.square(spectrogram), axis=-1)
+    return ops.power(power + 1e-6, 0.5 * exponent)
+
+
 def convolve_frames(signal, window, hop_length, fft_length):
     """Short-time Fourier transform as a convolution, which every export format has.
 

@@ -4,6 +4,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_avssan.layers.stereo_stft import compressed_magnitude, cross_spectrum
+
 BAND_WIDTHS = {"fine": 32, "mid": 128, "full": None}
 _IPD_FORMS = ("cos_sin", "angle")
 
@@ -24,6 +26,8 @@ class TriBandSpatialFeatures(keras.layers.Layer):
             other cues, 1 is the letter of the paper.
         epsilon: Magnitude that keeps the level difference finite on silence. It is added to both
             channels, so that swapping them flips the sign; the paper adds it to the second.
+        magnitude: Whether the magnitude, raised to the power 0.3, is a further cue. Not in the
+            paper, whose cues do not say in which bins there is sound.
         **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
@@ -31,7 +35,7 @@ class TriBandSpatialFeatures(keras.layers.Layer):
 
     Returns:
         Dict from band name to a float32 tensor of shape (batch, n, T, bins, C): n patches of the
-        band's width, C cues (cos IPD, sin IPD, ILD; or IPD, ILD).
+        band's width, C cues (cos IPD, sin IPD, ILD; or IPD, ILD; then the magnitude).
 
     Raises:
         ValueError: If `ipd` or a band is unknown, or the spectrogram is too narrow.
@@ -46,7 +50,13 @@ class TriBandSpatialFeatures(keras.layers.Layer):
     """
 
     def __init__(
-        self, ipd="cos_sin", bands=("fine", "mid", "full"), ild_scale=0.1, epsilon=1e-4, **kwargs
+        self,
+        ipd="cos_sin",
+        bands=("fine", "mid", "full"),
+        ild_scale=0.1,
+        epsilon=1e-4,
+        magnitude=False,
+        **kwargs,
     ):
         super().__init__(**{**kwargs, "dtype": "float32", "trainable": False})
         if ipd not in _IPD_FORMS:
@@ -58,12 +68,13 @@ class TriBandSpatialFeatures(keras.layers.Layer):
         self.bands = tuple(bands)
         self.ild_scale = ild_scale
         self.epsilon = epsilon
+        self.magnitude = magnitude
         self.built = True  # no weights: a whole model need not be run to build it
 
     @property
     def num_cues(self):
         """Number of cues a bin has, C."""
-        return 3 if self.ipd == "cos_sin" else 2
+        return (3 if self.ipd == "cos_sin" else 2) + bool(self.magnitude)
 
     def call(self, spectrogram):
         cues = self._cues(spectrogram)
@@ -76,15 +87,18 @@ class TriBandSpatialFeatures(keras.layers.Layer):
         floor = self.epsilon**2
         decibels = 10.0 / np.log(10.0) * self.ild_scale
         ild = decibels * (ops.log(power1 + floor) - ops.log(power2 + floor))
-        cross_re = re1 * re2 + im1 * im2
-        cross_im = im1 * re2 - re1 * im2
+        cross_re, cross_im = cross_spectrum(spectrogram)
         if self.ipd == "angle":
             # The cross-spectrum of two silent channels has no angle: give it that of one.
             silent = ops.square(cross_re) + ops.square(cross_im) < floor**2
             ipd = ops.arctan2(ops.where(silent, 0.0, cross_im), ops.where(silent, 1.0, cross_re))
-            return ops.stack([ipd, ild], axis=-1)
-        norm = ops.rsqrt((power1 + floor) * (power2 + floor))
-        return ops.stack([cross_re * norm, cross_im * norm, ild], axis=-1)
+            cues = [ipd, ild]
+        else:
+            norm = ops.rsqrt((power1 + floor) * (power2 + floor))
+            cues = [cross_re * norm, cross_im * norm, ild]
+        if self.magnitude:
+            cues.append(compressed_magnitude(spectrogram))
+        return ops.stack(cues, axis=-1)
 
     def _patches(self, cues, width):
         _, frames, num_bins, num_cues = ops.shape(cues)
@@ -113,4 +127,5 @@ class TriBandSpatialFeatures(keras.layers.Layer):
             "bands": list(self.bands),
             "ild_scale": self.ild_scale,
             "epsilon": self.epsilon,
+            "magnitude": self.magnitude,
         }

@@ -35,7 +35,8 @@ def numpy_alignment(layer, semantics, patches, twin):
         attended = twin.softmax(scores / np.sqrt(DIM)) @ value
         transformed.append(transform(layer, semantics, attended, twin))
         relevance.append(scores.mean())
-    beta = twin.softmax(np.array(relevance))
+    scale = np.sqrt(DIM) if layer.scale_relevance else 1.0
+    beta = twin.softmax(np.array(relevance) / scale)
     return np.einsum("n,ntd->td", beta, np.stack(transformed)), beta
 
 
@@ -55,9 +56,11 @@ def transform(layer, semantics, attended, twin):
     return twin.layer_norm(layer.output_norm, x + twin.dense(layer.projection, hidden))
 
 
-@pytest.mark.parametrize("residual", [None, "query"])
-def test_equations_4_to_7(residual, inputs, twin, randomize):
-    layer = make_layer(randomize, residual=residual)
+@pytest.mark.parametrize(
+    ("residual", "scale_relevance"), [(None, False), ("query", False), ("query", True)]
+)
+def test_equations_4_to_7(residual, scale_relevance, inputs, twin, randomize):
+    layer = make_layer(randomize, residual=residual, scale_relevance=scale_relevance)
     z, beta = (ops.convert_to_numpy(output) for output in layer(*inputs))
     for i, (semantics, patches) in enumerate(zip(*inputs, strict=True)):
         expected_z, expected_beta = numpy_alignment(layer, semantics, patches, twin)

@@ -12,11 +12,11 @@ EXAMPLES = [
     layers.Resampler(16000, 44100, name="i"),
     layers.SceneRenderer(0.2, name="j"),
     layers.SemanticBridge(8, 1, 2, 16, 0.1, True, True, False, name="c"),
-    layers.SemanticSpatialAlignment(8, 1, 5, 16, None, False, name="d"),
-    layers.SpatialRefiner(33, 16, False, name="e"),
+    layers.SemanticSpatialAlignment(8, 1, 5, 16, None, False, True, name="d"),
+    layers.SpatialRefiner(33, 16, False, True, name="e"),
     layers.StereoSTFT(64, 32, "conv", name="f"),
     layers.TransformerBlock(2, 16, 0.1, name="g"),
-    layers.TriBandSpatialFeatures("angle", ("full",), 1.0, 1e-3, name="h"),
+    layers.TriBandSpatialFeatures("angle", ("full",), 1.0, 1e-3, True, name="h"),
 ]
 
 

@@ -29,15 +29,20 @@ def call(refiner, bands, spectrogram):
     return [ops.convert_to_numpy(output) for output in refiner(bands, spectrogram)]
 
 
-@pytest.mark.parametrize("adaptive", [True, False])
-def test_equations_8_to_10(adaptive, bands, spectrogram, twin, randomize):
-    refiner = make_refiner(randomize, adaptive=adaptive)
+@pytest.mark.parametrize(("adaptive", "magnitude"), [(True, False), (False, False), (True, True)])
+def test_equations_8_to_10(adaptive, magnitude, bands, spectrogram, twin, randomize):
+    refiner = make_refiner(randomize, adaptive=adaptive, magnitude=magnitude)
     mask, masked, weights = call(refiner, bands, spectrogram)
     alpha = np.full((2, FRAMES, 3), 1 / 3)
     if adaptive:
         hidden = twin.gelu(twin.dense(refiner.weight_hidden, np.concatenate(bands, axis=-1)))
         alpha = twin.softmax(twin.dense(refiner.weight_logits, hidden))
     fused = sum(alpha[..., i, None] * band for i, band in enumerate(bands))
+    if magnitude:
+        left = np.abs(spectrogram[..., 0] + 1j * spectrogram[..., 1])
+        right = np.abs(spectrogram[..., 2] + 1j * spectrogram[..., 3])
+        heard = ((left**2 + right**2) / 2 + 1e-6) ** 0.15
+        fused = np.concatenate([fused, heard], axis=-1)
     hidden = twin.gelu(twin.dense(refiner.mask_hidden, fused))
     expected = twin.sigmoid(twin.dense(refiner.mask_logits, hidden))
     np.testing.assert_allclose(weights, alpha, atol=1e-5)

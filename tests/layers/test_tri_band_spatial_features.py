@@ -52,6 +52,21 @@ def test_shapes_of_the_bands(ipd, count, spectrogram):
 
 
 @pytest.mark.parametrize("ipd", ["cos_sin", "angle"])
+def test_magnitude_is_the_last_cue(ipd, spectrogram):
+    layer = TriBandSpatialFeatures(ipd, magnitude=True)
+    with_magnitude = cues(spectrogram, ipd=ipd, magnitude=True)
+    assert layer.num_cues == with_magnitude.shape[-1]
+    assert layer.compute_output_shape(spectrogram.shape)["full"][-1] == layer.num_cues
+    np.testing.assert_allclose(with_magnitude[..., :-1], cues(spectrogram, ipd=ipd), atol=1e-6)
+    power = np.abs(spectrogram[..., ::2] + 1j * spectrogram[..., 1::2]) ** 2
+    np.testing.assert_allclose(
+        with_magnitude[..., -1], (power.mean(axis=-1) + 1e-6) ** 0.15, rtol=1e-5
+    )
+    silence = cues(np.zeros_like(spectrogram), ipd=ipd, magnitude=True)
+    assert np.isfinite(silence).all()
+
+
+@pytest.mark.parametrize("ipd", ["cos_sin", "angle"])
 @pytest.mark.parametrize("ild_scale", [0.1, 1.0])
 def test_equations(ipd, ild_scale, spectrogram):
     computed = cues(spectrogram, ipd=ipd, ild_scale=ild_scale, epsilon=1e-7)

@@ -75,3 +75,29 @@ def test_backbone_and_arguments_for_one_exclude_each_other(model):
 def test_an_unknown_argument_is_refused():
     with pytest.raises((TypeError, ValueError), match="depth"):
         AVSSANBackbone(depth=3)
+
+
+@pytest.mark.parametrize("magnitude", ["cues", "mask", "both"])
+def test_magnitudes_stand_where_they_are_asked_for(magnitude, make_tiny, make_inputs, run):
+    model = make_tiny(magnitude=magnitude, scale_relevance=True)
+    backbone = model.backbone
+    assert backbone.spatial_features.magnitude is (magnitude in ("cues", "both"))
+    assert backbone.refiner.magnitude is (magnitude in ("mask", "both"))
+    assert all(alignment.scale_relevance for alignment in backbone.alignments)
+    again = type(model).from_config(model.get_config())
+    again.set_weights(model.get_weights())
+    inputs = make_inputs()
+    np.testing.assert_allclose(run(again, inputs)["doa"], run(model, inputs)["doa"], atol=1e-5)
+
+
+def test_a_config_without_these_arguments_is_that_of_a_network_without_them(make_tiny):
+    config = make_tiny().backbone.get_config()
+    del config["magnitude"], config["scale_relevance"]
+    backbone = AVSSANBackbone.from_config(config)
+    assert backbone.settings["magnitude"] is None
+    assert backbone.settings["scale_relevance"] is False
+
+
+def test_an_unknown_place_of_magnitudes_is_refused(make_tiny):
+    with pytest.raises(ValueError, match="`magnitude` must be one of.*magnitude='head'"):
+        make_tiny(magnitude="head")

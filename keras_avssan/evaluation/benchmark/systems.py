@@ -29,7 +29,20 @@ def _baseline(class_name, preset, setup):
     return task(**arguments)
 
 
-def _avssan(setup, configuration="base", **switches):
+def make_avssan(setup, configuration="base", **switches):
+    """AV-SSAN of the wanted size.
+
+    Args:
+        setup: `Setup`.
+        configuration: Of `AVSSAN`.
+        **switches: Further arguments of `AVSSAN`.
+
+    Returns:
+        An `AVSSAN`.
+
+    Example:
+        >>> system = System("mask", "Mask", "audio-visual", partial(make_avssan, magnitude="mask"))
+    """
     from keras_avssan import AVSSAN
     from keras_avssan.encoders import LogMelEncoder
 
@@ -70,7 +83,7 @@ def _ablation(name, title, **off):
         name,
         title,
         "audio-visual" if switches.get("visual_prompt", True) else "audio",
-        partial(_avssan, **switches),
+        partial(make_avssan, **switches),
         tables=(4,),
         paper=paper_numbers(name),
     )
@@ -87,7 +100,7 @@ def _asked(kind, title):
         f"avssan_{kind}",
         title,
         "audio-visual",
-        _avssan,
+        make_avssan,
         tables=(2,),
         train_prompts=("picture", kind),
         prompt=kind,
@@ -118,14 +131,14 @@ def built_in_systems():
             "avssan_paper",
             "AV-SSAN, `paper`",
             "audio-visual",
-            partial(_avssan, configuration="paper"),
+            partial(make_avssan, configuration="paper"),
             paper=paper_numbers("avssan_paper"),
         ),
         System(
             "avssan_base",
             "AV-SSAN, `base`",
             "audio-visual",
-            _avssan,
+            make_avssan,
             tables=(2, 3, 4),
             paper=paper_numbers("avssan_base"),
         ),

@@ -14,6 +14,7 @@ from keras_avssan.layers.stereo_stft import StereoSTFT, level_gain
 from keras_avssan.layers.tri_band_spatial_features import TriBandSpatialFeatures
 from keras_avssan.models.prompted_backbone import PromptedBackbone
 
+_MAGNITUDES = (None, "cues", "mask", "both")
 # Inputs of which each is, or gives, a prompt embedding.
 _EMBEDDED = {"images", "token_ids", "prompt_embedding"}
 
@@ -46,6 +47,9 @@ class AVSSANBackbone(PromptedBackbone):
         ipd: Form of the phase difference, see `TriBandSpatialFeatures`.
         ild_scale: Factor on the level difference in decibels, likewise.
         residual: Residual of the alignment, see `SemanticSpatialAlignment`.
+        scale_relevance: Whether β comes from scaled scores, likewise.
+        magnitude: Whether magnitudes stand beside the spatial cues: `None`, `"cues"` (see
+            `TriBandSpatialFeatures`), `"mask"` (see `SpatialRefiner`), or `"both"`.
         doa_form: Form of the head, see `DoAHead`.
         visual_prompt: Column V of Table 4. If `False`, prompts have no influence.
         semantic_audio: Column A. If `False`, the audio encoder is left out.
@@ -76,7 +80,8 @@ class AVSSANBackbone(PromptedBackbone):
         semantic audio are both used, `prompt_semantics` (batch, D), the projected prompt.
 
     Raises:
-        ValueError: If an encoder or `prompt_dim` is missing, or inputs have a wrong shape.
+        ValueError: If an encoder or `prompt_dim` is missing, a form is unknown, or inputs have a
+            wrong shape.
 
     Example:
         >>> from keras_avssan.encoders import ConvImageEncoder, LogMelEncoder
@@ -105,6 +110,8 @@ class AVSSANBackbone(PromptedBackbone):
         ipd="cos_sin",
         ild_scale=0.1,
         residual="query",
+        scale_relevance=False,
+        magnitude=None,
         doa_form="srp",
         visual_prompt=True,
         semantic_audio=True,
@@ -130,6 +137,8 @@ class AVSSANBackbone(PromptedBackbone):
             "ipd": ipd,
             "ild_scale": ild_scale,
             "residual": residual,
+            "scale_relevance": scale_relevance,
+            "magnitude": magnitude,
             "doa_form": doa_form,
             "visual_prompt": visual_prompt,
             "semantic_audio": semantic_audio,
@@ -150,6 +159,10 @@ class AVSSANBackbone(PromptedBackbone):
             dtype=dtype,
             **kwargs,
         )
+        if magnitude not in _MAGNITUDES:
+            raise ValueError(
+                f"`magnitude` must be one of {_MAGNITUDES}. Received: magnitude={magnitude!r}"
+            )
         policy = self.dtype_policy
         self.semantic_audio = semantic_audio
         self.bands = ("fine", "mid", "full") if multi_band else ("full",)
@@ -157,7 +170,11 @@ class AVSSANBackbone(PromptedBackbone):
 
         self.stft = StereoSTFT(frame_length, hop_length, stft_implementation, name="stft")
         self.spatial_features = TriBandSpatialFeatures(
-            ipd, self.bands, ild_scale, name="spatial_features"
+            ipd,
+            self.bands,
+            ild_scale,
+            magnitude=magnitude in ("cues", "both"),
+            name="spatial_features",
         )
         self.bridge = SemanticBridge(
             dim,
@@ -185,13 +202,19 @@ class AVSSANBackbone(PromptedBackbone):
                 mlp_dim=mlp_dim,
                 residual=residual,
                 band_attention=band_attention,
+                scale_relevance=scale_relevance,
                 dtype=policy,
                 name=f"alignment_{band}",
             )
             for band in self.bands
         ]
         self.refiner = SpatialRefiner(
-            self.stft.num_bins, mlp_dim, adaptive=spatial_refiner, dtype=policy, name="refiner"
+            self.stft.num_bins,
+            mlp_dim,
+            adaptive=spatial_refiner,
+            magnitude=magnitude in ("mask", "both"),
+            dtype=policy,
+            name="refiner",
         )
         self.doa_head = DoAHead(
             doa_form,
