@@ -2,6 +2,7 @@
 
 from keras_avssan.data.audio_dataset import make_audio_dataset
 from keras_avssan.data.audio_io import read_audio
+from keras_avssan.data.augmentation import Augmentation
 from keras_avssan.data.catalog import Catalog, Clip, Picture
 from keras_avssan.data.class_folders import ClassFolders
 from keras_avssan.data.dataset import make_dataset
@@ -16,6 +17,7 @@ from keras_avssan.data.rendering import load_dry_scenes, render_scene, render_sc
 from keras_avssan.data.scene_batches import SceneBatches
 from keras_avssan.data.scene_plan import Scene, ScenePlan
 from keras_avssan.data.scene_shards import read_scenes, write_scenes
+from keras_avssan.data.scene_source import SceneSource
 from keras_avssan.data.segment import Segment, SegmentSource
 from keras_avssan.data.segment_prompts import SegmentPrompts, read_class_map
 from keras_avssan.data.starss23 import STARSS23
@@ -36,6 +38,7 @@ from keras_avssan.data.video_io import (
 )
 
 __all__ = [
+    "Augmentation",
     "Catalog",
     "ClassFolders",
     "Clip",
@@ -50,6 +53,7 @@ __all__ = [
     "Scene",
     "SceneBatches",
     "ScenePlan",
+    "SceneSource",
     "Segment",
     "SegmentPrompts",
     "SegmentSource",

@@ -8,7 +8,12 @@ import numpy as np
 
 from keras_avssan.data.checks import check_integer
 from keras_avssan.data.image_io import image_size
-from keras_avssan.data.rendering import crop_clip, load_dry_scenes, render_scenes
+from keras_avssan.data.rendering import (
+    check_device_rendering,
+    crop_clip,
+    load_dry_scenes,
+    render_scenes,
+)
 from keras_avssan.data.scene_plan import ScenePlan
 
 Batch = tuple[dict[str, np.ndarray], dict[str, np.ndarray]]
@@ -67,6 +72,8 @@ class SceneBatches:
             raise ValueError('`prompt="embedding"` and `prompt_embeddings` need each other.')
         if self.render not in _RENDER:
             raise ValueError(f"`render` must be one of {_RENDER}, got {self.render!r}.")
+        if self.render == "device":
+            check_device_rendering(self.plan)
         if not self._num_batches:
             raise ValueError(
                 f"`num_scenes` {self.num_scenes} is less than one batch of {self.batch_size}, "
@@ -149,7 +156,7 @@ class SceneBatches:
     def _embedding(self, scene):
         """Embedding of a scene's words, or else of its picture."""
         if scene.prompt_kind == "text" and self.text_embeddings is not None:
-            return np.asarray(self.text_embeddings[scene.target.class_name], "float32")
+            return np.asarray(self.text_embeddings[scene.picture.class_name], "float32")
         rows, matrix = self._embeddings
         return matrix[rows[scene.picture.id]]
 
@@ -175,7 +182,12 @@ class SceneBatches:
         if self.render == "host":
             return {"audio": (None, samples, 2)}, {**azimuths, "target": (None, samples, 2)}
         length = min(samples, self.plan.bank.rirs.shape[-1])
-        dry = {"dry_audio": (None, 2, samples), "rirs": (None, 2, 2, length), "snr": (None,)}
+        sources = 1 + self.plan.num_interferers
+        dry = {
+            "dry_audio": (None, sources, samples),
+            "rirs": (None, sources, 2, length),
+            "snr": (None,),
+        }
         return dry, azimuths
 
     def _scene_indices(self, index):

@@ -10,10 +10,10 @@ _SILENCE = 1e-20
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
 class SceneRenderer(keras.layers.Layer):
-    """Renders scenes of two sources on the device that trains.
+    """Renders scenes of a target and one or more interferers on the device that trains.
 
-    Every source is convolved with its impulse responses and cut to the length of the scene; the
-    interferer is scaled to the SNR, which holds over both microphones, and both together to the
+    Every source is convolved with its impulse responses and cut to the length of the scene; each
+    interferer is scaled to the SNR, which holds over both microphones, and all together to the
     level of the mix. Computed in float32 under every precision policy.
 
     Args:
@@ -21,9 +21,9 @@ class SceneRenderer(keras.layers.Layer):
         **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
-        dry_audio: Target and interferer as recorded, shape (batch, 2, samples).
-        rirs: Their impulse responses, shape (batch, 2, 2, length): sources, then microphones.
-        snr: Level of the target above the interferer in decibels, shape (batch,).
+        dry_audio: Target and interferers as recorded, shape (batch, sources, samples).
+        rirs: Their impulse responses, shape (batch, sources, 2, length).
+        snr: Level of the target above every single interferer in decibels, shape (batch,).
 
     Returns:
         Tuple of float32 tensors, each of shape (batch, samples, 2): the mix, and the target alone
@@ -56,24 +56,24 @@ class SceneRenderer(keras.layers.Layer):
         wet = self._convolve(ops.cast(dry_audio, "float32"), ops.cast(rirs, "float32"))
         wet = wet * self._gains(wet, ops.cast(snr, "float32"))[:, :, None, None]
         wet = ops.transpose(wet, (0, 1, 3, 2))  # (batch, sources, samples, microphones)
-        target, interferer = wet[:, 0], wet[:, 1]
-        return target + interferer, target
+        return ops.sum(wet, axis=1), wet[:, 0]
 
     def _check(self, dry_audio, rirs):
         dry_shape, rir_shape = tuple(dry_audio.shape), tuple(rirs.shape)
-        if len(dry_shape) != 3 or dry_shape[1] != 2 or dry_shape[2] is None:
+        if len(dry_shape) != 3 or (dry_shape[1] or 0) < 2 or dry_shape[2] is None:
             raise ValueError(
-                "`dry_audio` must have shape (batch, 2, samples), target and interferer. "
-                f"Received: shape {dry_shape}"
+                "`dry_audio` must have shape (batch, sources, samples), a target and at least one "
+                f"interferer. Received: shape {dry_shape}"
             )
-        if len(rir_shape) != 4 or rir_shape[1:3] != (2, 2) or rir_shape[3] is None:
+        sources = dry_shape[1]
+        if len(rir_shape) != 4 or rir_shape[1:3] != (sources, 2) or rir_shape[3] is None:
             raise ValueError(
-                "`rirs` must have shape (batch, 2, 2, length), sources then microphones. "
+                f"`rirs` must have shape (batch, {sources}, 2, length), sources then microphones. "
                 f"Received: shape {rir_shape}"
             )
 
     def _convolve(self, dry, rirs):
-        """Linear convolution: (B, 2, N), (B, 2, 2, L) → (B, 2, 2, N)."""
+        """Linear convolution: (B, S, N), (B, S, 2, L) → (B, S, 2, N)."""
         samples = dry.shape[-1]
         rirs = rirs[..., :samples]
         size = scipy.fft.next_fast_len(samples + rirs.shape[-1] - 1, real=True)
@@ -84,18 +84,20 @@ class SceneRenderer(keras.layers.Layer):
         return ops.irfft((real, imag), size)[..., :samples]
 
     def _gains(self, wet, snr):
-        """Gains of target and interferer, (B, 2): first the SNR, then the level of the mix."""
-        target, interferer = wet[:, 0], wet[:, 1]
-        target_power = _mean_product(target, target) + _SILENCE
-        interferer_power = _mean_product(interferer, interferer) + _SILENCE
-        gain = ops.sqrt(target_power / interferer_power) * 10 ** (-snr / 20)
-        mix_power = (
-            target_power
-            + 2 * gain * _mean_product(target, interferer)
-            + ops.square(gain) * interferer_power
-        )
+        """Gains of target and interferers, (B, S): first the SNR, then the level of the mix."""
+        sources = [wet[:, i] for i in range(wet.shape[1])]
+        powers = [_mean_product(source, source) + _SILENCE for source in sources]
+        scale = 10 ** (-snr / 20)
+        gains = [ops.ones_like(scale)]
+        gains += [ops.sqrt(powers[0] / power) * scale for power in powers[1:]]
+        mix_power = powers[0]
+        for i in range(1, len(sources)):
+            for j in range(i):
+                product = _mean_product(sources[j], sources[i])
+                mix_power = mix_power + 2 * gains[j] * gains[i] * product
+            mix_power = mix_power + ops.square(gains[i]) * powers[i]
         level = self.mix_rms * ops.rsqrt(mix_power)
-        return ops.stack([level, level * gain], axis=1)
+        return ops.stack([level * gain for gain in gains], axis=1)
 
     def compute_output_shape(self, dry_audio_shape, rirs_shape=None, snr_shape=None):
         batch, _, samples = dry_audio_shape

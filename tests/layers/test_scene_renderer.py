@@ -89,3 +89,23 @@ def test_wrong_shapes_are_refused(shapes, message):
 def test_a_wrong_level_is_refused(mix_rms):
     with pytest.raises(ValueError, match="`mix_rms`"):
         SceneRenderer(mix_rms=mix_rms)
+
+
+def test_several_interferers_are_equally_loud(rng):
+    audio = rng.normal(size=(3, 4, 700)).astype("float32") * [[[1], [0.1], [5], [0.3]]]
+    rirs = (rng.normal(size=(3, 4, 2, 90)) * np.exp(-np.arange(90) / 20)).astype("float32")
+    mix, target = (x.astype("float64") for x in render(audio.astype("float32"), rirs, SNR))
+    np.testing.assert_allclose(np.sqrt(np.mean(mix**2, axis=(1, 2))), 0.1, rtol=1e-5)
+    for scene in range(3):
+        wet = np.array(
+            [
+                [scipy.signal.convolve(audio[scene, source], rir)[:700] for rir in pair]
+                for source, pair in enumerate(rirs[scene].astype("float64"))
+            ]
+        )
+        power = np.square(wet).sum(axis=(1, 2))
+        gains = np.sqrt(power[0] / power) * 10 ** (-SNR[scene] / 20 * (np.arange(4) > 0))
+        expected = np.einsum("s,smt->tm", gains, wet)
+        scale = np.vdot(mix[scene], expected) / np.vdot(expected, expected)
+        np.testing.assert_allclose(mix[scene], scale * expected, atol=1e-5)
+        np.testing.assert_allclose(target[scene], scale * wet[0].T, atol=1e-5)

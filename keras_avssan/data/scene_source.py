@@ -1,0 +1,28 @@
+"""One of the sounds of a scene."""
+
+from dataclasses import dataclass
+
+from keras_avssan.data.augmentation import Augmentation
+from keras_avssan.data.catalog import Clip
+
+
+@dataclass(frozen=True)
+class SceneSource:
+    """One of the sounds of a scene: what is played, and where.
+
+    Args:
+        clip: `Clip` that is played.
+        offset: Int. First sample taken from the clip.
+        slot: Int. Source position in the scene's room.
+        azimuth: Float. Direction in degrees, 0 beside microphone 1.
+        augmentation: `Augmentation` of the recording, or `None`.
+
+    Example:
+        >>> [source.azimuth for source in plan[0].sources]  # the target first
+    """
+
+    clip: Clip
+    offset: int
+    slot: int
+    azimuth: float
+    augmentation: Augmentation | None = None
