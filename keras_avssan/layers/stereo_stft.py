@@ -155,6 +155,47 @@ class StereoSTFT(keras.layers.Layer):
     def _convolve(self, signal):
         return convolve_frames(signal, self._window, self.hop_length, self.frame_length)
 
+    def inverse(self, spectrogram, samples):
+        """The signal of a spectrogram; of one that was changed, the nearest in least squares.
+
+        It is computed on the host, to be heard or stored.
+
+        Args:
+            spectrogram: Array of shape (batch, T, F, 2 * channels), as the layer returns it.
+            samples: Length of the signal, such that it has T frames.
+
+        Returns:
+            float32 array of shape (batch, samples, channels). What no frame reaches is zero.
+
+        Raises:
+            ValueError: If `samples` does not fit the number of frames.
+
+        Example:
+            >>> stft = StereoSTFT()
+            >>> audio = stft.inverse(stft(keras.ops.ones((1, 16000, 2))), 16000)
+
+        Reference:
+            Griffin and Lim, "Signal estimation from modified short-time Fourier transform", 1984.
+        """
+        parts = ops.convert_to_numpy(spectrogram)
+        frames = parts.shape[1]
+        if 1 + samples // self.hop_length != frames:
+            raise ValueError(
+                f"`samples` must fit the {frames} frames of `spectrogram`. "
+                f"Received: samples={samples}"
+            )
+        half, window = self.frame_length // 2, self._window[:, None].astype("float64")
+        pieces = np.fft.irfft(parts[..., 0::2] + 1j * parts[..., 1::2], axis=2) * window
+        length = max(samples, (frames - 1) * self.hop_length + half) + half
+        signal = np.zeros((len(parts), length, pieces.shape[-1]))
+        weight = np.zeros((length, 1))
+        for t in range(frames):
+            reach = slice(t * self.hop_length, t * self.hop_length + self.frame_length)
+            signal[:, reach] += pieces[:, t]
+            weight[reach] += window**2
+        signal /= np.where(weight > 1e-10, weight, 1.0)
+        return signal[:, half : half + samples].astype("float32")
+
     def compute_output_shape(self, input_shape):
         batch, samples, channels = input_shape
         frames = None if samples is None else 1 + samples // self.hop_length

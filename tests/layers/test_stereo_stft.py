@@ -101,3 +101,31 @@ def test_level_gain_of_silence_is_finite(gradient):
     assert np.isfinite(ops.convert_to_numpy(level_gain(silence))).all()
     slope = gradient(lambda x: ops.sum(x * level_gain(x)), silence)
     assert np.isfinite(slope).all()
+
+
+@pytest.mark.parametrize(("frame_length", "hop_length"), [(1024, 512), (64, 16)])
+@pytest.mark.parametrize("samples", [2048, 3000])
+def test_inverse_gives_the_signal_back(frame_length, hop_length, samples, rng):
+    audio = rng.normal(size=(2, samples, 2)).astype("float32")
+    layer = StereoSTFT(frame_length, hop_length)
+    again = ops.convert_to_numpy(layer.inverse(layer(audio), samples))
+    assert again.shape == audio.shape
+    reached = (samples // hop_length) * hop_length + frame_length // 2 - 8
+    np.testing.assert_allclose(again[:, :reached], audio[:, :reached], atol=1e-3)
+
+
+def test_inverse_of_a_changed_spectrogram_equals_scipy(rng):
+    layer = StereoSTFT()
+    parts = ops.convert_to_numpy(layer(rng.normal(size=(1, 4096, 1)).astype("float32")))
+    parts = parts * rng.uniform(size=parts[..., :1].shape)
+    _, expected = scipy.signal.istft(
+        (parts[0, ..., 0] + 1j * parts[0, ..., 1]).T, 1.0, nperseg=1024, scaling="psd"
+    )
+    found = ops.convert_to_numpy(layer.inverse(parts.astype("float32"), 4096))[0, :, 0]
+    np.testing.assert_allclose(found, expected[:4096], atol=1e-3)
+
+
+def test_inverse_refuses_another_duration():
+    layer = StereoSTFT()
+    with pytest.raises(ValueError, match="`samples` must fit the 3 frames.*samples=2048"):
+        layer.inverse(np.zeros((1, 3, 513, 4), "float32"), 2048)

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import soundfile
+from keras import ops
 from PIL import Image
 
 from keras_avssan.doa import GRID_DEGREES
@@ -116,7 +117,7 @@ def test_explanation(model, recording, picture, run):
     )
     frames = 1 + 8000 // 512
     assert set(explanation) == {
-        "azimuth", "confidence", "posterior", "spectrogram", "mask", "masked_spectrogram",
+        "azimuth", "confidence", "posterior", "spectrogram", "mask", "masked_spectrogram", "masked_audio",
         "band_attention", "band_weights", "bands", "sampling_rate", "hop_length",
     }  # fmt: skip
     np.testing.assert_allclose(explanation["posterior"], outputs["doa"][0], atol=1e-6)
@@ -138,6 +139,22 @@ def test_explanation(model, recording, picture, run):
     assert explanation["azimuth"] == theta[0]
     assert explanation["confidence"] == pytest.approx(confidence[0], rel=1e-5)
     assert type(explanation["azimuth"]) is type(explanation["confidence"]) is float
+
+
+def test_explain_gives_what_the_mask_leaves_to_be_heard(model, recording, picture):
+    explanation = model.explain(recording, picture)
+    heard = explanation["masked_audio"]
+    assert heard.shape == recording.shape and heard.dtype == "float32"
+    gain = 1 / np.sqrt(np.mean(np.square(recording), dtype="float64"))
+    spectrogram = ops.convert_to_numpy(model.backbone.stft(gain * heard[None]))[0]
+    # Inside, where every sample is within reach of two frames, it is the masked spectrogram but
+    # for what no signal can have.
+    likeness = np.corrcoef(
+        np.abs(spectrogram[1:-1]).ravel(), np.abs(explanation["masked_spectrogram"][1:-1]).ravel()
+    )[0, 1]
+    assert likeness > 0.95
+    power = np.mean(np.square(heard))
+    assert 0 < power < np.mean(np.square(recording))
 
 
 def test_explain_takes_one_scene(model, make_inputs, picture):

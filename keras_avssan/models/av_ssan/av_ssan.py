@@ -111,6 +111,7 @@ class AVSSAN(Localizer):
         Returns:
             Dict of NumPy arrays and numbers: `azimuth` and `confidence`; `posterior` (180,);
             `spectrogram`, `masked_spectrogram` (T, F, 4) as re1, im1, re2, im2; `mask` (T, F);
+            `masked_audio` (samples, 2), what the mask leaves of the recording, to be heard;
             `band_attention`, dict from band name to β (n,); `band_weights` α (T, bands); `bands`,
             their names; `sampling_rate` in hertz and `hop_length` in samples.
 
@@ -131,7 +132,9 @@ class AVSSAN(Localizer):
             lambda output: np.asarray(output)[0], self.predict_on_batch(inputs)
         )
         recording = keras.ops.convert_to_tensor(inputs["audio"])
-        spectrogram = self.backbone.stft(recording * level_gain(recording))
+        gain = level_gain(recording)
+        spectrogram = self.backbone.stft(recording * gain)
+        masked = outputs["masked_spectrogram"][None] / keras.ops.convert_to_numpy(gain)[..., None]
         posterior = outputs["doa"]
         return {
             "azimuth": float(GRID_DEGREES[np.argmax(posterior)]),
@@ -140,6 +143,7 @@ class AVSSAN(Localizer):
             "spectrogram": keras.ops.convert_to_numpy(spectrogram)[0],
             "mask": outputs["mask"],
             "masked_spectrogram": outputs["masked_spectrogram"],
+            "masked_audio": self.backbone.stft.inverse(masked, recording.shape[1])[0],
             "band_attention": outputs["band_attention"],
             "band_weights": outputs["band_weights"],
             "bands": self.backbone.bands,
