@@ -117,8 +117,8 @@ def test_explanation(model, recording, picture, run):
     )
     frames = 1 + 8000 // 512
     assert set(explanation) == {
-        "azimuth", "confidence", "posterior", "spectrogram", "mask", "masked_spectrogram", "masked_audio",
-        "band_attention", "band_weights", "bands", "sampling_rate", "hop_length",
+        "azimuth", "confidence", "posterior", "spectrogram", "mask", "masked_spectrogram",
+        "masked_audio", "band_attention", "band_weights", "bands", "sampling_rate", "hop_length",
     }  # fmt: skip
     np.testing.assert_allclose(explanation["posterior"], outputs["doa"][0], atol=1e-6)
     np.testing.assert_allclose(explanation["mask"], outputs["mask"][0], atol=1e-6)
