@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_avssan.layers.spec_augment import SpecAugment
 from keras_avssan.layers.stereo_stft import StereoSTFT
 
 
@@ -47,15 +48,21 @@ class LogMelEncoder(keras.layers.Layer):
         frame_length: Frame length in samples.
         hop_length: Hop in samples.
         dropout: Dropout on the features before the last projection.
+        spec_augment: Greatest widths `(frequency, time)` of what is hidden of the normalised
+            spectrogram in training, in mel bands and frames, see
+            `keras_avssan.layers.SpecAugment`; nothing is hidden if not given.
         **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
         audio: Mono audio, shape (batch, samples).
-        training: Whether dropout and batch normalisation run in training mode.
+        training: Whether dropout, batch normalisation and masks run in training mode.
 
     Returns:
         Embeddings, shape (batch, 1 + samples // hop_length, dim); embedding i is centred on
         sample `i * hop_length`.
+
+    Raises:
+        ValueError: If `spec_augment` is no pair of integers of at least 0.
 
     Example:
         >>> LogMelEncoder()(keras.ops.ones((1, 16000))).shape
@@ -71,6 +78,7 @@ class LogMelEncoder(keras.layers.Layer):
         frame_length=1024,
         hop_length=512,
         dropout=0.0,
+        spec_augment=None,
         **kwargs,
     ):
         super().__init__(**{**kwargs, "autocast": False})
@@ -81,6 +89,7 @@ class LogMelEncoder(keras.layers.Layer):
         self.frame_length = frame_length
         self.hop_length = hop_length
         self.dropout = dropout
+        self.spec_augment = _check_widths(spec_augment)
         self.hop_seconds = hop_length / sampling_rate
         self.offset_seconds = 0.0
         self._mel = mel_matrix(
@@ -94,6 +103,9 @@ class LogMelEncoder(keras.layers.Layer):
             momentum=0.9, dtype=dtype, name="input_norm"
         )
         self.input_norm.build((None, None, self.num_mels))
+        self.masks = None
+        if self.spec_augment is not None:
+            self.masks = SpecAugment(*self.spec_augment, dtype=dtype, name="masks")
         self.convolutions, self.norms, self.pools = [], [], []
         bins, channels = self.num_mels, 1
         for i, filters in enumerate(self.filters):
@@ -114,7 +126,10 @@ class LogMelEncoder(keras.layers.Layer):
         self.built = True
 
     def call(self, audio, training=None):
-        x = self.input_norm(self._log_mel(audio), training=training)[..., None]
+        x = self.input_norm(self._log_mel(audio), training=training)
+        if self.masks is not None:
+            x = self.masks(x, training=training)
+        x = x[..., None]
         for convolution, norm, pool in zip(self.convolutions, self.norms, self.pools, strict=True):
             x = pool(ops.relu(norm(convolution(x), training=training)))
         _, frames, bins, channels = ops.shape(x)
@@ -141,4 +156,17 @@ class LogMelEncoder(keras.layers.Layer):
             "frame_length": self.frame_length,
             "hop_length": self.hop_length,
             "dropout": self.dropout,
+            "spec_augment": self.spec_augment,
         }
+
+
+def _check_widths(spec_augment):
+    if spec_augment is None:
+        return None
+    if not isinstance(spec_augment, (tuple, list)) or len(spec_augment) != 2:
+        raise ValueError(
+            "`spec_augment` must be a pair (frequency, time). "
+            f"Received: spec_augment={spec_augment!r}"
+        )
+    SpecAugment(*spec_augment)  # refuses widths that are none
+    return tuple(spec_augment)

@@ -8,6 +8,7 @@ from keras_avssan.layers.scene_renderer import SceneRenderer
 from keras_avssan.layers.semantic_bridge import SemanticBridge
 from keras_avssan.layers.semantic_spatial_alignment import SemanticSpatialAlignment
 from keras_avssan.layers.spatial_refiner import SpatialRefiner
+from keras_avssan.layers.spec_augment import SpecAugment
 from keras_avssan.layers.stereo_stft import StereoSTFT
 from keras_avssan.layers.transformer_block import TransformerBlock
 from keras_avssan.layers.tri_band_spatial_features import TriBandSpatialFeatures
@@ -21,6 +22,7 @@ __all__ = [
     "SemanticBridge",
     "SemanticSpatialAlignment",
     "SpatialRefiner",
+    "SpecAugment",
     "StereoSTFT",
     "TransformerBlock",
     "TriBandSpatialFeatures",

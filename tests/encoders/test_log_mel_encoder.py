@@ -86,3 +86,38 @@ def test_config_round_trip():
     restored = keras.layers.deserialize(keras.layers.serialize(encoder))
     assert restored.get_config() == encoder.get_config()
     assert restored.hop_seconds == 0.032
+
+
+def test_masks_hide_in_training_alone(audio):
+    plain = LogMelEncoder(dim=8, filters=(4,))
+    masked = LogMelEncoder(dim=8, filters=(4,), spec_augment=(20, 6))
+    for encoder in (plain, masked):
+        encoder.build((None, 8000))
+    assert len(masked.weights) == len(plain.weights)
+    masked.set_weights(plain.get_weights())
+    heard, wanted = (ops.convert_to_numpy(encoder(audio)) for encoder in (masked, plain))
+    np.testing.assert_array_equal(heard, wanted)
+    first, second = (ops.convert_to_numpy(masked(audio, training=True)) for _ in range(2))
+    assert np.abs(first - second).max() > 1e-3
+
+
+def test_masks_are_in_the_config():
+    encoder = LogMelEncoder(8, (4,), spec_augment=[8, 4])
+    restored = keras.layers.deserialize(keras.layers.serialize(encoder))
+    assert restored.spec_augment == (8, 4)
+
+
+def test_an_encoder_with_masks_trains_and_is_saved(audio, tmp_path):
+    encoder = LogMelEncoder(dim=4, filters=(2,), num_mels=16, spec_augment=(6, 4))
+    model = keras.Sequential([keras.Input((8000,)), encoder])
+    model.compile("sgd", "mse")
+    model.fit(audio, np.zeros((2, 16, 4), "float32"), epochs=2, verbose=0)
+    model.save(tmp_path / "model.keras")
+    restored = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(restored.predict(audio, verbose=0), model.predict(audio, verbose=0))
+
+
+@pytest.mark.parametrize("widths", [3, (1,), (1, -1), (1.5, 2)])
+def test_wrong_mask_widths_are_refused(widths):
+    with pytest.raises(ValueError, match="Received"):
+        LogMelEncoder(spec_augment=widths)

@@ -14,6 +14,7 @@ EXAMPLES = [
     layers.SemanticBridge(8, 1, 2, 16, 0.1, True, True, False, name="c"),
     layers.SemanticSpatialAlignment(8, 1, 5, 16, None, False, True, name="d"),
     layers.SpatialRefiner(33, 16, False, True, name="e"),
+    layers.SpecAugment(5, 3, 1, name="l"),
     layers.StereoSTFT(64, 32, "conv", name="f"),
     layers.TransformerBlock(2, 16, 0.1, name="g"),
     layers.TriBandSpatialFeatures("angle", ("full",), 1.0, 1e-3, True, name="h"),
