@@ -7,6 +7,7 @@ from keras_avssan.evaluation.evaluate_segments import evaluate_segments
 from keras_avssan.evaluation.evaluation import Evaluation
 from keras_avssan.evaluation.examples import SeparationExample, separation_examples
 from keras_avssan.evaluation.paired import paired_difference
+from keras_avssan.evaluation.presence import auroc, evaluate_presence, posterior_entropy
 from keras_avssan.evaluation.scoring import SceneScores, bootstrap_interval
 
 __all__ = [
@@ -14,11 +15,14 @@ __all__ = [
     "Evaluation",
     "SceneScores",
     "SeparationExample",
+    "auroc",
     "bootstrap_interval",
     "breakdowns",
     "class_band_attention",
     "evaluate_localizer",
+    "evaluate_presence",
     "evaluate_segments",
     "paired_difference",
+    "posterior_entropy",
     "separation_examples",
 ]

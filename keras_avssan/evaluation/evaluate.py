@@ -1,6 +1,6 @@
 """Running a localiser over planned scenes."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 from tqdm import tqdm
@@ -18,6 +18,15 @@ from keras_avssan.evaluation.evaluation import Evaluation
 from keras_avssan.evaluation.scoring import SceneScores
 
 PROMPTS = (*PROMPT_KINDS, "constant")
+# Of a plan, what is among the settings of an evaluation where it is not the default.
+_OPTIONS = (
+    "swap_channels",
+    "speed",
+    "equalise",
+    "sensor_noise",
+    "num_interferers",
+    "same_class_interferer",
+)
 
 
 def strongest_direction(posterior, azimuth):
@@ -44,6 +53,7 @@ def evaluate_localizer(
     prompt_embeddings=None,
     text_embeddings=None,
     decode=strongest_direction,
+    microphone_spacing=None,
     progress=True,
 ):
     """Scores a model on the scenes of a plan.
@@ -69,14 +79,16 @@ def evaluate_localizer(
         decode: Function from posteriors (batch, 180) and true azimuths (batch,) to estimates in
             degrees (batch,); by default the most probable direction.
             `keras_avssan.classical.nearest_of_two_peaks` gives the ceiling of a perfect choice.
+        microphone_spacing: Distance between the microphones of the scenes in metres, for models
+            that take it as an input; the model's own if not given.
         progress: Whether a progress bar is shown.
 
     Returns:
         An `Evaluation`.
 
     Raises:
-        ValueError: If `prompt` is unknown, `num_scenes` is not positive, or pictures or words must
-            be embedded and the model cannot.
+        ValueError: If `prompt` is unknown, `num_scenes` is not positive, pictures or words must
+            be embedded and the model cannot, or the plan asks for what is absent.
 
     Example:
         >>> evaluation = evaluate_localizer(model, plan, num_scenes=1000)
@@ -84,28 +96,31 @@ def evaluate_localizer(
     """
     if prompt not in PROMPTS:
         raise ValueError(f"`prompt` must be one of {PROMPTS}. Received: prompt={prompt!r}")
+    if plan.absent:
+        raise ValueError(
+            "What is absent has no direction to score: see `evaluate_presence`. "
+            "Received: a plan with absent=True"
+        )
     asked = prompt in PROMPT_KINDS and takes_prompt(model)
     plan = replace(plan, prompt_kinds=(prompt if asked else "picture",))
-    batches = SceneBatches(
+    batches = scene_batches(
+        model,
         plan,
         num_scenes,
-        batch_size,
         start=start,
-        prompt="embedding",
-        **_prompts(model, plan, prompt, prompt_embeddings, text_embeddings, progress),
+        batch_size=batch_size,
+        prompt=prompt,
+        prompt_embeddings=prompt_embeddings,
+        text_embeddings=text_embeddings,
+        progress=progress,
     )
-    truth, estimates = [], []
-    for index in tqdm(range(len(batches)), desc="scenes", unit="batch", disable=not progress):
-        inputs, labels = batches[index]
-        posterior = np.asarray(model.predict_on_batch(inputs)["doa"])
-        estimates.append(decode(posterior, labels["azimuth"]))
-        truth.append((labels["azimuth"], labels["interferer_azimuth"]))
-    azimuth, interferer_azimuth = (np.concatenate(part) for part in zip(*truth, strict=True))
+    posteriors = run_batches(model, batches, microphone_spacing, progress)
+    estimates = [decode(posterior, labels["azimuth"]) for posterior, labels in posteriors]
     scenes = [plan[index] for index in range(start, start + num_scenes)]
     return Evaluation(
-        SceneScores(azimuth, interferer_azimuth, np.concatenate(estimates)),
+        SceneScores(*_truth(scenes), np.concatenate(estimates)),
         tuple(scene.target.class_name for scene in scenes),
-        tuple(scene.interferer.class_name for scene in scenes),
+        tuple(" + ".join(s.clip.class_name for s in scene.sources[1:]) for scene in scenes),
         {
             "scenes": num_scenes,
             "split": plan.split,
@@ -115,9 +130,81 @@ def evaluate_localizer(
             "classes": list(plan.classes),
             "rooms": len(plan.bank),
             "prompt": prompt,
+            **_options(plan),
         },
         plan.bank.t60[[scene.room for scene in scenes]],
     )
+
+
+def scene_batches(
+    model,
+    plan,
+    num_scenes,
+    *,
+    start=0,
+    batch_size=32,
+    prompt="picture",
+    prompt_embeddings=None,
+    text_embeddings=None,
+    progress=True,
+):
+    """The scenes of a plan, with embeddings that ask a model.
+
+    Args:
+        model: What is to be asked.
+        plan: `keras_avssan.data.ScenePlan`.
+        num_scenes: Number of scenes.
+        start: As `evaluate_localizer` takes it, as are the rest.
+        batch_size: Scenes a run.
+        prompt: What asks.
+        prompt_embeddings: Dict from picture id to embedding, or `None`.
+        text_embeddings: Dict from class to embedding, or `None`.
+        progress: Whether a progress bar is shown.
+
+    Returns:
+        `keras_avssan.data.SceneBatches`.
+    """
+    return SceneBatches(
+        plan,
+        num_scenes,
+        batch_size,
+        start=start,
+        prompt="embedding",
+        **_prompts(model, plan, prompt, prompt_embeddings, text_embeddings, progress),
+    )
+
+
+def run_batches(model, batches, microphone_spacing=None, progress=True):
+    """Runs a model over scenes.
+
+    Args:
+        model: As `evaluate_localizer` takes it.
+        batches: `keras_avssan.data.SceneBatches`.
+        microphone_spacing: Distance between the microphones in metres, or `None`.
+        progress: Whether a progress bar is shown.
+
+    Yields:
+        For every batch the posteriors, array of shape (batch, 180), and the labels.
+    """
+    for index in tqdm(range(len(batches)), desc="scenes", unit="batch", disable=not progress):
+        inputs, labels = batches[index]
+        if microphone_spacing is not None:
+            spacing = np.full(len(labels["azimuth"]), microphone_spacing, "float32")
+            inputs = {**inputs, "microphone_spacing": spacing}
+        yield np.asarray(model.predict_on_batch(inputs)["doa"]), labels
+
+
+def _truth(scenes):
+    """Azimuths of the targets, and of the interferers: (scenes,), of several (scenes, number)."""
+    azimuth = np.array([scene.azimuth for scene in scenes], "float32")
+    interferers = np.array([scene.interferer_azimuths for scene in scenes], "float32")
+    return azimuth, interferers[:, 0] if interferers.shape[1] == 1 else interferers
+
+
+def _options(plan):
+    """What makes scenes other than those of a plan with default options."""
+    defaults = {field.name: field.default for field in fields(plan)}
+    return {name: getattr(plan, name) for name in _OPTIONS if getattr(plan, name) != defaults[name]}
 
 
 def _prompts(model, plan, prompt, pictures, texts, progress):

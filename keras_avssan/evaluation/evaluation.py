@@ -28,8 +28,8 @@ class Evaluation:
     Args:
         scores: `SceneScores` of all scenes.
         target_classes: Class of the target of every scene, a tuple.
-        interferer_classes: Class of the interferer of every scene, a tuple; `None` where a scene
-            has none.
+        interferer_classes: Class of the interferer of every scene, a tuple; of several all,
+            joined by `" + "`; `None` where a scene has none.
         settings: What was run: split, number of scenes, SNR, seed, duration, prompt.
         t60: Reverberation time of the room of every scene in seconds, array (scenes,); `None`
             where it is not known.
@@ -116,7 +116,7 @@ class Evaluation:
         return {
             **self.summary(),
             "per_scene": {
-                **{name: [_or_none(v) for v in a.tolist()] for name, a in arrays.items()},
+                **{name: _without_nan(a.tolist()) for name, a in arrays.items()},
                 "target_class": list(self.target_classes),
                 "interferer_class": list(self.interferer_classes),
             },
@@ -203,6 +203,13 @@ def write_json(path, content, indent=2):
     except BaseException:
         os.unlink(temporary)
         raise
+
+
+def _without_nan(values):
+    """Nested lists of numbers as JSON has them."""
+    if isinstance(values, list):
+        return [_without_nan(value) for value in values]
+    return _or_none(values)
 
 
 def _or_none(value):

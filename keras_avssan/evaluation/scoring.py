@@ -14,8 +14,8 @@ class SceneScores:
 
     Args:
         azimuth: Azimuths of the targets in degrees, shape (scenes,).
-        interferer_azimuth: Azimuths of the interferers in degrees, shape (scenes,); NaN where a
-            scene has none.
+        interferer_azimuth: Azimuths of the interferers in degrees, shape (scenes,), or (scenes,
+            interferers) where there are several; NaN where a scene has none, or fewer.
         estimate: Estimated azimuths in degrees, shape (scenes,).
 
     Raises:
@@ -37,13 +37,14 @@ class SceneScores:
             known = np.isfinite(values)
             if name == "interferer_azimuth":
                 known |= np.isnan(values)
-            if values.ndim != 1 or not values.size or not known.all():
+            shaped = values.ndim == 1 or (values.ndim == 2 and name == "interferer_azimuth")
+            if not shaped or not values.size or not known.all():
                 raise ValueError(
                     f"`{name}` must be a non-empty list of finite angles in degrees. "
                     f"Received: shape {values.shape}"
                 )
             object.__setattr__(self, name, values)
-        if not self.azimuth.shape == self.interferer_azimuth.shape == self.estimate.shape:
+        if not len(self.azimuth) == len(self.interferer_azimuth) == len(self.estimate):
             raise ValueError(
                 "`azimuth`, `interferer_azimuth` and `estimate` must have the same length. "
                 f"Received: {len(self.azimuth)}, {len(self.interferer_azimuth)}, "
@@ -56,17 +57,30 @@ class SceneScores:
         return np.abs(self.estimate - self.azimuth)
 
     @property
+    def interferer_error(self):
+        """Angle from the estimate to the nearest interferer in degrees, (scenes,); NaN if none."""
+        return self._nearest_interferer(self.estimate)
+
+    @property
     def selected(self):
-        """Whether the estimate is nearer to the target than to the interferer, (scenes,).
+        """Whether the estimate is nearer to the target than to any interferer, (scenes,).
 
         `False` where there is no interferer.
         """
-        return self.error < np.abs(self.estimate - self.interferer_azimuth)
+        return self.error < self.interferer_error
 
     @property
     def separation(self):
-        """Angle between target and interferer in degrees, (scenes,); NaN where there is none."""
-        return np.abs(self.azimuth - self.interferer_azimuth)
+        """Angle from the target to the nearest interferer in degrees, (scenes,); NaN if none."""
+        return self._nearest_interferer(self.azimuth)
+
+    def _nearest_interferer(self, azimuth):
+        return np.fmin.reduce(np.abs(azimuth[:, None] - self._interferers), axis=1)
+
+    @property
+    def _interferers(self):
+        """Azimuths of the interferers, (scenes, interferers)."""
+        return self.interferer_azimuth.reshape(len(self.azimuth), -1)
 
     def per_scene(self):
         """Scores of every scene.
@@ -75,12 +89,12 @@ class SceneScores:
             Dict from score to an array of shape (scenes,): `selection`, NaN where there is no
             interferer; `mae` in degrees, `acc_5deg`, `acc_10deg`, `acc_20deg`; `selected_mae` in
             degrees, which is NaN where the wrong source was selected or there was nothing to
-            select; `nearest_acc_5deg` counts an estimate within 5° of either source, so it
+            select; `nearest_acc_5deg` counts an estimate within 5° of any source, so it
             measures localisation without selection.
         """
-        nearest = np.fmin(self.error, np.abs(self.estimate - self.interferer_azimuth))
+        nearest = np.fmin(self.error, self.interferer_error)
         return {
-            "selection": np.where(np.isnan(self.interferer_azimuth), np.nan, self.selected),
+            "selection": np.where(np.isnan(self.separation), np.nan, self.selected),
             "mae": self.error,
             **{f"acc_{t}deg": (self.error <= t).astype("float64") for t in TOLERANCES},
             "selected_mae": np.where(self.selected, self.error, np.nan),
@@ -94,16 +108,23 @@ class SceneScores:
     def blind_choice(self):
         """What perfect localisation of a source chosen by a coin would score on these scenes.
 
+        Of several sources each is as likely to be chosen.
+
         Returns:
             Dict with the expected `selection`, `mae` in degrees, and accuracies; where a scene
             has no interferer, its target is what is chosen.
         """
-        alone = np.isnan(self.interferer_azimuth)
-        apart = np.where(alone, 0.0, self.separation)
+        known = ~np.isnan(self._interferers)
+        apart = np.where(known, np.abs(self.azimuth[:, None] - self._interferers), 0.0)
+        chance = 1 / (1 + known.sum(axis=1))  # of each source
+        several = chance < 1
         return {
-            "selection": float("nan") if alone.all() else 0.5,
-            "mae": float(np.mean(apart) / 2),
-            **{f"acc_{t}deg": float(0.5 + np.mean(apart <= t) / 2) for t in TOLERANCES},
+            "selection": float(np.mean(chance[several])) if several.any() else float("nan"),
+            "mae": float(np.mean(chance * apart.sum(axis=1))),
+            **{
+                f"acc_{t}deg": float(np.mean(chance * (1 + np.sum(known & (apart <= t), axis=1))))
+                for t in TOLERANCES
+            },
         }
 
 

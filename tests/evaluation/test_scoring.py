@@ -107,3 +107,23 @@ def test_a_table_without_any_interferer_has_gaps():
     assert rows[2] == "| selection | – | – | – |"
     assert rows[3].startswith("| MAE | 2.5° |") and rows[3].endswith("| 0.0° |")
     assert evaluation.summary()["per_class"]["dog"] == {"scenes": 1, "selection": None, "mae": 1.0}
+
+
+def test_of_several_interferers_the_nearest_to_the_estimate_counts():
+    scores = SceneScores(
+        [90.0, 20.0, 60.0, 10.0],
+        [[30.0, 100.0], [80.0, 150.0], [50.0, np.nan], [np.nan, np.nan]],
+        [97.0, 30.0, 63.0, 12.0],
+    )
+    assert scores.selected.tolist() == [False, True, True, False]
+    np.testing.assert_array_equal(scores.separation, [10, 60, 10, np.nan])
+    per_scene = scores.per_scene()
+    np.testing.assert_array_equal(per_scene["selection"], [0, 1, 1, np.nan])
+    np.testing.assert_array_equal(per_scene["nearest_acc_5deg"], [1, 0, 1, 1])
+    blind = scores.blind_choice()
+    assert blind["selection"] == pytest.approx((1 / 3 + 1 / 3 + 1 / 2) / 3)
+    assert blind["mae"] == pytest.approx(((60 + 10) / 3 + (60 + 130) / 3 + 10 / 2 + 0) / 4)
+    assert blind["acc_10deg"] == pytest.approx((2 / 3 + 1 / 3 + 1 + 1) / 4)
+    evaluation = Evaluation(scores, ("a",) * 4, ("b + c", "b + c", "b", None), {})
+    again = Evaluation.from_dict(evaluation.to_dict())
+    np.testing.assert_array_equal(again.scores.interferer_azimuth, scores.interferer_azimuth)

@@ -1,0 +1,162 @@
+"""Whether a model knows that what it is asked for is not there."""
+
+from dataclasses import replace
+
+import numpy as np
+import scipy.stats
+
+from keras_avssan.data.embeddings import takes_prompt
+from keras_avssan.data.scene_plan import PROMPT_KINDS
+from keras_avssan.doa.grid import posterior_confidence
+from keras_avssan.evaluation.evaluate import run_batches, scene_batches
+
+
+def auroc(present, absent, confidence=0.95, resamples=2000, seed=0):
+    """Area under the ROC curve of a score that is to be higher where something is present.
+
+    It is the probability that the score of a scene in which it is present exceeds that of a scene
+    in which it is absent; ties count half. A score that tells nothing has 0.5. For the interval,
+    scenes are drawn, each with both of its scores.
+
+    Args:
+        present: Scores of scenes, each asked for what is present, shape (scenes,).
+        absent: Scores of the same scenes, each asked for what is absent, shape (scenes,).
+        confidence: Probability that the interval is to cover.
+        resamples: Number of resamples of the bootstrap.
+        seed: Seed of the resamples.
+
+    Returns:
+        Dict of `mean`, the area, and `interval`, a list of two bounds.
+
+    Raises:
+        ValueError: If the scores are no two lists of the same length, are empty or not finite.
+
+    Example:
+        >>> auroc([0.9, 0.8, 0.4], [0.3, 0.5, 0.1])["mean"]
+        0.888...
+    """
+    scores = []
+    for name, values in (("present", present), ("absent", absent)):
+        values = np.asarray(values, "float64")
+        if values.ndim != 1 or not values.size or not np.isfinite(values).all():
+            raise ValueError(
+                f"`{name}` must be a non-empty list of finite scores. "
+                f"Received: shape {values.shape}"
+            )
+        scores.append(values)
+    if len(scores[0]) != len(scores[1]):
+        raise ValueError(
+            "`present` and `absent` must have the same length, that of the scenes. "
+            f"Received: {len(scores[0])}, {len(scores[1])}"
+        )
+    rng = np.random.default_rng(seed)
+    count = len(scores[0])
+    areas = []
+    for _ in range(resamples):
+        drawn = rng.integers(count, size=count)
+        areas.append(_area(scores[0][drawn], scores[1][drawn]))
+    tail = 50.0 * (1.0 - confidence)
+    return {"mean": _area(*scores), "interval": np.percentile(areas, [tail, 100 - tail]).tolist()}
+
+
+def _area(present, absent):
+    """The area from the sum of ranks, which is Mann and Whitney's U over the number of pairs."""
+    ranks = scipy.stats.rankdata(np.concatenate([present, absent]))
+    count = len(present)
+    return float((ranks[:count].sum() - count * (count + 1) / 2) / (count * len(absent)))
+
+
+def posterior_entropy(posterior):
+    """Entropy of posteriors over directions.
+
+    Args:
+        posterior: Posteriors, array of shape (batch, 180).
+
+    Returns:
+        Array of shape (batch,), in nats: from 0 where a single direction has all probability to
+        ln 180 = 5.19 where all have the same.
+
+    Example:
+        >>> posterior_entropy(np.full((1, 180), 1 / 180))
+        array([5.19...])
+    """
+    posterior = np.asarray(posterior, "float64")
+    return -np.sum(posterior * np.log(np.maximum(posterior, 1e-300)), axis=-1)
+
+
+def evaluate_presence(
+    model,
+    plan,
+    num_scenes,
+    *,
+    start=0,
+    batch_size=32,
+    prompt="picture",
+    prompt_embeddings=None,
+    text_embeddings=None,
+    microphone_spacing=None,
+    progress=True,
+):
+    """Measures how well a posterior tells that what was asked for is absent from what is present.
+
+    Every mix is heard twice: asked for its target, and asked for a class that is not in it. A
+    posterior that knows has less confidence and more entropy the second time.
+
+    Args:
+        model: A `keras_avssan.models.Localizer` that takes a prompt.
+        plan: `keras_avssan.data.ScenePlan`, whatever its `absent`.
+        num_scenes: Number of scenes.
+        start: As `evaluate_localizer` takes it, as are the rest.
+        batch_size: Scenes a run.
+        prompt: `"picture"`, `"text"` or `"recording"`.
+        prompt_embeddings: Dict from picture id to embedding.
+        text_embeddings: Dict from class to embedding.
+        microphone_spacing: Distance between the microphones in metres.
+        progress: Whether progress bars are shown.
+
+    Returns:
+        Dict with `scenes`, their number, and for `confidence` (the probability within 5° of the
+        estimate) and `entropy` (in nats) a dict of `mean`, the area under the ROC curve (0.5:
+        tells nothing; 1: tells always), its 95 % `interval`, and the mean value where the class
+        is `present` and where it is `absent`.
+
+    Raises:
+        ValueError: If the model takes no prompt, `prompt` is unknown, or the plan has too few
+            classes for one to be absent.
+
+    Example:
+        >>> evaluate_presence(model, plan, num_scenes=1000)["confidence"]["mean"]
+    """
+    if prompt not in PROMPT_KINDS:
+        raise ValueError(f"`prompt` must be one of {PROMPT_KINDS}. Received: prompt={prompt!r}")
+    if not takes_prompt(model):
+        raise ValueError(
+            f"`model` must take a prompt, or nothing is absent. Received: {type(model).__name__}"
+        )
+    values = []
+    for absent in (False, True):
+        batches = scene_batches(
+            model,
+            replace(plan, absent=absent, prompt_kinds=(prompt,)),
+            num_scenes,
+            start=start,
+            batch_size=batch_size,
+            prompt=prompt,
+            prompt_embeddings=prompt_embeddings,
+            text_embeddings=text_embeddings,
+            progress=progress,
+        )
+        posteriors = [p for p, _ in run_batches(model, batches, microphone_spacing, progress)]
+        posterior = np.concatenate(posteriors)
+        values.append((posterior_confidence(posterior), posterior_entropy(posterior)))
+    results: dict = {"scenes": num_scenes}
+    present, absent = values
+    for name, sign, one, other in zip(
+        ("confidence", "entropy"), (1, -1), present, absent, strict=True
+    ):
+        results[name] = {
+            **auroc(sign * one, sign * other),
+            "present": float(np.mean(one)),
+            "absent": float(np.mean(other)),
+        }
+    return results

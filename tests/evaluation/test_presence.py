@@ -1,0 +1,155 @@
+"""Telling what is absent from what is present."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_avssan.classical import SRPPHAT
+from keras_avssan.data import ScenePlan, SyntheticClasses
+from keras_avssan.doa import encode_azimuth
+from keras_avssan.evaluation import (
+    Evaluation,
+    auroc,
+    evaluate_localizer,
+    evaluate_presence,
+    posterior_entropy,
+)
+from keras_avssan.simulation import RIRBank, RoomRanges
+
+pytestmark = pytest.mark.once
+
+
+@pytest.fixture(scope="module")
+def plan():
+    catalog = SyntheticClasses(["bell", "dog", "rain", "drum"], instances_per_class=8)
+    ranges = RoomRanges(t60=(0.2, 0.3))
+    bank = RIRBank.build(3, ranges=ranges, max_duration=0.03, progress=False)
+    return ScenePlan(catalog, bank, split="test", duration=0.1, seed=3)
+
+
+class Oracle:
+    """Is told by the prompt's embedding how many of the answers 90 degrees it is to be sure of."""
+
+    class backbone:
+        visual_prompt = True
+        image_encoder = None
+
+    def __init__(self):
+        self.asked = []
+
+    def predict_on_batch(self, inputs):
+        self.asked.append(inputs)
+        sure = encode_azimuth(np.full(len(inputs["audio"]), 90.0), normalize=True)
+        share = inputs["prompt_embedding"][:, :1]
+        return {"doa": share * ops.convert_to_numpy(sure) + (1 - share) / 180}
+
+
+def pairs_won(present, absent):
+    """The area by comparing every pair."""
+    won = np.sign(np.subtract.outer(present, absent))
+    return np.mean((won + 1) / 2)
+
+
+def test_the_area_is_the_share_of_pairs_won():
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        present, absent = rng.integers(0, 12, (2, 40)) + np.array([[3], [0]])  # with ties
+        result = auroc(present, absent)
+        assert result["mean"] == pytest.approx(pairs_won(present, absent))
+        low, high = result["interval"]
+        assert low < result["mean"] < high
+    assert auroc([1.0, 2.0], [0.0, 0.5])["mean"] == 1.0
+    assert auroc([1.0, 1.0], [1.0, 1.0]) == {"mean": 0.5, "interval": [0.5, 0.5]}
+
+
+def test_the_interval_covers_as_often_as_it_says():
+    rng = np.random.default_rng(1)
+    # Two normal scores of a difference in means of one standard deviation.
+    from scipy.stats import norm
+
+    area = norm.cdf(1 / np.sqrt(2))
+    covered = 0
+    for trial in range(120):
+        low, high = auroc(rng.normal(1, 1, 50), rng.normal(0, 1, 50), resamples=200, seed=trial)[
+            "interval"
+        ]
+        covered += low <= area <= high
+    assert 0.88 <= covered / 120 <= 0.99
+
+
+@pytest.mark.parametrize(
+    ("present", "absent", "name"),
+    [([], [], "present"), ([1.0], [np.nan], "absent"), ([1.0, 2.0], [1.0], "same length")],
+)
+def test_wrong_scores_are_refused(present, absent, name):
+    with pytest.raises(ValueError, match=name):
+        auroc(present, absent)
+
+
+def test_entropy_of_known_posteriors():
+    posteriors = np.zeros((3, 180))
+    posteriors[0, 5] = 1.0
+    posteriors[1, [3, 9]] = 0.5
+    posteriors[2] = 1 / 180
+    np.testing.assert_allclose(posterior_entropy(posteriors), [0, np.log(2), np.log(180)])
+
+
+def test_the_same_mixes_are_asked_for_what_is_there_and_what_is_not(plan):
+    model = Oracle()
+    embeddings = {p.id: np.array([0.1 + 0.8 * (p.class_name == "bell")]) for p in plan.pictures}
+    result = evaluate_presence(
+        model,
+        plan,
+        12,
+        prompt_embeddings=embeddings,
+        microphone_spacing=0.1,
+        batch_size=12,
+        progress=False,
+    )
+    present, absent = model.asked
+    np.testing.assert_array_equal(present["audio"], absent["audio"])
+    np.testing.assert_allclose(present["microphone_spacing"], np.full(12, 0.1), rtol=1e-6)
+    asked = [part["prompt_embedding"][:, 0] for part in model.asked]
+    missing = dataclasses.replace(plan, absent=True)
+    expected = [embeddings[missing[index].picture.id][0] for index in range(12)]
+    np.testing.assert_allclose(asked[1], expected, rtol=1e-6)
+    for name in ("confidence", "entropy"):
+        assert result[name]["mean"] == pytest.approx(pairs_won(*asked), abs=1e-6)
+    higher = asked[0].mean() > asked[1].mean()
+    assert (result["confidence"]["present"] > result["confidence"]["absent"]) == higher
+    assert (result["entropy"]["present"] < result["entropy"]["absent"]) == higher
+
+
+def test_what_cannot_be_asked_is_refused(plan):
+    with pytest.raises(ValueError, match="`model` must take a prompt"):
+        evaluate_presence(SRPPHAT(), plan, 2)
+    with pytest.raises(ValueError, match="`prompt`"):
+        evaluate_presence(Oracle(), plan, 2, prompt="constant")
+    with pytest.raises(ValueError, match="evaluate_presence"):
+        evaluate_localizer(SRPPHAT(), dataclasses.replace(plan, absent=True), 2)
+
+
+def test_several_interferers_are_scored_and_saved(plan, tmp_path):
+    harder = dataclasses.replace(plan, num_interferers=2, sensor_noise=20.0)
+    evaluation = evaluate_localizer(SRPPHAT(), harder, 6, progress=False)
+    scenes = [harder[index] for index in range(6)]
+    wanted = np.array([scene.interferer_azimuths for scene in scenes])
+    np.testing.assert_allclose(evaluation.scores.interferer_azimuth, wanted, rtol=1e-6)
+    assert evaluation.settings["num_interferers"] == 2
+    assert evaluation.settings["sensor_noise"] == 20.0 and "speed" not in evaluation.settings
+    names = [source.clip.class_name for source in scenes[0].sources[1:]]
+    assert evaluation.interferer_classes[0] == " + ".join(names)
+    evaluation.save(tmp_path / "scores.json")
+    assert Evaluation.load(tmp_path / "scores.json").summary() == evaluation.summary()
+
+
+def test_the_spacing_of_the_scenes_reaches_the_model(plan):
+    model = Oracle()
+    embeddings = {p.id: np.zeros(1) for p in plan.pictures}
+    settings = {"prompt_embeddings": embeddings, "progress": False}
+    evaluate_localizer(model, plan, 2, microphone_spacing=0.04, **settings)
+    np.testing.assert_allclose(model.asked[-1]["microphone_spacing"], [0.04, 0.04], rtol=1e-6)
+    evaluate_localizer(model, plan, 2, **settings)
+    assert "microphone_spacing" not in model.asked[-1]
