@@ -25,7 +25,7 @@ import pathlib
 
 import keras
 import numpy as np
-import tqdm
+from prompt_options import add_embedding_options, open_embeddings
 
 from keras_avssan import AVSSAN
 from keras_avssan.cli_options import (
@@ -34,7 +34,6 @@ from keras_avssan.cli_options import (
     add_scene_options,
     open_bank,
     open_catalog,
-    open_image_encoder,
 )
 from keras_avssan.data import ScenePlan
 from keras_avssan.evaluation import class_band_attention, separation_examples
@@ -49,7 +48,7 @@ def main():
     options = _options()
     model = AVSSAN.from_preset(options.model)
     plan = _plan(options)
-    settings = {"prompt_embeddings": _embeddings(options, model, plan)}
+    settings = {"prompt_embeddings": open_embeddings(options, model, plan)}
     examples = separation_examples(model, plan, options.scenes, **settings)
     heard = class_band_attention(model, plan, options.scenes, **settings)
     folder = pathlib.Path(options.out)
@@ -85,30 +84,6 @@ def _plan(options):
     )
 
 
-def _embeddings(options, model, plan):
-    """Embeddings of all pictures by their ids; `None` where the model makes them itself."""
-    if options.prompt_embeddings:
-        with np.load(options.prompt_embeddings, allow_pickle=False) as file:
-            return dict(zip(file["ids"].tolist(), file["vectors"], strict=True))
-    if model.backbone.image_encoder is not None:
-        return None
-    encoder = open_image_encoder(options)
-    if encoder is None:
-        raise SystemExit(
-            "The model has no image encoder: give --image-encoder or --prompt-embeddings"
-        )
-    load = plan.catalog.load_image
-    return {
-        picture.id: _embed(encoder, load(picture, encoder.image_size))
-        for picture in tqdm.tqdm(plan.pictures, desc="pictures", disable=None)
-    }
-
-
-def _embed(encoder, image):
-    image = keras.ops.convert_to_tensor(np.array(image)[None])
-    return keras.ops.convert_to_numpy(encoder(image, training=False))[0]
-
-
 def _numbers(example):
     names = ("pair", "scene", "target_class", "interferer_class", "azimuth", "interferer_azimuth")
     names += ("estimate", "error", "right", "target_gain", "interferer_gain")
@@ -136,11 +111,7 @@ def _options():
     parser.add_argument("--model", required=True, help="folder of a trained AVSSAN")
     parser.add_argument("--out", required=True, help="folder for the figures")
     parser.add_argument("--scenes", type=int, default=500, help="scenes to choose from (500)")
-    parser.add_argument("--prompt-embeddings", metavar="NPZ", help="embeddings of all pictures")
-    parser.add_argument("--image-encoder", metavar="PRESET", help="what made the embeddings")
-    parser.add_argument("--image-size", type=int, default=224, help="its input size in pixels")
-    parser.add_argument("--image-mean", type=float, default=0.5, help="its mean, pixels in [0, 1]")
-    parser.add_argument("--image-std", type=float, default=0.5, help="its standard deviation")
+    add_embedding_options(parser)
     add_scene_options(parser, split=None, rooms=40, seed=0)
     return parser.parse_args()
 

@@ -150,10 +150,7 @@ def evaluate_presence(
         posterior = np.concatenate(posteriors)
         values.append((posterior_confidence(posterior), posterior_entropy(posterior)))
     results: dict = {"scenes": num_scenes}
-    present, absent = values
-    for name, sign, one, other in zip(
-        ("confidence", "entropy"), (1, -1), present, absent, strict=True
-    ):
+    for name, sign, one, other in zip(("confidence", "entropy"), (1, -1), *values, strict=True):
         results[name] = {
             **auroc(sign * one, sign * other),
             "present": float(np.mean(one)),

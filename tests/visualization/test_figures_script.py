@@ -1,6 +1,6 @@
 """`benchmarks/figures.py`, from a saved model to pictures."""
 
-import importlib.util
+import importlib
 import json
 import pathlib
 
@@ -20,10 +20,9 @@ SCRIPT = pathlib.Path(__file__).parents[2] / "benchmarks" / "figures.py"
 
 @pytest.fixture(scope="module")
 def script():
-    spec = importlib.util.spec_from_file_location("figures", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(SCRIPT.parent))
+        yield importlib.import_module(SCRIPT.stem)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,47 @@
+"""Options that say what asks a model, and the embeddings that follow from them."""
+
+import keras
+import numpy as np
+import tqdm
+
+from keras_avssan.cli_options import open_image_encoder
+
+
+def add_image_encoder_options(parser):
+    """Adds what says which image encoder there is."""
+    parser.add_argument("--image-encoder", metavar="PRESET", help="what embeds pictures")
+    parser.add_argument("--image-size", type=int, default=224, help="its input size in pixels")
+    parser.add_argument("--image-mean", type=float, default=0.5, help="its mean, pixels in [0, 1]")
+    parser.add_argument("--image-std", type=float, default=0.5, help="its standard deviation")
+
+
+def add_embedding_options(parser):
+    """Adds what says with which embeddings a trained model is asked."""
+    parser.add_argument("--prompt-embeddings", metavar="NPZ", help="embeddings of all pictures")
+    add_image_encoder_options(parser)
+
+
+def open_embeddings(options, model, plan):
+    """Embeddings of all pictures by their ids; `None` where the model makes them itself."""
+    if options.prompt_embeddings:
+        with np.load(options.prompt_embeddings, allow_pickle=False) as file:
+            prefix = "picture_" if "picture_ids" in file else ""  # as a benchmark's folder has it
+            ids, vectors = file[f"{prefix}ids"], file[f"{prefix}vectors"]
+            return dict(zip(ids.tolist(), vectors, strict=True))
+    if model.backbone.image_encoder is not None:
+        return None
+    encoder = open_image_encoder(options)
+    if encoder is None:
+        raise SystemExit(
+            "The model has no image encoder: give --image-encoder or --prompt-embeddings"
+        )
+    load = plan.catalog.load_image
+    return {
+        picture.id: _embed(encoder, load(picture, encoder.image_size))
+        for picture in tqdm.tqdm(plan.pictures, desc="pictures", disable=None)
+    }
+
+
+def _embed(encoder, image):
+    image = keras.ops.convert_to_tensor(np.array(image)[None])
+    return keras.ops.convert_to_numpy(encoder(image, training=False))[0]
