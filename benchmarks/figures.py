@@ -25,17 +25,14 @@ import pathlib
 
 import keras
 import numpy as np
-from prompt_options import add_embedding_options, open_embeddings
+from prompt_options import add_embedding_options, open_embeddings, open_plan
 
 from keras_avssan import AVSSAN
 from keras_avssan.cli_options import (
-    BUILT_IN,
     FIRST_EVALUATION_ROOM,
     add_scene_options,
     open_bank,
-    open_catalog,
 )
-from keras_avssan.data import ScenePlan
 from keras_avssan.evaluation import class_band_attention, separation_examples
 from keras_avssan.visualization import (
     plot_attended_energy,
@@ -47,7 +44,7 @@ from keras_avssan.visualization import (
 def main():
     options = _options()
     model = AVSSAN.from_preset(options.model)
-    plan = _plan(options)
+    plan = open_plan(options, open_bank(options, FIRST_EVALUATION_ROOM))
     settings = {"prompt_embeddings": open_embeddings(options, model, plan)}
     examples = separation_examples(model, plan, options.scenes, **settings)
     heard = class_band_attention(model, plan, options.scenes, **settings)
@@ -68,20 +65,6 @@ def main():
         verdict = "" if scene["right"] else "failure, "
         print(verdict + "{pair}: scene {scene}, error {error:.1f}°".format(**scene), end=", ")
         print("target {target_gain:+.1f} dB, interferer {interferer_gain:+.1f} dB".format(**scene))
-
-
-def _plan(options):
-    split = options.split
-    if split is None and options.data == BUILT_IN:
-        split = "test"
-    return ScenePlan(
-        open_catalog(options),
-        open_bank(options, FIRST_EVALUATION_ROOM),
-        split=split,
-        seed=options.seed,
-        duration=options.duration,
-        snr=options.snr,
-    )
 
 
 def _numbers(example):

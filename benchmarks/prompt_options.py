@@ -1,10 +1,34 @@
-"""Options that say what asks a model, and the embeddings that follow from them."""
+"""Options that several scripts share: which classes, what asks, and what follows from them."""
 
 import keras
 import numpy as np
 import tqdm
+from real_classes import TWELVE
 
-from keras_avssan.cli_options import open_image_encoder
+from keras_avssan.cli_options import BUILT_IN, open_catalog, open_image_encoder
+from keras_avssan.data import ScenePlan
+
+
+def expand_classes(options):
+    """Lets `--classes twelve` stand for the twelve classes of `real_classes.py`."""
+    if options.classes == ["twelve"]:
+        options.classes, options.allow_single_picture = list(TWELVE), True
+    return options
+
+
+def open_plan(options, bank):
+    """The scenes that a trained model is asked for."""
+    split = options.split
+    if split is None and options.data == BUILT_IN:
+        split = "test"
+    return ScenePlan(
+        open_catalog(options),
+        bank,
+        split=split,
+        seed=options.seed,
+        duration=options.duration,
+        snr=options.snr,
+    )
 
 
 def add_image_encoder_options(parser):

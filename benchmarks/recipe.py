@@ -26,8 +26,7 @@ import time
 import zlib
 
 import keras
-from prompt_options import add_image_encoder_options
-from real_classes import TWELVE
+from prompt_options import add_image_encoder_options, expand_classes
 
 from keras_avssan import AVSSAN
 from keras_avssan.cli_options import add_data_options, open_catalog, open_image_encoder
@@ -262,9 +261,7 @@ def _options():
     parser.add_argument("--train-scenes", type=int, default=300, help="of the training split")
     parser.add_argument("--scene-cache", type=float, default=5.0, help="gigabytes a set of scenes")
     parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
-    if options.classes == ["twelve"]:
-        options.classes, options.allow_single_picture = list(TWELVE), True
+    options = expand_classes(parser.parse_args())
     if not options.variants and not options.run:
         parser.error("nothing to run: give --variants or --run")
     return options

@@ -1,0 +1,164 @@
+r"""Scores a trained model on scenes that are harder than those it was trained on.
+
+    python benchmarks/robustness.py --model FOLDER --data CLASSES --classes twelve --split val \
+        --image-encoder PRESET --out robustness.json
+
+scores the same scenes under each condition: levels of the target, three sources, noise of the
+microphones, an interferer of the target's own class, pairs of microphones of other spacings (which
+are told to the model), and prompts whose class is absent. `docs/robustness.md` says what each row
+means. The command goes on where it stopped; it prints the tables, and `--out` has all numbers.
+
+A model that was trained on embeddings is asked with `--image-encoder`, or with the embeddings
+themselves, such as `prompts.npz` of `recipe.py`.
+"""
+
+import argparse
+import dataclasses
+import os
+
+import keras
+from prompt_options import add_embedding_options, expand_classes, open_embeddings, open_plan
+
+from keras_avssan import AVSSAN
+from keras_avssan.cli_options import FIRST_EVALUATION_ROOM, add_scene_options
+from keras_avssan.evaluation import evaluate_localizer, evaluate_presence
+from keras_avssan.evaluation.benchmark.results_folder import read_json
+from keras_avssan.evaluation.evaluation import write_json
+from keras_avssan.simulation import RIRBank, RoomRanges
+
+# What is changed about the plan, by the name of the row.
+CONDITIONS: dict[str, dict] = {
+    "as trained": {},
+    **{f"SNR {snr:+d} dB": {"snr": float(snr)} for snr in (10, 5, -5, -10)},
+    "three sources": {"num_interferers": 2},
+    **{f"noise {level} dB below": {"sensor_noise": float(level)} for level in (30, 20, 10)},
+    "interferer of the same class": {"same_class_interferer": 1.0},
+}
+SPACINGS = (0.04, 0.08, 0.12, 0.16, 0.2, 0.25, 0.3)  # metres
+ABSENT = "absent"
+ROWS = (*CONDITIONS, *(f"pair of {100 * s:.0f} cm" for s in SPACINGS), ABSENT)
+_SCORES = ("selection", "mae", "acc_5deg", "nearest_acc_5deg")
+_SOURCES = 4
+
+
+def run(options, model, results):
+    """Fills what is missing in the results, row by row."""
+    spacing = model.backbone.settings["microphone_spacing"]
+    bank = RIRBank.load(options.bank) if options.bank else _bank(options, spacing)
+    plan = open_plan(options, bank)
+    asked = {"prompt_embeddings": open_embeddings(options, model, plan)}
+    for name in options.rows:
+        if "left_out" not in results["rows"].get(name, {"left_out": ""}):
+            continue
+        print(f"{name} …", flush=True)
+        try:
+            row = _row(name, options, model, plan, asked)
+        except ValueError as error:  # too few classes, recordings or positions
+            row = {"left_out": str(error)}
+        results["rows"][name] = row
+        write_json(options.out, results)
+
+
+def _row(name, options, model, plan, asked):
+    if name == ABSENT:
+        return evaluate_presence(model, plan, options.scenes, **asked)
+    changes = CONDITIONS.get(name, {})
+    if name not in CONDITIONS:
+        spacing = SPACINGS[ROWS.index(name) - len(CONDITIONS)]
+        changes = {"bank": _bank(options, spacing)}
+        asked = {**asked, "microphone_spacing": spacing}
+    plan = dataclasses.replace(plan, **changes)
+    evaluation = evaluate_localizer(model, plan, options.scenes, **asked)
+    return {**evaluation.to_dict(), "blind": evaluation.scores.blind_choice()}
+
+
+def _bank(options, spacing):
+    """The rooms of the evaluation; those of another spacing differ in nothing else."""
+    return RIRBank.build(
+        options.rooms,
+        sources_per_room=_SOURCES,
+        ranges=RoomRanges(spacing=spacing),
+        first_index=FIRST_EVALUATION_ROOM,
+    )
+
+
+def tables(rows):
+    """The rows as Markdown, with 95 % intervals."""
+    lines = [
+        "| condition | selection | MAE | ACC@5° | within 5° of any source | blind choice |",
+        "|---|---|---|---|---|---|",
+    ]
+    lines += [_line(name, rows[name]) for name in ROWS if name in rows and name != ABSENT]
+    if ABSENT in rows:
+        lines += ["", "| absent or present, told by | AUROC | where present | where absent |"]
+        lines += ["|---|---|---|---|", *_absent_lines(rows[ABSENT])]
+    return "\n".join(lines)
+
+
+def _line(name, row):
+    if "left_out" in row:
+        return f"| {name} | left out: {row['left_out']} | | | | |"
+    scores, blind = row["scores"], row["blind"]
+    cells = [_degrees(scores[key]) if key == "mae" else _percent(scores[key]) for key in _SCORES]
+    cells.append(f"{100 * blind['selection']:.0f} %, {blind['mae']:.1f}°")
+    return f"| {name} | " + " | ".join(cells) + " |"
+
+
+def _absent_lines(row):
+    if "left_out" in row:
+        return [f"| left out: {row['left_out']} | | | |"]
+    lines = []
+    for title, key in (("confidence", "confidence"), ("entropy, nats", "entropy")):
+        entry = row[key]
+        low, high = entry["interval"]
+        lines.append(
+            f"| {title} | {entry['mean']:.3f} ({low:.3f} to {high:.3f}) | {entry['present']:.2f} "
+            f"| {entry['absent']:.2f} |"
+        )
+    return lines
+
+
+def _percent(score):
+    low, high = score["interval"]
+    return f"{100 * score['mean']:.1f} % ({100 * low:.1f} to {100 * high:.1f})"
+
+
+def _degrees(score):
+    low, high = score["interval"]
+    return f"{score['mean']:.1f}° ({low:.1f} to {high:.1f})"
+
+
+def _begin(options):
+    """The results so far, or new ones."""
+    settings = {name: value for name, value in vars(options).items() if name not in ("out", "rows")}
+    settings["backend"] = keras.backend.backend()
+    results = read_json(options.out)
+    if results is None:
+        return {"settings": settings, "rows": {}}
+    if results.get("settings") != settings:
+        raise SystemExit(f"'{options.out}' has results of other options: name another file.")
+    return results
+
+
+def main():
+    options = _options()
+    results = _begin(options)
+    run(options, AVSSAN.from_preset(options.model), results)
+    print(tables(results["rows"]))
+
+
+def _options():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", required=True, help="folder of a trained AVSSAN")
+    parser.add_argument("--out", required=True, help="JSON file for the results")
+    parser.add_argument("--scenes", type=int, default=1000, help="scenes a row (1000)")
+    parser.add_argument("--rows", nargs="+", default=list(ROWS), choices=ROWS, metavar="ROW")
+    add_embedding_options(parser)
+    add_scene_options(parser, split=None, rooms=60, seed=0)
+    options = expand_classes(parser.parse_args())
+    options.model = os.path.abspath(options.model)
+    return options
+
+
+if __name__ == "__main__":
+    main()
