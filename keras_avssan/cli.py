@@ -10,16 +10,14 @@ from keras_avssan.cli_build import add_build
 from keras_avssan.cli_options import (
     BUILT_IN,
     FIRST_EVALUATION_ROOM,
-    add_encoder_options,
     add_scene_options,
     check_output,
-    open_audio_encoder,
     open_bank,
     open_catalog,
-    open_image_encoder,
 )
 from keras_avssan.cli_rooms import add_rooms
 from keras_avssan.cli_starss23 import add_starss23_options, evaluate_starss23
+from keras_avssan.cli_train import add_train
 
 
 def main(arguments=None):
@@ -49,40 +47,13 @@ def _parser():
         prog="keras_avssan", description="Localise the sound that a prompt shows."
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    _add_train(commands)
+    add_train(commands, _plan)
     _add_evaluate(commands)
     _add_localize(commands)
     add_benchmark(commands)
     add_rooms(commands)
     add_build(commands)
     return parser
-
-
-def _add_train(commands):
-    parser = commands.add_parser("train", help="train a model and save it as a preset folder")
-    add_scene_options(parser, split="train", rooms=300, seed=0)
-    parser.add_argument("--out", required=True, help="folder to save the model in")
-    parser.add_argument("--validation-split", default="val", help="split to validate on")
-    parser.add_argument("--configuration", default="base", help="base or paper")
-    add_encoder_options(parser, image_default="a small one that trains")
-    parser.add_argument("--steps", type=int, default=1200, help="training steps")
-    parser.add_argument("--epochs", type=int, default=4, help="validations on the way")
-    parser.add_argument("--batch-size", type=int, default=32, help="scenes a step")
-    parser.add_argument("--learning-rate", type=float, help="highest learning rate")
-    parser.add_argument(
-        "--prompts",
-        nargs="+",
-        default=["picture"],
-        metavar="KIND",
-        help="what asks, drawn anew for each scene: picture, text, recording (picture)",
-    )
-    parser.add_argument(
-        "--render",
-        choices=("host", "device"),
-        default="host",
-        help="where scenes are rendered; the device is worth it where it is a GPU (host)",
-    )
-    parser.set_defaults(run=_train)
 
 
 def _add_evaluate(commands):
@@ -136,50 +107,6 @@ def _plan(options, catalog, bank, split, **kwargs):
         reference_split=options.reference_split,
         **kwargs,
     )
-
-
-def _train(options):
-    from keras_avssan import AVSSAN
-    from keras_avssan.training import fit_scenes, save_whole
-
-    check_output("--out", options.out)
-    if os.path.exists(options.out):
-        raise ValueError(f"`--out` must not exist yet. Received: {options.out}")
-    catalog = open_catalog(options)
-    model = AVSSAN(
-        configuration=options.configuration,
-        image_encoder=open_image_encoder(options),
-        audio_encoder=open_audio_encoder(options),
-    )
-    bank = open_bank(options, first_room=0)
-    if len(bank) < 2:
-        raise ValueError(f"Training needs at least 2 rooms. Received: {len(bank)}")
-    # A tenth of the rooms is kept for validation.
-    kept = max(1, len(bank) // 10)
-    kinds = tuple(options.prompts)
-    train_plan = _plan(
-        options, catalog, bank, options.split, rooms=(0, len(bank) - kept), prompt_kinds=kinds
-    )
-    validation_plan = _plan(
-        options,
-        catalog,
-        bank,
-        options.validation_split,
-        rooms=(len(bank) - kept, len(bank)),
-        prompt_kinds=kinds,
-    )
-    fit_scenes(
-        model,
-        train_plan,
-        steps=options.steps,
-        validation_plan=validation_plan,
-        batch_size=options.batch_size,
-        epochs=options.epochs,
-        learning_rate=options.learning_rate,
-        render=options.render,
-    )
-    save_whole(model, options.out)
-    print(f"saved {options.out}")
 
 
 def _evaluate(options):

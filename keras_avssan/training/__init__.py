@@ -1,7 +1,16 @@
 """Training a localiser on planned scenes: the recipe behind the command line."""
 
 from keras_avssan.training.fit_scenes import fit_scenes
+from keras_avssan.training.non_finite_loss import NonFiniteLoss
+from keras_avssan.training.replay import load_checkpoint, replay_batch
 from keras_avssan.training.saving import save_whole
 from keras_avssan.training.schedules import warmup_cosine
 
-__all__ = ["fit_scenes", "save_whole", "warmup_cosine"]
+__all__ = [
+    "NonFiniteLoss",
+    "fit_scenes",
+    "load_checkpoint",
+    "replay_batch",
+    "save_whole",
+    "warmup_cosine",
+]

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_avssan.data.checks import check_integer
 from keras_avssan.data.dataset import make_dataset
 from keras_avssan.data.embeddings import (
     blank_prompts,
@@ -9,7 +10,12 @@ from keras_avssan.data.embeddings import (
     embed_pictures,
     takes_prompt,
 )
+from keras_avssan.training.checkpoint_folder import CheckpointFolder
+from keras_avssan.training.configuration import describe_training, digest_embeddings
+from keras_avssan.training.course import Course
 from keras_avssan.training.schedules import warmup_cosine
+from keras_avssan.training.tensorboard_log import check_tensorboard
+from keras_avssan.training.watched_fit import WatchedFit
 
 
 def default_loader():
@@ -32,6 +38,9 @@ def fit_scenes(
     prompt_embeddings=None,
     text_embeddings=None,
     make=None,
+    checkpoints=None,
+    checkpoint_every=100,
+    tensorboard=None,
     **kwargs,
 ):
     """Trains a model on fresh scenes of a plan, each heard once.
@@ -40,6 +49,12 @@ def fit_scenes(
     Where the image encoder is frozen, every picture is embedded once before, and kept beside the
     data. What asks is for the plan to say: with `prompt_kinds=("picture", "recording")` one model
     learns both.
+
+    With `checkpoints` nothing is lost when the training is stopped or killed: the same call, with
+    a model that is made in the same way, goes on from the last checkpoint as if nothing had
+    happened; on a processor every number is the same. The folder also gets `log.csv`, a line a
+    step, and `epochs.csv`, a line an epoch. Ctrl-C stops after the step, and writes a checkpoint
+    first. Where a loss is not finite, the training stops before such weights are written.
 
     Args:
         model: A `keras_avssan.models.Localizer`, such as `AVSSAN`.
@@ -58,51 +73,139 @@ def fit_scenes(
             `prompt_kinds` have `"text"`.
         make: Function that makes the datasets, called as `make_dataset` is, to take rendered
             scenes from somewhere else; `make_dataset` if not given.
-        **kwargs: Further arguments of `fit`, such as `callbacks` and `verbose`.
+        checkpoints: Folder of the checkpoints: a new one, in a folder that exists, or that of the
+            same training.
+        checkpoint_every: Steps between two checkpoints; there is one after every epoch, too. The
+            last two are kept.
+        tensorboard: Folder of a log for TensorBoard.
+        **kwargs: Further arguments of `fit`, such as `callbacks` and `verbose`. Callbacks have to
+            keep their own state. `verbose="auto"` is a bar on a terminal, and else a line an
+            epoch.
 
     Returns:
-        The `History` of `fit`.
+        The `History` of `fit`, with all epochs, those done before included.
 
     Raises:
-        ValueError: If an argument is out of range.
+        ValueError: If an argument is out of range, or `checkpoints` is of another training; the
+            message names the first difference.
+        NonFiniteLoss: If a loss or a weight becomes NaN or infinite; `failed_batch.json` among the
+            checkpoints tells all about the batch, and `replay_batch` makes it again.
+        ImportError: If `tensorboard` is given and not installed.
+        KeyboardInterrupt: If the user stops it. With checkpoints, the message says where.
 
     Example:
-        >>> fit_scenes(model, ScenePlan(catalog, bank, split="train"), steps=1000)
+        >>> plan = ScenePlan(catalog, bank, split="train")
+        >>> fit_scenes(model, plan, steps=1000, checkpoints="model.checkpoints")
     """
+    check_integer("checkpoint_every", checkpoint_every, least=1)
     if epochs < 1 or steps < epochs:
         raise ValueError(
             f"`epochs` must be from 1 to `steps`. Received: epochs={epochs}, steps={steps}"
         )
+    if tensorboard is not None:
+        check_tensorboard()
     steps_per_epoch = steps // epochs
     steps = steps_per_epoch * epochs
+    schedule = _compile(model, learning_rate, steps)
+    options = {
+        "loader": loader,
+        "render": render,
+        "prompt_embeddings": prompt_embeddings,
+        "text_embeddings": text_embeddings,
+        "make": make,
+    }
+    folder = state = None
+    if checkpoints is not None:
+        settings = {
+            "steps": steps,
+            "epochs": epochs,
+            "batch_size": batch_size,
+            "learning_rate": float(f"{schedule.warmup_target:.6g}"),  # without float32's tail
+            "render": render,
+            "prompt_embeddings": digest_embeddings(prompt_embeddings),
+            "text_embeddings": digest_embeddings(text_embeddings),
+        }
+        folder = CheckpointFolder(checkpoints, describe_training(model, train_plan, **settings))
+        state = folder.latest()
+    course = Course(
+        train_plan, batch_size, steps, steps_per_epoch, schedule, done=state.step if state else 0
+    )
+    if course.done == steps:
+        return _finished(model, state)
+    validation = validation_plan and scene_dataset(
+        model, validation_plan, validation_scenes, batch_size, **options
+    )
+    left = (steps - course.done) * batch_size
+    dataset = scene_dataset(
+        model, train_plan, left, batch_size, start=course.done * batch_size, **options
+    )
+    fit = {"validation_data": validation, "epochs": epochs, "steps_per_epoch": steps_per_epoch}
+    watched = WatchedFit(course, folder, state, checkpoint_every, tensorboard)
+    return watched.run(model, dataset, **fit, **kwargs)
+
+
+def scene_dataset(
+    model,
+    plan,
+    num_scenes,
+    batch_size,
+    *,
+    start=0,
+    loader=None,
+    render="host",
+    prompt_embeddings=None,
+    text_embeddings=None,
+    make=None,
+):
+    """The scenes of a plan as a model is trained on them.
+
+    Args:
+        model: A `keras_avssan.models.Localizer`.
+        plan: `keras_avssan.data.ScenePlan`.
+        num_scenes: Number of scenes.
+        batch_size: Scenes a batch.
+        start: Index of the first scene in the plan.
+        loader: As `fit_scenes` takes it, as are the rest.
+        render: `"host"` or `"device"`.
+        prompt_embeddings: Dict from picture id to embedding, or `None`.
+        text_embeddings: Dict from class to embedding, or `None`.
+        make: Function that makes the datasets, or `None`.
+
+    Returns:
+        A dataset, see `make_dataset`.
+    """
+    first = {"start": start} if start else {}  # a function of the user's may know no other start
+    return (make or make_dataset)(
+        plan,
+        num_scenes,
+        batch_size,
+        loader=loader or default_loader(),
+        render=render,
+        **first,
+        **_prompts(model, plan, prompt_embeddings, text_embeddings),
+    )
+
+
+def _compile(model, learning_rate, steps):
+    """Compiles a model with its own optimizer and loss; returns the schedule."""
     optimizer = model.default_optimizer()
     rate = float(keras.ops.convert_to_numpy(optimizer.learning_rate))
-    optimizer = type(optimizer).from_config(
-        {
-            **optimizer.get_config(),
-            "learning_rate": warmup_cosine(learning_rate or rate, steps),
-        }
-    )
+    schedule = warmup_cosine(learning_rate or rate, steps)
+    config = {**optimizer.get_config(), "learning_rate": schedule}
+    optimizer = type(optimizer).from_config(config)
     model.compile(optimizer=optimizer, loss=model.loss if model.compiled else "auto")
+    return schedule
 
-    def dataset(plan, num_scenes):
-        return (make or make_dataset)(
-            plan,
-            num_scenes,
-            batch_size,
-            loader=loader or default_loader(),
-            render=render,
-            **_prompts(model, plan, prompt_embeddings, text_embeddings),
-        )
 
-    validation = validation_plan and dataset(validation_plan, validation_scenes)
-    return model.fit(
-        dataset(train_plan, steps * batch_size),
-        validation_data=validation,
-        epochs=epochs,
-        steps_per_epoch=steps_per_epoch,
-        **kwargs,
-    )
+def _finished(model, state):
+    """The history of a training that is through already."""
+    state.apply(model)
+    history = keras.callbacks.History()
+    history.set_model(model)
+    history.history = state.history
+    history.epoch = list(range(len(next(iter(state.history.values()), []))))
+    model.history = history
+    return history
 
 
 def _prompts(model, plan, pictures, texts):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_avssan import AVSSAN, training
+from keras_avssan import AVSSAN
 from keras_avssan.data import ScenePlan, SyntheticClasses, make_dataset
 from keras_avssan.encoders import LogMelEncoder
 
@@ -111,6 +111,7 @@ def test_single_batches_are_rendered_too(model, make_datasets):
 
 @pytest.mark.once
 def test_the_recipe_hands_on_where_to_render(model, plan, monkeypatch):
+    training = importlib.import_module("keras_avssan.training.fit_scenes")
     asked = []
     monkeypatch.setattr(training, "make_dataset", lambda *_, **options: asked.append(options))
     monkeypatch.setattr(training, "embed_pictures", lambda *_: {})

@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 from keras_avssan.evaluation.evaluation import write_json
+from keras_avssan.training.configuration import check_configuration, read_json
 
 _CONFIG = "config.json"
 # What a run may leave behind that was stopped before it wrote the configuration.
@@ -49,7 +50,7 @@ class ResultsFolder:
                 json.dump(config, file, indent=2)
             os.link(temporary, path)  # unlike a replacement, it fails where there is one
         except FileExistsError:
-            _compare(path, config)
+            check_configuration(path, config)
         finally:
             os.unlink(temporary)
 
@@ -98,7 +99,7 @@ def check_config(path, config):
     if path.exists() and not path.is_dir():
         raise ValueError(f"`out` must be a folder. Received: '{path}'")
     if (path / _CONFIG).exists():
-        _compare(path / _CONFIG, config)
+        check_configuration(path / _CONFIG, config)
     elif path.is_dir() and any(_is_foreign(item) for item in path.iterdir()):
         raise ValueError(f"'{path}' is neither empty nor the folder of a benchmark.")
 
@@ -106,37 +107,6 @@ def check_config(path, config):
 def _is_foreign(item):
     """Whether something is nothing that a run leaves, or that another one is writing just now."""
     return item.name not in {*_BEGUN, _CONFIG} and item.suffix != ".part"
-
-
-def _compare(path, config):
-    there, now = read_json(path), json.loads(json.dumps(config))
-    for name in {**now, **there}:  # first what the user gave
-        if there.get(name) != now.get(name):
-            one, other = (_short(part.get(name)) for part in (there, now))
-            raise ValueError(
-                f"'{path.parent}' holds results of another configuration: `{name}` is {one} there, "
-                f"but {other} now. Give the same options, or another folder."
-            )
-
-
-def read_json(path):
-    """Reads a JSON file.
-
-    Args:
-        path: Path of the file.
-
-    Returns:
-        Its content; `None` where there is no such file.
-
-    Raises:
-        ValueError: If it is damaged.
-    """
-    try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except json.JSONDecodeError as error:
-        raise ValueError(f"'{path}' is damaged: {error}") from error
 
 
 def write_row(path, content):
@@ -147,8 +117,3 @@ def write_row(path, content):
         content: Dict that JSON can hold.
     """
     write_json(path, content, indent=None)
-
-
-def _short(value):
-    text = json.dumps(value)
-    return text if len(text) < 60 else f"{text[:56]}..."

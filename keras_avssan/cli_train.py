@@ -1,0 +1,121 @@
+"""The command line: train a model, so that a stopped training goes on."""
+
+import os
+import shutil
+
+from keras_avssan.cli_options import (
+    add_encoder_options,
+    add_scene_options,
+    check_output,
+    open_audio_encoder,
+    open_bank,
+    open_catalog,
+    open_image_encoder,
+)
+
+
+def add_train(commands, make_plan):
+    """Adds `train`.
+
+    Args:
+        commands: What `ArgumentParser.add_subparsers` returned.
+        make_plan: Function of options, catalog, bank, split and further arguments of a plan.
+    """
+    parser = commands.add_parser(
+        "train",
+        help="train a model and save it as a preset folder; the same command again goes on where "
+        "it stopped",
+    )
+    add_scene_options(parser, split="train", rooms=300, seed=0)
+    parser.add_argument("--out", required=True, help="folder to save the model in")
+    parser.add_argument("--validation-split", default="val", help="split to validate on")
+    parser.add_argument("--configuration", default="base", help="base or paper")
+    add_encoder_options(parser, image_default="a small one that trains")
+    parser.add_argument("--steps", type=int, default=1200, help="training steps")
+    parser.add_argument("--epochs", type=int, default=4, help="validations on the way")
+    parser.add_argument("--batch-size", type=int, default=32, help="scenes a step")
+    parser.add_argument("--learning-rate", type=float, help="highest learning rate")
+    parser.add_argument(
+        "--prompts",
+        nargs="+",
+        default=["picture"],
+        metavar="KIND",
+        help="what asks, drawn anew for each scene: picture, text, recording (picture)",
+    )
+    parser.add_argument(
+        "--render",
+        choices=("host", "device"),
+        default="host",
+        help="where scenes are rendered; the device is worth it where it is a GPU (host)",
+    )
+    _add_checkpoint_options(parser)
+    parser.set_defaults(run=lambda options: _train(options, make_plan))
+
+
+def _add_checkpoint_options(parser):
+    parser.add_argument(
+        "--checkpoints",
+        metavar="DIR",
+        help="folder of checkpoints and logs, from which the same command goes on "
+        "(OUT.checkpoints)",
+    )
+    parser.add_argument(
+        "--checkpoint-every", type=int, default=100, metavar="N", help="steps between two (100)"
+    )
+    parser.add_argument(
+        "--keep-checkpoints", action="store_true", help="keep that folder after the training"
+    )
+    parser.add_argument("--tensorboard", metavar="DIR", help="folder of a log for TensorBoard")
+
+
+def _train(options, make_plan):
+    import keras
+
+    from keras_avssan import AVSSAN
+    from keras_avssan.training import fit_scenes, save_whole
+
+    checkpoints = options.checkpoints or f"{os.path.normpath(options.out)}.checkpoints"
+    check_output("--out", options.out)
+    check_output("--checkpoints", checkpoints)
+    if os.path.exists(options.out):
+        raise ValueError(f"`--out` must not exist yet. Received: {options.out}")
+    catalog = open_catalog(options)
+    keras.utils.set_random_seed(options.seed)  # begun twice, it is the same training
+    model = AVSSAN(
+        configuration=options.configuration,
+        image_encoder=open_image_encoder(options),
+        audio_encoder=open_audio_encoder(options),
+    )
+    train_plan, validation_plan = _plans(options, catalog, make_plan)
+    fit_scenes(
+        model,
+        train_plan,
+        steps=options.steps,
+        validation_plan=validation_plan,
+        batch_size=options.batch_size,
+        epochs=options.epochs,
+        learning_rate=options.learning_rate,
+        render=options.render,
+        checkpoints=checkpoints,
+        checkpoint_every=options.checkpoint_every,
+        tensorboard=options.tensorboard,
+    )
+    save_whole(model, options.out)
+    if not options.keep_checkpoints:
+        shutil.rmtree(checkpoints, ignore_errors=True)
+    print(f"saved {options.out}")
+
+
+def _plans(options, catalog, make_plan):
+    """Plans for training and validation; a tenth of the rooms is kept for the second."""
+    bank = open_bank(options, first_room=0)
+    if len(bank) < 2:
+        raise ValueError(f"Training needs at least 2 rooms. Received: {len(bank)}")
+    kept = max(1, len(bank) // 10)
+    kinds = tuple(options.prompts)
+    splits = (options.split, options.validation_split)
+    rooms = ((0, len(bank) - kept), (len(bank) - kept, len(bank)))
+    return [
+        make_plan(options, catalog, bank, split, rooms=where, prompt_kinds=kinds)
+        for split, where in zip(splits, rooms, strict=True)
+    ]

@@ -1,0 +1,183 @@
+"""What watches a training: its loss, its logs, its checkpoints."""
+
+import math
+import time
+
+import keras
+
+from keras_avssan.training.loss_tracker import STEP_LOSS
+from keras_avssan.training.random_state import restore_random_state
+from keras_avssan.training.training_state import TrainingState
+
+
+class LossWatch(keras.callbacks.Callback):
+    """Stops the training where the loss is not finite, and hides `step_loss` from who follows.
+
+    Args:
+        course: `Course` of the training.
+    """
+
+    async_safe = True  # it reads numbers alone, so that Keras need not wait for a step
+
+    def __init__(self, course):
+        super().__init__()
+        self.course = course
+        self._first = None
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Notes the epoch."""
+        self.course.epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Looks at the loss of a step."""
+        logs = {} if logs is None else logs
+        loss = logs.pop(STEP_LOSS, logs.get("loss", 0.0))
+        step = self.course.step_of(batch)
+        self.course.step, self.course.loss = step, loss
+        if not math.isfinite(loss):
+            # Where steps are watched from several threads, a later one may come first.
+            self._first = min(self._first or (step, loss), (step, loss))
+            raise self.course.error(*self._first)
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Hides the loss of single steps."""
+        for name in (STEP_LOSS, f"val_{STEP_LOSS}"):
+            (logs or {}).pop(name, None)
+
+
+class EpochPart(keras.callbacks.Callback):
+    """Ends the first epoch early where a part of it was done before, and restores its state.
+
+    Args:
+        course: `Course` of the training.
+        state: `TrainingState` to go on from.
+    """
+
+    def __init__(self, course, state):
+        super().__init__()
+        self.course = course
+        self.state = state
+        self._begun = self._ended = False
+
+    def on_train_begin(self, logs=None):
+        """Restores network and optimizer."""
+        self.state.apply(self.model)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Restores the metrics of a begun epoch."""
+        if self.course.done_before(epoch):
+            self.state.apply_metrics(self.model)
+
+    def on_train_batch_begin(self, batch, logs=None):
+        """Restores random generators before the first step, but after the loader has begun."""
+        if not self._begun:
+            self._begun = True
+            restore_random_state(self.state.random)
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Ends the epoch, where Keras would go on for its whole length."""
+        last = self.course.step_of(batch) % self.course.steps_per_epoch == 0
+        if self.course.done_before(self.course.epoch) and last and not self.model.stop_training:
+            self._ended = self.model.stop_training = True
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Lets the training go on with the next epoch."""
+        if self._ended:
+            self._ended = self.model.stop_training = False
+
+
+class LogWriter(keras.callbacks.Callback):
+    """Writes a line a step, and one an epoch.
+
+    Args:
+        course: `Course` of the training.
+        logs: List of objects with `step(row)`, `epoch(row)` and `close()`.
+    """
+
+    def __init__(self, course, logs):
+        super().__init__()
+        self.course = course
+        self.logs = logs
+        self._time = 0.0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Starts the clock anew, for validation does not count."""
+        self._time = time.perf_counter()
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Writes the line of a step."""
+        now = time.perf_counter()
+        step = self.course.step_of(batch)
+        row = {
+            "step": step,
+            "epoch": self.course.epoch + 1,
+            "loss": self.course.loss,
+            "learning_rate": float(self.course.schedule(step - 1)),
+            **{name: value for name, value in (logs or {}).items() if name != "loss"},
+            "scenes_per_s": self.course.batch_size / max(now - self._time, 1e-9),
+        }
+        self._time = now
+        for log in self.logs:
+            log.step(row)
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Writes the line of an epoch."""
+        row = {"step": self.course.step, "epoch": epoch + 1, **(logs or {})}
+        for log in self.logs:
+            log.epoch(row)
+
+
+class CheckpointWriter(keras.callbacks.Callback):
+    """Writes checkpoints, and stops where the user asks for it.
+
+    Args:
+        course: `Course` of the training.
+        folder: `CheckpointFolder`.
+        every: Steps between two checkpoints; there is one after every epoch, too.
+        history: `History` of the training.
+        logs: List of logs, brought to the disk before each checkpoint.
+        interrupted: Function that says whether the user asked to stop.
+    """
+
+    def __init__(self, course, folder, every, history, logs, interrupted):
+        super().__init__()
+        self.course = course
+        self.folder = folder
+        self.every = every
+        self.history = history
+        self.logs = logs
+        self.interrupted = interrupted
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Writes a checkpoint after so many steps; the last of an epoch waits for its end."""
+        step = self.course.step_of(batch)
+        if step % self.course.steps_per_epoch == 0:
+            return
+        stop = self.interrupted()
+        if stop or step % self.every == 0:
+            self._save(step)
+        if stop:
+            self._stop(step)
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Writes a checkpoint, after the validation."""
+        step = self.course.step
+        if step % self.course.steps_per_epoch:
+            return  # another callback has ended the training within an epoch
+        self._save(step)
+        if self.interrupted() and step < self.course.steps:
+            self._stop(step)
+
+    def _save(self, step):
+        state = TrainingState.of(self.model, step, self.history.history)
+        if not state.is_finite:
+            raise self.course.error(step, self.course.loss)
+        for log in self.logs:
+            log.sync()
+        self.folder.save(state)
+
+    def _stop(self, step):
+        raise KeyboardInterrupt(
+            f"stopped after step {step} of {self.course.steps}, which '{self.folder.path}' holds; "
+            "the same call or command goes on from there"
+        )

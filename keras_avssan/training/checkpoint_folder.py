@@ -1,0 +1,151 @@
+"""The folder of a training: its configuration, logs, and last checkpoints."""
+
+import json
+import os
+import re
+import warnings
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+
+from keras_avssan.training.configuration import check_configuration
+from keras_avssan.training.saving import write_json_whole, write_whole
+from keras_avssan.training.training_state import TrainingState
+
+_CONFIG = "config.json"
+_CHECKPOINT = re.compile(r"step-(\d{8})\.npz")
+_KEPT = 2
+
+
+class CheckpointFolder:
+    """The folder of a training: its configuration, logs, and last checkpoints.
+
+    Args:
+        path: Path of the folder: absent, empty, or of the same training. Its parent exists.
+        config: Dict that JSON can hold: all that decides the training, and nothing nested.
+
+    Raises:
+        ValueError: If it is of another training, or something else.
+    """
+
+    def __init__(self, path, config):
+        self.path = Path(path)
+        self._check(config)
+        self.path.mkdir(exist_ok=True)
+        if not (self.path / _CONFIG).exists():
+            write_json_whole(self.path / _CONFIG, config)
+
+    def _check(self, config):
+        if not self.path.parent.is_dir():
+            raise ValueError(f"`checkpoints` must lie in an existing folder. Received: {self.path}")
+        if self.path.exists() and not self.path.is_dir():
+            raise ValueError(f"`checkpoints` must be a folder. Received: {self.path}")
+        if (self.path / _CONFIG).exists():
+            check_configuration(self.path / _CONFIG, config, "a training")
+        elif self.path.is_dir() and any(item.suffix != ".part" for item in self.path.iterdir()):
+            raise ValueError(f"'{self.path}' is neither empty nor the folder of a training.")
+
+    def save(self, state):
+        """Writes a checkpoint, and deletes those before the last two.
+
+        Args:
+            state: `TrainingState`.
+        """
+        write_whole(self._file(state.step), lambda file: _write(file, state))
+        for number in self._numbers()[:-_KEPT]:
+            self._file(number).unlink(missing_ok=True)
+
+    def latest(self):
+        """The last checkpoint that can be read.
+
+        Damaged ones are put aside, with a warning.
+
+        Returns:
+            `TrainingState`, or `None` where there is no checkpoint.
+
+        Raises:
+            ValueError: If there are checkpoints, and none can be read.
+        """
+        numbers = self._numbers()
+        for number in reversed(numbers):
+            path = self._file(number)
+            try:
+                return read_checkpoint(path)
+            except ValueError as error:
+                warnings.warn(f"{error} The one before is taken.", stacklevel=4)
+                os.replace(path, path.with_suffix(".damaged"))
+        if numbers:
+            raise ValueError(
+                f"No checkpoint in '{self.path}' can be read. Delete the folder to start anew."
+            )
+        return None
+
+    def _numbers(self):
+        return checkpoint_numbers(self.path)
+
+    def _file(self, number):
+        return checkpoint_path(self.path, number)
+
+
+def checkpoint_numbers(folder):
+    """The steps of which a folder has checkpoints.
+
+    Args:
+        folder: Path of the folder.
+
+    Returns:
+        Sorted list of ints.
+    """
+    names = (_CHECKPOINT.fullmatch(path.name) for path in Path(folder).iterdir())
+    return sorted(int(name[1]) for name in names if name)
+
+
+def checkpoint_path(folder, number):
+    """Path of the checkpoint of a step.
+
+    Args:
+        folder: Path of the folder.
+        number: Number of steps done.
+
+    Returns:
+        A `Path`.
+    """
+    return Path(folder) / f"step-{number:08d}.npz"
+
+
+def read_checkpoint(path):
+    """Reads a checkpoint.
+
+    Args:
+        path: Path of the file.
+
+    Returns:
+        `TrainingState`.
+
+    Raises:
+        ValueError: If it is damaged.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            note = json.loads(file["note"].item())
+            arrays: dict[str, Any] = {
+                kind: [file[f"{kind}/{index}"] for index in range(count)]
+                for kind, count in note.pop("counts").items()
+            }
+            return TrainingState(**note, **arrays)
+    except (OSError, ValueError, KeyError, EOFError, TypeError, BadZipFile) as error:
+        raise ValueError(f"The checkpoint '{path}' is damaged ({error}).") from error
+
+
+def _write(file, state):
+    kinds = ("weights", "optimizer", "metrics", "random")
+    lists = {kind: getattr(state, kind) for kind in kinds}
+    note = {
+        "step": state.step,
+        "history": state.history,
+        "counts": {kind: len(arrays) for kind, arrays in lists.items()},
+    }
+    arrays = {f"{k}/{i}": array for k, part in lists.items() for i, array in enumerate(part)}
+    np.savez(file, note=np.array(json.dumps(note)), **arrays)
