@@ -19,6 +19,8 @@ BACKEND = keras.backend.backend()
 PROGRAM = pathlib.Path(__file__).with_name("train.py")
 TWO_CPUS = "--xla_force_host_platform_device_count=2"
 LIMIT = 1e-4
+# Processes that start an engine and compile: minutes, where others use the machine too.
+pytestmark = pytest.mark.timeout(1800)
 
 
 def start(arguments, command=(), **environment):
@@ -41,7 +43,7 @@ def start(arguments, command=(), **environment):
 def finish(*processes):
     for process in processes:
         try:
-            output, _ = process.communicate(timeout=280)
+            output, _ = process.communicate(timeout=800)
         finally:
             process.kill()
         assert process.returncode == 0, output[-3000:]

@@ -101,19 +101,20 @@ def train(out, devices=None, synchronize=True, clipnorm=0.05, batch_norm=True):
     np.savez(f"{out}.{workers.process}.npz", **results)
 
 
-def split_cpu(count):
-    """Makes several devices of the processor, where the backend has no flag for it."""
-    if count > 1:
-        import tensorflow as tf
+def set_up_tensorflow(logical_cpus):
+    """Makes several devices of the processor, and does not optimise graphs that run ten times."""
+    import tensorflow as tf
 
-        cpu = tf.config.list_physical_devices("CPU")[0]
-        parts = [tf.config.LogicalDeviceConfiguration() for _ in range(count)]
-        tf.config.set_logical_device_configuration(cpu, parts)
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    parts = [tf.config.LogicalDeviceConfiguration() for _ in range(logical_cpus)]
+    tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], parts)
 
 
 if __name__ == "__main__":
     arguments = json.loads(sys.argv[2])
-    split_cpu(arguments.pop("logical_cpus", 1))
+    logical_cpus = arguments.pop("logical_cpus", 1)
+    if keras.config.backend() == "tensorflow":
+        set_up_tensorflow(logical_cpus)
     train(sys.argv[1], **arguments)
     # Threads of the engines outlive their work.
     sys.stdout.flush()
