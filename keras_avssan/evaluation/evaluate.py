@@ -117,8 +117,9 @@ def evaluate_localizer(
     posteriors = run_batches(model, batches, microphone_spacing, progress)
     estimates = [decode(posterior, labels["azimuth"]) for posterior, labels in posteriors]
     scenes = [plan[index] for index in range(start, start + num_scenes)]
+    azimuth, interferers = _truth(scenes)
     return Evaluation(
-        SceneScores(*_truth(scenes), np.concatenate(estimates)),
+        SceneScores(azimuth, interferers, np.concatenate(estimates)),
         tuple(scene.target.class_name for scene in scenes),
         tuple(" + ".join(s.clip.class_name for s in scene.sources[1:]) for scene in scenes),
         {
