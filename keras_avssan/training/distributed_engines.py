@@ -135,7 +135,20 @@ class TensorFlowEngine(Engine):
             self._sum_before_clipping(model.optimizer)
             return cls.train_step(model, data)
 
+        def build_by_share(iterator=None, data_batch=None):
+            if iterator is not None:
+                _, _, batches = next(iter(iterator))
+                data_batch = keras.tree.map_structure(
+                    lambda value: self._strategy.experimental_local_results(value)[0],
+                    next(batches),
+                )
+            with self.scope():
+                model._symbolic_build(data_batch=data_batch)
+
         overrides.set(model, "train_step", train_step)
+        # Keras takes the mean over all workers' batches to see their shape, which TensorFlow
+        # does for a tensor, but not for a dict.
+        overrides.set(model, "_maybe_symbolic_build", build_by_share)
         # KerasHub maps over the datasets that it knows, and takes no distributed ones.
         overrides.set(model, "fit", functools.partial(keras.Model.fit, model))
         overrides.set(model, "evaluate", functools.partial(keras.Model.evaluate, model))
