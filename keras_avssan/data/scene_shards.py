@@ -155,8 +155,21 @@ def _layout(batches, scenes_per_shard):
         "sampling_rate": plan.sampling_rate,
         "snr": list(np.broadcast_to(np.asarray(plan.snr, "float64"), 2)),
         "classes": list(plan.classes),
+        **_changes(plan),
         "inputs": inputs,
         "labels": labels,
+    }
+
+
+def _changes(plan):
+    """Fields from `swap_channels` on that are not left as they are, as JSON has them."""
+    fields = dataclasses.fields(plan)
+    first = next(i for i, field in enumerate(fields) if field.name == "swap_channels")
+    values = {field.name: getattr(plan, field.name) for field in fields[first:]}
+    return {
+        field.name: json.loads(json.dumps(values[field.name]))
+        for field in fields[first:]
+        if values[field.name] != field.default
     }
 
 
@@ -178,12 +191,12 @@ def _prepare(folder, layout):
             raise ValueError(f"'{folder}' holds other files: name a new or empty folder.")
         _replace(folder / _LAYOUT, lambda path: path.write_text(json.dumps(layout, indent=2)))
     present = _read_layout(folder)
-    differing = [name for name in layout if present.get(name) != layout[name]]
+    differing = [name for name in {**layout, **present} if present.get(name) != layout.get(name)]
     if differing:
         name = differing[0]
         raise ValueError(
             f"'{folder}' holds other scenes: `{name}` is {present.get(name)!r} there and "
-            f"{layout[name]!r} here."
+            f"{layout.get(name)!r} here."
         )
 
 

@@ -94,6 +94,13 @@ def test_other_scenes_and_other_files_are_left_alone(batches, folder, tmp_path):
     other = dataclasses.replace(batches, start=6)
     with pytest.raises(ValueError, match="`start` is 5 there and 6 here"):
         write_scenes(other, folder, scenes_per_shard=3, progress=False)
+    changed = dataclasses.replace(batches, plan=dataclasses.replace(batches.plan, speed=(0.9, 1.1)))
+    with pytest.raises(ValueError, match=r"`speed` is None there and \[0.9, 1.1\] here"):
+        write_scenes(changed, folder, scenes_per_shard=3, progress=False)
+    augmented = tmp_path / "augmented"
+    write_scenes(changed, augmented, scenes_per_shard=3, shards=[0], progress=False)
+    with pytest.raises(ValueError, match=r"`speed` is \[0.9, 1.1\] there and None here"):
+        write_scenes(batches, augmented, scenes_per_shard=3, progress=False)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("mine")
     with pytest.raises(ValueError, match="other files"):
