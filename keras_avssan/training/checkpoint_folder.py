@@ -128,7 +128,7 @@ def read_checkpoint(path):
         ValueError: If it is damaged.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
             note = json.loads(file["note"].item())
             arrays: dict[str, Any] = {
                 kind: [file[f"{kind}/{index}"] for index in range(count)]

@@ -1,5 +1,6 @@
 """How far a training is, on the screen."""
 
+import builtins
 import sys
 import time
 
@@ -17,7 +18,8 @@ def choose_verbose(verbose):
     """
     if verbose != "auto":
         return verbose
-    return 1 if sys.stdout.isatty() or "ipykernel" in sys.modules else 2
+    in_notebook = hasattr(builtins, "__IPYTHON__")
+    return 1 if sys.stdout.isatty() or in_notebook else 2
 
 
 class SceneProgress(keras.callbacks.ProgbarLogger):

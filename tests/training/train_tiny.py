@@ -59,8 +59,7 @@ def train(folder, model=None, seed=0, **options):
         validation_scenes=2,
         loader="grain",
         checkpoints=folder,
-        verbose=0,
-        **options,
+        **{"verbose": 0, **options},
     )
 
 

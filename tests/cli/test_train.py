@@ -1,0 +1,105 @@
+"""The command `train`: stopped, it goes on; what it leaves behind; how it refuses."""
+
+import importlib.util
+import os
+import signal
+
+import keras
+import numpy as np
+import pytest
+
+from keras_avssan import AVSSAN, training
+from keras_avssan.cli import main
+from keras_avssan.encoders import ConvImageEncoder, LogMelEncoder
+from keras_avssan.simulation import RIRBank, RoomRanges
+
+pytestmark = pytest.mark.once
+
+
+@pytest.fixture(scope="module")
+def bank_path(tmp_path_factory):
+    path = tmp_path_factory.mktemp("bank") / "bank.npz"
+    bank = RIRBank.build(
+        3, ranges=RoomRanges(t60=(0.2, 0.25)), sources_per_room=2, max_duration=0.02, progress=False
+    )
+    bank.save(path)
+    return path
+
+
+@pytest.fixture
+def command(bank_path, tmp_path, monkeypatch):
+    """A training of four steps of a tiny network."""
+
+    def make(configuration, image_encoder, audio_encoder):
+        image_encoder = ConvImageEncoder(8, (4,), (16, 16))
+        audio_encoder = LogMelEncoder(8, (4,))
+        parts = {"dim": 8, "mlp_dim": 16, "num_heads": 2, "bridge_layers": 1}
+        return AVSSAN(image_encoder=image_encoder, audio_encoder=audio_encoder, **parts)
+
+    monkeypatch.setattr("keras_avssan.AVSSAN", make)
+    arguments = ["train", "--out", str(tmp_path / "model"), "--bank", str(bank_path)]
+    arguments += ["--duration", "0.2", "--steps", "4", "--epochs", "1", "--batch-size", "2"]
+    return [*arguments, "--classes", "dog", "rain", "--checkpoint-every", "2"]
+
+
+@pytest.fixture
+def during(monkeypatch):
+    """`during(step, function)`: calls `function(model)` after a step of the next training."""
+    fit = training.fit_scenes
+
+    def arrange(step, function):
+        class Callback(keras.callbacks.Callback):
+            def on_train_batch_end(self, batch, logs=None):
+                if batch + 1 == step:
+                    function(self.model)
+
+        def fit_with(model, plan, **options):
+            return fit(model, plan, validation_scenes=2, callbacks=[Callback()], **options)
+
+        monkeypatch.setattr(training, "fit_scenes", fit_with)
+
+    return arrange
+
+
+def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(command, during, tmp_path, capsys):
+    during(3, lambda _: os.kill(os.getpid(), signal.SIGINT))
+    assert main(command) == 130
+    *_, line = capsys.readouterr().err.splitlines()
+    assert line.startswith("keras_avssan train: stopped after step 3 of 4")
+    assert "same call or command goes on" in line
+    assert os.listdir(tmp_path) == ["model.checkpoints"]
+    # Other options are refused, in one line.
+    assert main([*command, "--learning-rate", "0.1"]) == 2
+    assert "`learning_rate`" in capsys.readouterr().err.splitlines()[-1]
+    steps = []
+    during(1, lambda model: steps.append(int(model.optimizer.iterations)))
+    assert main([*command, "--keep-checkpoints"]) == 0
+    assert steps == [4]
+    assert sorted(os.listdir(tmp_path)) == ["model", "model.checkpoints"]
+    assert "saved" in capsys.readouterr().out
+    lines = (tmp_path / "model.checkpoints" / "log.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in lines] == ["step", "1", "2", "3", "4"]
+    assert main(command) == 2
+    assert "`--out` must not exist yet" in capsys.readouterr().err
+
+
+def test_a_loss_that_is_not_finite_ends_with_2_in_one_line(command, during, tmp_path, capsys):
+    def spoil(model):
+        if hasattr(model, "jax_state_sync"):
+            model.jax_state_sync()
+        model.trainable_variables[-1].assign(np.full(model.trainable_variables[-1].shape, np.nan))
+
+    during(3, spoil)
+    assert main([*command, "--checkpoints", str(tmp_path / "kept")]) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("keras_avssan train: error: The loss is nan at step 4: scenes 6 to 7")
+    assert os.listdir(tmp_path) == ["kept"]
+    names = ["config.json", "epochs.csv", "failed_batch.json", "log.csv", "step-00000002.npz"]
+    assert sorted(os.listdir(tmp_path / "kept")) == names
+
+
+@pytest.mark.skipif(importlib.util.find_spec("tensorboard") is not None, reason="it is installed")
+def test_tensorboard_that_is_not_installed_is_named(command, tmp_path, capsys):
+    assert main([*command, "--tensorboard", str(tmp_path / "board")]) == 2
+    assert "pip install tensorboard" in capsys.readouterr().err.splitlines()[-1]
+    assert not os.listdir(tmp_path)
