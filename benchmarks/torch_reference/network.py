@@ -71,7 +71,7 @@ class SemanticBridge(nn.Module):
 
 
 class SemanticSpatialAlignment(nn.Module):
-    """Semantic cue (batch, T, D) asks the patches of one band type: Z (batch, T, D), β (batch, n)."""
+    """Semantic cue (batch, T, D) asks the patches of one band type: Z (batch, T, D), β."""
 
     def __init__(self, width, dim, mlp_dim):
         super().__init__()
