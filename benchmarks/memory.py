@@ -1,19 +1,20 @@
 """Peak memory of training steps: by batch size, with and without gradient checkpointing.
 
-Each row has a process of its own: it makes a model of the default size, takes two steps on scenes
-of noise, and reports the highest memory above that before the first step: of the process on a
-CPU, of the allocator on a GPU. Accumulation trains the batch in parts. The table of
-`docs/several-devices.md` comes from
+Each row has a process of its own: it makes a model of the default size, takes a step on scenes of
+noise to warm up, and reports the highest memory of the next step above that before it: of the
+process on a CPU (Linux alone tells), of the allocator on a GPU. Accumulation trains the batch in
+parts. The table of `docs/several-devices.md` comes from
 
-    python benchmarks/memory.py --backend torch --row 1:8 1:16 1:32 1:32:4 10:2 10:4
+    python benchmarks/memory.py --backend torch
 """
 
 import argparse
 import contextlib
 import datetime
+import gc
 import json
 import os
-import resource
+import pathlib
 import subprocess
 import sys
 import time
@@ -21,7 +22,6 @@ import time
 from machine import processor
 
 SAMPLING_RATE = 16_000  # hertz
-STEPS = 2
 MEGABYTE = 2**20
 
 
@@ -53,7 +53,8 @@ def table_row(row, backend):
 
 def _start(backend, task):
     command = [sys.executable, __file__, "--task", json.dumps(task)]
-    environment = {**os.environ, "KERAS_BACKEND": backend}
+    # The C library gives back at once what is freed, but for small pieces.
+    environment = {**os.environ, "KERAS_BACKEND": backend, "MALLOC_MMAP_THRESHOLD_": "65536"}
     output = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
     return json.loads(output.stdout.splitlines()[-1])
 
@@ -69,14 +70,15 @@ def measure(seconds, batch, parts, recompute):
     accumulate = {"gradient_accumulation_steps": parts} if parts > 1 else {}
     model.compile(optimizer=keras.optimizers.AdamW(1e-3, clipnorm=5.0, **accumulate))
     inputs, labels = _batch(int(seconds * SAMPLING_RATE), batch)
-    before = _peak()
     with recompute_activations(model) if recompute else contextlib.nullcontext():
-        for _ in range(STEPS):
-            started = time.process_time()
-            for _ in range(parts):
-                model.train_on_batch(inputs, labels)
-            last = time.process_time() - started
-    return {"megabytes": (_peak() - before) / MEGABYTE, "seconds": last}
+        for _ in range(parts):
+            model.train_on_batch(inputs, labels)
+        before = _forget_peak()
+        started = time.process_time()
+        for _ in range(parts):
+            model.train_on_batch(inputs, labels)
+    seconds = time.process_time() - started
+    return {"megabytes": (_peak() - before) / MEGABYTE, "seconds": seconds}
 
 
 def _batch(samples, scenes):
@@ -92,27 +94,65 @@ def _batch(samples, scenes):
     )
 
 
+def _forget_peak():
+    """Begins a new peak, where the allocator or Linux can; returns what is in use in bytes."""
+    gc.collect()
+    gpu = _gpu_memory()
+    if gpu is not None:
+        gpu["reset"]()
+        return gpu["now"]()
+    pathlib.Path("/proc/self/clear_refs").write_text("5")
+    return _of_process("VmRSS")
+
+
 def _peak():
-    """Highest memory so far in bytes: of the GPU where there is one, else of the process."""
+    """Highest memory in bytes since `_forget_peak`."""
+    gpu = _gpu_memory()
+    return _of_process("VmHWM") if gpu is None else gpu["peak"]()
+
+
+def _gpu_memory():
+    """Functions of the GPU's allocator, or `None` without one."""
     import keras
 
     if keras.config.backend() == "torch":
         import torch
 
         if torch.cuda.is_available():
-            return torch.cuda.max_memory_allocated()
-    if keras.config.backend() == "jax":
-        import jax
-
-        statistics = jax.devices()[0].memory_stats() or {}
-        if "peak_bytes_in_use" in statistics:
-            return statistics["peak_bytes_in_use"]
+            return {
+                "reset": torch.cuda.reset_peak_memory_stats,
+                "now": torch.cuda.memory_allocated,
+                "peak": torch.cuda.max_memory_allocated,
+            }
     if keras.config.backend() == "tensorflow":
         import tensorflow as tf
 
         if tf.config.list_physical_devices("GPU"):
-            return tf.config.experimental.get_memory_info("GPU:0")["peak"]
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+            memory = tf.config.experimental
+            return {
+                "reset": lambda: memory.reset_memory_stats("GPU:0"),
+                "now": lambda: memory.get_memory_info("GPU:0")["current"],
+                "peak": lambda: memory.get_memory_info("GPU:0")["peak"],
+            }
+    if keras.config.backend() == "jax":
+        import jax
+
+        device = jax.devices()[0]
+        if "peak_bytes_in_use" in (device.memory_stats() or {}):
+            # JAX cannot begin a new peak: it is that of the step to warm up, which is the same.
+            return {
+                "reset": lambda: None,
+                "now": lambda: device.memory_stats()["bytes_in_use"],
+                "peak": lambda: device.memory_stats()["peak_bytes_in_use"],
+            }
+    return None
+
+
+def _of_process(name):
+    """A figure of this process's memory in bytes."""
+    lines = pathlib.Path("/proc/self/status").read_text().splitlines()
+    (line,) = (line for line in lines if line.startswith(f"{name}:"))
+    return 1024 * int(line.split()[1])
 
 
 def _options():

@@ -133,7 +133,10 @@ class TensorFlowEngine(Engine):
 
         def train_step(data):
             self._sum_before_clipping(model.optimizer)
-            return cls.train_step(model, data)
+            return self._logs(cls.train_step(model, data))
+
+        def test_step(data):
+            return self._logs(cls.test_step(model, data))
 
         def build_by_share(iterator=None, data_batch=None):
             if iterator is not None:
@@ -146,12 +149,19 @@ class TensorFlowEngine(Engine):
                 model._symbolic_build(data_batch=data_batch)
 
         overrides.set(model, "train_step", train_step)
+        overrides.set(model, "test_step", test_step)
         # Keras takes the mean over all workers' batches to see their shape, which TensorFlow
         # does for a tensor, but not for a dict.
         overrides.set(model, "_maybe_symbolic_build", build_by_share)
         # KerasHub maps over the datasets that it knows, and takes no distributed ones.
         overrides.set(model, "fit", functools.partial(keras.Model.fit, model))
         overrides.set(model, "evaluate", functools.partial(keras.Model.evaluate, model))
+
+    def _logs(self, logs):
+        """A step's logs; of several workers with an axis, over which Keras takes the mean."""
+        if self._strategy.extended._in_multi_worker_mode():
+            return {name: self._tf.reshape(value, (1,)) for name, value in logs.items()}
+        return logs
 
     def _sum_before_clipping(self, optimizer):
         """Clips the gradient of the whole batch: Keras clips each replica's and sums then."""
