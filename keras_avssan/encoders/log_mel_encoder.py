@@ -131,7 +131,8 @@ class LogMelEncoder(keras.layers.Layer):
             x = self.masks(x, training=training)
         x = x[..., None]
         for convolution, norm, pool in zip(self.convolutions, self.norms, self.pools, strict=True):
-            x = pool(ops.relu(norm(convolution(x), training=training)))
+            # Pooled first: the largest value is the same, and there are fewer to rectify.
+            x = ops.relu(pool(norm(convolution(x), training=training)))
         _, frames, bins, channels = ops.shape(x)
         x = ops.reshape(x, (-1, frames, bins * channels))
         return self.projection(self.drop(x, training=training))

@@ -164,8 +164,10 @@ class DoAHead(keras.layers.Layer):
         """Compressed cross-spectrum, averaged over time, and its mean magnitude: (batch, F)."""
         real, imaginary = cross_spectrum(spectrogram)
         power = ops.square(real) + ops.square(imaginary) + 1e-12
-        gain = ops.power(power, 0.5 * (self.exponent - 1.0))
-        weight = gain * ops.sqrt(power)
+        # Powers by the logarithm, whose gradient needs no further power.
+        decades = ops.log(power)
+        gain = ops.exp(0.5 * (self.exponent - 1.0) * decades)
+        weight = ops.exp(0.5 * self.exponent * decades)
         return (ops.mean(part, axis=1) for part in (real * gain, imaginary * gain, weight))
 
     def _steered_logits(self, spectrogram, microphone_spacing):

@@ -46,6 +46,8 @@ class FrameAlignment(keras.layers.Layer):
         self.built = True  # no weights: a whole model need not be run to build it
 
     def call(self, sequence, num_frames, duration):
+        if self._at_frames(sequence.shape[1], num_frames):
+            return sequence
         count = ops.shape(sequence)[1]
         # A data type, and no number made of `count`: it is a symbol where a graph is exported.
         index = ops.arange(count, dtype="float32")
@@ -57,6 +59,13 @@ class FrameAlignment(keras.layers.Layer):
         position = ops.minimum(ops.maximum((times - offset) / hop, 0.0), index[-1])
         weights = ops.relu(1.0 - ops.abs(position[:, None] - index[None, :]))
         return ops.einsum("ts,bsd->btd", ops.cast(weights, sequence.dtype), sequence)
+
+    def _at_frames(self, count, num_frames):
+        """Whether embedding t is that of frame t, so that nothing is to be interpolated."""
+        same_times = self.embedding_hop_seconds == self.hop_seconds
+        same_times = same_times and self.embedding_offset_seconds == 0
+        known = isinstance(count, int) and isinstance(num_frames, int)
+        return same_times and known and count == num_frames
 
     def compute_output_shape(self, sequence_shape, num_frames=None, duration=None):
         return (sequence_shape[0], num_frames, sequence_shape[-1])

@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from keras_avssan.layers.transformer_block import attention_fits
+
 _RESIDUALS = ("query", None)
 
 
@@ -82,7 +84,6 @@ class SemanticSpatialAlignment(keras.layers.Layer):
                 self.dim,
                 self.kernel_size,
                 padding="same",
-                activation="relu",
                 dtype=dtype,
                 name=f"convolution_{i}",
             )
@@ -92,7 +93,7 @@ class SemanticSpatialAlignment(keras.layers.Layer):
         self.query_kernel = self._patch_kernel("query_kernel", patches, self.dim)
         self.key_kernel = self._patch_kernel("key_kernel", patches, cues * self.dim)
         self.value_kernel = self._patch_kernel("value_kernel", patches, cues * self.dim)
-        sequence_shape = (None, patches, None, self.dim)
+        sequence_shape = (None, None, patches, self.dim)
         if self.residual is not None:
             self.attention_norm = keras.layers.LayerNormalization(
                 dtype=dtype, name="attention_norm"
@@ -116,36 +117,46 @@ class SemanticSpatialAlignment(keras.layers.Layer):
         )
 
     def call(self, semantics, features):
-        spatial = self._encode(features)
-        query = ops.einsum("btd,nde->bnte", semantics, self.query_kernel)
-        key = ops.einsum("bntc,nce->bnte", spatial, self.key_kernel)
-        value = ops.einsum("bntc,nce->bnte", spatial, self.value_kernel)
+        query = ops.einsum("btd,nde->btne", semantics, self.query_kernel)
+        key, value = self._project(self._encode(features), ops.shape(features)[2])
         attended = self._attend(query, key, value)
         beta = self._band_weights(query, key)
         z = self._transform(semantics, attended)
-        return ops.einsum("bn,bntd->btd", ops.cast(beta, z.dtype), z), beta
+        return ops.einsum("bn,btnd->btd", ops.cast(beta, z.dtype), z), beta
 
     def _encode(self, features):
-        """Shared convolutions over time: (batch, n, T, bins, C) → (batch, n, T, C · D)."""
+        """Shared convolutions over time: (batch, n, T, bins, C) → (n, batch · T, C · D)."""
         _, patches, frames, bins, cues = ops.shape(features)
         x = ops.transpose(features, (0, 1, 4, 2, 3))
         x = ops.reshape(x, (-1, frames, bins))
-        for convolution in self.convolutions:
-            x = convolution(x)
+        for i, convolution in enumerate(self.convolutions):
+            x = convolution(ops.relu(x) if i else x)
+        # One pass brings the data to what the product of matrices wants. The last ReLU comes
+        # after it: its gradient is slow where output and gradient lie differently in memory.
         x = ops.reshape(x, (-1, patches, cues, frames, self.dim))
-        x = ops.transpose(x, (0, 1, 3, 2, 4))
-        return ops.reshape(x, (-1, patches, frames, cues * self.dim))
+        x = ops.transpose(x, (1, 0, 3, 2, 4))
+        return ops.relu(ops.reshape(x, (patches, -1, cues * self.dim)))
+
+    def _project(self, spatial, frames):
+        """Keys and values of equation (4), in one product: each (batch, T, n, D)."""
+        kernel = ops.concatenate([self.key_kernel, self.value_kernel], axis=-1)
+        projected = ops.matmul(spatial, kernel)
+        projected = ops.reshape(projected, (spatial.shape[0], -1, frames, 2 * self.dim))
+        projected = ops.transpose(projected, (1, 2, 0, 3))
+        return projected[..., : self.dim], projected[..., self.dim :]
 
     def _attend(self, query, key, value):
-        """Equation (5), with the softmax in float32."""
-        scores = ops.einsum("bntd,bnsd->bnts", query, key) / self.dim**0.5
+        """Equation (5), with the softmax in float32; the patches take the place of heads."""
+        if attention_fits(self.compute_dtype):
+            return ops.dot_product_attention(query, key, value)
+        scores = ops.einsum("btnd,bsnd->bnts", query, key) / self.dim**0.5
         weights = ops.softmax(ops.cast(scores, "float32"), axis=-1)
-        return ops.einsum("bnts,bnsd->bntd", ops.cast(weights, value.dtype), value)
+        return ops.einsum("bnts,bsnd->btnd", ops.cast(weights, value.dtype), value)
 
     def _band_weights(self, query, key):
         """β of equation (7). The mean of all entries of q kᵀ is the product of the means."""
-        query = ops.mean(ops.cast(query, "float32"), axis=2)
-        key = ops.mean(ops.cast(key, "float32"), axis=2)
+        query = ops.mean(ops.cast(query, "float32"), axis=1)
+        key = ops.mean(ops.cast(key, "float32"), axis=1)
         relevance = ops.sum(query * key, axis=-1)  # (batch, n), the mean of A of equation (6)
         if not self.band_attention or relevance.shape[-1] == 1:
             return ops.ones_like(relevance) / relevance.shape[-1]
@@ -157,7 +168,7 @@ class SemanticSpatialAlignment(keras.layers.Layer):
         """MLP and normalisation of Figure 1(b)."""
         if self.residual is None:
             return self.output_norm(self.projection(self.hidden(attended)))
-        x = self.attention_norm(semantics[:, None] + attended)
+        x = self.attention_norm(semantics[:, :, None] + attended)
         return self.output_norm(x + self.projection(self.hidden(x)))
 
     def compute_output_shape(self, semantics_shape, features_shape):

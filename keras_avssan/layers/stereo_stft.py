@@ -29,7 +29,8 @@ def cross_spectrum(spectrogram):
     Returns:
         Tuple of real and imaginary part, each of shape (batch, T, F).
     """
-    re1, im1, re2, im2 = (spectrogram[..., i] for i in range(4))
+    # The gradient of four slices would be four spectrograms of zeros.
+    re1, im1, re2, im2 = ops.unstack(spectrogram, 4, axis=-1)
     return re1 * re2 + im1 * im2, im1 * re2 - re1 * im2
 
 
@@ -136,11 +137,13 @@ class StereoSTFT(keras.layers.Layer):
         half = self.frame_length // 2
         signal = ops.pad(signal, [[0, 0], [half, half]])
         transform = self._fft if self.implementation == "fft" else self._convolve
-        parts = ops.stack(transform(signal), axis=-1)  # (batch * channels, T, F, 2)
         frames = 1 + samples // self.hop_length
-        parts = ops.reshape(parts, (-1, channels, frames, self.num_bins, 2))
-        parts = ops.transpose(parts, (0, 2, 3, 1, 4))
-        return ops.reshape(parts, (-1, frames, self.num_bins, 2 * channels))
+        real, imaginary = (
+            ops.reshape(part, (-1, channels, frames, self.num_bins)) for part in transform(signal)
+        )
+        # One pass over the spectrogram: nothing is stacked and then transposed.
+        parts = [part[:, i] for i in range(channels) for part in (real, imaginary)]
+        return ops.stack(parts, axis=-1)
 
     def _fft(self, signal):
         return ops.stft(

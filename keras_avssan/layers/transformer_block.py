@@ -3,6 +3,19 @@
 import keras
 
 
+def attention_fits(compute_dtype):
+    """Whether `ops.dot_product_attention` runs: JAX compiles none in float16 for CPUs.
+
+    Args:
+        compute_dtype: Data type of query, key and value.
+
+    Returns:
+        `False` if attention must be written in single steps.
+    """
+    fits = keras.backend.backend() != "jax" or compute_dtype != "float16"
+    return fits or bool(keras.config.is_flash_attention_enabled())
+
+
 @keras.saving.register_keras_serializable(package="keras_avssan")
 class TransformerBlock(keras.layers.Layer):
     """Self-attention and an MLP, each normalised first and added to its input.
@@ -66,11 +79,9 @@ class TransformerBlock(keras.layers.Layer):
         return x + self.drop(hidden, training=training)
 
     def _attend(self, x):
-        fused = keras.backend.backend() != "jax" or self.compute_dtype != "float16"
-        if fused or keras.config.is_flash_attention_enabled():
+        if attention_fits(self.compute_dtype):
             return self.attention(x, x)
-        # JAX compiles no fused attention in float16 for CPUs. Asked for the scores, Keras
-        # attends in single steps.
+        # Asked for the scores, Keras attends in single steps.
         return self.attention(x, x, return_attention_scores=True)[0]
 
     def compute_output_shape(self, input_shape):

@@ -81,7 +81,7 @@ class TriBandSpatialFeatures(keras.layers.Layer):
         return {band: self._patches(cues, BAND_WIDTHS[band]) for band in self.bands}
 
     def _cues(self, spectrogram):
-        re1, im1, re2, im2 = (spectrogram[..., i] for i in range(4))
+        re1, im1, re2, im2 = ops.unstack(spectrogram, 4, axis=-1)
         power1 = ops.square(re1) + ops.square(im1)
         power2 = ops.square(re2) + ops.square(im2)
         floor = self.epsilon**2

@@ -41,14 +41,14 @@ def test_without_a_hop_embeddings_divide_the_recording(sequence):
 
 def test_frames_of_the_same_rate_pass_unchanged(rng):
     sequence = rng.normal(size=(1, FRAMES, 3)).astype("float32")
-    np.testing.assert_allclose(align(FrameAlignment(HOP, HOP), sequence), sequence, atol=1e-5)
+    np.testing.assert_array_equal(align(FrameAlignment(HOP, HOP), sequence), sequence)
 
 
 def test_frames_of_the_same_rate_pass_unchanged_for_a_minute(rng):
     frames = 1 + 60 * 16000 // 512
     sequence = rng.normal(size=(1, frames, 2)).astype("float32")
     aligned = align(FrameAlignment(HOP, HOP), sequence, frames, 60.0)
-    np.testing.assert_allclose(aligned, sequence, atol=2e-3)
+    np.testing.assert_array_equal(aligned, sequence)
 
 
 def test_a_single_embedding_is_held(sequence):
