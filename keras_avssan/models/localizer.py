@@ -231,7 +231,8 @@ class Localizer(keras_hub.models.Task, metaclass=SubclassedModel):
         prediction = {name: y_pred[name] for name in names}
         loss = self.loss(truth, prediction, sample_weight=sample_weight)
         for extra in self.losses:
-            loss = loss + ops.cast(extra, loss.dtype)
+            # Under `tf.distribute`, a replica's share of it.
+            loss = loss + ops.cast(self._aggregate_additional_loss(extra), loss.dtype)
         return loss
 
     def target_truth(self, x, y, y_pred, training=None):

@@ -11,6 +11,8 @@ from keras_avssan.training.recomputation import recompute_activations
 
 TINY = {"prompt_dim": 8, "dim": 8, "bridge_layers": 1, "num_heads": 2, "mlp_dim": 16}
 BACKEND = keras.backend.backend()
+# JAX compiles whole steps: minutes, where others use the machine too.
+pytestmark = pytest.mark.timeout(1800)
 
 
 class Loudness(keras.layers.Layer):
@@ -62,7 +64,7 @@ def test_recomputed_activations_give_the_same_weights(dtype):
     plain.train_on_batch(*batch)
     with recompute_activations(recomputed):
         recomputed.train_on_batch(*batch)
-    assert difference(before, weights(plain)) > 1e-2
+    assert difference(before, weights(plain)) > 1e-3
     limit = 1e-5 if dtype == "float32" else 2e-2
     assert difference(weights(plain), weights(recomputed)) < limit
 
@@ -111,7 +113,7 @@ def test_accumulated_batches_equal_one_large_batch():
             {name: value[scenes] for name, value in inputs.items()},
             {name: value[scenes] for name, value in labels.items()},
         )
-    assert difference(before, weights(parts)) > 1e-2
+    assert difference(before, weights(parts)) > 1e-3
     assert difference(weights(whole), weights(parts)) < 1e-5
 
 
