@@ -1,5 +1,7 @@
 """The error of a training that diverged."""
 
+import math
+
 
 class NonFiniteLoss(ValueError):
     """The loss of a training, or a weight after a step, became NaN or infinite.
@@ -28,11 +30,9 @@ class NonFiniteLoss(ValueError):
         self.loss = loss
         self.scenes = range((step - 1) * batch_size, step * batch_size)
         self._plan = plan
-        what = (
-            f"The loss is {loss}"
-            if abs(loss) in (float("inf"),) or loss != loss
-            else (f"The loss is {loss:.4g}, but weights are not finite")
-        )
+        what = f"The loss is {loss:.4g}"
+        if math.isfinite(loss):
+            what += ", but weights are not finite"
         super().__init__(
             f"{what} at step {step}: scenes {self.scenes[0]} to {self.scenes[-1]} of the plan with "
             f"seed {plan.seed} and split {plan.split!r}. See them with "

@@ -5,6 +5,7 @@
 Writes the folder's checkpoints and, at the end, `weights.npz` beside it.
 """
 
+import functools
 import os
 import signal
 import sys
@@ -38,7 +39,7 @@ def make_plan(seed=0):
 def make_model(dim=8):
     """A tiny model with dropout, so that its random generators count."""
     keras.utils.set_random_seed(3)
-    return AVSSAN(
+    model = AVSSAN(
         image_encoder=ConvImageEncoder(8, (4,), (16, 16)),
         audio_encoder=LogMelEncoder(8, (4,)),
         dim=dim,
@@ -47,6 +48,10 @@ def make_model(dim=8):
         bridge_layers=1,
         dropout=0.3,
     )
+    # Op by op is quick for a few steps, but not where each operation is compiled on its own.
+    eagerly = keras.backend.backend() != "jax"
+    model.compile = functools.partial(model.compile, run_eagerly=eagerly)
+    return model
 
 
 def train(folder, model=None, seed=0, **options):
