@@ -114,7 +114,8 @@ class TensorFlowEngine(Engine):
         return self._strategy.scope()
 
     def owns(self, model):
-        return model.distribute_strategy is self._strategy
+        created_here = self._strategy.extended.variable_created_in_scope
+        return all(created_here(variable.value) for variable in model.trainable_variables)
 
     def sum_replicas(self, x):
         context = self._tf.distribute.get_replica_context()

@@ -71,10 +71,12 @@ def _recomputed(layer):
         finally:
             inside.pop()
 
-    again = keras.remat(once)
-
     def recomputed(*tensors):
-        return call(*tensors) if inside else again(*tensors)
+        if inside:
+            return call(*tensors)
+        # A new function each time: JAX keeps what it traced of a function, with the weights that
+        # were constants when the model was only looked at for shapes, and these have no gradient.
+        return keras.remat(lambda *inputs: once(*inputs))(*tensors)
 
     return recomputed
 

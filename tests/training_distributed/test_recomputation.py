@@ -56,17 +56,35 @@ def difference(first, second):
     return max(np.abs(a - b).max() for a, b in zip(first, second, strict=True))
 
 
-@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
-def test_recomputed_activations_give_the_same_weights(dtype):
+def moved(model, before):
+    """How far one step moved the weights of the layers that are computed again."""
+    layers = [*model.backbone.alignments, model.backbone.refiner]
+    paths = {weight.path for layer in layers for weight in layer.trainable_variables}
+    return np.concatenate(
+        [
+            (after - start).ravel()
+            for variable, after, start in zip(
+                model.trainable_variables, weights(model), before, strict=True
+            )
+            if variable.path in paths
+        ]
+    )
+
+
+@pytest.mark.parametrize(("dtype", "limit"), [("float32", 1e-3), ("mixed_bfloat16", 0.1)])
+def test_recomputed_activations_give_the_same_weights(dtype, limit):
     batch = make_batch(2)
     plain, recomputed = make_model(dtype=dtype), make_model(dtype=dtype)
     before = weights(plain)
     plain.train_on_batch(*batch)
     with recompute_activations(recomputed):
         recomputed.train_on_batch(*batch)
-    assert difference(before, weights(plain)) > 1e-3
-    limit = 1e-5 if dtype == "float32" else 2e-2
-    assert difference(weights(plain), weights(recomputed)) < limit
+    if dtype == "float32":
+        assert difference(weights(plain), weights(recomputed)) < 1e-5
+    # These weights move little: what they move by must agree, too.
+    steps = moved(plain, before), moved(recomputed, before)
+    assert np.linalg.norm(steps[0]) > 1e-4
+    assert np.linalg.norm(steps[0] - steps[1]) < limit * np.linalg.norm(steps[0])
 
 
 def test_recomputed_layers_run_again_in_the_backward_pass_and_only_within_the_block(monkeypatch):
