@@ -12,6 +12,7 @@ from keras_avssan.evaluation import Evaluation, paired_difference
 from keras_avssan.evaluation.benchmark import benchmark
 from keras_avssan.models.baselines import GCCMLP
 from keras_avssan.simulation import RIRBank, RoomRanges
+from keras_avssan.training import NonFiniteLoss
 
 pytestmark = pytest.mark.once
 
@@ -142,6 +143,31 @@ def test_a_run_that_is_stopped_goes_on(command, tmp_path, monkeypatch, capsys):
     fits.clear()
     assert main(command) == 0
     assert not fits and (out / "rows" / "small.json").exists()
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_a_training_that_diverges_stops_no_other(last, command, tmp_path, monkeypatch):
+    fits, fit = [], benchmark.fit_scenes
+
+    def diverge(model, plan, **options):
+        fits.append(options["learning_rate"])
+        if len(fits) == 2 or (last and len(fits) == 3):
+            raise NonFiniteLoss(1, float("nan"), plan, options["batch_size"])
+        return fit(model, plan, **options)
+
+    monkeypatch.setattr(benchmark, "fit_scenes", diverge)
+    assert main(command) == 0
+    out = tmp_path / "out"
+    trials = json.loads((out / "trials" / "small.json").read_text())
+    assert [trial["mae"] < 180 for trial in trials] == [True, False]
+    assert fits[2] == trials[0]["learning_rate"]
+    row = json.loads((out / "rows" / "small.json").read_text())
+    if last:
+        assert row["left_out"].startswith("The loss is nan at step 1")
+        assert "The loss is nan at step 1" in (out / "table2.md").read_text()
+    else:
+        assert row["left_out"] is None and row["evaluations"]
+    assert (out / "rows" / "srp_phat.json").exists()
 
 
 def test_what_cannot_be_run_says_why(command, tmp_path):

@@ -14,7 +14,10 @@ from keras_avssan.evaluation.benchmark.settings import TRIAL_FACTORS, BenchmarkS
 from keras_avssan.evaluation.benchmark.system import Setup
 from keras_avssan.evaluation.evaluate import evaluate_localizer
 from keras_avssan.evaluation.evaluate_segments import evaluate_segments
-from keras_avssan.training import fit_scenes, save_whole
+from keras_avssan.training import NonFiniteLoss, fit_scenes, save_whole
+
+# Scores of a trial whose loss became NaN or infinite: the worst there are.
+_DIVERGED = {"mae": 180.0, "selection": 0.0}
 
 
 @dataclass
@@ -59,15 +62,22 @@ class Benchmark:
             "paper": [[*key, *pair] for key, pair in system.paper.items()],
         }
         reason = self._left_out(system)
+        if reason is None:
+            try:
+                row |= self._scored(system, table)
+            except NonFiniteLoss as error:
+                reason = str(error)
         if reason:
             print(f"{system.name} is left out: {reason}", flush=True)
-        else:
-            model, training = self._trained(system) if system.trained else self._untrained(system)
-            started = time.perf_counter()
-            evaluations = self._evaluate(system, model, table)
-            training["seconds"]["tests"] = time.perf_counter() - started
-            row |= {**training, "evaluations": evaluations}
         write_row(self.folder.row_path(system.name, table), {**row, "left_out": reason})
+
+    def _scored(self, system, table):
+        """What was trained, how, and its scores."""
+        model, training = self._trained(system) if system.trained else self._untrained(system)
+        started = time.perf_counter()
+        evaluations = self._evaluate(system, model, table)
+        training["seconds"]["tests"] = time.perf_counter() - started
+        return {**training, "evaluations": evaluations}
 
     def _left_out(self, system):
         """Why a system cannot be run on these data, or `None`."""
@@ -127,15 +137,22 @@ class Benchmark:
             rate = factor * default_rate(model)
             started = time.perf_counter()
             print(f"{system.name}: trial with learning rate {rate:.2g}", flush=True)
-            self._fit(system, model, "trial", self.settings.trial_steps, rate)
-            scores = self._score(
-                system, model, self.scenes.validation, self.settings.validation_scenes
-            ).scores.means()
+            scores = self._try(system, model, rate)
             trial = {"factor": factor, "learning_rate": rate, "mae": scores["mae"]}
             trial |= {"selection": scores["selection"], "seconds": time.perf_counter() - started}
             trials.append(trial)
             write_row(path, trials)
         return trials
+
+    def _try(self, system, model, rate):
+        """Scores after a short training; the worst where it diverges."""
+        try:
+            self._fit(system, model, "trial", self.settings.trial_steps, rate)
+        except NonFiniteLoss:
+            return _DIVERGED
+        return self._score(
+            system, model, self.scenes.validation, self.settings.validation_scenes
+        ).scores.means()
 
     def _fit(self, system, model, role, steps, rate):
         plans = dict(
