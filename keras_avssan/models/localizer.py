@@ -172,6 +172,10 @@ class Localizer(keras_hub.models.Task, metaclass=SubclassedModel):
             metrics=metrics,
             **kwargs,
         )
+        if self._compile_loss is not None:
+            # `compute_loss` calls the loss itself, so that Keras's wrapper of it is never built;
+            # to build it, every `train_on_batch` would trace the whole network again.
+            self._compile_loss.built = True
 
     def compile_from_config(self, config):
         """Compiles as a saved model was compiled."""

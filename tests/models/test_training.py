@@ -107,3 +107,20 @@ def test_compiled_steps_are_those_of_eager_mode(jit_compile, make_tiny, make_bat
     assert loss == pytest.approx(one_step(eager, make_batch(), run_eagerly=True), rel=1e-3)
     for fast, slow in zip(compiled.get_weights(), eager.get_weights(), strict=True):
         np.testing.assert_allclose(fast, slow, atol=2e-3)
+
+
+def test_no_step_after_the_first_traces_the_network(make_tiny, make_batch, monkeypatch):
+    model = make_tiny()
+    batch = make_batch()
+    model.train_on_batch(*batch)
+    calls = []
+    network = type(model.backbone)
+    call = network.call
+
+    def counted(self, inputs, training=None):
+        calls.append(training)
+        return call(self, inputs, training=training)
+
+    monkeypatch.setattr(network, "call", counted)
+    model.train_on_batch(*batch)
+    assert calls in ([], [True])  # compiled, or run once
