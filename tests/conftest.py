@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import signal
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
@@ -21,6 +22,14 @@ REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
 def fixed_seed():
     """Seeds Python, NumPy and the backend, so that a test's outcome is its own."""
     keras.utils.set_random_seed(0)
+
+
+@pytest.fixture
+def interruptible():
+    """Ctrl-C works as on a terminal; the shell may have it ignored in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

@@ -64,7 +64,9 @@ def during(monkeypatch):
     return arrange
 
 
-def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(command, during, tmp_path, capsys):
+def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(
+    command, during, tmp_path, capsys, interruptible
+):
     during(3, lambda _: os.kill(os.getpid(), signal.SIGINT))
     assert main(command) == 130
     *_, line = capsys.readouterr().err.splitlines()

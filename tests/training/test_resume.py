@@ -38,7 +38,7 @@ def test_a_killed_training_goes_on_to_the_same_numbers(tiny, whole, values, tmp_
 
 
 def test_ctrl_c_stops_after_the_step_and_damage_costs_a_checkpoint(
-    tiny, whole, values, at, tmp_path
+    tiny, whole, values, at, tmp_path, interruptible
 ):
     folder = tmp_path / "checkpoints"
     before = signal.getsignal(signal.SIGINT)
