@@ -17,7 +17,10 @@ from keras_avssan.training.distributed import data_parallel
 
 BACKEND = keras.backend.backend()
 PROGRAM = pathlib.Path(__file__).with_name("train.py")
-TWO_CPUS = "--xla_cpu_use_fusion_emitters=false --xla_force_host_platform_device_count=2"
+TWO_CPUS = (
+    "--xla_cpu_use_fusion_emitters=false --xla_force_host_platform_device_count=2 "
+    "--xla_cpu_collective_call_terminate_timeout_seconds=600"
+)
 LIMIT = 1e-4
 # Processes that start an engine and compile: minutes, where others use the machine too.
 pytestmark = pytest.mark.timeout(1800)
@@ -31,6 +34,9 @@ def start(arguments, command=(), **environment):
         "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "XLA_FLAGS": "--xla_cpu_use_fusion_emitters=false",
+        # XLA's threads: as many as cores are too few where devices of one processor wait for each
+        # other in several collectives at a time.
+        "NPROC": "16",
     }
     return subprocess.Popen(
         [sys.executable, *command, str(PROGRAM), *arguments],
