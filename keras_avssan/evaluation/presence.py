@@ -125,7 +125,10 @@ def evaluate_presence(
             classes for one to be absent.
 
     Example:
-        >>> evaluate_presence(model, plan, num_scenes=1000)["confidence"]["mean"]
+        ```python
+        told = evaluate_presence(model, plan, num_scenes=1000)
+        print(told["confidence"]["mean"], told["confidence"]["interval"])
+        ```
     """
     if prompt not in PROMPT_KINDS:
         raise ValueError(f"`prompt` must be one of {PROMPT_KINDS}. Received: prompt={prompt!r}")
