@@ -480,10 +480,15 @@ class KerasTensorFlow(KerasRow):
     def prepare(self):
         import tensorflow as tf
 
-        tf.config.threading.set_intra_op_parallelism_threads(self.options.threads)
-        tf.config.threading.set_inter_op_parallelism_threads(self.options.threads)
         self.tf = tf
         self.functions = {}
+        self.hold_threads()
+
+    def hold_threads(self):
+        """Holds TensorFlow to the threads, which it allows before it has computed anything."""
+        threading = self.tf.config.threading
+        threading.set_intra_op_parallelism_threads(self.options.threads)
+        threading.set_inter_op_parallelism_threads(self.options.threads)
 
     def _run(self, name, function):
         if name not in self.functions:

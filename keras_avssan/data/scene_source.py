@@ -18,7 +18,9 @@ class SceneSource:
         augmentation: `Augmentation` of the recording, or `None`.
 
     Example:
-        >>> [source.azimuth for source in plan[0].sources]  # the target first
+        ```python
+        [source.azimuth for source in plan[0].sources]  # the target first
+        ```
     """
 
     clip: Clip

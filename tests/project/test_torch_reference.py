@@ -29,7 +29,7 @@ def reference():
 @pytest.fixture(scope="module")
 def model():
     keras.utils.set_random_seed(0)
-    encoder = LogMelEncoder(filters=FILTERS)
+    encoder = LogMelEncoder(filters=FILTERS, name="log_mel_encoder")
     model = AVSSAN(dim=DIM, mlp_dim=16, prompt_dim=PROMPT_DIM, audio_encoder=encoder)
     rng = np.random.default_rng(1)
     for weight in model.weights:

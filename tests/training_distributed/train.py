@@ -110,11 +110,30 @@ def set_up_tensorflow(logical_cpus):
     tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], parts)
 
 
+def be_patient(cluster):
+    """Lets TensorFlow's workers be silent for minutes, on a machine that others use too.
+
+    Ten seconds without a sign of life end a training otherwise, and there is no public setting.
+    """
+    from tensorflow.core.protobuf import coordination_config_pb2
+    from tensorflow.python.eager import context
+
+    job = coordination_config_pb2.CoordinatedJob(name="worker", num_tasks=len(cluster["worker"]))
+    context.context().configure_coordination_service(
+        service_type="standalone",
+        service_leader="/job:worker/replica:0/task:0",
+        heartbeat_timeout_in_ms=600_000,
+        coordinated_jobs=[job],
+    )
+
+
 if __name__ == "__main__":
     arguments = json.loads(sys.argv[2])
     logical_cpus = arguments.pop("logical_cpus", 1)
     if keras.config.backend() == "tensorflow":
         set_up_tensorflow(logical_cpus)
+        if "TF_CONFIG" in os.environ:
+            be_patient(json.loads(os.environ["TF_CONFIG"])["cluster"])
     train(sys.argv[1], **arguments)
     # Threads of the engines outlive their work.
     sys.stdout.flush()
