@@ -138,15 +138,11 @@ def test_two_devices_give_the_weights_and_scores_of_one(single, tmp_path):
         np.testing.assert_allclose(keras.ops.convert_to_numpy(weight), value, atol=1e-6)
 
 
+@pytest.mark.skipif(BACKEND == "jax", reason="XLA splits one program: no replica is by itself")
 def test_replicas_by_themselves_give_other_weights(single, tmp_path):
     out = str(tmp_path / "out")
     finish(*on_two_devices(out, synchronize=False))
-    difference = largest_difference(single, load(out))
-    if BACKEND == "jax":
-        # XLA splits one program: what is computed over a batch is over the whole of it.
-        assert difference < LIMIT
-    else:
-        assert difference > 10 * LIMIT
+    assert largest_difference(single, load(out)) > 10 * LIMIT
 
 
 @pytest.mark.skipif(BACKEND != "torch", reason="a process a device")
