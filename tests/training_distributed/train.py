@@ -115,7 +115,7 @@ def be_patient(cluster):
 
     Ten seconds without a sign of life end a training otherwise, and there is no public setting.
     """
-    from tensorflow.core.protobuf import coordination_config_pb2
+    from tensorflow.compiler.xla.tsl.protobuf import coordination_config_pb2
     from tensorflow.python.eager import context
 
     job = coordination_config_pb2.CoordinatedJob(name="worker", num_tasks=len(cluster["worker"]))
