@@ -23,7 +23,7 @@ class LossTracker(keras.metrics.Mean):
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
-        self.last = self.add_variable((), "zeros", name="last")
+        self.last = self.add_variable((), "zeros", aggregation="mean", name="last")
 
     def update_state(self, values, sample_weight=None):
         """Takes the loss of a step."""
