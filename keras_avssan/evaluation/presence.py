@@ -136,19 +136,20 @@ def evaluate_presence(
         raise ValueError(
             f"`model` must take a prompt, or nothing is absent. Received: {type(model).__name__}"
         )
+    batches = scene_batches(  # once, for it embeds what asks
+        model,
+        replace(plan, absent=False, prompt_kinds=(prompt,)),
+        num_scenes,
+        start=start,
+        batch_size=batch_size,
+        prompt=prompt,
+        prompt_embeddings=prompt_embeddings,
+        text_embeddings=text_embeddings,
+        progress=progress,
+    )
     values = []
     for absent in (False, True):
-        batches = scene_batches(
-            model,
-            replace(plan, absent=absent, prompt_kinds=(prompt,)),
-            num_scenes,
-            start=start,
-            batch_size=batch_size,
-            prompt=prompt,
-            prompt_embeddings=prompt_embeddings,
-            text_embeddings=text_embeddings,
-            progress=progress,
-        )
+        batches = replace(batches, plan=replace(batches.plan, absent=absent))
         posteriors = [p for p, _ in run_batches(model, batches, microphone_spacing, progress)]
         posterior = np.concatenate(posteriors)
         values.append((posterior_confidence(posterior), posterior_entropy(posterior)))
