@@ -14,6 +14,7 @@ On a GPU, `--row` names those of PyTorch and JAX, and `--mixed` computes in bflo
 """
 
 import argparse
+import contextlib
 import datetime
 import importlib
 import json
@@ -21,6 +22,7 @@ import os
 import pathlib
 import platform
 import resource
+import signal
 import statistics
 import subprocess
 import sys
@@ -113,8 +115,11 @@ class Worker:
         for line in self.process.stdout:
             if line.startswith("{"):
                 return json.loads(line)
+        code = self.process.wait()
+        if code < 0:
+            return {"error": f"ended by {signal.Signals(-code).name}"}  # out of memory, mostly
         lines = [line for line in self.log.read_text().splitlines() if line.strip()]
-        return {"error": lines[-1] if lines else "killed"}
+        return {"error": lines[-1] if lines else f"ended with {code}"}
 
     def ask(self, command):
         """Sends a command; returns the answer, or the error that the process ended with."""
@@ -141,7 +146,8 @@ class Worker:
     def stop(self):
         """Ends the process; returns times, memory and versions, or the error."""
         answer = self.ask("stop")
-        self.process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):  # of what was to be sent to one that has ended
+            self.process.stdin.close()
         self.process.wait()
         return answer if "error" in answer else {**answer, "times": self.times}
 
