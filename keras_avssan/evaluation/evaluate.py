@@ -114,8 +114,10 @@ def evaluate_localizer(
         text_embeddings=text_embeddings,
         progress=progress,
     )
-    posteriors = run_batches(model, batches, microphone_spacing, progress)
-    estimates = [decode(posterior, labels["azimuth"]) for posterior, labels in posteriors]
+    estimates = [
+        decode(np.asarray(outputs["doa"]), labels["azimuth"])
+        for outputs, labels in run_batches(model, batches, microphone_spacing, progress)
+    ]
     scenes = [plan[index] for index in range(start, start + num_scenes)]
     azimuth, interferers = _truth(scenes)
     return Evaluation(
@@ -185,14 +187,14 @@ def run_batches(model, batches, microphone_spacing=None, progress=True):
         progress: Whether a progress bar is shown.
 
     Yields:
-        For every batch the posteriors, array of shape (batch, 180), and the labels.
+        For every batch the outputs, of which `doa` (batch, 180) are the posteriors, and the labels.
     """
     for index in tqdm(range(len(batches)), desc="scenes", unit="batch", disable=not progress):
         inputs, labels = batches[index]
         if microphone_spacing is not None:
             spacing = np.full(len(labels["azimuth"]), microphone_spacing, "float32")
             inputs = {**inputs, "microphone_spacing": spacing}
-        yield np.asarray(model.predict_on_batch(inputs)["doa"]), labels
+        yield model.predict_on_batch(inputs), labels
 
 
 def _truth(scenes):

@@ -97,10 +97,11 @@ def evaluate_presence(
     microphone_spacing=None,
     progress=True,
 ):
-    """Measures how well a posterior tells that what was asked for is absent from what is present.
+    """Measures how well a model tells that what was asked for is absent from what is present.
 
     Every mix is heard twice: asked for its target, and asked for a class that is not in it. A
-    posterior that knows has less confidence and more entropy the second time.
+    posterior that knows has less confidence and more entropy the second time, and prompt and mix
+    are less similar.
 
     Args:
         model: A `keras_avssan.models.Localizer` that takes a prompt.
@@ -116,9 +117,10 @@ def evaluate_presence(
 
     Returns:
         Dict with `scenes`, their number, and for `confidence` (the probability within 5° of the
-        estimate) and `entropy` (in nats) a dict of `mean`, the area under the ROC curve (0.5:
-        tells nothing; 1: tells always), its 95 % `interval`, and the mean value where the class
-        is `present` and where it is `absent`.
+        estimate), `entropy` (in nats) and, where the model's outputs have it, `similarity` (the
+        cosine between prompt and mix) a dict of `mean`, the area under the ROC curve (0.5: tells
+        nothing; 1: tells always), its 95 % `interval`, and the mean value where the class is
+        `present` and where it is `absent`.
 
     Raises:
         ValueError: If the model takes no prompt, `prompt` is unknown, or the plan has too few
@@ -147,17 +149,33 @@ def evaluate_presence(
         text_embeddings=text_embeddings,
         progress=progress,
     )
-    values = []
-    for absent in (False, True):
-        batches = replace(batches, plan=replace(batches.plan, absent=absent))
-        posteriors = [p for p, _ in run_batches(model, batches, microphone_spacing, progress)]
-        posterior = np.concatenate(posteriors)
-        values.append((posterior_confidence(posterior), posterior_entropy(posterior)))
+    present, absent = (
+        _tell(
+            model,
+            replace(batches, plan=replace(batches.plan, absent=absent)),
+            microphone_spacing,
+            progress,
+        )
+        for absent in (False, True)
+    )
     results: dict = {"scenes": num_scenes}
-    for name, sign, one, other in zip(("confidence", "entropy"), (1, -1), *values, strict=True):
+    for name, values in present.items():
+        sign = -1 if name == "entropy" else 1
         results[name] = {
-            **auroc(sign * one, sign * other),
-            "present": float(np.mean(one)),
-            "absent": float(np.mean(other)),
+            **auroc(sign * values, sign * absent[name]),
+            "present": float(np.mean(values)),
+            "absent": float(np.mean(absent[name])),
         }
     return results
+
+
+def _tell(model, batches, microphone_spacing, progress):
+    """Dict of what tells whether something is there to its value for every scene, (scenes,)."""
+    told: dict = {"confidence": [], "entropy": []}
+    for outputs, _ in run_batches(model, batches, microphone_spacing, progress):
+        posterior = np.asarray(outputs["doa"])
+        told["confidence"].append(posterior_confidence(posterior))
+        told["entropy"].append(posterior_entropy(posterior))
+        if "similarity" in outputs:
+            told.setdefault("similarity", []).append(np.asarray(outputs["similarity"]))
+    return {name: np.concatenate(values) for name, values in told.items()}

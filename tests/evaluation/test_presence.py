@@ -43,7 +43,8 @@ class Oracle:
         self.asked.append(inputs)
         sure = encode_azimuth(np.full(len(inputs["audio"]), 90.0), normalize=True)
         share = inputs["prompt_embedding"][:, :1]
-        return {"doa": share * ops.convert_to_numpy(sure) + (1 - share) / 180}
+        posterior = share * ops.convert_to_numpy(sure) + (1 - share) / 180
+        return {"doa": posterior, "similarity": 2 * share[:, 0] - 1}
 
 
 def pairs_won(present, absent):
@@ -115,7 +116,7 @@ def test_the_same_mixes_are_asked_for_what_is_there_and_what_is_not(plan):
     missing = dataclasses.replace(plan, absent=True)
     expected = [embeddings[missing[index].picture.id][0] for index in range(12)]
     np.testing.assert_allclose(asked[1], expected, rtol=1e-6)
-    for name in ("confidence", "entropy"):
+    for name in ("confidence", "entropy", "similarity"):
         assert result[name]["mean"] == pytest.approx(pairs_won(*asked), abs=1e-6)
     higher = asked[0].mean() > asked[1].mean()
     assert (result["confidence"]["present"] > result["confidence"]["absent"]) == higher

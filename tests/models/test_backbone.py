@@ -48,6 +48,17 @@ def test_masked_spectrogram_is_the_mix_times_the_mask(model, inputs, run):
     np.testing.assert_allclose(outputs["masked_spectrogram"], expected, atol=1e-5)
 
 
+def test_similarity_is_the_cosine_between_prompt_and_mix(model, inputs, run):
+    outputs = run(model, inputs)
+    audio = ops.convert_to_tensor(inputs["audio"])
+    heard = ops.convert_to_numpy(model.backbone.embed_target(audio * level_gain(audio)))
+    asked = outputs["prompt_semantics"]
+    lengths = np.linalg.norm(asked, axis=1) * np.linalg.norm(heard, axis=1)
+    expected = np.sum(asked * heard, axis=1) / lengths
+    np.testing.assert_allclose(outputs["similarity"], expected, atol=1e-5)
+    assert np.abs(outputs["similarity"]).max() <= 1
+
+
 @pytest.mark.parametrize("gain", [0.01, 30.0])
 def test_loudness_has_no_influence(gain, model, inputs, run):
     louder = {**inputs, "audio": gain * inputs["audio"]}

@@ -117,8 +117,9 @@ def test_explanation(model, recording, picture, run):
     )
     frames = 1 + 8000 // 512
     assert set(explanation) == {
-        "azimuth", "confidence", "posterior", "spectrogram", "mask", "masked_spectrogram",
-        "masked_audio", "band_attention", "band_weights", "bands", "sampling_rate", "hop_length",
+        "azimuth", "confidence", "similarity", "posterior", "spectrogram", "mask",
+        "masked_spectrogram", "masked_audio", "band_attention", "band_weights", "bands",
+        "sampling_rate", "hop_length",
     }  # fmt: skip
     np.testing.assert_allclose(explanation["posterior"], outputs["doa"][0], atol=1e-6)
     np.testing.assert_allclose(explanation["mask"], outputs["mask"][0], atol=1e-6)
@@ -138,6 +139,7 @@ def test_explanation(model, recording, picture, run):
     theta, confidence = model.localize(recording, picture, return_confidence=True)
     assert explanation["azimuth"] == theta[0]
     assert explanation["confidence"] == pytest.approx(confidence[0], rel=1e-5)
+    assert explanation["similarity"] == pytest.approx(float(outputs["similarity"][0]), abs=1e-5)
     assert type(explanation["azimuth"]) is type(explanation["confidence"]) is float
 
 

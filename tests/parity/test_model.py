@@ -120,6 +120,14 @@ def test_band_weights(configuration, pair):
 
 
 @pytest.mark.parametrize("configuration", CONFIGURATIONS)
+def test_similarity(configuration, pair):
+    first, second = (of(predictions, configuration, "similarity") for predictions in pair)
+    assert len(first) == 1
+    for key in first:
+        np.testing.assert_allclose(second[key], first[key], atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("configuration", CONFIGURATIONS)
 def test_loading_changes_nothing(configuration, presets, inputs, predictions):
     """Another process under the same backend predicts what this one predicts."""
     loaded = AVSSAN.from_preset(presets[configuration])

@@ -109,7 +109,8 @@ class AVSSAN(Localizer):
             sampling_rate: Sampling rate of an `audio` array in hertz.
 
         Returns:
-            Dict of NumPy arrays and numbers: `azimuth` and `confidence`; `posterior` (180,);
+            Dict of NumPy arrays and numbers: `azimuth` and `confidence`; `similarity` of prompt and
+            mix, from -1 to 1, or NaN without prompt or semantic audio; `posterior` (180,);
             `spectrogram`, `masked_spectrogram` (T, F, 4) as re1, im1, re2, im2; `mask` (T, F);
             `masked_audio` (samples, 2), what the mask leaves of the recording, to be heard;
             `band_attention`, dict from band name to β (n,); `band_weights` α (T, bands); `bands`,
@@ -139,6 +140,7 @@ class AVSSAN(Localizer):
         return {
             "azimuth": float(GRID_DEGREES[np.argmax(posterior)]),
             "confidence": float(posterior_confidence(posterior[None])[0]),
+            "similarity": float(outputs.get("similarity", "nan")),
             "posterior": posterior,
             "spectrogram": keras.ops.convert_to_numpy(spectrogram)[0],
             "mask": outputs["mask"],

@@ -13,6 +13,7 @@ from keras_avssan.layers.spatial_refiner import SpatialRefiner
 from keras_avssan.layers.stereo_stft import StereoSTFT, level_gain
 from keras_avssan.layers.tri_band_spatial_features import TriBandSpatialFeatures
 from keras_avssan.models.prompted_backbone import PromptedBackbone
+from keras_avssan.unit_length import unit_length
 
 _MAGNITUDES = (None, "cues", "mask", "both")
 # Inputs of which each is, or gives, a prompt embedding.
@@ -76,8 +77,10 @@ class AVSSANBackbone(PromptedBackbone):
     Returns:
         Dict of float32 tensors: `doa` (batch, 180), `mask` (batch, T, F), `masked_spectrogram`
         (batch, T, F, 4), `band_attention` (dict from band name to β (batch, n)), `band_weights`
-        (batch, T, bands); and, where prompt and
-        semantic audio are both used, `prompt_semantics` (batch, D), the projected prompt.
+        (batch, T, bands); and, where prompt and semantic audio are both used,
+        `prompt_semantics` (batch, D), the projected prompt, and `similarity` (batch,), the cosine
+        between it and the mix in the space that `AlignmentLoss` trains: it tells whether what is
+        asked for is there at all better than the posterior does.
 
     Raises:
         ValueError: If an encoder or `prompt_dim` is missing, a form is unknown, or inputs have a
@@ -263,7 +266,8 @@ class AVSSANBackbone(PromptedBackbone):
         audio = audio * level_gain(audio)
         spectrogram = self.stft(audio)
         prompt = self._prompt(inputs, audio, training)
-        semantics = self._semantics(prompt, audio, spectrogram, training)
+        embeddings = self._embed_mix(audio, training)
+        semantics = self._semantics(prompt, embeddings, audio, spectrogram, training)
         features = self.spatial_features(spectrogram)
         aligned, band_attention = [], {}
         for band, alignment in zip(self.bands, self.alignments, strict=True):
@@ -280,16 +284,23 @@ class AVSSANBackbone(PromptedBackbone):
             "band_weights": band_weights,
         }
         if self.visual_prompt and self.semantic_audio:
-            projected = self.bridge.project_prompt(**prompt)
-            outputs["prompt_semantics"] = ops.cast(projected, "float32")
+            asked = ops.cast(self.bridge.project_prompt(**prompt), "float32")
+            heard = ops.cast(self.bridge.project_audio(embeddings), "float32")
+            outputs["prompt_semantics"] = asked
+            outputs["similarity"] = ops.sum(unit_length(asked) * unit_length(heard), axis=-1)
         return outputs
 
-    def _semantics(self, prompt, audio, spectrogram, training):
-        """Semantic cue of equation (1), at the spectrogram's frames: (batch, T, D)."""
+    def _embed_mix(self, audio, training):
+        """Embeddings of what is heard, (batch, t, d_A); `None` without semantic audio."""
         if not self.semantic_audio:
+            return None
+        return self.audio_encoder(ops.mean(audio, axis=-1), training=training)
+
+    def _semantics(self, prompt, embeddings, audio, spectrogram, training):
+        """Semantic cue of equation (1), at the spectrogram's frames: (batch, T, D)."""
+        if embeddings is None:
             steps = ops.zeros_like(spectrogram[:, :, 0, :1])
             return self.bridge(prompt["prompt"], steps, training=training)
-        embeddings = self.audio_encoder(ops.mean(audio, axis=-1), training=training)
         semantics = self.bridge(audio=embeddings, training=training, **prompt)
         duration = ops.shape(audio)[1] / self.sampling_rate
         frames = ops.shape(spectrogram)[1]
