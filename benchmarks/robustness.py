@@ -22,8 +22,7 @@ from prompt_options import add_embedding_options, expand_classes, open_embedding
 from keras_avssan import AVSSAN
 from keras_avssan.cli_options import FIRST_EVALUATION_ROOM, add_scene_options
 from keras_avssan.evaluation import evaluate_localizer, evaluate_presence
-from keras_avssan.evaluation.benchmark.results_folder import read_json
-from keras_avssan.evaluation.evaluation import write_json
+from keras_avssan.files import read_json, write_json
 from keras_avssan.simulation import RIRBank, RoomRanges
 
 # What is changed about the plan, by the name of the row.
@@ -108,8 +107,10 @@ def _absent_lines(row):
     if "left_out" in row:
         return [f"| left out: {row['left_out']} | | | |"]
     lines = []
-    for title, key in (("confidence", "confidence"), ("entropy, nats", "entropy")):
-        entry = row[key]
+    for key, entry in row.items():
+        if key == "scenes":
+            continue
+        title = "entropy, nats" if key == "entropy" else key
         low, high = entry["interval"]
         lines.append(
             f"| {title} | {entry['mean']:.3f} ({low:.3f} to {high:.3f}) | {entry['present']:.2f} "
