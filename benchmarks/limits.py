@@ -10,7 +10,8 @@ Runs the model over scenes and looks at each stage by itself:
   does, and where the mean of all its training recordings does, which leaves only the audio encoder
   to err; and whether the mix still tells which of two classes is in it;
 * the mask: how much it changes the level of the target above the interferer, in dB;
-* the head: the scores with the mask that divides every bin as the sources do;
+* the head: the scores with the mask that divides every bin as the sources do, and with softer
+  and sharper versions of the network's own;
 * the answer: which source or what else was found, and which classes are taken for which.
 
 `docs/benchmarks.md` says how to read it. `--out` has all numbers.
@@ -40,6 +41,7 @@ from keras_avssan.simulation import RIRBank, RoomRanges
 from keras_avssan.unit_length import unit_length
 
 _NEAR = 5.0  # degrees
+_POWERS = (0.5, 1.5, 2.0)  # of the mask: softer and sharper ones
 _PAIRS = 8  # of classes that are listed
 _LEAST = 8  # scenes of a pair of classes that is ranked
 
@@ -57,11 +59,16 @@ def run_batch(model, inputs, labels):
     power = [_power(backbone, part) for part in (target, interferer)]
     ideal = power[0] / (power[0] + power[1] + 1e-12)
     mix = backbone.stft(ops.convert_to_tensor(inputs["audio"] * gain))
-    best = backbone.doa_head(mix * ops.convert_to_tensor(ideal[..., None]))
+
+    def answer(mask):
+        masked = mix * ops.convert_to_tensor(mask[..., None].astype("float32"))
+        return _azimuth(ops.convert_to_numpy(backbone.doa_head(masked)))
+
     parts = {"target": target, "interferer": interferer, "mix": target + interferer}
     return {
         "estimate": _azimuth(outputs["doa"]),
-        "ideal_estimate": _azimuth(ops.convert_to_numpy(best)),
+        "ideal_estimate": answer(ideal),
+        **{f"estimate_{power}": answer(np.power(outputs["mask"], power)) for power in _POWERS},
         "gain_db": _level(power, np.square(outputs["mask"])) - _level(power, 1.0),
         "ideal_gain_db": _level(power, np.square(ideal)) - _level(power, 1.0),
         "prompt": ops.convert_to_numpy(unit_length(outputs["prompt_semantics"])),
@@ -201,15 +208,17 @@ def measure(model, plan, prototypes, vectors, options):
     planned = [plan[index] for index in range(options.scenes)]
     labels = _labels(planned, prototypes.classes)
     azimuths = [(scene.azimuth, scene.interferer_azimuth) for scene in planned]
-    own, ideal = (
-        SceneScores(*np.transpose(azimuths), stages[name])
-        for name in ("estimate", "ideal_estimate")
-    )
+    scores = {
+        name: SceneScores(*np.transpose(azimuths), values)
+        for name, values in stages.items()
+        if "estimate" in name
+    }
+    own = scores["estimate"]
     pictures = picture_prototypes(model, prototypes, vectors)
     recordings = recording_prototypes(model, prototypes)
     return {
         "settings": {**vars(options), "backend": keras.backend.backend()},
-        "scores": {name: _scores(scores) for name, scores in (("own", own), ("ideal", ideal))},
+        "scores": {name: _scores(part) for name, part in scores.items()},
         "semantics": semantics(stages, labels, pictures, recordings),
         "mask": {
             "own": score_with_interval(stages["gain_db"]),
@@ -246,7 +255,7 @@ def _labels(scenes, classes):
 
 def tables(results):
     """The results as Markdown, with 95 % intervals."""
-    own, ideal = results["scores"]["own"], results["scores"]["ideal"]
+    own, ideal = results["scores"]["estimate"], results["scores"]["ideal_estimate"]
     lines = ["| Stage | |", "|---|---|"]
     lines += [f"| {name} | {_percent(score)} |" for name, score in results["semantics"].items()]
     mask = results["mask"]
@@ -260,6 +269,7 @@ def tables(results):
         f"| selection, ideal ratio mask | {_percent(ideal['selection'])} |",
         f"| MAE, ideal ratio mask, degrees | {_number(ideal['mae'])} |",
         f"| ACC@5°, ideal ratio mask | {_percent(ideal['acc_5deg'])} |",
+        *(_power_line(power, results["scores"][f"estimate_{power}"]) for power in _POWERS),
         "",
         "| Answer | |",
         "|---|---|",
@@ -273,6 +283,11 @@ def tables(results):
         title = " and ".join(pair["classes"])
         lines.append(f"| {title} | {pair['scenes']} | {100 * pair['selection']:.0f} % |")
     return "\n".join(lines)
+
+
+def _power_line(power, scores):
+    parts = ", ".join(_percent(scores[name]) for name in ("selection", "acc_5deg"))
+    return f"| selection and ACC@5°, mask to the power of {power:g} | {parts} |"
 
 
 def _percent(score):

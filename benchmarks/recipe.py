@@ -37,10 +37,11 @@ from keras_avssan.evaluation import Evaluation, evaluate_localizer, paired_diffe
 from keras_avssan.evaluation.benchmark import BenchmarkSettings
 from keras_avssan.evaluation.benchmark.benchmark import default_rate
 from keras_avssan.evaluation.benchmark.prompt_vectors import PromptVectors, default_image_encoder
-from keras_avssan.evaluation.benchmark.results_folder import ResultsFolder, read_json, write_row
+from keras_avssan.evaluation.benchmark.results_folder import ResultsFolder, write_row
 from keras_avssan.evaluation.benchmark.rooms import build_banks
 from keras_avssan.evaluation.benchmark.scene_store import SceneStore
 from keras_avssan.evaluation.benchmark.scenes import BenchmarkScenes
+from keras_avssan.files import read_json
 from keras_avssan.training import fit_scenes, save_whole
 
 _SWAP = {"swap_channels": True}

@@ -1,7 +1,8 @@
 """The command line: check folders of classes, and the splits of a catalog."""
 
-import json
 import os
+
+from keras_avssan.files import write_json
 
 # What is made in memory, where a path stands else.
 BUILT_IN = "built-in"
@@ -82,7 +83,7 @@ def _check_folders(options):
     )
     print(report.table())
     if options.json:
-        _write_json(options.json, report.to_dict())
+        write_json(options.json, report.to_dict())
     if options.write_metadata:
         print(f"wrote {write_metadata(report, splits=tuple(options.splits), seed=options.seed)}")
 
@@ -96,7 +97,7 @@ def _check_splits(options):
     for leak in leaks:
         print(leak)
     if options.json:
-        _write_json(options.json, [leak.to_dict() for leak in leaks])
+        write_json(options.json, [leak.to_dict() for leak in leaks])
     counts = [
         f"{sum(item.split == split for item in items)} {kind} of {split}"
         for split in catalog.splits
@@ -123,9 +124,3 @@ def _open_catalog(options):
 def _check_output(path):
     if path and not os.path.isdir(os.path.dirname(os.path.abspath(path))):
         raise ValueError(f"`--json` must lie in an existing folder. Received: {path}")
-
-
-def _write_json(path, content):
-    text = json.dumps(content, indent=1)
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(text + "\n")

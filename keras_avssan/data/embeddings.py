@@ -2,14 +2,15 @@
 
 import hashlib
 import json
-import os
-import tempfile
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import keras
 import numpy as np
 from tqdm import tqdm
+
+from keras_avssan.files import write_whole
 
 
 def embed_pictures(model, plan, batch_size=32, progress=True, store=None):
@@ -177,19 +178,12 @@ class EmbeddingStore:
         """
         entries = {**self._read(), **{name: (contents[name], v) for name, v in vectors.items()}}
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=self.path.parent, suffix=".tmp")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                np.savez(
-                    file,
-                    ids=np.array(list(entries)),
-                    contents=np.array([content for content, _ in entries.values()]),
-                    vectors=np.stack([vector for _, vector in entries.values()]),
-                )
-            os.replace(temporary, self.path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+        arrays: dict[str, Any] = {
+            "ids": np.array(list(entries)),
+            "contents": np.array([content for content, _ in entries.values()]),
+            "vectors": np.stack([vector for _, vector in entries.values()]),
+        }
+        write_whole(self.path, lambda file: np.savez(file, **arrays))
 
     def _read(self):
         """Dict from id to (content, vector); empty where the file is absent or damaged."""

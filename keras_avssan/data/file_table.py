@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from keras_avssan.data.file_kinds import file_kind
+from keras_avssan.files import whole_file
 
 SPLIT_NAMES = ("train", "val", "test")
 _COLUMNS = ("path", "class", "split", "kind", "instance")
@@ -138,17 +139,11 @@ def write_table(files: Iterable[FileRow], path: str | os.PathLike) -> None:
         files: Iterable of `FileRow`.
         path: Path of the CSV.
     """
-    path = Path(path)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with open(part, "w", newline="", encoding="utf-8") as table:
-            writer = csv.writer(table, lineterminator="\n")
-            writer.writerow(_COLUMNS)
-            for file in files:
-                writer.writerow((file.path, file.class_name, file.split, file.kind, file.instance))
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with whole_file(path) as part, open(part, "w", newline="", encoding="utf-8") as table:
+        writer = csv.writer(table, lineterminator="\n")
+        writer.writerow(_COLUMNS)
+        for file in files:
+            writer.writerow((file.path, file.class_name, file.split, file.kind, file.instance))
 
 
 def deal_splits(files: Iterable[FileRow], shares: dict[str, float], seed: int) -> list[FileRow]:

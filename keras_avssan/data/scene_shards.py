@@ -13,10 +13,10 @@ from tqdm import tqdm
 from keras_avssan.data.checks import check_integer
 from keras_avssan.data.scene_batches import SceneBatches
 from keras_avssan.data.tf_audio import import_tensorflow
+from keras_avssan.files import PART_SUFFIX, whole_file, write_json
 
 _FORMAT = "keras-avssan scenes 1"
 _LAYOUT = "scenes.json"
-_PART = ".part"
 # Scenes made at a time: few enough for any memory.
 _CHUNK = 8
 
@@ -65,7 +65,7 @@ def write_scenes(
         raise ValueError(f"`shards` must be numbers from 0 to {len(paths) - 1}, got {chosen!r}.")
     _prepare(folder, layout)
     for shard in chosen:
-        for leftover in folder.glob(f"{paths[shard].name}.*{_PART}"):
+        for leftover in folder.glob(f"{paths[shard].name}.*{PART_SUFFIX}"):
             leftover.unlink(missing_ok=True)
     for shard in tqdm(chosen, desc="Scenes", unit="file", disable=not progress):
         if not paths[shard].exists():
@@ -187,9 +187,9 @@ def _prepare(folder, layout):
     """Makes the folder, or checks that it holds these scenes."""
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / _LAYOUT).exists():
-        if any(path.suffix != _PART for path in folder.iterdir()):
+        if any(path.suffix != PART_SUFFIX for path in folder.iterdir()):
             raise ValueError(f"'{folder}' holds other files: name a new or empty folder.")
-        _replace(folder / _LAYOUT, lambda path: path.write_text(json.dumps(layout, indent=2)))
+        write_json(folder / _LAYOUT, layout)
     present = _read_layout(folder)
     differing = [name for name in {**layout, **present} if present.get(name) != layout.get(name)]
     if differing:
@@ -226,12 +226,9 @@ def _scenes(batches, shard, scenes_per_shard) -> Iterator[dict[str, np.ndarray]]
 def _write_shard(path, scenes):
     import tensorflow as tf
 
-    def write(temporary):
-        with tf.io.TFRecordWriter(os.fspath(temporary)) as writer:
-            for scene in scenes:
-                writer.write(_serialize(tf, scene))
-
-    _replace(path, write)
+    with whole_file(path) as part, tf.io.TFRecordWriter(os.fspath(part)) as writer:
+        for scene in scenes:
+            writer.write(_serialize(tf, scene))
 
 
 def _serialize(tf, scene):
@@ -240,17 +237,6 @@ def _serialize(tf, scene):
         for name, array in scene.items()
     }
     return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
-
-
-def _replace(path, write):
-    """Lets `write` write under another name, then renames."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}{_PART}")
-    try:
-        write(temporary)
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def _parser(tf, layout):

@@ -1,14 +1,13 @@
 """Outcome of scoring a localiser, with everything that follows from it."""
 
 import json
-import os
-import tempfile
 from dataclasses import dataclass
 
 import numpy as np
 
 from keras_avssan.evaluation.breakdown import breakdowns
 from keras_avssan.evaluation.scoring import SceneScores, nan_mean, score_with_interval
+from keras_avssan.files import write_json
 
 _ROWS = {
     "selection": ("selection", "%"),
@@ -184,25 +183,6 @@ class Evaluation:
         """
         with open(path, encoding="utf-8") as file:
             return cls.from_dict(json.load(file))
-
-
-def write_json(path, content, indent=2):
-    """Writes JSON; the file appears whole or not at all.
-
-    Args:
-        path: Path of the file.
-        content: What JSON can hold.
-        indent: Spaces a level; `None` writes a single line.
-    """
-    folder = os.path.dirname(os.path.abspath(path))
-    handle, temporary = tempfile.mkstemp(dir=folder, suffix=".json")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(content, file, indent=indent)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
 
 
 def _without_nan(values):

@@ -2,11 +2,11 @@
 
 import dataclasses
 import os
-import pathlib
 
 import numpy as np
 from tqdm import tqdm
 
+from keras_avssan.files import write_whole
 from keras_avssan.simulation.absorption import SPEED_OF_SOUND
 from keras_avssan.simulation.bank_folder import BankFolder
 from keras_avssan.simulation.bank_settings import BankSettings, check_workers, simulate_bank
@@ -188,16 +188,8 @@ class RIRBank:
         Args:
             path: where to; taken as it is, with no ending added.
         """
-        path = pathlib.Path(path)
-        temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
-        try:
-            with open(temporary, "wb") as file:
-                fields = {name: value for name, value in vars(self).items() if value is not None}
-                np.savez(file, format=_FORMAT, **fields)
-            os.replace(temporary, path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+        fields = {name: value for name, value in vars(self).items() if value is not None}
+        write_whole(path, lambda file: np.savez(file, format=_FORMAT, **fields))
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "RIRBank":

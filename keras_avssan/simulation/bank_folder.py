@@ -4,14 +4,14 @@ import dataclasses
 import json
 import os
 import pathlib
-import uuid
 import zlib
-from collections.abc import Callable, Iterable
-from typing import Any, BinaryIO
+from collections.abc import Iterable
+from typing import Any
 
 import keras
 import numpy as np
 
+from keras_avssan.files import PART_SUFFIX, write_text, write_whole
 from keras_avssan.simulation.bank_settings import BankSettings
 from keras_avssan.simulation.rooms import Room
 from keras_avssan.simulation.sharded_rirs import ShardedRIRs
@@ -19,7 +19,6 @@ from keras_avssan.simulation.sharded_rirs import ShardedRIRs
 # To be raised with every change after which the same settings give other responses.
 _FORMAT = "keras-avssan RIR shards 1"
 _SETTINGS = "bank.json"
-_PART = ".part"
 
 # Read at a time.
 _READ_BYTES = 2**20
@@ -98,7 +97,7 @@ class BankFolder:
             folder._check_settings(settings)
             return folder
         path.mkdir(parents=True, exist_ok=True)
-        others = [file.name for file in path.iterdir() if not file.name.endswith(_PART)]
+        others = [file.name for file in path.iterdir() if not file.name.endswith(PART_SUFFIX)]
         if others and not (path / _SETTINGS).exists():
             raise ValueError(
                 f"`folder` must be new, empty or hold a bank. Received: {path}, which holds "
@@ -106,7 +105,7 @@ class BankFolder:
             )
         text = json.dumps({"format": _FORMAT, **settings}, indent=1) + "\n"
         try:
-            _write_whole(path / _SETTINGS, lambda file: file.write(text.encode()))
+            write_text(path / _SETTINGS, text)
         except FileNotFoundError:
             # Another process that begins the same bank may have been first, and tidied up.
             if not (path / _SETTINGS).exists():
@@ -157,9 +156,9 @@ class BankFolder:
         """
         parameters: dict[str, Any] = dict(arrays)
         responses = parameters.pop("rirs")
-        _write_whole(self.responses(shard), lambda file: np.save(file, responses))
+        write_whole(self.responses(shard), lambda file: np.save(file, responses))
         parameters["checksum"] = np.uint32(self._checksum(shard))
-        _write_whole(self.parameters(shard), lambda file: np.savez(file, **parameters))
+        write_whole(self.parameters(shard), lambda file: np.savez(file, **parameters))
 
     def read(self, shard: int) -> dict[str, np.ndarray]:
         """Everything but the responses of a shard, by name. Raises one of many errors."""
@@ -197,7 +196,7 @@ class BankFolder:
         begun = {_SETTINGS}
         for shard in shards:
             begun |= {self.responses(shard).name, self.parameters(shard).name}
-        for file in self.path.glob(f"*{_PART}"):
+        for file in self.path.glob(f"*{PART_SUFFIX}"):
             if file.name.rsplit(".", 2)[0] in begun:
                 file.unlink(missing_ok=True)
 
@@ -284,15 +283,3 @@ def _as_python(number: Any) -> Any:
 def _flat(settings: dict[str, Any]) -> dict[str, Any]:
     ranges = settings.get("ranges", {})
     return settings | {"ranges": None} | {f"ranges.{name}": ranges[name] for name in ranges}
-
-
-def _write_whole(path: pathlib.Path, write: Callable[[BinaryIO], Any]) -> None:
-    """Writes a file under another name, and renames it when it is whole."""
-    part = path.with_name(f"{path.name}.{uuid.uuid4().hex}{_PART}")
-    try:
-        with open(part, "wb") as file:
-            write(file)
-        os.replace(part, path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise

@@ -10,8 +10,8 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from keras_avssan.files import PART_SUFFIX, write_json, write_whole
 from keras_avssan.training.configuration import check_configuration
-from keras_avssan.training.saving import write_json_whole, write_whole
 from keras_avssan.training.training_state import TrainingState
 
 _CONFIG = "config.json"
@@ -35,7 +35,7 @@ class CheckpointFolder:
         self._check(config)
         self.path.mkdir(exist_ok=True)
         if not (self.path / _CONFIG).exists():
-            write_json_whole(self.path / _CONFIG, config)
+            write_json(self.path / _CONFIG, config)
 
     def _check(self, config):
         if not self.path.parent.is_dir():
@@ -44,7 +44,7 @@ class CheckpointFolder:
             raise ValueError(f"`checkpoints` must be a folder. Received: {self.path}")
         if (self.path / _CONFIG).exists():
             check_configuration(self.path / _CONFIG, config, "a training")
-        elif self.path.is_dir() and any(item.suffix != ".part" for item in self.path.iterdir()):
+        elif self.path.is_dir() and any(item.suffix != PART_SUFFIX for item in self.path.iterdir()):
             raise ValueError(f"'{self.path}' is neither empty nor the folder of a training.")
 
     def save(self, state):

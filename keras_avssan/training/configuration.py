@@ -9,6 +9,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_avssan.files import read_json
+
 # Of a Keras configuration: what tells nothing, or is counted up within a process.
 _IGNORED = ("name", "module", "registered_name", "build_config", "shared_object_id")
 
@@ -110,26 +112,6 @@ def check_configuration(path, config, what="results"):
                 f"'{Path(path).parent}' holds {what} of another configuration: `{name}` is {one} "
                 f"there, but {other} now. Give the same options, or another folder."
             )
-
-
-def read_json(path):
-    """Reads a JSON file.
-
-    Args:
-        path: Path of the file.
-
-    Returns:
-        Its content; `None` where there is no such file.
-
-    Raises:
-        ValueError: If it is damaged.
-    """
-    try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except ValueError as error:
-        raise ValueError(f"'{path}' is damaged: {error}") from error
 
 
 def _describe_plan(plan):

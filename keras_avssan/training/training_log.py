@@ -4,7 +4,7 @@ import csv
 import os
 from pathlib import Path
 
-from keras_avssan.training.saving import write_whole
+from keras_avssan.files import write_text
 
 _STEPS, _EPOCHS = "log.csv", "epochs.csv"
 
@@ -84,7 +84,7 @@ def _cut(path, done):
     columns = rows[0]
     kept = [row for row in rows[1:] if _is_kept(row, columns, done)]
     text = "".join(",".join(row) + "\r\n" for row in (columns, *kept))
-    write_whole(path, lambda file: file.write(text.encode()))
+    write_text(path, text)
     return columns
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 
+from keras_avssan.files import write_json
 from keras_avssan.training.callbacks import CheckpointWriter, EpochPart, LogWriter, LossWatch
 from keras_avssan.training.checkpoint_folder import CheckpointFolder
 from keras_avssan.training.course import Course
@@ -13,7 +14,6 @@ from keras_avssan.training.interrupts import deferred_interrupt
 from keras_avssan.training.loss_tracker import tracked_loss
 from keras_avssan.training.non_finite_loss import NonFiniteLoss
 from keras_avssan.training.progress import SceneProgress, choose_verbose
-from keras_avssan.training.saving import write_json_whole
 from keras_avssan.training.tensorboard_log import TensorBoardLog
 from keras_avssan.training.training_log import TrainingLog
 from keras_avssan.training.training_state import TrainingState
@@ -77,7 +77,7 @@ class WatchedFit:
             except NonFiniteLoss as error:
                 if self.folder is not None:
                     path = self.folder.path / "failed_batch.json"
-                    write_json_whole(path, error.describe())
+                    write_json(path, error.describe())
                 raise
         history.epoch = list(range(len(next(iter(history.history.values()), []))))
         return history

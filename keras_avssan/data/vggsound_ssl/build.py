@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from keras_avssan.data.vggsound_ssl.files import remove_parts
 from keras_avssan.data.vggsound_ssl.folder import MANIFEST_FILE, STAGING, begin_folder
 from keras_avssan.data.vggsound_ssl.manifest import read_manifest, write_manifest
 from keras_avssan.data.vggsound_ssl.parts import (
@@ -26,6 +25,7 @@ from keras_avssan.data.vggsound_ssl.shards import ShardJob, shard_is_whole, writ
 from keras_avssan.data.vggsound_ssl.staged_clip import DroppedClip, StagedClip
 from keras_avssan.data.vggsound_ssl.vggsound import VGGSound
 from keras_avssan.data.video_io import import_av
+from keras_avssan.files import remove_parts
 
 
 def build_vggsound_ssl(

@@ -9,12 +9,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from keras_avssan.data.vggsound_ssl.checksum import sha256
 from keras_avssan.data.vggsound_ssl.data_card import CARD_FILE, DROPPED_FILE, data_card
-from keras_avssan.data.vggsound_ssl.files import sha256, write_json, write_whole
 from keras_avssan.data.vggsound_ssl.folder import MANIFEST_FILE
 from keras_avssan.data.vggsound_ssl.selection import SPLITS
 from keras_avssan.data.vggsound_ssl.shards import read_index, shard_path
 from keras_avssan.data.vggsound_ssl.staged_clip import DroppedClip
+from keras_avssan.files import write_json, write_whole
 
 # To be raised with every change after which an older reader would err.
 FORMAT = "keras-avssan VGGSound-SSL 1"

@@ -15,7 +15,6 @@ import numpy as np
 import soundfile
 from PIL import Image
 
-from keras_avssan.data.vggsound_ssl.files import write_json, write_whole
 from keras_avssan.data.vggsound_ssl.settings import BuildSettings
 from keras_avssan.data.vggsound_ssl.staged_clip import DroppedClip, StagedClip
 from keras_avssan.data.vggsound_ssl.tar_files import TarWriter
@@ -26,6 +25,7 @@ from keras_avssan.data.video_io import (
     read_video_audio,
     read_video_frames,
 )
+from keras_avssan.files import write_json, write_whole
 
 _JPEG_QUALITY = 90
 _READ_BYTES = 2**20

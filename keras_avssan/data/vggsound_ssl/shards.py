@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from keras_avssan.data.vggsound_ssl.files import sha256, write_json, write_whole
+from keras_avssan.data.vggsound_ssl.checksum import sha256
 from keras_avssan.data.vggsound_ssl.parts import part_path
 from keras_avssan.data.vggsound_ssl.selection import ShardPlan
 from keras_avssan.data.vggsound_ssl.staged_clip import StagedClip
 from keras_avssan.data.vggsound_ssl.tar_files import TarWriter, read_member
+from keras_avssan.files import write_json, write_whole
 
 
 @dataclass(frozen=True)

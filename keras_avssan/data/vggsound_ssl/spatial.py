@@ -14,7 +14,7 @@ import scipy.signal
 
 from keras_avssan.data.checks import check_integer
 from keras_avssan.data.vggsound_ssl.catalog import decode_flac
-from keras_avssan.data.vggsound_ssl.files import sha256, write_json, write_whole
+from keras_avssan.data.vggsound_ssl.checksum import sha256
 from keras_avssan.data.vggsound_ssl.folder import MANIFEST_FILE, begin_folder
 from keras_avssan.data.vggsound_ssl.manifest import read_manifest, shard_entry
 from keras_avssan.data.vggsound_ssl.parts import flac_bytes
@@ -27,6 +27,7 @@ from keras_avssan.data.vggsound_ssl.shards import (
     write_index,
 )
 from keras_avssan.data.vggsound_ssl.tar_files import TarWriter, read_member
+from keras_avssan.files import write_json, write_whole
 
 if TYPE_CHECKING:
     from keras_avssan.simulation import RIRBank

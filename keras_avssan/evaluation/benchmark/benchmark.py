@@ -7,13 +7,14 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_avssan.evaluation.benchmark.results_folder import ResultsFolder, read_json, write_row
+from keras_avssan.evaluation.benchmark.results_folder import ResultsFolder, write_row
 from keras_avssan.evaluation.benchmark.scene_store import SceneStore
 from keras_avssan.evaluation.benchmark.scenes import BenchmarkScenes
 from keras_avssan.evaluation.benchmark.settings import TRIAL_FACTORS, BenchmarkSettings
 from keras_avssan.evaluation.benchmark.system import Setup
 from keras_avssan.evaluation.evaluate import evaluate_localizer
 from keras_avssan.evaluation.evaluate_segments import evaluate_segments
+from keras_avssan.files import read_json
 from keras_avssan.training import NonFiniteLoss, fit_scenes, save_whole
 
 # Scores of a trial whose loss became NaN or infinite: the worst there are.

@@ -1,7 +1,6 @@
 """The embeddings that ask all systems alike."""
 
 import os
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -9,6 +8,7 @@ import numpy as np
 
 from keras_avssan.data.embeddings import embed_class_names, embed_pictures
 from keras_avssan.encoders import ConvImageEncoder, LogMelEncoder
+from keras_avssan.files import write_whole
 from keras_avssan.models.av_ssan.av_ssan import AVSSAN
 
 
@@ -101,16 +101,8 @@ def _read(path):
 
 
 def _write(path, pictures, names):
-    path = Path(path)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
     arrays: dict[str, Any] = {}
     for kind, vectors in (("picture", pictures), ("name", names)):
         arrays[f"{kind}_ids"] = np.array(list(vectors), "U")
         arrays[f"{kind}_vectors"] = np.array(list(vectors.values()), "float32")
-    try:
-        with open(temporary, "wb") as file:
-            np.savez(file, **arrays)
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    write_whole(path, lambda file: np.savez(file, **arrays))

@@ -1,14 +1,12 @@
 """The files that a benchmark's rows make: table, breakdown, figure."""
 
-import os
-import tempfile
 from typing import cast
 
 from matplotlib.figure import Figure
 
 from keras_avssan.evaluation.benchmark.figure import plot_selection
 from keras_avssan.evaluation.benchmark.results import TableResults
-from keras_avssan.evaluation.evaluation import write_json
+from keras_avssan.files import whole_file, write_json, write_text
 
 
 def write_report(folder, table):
@@ -21,28 +19,9 @@ def write_report(folder, table):
     results = TableResults(table, folder.rows(table))
     stem = folder.path / f"table{table}"
     write_json(stem.with_suffix(".json"), results.to_dict())
-    _write_text(stem.with_suffix(".md"), results.markdown())
-    _write_text(folder.path / f"breakdown{table}.md", results.breakdown())
+    write_text(stem.with_suffix(".md"), results.markdown())
+    write_text(folder.path / f"breakdown{table}.md", results.breakdown())
     if results.scored:
         figure = cast(Figure, plot_selection(results))
-        _write_whole(stem.with_suffix(".png"), lambda path: figure.savefig(path, format="png"))
-
-
-def _write_text(path, text):
-    def write(temporary):
-        with open(temporary, "w", encoding="utf-8") as file:
-            file.write(text)
-
-    _write_whole(path, write)
-
-
-def _write_whole(path, write):
-    """A file that appears whole or not at all."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
-    os.close(handle)
-    try:
-        write(temporary)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+        with whole_file(stem.with_suffix(".png")) as part:
+            figure.savefig(part, format="png")

@@ -5,8 +5,8 @@ import os
 import tempfile
 from pathlib import Path
 
-from keras_avssan.evaluation.evaluation import write_json
-from keras_avssan.training.configuration import check_configuration, read_json
+from keras_avssan.files import PART_SUFFIX, read_json, write_json
+from keras_avssan.training.configuration import check_configuration
 
 _CONFIG = "config.json"
 # What a run may leave behind that was stopped before it wrote the configuration.
@@ -44,7 +44,7 @@ class ResultsFolder:
             ValueError: If there is another one.
         """
         path = self.path / name
-        handle, temporary = tempfile.mkstemp(dir=self.path, suffix=".part")
+        handle, temporary = tempfile.mkstemp(dir=self.path, suffix=PART_SUFFIX)
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as file:
                 json.dump(config, file, indent=2)
@@ -106,7 +106,7 @@ def check_config(path, config):
 
 def _is_foreign(item):
     """Whether something is nothing that a run leaves, or that another one is writing just now."""
-    return item.name not in {*_BEGUN, _CONFIG} and item.suffix != ".part"
+    return item.name not in {*_BEGUN, _CONFIG} and item.suffix != PART_SUFFIX
 
 
 def write_row(path, content):

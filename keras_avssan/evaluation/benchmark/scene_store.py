@@ -1,6 +1,5 @@
 """Training scenes that are rendered once, for all systems."""
 
-import os
 import shutil
 import threading
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ import numpy as np
 
 from keras_avssan.data.rendering import render_scenes
 from keras_avssan.data.scene_batches import SceneBatches
+from keras_avssan.files import write_whole
 
 _SCENES_PER_FILE = 64
 _THREADS = 2
@@ -107,14 +107,7 @@ class SceneStore:
 
     def _write(self, path, scenes):
         self.folder.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
-        try:
-            with open(temporary, "wb") as file:
-                np.save(file, scenes)
-            os.replace(temporary, path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+        write_whole(path, lambda file: np.save(file, scenes))
 
 
 def _open(path):

@@ -1,0 +1,115 @@
+"""Files that appear whole or not at all."""
+
+import contextlib
+import json
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+PART_SUFFIX = ".part"  # of what is not whole yet
+
+
+@contextlib.contextmanager
+def whole_file(path: str | os.PathLike) -> Iterator[Path]:
+    """Lets a file appear whole or not at all, even if the machine loses its power.
+
+    Args:
+        path: Path of the file; one that is there is replaced.
+
+    Yields:
+        Path beside it to write to. It is renamed at the end, and removed after an exception.
+
+    Example:
+        >>> with whole_file("table.md") as part:
+        ...     length = part.write_text("| a |")
+    """
+    path = Path(path)
+    part = path.with_name(f"{path.name}.{uuid.uuid4().hex}{PART_SUFFIX}")
+    try:
+        yield part
+        _sync(part)
+        os.replace(part, path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    with contextlib.suppress(OSError):  # not every system opens folders
+        _sync(path.parent)
+
+
+def write_whole(path: str | os.PathLike, write: Callable[[BinaryIO], Any]) -> Any:
+    """Writes a binary file, see `whole_file`.
+
+    Args:
+        path: Path of the file; one that is there is replaced.
+        write: Function that is given the open file.
+
+    Returns:
+        What `write` returned.
+
+    Raises:
+        OSError: The disk is full, or something else keeps the file from being written.
+    """
+    with whole_file(path) as part, open(part, "wb") as file:
+        return write(file)
+
+
+def write_text(path: str | os.PathLike, text: str) -> None:
+    """Writes text in UTF-8, see `whole_file`.
+
+    Args:
+        path: Path of the file.
+        text: Its content, with the ends of lines that it is to have.
+    """
+    write_whole(path, lambda file: file.write(text.encode()))
+
+
+def write_json(path: str | os.PathLike, content: Any, indent: int | None = 2) -> None:
+    """Writes JSON, see `whole_file`.
+
+    Args:
+        path: Path of the file.
+        content: What JSON can hold.
+        indent: Spaces a level; `None` writes a single line.
+    """
+    write_text(path, json.dumps(content, indent=indent, ensure_ascii=False) + "\n")
+
+
+def read_json(path: str | os.PathLike) -> Any:
+    """Reads a JSON file.
+
+    Args:
+        path: Path of the file.
+
+    Returns:
+        Its content; `None` where there is no such file.
+
+    Raises:
+        ValueError: If it is damaged.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise ValueError(f"'{path}' is damaged: {error}") from error
+
+
+def remove_parts(folder: Path) -> None:
+    """Removes what a killed process left half-written in a folder.
+
+    Args:
+        folder: Path; it need not exist.
+    """
+    for path in folder.glob(f"*{PART_SUFFIX}"):
+        path.unlink(missing_ok=True)
+
+
+def _sync(path):
+    """Brings a file, or the names in a folder, to the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
