@@ -1,0 +1,42 @@
+r"""Runs notebooks from top to bottom and keeps what they show.
+
+    KERAS_BACKEND=tensorflow python docs/run_notebooks.py notebooks/*.ipynb
+
+What programs write to standard error (greetings of backends, progress) is not kept. A notebook
+whose cell fails stays as it was.
+"""
+
+import argparse
+import pathlib
+import time
+
+import nbformat
+from nbclient import NotebookClient
+
+from keras_avssan.files import write_text
+
+
+def run(path):
+    """Runs one notebook in its folder; returns the seconds it took."""
+    notebook = nbformat.read(path, as_version=4)
+    started = time.perf_counter()
+    NotebookClient(notebook, timeout=None, resources={"metadata": {"path": path.parent}}).execute()
+    for cell in notebook.cells:
+        cell.metadata.pop("execution", None)  # times of day
+        if cell.cell_type == "code":
+            cell.outputs = [out for out in cell.outputs if out.get("name") != "stderr"]
+    notebook.metadata.language_info = {"name": "python"}
+    write_text(path, nbformat.writes(notebook) + "\n")
+    return time.perf_counter() - started
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("notebooks", nargs="+", type=pathlib.Path)
+    for path in parser.parse_args().notebooks:
+        seconds = run(path)
+        print(f"{path}: {seconds:.0f} s, {path.stat().st_size / 1e6:.2f} MB", flush=True)
+
+
+if __name__ == "__main__":
+    main()
