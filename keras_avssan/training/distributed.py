@@ -19,6 +19,16 @@ class Workers:
         num_processes: Number of processes that step together.
         process: Number of this process, from 0.
         is_chief: Whether this is process 0, the one that writes files.
+
+    Args:
+        engine: What the backend trains on several devices with.
+        overrides: What is undone at the end of the `with` block.
+
+    Example:
+        >>> with data_parallel() as workers:
+        ...     model = workers.prepare(AVSSAN())
+        ...     train = workers.make_dataset(plan, num_scenes=64, batch_size=8)
+        ...     model.fit(train, verbose=0)
     """
 
     def __init__(self, engine, overrides):
