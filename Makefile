@@ -9,7 +9,7 @@ JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 BACKENDS := tensorflow torch jax
-EXTRAS := tensorflow,torch,jax,export,media,scale,notebooks,docs,dev
+EXTRAS := tensorflow,torch,jax,export,media,scale,app,notebooks,docs,dev
 SCORES := $(CURDIR)/build/quickstart_scores.json
 # Tests that have a process or an environment of their own.
 APART := --ignore=tests/parity --ignore=tests/single_backend

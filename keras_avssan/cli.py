@@ -1,10 +1,11 @@
-"""The command line: train, evaluate, localize, benchmark, rooms, build."""
+"""The command line: train, evaluate, localize, benchmark, rooms, build, app."""
 
 import argparse
 import os
 import sys
 from typing import cast
 
+from keras_avssan.cli_app import add_app
 from keras_avssan.cli_benchmark import add_benchmark
 from keras_avssan.cli_build import add_build
 from keras_avssan.cli_options import (
@@ -53,6 +54,7 @@ def _parser():
     add_benchmark(commands)
     add_rooms(commands)
     add_build(commands)
+    add_app(commands, _load_model)
     return parser
 
 

@@ -144,7 +144,7 @@ def picture_hash(picture: np.ndarray) -> np.ndarray:
         >>> int(np.unpackbits(picture_hash(ramp)).sum())
         64
     """
-    grey = Image.fromarray(np.uint8(255 * picture)).convert("L")
+    grey = Image.fromarray((255 * picture).astype("uint8")).convert("L")
     rows, columns = (
         np.asarray(grey.resize(size, Image.Resampling.BOX), "int16")
         for size in ((_HASH_SIDE + 1, _HASH_SIDE), (_HASH_SIDE, _HASH_SIDE + 1))
@@ -169,7 +169,7 @@ def picture_thumbnail(picture: np.ndarray) -> np.ndarray:
         1.0
     """
     size = (_THUMBNAIL_SIDE, _THUMBNAIL_SIDE)
-    small = Image.fromarray(np.uint8(255 * picture)).resize(size, Image.Resampling.BOX)
+    small = Image.fromarray((255 * picture).astype("uint8")).resize(size, Image.Resampling.BOX)
     pixels = np.asarray(small, "float32").ravel()
     pixels -= pixels.mean()
     return pixels / max(float(np.linalg.norm(pixels)), 1e-6)

@@ -78,7 +78,7 @@ def _decode(path):
 def _on_white(picture):
     if picture.mode.startswith("I"):
         full_scale = np.asarray(picture, "float32") / 65535.0
-        picture = Image.fromarray(np.uint8(255 * full_scale.clip(0, 1)))
+        picture = Image.fromarray((255 * full_scale.clip(0, 1)).astype("uint8"))
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
         white = Image.new("RGBA", picture.size, "white")
@@ -98,4 +98,4 @@ def _from_array(image):
         raise ValueError(
             f"`image` must be in [0, 1], got values from {pixels.min()} to {pixels.max()}."
         )
-    return Image.fromarray(np.uint8(np.rint(255 * pixels)))
+    return Image.fromarray(np.rint(255 * pixels).astype("uint8"))

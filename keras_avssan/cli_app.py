@@ -1,0 +1,107 @@
+"""The command line: a page in the browser."""
+
+import os
+import tempfile
+
+MAX_UPLOAD = "20mb"
+
+
+def add_app(commands, load_model):
+    """Adds `app`.
+
+    Args:
+        commands: What `ArgumentParser.add_subparsers` returned.
+        load_model: Function from the folder of a model to the model.
+    """
+    parser = commands.add_parser(
+        "app", help="open a page in the browser: drop a recording and a picture, see the direction"
+    )
+    model = parser.add_mutually_exclusive_group(required=True)
+    model.add_argument("--model", help="folder of the trained model")
+    model.add_argument(
+        "--demo",
+        metavar="DIR",
+        help="small model on built-in data: trained once in some minutes, and kept in this folder",
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen at (127.0.0.1)")
+    parser.add_argument("--port", type=int, default=7860, help="port to listen at (7860)")
+    parser.add_argument("--open", action="store_true", help="open the page in the browser")
+    parser.set_defaults(run=lambda options: _run(options, load_model))
+
+
+def _run(options, load_model):
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    with tempfile.TemporaryDirectory(prefix="keras-avssan-") as folder:
+        os.environ["GRADIO_TEMP_DIR"] = folder  # of all uploads, removed at the end
+        from keras_avssan.app.interface import import_gradio
+
+        import_gradio()
+        page = _build(_open_model(options, load_model), folder)
+        serve(page, folder, options.host, options.port, options.open)
+
+
+def _open_model(options, load_model):
+    from keras_avssan.app import demo_model
+
+    model = load_model(options.model) if options.model else demo_model(options.demo)
+    if not hasattr(model, "explain"):
+        raise ValueError(
+            "`--model` must be an AVSSAN, which shows what led to its answers. "
+            f"Received: {type(model).__name__}"
+        )
+    return model
+
+
+def _build(model, folder):
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from keras_avssan.app import build_interface
+    from keras_avssan.app.examples import write_examples
+
+    examples = os.path.join(folder, "examples")
+    os.mkdir(examples)
+    return build_interface(model, write_examples(examples))
+
+
+def serve(page, folder, host, port, open_browser=False, block=True):
+    """Serves a page, with bounds on what may be uploaded.
+
+    Args:
+        page: What `build_interface` returned.
+        folder: Folder of the examples and of all uploads.
+        host: Address to listen at.
+        port: Port to listen at.
+        open_browser: Whether the page is opened in the browser.
+        block: Whether to wait until the user stops it.
+
+    Returns:
+        The address of the page, where it does not wait.
+
+    Raises:
+        OSError: If the port is taken.
+    """
+    from keras_avssan.app.interface import import_gradio
+
+    gradio = import_gradio()
+    # Fonts of the reader's own: nothing is asked of other servers.
+    theme = gradio.themes.Base(font=["system-ui", "sans-serif"], font_mono=["monospace"])
+    _, address, _ = page.launch(
+        server_name=host,
+        server_port=port,
+        inbrowser=open_browser,
+        share=False,
+        max_file_size=MAX_UPLOAD,
+        allowed_paths=[folder],
+        theme=theme,
+        quiet=True,
+        prevent_thread_lock=True,
+    )
+    print(f"{address} (Ctrl-C stops it)", flush=True)
+    if not block:
+        return address
+    try:
+        page.block_thread()
+    finally:
+        page.close()
+    return None

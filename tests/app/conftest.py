@@ -1,0 +1,40 @@
+"""A tiny model and files to ask it about."""
+
+import numpy as np
+import pytest
+import soundfile
+from PIL import Image
+
+from keras_avssan import AVSSAN
+from keras_avssan.encoders import ConvImageEncoder, LogMelEncoder
+
+RATE = 16000
+
+
+@pytest.fixture(scope="session")
+def tiny_model():
+    return AVSSAN(
+        image_encoder=ConvImageEncoder(8, (4, 8), (32, 32)),
+        audio_encoder=LogMelEncoder(8, (4,), num_mels=16),
+        dim=8,
+        mlp_dim=16,
+        num_heads=2,
+        bridge_layers=1,
+    )
+
+
+@pytest.fixture(scope="session")
+def files(tmp_path_factory):
+    """A folder of good and bad files."""
+    folder = tmp_path_factory.mktemp("files")
+    rng = np.random.default_rng(0)
+    noise = 0.1 * rng.standard_normal((RATE, 2))
+    soundfile.write(folder / "mix.wav", noise, RATE)
+    soundfile.write(folder / "bark.wav", noise[:, 0], RATE)
+    soundfile.write(folder / "long.wav", np.tile(noise, (31, 1)), RATE)
+    (folder / "broken.wav").write_bytes(b"RIFF<b>nothing</b>")
+    pixels = rng.integers(0, 255, (48, 48, 3), "uint8")
+    Image.fromarray(pixels).save(folder / "dog.png")
+    Image.new("1", (10_000, 10_000)).save(folder / "vast.png")
+    (folder / "broken.png").write_bytes(b"no picture")
+    return folder

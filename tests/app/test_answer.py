@@ -1,0 +1,48 @@
+"""What the page computes."""
+
+import numpy as np
+import pytest
+
+from keras_avssan.app import answer
+
+
+def test_it_is_what_the_model_explains(tiny_model, files):
+    found = answer(tiny_model, str(files / "mix.wav"), picture=str(files / "dog.png"))
+    explanation = tiny_model.explain(str(files / "mix.wav"), str(files / "dog.png"))
+    assert found.azimuth == explanation["azimuth"]
+    assert found.confidence == pytest.approx(explanation["confidence"], rel=1e-5)
+    assert found.masked_audio.shape == (16000, 2) and found.masked_audio.dtype == "int16"
+    assert np.abs(found.masked_audio).max() == pytest.approx(0.9 * 32767, abs=2)
+    assert found.sampling_rate == 16000
+
+
+def test_a_recording_asks_as_well(tiny_model, files):
+    found = answer(tiny_model, str(files / "mix.wav"), sound=str(files / "bark.wav"))
+    assert 1 <= found.azimuth <= 180
+
+
+@pytest.mark.parametrize(
+    ("recording", "asked", "message"),
+    [
+        (None, {"picture": "dog.png"}, "Give a recording"),
+        ("mix.wav", {}, "Ask with one thing.*none of them"),
+        ("mix.wav", {"picture": "dog.png", "words": "dog"}, "Received: picture and words"),
+        ("mix.wav", {"words": "  "}, "none of them"),
+        ("bark.wav", {"picture": "dog.png"}, r"must have 2 channel"),
+        ("long.wav", {"picture": "dog.png"}, "'long.wav' must last at most 30 s. Received: 31"),
+        ("mix.wav", {"sound": "long.wav"}, "'long.wav' must last at most 30 s"),
+        ("broken.wav", {"picture": "dog.png"}, "'broken.wav' cannot be read as audio"),
+        ("dog.png", {"picture": "dog.png"}, "'dog.png' cannot be read as audio"),
+        ("mix.wav", {"picture": "broken.png"}, "'broken.png'"),
+        ("mix.wav", {"picture": "vast.png"}, "'vast.png' must have at most 40 million pixels"),
+        ("nowhere.wav", {"picture": "dog.png"}, "'nowhere.wav' does not exist"),
+    ],
+)
+def test_bad_files_are_told_without_their_folder(tiny_model, files, recording, asked, message):
+    paths = {
+        name: value if name == "words" else str(files / value) for name, value in asked.items()
+    }
+    recording = recording and str(files / recording)
+    with pytest.raises(ValueError, match=message) as error:
+        answer(tiny_model, recording, **paths)
+    assert str(files) not in str(error.value)

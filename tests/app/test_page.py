@@ -1,0 +1,114 @@
+"""The page in a headless browser."""
+
+import importlib.util
+import os
+import pathlib
+import re
+import socket
+
+import pytest
+
+pytestmark = [
+    pytest.mark.once,
+    pytest.mark.skipif(importlib.util.find_spec("gradio") is None, reason="needs Gradio"),
+]
+DOCS = pathlib.Path(__file__).parents[2] / "docs"
+
+
+@pytest.fixture(scope="module")
+def browser_module():
+    spec = importlib.util.spec_from_file_location("browser", DOCS / "browser.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    if module.find_browser() is None:
+        pytest.skip("needs the system package chromium, and playwright")
+    return module
+
+
+def free_port():
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def address(tiny_model, tmp_path_factory):
+    """A page that is served; uploads go to a folder of its own."""
+    from keras_avssan.app import build_interface
+    from keras_avssan.app.examples import write_examples
+    from keras_avssan.cli_app import serve
+
+    folder = tmp_path_factory.mktemp("uploads")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRADIO_TEMP_DIR", str(folder))
+        patch.setenv("GRADIO_ANALYTICS_ENABLED", "False")
+        examples = folder / "examples"
+        examples.mkdir()
+        page = build_interface(tiny_model, write_examples(str(examples), count=2, rooms=1))
+        yield serve(page, str(folder), "127.0.0.1", free_port(), block=False)
+        page.close()
+
+
+@pytest.fixture(scope="module")
+def browser(browser_module):
+    with browser_module.open_browser() as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(browser, address):
+    page = browser.new_page()
+    page.asked = []
+    page.on("request", lambda request: page.asked.append(request.url))
+    page.goto(address)
+    page.get_by_role("button", name="Find it").wait_for()
+    yield page
+    page.close()
+
+
+def upload(page, element, path):
+    page.set_input_files(f"#{element} input[type=file]", str(path))
+
+
+def test_an_example_is_answered(page, address):
+    page.locator("table tbody tr, .gallery-item").first.click()
+    direction = page.locator("#direction h2")
+    direction.wait_for(timeout=30_000)
+    assert re.fullmatch(r"\d{1,3}°", direction.inner_text())
+    assert "Confidence 0." in page.locator("#direction").inner_text()
+    page.locator("#figure img").wait_for()
+    # Nothing is asked of other servers.
+    others = [url for url in page.asked if not url.startswith((address, "data:", "blob:"))]
+    assert not others
+
+
+def test_files_of_ones_own(page, files):
+    upload(page, "recording", files / "mix.wav")
+    upload(page, "picture", files / "dog.png")
+    page.get_by_text("dog").first.wait_for()
+    page.get_by_role("button", name="Find it").click()
+    page.locator("#direction h2").wait_for(timeout=30_000)
+
+
+@pytest.mark.parametrize(
+    ("recording", "message"),
+    [
+        ("broken.wav", "cannot be read as audio"),
+        ("long.wav", "must last at most 30 s"),
+        ("bark.wav", "must have 2 channel"),
+    ],
+)
+def test_bad_recordings_are_told(page, files, recording, message):
+    upload(page, "recording", files / recording)
+    upload(page, "picture", files / "dog.png")
+    page.get_by_text("dog").first.wait_for()
+    page.get_by_role("button", name="Find it").click()
+    error = page.get_by_text(message)
+    error.first.wait_for(timeout=30_000)
+    assert os.sep + "gradio" not in error.first.inner_text()
+
+
+def test_one_must_ask(page, files):
+    upload(page, "recording", files / "mix.wav")
+    page.get_by_role("button", name="Find it").click()
+    page.get_by_text("Ask with one thing").first.wait_for(timeout=30_000)
