@@ -1,9 +1,14 @@
 import importlib
+import json
 import pathlib
 import re
+import shlex
 
+import keras
 import numpy as np
 import pytest
+
+from keras_avssan import cli
 
 pytestmark = pytest.mark.once
 
@@ -42,29 +47,167 @@ def test_blind_choice_is_what_the_concepts_say():
     assert f"**{50 + 50 * (apart <= 5).mean():.1f} %**" in concepts
 
 
-def test_blocks_of_the_export_page_run(tmp_path, monkeypatch):
-    """In their order, in one namespace; PyTorch's own block belongs to another backend."""
-    for package in ("ai_edge_litert", "openvino"):
+def read(page):
+    return (ROOT / page).read_text()
+
+
+PAGES = ["README.md", *sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("docs/**/*.md"))]
+NOT_RUN = re.compile(r"<!-- not run: ([^\n]+) -->\n")
+BLOCK = re.compile(r"(<!-- not run: [^\n]+ -->\n)?```python\n(.*?)```", re.DOTALL)
+# Pages whose data take a test of their own to make.
+ELSEWHERE = {
+    "docs/starss23.md": "tests/starss23/test_docs_page.py",
+    "docs/vggsound-ssl.md": "tests/vggsound_ssl/test_page.py",
+}
+# What the text of a page has introduced before its first block.
+GIVEN = {
+    "docs/api/visualization.md": ("model", "plan"),
+    "docs/prompts.md": ("model", "embedding"),
+    "docs/robustness.md": ("catalog", "bank"),
+    "docs/rooms.md": ("catalog",),
+    "docs/several-devices.md": ("plan", "model"),
+    "docs/training.md": ("plan",),
+}
+IMPORTED = {"docs/robustness.md": ("ScenePlan", "LogMelEncoder")}
+BACKENDS = {
+    "README.md": ("tensorflow", "jax"),
+    "docs/export.md": ("tensorflow",),
+    "docs/input-pipelines.md": ("tensorflow", "torch"),
+}
+NEEDS = {
+    "README.md": ("tensorflow",),
+    "docs/export.md": ("ai_edge_litert", "openvino"),
+    "docs/input-pipelines.md": ("tensorflow",),
+}
+# These look at the shapes and sums of the numbers on the page.
+AS_THEY_ARE = ("docs/input-pipelines.md", "docs/export.md")
+
+
+def blocks_to_run(page):
+    return [code for mark, code in BLOCK.findall(read(page)) if not mark]
+
+
+def prepare_tables(stand_ins):
+    """The finished rows that `docs/tables.md` compares."""
+    from keras_avssan.evaluation import evaluate_localizer
+    from keras_avssan.models.baselines import AVST
+
+    rows = stand_ins.tmp_path / "results/rows"
+    rows.mkdir(parents=True)
+    evaluation = evaluate_localizer(stand_ins.model, stand_ins.plan, 2, progress=False)
+    for name in ("avssan_base", "avst"):
+        (rows / f"{name}.json").write_text(
+            json.dumps({"evaluations": {"-5": evaluation.to_dict()}})
+        )
+    AVST(prompt_dim=8).save_to_preset(stand_ins.tmp_path / "results/models/avst")
+
+
+def prepare_encoders(stand_ins):
+    from keras_avssan.encoders import SoundEffectsCNN, VGGish
+
+    VGGish(filters=(8, 8, 16, 16), hidden_dim=32).save_to_preset("vggish")
+    SoundEffectsCNN().save_to_preset("sound_effects_cnn")
+
+
+PREPARE = {"docs/tables.md": prepare_tables, "docs/encoders.md": prepare_encoders}
+
+
+def check_input_pipelines(names):
+    assert names["dry"]["rirs"].shape == (8, 2, 2, 1600) and names["audio"].shape == (4, 16000)
+
+
+def check_export(names):
+    np.testing.assert_allclose(names["posterior"], names["outputs"]["doa"], atol=1e-4)
+
+
+def check_home(names):
+    assert np.asarray(names["theta"]).shape == (1,) and 1 <= names["theta"][0] <= 180
+
+
+CHECK = {
+    "README.md": check_home,
+    "docs/index.md": check_home,
+    "docs/input-pipelines.md": check_input_pipelines,
+    "docs/export.md": check_export,
+}
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks_to_run(page)])
+def test_blocks_of_a_page_run(page, request, tmp_path, monkeypatch):
+    """In their order, in one namespace."""
+    if page in ELSEWHERE:
+        pytest.skip(f"run by {ELSEWHERE[page]}")
+    if keras.backend.backend() not in BACKENDS.get(page, (keras.backend.backend(),)):
+        pytest.skip(f"needs one of {BACKENDS[page]}")
+    for package in NEEDS.get(page, ()):
         pytest.importorskip(package)
     monkeypatch.chdir(tmp_path)
-    page = (ROOT / "docs/export.md").read_text()
-    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    assert len(blocks) > 4
-    names: dict = {}
-    for block in blocks:
-        if "import torch" not in block:
-            exec(block, names)
-            if "posterior" in names:
-                np.testing.assert_allclose(names["posterior"], names["outputs"]["doa"], atol=1e-4)
-
-
-def test_blocks_of_the_page_on_input_pipelines_run(tmp_path, monkeypatch):
-    pytest.importorskip("tensorflow")
-    monkeypatch.chdir(tmp_path)
-    page = (ROOT / "docs/input-pipelines.md").read_text()
-    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    assert len(blocks) > 6
-    names: dict = {}
-    for block in blocks:
+    names: dict = {"__name__": "page"}
+    if page not in AS_THEY_ARE:
+        stand_ins = request.getfixturevalue("stand_ins")
+        known = request.getfixturevalue("known")
+        names.update({name: getattr(stand_ins, name) for name in GIVEN.get(page, ())})
+        names.update({name: known[name] for name in IMPORTED.get(page, ())})
+        PREPARE.get(page, lambda stand_ins: None)(stand_ins)
+    for block in blocks_to_run(page):
         exec(block, names)
-    assert names["dry"]["rirs"].shape == (8, 2, 2, 1600) and names["audio"].shape == (4, 16000)
+    CHECK.get(page, lambda names: None)(names)
+
+
+@pytest.mark.parametrize("page", ELSEWHERE)
+def test_pages_with_a_test_of_their_own_are_named_there(page):
+    test = read(ELSEWHERE[page])
+    assert page in test or page.removeprefix("docs/") in test
+    assert "exec(block" in test and not NOT_RUN.search(read(page))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_what_does_not_run_has_a_reason(page):
+    text = read(page)
+    reasons = NOT_RUN.findall(text)
+    above = [mark for mark, _ in BLOCK.findall(text) if mark]
+    assert len(above) == len(reasons), "a mark stands directly above its block"
+    assert all(len(reason.split()) > 1 for reason in reasons)
+
+
+def test_few_blocks_do_not_run():
+    marked = sum(len(NOT_RUN.findall(read(page))) for page in PAGES)
+    assert marked <= 6
+
+
+def command_lines(page):
+    """Arguments of every `python -m keras_avssan …` in the shell blocks of a page."""
+    for block in re.findall(r"```bash\n(.*?)```", read(page), re.DOTALL):
+        for line in block.replace("\\\n", " ").splitlines():
+            found = re.search(r"(?:python -m keras_avssan|^keras-avssan) (.*)", line)
+            if found:
+                yield found[1]
+
+
+def as_arguments(line):
+    """What the shell would pass on: an ellipsis stands for options, $(( )) for a number."""
+    line = re.sub(r"\$\(\([^)]*\)\)|\$\w+", "7", line)
+    if "options" in line and "--out" not in line:
+        line += " --out results"  # …the same options…
+    line = re.sub(r"…[^…]*…|…", "", line)
+    return shlex.split(line.rstrip("& "), comments=True)
+
+
+COMMANDS = [(page, line) for page in PAGES for line in command_lines(page)]
+
+
+@pytest.mark.parametrize(("page", "line"), COMMANDS)
+def test_command_lines_parse(page, line, capsys):
+    arguments = as_arguments(line)
+    if arguments[-1] == "--help":
+        with pytest.raises(SystemExit) as stopped:
+            cli._parser().parse_args(arguments)
+        assert stopped.value.code == 0
+    else:
+        assert callable(cli._parser().parse_args(arguments).run)
+
+
+def test_there_are_command_lines_and_a_wrong_one_is_refused():
+    assert len(COMMANDS) > 20
+    with pytest.raises(SystemExit):
+        cli._parser().parse_args(as_arguments("localize mix.wav --promt dog.jpg --model DIR"))
