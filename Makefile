@@ -21,7 +21,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-parity test-single test-notebooks lint format docs clean \
+.PHONY: help demo test test-parity test-single test-notebooks notebooks lint format docs clean \
   venv environments \
   $(BACKENDS:%=test-%) test-only-torch test-only-jax test-tfio
 
@@ -29,6 +29,7 @@ help:
 	@echo "make demo      run the quickstart notebook: trains a model, prints its scores"
 	@echo "make test      run every test under TensorFlow, PyTorch and JAX"
 	@echo "make test-tfio run the tests of decoding with TensorFlow 2.16 and tensorflow-io"
+	@echo "make notebooks run all notebooks at full size, and keep their outputs"
 	@echo "make lint      ruff and mypy"
 	@echo "make format    let ruff rewrite the sources"
 	@echo "make docs      build the documentation into site/"
@@ -114,12 +115,18 @@ test-tfio: .venv-tfio/.installed
 	KERAS_BACKEND=tensorflow OMP_NUM_THREADS=1 .venv-tfio/bin/python -m pytest -q \
 	  tests/data/test_tf_audio.py tests/data/test_fit_audio.py
 
-# Each notebook under two backends, two at a time.
+# All under TensorFlow, and those that train under PyTorch too, side by side.
+NOTEBOOKS := $(sort $(wildcard notebooks/*.ipynb))
+TRAINING := $(sort $(shell grep -lE 'fit_scenes|run_benchmark|model[.]fit' $(NOTEBOOKS)))
 test-notebooks: $(VENV)/.installed
 	@echo "== notebooks under tensorflow and torch"
-	@printf '%s\n' tensorflow torch | AVSSAN_NOTEBOOK_SIZE=small OMP_NUM_THREADS=1 \
-	  xargs -P $(JOBS) -I BACKEND env KERAS_BACKEND=BACKEND \
-	  $(BIN)/python -m pytest -q --timeout 900 --nbval-lax -p no:cacheprovider notebooks
+	@printf '%s\n' "tensorflow $(NOTEBOOKS)" "torch $(TRAINING)" | AVSSAN_NOTEBOOK_SIZE=small \
+	  OMP_NUM_THREADS=1 xargs -P $(JOBS) -L 1 sh -c 'KERAS_BACKEND=$$0 $(BIN)/python -m pytest -q \
+	  --timeout 900 --nbval-lax -p no:cacheprovider "$$@"'
+
+# At full size, with their outputs written anew.
+notebooks: $(VENV)/.installed
+	KERAS_BACKEND=$(KERAS_BACKEND) $(BIN)/python docs/run_notebooks.py $(NOTEBOOKS)
 
 # --- quality -----------------------------------------------------------------------------
 
