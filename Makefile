@@ -117,7 +117,7 @@ test-tfio: .venv-tfio/.installed
 
 # All under TensorFlow, and those that train under PyTorch too, side by side.
 NOTEBOOKS := $(sort $(wildcard notebooks/*.ipynb))
-TRAINING := $(sort $(shell grep -lE 'fit_scenes|run_benchmark|model[.]fit' $(NOTEBOOKS)))
+TRAINING := $(sort $(shell grep -lE 'fit_scenes|run_benchmark' $(NOTEBOOKS)))
 test-notebooks: $(VENV)/.installed
 	@echo "== notebooks under tensorflow and torch"
 	@printf '%s\n' "tensorflow $(NOTEBOOKS)" "torch $(TRAINING)" | AVSSAN_NOTEBOOK_SIZE=small \
