@@ -53,7 +53,7 @@ def _cutting(function, name, batch="batch_size"):
 
     @functools.wraps(function)
     def call(*args, **kwargs):
-        if name == "num_scenes" and name not in kwargs and len(args) > 1:
+        if name not in kwargs:
             args = [_cut(arg) if isinstance(arg, int) else arg for arg in args]
         elif kwargs.get(name, 0) > MANY:
             kwargs[name] = _cut(kwargs[name])
@@ -160,6 +160,7 @@ def stand_ins(tmp_path, monkeypatch, cheap):
         plan=plan,
         model=tiny_model(),
         embedding=np.ones(8, "float32"),
+        picture=np.ones((16, 16, 3), "float32"),
     )
 
 
@@ -175,6 +176,12 @@ def saved_bank(bank, folder):
     content = path.read_bytes()
     path.unlink()
     return content
+
+
+@pytest.fixture
+def small_model():
+    """`tiny_model`."""
+    return tiny_model
 
 
 @pytest.fixture

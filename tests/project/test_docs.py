@@ -62,6 +62,8 @@ ELSEWHERE = {
 # What the text of a page has introduced before its first block.
 GIVEN = {
     "docs/api/visualization.md": ("model", "plan"),
+    "docs/gpu.md": ("plan",),
+    "docs/microphone-spacing.md": ("model", "picture", "catalog"),
     "docs/prompts.md": ("model", "embedding"),
     "docs/robustness.md": ("catalog", "bank"),
     "docs/rooms.md": ("catalog",),
