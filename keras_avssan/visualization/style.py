@@ -40,13 +40,14 @@ ARRIVALS: dict[str, dict[str, Any]] = {
     "reflections": {"color": INTERFERER, "marker": "x", "markersize": 6},
 }
 
-# Microphones, one after another; from the sixth on they repeat.
+# Microphones, one after another; from the sixth on they repeat. Two steps darker and one lighter
+# than the first two, so that in grey, too, each is a shade of its own.
 MICROPHONES: tuple[dict[str, Any], ...] = (
     {"color": "#0072B2", "linestyle": "-"},
     {"color": "#D55E00", "linestyle": "--"},
-    {"color": "#009E73", "linestyle": "-."},
-    {"color": "#CC79A7", "linestyle": ":"},
-    {"color": "#E69F00", "linestyle": (0, (5, 1, 1, 1, 1, 1))},
+    {"color": "#005C43", "linestyle": "-."},
+    {"color": "#D98CB3", "linestyle": ":"},
+    {"color": "#4A2B4F", "linestyle": (0, (5, 1, 1, 1, 1, 1))},
 )
 
 DECIBEL_COLORS = "magma"
