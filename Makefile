@@ -141,6 +141,7 @@ format: $(VENV)/.installed
 
 docs: $(VENV)/.installed
 	$(BIN)/mkdocs build --strict
+	$(BIN)/python docs/check_site.py site
 
 clean:
 	rm -rf .venv .venv-torch .venv-jax .venv-tfio build dist site .mypy_cache .pytest_cache .ruff_cache

@@ -1,7 +1,8 @@
 """What the documentation's examples find: small files of the true formats, and cheap sizes.
 
 The pages name the numbers of a real training. They stay as they are; what is counted in more than
-`MANY` is cut to `FEW` where the library is called, and rooms are short copies of a few.
+`MANY` is cut to `FEW` where the library is called, rooms are short copies of a few, and networks
+have the layer sizes `SMALL`.
 """
 
 import dataclasses
@@ -19,10 +20,12 @@ import keras_avssan
 from keras_avssan import AVSSAN, data, encoders, evaluation, simulation, training
 from keras_avssan.data import ScenePlan, SyntheticClasses
 from keras_avssan.encoders import ConvImageEncoder, LogMelEncoder
+from keras_avssan.models.av_ssan import av_ssan
 from keras_avssan.simulation import RIRBank, RoomRanges
 
 MANY, FEW = 100, 4
 RATE = 16000
+SMALL = {"dim": 8, "mlp_dim": 16, "num_heads": 2, "bridge_layers": 1}
 
 
 @keras.saving.register_keras_serializable("tests")
@@ -41,7 +44,7 @@ def tiny_model(**options):
     """`AVSSAN` of a size that answers at once, for pictures, words and recordings."""
     options.setdefault("image_encoder", PicturesAndWords(8, (4, 8), (16, 16)))
     options.setdefault("audio_encoder", LogMelEncoder(8, (4,), num_mels=16))
-    return AVSSAN(dim=8, mlp_dim=16, num_heads=2, bridge_layers=1, **options)
+    return AVSSAN(**{**SMALL, **options})
 
 
 def _cut(count):
@@ -112,6 +115,17 @@ def cheap(monkeypatch):
                 self, *args, **{**kwargs, "run_eagerly": True}
             ),
         )
+    make_backbone = av_ssan._make_backbone
+    monkeypatch.setattr(
+        av_ssan,
+        "_make_backbone",
+        lambda configuration, image_encoder, audio_encoder, kwargs: make_backbone(
+            configuration,
+            image_encoder,
+            audio_encoder or LogMelEncoder(8, (4,), num_mels=16),
+            {**SMALL, **kwargs},
+        ),
+    )
     # Weights that others have published are not downloaded.
     network = keras.applications.MobileNetV3Small
     monkeypatch.setattr(
