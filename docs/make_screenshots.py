@@ -37,7 +37,7 @@ def take(options, folder):
     examples = pathlib.Path(folder, "examples")
     examples.mkdir()
     page = build_interface(demo_model(options.demo), write_examples(str(examples)))
-    address = serve(page, folder, "127.0.0.1", options.port, block=False)
+    address = serve(page, str(examples), "127.0.0.1", options.port, block=False)
     with open_browser() as browser:
         view = browser.new_page(viewport={"width": 1280, "height": 1100})
         view.goto(address)

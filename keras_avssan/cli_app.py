@@ -1,6 +1,9 @@
 """The command line: a page in the browser."""
 
+import contextlib
 import os
+import signal
+import sys
 import tempfile
 
 MAX_UPLOAD = "20mb"
@@ -20,9 +23,10 @@ def add_app(commands, load_model):
     model.add_argument("--model", help="folder of the trained model")
     model.add_argument(
         "--demo",
-        metavar="DIR",
-        help="small model on built-in data: trained once in some minutes, and kept in this folder",
+        action="store_true",
+        help="small model on built-in data: trained once in some minutes, and kept in --cache",
     )
+    parser.add_argument("--cache", metavar="DIR", help="folder that keeps the model of --demo")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at (127.0.0.1)")
     parser.add_argument("--port", type=int, default=7860, help="port to listen at (7860)")
     parser.add_argument("--open", action="store_true", help="open the page in the browser")
@@ -30,20 +34,38 @@ def add_app(commands, load_model):
 
 
 def _run(options, load_model):
+    if bool(options.cache) != options.demo:
+        raise ValueError(
+            "`--demo` and `--cache DIR`, the folder that keeps its model, go together. "
+            f"Received: {'--demo' if options.demo else '--cache'} alone"
+        )
+    if not 0 < options.port < 65536:
+        raise ValueError(f"`--port` must be from 1 to 65535. Received: {options.port}")
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    with tempfile.TemporaryDirectory(prefix="keras-avssan-") as folder:
+    with _orderly_end(), tempfile.TemporaryDirectory(prefix="keras-avssan-") as folder:
         os.environ["GRADIO_TEMP_DIR"] = folder  # of all uploads, removed at the end
         from keras_avssan.app.interface import import_gradio
 
         import_gradio()
-        page = _build(_open_model(options, load_model), folder)
-        serve(page, folder, options.host, options.port, options.open)
+        examples = os.path.join(folder, "examples")
+        page = _build(_open_model(options, load_model), examples)
+        serve(page, examples, options.host, options.port, options.open)
+
+
+@contextlib.contextmanager
+def _orderly_end():
+    """Cleans up after the signal that stops a service, too."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _open_model(options, load_model):
     from keras_avssan.app import demo_model
 
-    model = load_model(options.model) if options.model else demo_model(options.demo)
+    model = load_model(options.model) if options.model else demo_model(options.cache)
     if not hasattr(model, "explain"):
         raise ValueError(
             "`--model` must be an AVSSAN, which shows what led to its answers. "
@@ -52,24 +74,23 @@ def _open_model(options, load_model):
     return model
 
 
-def _build(model, folder):
+def _build(model, examples):
     import matplotlib
 
     matplotlib.use("Agg")
     from keras_avssan.app import build_interface
     from keras_avssan.app.examples import write_examples
 
-    examples = os.path.join(folder, "examples")
     os.mkdir(examples)
     return build_interface(model, write_examples(examples))
 
 
-def serve(page, folder, host, port, open_browser=False, block=True):
+def serve(page, examples, host, port, open_browser=False, block=True):
     """Serves a page, with bounds on what may be uploaded.
 
     Args:
         page: What `build_interface` returned.
-        folder: Folder of the examples and of all uploads.
+        examples: Folder of the examples; no other may be read through the page.
         host: Address to listen at.
         port: Port to listen at.
         open_browser: Whether the page is opened in the browser.
@@ -92,7 +113,9 @@ def serve(page, folder, host, port, open_browser=False, block=True):
         inbrowser=open_browser,
         share=False,
         max_file_size=MAX_UPLOAD,
-        allowed_paths=[folder],
+        allowed_paths=[examples],
+        enable_monitoring=False,
+        footer_links=[],
         theme=theme,
         quiet=True,
         prevent_thread_lock=True,

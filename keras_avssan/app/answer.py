@@ -5,12 +5,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from PIL import Image
+import soundfile
+from PIL import Image, UnidentifiedImageError
 
 from keras_avssan.data.audio_io import audio_num_samples
+from keras_avssan.models.prompts import as_prompt
 
 MAX_SECONDS = 30.0
 MAX_PIXELS = 40_000_000
+MAX_RATE = 192_000
+# Pillow knows formats that run other programs or that are old and little tested.
+PICTURES = ("JPEG", "PNG", "WEBP")
+_KINDS = {"picture": "picture", "words": "text", "recording": "recording"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,6 +29,13 @@ class Answer:
         explanation: What `model.explain` returned.
         masked_audio: What the mask leaves of the recording, int16 of shape (samples, 2).
         sampling_rate: Its sampling rate in hertz.
+
+    Example:
+        >>> told = answer(model, "mix.wav", picture="dog.jpg")
+        >>> 1 <= told.azimuth <= 180
+        True
+        >>> told.masked_audio.dtype
+        dtype('int16')
     """
 
     azimuth: float
@@ -48,8 +61,8 @@ def answer(model, recording, picture=None, words=None, sound=None, max_seconds=M
 
     Raises:
         ValueError: If there is no recording, not exactly one thing asks, a file is unreadable, too
-            long or too large, or the recording has not two channels. Files are named without
-            their folder.
+            long or too large, or of another kind, or the recording has not two channels. Files are
+            named without their folder.
 
     Example:
         >>> answer(model, "mix.wav", picture="dog.jpg").azimuth
@@ -67,10 +80,12 @@ def answer(model, recording, picture=None, words=None, sound=None, max_seconds=M
     try:
         for path in (recording, sound):
             if path:
-                _check_length(path, max_seconds)
+                _check_sound(path, max_seconds)
         if picture:
-            _check_pixels(picture)
-        explanation = model.explain(recording, asked[given[0]])
+            _check_picture(picture)
+        # Named by kind: words that look like a path are words, and no file of this machine.
+        prompt = as_prompt(asked[given[0]], _KINDS[given[0]])
+        explanation = model.explain(recording, prompt)
     except ValueError as error:
         raise ValueError(_without_folders(str(error), paths)) from error
     return Answer(
@@ -82,18 +97,28 @@ def answer(model, recording, picture=None, words=None, sound=None, max_seconds=M
     )
 
 
-def _check_length(path, max_seconds):
+def _check_sound(path, max_seconds):
     seconds = audio_num_samples(path, 16000) / 16000
     if seconds > max_seconds:
         raise ValueError(
             f"audio file '{path}' must last at most {max_seconds:g} s. Received: {seconds:.1f} s"
         )
+    header = soundfile.info(path)
+    if header.channels > 2 or header.samplerate > MAX_RATE:
+        raise ValueError(
+            f"audio file '{path}' must have at most 2 channels and {MAX_RATE} Hz. "
+            f"Received: {header.channels} channels, {header.samplerate} Hz"
+        )
 
 
-def _check_pixels(path):
+def _check_picture(path):
     try:
-        with Image.open(path) as picture:
+        with Image.open(path, formats=PICTURES) as picture:
             width, height = picture.size  # from its header
+    except UnidentifiedImageError as error:
+        raise ValueError(
+            f"image file '{path}' must be a picture. Expected: {', '.join(PICTURES)}"
+        ) from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return  # the reader of pictures says what is wrong
     if width * height > MAX_PIXELS:

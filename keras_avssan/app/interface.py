@@ -2,14 +2,20 @@
 
 import html
 import io
+import threading
 from typing import cast
 
 from matplotlib.figure import Figure
 from PIL import Image
 
 from keras_avssan.app.answer import MAX_SECONDS, answer
+from keras_avssan.data.file_kinds import IMAGE_SUFFIXES
 from keras_avssan.visualization import plot_explanation
 
+# Seconds: how often old uploads are looked for, and how old they may become.
+_DELETION = (600, 3600)
+# Questions that may wait for their turn.
+_MAX_WAITING = 16
 _INTRODUCTION = f"""# Where does that sound come from?
 
 Give a recording of two microphones, up to {MAX_SECONDS:g} s, and show what you mean: a picture of
@@ -35,17 +41,22 @@ def build_interface(model, examples=()):
     """
     gradio = import_gradio()
     reads_words = getattr(model.preprocessor, "tokenize", None) is not None
+    one_at_a_time = threading.Lock()
 
     def run(recording, picture, sound, words=None):
         try:
-            found = answer(model, recording, picture, words, sound)
+            with one_at_a_time:
+                found = answer(model, recording, picture, words, sound)
         except ValueError as error:
             # The page shows messages as HTML.
-            raise gradio.Error(html.escape(str(error)), duration=None) from error
+            message = html.escape(str(error))
+            raise gradio.Error(message, duration=None, print_exception=False) from error
         text = f"## {found.azimuth:.0f}°\n\nConfidence {found.confidence:.2f}"
         return text, _draw(found.explanation), (found.sampling_rate, found.masked_audio)
 
-    with gradio.Blocks(title="keras-avssan", analytics_enabled=False) as page:
+    with gradio.Blocks(
+        title="keras-avssan", analytics_enabled=False, delete_cache=_DELETION
+    ) as page:
         gradio.Markdown(_INTRODUCTION)
         with gradio.Row():
             with gradio.Column(scale=1):
@@ -53,7 +64,9 @@ def build_interface(model, examples=()):
                     label="Recording, two channels", type="filepath", elem_id="recording"
                 )
                 picture = gradio.File(
-                    label="A picture of what you mean", file_types=["image"], elem_id="picture"
+                    label="A picture of what you mean",
+                    file_types=list(IMAGE_SUFFIXES),
+                    elem_id="picture",
                 )
                 sound = gradio.Audio(
                     label="Or another recording of such a sound", type="filepath", elem_id="sound"
@@ -71,7 +84,7 @@ def build_interface(model, examples=()):
                     elem_id="figure",
                 )
                 masked = gradio.Audio(label="What the mask leaves", elem_id="masked")
-        button.click(run, asked, [text, figure, masked], concurrency_limit=1, api_name=False)
+        button.click(run, asked, [text, figure, masked], api_visibility="private")
         if examples:
             gradio.Examples(
                 [list(pair) for pair in examples],
@@ -81,9 +94,11 @@ def build_interface(model, examples=()):
                 run_on_click=True,
                 cache_examples=False,
                 label="Examples: two sounds, and a picture of one of them",
-                api_name=False,
+                api_visibility="private",
             )
-    return page
+            # They are not deleted with the uploads.
+            recording.keep_in_cache.update(*page.temp_file_sets)
+    return page.queue(max_size=_MAX_WAITING, default_concurrency_limit=1)
 
 
 def _draw(explanation):

@@ -32,9 +32,12 @@ def files(tmp_path_factory):
     soundfile.write(folder / "mix.wav", noise, RATE)
     soundfile.write(folder / "bark.wav", noise[:, 0], RATE)
     soundfile.write(folder / "long.wav", np.tile(noise, (31, 1)), RATE)
+    soundfile.write(folder / "fast.wav", noise, 400_000)
+    soundfile.write(folder / "four.wav", np.tile(noise, 2), RATE)
     (folder / "broken.wav").write_bytes(b"RIFF<b>nothing</b>")
     pixels = rng.integers(0, 255, (48, 48, 3), "uint8")
     Image.fromarray(pixels).save(folder / "dog.png")
+    Image.fromarray(pixels).save(folder / "renamed.png", format="GIF")
     Image.new("1", (10_000, 10_000)).save(folder / "vast.png")
     (folder / "broken.png").write_bytes(b"no picture")
     return folder

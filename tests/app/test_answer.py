@@ -35,6 +35,9 @@ def test_a_recording_asks_as_well(tiny_model, files):
         ("dog.png", {"picture": "dog.png"}, "'dog.png' cannot be read as audio"),
         ("mix.wav", {"picture": "broken.png"}, "'broken.png'"),
         ("mix.wav", {"picture": "vast.png"}, "'vast.png' must have at most 40 million pixels"),
+        ("mix.wav", {"picture": "renamed.png"}, "'renamed.png' must be a picture.*JPEG, PNG, WEBP"),
+        ("fast.wav", {"picture": "dog.png"}, "at most 2 channels and 192000 Hz.*400000 Hz"),
+        ("four.wav", {"picture": "dog.png"}, "at most 2 channels.*Received: 4 channels"),
         ("nowhere.wav", {"picture": "dog.png"}, "'nowhere.wav' does not exist"),
     ],
 )
@@ -46,3 +49,9 @@ def test_bad_files_are_told_without_their_folder(tiny_model, files, recording, a
     with pytest.raises(ValueError, match=message) as error:
         answer(tiny_model, recording, **paths)
     assert str(files) not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["dog.png", "bark.wav"])
+def test_words_never_open_a_file(tiny_model, files, name):
+    with pytest.raises(ValueError, match="Words need a model"):
+        answer(tiny_model, str(files / "mix.wav"), words=str(files / name))

@@ -45,7 +45,7 @@ def address(tiny_model, tmp_path_factory):
         examples = folder / "examples"
         examples.mkdir()
         page = build_interface(tiny_model, write_examples(str(examples), count=2, rooms=1))
-        yield serve(page, str(folder), "127.0.0.1", free_port(), block=False)
+        yield serve(page, str(examples), "127.0.0.1", free_port(), block=False)
         page.close()
 
 

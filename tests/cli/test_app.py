@@ -1,10 +1,13 @@
 """`python -m keras_avssan app`, up to the page."""
 
+import os
+import re
+import signal
 import sys
 
 import pytest
 
-from keras_avssan import AVSSAN
+from keras_avssan import AVSSAN, cli_app
 from keras_avssan.app import demo_model
 from keras_avssan.app.demo_model import demo_plan
 from keras_avssan.app.examples import write_examples
@@ -26,14 +29,39 @@ def test_a_model_must_be_named(capsys):
     ("arguments", "message"),
     [
         (["--model", "nowhere"], "`--model` must be the folder of a saved model"),
-        (["--demo", "nowhere/demo"], "must lie in an existing folder"),
+        (["--demo"], "`--demo` and `--cache DIR`.*Received: --demo alone"),
+        (["--model", "nowhere", "--cache", "demo"], "Received: --cache alone"),
+        (["--model", "nowhere", "--port", "70000"], "`--port` must be from 1 to 65535"),
+        (["--demo", "--cache", "nowhere/demo"], "must lie in an existing folder"),
     ],
 )
 def test_bad_folders_are_one_clear_line(arguments, message, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "gradio", sys)  # is there; it is not reached
     assert main(["app", *arguments]) == 2
     lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 1 and message in lines[0]
+    assert len(lines) == 1 and re.search(message, lines[0])
+
+
+def test_uploads_are_removed_when_a_service_is_stopped(monkeypatch):
+    folders = []
+
+    def serve(*_):
+        folders.append(os.environ["GRADIO_TEMP_DIR"])
+        assert os.path.isdir(folders[0])
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setitem(sys.modules, "gradio", sys)
+    monkeypatch.setenv("GRADIO_TEMP_DIR", "elsewhere")
+    monkeypatch.setenv("GRADIO_ANALYTICS_ENABLED", "True")
+    monkeypatch.setattr(cli_app, "_open_model", lambda *_: None)
+    monkeypatch.setattr(cli_app, "_build", lambda *_: None)
+    monkeypatch.setattr(cli_app, "serve", serve)
+    with pytest.raises(SystemExit) as end:
+        main(["app", "--model", "some"])
+    assert end.value.code == 0 and not os.path.exists(folders[0])
+    assert signal.getsignal(signal.SIGTERM) == before
+    assert os.environ["GRADIO_ANALYTICS_ENABLED"] == "False"
 
 
 def test_without_gradio_it_says_what_to_install(capsys, monkeypatch):
