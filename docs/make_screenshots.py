@@ -44,6 +44,7 @@ def take(options, folder):
         view.locator("table tbody tr, .gallery-item").first.click()
         view.locator("#direction h2").wait_for(timeout=60_000)
         view.locator("#figure img").wait_for()
+        view.evaluate("window.scrollTo(0, 0)")
         view.wait_for_timeout(1500)  # wave forms are drawn
         target = IMAGES / "app.png"
         view.screenshot(path=target)

@@ -54,6 +54,7 @@ def build_interface(model, examples=()):
         text = f"## {found.azimuth:.0f}°\n\nConfidence {found.confidence:.2f}"
         return text, _draw(found.explanation), (found.sampling_rate, found.masked_audio)
 
+    # No button that shares: it would send what is heard to another server.
     with gradio.Blocks(
         title="keras-avssan", analytics_enabled=False, delete_cache=_DELETION
     ) as page:
@@ -61,7 +62,10 @@ def build_interface(model, examples=()):
         with gradio.Row():
             with gradio.Column(scale=1):
                 recording = gradio.Audio(
-                    label="Recording, two channels", type="filepath", elem_id="recording"
+                    label="Recording, two channels",
+                    type="filepath",
+                    buttons=[],
+                    elem_id="recording",
                 )
                 picture = gradio.File(
                     label="A picture of what you mean",
@@ -69,7 +73,10 @@ def build_interface(model, examples=()):
                     elem_id="picture",
                 )
                 sound = gradio.Audio(
-                    label="Or another recording of such a sound", type="filepath", elem_id="sound"
+                    label="Or another recording of such a sound",
+                    type="filepath",
+                    buttons=[],
+                    elem_id="sound",
                 )
                 asked = [recording, picture, sound]
                 if reads_words:
@@ -81,9 +88,15 @@ def build_interface(model, examples=()):
                     label="What led to the answer",
                     format="png",
                     interactive=False,
+                    buttons=["download", "fullscreen"],
                     elem_id="figure",
                 )
-                masked = gradio.Audio(label="What the mask leaves", elem_id="masked")
+                masked = gradio.Audio(
+                    label="What the mask leaves",
+                    interactive=False,
+                    buttons=["download"],
+                    elem_id="masked",
+                )
         button.click(run, asked, [text, figure, masked], api_visibility="private")
         if examples:
             gradio.Examples(

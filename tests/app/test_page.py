@@ -77,6 +77,9 @@ def test_an_example_is_answered(page, address):
     assert re.fullmatch(r"\d{1,3}°", direction.inner_text())
     assert "Confidence 0." in page.locator("#direction").inner_text()
     page.locator("#figure img").wait_for()
+    # Sharing would send it to another server.
+    assert page.get_by_role("button", name=re.compile("download", re.I)).count()
+    assert not page.get_by_role("button", name=re.compile("share", re.I)).count()
     # Nothing is asked of other servers.
     others = [url for url in page.asked if not url.startswith((address, "data:", "blob:"))]
     assert not others
