@@ -23,6 +23,11 @@ class Clip:
             video's sound and one of its frames, are never paired.
         split: Str: `"train"`, `"val"` or `"test"`.
         num_samples: Int. Length at the catalog's sampling rate.
+
+    Example:
+        >>> clip = Clip("dog", "dog/bark1.wav", "bark1", split="train", num_samples=32000)
+        >>> clip.num_samples / 16000  # seconds
+        2.0
     """
 
     class_name: str
@@ -41,6 +46,10 @@ class Picture:
         id: Str, unique among the pictures of a catalog (a path relative to its root).
         instance: Str. The thing shown; see `Clip`.
         split: Str: `"train"`, `"val"` or `"test"`.
+
+    Example:
+        >>> Picture("dog", "dog/rex.jpg", "rex", split="train").class_name
+        'dog'
     """
 
     class_name: str

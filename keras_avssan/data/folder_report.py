@@ -68,6 +68,10 @@ class FolderReport:
         files: Tuple of `FileReport`, sorted by path.
         copies: Tuple of `FileCopy`.
         ignored: Tuple of str: paths of files that are neither recordings nor pictures of a class.
+
+    Example:
+        >>> report = check_folders("sounds")
+        >>> print(report.table())
     """
 
     root: str

@@ -33,6 +33,10 @@ class Leak:
             another gain, format, size or beginning) or `"same instance"`.
         similarity: Float in [0, 1]. Correlation of the waveforms, or of the pictures; 1 where they
             are identical or share an instance.
+
+    Example:
+        >>> for leak in find_leaks(ClassFolders("sounds")):
+        ...     print(leak.first.id, leak.second.id, leak.reason)
     """
 
     kind: str

@@ -49,6 +49,13 @@ class Scene:
         augmentations: Tuple of an `Augmentation` for every source, the target first; empty where
             recordings are played as they are.
         sensor_noise: Float or `None`. Level of the mix above white noise at the microphones in dB.
+
+    Example:
+        >>> scene = plan[0]
+        >>> scene.target.class_name != scene.interferer.class_name
+        True
+        >>> 0 <= scene.azimuth <= 180
+        True
     """
 
     index: int

@@ -30,6 +30,10 @@ class SegmentSource:
             over the frames in which the source is active.
         motion: Float. Largest deviation from that median, in degrees.
         activity: Float. Seconds in which the source is active.
+
+    Example:
+        >>> SegmentSource("bell", 0, azimuth=30.0, motion=0.0, activity=8.5).class_name
+        'bell'
     """
 
     class_name: str
@@ -49,6 +53,12 @@ class Segment:
         duration: Float. Length in seconds.
         target: `SegmentSource` to be found.
         interferers: Tuple of `SegmentSource` of other classes, the most active first.
+
+    Example:
+        >>> bell = SegmentSource("bell", 0, azimuth=30.0, motion=0.0, activity=8.5)
+        >>> segment = Segment("dev-test-sony/fold4_room23_mix001", 0.0, 10.0, bell, ())
+        >>> segment.azimuth
+        30.0
     """
 
     recording: str

@@ -39,6 +39,14 @@ class Events:
         azimuth: Float array: degrees, counter-clockwise, 0 in front, 90 to the left.
         elevation: Float array: degrees, 90 above.
         distance: Float array: metres; NaN where the file has no such column.
+
+    Example:
+        >>> events = Events(
+        ...     frame=np.array([0, 1]), class_index=np.array([0, 0]), source=np.array([0, 0]),
+        ...     azimuth=np.array([30.0, 31.0]), elevation=np.zeros(2), distance=np.full(2, np.nan),
+        ... )
+        >>> events.azimuth[events.frame == 1].tolist()
+        [31.0]
     """
 
     frame: np.ndarray

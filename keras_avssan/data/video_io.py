@@ -55,6 +55,10 @@ class VideoFrame:
     Args:
         seconds: Float. When it is shown, from the beginning of the video.
         pixels: `uint8` array of shape `(height, width, 3)`, RGB.
+
+    Example:
+        >>> VideoFrame(seconds=2.5, pixels=np.zeros((48, 64, 3), "uint8")).pixels.shape
+        (48, 64, 3)
     """
 
     seconds: float

@@ -35,6 +35,11 @@ class Evaluation:
 
     Raises:
         ValueError: If there is not one class or reverberation time a scene.
+
+    Example:
+        >>> evaluation = evaluate_localizer(model, plan, num_scenes=1000)
+        >>> evaluation.save("scores.json")
+        >>> print(evaluation.table())
     """
 
     scores: SceneScores

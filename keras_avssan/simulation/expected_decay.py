@@ -24,14 +24,14 @@ def expected_power(
 ) -> Any:
     r"""Energy a second of an image-source response, expected over all positions in the room.
 
-    At time t, \(4\pi (ct)^2 c / V\) images a second arrive from a sphere of radius \(ct\), each
-    with the amplitude \(1/(4\pi ct)\) times its reflections. With source and microphone anywhere
+    At time t, 4π (ct)² c / V images a second arrive from a sphere of radius ct, each
+    with the amplitude 1 / (4π ct) times its reflections. With source and microphone anywhere
     in the room, independent and uniform, the expected sum of their energies is exactly
 
-    \[P(t) = \frac{c}{4\pi V} \Big\langle \prod_{i} g_i(ct\,|n_i| / L_i) \Big\rangle_n,\]
+    P(t) = c / (4π V) · ⟨ ∏ᵢ gᵢ(ct |nᵢ| / Lᵢ) ⟩ₙ,
 
     the mean over the directions n of arrival. A path that spans u lengths of the room along an axis
-    meets its two walls in turn, k = floor(u) or k + 1 times in all: \(g_i(u)\) is the energy that
+    meets its two walls in turn, k = floor(u) or k + 1 times in all: gᵢ(u) is the energy that
     k and k + 1 reflections leave, linearly interpolated, averaged over which wall is first.
 
     Paths along a long axis meet few walls and decay slowly, others fast: the sum is no exponential,

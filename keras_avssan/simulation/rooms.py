@@ -119,6 +119,11 @@ class RoomRanges:
 
     Raises:
         ValueError: If a range is reversed, not finite or outside of what it may be.
+
+    Example:
+        >>> room = sample_room(seed=0, index=0, ranges=RoomRanges(spacing=0.12))
+        >>> float(np.linalg.norm(room.microphones[0] - room.microphones[1]).round(3))
+        0.12
     """
 
     length: tuple[float, float] = (3.0, 10.0)

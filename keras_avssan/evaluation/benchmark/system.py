@@ -23,6 +23,10 @@ class Setup:
         reads_words: Whether there are embeddings of the classes' names too.
         size: `"full"` for networks as published, or `"small"` for those that processors can train
             within minutes, where a network has such a form.
+
+    Example:
+        >>> setup = Setup(prompt_dim=512, microphone_spacing=0.12)
+        >>> model = built_in_systems()[0].make(setup)
     """
 
     prompt_dim: int
