@@ -14,7 +14,18 @@ pytestmark = pytest.mark.once
 ROOT = pathlib.Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 # Extras that the constraints pin; the others exclude them, or need a machine of their own.
-TESTED_EXTRAS = ("tensorflow", "torch", "jax", "export", "media", "notebooks", "docs", "dev")
+TESTED_EXTRAS = (
+    "tensorflow",
+    "torch",
+    "jax",
+    "export",
+    "media",
+    "scale",
+    "app",
+    "notebooks",
+    "docs",
+    "dev",
+)
 
 
 def normalised(requirement):
