@@ -165,7 +165,7 @@ def stand_ins(tmp_path, monkeypatch, cheap):
     bank = RIRBank.build(4)
     with open(tmp_path / "rooms", "wb") as file:
         file.write(saved_bank(repeat_rooms(short(bank), 10_000), tmp_path))
-    catalog = SyntheticClasses(["bird", "bell"], instances_per_class=6)
+    catalog = SyntheticClasses(["bird", "bell", "rain"], instances_per_class=6)
     plan = ScenePlan(catalog, bank, split="train", duration=0.5)
     return SimpleNamespace(
         tmp_path=tmp_path,
