@@ -150,6 +150,8 @@ def look_at(page, looks):
         image.loading = "eager";
         return image.decode().catch(() => {});
     }))""")
+    # What slides into place after a change of size is there at once.
+    page.add_style_tag(content="* { transition: none !important; animation: none !important }")
     for size, scheme in looks:
         page.set_viewport_size(dict(zip(("width", "height"), size, strict=True)))
         page.emulate_media(color_scheme=scheme)
