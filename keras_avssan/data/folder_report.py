@@ -70,8 +70,10 @@ class FolderReport:
         ignored: Tuple of str: paths of files that are neither recordings nor pictures of a class.
 
     Example:
-        >>> report = check_folders("sounds")
-        >>> print(report.table())
+        ```python
+        report = check_folders("sounds")
+        print(report.table())
+        ```
     """
 
     root: str

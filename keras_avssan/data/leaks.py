@@ -35,8 +35,10 @@ class Leak:
             are identical or share an instance.
 
     Example:
-        >>> for leak in find_leaks(ClassFolders("sounds")):
-        ...     print(leak.first.id, leak.second.id, leak.reason)
+        ```python
+        for leak in find_leaks(ClassFolders("sounds")):
+            print(leak.first.id, leak.second.id, leak.reason)
+        ```
     """
 
     kind: str

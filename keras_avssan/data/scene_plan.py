@@ -51,11 +51,11 @@ class Scene:
         sensor_noise: Float or `None`. Level of the mix above white noise at the microphones in dB.
 
     Example:
-        >>> scene = plan[0]
-        >>> scene.target.class_name != scene.interferer.class_name
-        True
-        >>> 0 <= scene.azimuth <= 180
-        True
+        ```python
+        scene = plan[0]
+        assert scene.target.class_name != scene.interferer.class_name
+        assert 0 <= scene.azimuth <= 180
+        ```
     """
 
     index: int

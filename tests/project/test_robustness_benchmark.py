@@ -84,7 +84,9 @@ def test_every_row_is_scored(run, script, tmp_path, capsys):
         assert 0 <= rows["absent"][key]["mean"] <= 1
     lines = capsys.readouterr().out.splitlines()
     assert len([line for line in lines if line.startswith("| pair of ")]) == 7
-    assert "AUROC" in lines[-4] and lines[-2].startswith("| confidence | ")
+    assert "AUROC" in lines[-5]
+    told = [line.split(" | ")[0] for line in lines[-3:]]
+    assert told == ["| confidence", "| entropy, nats", "| similarity"]
 
 
 def test_it_goes_on_where_it_stopped(run, script, tmp_path, monkeypatch):
