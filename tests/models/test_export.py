@@ -146,7 +146,7 @@ def test_inputs_that_are_asked_for(arguments, shapes, model, written, tmp_path):
     assert written == [shapes]
 
 
-@pytest.mark.once
+@pytest.mark.tensorflow
 def test_encoder_without_a_rate(make_tiny, make_inputs, run, tmp_path):
     """Embeddings that divide the recording are aligned at any duration."""
     format = WRITES[0]
@@ -182,7 +182,7 @@ def test_refusal_tells_what_to_do(format, model, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.once
+@pytest.mark.tensorflow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -211,14 +211,14 @@ def test_bad_arguments(arguments, message, model, tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["notes.txt"]
 
 
-@pytest.mark.once
+@pytest.mark.tensorflow
 def test_prompts_without_an_encoder(make_tiny, tmp_path):
     model = make_tiny(image_encoder=None, prompt_dim=5, compiled=False)
     with pytest.raises(ValueError, match="without an image encoder takes prompt='embedding'"):
         model.export(tmp_path / "model", prompt="images")
 
 
-@pytest.mark.once
+@pytest.mark.tensorflow
 def test_mixed_precision_is_refused(make_tiny, tmp_path):
     model = make_tiny(dtype="mixed_bfloat16", compiled=False)
     with pytest.raises(ValueError, match="computes in float32.*mixed_bfloat16"):

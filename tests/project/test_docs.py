@@ -136,7 +136,13 @@ CHECK = {
 }
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if blocks_to_run(page)])
+def marked(page):
+    """A page, marked where the backend that runs what is run once cannot run it."""
+    elsewhere = "torch" not in BACKENDS.get(page, ("torch",))
+    return pytest.param(page, marks=pytest.mark.tensorflow if elsewhere else ())
+
+
+@pytest.mark.parametrize("page", [marked(page) for page in PAGES if blocks_to_run(page)])
 def test_blocks_of_a_page_run(page, request, tmp_path, monkeypatch):
     """In their order, in one namespace."""
     if page in ELSEWHERE:
