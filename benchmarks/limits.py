@@ -20,16 +20,14 @@ Runs the model over scenes and looks at each stage by itself:
 import argparse
 import dataclasses
 import itertools
-import os
 
 import keras
 import numpy as np
 from keras import ops
-from prompt_options import add_embedding_options, expand_classes, open_embeddings, open_plan
+from prompt_options import open_embeddings, open_plan, open_trained_bank, parse_trained
 from tqdm import tqdm
 
 from keras_avssan import AVSSAN
-from keras_avssan.cli_options import FIRST_EVALUATION_ROOM, add_scene_options
 from keras_avssan.data import SceneBatches
 from keras_avssan.data.embeddings import embed_pictures
 from keras_avssan.doa import GRID_DEGREES
@@ -37,7 +35,6 @@ from keras_avssan.evaluation import SceneScores
 from keras_avssan.evaluation.scoring import nan_mean, score_with_interval
 from keras_avssan.files import write_json
 from keras_avssan.layers.stereo_stft import level_gain
-from keras_avssan.simulation import RIRBank, RoomRanges
 from keras_avssan.unit_length import unit_length
 
 _NEAR = 5.0  # degrees
@@ -71,7 +68,7 @@ def run_batch(model, inputs, labels):
         **{f"estimate_{power}": answer(np.power(outputs["mask"], power)) for power in _POWERS},
         "gain_db": _level(power, np.square(outputs["mask"])) - _level(power, 1.0),
         "ideal_gain_db": _level(power, np.square(ideal)) - _level(power, 1.0),
-        "prompt": ops.convert_to_numpy(unit_length(outputs["prompt_semantics"])),
+        "prompt": _unit(outputs["prompt_semantics"]),
         **{name: _embed(backbone, audio) for name, audio in parts.items()},
     }
 
@@ -82,8 +79,11 @@ def _power(backbone, audio):
 
 
 def _embed(backbone, audio):
-    embedded = backbone.embed_target(ops.convert_to_tensor(audio.astype("float32")))
-    return ops.convert_to_numpy(unit_length(embedded))
+    return _unit(backbone.embed_target(ops.convert_to_tensor(audio.astype("float32"))))
+
+
+def _unit(vectors):
+    return ops.convert_to_numpy(unit_length(ops.convert_to_tensor(vectors)))
 
 
 def _azimuth(posterior):
@@ -303,11 +303,7 @@ def _number(score):
 def main():
     options = _options()
     model = AVSSAN.from_preset(options.model)
-    spacing = model.backbone.settings["microphone_spacing"]
-    bank = RIRBank.build(
-        options.rooms, ranges=RoomRanges(spacing=spacing), first_index=FIRST_EVALUATION_ROOM
-    )
-    plan = open_plan(options, bank)
+    plan = open_plan(options, open_trained_bank(options, model))
     if len(plan.classes) < 3:
         raise SystemExit("At least three classes are needed, so that one can be absent.")
     prototypes = dataclasses.replace(plan, split=options.prototype_split)
@@ -328,18 +324,11 @@ def _embeddings(options, model, plan):
 
 def _options():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", required=True, help="folder of a trained AVSSAN")
-    parser.add_argument("--out", required=True, help="JSON file for the results")
-    parser.add_argument("--scenes", type=int, default=1000, help="scenes (1000)")
     parser.add_argument("--batch-size", type=int, default=25, help="scenes a run (25)")
     parser.add_argument(
         "--prototype-split", default="train", help="whose pictures and recordings stand for a class"
     )
-    add_embedding_options(parser)
-    add_scene_options(parser, split=None, rooms=60, seed=0)
-    options = expand_classes(parser.parse_args())
-    options.model = os.path.abspath(options.model)
-    return options
+    return parse_trained(parser)
 
 
 if __name__ == "__main__":

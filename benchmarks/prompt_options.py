@@ -1,12 +1,23 @@
 """Options that several scripts share: which classes, what asks, and what follows from them."""
 
+import os
+
 import keras
 import numpy as np
 import tqdm
 from real_classes import TWELVE
 
-from keras_avssan.cli_options import BUILT_IN, open_catalog, open_image_encoder
+from keras_avssan.cli_options import (
+    BUILT_IN,
+    FIRST_EVALUATION_ROOM,
+    add_scene_options,
+    open_catalog,
+    open_image_encoder,
+)
 from keras_avssan.data import ScenePlan
+from keras_avssan.simulation import RIRBank, RoomRanges
+
+_SOURCES = 4  # a room
 
 
 def expand_classes(options):
@@ -28,6 +39,35 @@ def open_plan(options, bank):
         seed=options.seed,
         duration=options.duration,
         snr=options.snr,
+    )
+
+
+def parse_trained(parser):
+    """Adds what says which trained model is asked on which scenes; parses all options."""
+    parser.add_argument("--model", required=True, help="folder of a trained AVSSAN")
+    parser.add_argument("--out", required=True, help="JSON file for the results")
+    parser.add_argument("--scenes", type=int, default=1000, help="scenes (1000)")
+    add_embedding_options(parser)
+    add_scene_options(parser, split=None, rooms=60, seed=0)
+    options = expand_classes(parser.parse_args())
+    options.model = os.path.abspath(options.model)
+    return options
+
+
+def open_trained_bank(options, model):
+    """The rooms that a trained model is asked in: those of `--bank`, or simulated for its pair."""
+    if options.bank:
+        return RIRBank.load(options.bank)
+    return simulate_rooms(options, model.backbone.settings["microphone_spacing"])
+
+
+def simulate_rooms(options, spacing):
+    """The rooms of an evaluation; those of another spacing differ in nothing else."""
+    return RIRBank.build(
+        options.rooms,
+        sources_per_room=_SOURCES,
+        ranges=RoomRanges(spacing=spacing),
+        first_index=FIRST_EVALUATION_ROOM,
     )
 
 

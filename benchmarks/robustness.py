@@ -14,16 +14,19 @@ themselves, such as `prompts.npz` of `recipe.py`.
 
 import argparse
 import dataclasses
-import os
 
 import keras
-from prompt_options import add_embedding_options, expand_classes, open_embeddings, open_plan
+from prompt_options import (
+    open_embeddings,
+    open_plan,
+    open_trained_bank,
+    parse_trained,
+    simulate_rooms,
+)
 
 from keras_avssan import AVSSAN
-from keras_avssan.cli_options import FIRST_EVALUATION_ROOM, add_scene_options
 from keras_avssan.evaluation import evaluate_localizer, evaluate_presence
 from keras_avssan.files import read_json, write_json
-from keras_avssan.simulation import RIRBank, RoomRanges
 
 # What is changed about the plan, by the name of the row.
 CONDITIONS: dict[str, dict] = {
@@ -37,14 +40,11 @@ SPACINGS = (0.04, 0.08, 0.12, 0.16, 0.2, 0.25, 0.3)  # metres
 ABSENT = "absent"
 ROWS = (*CONDITIONS, *(f"pair of {100 * s:.0f} cm" for s in SPACINGS), ABSENT)
 _SCORES = ("selection", "mae", "acc_5deg", "nearest_acc_5deg")
-_SOURCES = 4
 
 
 def run(options, model, results):
     """Fills what is missing in the results, row by row."""
-    spacing = model.backbone.settings["microphone_spacing"]
-    bank = RIRBank.load(options.bank) if options.bank else _bank(options, spacing)
-    plan = open_plan(options, bank)
+    plan = open_plan(options, open_trained_bank(options, model))
     asked = {"prompt_embeddings": open_embeddings(options, model, plan)}
     for name in options.rows:
         if "left_out" not in results["rows"].get(name, {"left_out": ""}):
@@ -64,21 +64,11 @@ def _row(name, options, model, plan, asked):
     changes = CONDITIONS.get(name, {})
     if name not in CONDITIONS:
         spacing = SPACINGS[ROWS.index(name) - len(CONDITIONS)]
-        changes = {"bank": _bank(options, spacing)}
+        changes = {"bank": simulate_rooms(options, spacing)}
         asked = {**asked, "microphone_spacing": spacing}
     plan = dataclasses.replace(plan, **changes)
     evaluation = evaluate_localizer(model, plan, options.scenes, **asked)
     return {**evaluation.to_dict(), "blind": evaluation.scores.blind_choice()}
-
-
-def _bank(options, spacing):
-    """The rooms of the evaluation; those of another spacing differ in nothing else."""
-    return RIRBank.build(
-        options.rooms,
-        sources_per_room=_SOURCES,
-        ranges=RoomRanges(spacing=spacing),
-        first_index=FIRST_EVALUATION_ROOM,
-    )
 
 
 def tables(rows):
@@ -150,15 +140,8 @@ def main():
 
 def _options():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", required=True, help="folder of a trained AVSSAN")
-    parser.add_argument("--out", required=True, help="JSON file for the results")
-    parser.add_argument("--scenes", type=int, default=1000, help="scenes a row (1000)")
     parser.add_argument("--rows", nargs="+", default=list(ROWS), choices=ROWS, metavar="ROW")
-    add_embedding_options(parser)
-    add_scene_options(parser, split=None, rooms=60, seed=0)
-    options = expand_classes(parser.parse_args())
-    options.model = os.path.abspath(options.model)
-    return options
+    return parse_trained(parser)
 
 
 if __name__ == "__main__":
