@@ -111,18 +111,11 @@ def test_mask(configuration, pair):
     np.testing.assert_allclose(second, first, atol=1e-4, rtol=0)
 
 
+@pytest.mark.parametrize(("outputs", "count"), [("band_", 4), ("similarity", 1)])
 @pytest.mark.parametrize("configuration", CONFIGURATIONS)
-def test_band_weights(configuration, pair):
-    first, second = (of(predictions, configuration, "band_") for predictions in pair)
-    assert len(first) == 4
-    for key in first:
-        np.testing.assert_allclose(second[key], first[key], atol=1e-4, rtol=0)
-
-
-@pytest.mark.parametrize("configuration", CONFIGURATIONS)
-def test_similarity(configuration, pair):
-    first, second = (of(predictions, configuration, "similarity") for predictions in pair)
-    assert len(first) == 1
+def test_band_weights_and_similarity(configuration, outputs, count, pair):
+    first, second = (of(predictions, configuration, outputs) for predictions in pair)
+    assert len(first) == count
     for key in first:
         np.testing.assert_allclose(second[key], first[key], atol=1e-4, rtol=0)
 
