@@ -33,6 +33,20 @@ def interruptible():
 
 
 @pytest.fixture(scope="session")
+def make_small_model():
+    """Makes an `AVSSAN` that answers at once; takes arguments of `AVSSAN`."""
+    from keras_avssan import AVSSAN
+    from keras_avssan.encoders import LogMelEncoder
+
+    def make(**arguments):
+        encoder = LogMelEncoder(8, (4,), num_mels=16)
+        sizes = {"dim": 8, "mlp_dim": 16, "num_heads": 2, "bridge_layers": 1}
+        return AVSSAN(audio_encoder=encoder, **sizes, **arguments)
+
+    return make
+
+
+@pytest.fixture(scope="session")
 def real_data() -> pathlib.Path:
     """The folder of real recordings and photographs, one folder a class."""
     beside = REPOSITORY.parent / "shared" / "data" / "ciavl-real"

@@ -5,22 +5,14 @@ import pytest
 import soundfile
 from PIL import Image
 
-from keras_avssan import AVSSAN
-from keras_avssan.encoders import ConvImageEncoder, LogMelEncoder
+from keras_avssan.encoders import ConvImageEncoder
 
 RATE = 16000
 
 
 @pytest.fixture(scope="session")
-def tiny_model():
-    return AVSSAN(
-        image_encoder=ConvImageEncoder(8, (4, 8), (32, 32)),
-        audio_encoder=LogMelEncoder(8, (4,), num_mels=16),
-        dim=8,
-        mlp_dim=16,
-        num_heads=2,
-        bridge_layers=1,
-    )
+def tiny_model(make_small_model):
+    return make_small_model(image_encoder=ConvImageEncoder(8, (4, 8), (32, 32)))
 
 
 @pytest.fixture(scope="session")

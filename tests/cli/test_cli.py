@@ -14,7 +14,6 @@ from keras_avssan.encoders import (
     CLIPEncoder,
     CLIPTextTokenizer,
     ConvImageEncoder,
-    LogMelEncoder,
     VGGish,
 )
 from keras_avssan.models.baselines import GCCMLP
@@ -24,17 +23,10 @@ SAMPLING_RATE = 16000
 
 
 @pytest.fixture(scope="module")
-def workspace(tmp_path_factory):
+def workspace(tmp_path_factory, make_small_model):
     """A folder with a model, a bank, a recording, a picture and a folder of classes."""
     root = tmp_path_factory.mktemp("cli")
-    model = AVSSAN(
-        image_encoder=ConvImageEncoder(8, (4, 8), (32, 32)),
-        audio_encoder=LogMelEncoder(8, (4,), num_mels=16),
-        dim=8,
-        mlp_dim=16,
-        num_heads=2,
-        bridge_layers=1,
-    )
+    model = make_small_model(image_encoder=ConvImageEncoder(8, (4, 8), (32, 32)))
     model.save_to_preset(root / "model")
     ranges = RoomRanges(t60=(0.2, 0.25))
     RIRBank.build(4, ranges=ranges, sources_per_room=2, max_duration=0.05, progress=False).save(

@@ -7,9 +7,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from keras_avssan import AVSSAN
 from keras_avssan.data import SyntheticClasses
-from keras_avssan.encoders import LogMelEncoder
 from keras_avssan.simulation import RIRBank, RoomRanges
 
 pytestmark = pytest.mark.once
@@ -33,17 +31,10 @@ def script():
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory, make_small_model):
     """A model without image encoder, and embeddings of all built-in pictures."""
     folder = tmp_path_factory.mktemp("robustness")
-    model = AVSSAN(
-        audio_encoder=LogMelEncoder(8, (4,), num_mels=16),
-        prompt_dim=3,
-        dim=8,
-        mlp_dim=16,
-        num_heads=2,
-        bridge_layers=1,
-    )
+    model = make_small_model(prompt_dim=3)
     model.save_to_preset(folder / "model")
     ids = [picture.id for picture in SyntheticClasses().pictures]
     vectors = np.random.default_rng(0).normal(size=(len(ids), 3)).astype("float32")
@@ -53,7 +44,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def run(script, folder, monkeypatch):
-    monkeypatch.setattr(script.RIRBank, "build", small_bank)
+    monkeypatch.setattr(RIRBank, "build", small_bank)
 
     def run(out, *arguments, classes=("bird", "drum", "rain")):
         words = ["robustness.py", "--model", folder / "model", "--out", out, "--scenes", 4]

@@ -8,9 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_avssan import AVSSAN
 from keras_avssan.data import SyntheticClasses
-from keras_avssan.encoders import LogMelEncoder
 from keras_avssan.simulation import RIRBank, RoomRanges
 
 pytestmark = pytest.mark.once
@@ -26,17 +24,10 @@ def script():
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory, make_small_model):
     """A model without image encoder, embeddings of all built-in pictures, and two rooms."""
     folder = tmp_path_factory.mktemp("figures")
-    model = AVSSAN(
-        audio_encoder=LogMelEncoder(8, (4,), num_mels=16),
-        prompt_dim=3,
-        dim=8,
-        mlp_dim=16,
-        num_heads=2,
-        bridge_layers=1,
-    )
+    model = make_small_model(prompt_dim=3)
     model.save_to_preset(folder / "model")
     ids = [picture.id for picture in SyntheticClasses().pictures]
     vectors = np.random.default_rng(0).normal(size=(len(ids), 3)).astype("float32")
