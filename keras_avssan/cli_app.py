@@ -6,15 +6,16 @@ import signal
 import sys
 import tempfile
 
+from keras_avssan.cli_options import load_model
+
 MAX_UPLOAD = "20mb"
 
 
-def add_app(commands, load_model):
+def add_app(commands):
     """Adds `app`.
 
     Args:
         commands: What `ArgumentParser.add_subparsers` returned.
-        load_model: Function from the folder of a model to the model.
     """
     parser = commands.add_parser(
         "app", help="open a page in the browser: drop a recording and a picture, see the direction"
@@ -30,10 +31,10 @@ def add_app(commands, load_model):
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at (127.0.0.1)")
     parser.add_argument("--port", type=int, default=7860, help="port to listen at (7860)")
     parser.add_argument("--open", action="store_true", help="open the page in the browser")
-    parser.set_defaults(run=lambda options: _run(options, load_model))
+    parser.set_defaults(run=_run)
 
 
-def _run(options, load_model):
+def _run(options):
     if bool(options.cache) != options.demo:
         raise ValueError(
             "`--demo` and `--cache DIR`, the folder that keeps its model, go together. "
@@ -48,7 +49,7 @@ def _run(options, load_model):
 
         import_gradio()
         examples = os.path.join(folder, "examples")
-        page = _build(_open_model(options, load_model), examples)
+        page = _build(_open_model(options), examples)
         serve(page, examples, options.host, options.port, options.open)
 
 
@@ -62,7 +63,7 @@ def _orderly_end():
         signal.signal(signal.SIGTERM, before)
 
 
-def _open_model(options, load_model):
+def _open_model(options):
     from keras_avssan.app import demo_model
 
     model = load_model(options.model) if options.model else demo_model(options.cache)

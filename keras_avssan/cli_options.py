@@ -180,3 +180,29 @@ def check_output(option, path):
     folder = os.path.dirname(os.path.abspath(path))
     if not os.path.isdir(folder):
         raise ValueError(f"`{option}` must lie in an existing folder. Received: {path}")
+
+
+def load_model(folder):
+    """Loads the model of `--model`."""
+    import keras_avssan.models.baselines  # noqa: F401  (makes them known to the loader)
+    from keras_avssan.models import Localizer
+
+    if not os.path.isdir(folder):
+        raise ValueError(f"`--model` must be the folder of a saved model. Received: {folder}")
+    return Localizer.from_preset(folder)
+
+
+def make_plan(options, catalog, bank, split, **kwargs):
+    """Makes the plan of the options' scenes."""
+    from keras_avssan.data import ScenePlan
+
+    return ScenePlan(
+        catalog,
+        bank,
+        split=split,
+        seed=options.seed,
+        duration=options.duration,
+        snr=options.snr,
+        reference_split=options.reference_split,
+        **kwargs,
+    )

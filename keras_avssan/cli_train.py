@@ -7,6 +7,7 @@ from keras_avssan.cli_options import (
     add_encoder_options,
     add_scene_options,
     check_output,
+    make_plan,
     open_audio_encoder,
     open_bank,
     open_catalog,
@@ -14,12 +15,11 @@ from keras_avssan.cli_options import (
 )
 
 
-def add_train(commands, make_plan):
+def add_train(commands):
     """Adds `train`.
 
     Args:
         commands: What `ArgumentParser.add_subparsers` returned.
-        make_plan: Function of options, catalog, bank, split and further arguments of a plan.
     """
     parser = commands.add_parser(
         "train",
@@ -49,7 +49,7 @@ def add_train(commands, make_plan):
         help="where scenes are rendered; the device is worth it where it is a GPU (host)",
     )
     _add_checkpoint_options(parser)
-    parser.set_defaults(run=lambda options: _train(options, make_plan))
+    parser.set_defaults(run=_train)
 
 
 def _add_checkpoint_options(parser):
@@ -68,7 +68,7 @@ def _add_checkpoint_options(parser):
     parser.add_argument("--tensorboard", metavar="DIR", help="folder of a log for TensorBoard")
 
 
-def _train(options, make_plan):
+def _train(options):
     import keras
 
     from keras_avssan import AVSSAN
@@ -86,7 +86,7 @@ def _train(options, make_plan):
         image_encoder=open_image_encoder(options),
         audio_encoder=open_audio_encoder(options),
     )
-    train_plan, validation_plan = _plans(options, catalog, make_plan)
+    train_plan, validation_plan = _plans(options, catalog)
     fit_scenes(
         model,
         train_plan,
@@ -106,7 +106,7 @@ def _train(options, make_plan):
     print(f"saved {options.out}")
 
 
-def _plans(options, catalog, make_plan):
+def _plans(options, catalog):
     """Plans for training and validation; a tenth of the rooms is kept for the second."""
     bank = open_bank(options, first_room=0)
     if len(bank) < 2:

@@ -1,0 +1,55 @@
+"""The command line: score a model."""
+
+from keras_avssan.cli_options import (
+    BUILT_IN,
+    FIRST_EVALUATION_ROOM,
+    add_scene_options,
+    check_output,
+    load_model,
+    make_plan,
+    open_bank,
+    open_catalog,
+)
+from keras_avssan.cli_starss23 import add_starss23_options, evaluate_starss23
+
+
+def add_evaluate(commands):
+    """Adds `evaluate`.
+
+    Args:
+        commands: What `ArgumentParser.add_subparsers` returned.
+    """
+    parser = commands.add_parser("evaluate", help="score a model on scenes of a folder")
+    add_scene_options(parser, split=None, rooms=100, seed=0)
+    parser.add_argument("--model", required=True, help="folder of the trained model")
+    parser.add_argument("--scenes", type=int, default=1000, help="number of scenes")
+    parser.add_argument(
+        "--prompt",
+        default="picture",
+        help="what asks: picture, text (the name of the class), recording (another one of the "
+        "class), or constant: the same prompt for every scene, as a control",
+    )
+    parser.add_argument("--json", help="file for the results")
+    add_starss23_options(parser)
+    parser.set_defaults(run=_evaluate)
+
+
+def _evaluate(options):
+    if options.json:
+        check_output("--json", options.json)
+    evaluate = evaluate_starss23 if options.starss23 else _evaluate_scenes
+    evaluation = evaluate(options, load_model)
+    if options.json:
+        evaluation.save(options.json)
+    print(evaluation.table())
+
+
+def _evaluate_scenes(options, load_model):
+    from keras_avssan.evaluation import evaluate_localizer
+
+    catalog = open_catalog(options)
+    model = load_model(options.model)
+    bank = open_bank(options, first_room=FIRST_EVALUATION_ROOM)
+    split = options.split or ("test" if options.data == BUILT_IN else None)
+    plan = make_plan(options, catalog, bank, split)
+    return evaluate_localizer(model, plan, options.scenes, prompt=options.prompt)
