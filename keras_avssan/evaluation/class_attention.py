@@ -9,6 +9,7 @@ import scipy.stats
 
 from keras_avssan.evaluation.examples import plan_embeddings, run_scenes, spectral_power
 from keras_avssan.evaluation.scoring import nan_mean
+from keras_avssan.one_line import count, names, one_line
 
 # A patch this far (-120 dB) below the loudest one is silent.
 _SILENCE = 1e-12
@@ -46,6 +47,14 @@ class ClassBandAttention:
     band_weights: np.ndarray
     bands: tuple[str, ...]
     sampling_rate: int
+
+    def __repr__(self):
+        return one_line(
+            self,
+            f"{count(len(self.classes), 'class', 'classes')} ({names(self.classes)})",
+            count(int(np.sum(self.num_scenes)), "scene"),
+            f"bands {'/'.join(self.bands)}",
+        )
 
 
 def class_band_attention(
