@@ -138,7 +138,7 @@ EXAMPLES = {
         "<Answer: 93°, confidence 0.88, 0.50 s at 16000 Hz>",
     ),
     "Augmentation": (
-        lambda: data.Augmentation(1.1, (-3.0, 0.0, 1.0, 2.0, 0.0, 1.0, 4.5)),
+        lambda: data.Augmentation(1.1, (-3.0, 0.0, 1.0, 2.0, 0.0, 1.0, 4.5, 0.0)),
         "<Augmentation: speed 1.1, equaliser −3 to 4.5 dB>",
     ),
     "BenchmarkSettings": (
@@ -166,12 +166,12 @@ EXAMPLES = {
     ),
     "Events": (
         lambda: data.Events(*np.array([[0, 1], [0, 6], [0, 0]]), *np.zeros((3, 2))),
-        "<Events: 2 entries in 2 frames, domestic sounds, female speech>",
+        "<Events: 2 entries in 2 frames, female speech, footsteps>",
     ),
     "FolderReport": (
         make_report,
         "<FolderReport: sounds: 1 classes, 0 with both recordings and pictures; 40 recordings "
-        "(0.7 min) and 0 pictures; 0…>",
+        "(0.7 min) and 0 pictures; 0 fil…>",
     ),
     "Leak": (
         lambda: data.Leak("clip", clip(), clip(), "identical", 1.0),
