@@ -174,7 +174,9 @@ class ClassicalLocalizer(keras.layers.Layer):
         outputs = self.call(keras.tree.map_structure(ops.convert_to_tensor, inputs))
         return {key: ops.convert_to_numpy(value) for key, value in outputs.items()}
 
-    def localize(self, audio, prompt=None, sampling_rate=None, return_confidence=False):
+    def localize(
+        self, audio, prompt=None, sampling_rate=None, return_confidence=False, channels=None
+    ):
         """Finds the direction of the strongest sound.
 
         Args:
@@ -183,10 +185,12 @@ class ClassicalLocalizer(keras.layers.Layer):
             prompt: Taken in place of what a prompted model asks for, and ignored.
             sampling_rate: Sampling rate in hertz of arrays; the layer's if not given.
             return_confidence: Whether the confidence is returned too.
+            channels: Which two channels of recordings with more of them are microphone 1 and
+                microphone 2, counted from 0: a tuple of two ints.
 
         Returns:
             float32 array of azimuths in degrees, shape (batch,): 0° beside microphone 1
-            (channel 0 leads), 90° broadside, 180° beside microphone 2. With
+            (its channel leads), 90° broadside, 180° beside microphone 2. With
             `return_confidence`, a tuple of it and the share of the spectrum within 5° of it, from
             0 to 1; it compares recordings under one method, and is no probability.
 
@@ -202,6 +206,7 @@ class ClassicalLocalizer(keras.layers.Layer):
         audio = read_recordings(
             audio,
             self.sampling_rate,
+            channels=channels,
             source_rate=sampling_rate,
             min_duration=self.stft.frame_length / self.sampling_rate,
         )

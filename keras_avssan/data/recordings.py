@@ -38,6 +38,7 @@ def read_recordings(
     audio,
     sampling_rate,
     *,
+    channels=None,
     source_rate=None,
     resample=True,
     min_duration=0.0,
@@ -48,6 +49,8 @@ def read_recordings(
     Args:
         audio: Path, array (samples, 2) or (batch, samples, 2), or a list of paths or arrays.
         sampling_rate: Sampling rate of the result in hertz.
+        channels: Which two of more channels are microphone 1 and microphone 2, counted from 0:
+            a tuple of two ints. If not given, recordings must have two.
         source_rate: Sampling rate of arrays in hertz; `sampling_rate` if not given.
         resample: Whether recordings at another rate are resampled; `False` refuses them.
         min_duration: Shortest recording in seconds.
@@ -61,10 +64,11 @@ def read_recordings(
             not finite, or if their durations differ.
         TypeError: If it is neither a path nor an array.
     """
+    channels = 2 if channels is None else _check_pair(channels)
     recordings = []
     for recording in _one_by_one(audio):
         samples = read_audio(
-            recording, sampling_rate, channels=2, source_rate=source_rate, resample=resample
+            recording, sampling_rate, channels=channels, source_rate=source_rate, resample=resample
         )
         check_recording(samples, "`audio`", sampling_rate, min_duration, max_duration)
         recordings.append(samples)
@@ -101,6 +105,17 @@ def check_recording(samples, name, sampling_rate, min_duration=0.0, max_duration
         raise ValueError(f"{name} must not be silent. Received: all samples are zero")
 
 
+def _check_pair(channels):
+    """The two channels as a tuple of ints."""
+    pair = np.asarray(channels)
+    if pair.shape != (2,) or pair.dtype.kind not in "iu" or pair.min() < 0 or pair[0] == pair[1]:
+        raise ValueError(
+            "`channels` must be two different channels, counted from 0, such as (0, 1). "
+            f"Received: channels={channels!r}"
+        )
+    return tuple(pair.tolist())
+
+
 def _one_by_one(audio):
     """Recordings as a list of paths and arrays."""
     if isinstance(audio, (str, os.PathLike)):
@@ -110,7 +125,7 @@ def _one_by_one(audio):
     audio = to_numpy(audio, "audio")
     if audio.ndim not in (2, 3):
         raise ValueError(
-            "`audio` must have shape (samples, 2) or (batch, samples, 2). "
+            "`audio` must have shape (samples, channels) or (batch, samples, channels). "
             f"Received: shape {audio.shape}"
         )
     return list(audio) if audio.ndim == 3 else [audio]

@@ -225,6 +225,11 @@ class TestLocalize:
         several = localizer.localize([recording, path] * 3 + [path])
         np.testing.assert_array_equal(several, np.repeat(expected[0], 7))
 
+    @pytest.mark.once
+    def test_two_channels_of_several(self, recording):
+        four = np.stack([recording[:, 1], *0.1 * recording.T[:, ::-1], recording[:, 0]], axis=1)
+        assert SRPPHAT().localize(four, channels=(3, 0)) == SRPPHAT().localize(recording)
+
     def test_the_prompt_has_no_influence(self, recording):
         localizer = SRPPHAT()
         assert localizer.localize(recording, "dog.jpg") == localizer.localize(recording)

@@ -170,3 +170,17 @@ def test_a_model_without_a_preprocessor_says_so(make_tiny, recording, picture):
     for call in (model.localize, model.explain):
         with pytest.raises(ValueError, match="preprocessor"):
             call(recording, picture)
+
+
+def test_two_channels_of_an_array_of_microphones(model, recording, picture):
+    four = np.random.default_rng(6).normal(size=(len(recording), 4)).astype("float32")
+    four[:, [3, 1]] = recording
+    expected = model.localize(recording, picture, return_confidence=True)
+    found = model.localize(four, picture, return_confidence=True, channels=(3, 1))
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(
+        model.explain(four, picture, channels=(3, 1))["posterior"],
+        model.explain(recording, picture)["posterior"],
+    )
+    with pytest.raises(ValueError, match="got 4. Choose 2 of them with `channels`"):
+        model.localize(four, picture)

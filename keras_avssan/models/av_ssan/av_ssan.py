@@ -100,13 +100,14 @@ class AVSSAN(Localizer):
         rate = LEARNING_RATES[self.configuration]
         return keras.optimizers.AdamW(rate, weight_decay=1e-4, clipnorm=5.0)
 
-    def explain(self, audio, prompt, sampling_rate=None):
+    def explain(self, audio, prompt, sampling_rate=None, channels=None):
         """Localises one scene and returns what led there.
 
         Args:
             audio: One two-microphone recording, see `localize`.
             prompt: One prompt, see `localize`.
             sampling_rate: Sampling rate of an `audio` array in hertz.
+            channels: The two channels that are the microphones, see `localize`.
 
         Returns:
             Dict of NumPy arrays and numbers: `azimuth` and `confidence`; `similarity` of prompt and
@@ -123,7 +124,7 @@ class AVSSAN(Localizer):
             >>> explanation = model.explain("mix.wav", "dog.jpg")
             >>> explanation["mask"].shape  # (frames, bins)
         """
-        inputs = self._preprocess(audio, prompt, sampling_rate)
+        inputs = self._preprocess(audio, prompt, sampling_rate, channels)
         if len(inputs["audio"]) != 1:
             raise ValueError(
                 "`explain` takes one recording and one prompt. "
