@@ -49,25 +49,43 @@ def read_audio(
         (16000,)
     """
     sampling_rate = check_integer("sampling_rate", sampling_rate, least=1)
+    source_rate = sampling_rate if source_rate is None else source_rate
+    name = recording_name(audio)
+    samples, source_rate = load_samples(audio, channels, source_rate, name)
+    samples = resample_samples(samples, source_rate, sampling_rate, resample, name)
+    return np.ascontiguousarray(samples if samples.shape[1] > 1 else samples[:, 0])
+
+
+def recording_name(audio: str | os.PathLike | np.ndarray) -> str:
+    """What an error calls a recording."""
     if isinstance(audio, (str, os.PathLike)):
-        name = f"audio file '{os.fspath(audio)}'"
+        return f"audio file '{os.fspath(audio)}'"
+    return "`audio`"
+
+
+def load_samples(audio, channels, source_rate, name):
+    """Checked samples of a file or an array, `(samples, channels)` at their own rate, and it."""
+    if isinstance(audio, (str, os.PathLike)):
         samples, source_rate = _decode(audio, name)
     else:
-        name = "`audio`"
         samples = _as_samples(audio)
-        source_rate = sampling_rate if source_rate is None else source_rate
         source_rate = check_integer("source_rate", source_rate, least=1)
-    samples = _check_samples(samples, channels, name)
-    if source_rate != sampling_rate:
-        if not resample:
-            raise ValueError(
-                f"{name} is sampled at {source_rate} Hz, expected {sampling_rate} Hz "
-                "(`resample=False`)."
-            )
-        samples = soxr.resample(samples, source_rate, sampling_rate)
-        if not len(samples):
-            raise ValueError(f"{name} is too short to be resampled to {sampling_rate} Hz.")
-    return np.ascontiguousarray(samples if samples.shape[1] > 1 else samples[:, 0])
+    return _check_samples(samples, channels, name), source_rate
+
+
+def resample_samples(samples, source_rate, sampling_rate, resample, name):
+    """Samples at another rate, `(samples, channels)`."""
+    if source_rate == sampling_rate:
+        return samples
+    if not resample:
+        raise ValueError(
+            f"{name} is sampled at {source_rate} Hz, expected {sampling_rate} Hz "
+            "(`resample=False`)."
+        )
+    samples = soxr.resample(samples, source_rate, sampling_rate)
+    if not len(samples):
+        raise ValueError(f"{name} is too short to be resampled to {sampling_rate} Hz.")
+    return samples
 
 
 def audio_num_samples(path: str | os.PathLike, sampling_rate: int = 16000) -> int:

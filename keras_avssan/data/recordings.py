@@ -5,7 +5,8 @@ import os
 import numpy as np
 from keras import ops
 
-from keras_avssan.data.audio_io import read_audio
+from keras_avssan.data.audio_io import load_samples, recording_name, resample_samples
+from keras_avssan.data.channel_pair import check_both_alive, warn_of_copies
 
 
 def to_numpy(value, name):
@@ -46,6 +47,9 @@ def read_recordings(
 ):
     """Reads and checks recordings of two microphones.
 
+    Warns of those whose two channels are copies of each other (a `UserWarning`): there is no
+    direction in them, see `channel_pair.find_copies`.
+
     Args:
         audio: Path, array (samples, 2) or (batch, samples, 2), or a list of paths or arrays.
         sampling_rate: Sampling rate of the result in hertz.
@@ -60,18 +64,23 @@ def read_recordings(
         float32 array of shape (batch, samples, 2).
 
     Raises:
-        ValueError: If a recording is unreadable, has a wrong shape, rate or duration, is silent or
-            not finite, or if their durations differ.
+        ValueError: If a recording is unreadable, has a wrong shape, rate or duration, is silent,
+            wholly or in one channel, or not finite, or if their durations differ.
         TypeError: If it is neither a path nor an array.
     """
     channels = 2 if channels is None else _check_pair(channels)
+    audio = _one_by_one(audio)
+    names = [recording_name(recording) for recording in audio]
+    if len(audio) > 1:
+        names = [f"`audio[{k}]`" if name == "`audio`" else name for k, name in enumerate(names)]
+    source_rate = sampling_rate if source_rate is None else source_rate
     recordings = []
-    for recording in _one_by_one(audio):
-        samples = read_audio(
-            recording, sampling_rate, channels=channels, source_rate=source_rate, resample=resample
-        )
-        check_recording(samples, "`audio`", sampling_rate, min_duration, max_duration)
-        recordings.append(samples)
+    for recording, name in zip(audio, names, strict=True):
+        samples, rate = load_samples(recording, channels, source_rate, name)
+        check_recording(samples, name, rate, min_duration, max_duration)
+        # Before it is resampled, which gives a constant channel edges that are heard.
+        check_both_alive(samples, name)
+        recordings.append(resample_samples(samples, rate, sampling_rate, resample, name))
     lengths = [len(recording) for recording in recordings]
     if not lengths:
         raise ValueError("`audio` must hold at least one recording. Received: none")
@@ -79,7 +88,9 @@ def read_recordings(
         raise ValueError(
             f"Recordings of one batch must have the same duration. Received: {lengths} samples"
         )
-    return np.stack(recordings)
+    recordings = np.stack(recordings)
+    warn_of_copies(recordings, names)
+    return recordings
 
 
 def check_recording(samples, name, sampling_rate, min_duration=0.0, max_duration=np.inf):
@@ -101,8 +112,9 @@ def check_recording(samples, name, sampling_rate, min_duration=0.0, max_duration
             f"{name} must last from {min_duration:g} to {max_duration:g} seconds. "
             f"Received: {duration:.3f} s"
         )
-    if not np.any(samples):
-        raise ValueError(f"{name} must not be silent. Received: all samples are zero")
+    if not np.ptp(samples, axis=0).any():
+        found = "of the same value" if np.any(samples) else "zero"
+        raise ValueError(f"{name} must not be silent. Received: all samples are {found}")
 
 
 def _check_pair(channels):

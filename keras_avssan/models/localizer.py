@@ -5,8 +5,9 @@ import keras_hub
 import numpy as np
 from keras import ops
 
+from keras_avssan.data.channel_pair import confidence
 from keras_avssan.data.embeddings import encoder_fingerprint
-from keras_avssan.doa.grid import GRID_DEGREES, posterior_confidence
+from keras_avssan.doa.grid import GRID_DEGREES
 from keras_avssan.doa.metrics import (
     AngularAccuracy,
     AngularMAE,
@@ -294,10 +295,12 @@ class Localizer(keras_hub.models.Task, metaclass=SubclassedModel):
         Returns:
             float32 array of azimuths in degrees, shape (batch,): 0° beside microphone 1
             (its channel leads), 90° broadside, 180° beside microphone 2. With
-            `return_confidence`, a tuple of it and the posterior probability within 5° of it.
+            `return_confidence`, a tuple of it and the posterior probability within 5° of it; 0
+            for a recording whose channels are copies of each other, after a warning.
 
         Raises:
-            ValueError: If a recording or prompt is unusable; the message names it.
+            ValueError: If a recording or prompt is unusable, or one channel of a recording hears
+                nothing; the message names it.
             TypeError: If a recording or prompt is of another kind.
 
         Example:
@@ -305,10 +308,11 @@ class Localizer(keras_hub.models.Task, metaclass=SubclassedModel):
             >>> theta = model.localize("mix.wav", Prompt(texts=["a dog"], recordings=["bark.wav"]))
             >>> theta = model.localize("array.wav", "dog.jpg", channels=(0, 2))  # of four channels
         """
-        posterior = self._run(audio, prompt, sampling_rate, channels)["doa"]
+        inputs = self._preprocess(audio, prompt, sampling_rate, channels=channels)
+        posterior = self._run(inputs)["doa"]
         azimuth = GRID_DEGREES[np.argmax(posterior, axis=-1)]
         if return_confidence:
-            return azimuth, posterior_confidence(posterior)
+            return azimuth, confidence(posterior, inputs["audio"])
         return azimuth
 
     def export(
@@ -478,9 +482,8 @@ class Localizer(keras_hub.models.Task, metaclass=SubclassedModel):
         check_format(config.pop("format_version", 1))
         return super().from_config(config)
 
-    def _run(self, audio, prompt, sampling_rate=None, channels=None):
-        """Preprocesses and runs the network; returns its outputs as NumPy arrays."""
-        inputs = self._preprocess(audio, prompt, sampling_rate, channels)
+    def _run(self, inputs):
+        """Runs the network batch by batch; returns its outputs as NumPy arrays."""
         count = len(inputs["audio"])
         parts = [
             self.predict_on_batch(
@@ -492,7 +495,7 @@ class Localizer(keras_hub.models.Task, metaclass=SubclassedModel):
             lambda *arrays: np.concatenate([np.asarray(array) for array in arrays]), *parts
         )
 
-    def _preprocess(self, audio, prompt, sampling_rate, channels=None):
+    def _preprocess(self, audio, prompt, sampling_rate=None, channels=None):
         """Brings recordings and prompts to the network's form."""
         if self.preprocessor is None:
             raise ValueError("This model has no preprocessor: set `model.preprocessor` first.")
