@@ -3,7 +3,8 @@
 import keras
 import numpy as np
 
-from keras_avssan.doa.grid import GRID_DEGREES, posterior_confidence
+from keras_avssan.data.channel_pair import confidence
+from keras_avssan.doa.grid import GRID_DEGREES
 from keras_avssan.encoders.conv_image_encoder import ConvImageEncoder
 from keras_avssan.encoders.get_image_encoder import get_image_encoder
 from keras_avssan.encoders.log_mel_encoder import LogMelEncoder
@@ -100,13 +101,14 @@ class AVSSAN(Localizer):
         rate = LEARNING_RATES[self.configuration]
         return keras.optimizers.AdamW(rate, weight_decay=1e-4, clipnorm=5.0)
 
-    def explain(self, audio, prompt, sampling_rate=None):
+    def explain(self, audio, prompt, sampling_rate=None, channels=None):
         """Localises one scene and returns what led there.
 
         Args:
             audio: One two-microphone recording, see `localize`.
             prompt: One prompt, see `localize`.
             sampling_rate: Sampling rate of an `audio` array in hertz.
+            channels: The two channels that are the microphones, see `localize`.
 
         Returns:
             Dict of NumPy arrays and numbers: `azimuth` and `confidence`; `similarity` of prompt and
@@ -123,7 +125,7 @@ class AVSSAN(Localizer):
             >>> explanation = model.explain("mix.wav", "dog.jpg")
             >>> explanation["mask"].shape  # (frames, bins)
         """
-        inputs = self._preprocess(audio, prompt, sampling_rate)
+        inputs = self._preprocess(audio, prompt, sampling_rate, channels=channels)
         if len(inputs["audio"]) != 1:
             raise ValueError(
                 "`explain` takes one recording and one prompt. "
@@ -139,7 +141,7 @@ class AVSSAN(Localizer):
         posterior = outputs["doa"]
         return {
             "azimuth": float(GRID_DEGREES[np.argmax(posterior)]),
-            "confidence": float(posterior_confidence(posterior[None])[0]),
+            "confidence": float(confidence(posterior[None], inputs["audio"])[0]),
             "similarity": float(outputs.get("similarity", "nan")),
             "posterior": posterior,
             "spectrogram": keras.ops.convert_to_numpy(spectrogram)[0],
