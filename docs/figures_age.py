@@ -1,7 +1,8 @@
-"""Lists the measured numbers of README and docs whose code has changed since: `docs/figures_age.py`.
+"""Lists the measured numbers whose code has changed since: `python docs/figures_age.py`.
 
-A mark on a line of its own says what a number depends on, and the text after it when and by which
-code it was measured:
+Looked at are README, the pages of the documentation, and the notebooks, which
+`docs/run_notebooks.py` marks. A mark on a line of its own says what a number depends on, and the
+text after it when and by which code it was measured:
 
     <!-- measured: command="make demo" code="simulation data layers" -->
 
@@ -9,12 +10,15 @@ code it was measured:
 
 `code` names files and folders of the repository, or of `keras_avssan`. Several marks in a row
 belong to as many dates in the text that follows. A number is old where one of these files has
-other code than at its commit, docstrings and comments aside. `--check` exits with 1 if one is old.
+other code than at its commit, docstrings and comments aside; so is a notebook without a mark.
+`--check` exits with 1 if one is old.
 """
 
 import argparse
 import ast
 import dataclasses
+import datetime
+import json
 import pathlib
 import re
 import subprocess
@@ -39,13 +43,29 @@ class Measurement:
 
 def pages():
     """README and the pages of the documentation, relative to the repository."""
-    found = ["README.md", *(path.relative_to(ROOT).as_posix() for path in ROOT.glob("docs/**/*.md"))]
-    return sorted(page for page in found if "notebooks" not in page)
+    found = [ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("docs/api/*.md")]
+    return sorted(path.relative_to(ROOT).as_posix() for path in found)
+
+
+def notebooks():
+    """The notebooks, relative to the repository."""
+    return sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("notebooks/*.ipynb"))
+
+
+def make_mark(command, code):
+    """The mark of a measurement."""
+    return f'<!-- measured: command="{command}" code="{code}" -->'
+
+
+def name_run():
+    """Today, and the commit that is checked out, as the text after a mark has them."""
+    commit = _git("rev-parse", "--short", "HEAD").strip()
+    return f"{datetime.date.today().isoformat()}, commit `{commit}`"
 
 
 def read_measurements(page, text=None):
     """The measurements of a page; a mark without a date, or the other way round, is an error."""
-    text = (ROOT / page).read_text(encoding="utf-8") if text is None else text
+    text = _read(page) if text is None else text
     pieces = sorted([*_MARK.finditer(text), *_RUN.finditer(text)], key=lambda piece: piece.start())
     measurements, waiting = [], []
     for piece in pieces:
@@ -62,6 +82,15 @@ def read_measurements(page, text=None):
         line = text.count("\n", 0, waiting[0].start()) + 1
         raise ValueError(f"{page}:{line}: no date and commit follow the mark.")
     return measurements
+
+
+def _read(page):
+    """The text of a page, or of a notebook's cells that are text."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    if not page.endswith(".ipynb"):
+        return text
+    cells = [cell for cell in json.loads(text)["cells"] if cell["cell_type"] == "markdown"]
+    return "\n\n".join("".join(cell["source"]) for cell in cells)
 
 
 def _resolve(entry, page, line):
@@ -114,8 +143,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0].partition(":")[0])
     parser.add_argument("--check", action="store_true", help="exit with 1 if a number is old")
     options = parser.parse_args()
-    measurements = [found for page in pages() for found in read_measurements(page)]
-    old = 0
+    measurements, old = [], 0
+    for page in [*pages(), *notebooks()]:
+        of_page = read_measurements(page)
+        measurements += of_page
+        if page.endswith(".ipynb") and not of_page:
+            old += 1
+            print(f"{page}: no date and commit; `make notebooks` runs it")
     for found in measurements:
         names = changed_files(found.commit, found.code)
         if names:
@@ -123,7 +157,7 @@ def main():
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""
             print(f"{found.page}:{found.line}: {found.date}, {found.commit}, {found.command}")
             print(f"    changed since: {', '.join(names[:3])}{more}")
-    print(f"{old} of {len(measurements)} are older than their code.")
+    print(f"{len(measurements)} numbers and tables have a date; {old} are older than their code.")
     raise SystemExit(bool(old and options.check))
 
 
