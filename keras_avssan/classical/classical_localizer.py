@@ -10,6 +10,7 @@ from keras_avssan.doa.grid import GRID_DEGREES, NUM_DIRECTIONS
 from keras_avssan.layers.doa_head import SPEED_OF_SOUND
 from keras_avssan.layers.stereo_stft import StereoSTFT, level_gain
 from keras_avssan.one_line import one_line, span
+from keras_avssan.orientation import transpose_hint
 
 _BATCH_SIZE = 32
 _INPUTS = ("audio", "microphone_spacing")
@@ -135,7 +136,7 @@ class ClassicalLocalizer(keras.layers.Layer):
         if len(audio) != 3 or audio[-1] != 2:
             raise ValueError(
                 "`audio` must have shape (batch, samples, 2), the two microphones last. "
-                f"Received: shape {audio}"
+                f"Received: shape {audio}.{transpose_hint(audio)}"
             )
         if isinstance(audio[1], int) and audio[1] < self.stft.frame_length:
             raise ValueError(

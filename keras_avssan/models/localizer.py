@@ -18,6 +18,7 @@ from keras_avssan.layers.scene_renderer import SceneRenderer
 from keras_avssan.layers.stereo_stft import level_gain
 from keras_avssan.models.export import export_localizer
 from keras_avssan.models.localizer_preprocessor import LocalizerPreprocessor
+from keras_avssan.models.optimizer_state import build_when_loaded
 from keras_avssan.models.preset_files import FORMAT_VERSION, check_format, check_preset_folder
 from keras_avssan.models.prompts import (
     MIN_RECORDING,
@@ -173,6 +174,7 @@ class Localizer(keras_hub.models.Task, metaclass=SubclassedModel):
             metrics=metrics,
             **kwargs,
         )
+        build_when_loaded(self)
         if self._compile_loss is not None:
             # `compute_loss` calls the loss itself, so that Keras's wrapper of it is never built;
             # to build it, every `train_on_batch` would trace the whole network again.
@@ -181,7 +183,6 @@ class Localizer(keras_hub.models.Task, metaclass=SubclassedModel):
     def compile_from_config(self, config):
         """Compiles as a saved model was compiled."""
         self.compile(**keras.saving.deserialize_keras_object(config))
-        self.optimizer.build(self.trainable_variables)
 
     def preprocess_samples(self, x, y=None, sample_weight=None):
         """Leaves batches as they are: datasets come in the model's form already."""

@@ -7,6 +7,7 @@ import keras_hub
 from keras import ops
 
 from keras_avssan.models.quantization import quantize_layers, quantized_layers
+from keras_avssan.orientation import transpose_hint
 from keras_avssan.subclassing import SubclassedModel
 
 
@@ -108,7 +109,7 @@ class PromptedBackbone(keras_hub.models.Backbone, metaclass=SubclassedModel):
         if len(audio.shape) != 3 or audio.shape[-1] != 2:
             raise ValueError(
                 "`audio` must have shape (batch, samples, 2), the two microphones last. "
-                f"Received: shape {tuple(audio.shape)}"
+                f"Received: shape {tuple(audio.shape)}.{transpose_hint(audio.shape)}"
             )
         return ops.cast(audio, "float32")
 
