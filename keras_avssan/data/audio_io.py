@@ -174,19 +174,22 @@ def _check_samples(samples, channels, name):
 
 def _choose_channels(samples, channels, name):
     length, present = samples.shape
+    sideways = (
+        f" The first axis must be the samples, transpose it: its shape is {samples.shape}."
+        if present > length
+        else ""
+    )
     if isinstance(channels, tuple):
+        if sideways:
+            raise ValueError(f"{name} has {present} channels of {length} samples.{sideways}")
         if not all(0 <= channel < present for channel in channels):
             raise ValueError(
                 f"{name} has {present} channel(s), numbered from 0. Received: channels={channels}"
             )
         return samples[:, channels]
     if channels is not None and present != channels:
-        hint = ""
-        if present > length:
-            hint = (
-                f" The first axis must be the samples, transpose it: its shape is {samples.shape}."
-            )
-        elif present > channels:
+        hint = sideways
+        if not sideways and present > channels:
             example = tuple(range(channels))
             hint = f" Choose {channels} of them with `channels`, such as `channels={example}`."
         raise ValueError(f"{name} must have {channels} channel(s), got {present}.{hint}")
