@@ -191,8 +191,9 @@ class ClassicalLocalizer(keras.layers.Layer):
         """Finds the direction of the strongest sound.
 
         Args:
-            audio: Two-microphone recording of at least one frame: a path, an array (samples, 2)
-                or (batch, samples, 2), or a list of paths or arrays of equal duration.
+            audio: Two-microphone recording of at least one frame: a file (its path, its bytes, or
+                opened in binary mode), an array (samples, 2) or (batch, samples, 2), or a list of
+                files or arrays of equal duration.
             prompt: Taken in place of what a prompted model asks for, and ignored.
             sampling_rate: Sampling rate in hertz of arrays; the layer's if not given.
             return_confidence: Whether the confidence is returned too.

@@ -8,6 +8,7 @@ import soundfile
 import soxr
 
 from keras_avssan.data.checks import check_integer
+from keras_avssan.data.contents import Contents, File, as_contents
 
 # Header sizes that programs write when they stream and do not know the length yet.
 _UNKNOWN_SIZES = (0, 0x7FFFFFFF, 0xFFFFFFFF)
@@ -16,7 +17,7 @@ _MP3_FRAME = 1152
 
 
 def read_audio(
-    audio: str | os.PathLike | np.ndarray,
+    audio: File | np.ndarray,
     sampling_rate: int = 16000,
     *,
     channels: int | tuple[int, ...] | None = None,
@@ -26,8 +27,9 @@ def read_audio(
     """Read a recording as float32 samples at a given sampling rate.
 
     Args:
-        audio: Path of a file that soundfile reads (WAV, FLAC, Ogg Vorbis, MP3, …), or an
-            array of shape `(samples,)` or `(samples, channels)`.
+        audio: File that soundfile reads (WAV, FLAC, Ogg Vorbis, MP3, …): its path, its bytes, or
+            the file opened in binary mode; or an array of shape `(samples,)` or
+            `(samples, channels)`.
         sampling_rate: Int. Rate of the result in Hz.
         channels: Int, tuple of ints or `None`. The number of channels the recording must have,
             or which of its channels are taken, 0 the first, in this order; `None` takes all.
@@ -50,22 +52,25 @@ def read_audio(
     """
     sampling_rate = check_integer("sampling_rate", sampling_rate, least=1)
     source_rate = sampling_rate if source_rate is None else source_rate
+    audio = as_contents(audio, "audio")
     name = recording_name(audio)
     samples, source_rate = load_samples(audio, channels, source_rate, name)
     samples = resample_samples(samples, source_rate, sampling_rate, resample, name)
     return np.ascontiguousarray(samples if samples.shape[1] > 1 else samples[:, 0])
 
 
-def recording_name(audio: str | os.PathLike | np.ndarray) -> str:
+def recording_name(audio: str | os.PathLike | Contents | np.ndarray) -> str:
     """What an error calls a recording."""
     if isinstance(audio, (str, os.PathLike)):
         return f"audio file '{os.fspath(audio)}'"
+    if isinstance(audio, Contents):
+        return audio.label
     return "`audio`"
 
 
 def load_samples(audio, channels, source_rate, name):
     """Checked samples of a file or an array, `(samples, channels)` at their own rate, and it."""
-    if isinstance(audio, (str, os.PathLike)):
+    if isinstance(audio, (str, os.PathLike, Contents)):
         samples, source_rate = _decode(audio, name)
     else:
         samples = _as_samples(audio)
@@ -121,7 +126,9 @@ def _as_samples(audio):
 
 
 def _open(path, name):
-    if not os.path.isfile(path):
+    if isinstance(path, Contents):
+        path.seek(0)
+    elif not os.path.isfile(path):
         raise ValueError(f"{name} does not exist.")
     try:
         file = soundfile.SoundFile(path)

@@ -5,18 +5,18 @@ import os
 import numpy as np
 from PIL import Image, ImageOps
 
+from keras_avssan.data.contents import Contents, File, as_contents
 
-def read_image(
-    image: str | os.PathLike | np.ndarray, size: int | tuple[int, int] | None = None
-) -> np.ndarray:
+
+def read_image(image: File | np.ndarray, size: int | tuple[int, int] | None = None) -> np.ndarray:
     """Read a picture as float32 RGB in [0, 1], the whole picture kept.
 
     A picture of another shape is scaled to fit into `size` (bicubic, antialiased) and centred on
     white; nothing is cropped or distorted. Transparent parts become white.
 
     Args:
-        image: Path of a file that pillow reads (JPEG, PNG, WebP, …), or an array of shape
-            `(height, width, 3)`: floats in [0, 1] or `uint8`.
+        image: File that pillow reads (JPEG, PNG, WebP, …): its path, its bytes, or the file opened
+            in binary mode; or an array of shape `(height, width, 3)`: floats in [0, 1] or `uint8`.
         size: Int, or tuple `(height, width)` in pixels, or `None` for the picture's own size.
 
     Returns:
@@ -30,7 +30,8 @@ def read_image(
         >>> read_image(np.zeros((100, 50, 3), "uint8"), size=64).shape
         (64, 64, 3)
     """
-    if isinstance(image, (str, os.PathLike)):
+    image = as_contents(image, "image")
+    if isinstance(image, (str, os.PathLike, Contents)):
         picture = _decode(image)
     else:
         picture = _from_array(image)
@@ -63,9 +64,13 @@ def image_size(size: int | tuple[int, int]) -> tuple[int, int]:
 
 
 def _decode(path):
-    name = f"image file '{os.fspath(path)}'"
-    if not os.path.isfile(path):
-        raise ValueError(f"{name} does not exist.")
+    if isinstance(path, Contents):
+        name = path.label
+        path.seek(0)
+    else:
+        name = f"image file '{os.fspath(path)}'"
+        if not os.path.isfile(path):
+            raise ValueError(f"{name} does not exist.")
     try:
         with Image.open(path) as file:
             return _on_white(ImageOps.exif_transpose(file))

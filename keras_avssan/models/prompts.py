@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_avssan.data.contents import Contents, as_contents, contents_kind, is_file
 from keras_avssan.data.file_kinds import file_kind
 from keras_avssan.data.recordings import to_numpy
 from keras_avssan.one_line import count, one_line
@@ -20,9 +21,9 @@ class Prompt:
     """Several things that ask for the same sound together, averaged.
 
     Args:
-        pictures: Pictures: paths or RGB arrays (H, W, 3).
+        pictures: Pictures: files (paths, bytes, or opened in binary mode) or RGB arrays (H, W, 3).
         texts: Words: strings.
-        recordings: Recordings of the sound: paths or arrays (samples,) or (samples, channels).
+        recordings: Recordings of the sound: files or arrays (samples,) or (samples, channels).
         embeddings: Embeddings (d_V,) that the model's image encoder made.
 
     Raises:
@@ -42,7 +43,7 @@ class Prompt:
 
     def __post_init__(self):
         for name in ("pictures", "texts", "recordings", "embeddings"):
-            if isinstance(getattr(self, name), (str, os.PathLike)):
+            if is_file(getattr(self, name)):
                 raise TypeError(
                     f"`{name}` must be a list. Received: {name}={getattr(self, name)!r}"
                 )
@@ -87,16 +88,15 @@ def split_prompts(prompt: Any, prompt_dim: int | None = None) -> tuple[list, lis
     """
     if isinstance(prompt, (list, tuple)):
         prompts = list(prompt)
-    elif isinstance(prompt, (str, os.PathLike, Prompt)):
+    elif is_file(prompt) or isinstance(prompt, Prompt):
         prompts = [prompt]
     else:
         array = to_numpy(prompt, "prompt")
         prompts = list(array) if _is_batch(array) else [array]
     if not prompts:
         raise ValueError("`prompt` must hold at least one prompt. Received: none")
-    prompts = [
-        p if isinstance(p, (str, os.PathLike, Prompt)) else to_numpy(p, "prompt") for p in prompts
-    ]
+    prompts = [as_contents(p, "prompt") for p in prompts]
+    prompts = [p if is_file(p) or isinstance(p, Prompt) else to_numpy(p, "prompt") for p in prompts]
     return prompts, [_kind(p, prompt_dim) for p in prompts]
 
 
@@ -141,6 +141,8 @@ def _is_batch(array):
 def _kind(prompt, prompt_dim):
     if isinstance(prompt, Prompt):
         return "several"
+    if isinstance(prompt, Contents):
+        return _kind_of_contents(prompt)
     if isinstance(prompt, (str, os.PathLike)):
         return _kind_of_name(prompt)
     if _is_recording(prompt.shape):
@@ -149,6 +151,13 @@ def _kind(prompt, prompt_dim):
         return "picture"
     is_recording = len(prompt) != prompt_dim and len(prompt) >= MIN_RECORDING
     return "recording" if is_recording else "embedding"
+
+
+def _kind_of_contents(prompt):
+    kind = contents_kind(prompt)
+    if kind is None:
+        raise ValueError(f"{prompt.label} is neither a picture nor a recording that can be read.")
+    return "recording" if kind == "audio" else "picture"
 
 
 def _kind_of_name(prompt):
