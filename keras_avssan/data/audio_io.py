@@ -2,6 +2,7 @@
 
 import os
 import re
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -59,7 +60,7 @@ def read_audio(
     return np.ascontiguousarray(samples if samples.shape[1] > 1 else samples[:, 0])
 
 
-def recording_name(audio: str | os.PathLike | Contents | np.ndarray) -> str:
+def recording_name(audio: Any) -> str:
     """What an error calls a recording."""
     if isinstance(audio, (str, os.PathLike)):
         return f"audio file '{os.fspath(audio)}'"
