@@ -9,6 +9,7 @@ from keras_avssan.data.recordings import read_recordings
 from keras_avssan.doa.grid import GRID_DEGREES, NUM_DIRECTIONS
 from keras_avssan.layers.doa_head import SPEED_OF_SOUND
 from keras_avssan.layers.stereo_stft import StereoSTFT, level_gain
+from keras_avssan.one_line import one_line, span
 
 _BATCH_SIZE = 32
 _INPUTS = ("audio", "microphone_spacing")
@@ -82,6 +83,14 @@ class ClassicalLocalizer(keras.layers.Layer):
         phase = 2 * np.pi * hertz[:, None] * delay[None, :]
         self._phase_a_metre = phase[None].astype("float32")  # (1, F, 180)
         self.built = True  # no weights: a whole model need not be run to build it
+
+    def __repr__(self):
+        return one_line(
+            self,
+            f"microphones {self.microphone_spacing:g} m apart",
+            f"{self.sampling_rate} Hz",
+            f"frequencies {span(self.frequency_range, ' Hz', 5)}",
+        )
 
     def _choose_bins(self):
         """Bins of the frequency range, as a slice."""
