@@ -9,9 +9,10 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from keras_avssan.app.answer import MAX_SECONDS, answer
-from keras_avssan.data.file_kinds import IMAGE_SUFFIXES
 from keras_avssan.visualization import plot_explanation
 
+# Names that the browser offers; `answer` looks into the file.
+_PICTURES = [".jpg", ".jpeg", ".png", ".webp"]
 # Seconds: how often old uploads are looked for, and how old they may become.
 _DELETION = (600, 3600)
 # Questions that may wait for their turn.
@@ -71,7 +72,7 @@ def build_interface(model, examples=()):
                 )
                 picture = gradio.File(
                     label="A picture of what you mean",
-                    file_types=list(IMAGE_SUFFIXES),
+                    file_types=_PICTURES,
                     elem_id="picture",
                 )
                 sound = gradio.Audio(

@@ -1,12 +1,9 @@
 """Files that come as bytes or opened, in place of their paths."""
 
-import contextlib
 import io
 import os
+from pathlib import Path
 from typing import Any, BinaryIO
-
-import soundfile
-from PIL import Image, UnidentifiedImageError
 
 # What may stand wherever the path of a file may.
 File = str | os.PathLike | bytes | BinaryIO
@@ -66,25 +63,9 @@ def as_contents(thing: Any, name: str) -> Any:
     return Contents(content, label)
 
 
-def contents_kind(contents: BinaryIO) -> str | None:
-    """Whether an opened file is a recording or a picture, by what is in it.
-
-    Args:
-        contents: The file, which can be sought in.
-
-    Returns:
-        `"audio"`, `"image"` or `None`.
-    """
-    kind = None
-    contents.seek(0)
-    with contextlib.suppress(soundfile.SoundFileError), soundfile.SoundFile(contents):
-        kind = "audio"
-    contents.seek(0)
-    if kind is None:
-        with contextlib.suppress(UnidentifiedImageError), Image.open(contents):
-            kind = "image"
-        contents.seek(0)
-    return kind
+def whole_content(file: str | os.PathLike | Contents) -> bytes:
+    """All bytes of a file."""
+    return file.getvalue() if isinstance(file, Contents) else Path(file).read_bytes()
 
 
 def _is_open(thing):
