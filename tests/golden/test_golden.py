@@ -61,6 +61,8 @@ def test_keras_files_load_with_the_same_numbers_and_losses(name, folder, inputs)
     expected = {key: stored[key] for key in stored if key.startswith("score/")}
     assert "score/loss" in expected
     for key, value in expected.items():
+        if key == "score/selected_mae" and value == 0:
+            value = np.nan  # the first version called a mean over no scene 0
         np.testing.assert_allclose(now[key], value, rtol=1e-4, err_msg=key)
 
 
