@@ -1,5 +1,7 @@
 """What the page computes."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -14,6 +16,20 @@ def test_it_is_what_the_model_explains(tiny_model, files):
     assert found.masked_audio.shape == (16000, 2) and found.masked_audio.dtype == "int16"
     assert np.abs(found.masked_audio).max() == pytest.approx(0.9 * 32767, abs=2)
     assert found.sampling_rate == 16000
+    assert found.warnings == ()
+
+
+def test_warnings_of_the_library_are_part_of_the_answer(tiny_model, files, monkeypatch):
+    path = str(files / "mix.wav")
+    explanation = tiny_model.explain(path, str(files / "dog.png"))
+
+    def explain(recording, prompt):
+        warnings.warn(f"audio file '{path}': both channels hold the same signal", stacklevel=2)
+        return explanation
+
+    monkeypatch.setattr(tiny_model, "explain", explain)
+    found = answer(tiny_model, path, picture=str(files / "dog.png"))
+    assert found.warnings == ("audio file 'mix.wav': both channels hold the same signal",)
 
 
 def test_a_recording_asks_as_well(tiny_model, files):
@@ -25,7 +41,7 @@ def test_a_recording_asks_as_well(tiny_model, files):
     ("recording", "asked", "message"),
     [
         (None, {"picture": "dog.png"}, "Give a recording"),
-        ("mix.wav", {}, "Ask with one thing.*none of them"),
+        ("mix.wav", {}, "Ask with one thing: a picture or a recording. Received: none of them"),
         ("mix.wav", {"picture": "dog.png", "words": "dog"}, "Received: picture and words"),
         ("mix.wav", {"words": "  "}, "none of them"),
         ("bark.wav", {"picture": "dog.png"}, r"must have 2 channel"),
