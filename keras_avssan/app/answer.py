@@ -11,6 +11,7 @@ from PIL import Image, UnidentifiedImageError
 
 from keras_avssan.data.audio_io import audio_num_samples
 from keras_avssan.models.prompts import as_prompt
+from keras_avssan.one_line import one_line
 
 MAX_SECONDS = 30.0
 MAX_PIXELS = 40_000_000
@@ -46,6 +47,15 @@ class Answer:
     masked_audio: np.ndarray
     sampling_rate: int
     warnings: tuple[str, ...] = ()
+
+    def __repr__(self):
+        seconds = len(self.masked_audio) / self.sampling_rate
+        return one_line(
+            self,
+            f"{self.azimuth:.0f}°",
+            f"confidence {self.confidence:.2f}",
+            f"{seconds:.2f} s at {self.sampling_rate} Hz",
+        )
 
 
 def answer(model, recording, picture=None, words=None, sound=None, max_seconds=MAX_SECONDS):

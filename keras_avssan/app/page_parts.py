@@ -85,6 +85,9 @@ def show_answer(found, picture=None, words=None, sound=None, example=None):
     """
     explanation = found.explanation
     second = second_candidate(explanation["posterior"], found.azimuth)
+    heading, where = f"{found.azimuth:.0f}°", describe_direction(found.azimuth)
+    if found.confidence == 0:  # of a recording that holds no direction
+        heading, where, second = "No direction", "the recording holds none", None
     rows = {
         "Probability within 5°": _percent(found.confidence),
         "Second candidate": _second(second),
@@ -95,8 +98,8 @@ def show_answer(found, picture=None, words=None, sound=None, example=None):
     table = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in rows.items())
     return (
         f'{"".join(_told("warning", text) for text in found.warnings)}<div class="answer">'
-        f"<figure>{_asked(picture, words, sound)}</figure><div><h2>{found.azimuth:.0f}°</h2>"
-        f'<p class="words">{describe_direction(found.azimuth)}</p><dl>{table}</dl>'
+        f"<figure>{_asked(picture, words, sound)}</figure><div><h2>{heading}</h2>"
+        f'<p class="words">{where}</p><dl>{table}</dl>'
         "<details><summary>What these numbers mean</summary>"
         "<p>The probability is the model's own, and no rate of right answers. "
         f"{PRESENCE_NOTE}</p></details></div></div>"

@@ -1,7 +1,5 @@
 """What the page computes."""
 
-import warnings
-
 import numpy as np
 import pytest
 
@@ -19,17 +17,13 @@ def test_it_is_what_the_model_explains(tiny_model, files):
     assert found.warnings == ()
 
 
-def test_warnings_of_the_library_are_part_of_the_answer(tiny_model, files, monkeypatch):
-    path = str(files / "mix.wav")
-    explanation = tiny_model.explain(path, str(files / "dog.png"))
-
-    def explain(recording, prompt):
-        warnings.warn(f"audio file '{path}': both channels hold the same signal", stacklevel=2)
-        return explanation
-
-    monkeypatch.setattr(tiny_model, "explain", explain)
-    found = answer(tiny_model, path, picture=str(files / "dog.png"))
-    assert found.warnings == ("audio file 'mix.wav': both channels hold the same signal",)
+def test_a_mono_recording_in_two_channels_is_told(tiny_model, files):
+    found = answer(tiny_model, str(files / "twice.wav"), picture=str(files / "dog.png"))
+    [warning] = found.warnings
+    assert warning.startswith("audio file 'twice.wav': both channels hold the same signal")
+    assert found.confidence == 0
+    with pytest.raises(ValueError, match="'dead.wav' must hold sound in both.*channel 1 is const"):
+        answer(tiny_model, str(files / "dead.wav"), picture=str(files / "dog.png"))
 
 
 def test_a_recording_asks_as_well(tiny_model, files):

@@ -110,6 +110,7 @@ def test_files_of_ones_own(page, files):
         ("broken.wav", "cannot be read as audio"),
         ("long.wav", "must last at most 30 s"),
         ("bark.wav", "must have 2 channel"),
+        ("dead.wav", "must hold sound in both channels"),
     ],
 )
 def test_bad_recordings_are_told(page, files, recording, message):

@@ -128,4 +128,7 @@ def test_what_comes_from_others_is_escaped(files):
     assert "<script>" not in text and "“&lt;script&gt;dog&lt;/script&gt;”" in text
     assert '<div class="told warning">&lt;b&gt;' in text
     assert "True answer" not in text
+    nothing = page_parts.show_answer(found(confidence=0.0), words="dog")
+    assert "<h2>No direction</h2>" in nothing and "°</h2>" not in nothing
+    assert "<dd>none with 5 % or more</dd>" in nothing
     assert '<div class="told error" role="alert">&lt;i&gt;' in page_parts.show_error("<i>bad</i>")
