@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_avssan.frozen_layers import freeze_parts
 from keras_avssan.layers.doa_head import DoAHead
 from keras_avssan.layers.frame_alignment import FrameAlignment
 from keras_avssan.layers.semantic_bridge import SemanticBridge
@@ -251,6 +252,7 @@ class AVSSANBackbone(PromptedBackbone):
             audio_dim = int(shape[-1])
             if not self.audio_encoder.built:
                 self.audio_encoder.build((None, self.sampling_rate))
+                freeze_parts(self.audio_encoder)
         spectrogram_shape = (None, None, self.stft.num_bins, 4)
         features = self.spatial_features.compute_output_shape(spectrogram_shape)
         self.bridge.build((None, self.prompt_dim), (None, None, audio_dim))
