@@ -18,7 +18,9 @@ def add_app(commands):
         commands: What `ArgumentParser.add_subparsers` returned.
     """
     parser = commands.add_parser(
-        "app", help="open a page in the browser: drop a recording and a picture, see the direction"
+        "app",
+        help="open a page in the browser: drop a recording and a picture, see the direction",
+        epilog="keras-avssan app --model my_model --open",
     )
     model = parser.add_mutually_exclusive_group(required=True)
     model.add_argument("--model", help="folder of the trained model")
@@ -28,8 +30,8 @@ def add_app(commands):
         help="small model on built-in data: trained once in some minutes, and kept in --cache",
     )
     parser.add_argument("--cache", metavar="DIR", help="folder that keeps the model of --demo")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen at (127.0.0.1)")
-    parser.add_argument("--port", type=int, default=7860, help="port to listen at (7860)")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen at")
+    parser.add_argument("--port", type=int, default=7860, help="port to listen at")
     parser.add_argument("--open", action="store_true", help="open the page in the browser")
     parser.set_defaults(run=_run)
 

@@ -25,6 +25,7 @@ def add_train(commands):
         "train",
         help="train a model and save it as a preset folder; the same command again goes on where "
         "it stopped",
+        epilog="keras-avssan train --data sounds --bank rooms --out my_model --steps 20000",
     )
     add_scene_options(parser, split="train", rooms=300, seed=0)
     parser.add_argument("--out", required=True, help="folder to save the model in")
@@ -34,19 +35,23 @@ def add_train(commands):
     parser.add_argument("--steps", type=int, default=1200, help="training steps")
     parser.add_argument("--epochs", type=int, default=4, help="validations on the way")
     parser.add_argument("--batch-size", type=int, default=32, help="scenes a step")
-    parser.add_argument("--learning-rate", type=float, help="highest learning rate")
+    parser.add_argument(
+        "--learning-rate",
+        type=float,
+        help="highest learning rate; default: that of the configuration",
+    )
     parser.add_argument(
         "--prompts",
         nargs="+",
         default=["picture"],
         metavar="KIND",
-        help="what asks, drawn anew for each scene: picture, text, recording (picture)",
+        help="what asks, drawn anew for each scene: picture, text, recording",
     )
     parser.add_argument(
         "--render",
         choices=("host", "device"),
         default="host",
-        help="where scenes are rendered; the device is worth it where it is a GPU (host)",
+        help="where scenes are rendered; the device is worth it where it is a GPU",
     )
     _add_checkpoint_options(parser)
     parser.set_defaults(run=_train)
@@ -56,11 +61,11 @@ def _add_checkpoint_options(parser):
     parser.add_argument(
         "--checkpoints",
         metavar="DIR",
-        help="folder of checkpoints and logs, from which the same command goes on "
-        "(OUT.checkpoints)",
+        help="folder of checkpoints and logs, from which the same command goes on; "
+        "default: OUT.checkpoints",
     )
     parser.add_argument(
-        "--checkpoint-every", type=int, default=100, metavar="N", help="steps between two (100)"
+        "--checkpoint-every", type=int, default=100, metavar="N", help="steps between two"
     )
     parser.add_argument(
         "--keep-checkpoints", action="store_true", help="keep that folder after the training"

@@ -8,6 +8,7 @@ import soundfile
 import soxr
 
 from keras_avssan.data.checks import check_integer
+from keras_avssan.files import check_file
 
 # Header sizes that programs write when they stream and do not know the length yet.
 _UNKNOWN_SIZES = (0, 0x7FFFFFFF, 0xFFFFFFFF)
@@ -102,8 +103,7 @@ def _as_samples(audio):
 
 
 def _open(path, name):
-    if not os.path.isfile(path):
-        raise ValueError(f"{name} does not exist.")
+    check_file(path, name)
     try:
         file = soundfile.SoundFile(path)
     except soundfile.SoundFileError as error:

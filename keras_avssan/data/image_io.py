@@ -5,6 +5,8 @@ import os
 import numpy as np
 from PIL import Image, ImageOps
 
+from keras_avssan.files import check_file
+
 
 def read_image(
     image: str | os.PathLike | np.ndarray, size: int | tuple[int, int] | None = None
@@ -64,8 +66,7 @@ def image_size(size: int | tuple[int, int]) -> tuple[int, int]:
 
 def _decode(path):
     name = f"image file '{os.fspath(path)}'"
-    if not os.path.isfile(path):
-        raise ValueError(f"{name} does not exist.")
+    check_file(path, name)
     try:
         with Image.open(path) as file:
             return _on_white(ImageOps.exif_transpose(file))

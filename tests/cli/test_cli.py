@@ -210,7 +210,7 @@ def test_evaluate_names_what_is_wrong_and_writes_nothing(workspace, tmp_path, ca
     assert main(arguments) == 2
     error = capsys.readouterr().err
     line = error.strip().splitlines()[-1]
-    assert line.startswith("keras_avssan evaluate: error:")
+    assert line.startswith("keras-avssan evaluate: error:")
     assert named in line
     assert not list(tmp_path.iterdir())
 

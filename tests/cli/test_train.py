@@ -70,7 +70,7 @@ def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(
     during(3, lambda _: os.kill(os.getpid(), signal.SIGINT))
     assert main(command) == 130
     *_, line = capsys.readouterr().err.splitlines()
-    assert line.startswith("keras_avssan train: stopped after step 3 of 4")
+    assert line.startswith("keras-avssan train: stopped after step 3 of 4")
     assert "same call or command goes on" in line
     assert os.listdir(tmp_path) == ["model.checkpoints"]
     # Other options are refused, in one line.
@@ -97,7 +97,7 @@ def test_a_loss_that_is_not_finite_ends_with_2_in_one_line(command, during, tmp_
     during(3, spoil)
     assert main([*command, "--checkpoints", str(tmp_path / "kept")]) == 2
     error = capsys.readouterr().err.splitlines()[-1]
-    assert error.startswith("keras_avssan train: error: The loss is nan at step 4: scenes 6 to 7")
+    assert error.startswith("keras-avssan train: error: The loss is nan at step 4: scenes 6 to 7")
     assert os.listdir(tmp_path) == ["kept"]
     names = ["config.json", "epochs.csv", "failed_batch.json", "log.csv", "step-00000002.npz"]
     assert sorted(os.listdir(tmp_path / "kept")) == names
