@@ -109,14 +109,17 @@ def add_benchmark(commands):
         help="everything in minutes: defaults that are tiny, results that mean nothing",
     )
     add_segment_options(parser)
-    parser.set_defaults(run=_benchmark)
+    parser.set_defaults(run=_benchmark, check=_check)
+
+
+def _check(options):
+    check_output("--out", options.out)
 
 
 def _benchmark(options):
     from keras_avssan.evaluation.benchmark import choose_systems, run_benchmark
 
     systems = choose_systems(options.table, options.systems, options.systems_from)
-    check_output("--out", options.out)
     catalog = open_catalog(options)
     segments = None
     if int(options.table) == 3:

@@ -1,5 +1,6 @@
 """The command line: build datasets from what lies on disk."""
 
+from keras_avssan.cli_checks import check_input
 from keras_avssan.cli_folders import add_check_splits, add_folders
 
 # Options of the command that are settings of the builder, each with its type and meaning.
@@ -74,7 +75,7 @@ def _add_vggsound_ssl(actions):
     parser.add_argument("--bank", help="for these: rooms, the file or folder of a bank")
     parser.add_argument("--engine", default="processes", help="processes or ray")
     parser.add_argument("--workers", type=int, default=1, help="units of work at a time")
-    parser.set_defaults(run=_build_vggsound_ssl)
+    parser.set_defaults(run=_build_vggsound_ssl, check=_check)
 
 
 def _build_vggsound_ssl(options):
@@ -106,12 +107,14 @@ def _build_vggsound_ssl(options):
         print(f"{options.out}/spatial: {options.spatialise} of each, with two channels")
 
 
-def _check_bank(options):
-    """Before hours of work, after which the rooms would be asked for."""
-    if options.spatialise < 0:
-        raise ValueError(f"`--spatialise` must not be negative. Received: {options.spatialise}")
+def _check(options):
+    check_input("--csv", options.csv)
     if bool(options.spatialise) != bool(options.bank):
         raise ValueError("`--spatialise` and `--bank` belong together: the one needs the other.")
+
+
+def _check_bank(options):
+    """Before hours of work, after which the rooms would be asked for."""
     if options.bank:
         from keras_avssan.data.vggsound_ssl.settings import BuildSettings
         from keras_avssan.data.vggsound_ssl.spatial import check_bank

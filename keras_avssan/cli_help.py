@@ -15,7 +15,8 @@ class HelpFormatter(argparse.HelpFormatter):
     def _get_help_string(self, action):
         text = super()._get_help_string(action)
         default = action.default
-        if not action.option_strings or default in (None, False, argparse.SUPPRESS):
+        silent = default is None or default == argparse.SUPPRESS or isinstance(default, bool)
+        if silent or not action.option_strings:
             return text
         if isinstance(default, (list, tuple)):
             default = " ".join(map(str, default))

@@ -37,7 +37,8 @@ def add_scene_options(parser, split, rooms, seed):
     parser.add_argument(
         "--split",
         default=split,
-        help=f"split of the data ({split or 'test for the built-in data, else all of them'})",
+        help="split of the data"
+        + ("" if split else "; default: test for the built-in data, else all of them"),
     )
     parser.add_argument("--duration", type=float, default=1.0, help="seconds a scene lasts")
     parser.add_argument("--snr", type=float, default=0.0, help="target over interferer in dB")

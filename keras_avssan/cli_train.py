@@ -54,7 +54,7 @@ def add_train(commands):
         help="where scenes are rendered; the device is worth it where it is a GPU",
     )
     _add_checkpoint_options(parser)
-    parser.set_defaults(run=_train)
+    parser.set_defaults(run=_train, check=_check)
 
 
 def _add_checkpoint_options(parser):
@@ -73,6 +73,12 @@ def _add_checkpoint_options(parser):
     parser.add_argument("--tensorboard", metavar="DIR", help="folder of a log for TensorBoard")
 
 
+def _check(options):
+    check_output("--out", options.out)
+    if os.path.exists(options.out):
+        raise ValueError(f"`--out` must not exist yet. Received: {options.out}")
+
+
 def _train(options):
     import keras
 
@@ -80,10 +86,6 @@ def _train(options):
     from keras_avssan.training import fit_scenes, save_whole
 
     checkpoints = options.checkpoints or f"{os.path.normpath(options.out)}.checkpoints"
-    check_output("--out", options.out)
-    check_output("--checkpoints", checkpoints)
-    if os.path.exists(options.out):
-        raise ValueError(f"`--out` must not exist yet. Received: {options.out}")
     catalog = open_catalog(options)
     keras.utils.set_random_seed(options.seed)  # begun twice, it is the same training
     model = AVSSAN(
