@@ -133,11 +133,13 @@ def open_image_encoder(options):
 
     from keras_avssan.encoders import ImageEncoder, get_image_encoder
     from keras_avssan.encoders.clip_encoder import is_clip
+    from keras_avssan.encoders.data_format import channels_last
 
     name = options.image_encoder
     if not os.path.isdir(name) or is_clip(name):
         return get_image_encoder(name)
-    backbone = keras_hub.models.Backbone.from_preset(name)
+    with channels_last():
+        backbone = keras_hub.models.Backbone.from_preset(name)
     size = (options.image_size, options.image_size)
     return ImageEncoder(backbone, size, mean=options.image_mean, std=options.image_std)
 

@@ -30,7 +30,11 @@ def add_train(commands):
     add_scene_options(parser, split="train", rooms=300, seed=0)
     parser.add_argument("--out", required=True, help="folder to save the model in")
     parser.add_argument("--validation-split", default="val", help="split to validate on")
-    parser.add_argument("--configuration", default="base", help="base or paper")
+    parser.add_argument(
+        "--configuration",
+        default="base",
+        help="base, or paper, which needs both encoders",
+    )
     add_encoder_options(parser, image_default="a small one that trains")
     parser.add_argument("--steps", type=int, default=1200, help="training steps")
     parser.add_argument("--epochs", type=int, default=4, help="validations on the way")

@@ -1,6 +1,7 @@
 """What the page computes, without the page."""
 
 import os
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ from PIL import Image, UnidentifiedImageError
 
 from keras_avssan.data.audio_io import audio_num_samples
 from keras_avssan.models.prompts import as_prompt
+from keras_avssan.one_line import one_line
 
 MAX_SECONDS = 30.0
 MAX_PIXELS = 40_000_000
@@ -29,6 +31,7 @@ class Answer:
         explanation: What `model.explain` returned.
         masked_audio: What the mask leaves of the recording, int16 of shape (samples, 2).
         sampling_rate: Its sampling rate in hertz.
+        warnings: What is to be known about the answer, such as that both channels are the same.
 
     Example:
         >>> told = answer(model, "mix.wav", picture="dog.jpg")
@@ -43,6 +46,16 @@ class Answer:
     explanation: dict[str, Any]
     masked_audio: np.ndarray
     sampling_rate: int
+    warnings: tuple[str, ...] = ()
+
+    def __repr__(self):
+        seconds = len(self.masked_audio) / self.sampling_rate
+        return one_line(
+            self,
+            f"{self.azimuth:.0f}°",
+            f"confidence {self.confidence:.2f}",
+            f"{seconds:.2f} s at {self.sampling_rate} Hz",
+        )
 
 
 def answer(model, recording, picture=None, words=None, sound=None, max_seconds=MAX_SECONDS):
@@ -85,7 +98,10 @@ def answer(model, recording, picture=None, words=None, sound=None, max_seconds=M
             _check_picture(picture)
         # Named by kind: words that look like a path are words, and no file of this machine.
         prompt = as_prompt(asked[given[0]], _KINDS[given[0]])
-        explanation = model.explain(recording, prompt)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("always", UserWarning)
+            explanation = model.explain(recording, prompt)
     except ValueError as error:
         raise ValueError(_without_folders(str(error), paths)) from error
     return Answer(
@@ -94,6 +110,7 @@ def answer(model, recording, picture=None, words=None, sound=None, max_seconds=M
         explanation,
         _to_int16(explanation["masked_audio"]),
         explanation["sampling_rate"],
+        tuple(_without_folders(str(one.message), paths) for one in caught),
     )
 
 

@@ -52,6 +52,7 @@ def build_interface(model, examples=()):
             message = html.escape(str(error))
             raise gradio.Error(message, duration=None, print_exception=False) from error
         text = f"## {found.azimuth:.0f}°\n\nConfidence {found.confidence:.2f}"
+        text += "".join(f"\n\n**{html.escape(warning)}**" for warning in found.warnings)
         return text, _draw(found.explanation), (found.sampling_rate, found.masked_audio)
 
     # No button that shares: it would send what is heard to another server.
@@ -63,6 +64,7 @@ def build_interface(model, examples=()):
             with gradio.Column(scale=1):
                 recording = gradio.Audio(
                     label="Recording, two channels",
+                    sources=["upload"],  # a browser records one channel, or one twice
                     type="filepath",
                     buttons=[],
                     elem_id="recording",

@@ -20,7 +20,7 @@ def read_audio(
     audio: str | os.PathLike | np.ndarray,
     sampling_rate: int = 16000,
     *,
-    channels: int | None = None,
+    channels: int | tuple[int, ...] | None = None,
     source_rate: int | None = None,
     resample: bool = True,
 ) -> np.ndarray:
@@ -30,8 +30,9 @@ def read_audio(
         audio: Path of a file that soundfile reads (WAV, FLAC, Ogg Vorbis, MP3, …), or an
             array of shape `(samples,)` or `(samples, channels)`.
         sampling_rate: Int. Rate of the result in Hz.
-        channels: Int or `None`. The number of channels the recording must have; `None` takes
-            any. Channels are never duplicated or mixed.
+        channels: Int, tuple of ints or `None`. The number of channels the recording must have,
+            or which of its channels are taken, 0 the first, in this order; `None` takes all.
+            Channels are never duplicated or mixed.
         source_rate: Int or `None`. Rate of `audio` in Hz where it is an array; `None` means
             `sampling_rate`. A file tells its own rate.
         resample: Bool. Whether a recording at another rate is resampled; `False` refuses it.
@@ -49,25 +50,43 @@ def read_audio(
         (16000,)
     """
     sampling_rate = check_integer("sampling_rate", sampling_rate, least=1)
+    source_rate = sampling_rate if source_rate is None else source_rate
+    name = recording_name(audio)
+    samples, source_rate = load_samples(audio, channels, source_rate, name)
+    samples = resample_samples(samples, source_rate, sampling_rate, resample, name)
+    return np.ascontiguousarray(samples if samples.shape[1] > 1 else samples[:, 0])
+
+
+def recording_name(audio: str | os.PathLike | np.ndarray) -> str:
+    """What an error calls a recording."""
     if isinstance(audio, (str, os.PathLike)):
-        name = f"audio file '{os.fspath(audio)}'"
+        return f"audio file '{os.fspath(audio)}'"
+    return "`audio`"
+
+
+def load_samples(audio, channels, source_rate, name):
+    """Checked samples of a file or an array, `(samples, channels)` at their own rate, and it."""
+    if isinstance(audio, (str, os.PathLike)):
         samples, source_rate = _decode(audio, name)
     else:
-        name = "`audio`"
         samples = _as_samples(audio)
-        source_rate = sampling_rate if source_rate is None else source_rate
         source_rate = check_integer("source_rate", source_rate, least=1)
-    _check_samples(samples, channels, name)
-    if source_rate != sampling_rate:
-        if not resample:
-            raise ValueError(
-                f"{name} is sampled at {source_rate} Hz, expected {sampling_rate} Hz "
-                "(`resample=False`)."
-            )
-        samples = soxr.resample(samples, source_rate, sampling_rate)
-        if not len(samples):
-            raise ValueError(f"{name} is too short to be resampled to {sampling_rate} Hz.")
-    return np.ascontiguousarray(samples if samples.shape[1] > 1 else samples[:, 0])
+    return _check_samples(samples, channels, name), source_rate
+
+
+def resample_samples(samples, source_rate, sampling_rate, resample, name):
+    """Samples at another rate, `(samples, channels)`."""
+    if source_rate == sampling_rate:
+        return samples
+    if not resample:
+        raise ValueError(
+            f"{name} is sampled at {source_rate} Hz, expected {sampling_rate} Hz "
+            "(`resample=False`)."
+        )
+    samples = soxr.resample(samples, source_rate, sampling_rate)
+    if not len(samples):
+        raise ValueError(f"{name} is too short to be resampled to {sampling_rate} Hz.")
+    return samples
 
 
 def audio_num_samples(path: str | os.PathLike, sampling_rate: int = 16000) -> int:
@@ -144,9 +163,31 @@ def _decode(path, name):
 
 
 def _check_samples(samples, channels, name):
+    """The channels that are wanted, once they hold usable samples."""
     if not len(samples):
         raise ValueError(f"{name} is empty: it holds no samples.")
-    if channels is not None and samples.shape[1] != channels:
-        raise ValueError(f"{name} must have {channels} channel(s), got {samples.shape[1]}.")
+    samples = _choose_channels(samples, channels, name)
     if not np.isfinite(samples).all():
         raise ValueError(f"{name} holds NaN or infinite samples.")
+    return samples
+
+
+def _choose_channels(samples, channels, name):
+    length, present = samples.shape
+    if isinstance(channels, tuple):
+        if not all(0 <= channel < present for channel in channels):
+            raise ValueError(
+                f"{name} has {present} channel(s), numbered from 0. Received: channels={channels}"
+            )
+        return samples[:, channels]
+    if channels is not None and present != channels:
+        hint = ""
+        if present > length:
+            hint = (
+                f" The first axis must be the samples, transpose it: its shape is {samples.shape}."
+            )
+        elif present > channels:
+            example = tuple(range(channels))
+            hint = f" Choose {channels} of them with `channels`, such as `channels={example}`."
+        raise ValueError(f"{name} must have {channels} channel(s), got {present}.{hint}")
+    return samples

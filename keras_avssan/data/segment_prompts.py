@@ -15,6 +15,8 @@ from keras_avssan.data.checks import check_classes, check_integer
 from keras_avssan.data.segment import Segment
 from keras_avssan.data.starss23 import STARSS23
 from keras_avssan.data.starss23_events import STARSS23_CLASSES
+from keras_avssan.one_line import count, names, one_line
+from keras_avssan.tables import join_tables
 
 _COLUMNS = ("class", "pictures")
 
@@ -121,17 +123,24 @@ class SegmentPrompts:
         rng = np.random.default_rng([self.seed, zlib.crc32(segment.id.encode())])
         return pool[rng.integers(len(pool))]
 
+    def __repr__(self):
+        return one_line(
+            self,
+            f"{count(len(self.segments), 'segment')} of {names(self.classes)}",
+            f"seed {self.seed}",
+        )
+
     def report(self) -> str:
         """The report of the data set, and which classes have no pictures.
 
         Returns:
-            Str of Markdown.
+            Str, as `STARSS23.report` gives it.
         """
-        lines = [self.dataset.report(), "", f"{len(self.segments)} segments have a prompt."]
+        lines = [f"{len(self.segments)} segments have a prompt."]
         if self.without_pictures:
             missing = ", ".join(f"{name} ({n})" for name, n in self.without_pictures.items())
             lines.append(f"Left out, for their class has no picture: {missing}.")
-        return "\n".join(lines)
+        return join_tables([self.dataset.report(), "\n".join(lines)])
 
 
 def read_class_map(path: str | os.PathLike) -> dict[str, list[str]]:

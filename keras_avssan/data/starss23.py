@@ -16,6 +16,8 @@ from keras_avssan.data.checks import check_classes, check_integer
 from keras_avssan.data.microphone_pair import MicrophonePair
 from keras_avssan.data.segment import INCOMPLETE, REASONS, Segment, SegmentRules
 from keras_avssan.data.starss23_events import STARSS23_CLASSES, read_events
+from keras_avssan.one_line import count, one_line
+from keras_avssan.tables import join_tables, make_table
 
 FORMATS = ("mic", "foa")
 _NUM_CHANNELS = 4
@@ -197,26 +199,32 @@ class STARSS23:
         return {recording.name: recording for recording in self._recordings}
 
     def report(self) -> str:
-        """What was found and what was left out, as Markdown tables.
+        """What was found and what was left out, as tables.
 
         Returns:
-            Str: segments by reason, then usable segments and seconds of activity by class.
+            Str: segments by reason, then usable segments and seconds of activity by class;
+            aligned for a terminal, and Markdown as the value of a cell of a notebook.
         """
         rows = [("usable", len(self)), *self.left_out.items()]
-        lines = [f"{len(self._recordings)} recordings", "", "| segments | number |", "|---|---|"]
-        lines += [f"| {name} | {count} |" for name, count in rows]
-        lines += ["", "| class | segments | with an interferer | active |", "|---|---|---|---|"]
+        counted = make_table(("segments", "number"), rows)
+        by_class = []
         for name in self.classes:
             segments = [s for s in self._segments if s.class_name == name]
             accompanied = sum(bool(s.interferers) for s in segments)
             active = sum(s.target.activity for s in segments)
-            lines.append(f"| {name} | {len(segments)} | {accompanied} | {active:.1f} s |")
-        return "\n".join(lines)
+            by_class.append((name, len(segments), accompanied, f"{active:.1f} s"))
+        head = ("class", "segments", "with an interferer", "active")
+        return join_tables(
+            [f"{len(self._recordings)} recordings", counted, make_table(head, by_class)]
+        )
 
     def __repr__(self):
-        return (
-            f"<STARSS23: {len(self._recordings)} recordings, {len(self)} segments of "
-            f"{len(self.classes)} classes, format {self.format}, pair {self._pair.name}>"
+        return one_line(
+            self,
+            count(len(self._recordings), "recording"),
+            f"{count(len(self), 'segment')} of {count(len(self.classes), 'class', 'classes')}",
+            f"format {self.format}",
+            f"pair {self._pair.name}",
         )
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_avssan.one_line import count, names, one_line
+
 FRAME_SECONDS = 0.1
 STARSS23_CLASSES = (
     "female speech",
@@ -58,6 +60,11 @@ class Events:
 
     def __len__(self) -> int:
         return len(self.frame)
+
+    def __repr__(self):
+        classes = sorted({STARSS23_CLASSES[number] for number in self.class_index})
+        frames = count(len(np.unique(self.frame)), "frame")
+        return one_line(self, f"{count(len(self), 'entry', 'entries')} in {frames}", names(classes))
 
     def select(self, chosen: np.ndarray) -> "Events":
         """Some of the entries.

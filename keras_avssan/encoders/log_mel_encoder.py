@@ -110,7 +110,13 @@ class LogMelEncoder(keras.layers.Layer):
         bins, channels = self.num_mels, 1
         for i, filters in enumerate(self.filters):
             convolution = keras.layers.Conv2D(
-                filters, 3, padding="same", use_bias=False, dtype=dtype, name=f"conv_{i}"
+                filters,
+                3,
+                padding="same",
+                use_bias=False,
+                data_format="channels_last",
+                dtype=dtype,
+                name=f"conv_{i}",
             )
             convolution.build((None, None, bins, channels))
             norm = keras.layers.BatchNormalization(momentum=0.9, dtype=dtype, name=f"norm_{i}")
@@ -118,7 +124,10 @@ class LogMelEncoder(keras.layers.Layer):
             factor = 4 if i == 0 else 2
             self.convolutions.append(convolution)
             self.norms.append(norm)
-            self.pools.append(keras.layers.MaxPooling2D((1, factor), dtype=dtype, name=f"pool_{i}"))
+            pool = keras.layers.MaxPooling2D(
+                (1, factor), data_format="channels_last", dtype=dtype, name=f"pool_{i}"
+            )
+            self.pools.append(pool)
             bins, channels = bins // factor, filters
         self.drop = keras.layers.Dropout(self.dropout, dtype=dtype, name="drop")
         self.projection = keras.layers.Dense(self.dim, dtype=dtype, name="projection")

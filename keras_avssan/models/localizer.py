@@ -5,8 +5,9 @@ import keras_hub
 import numpy as np
 from keras import ops
 
+from keras_avssan.data.channel_pair import confidence
 from keras_avssan.data.embeddings import encoder_fingerprint
-from keras_avssan.doa.grid import GRID_DEGREES, posterior_confidence
+from keras_avssan.doa.grid import GRID_DEGREES
 from keras_avssan.doa.metrics import (
     AngularAccuracy,
     AngularMAE,
@@ -272,7 +273,9 @@ class Localizer(keras_hub.models.Task, metaclass=SubclassedModel):
         truth = ops.stack([azimuth, interferer], axis=-1)
         return super().compute_metrics(x, truth, y_pred["doa"], sample_weight)
 
-    def localize(self, audio, prompt=None, sampling_rate=None, return_confidence=False):
+    def localize(
+        self, audio, prompt=None, sampling_rate=None, return_confidence=False, channels=None
+    ):
         """Finds the direction of the prompted sound.
 
         Args:
@@ -286,24 +289,30 @@ class Localizer(keras_hub.models.Task, metaclass=SubclassedModel):
             sampling_rate: Sampling rate in hertz of arrays, of `audio` and of recordings as
                 `prompt`; the model's if not given.
             return_confidence: Whether the confidence is returned too.
+            channels: Which two channels of recordings with more of them are microphone 1 and
+                microphone 2, counted from 0: a tuple of two ints.
 
         Returns:
             float32 array of azimuths in degrees, shape (batch,): 0° beside microphone 1
-            (channel 0 leads), 90° broadside, 180° beside microphone 2. With
-            `return_confidence`, a tuple of it and the posterior probability within 5° of it.
+            (its channel leads), 90° broadside, 180° beside microphone 2. With
+            `return_confidence`, a tuple of it and the posterior probability within 5° of it; 0
+            for a recording whose channels are copies of each other, after a warning.
 
         Raises:
-            ValueError: If a recording or prompt is unusable; the message names it.
+            ValueError: If a recording or prompt is unusable, or one channel of a recording hears
+                nothing; the message names it.
             TypeError: If a recording or prompt is of another kind.
 
         Example:
             >>> theta = model.localize("mix.wav", "dog.jpg")
             >>> theta = model.localize("mix.wav", Prompt(texts=["a dog"], recordings=["bark.wav"]))
+            >>> theta = model.localize("array.wav", "dog.jpg", channels=(0, 2))  # of four channels
         """
-        posterior = self._run(audio, prompt, sampling_rate)["doa"]
+        inputs = self._preprocess(audio, prompt, sampling_rate, channels=channels)
+        posterior = self._run(inputs)["doa"]
         azimuth = GRID_DEGREES[np.argmax(posterior, axis=-1)]
         if return_confidence:
-            return azimuth, posterior_confidence(posterior)
+            return azimuth, confidence(posterior, inputs["audio"])
         return azimuth
 
     def export(
@@ -473,9 +482,8 @@ class Localizer(keras_hub.models.Task, metaclass=SubclassedModel):
         check_format(config.pop("format_version", 1))
         return super().from_config(config)
 
-    def _run(self, audio, prompt, sampling_rate=None):
-        """Preprocesses and runs the network; returns its outputs as NumPy arrays."""
-        inputs = self._preprocess(audio, prompt, sampling_rate)
+    def _run(self, inputs):
+        """Runs the network batch by batch; returns its outputs as NumPy arrays."""
         count = len(inputs["audio"])
         parts = [
             self.predict_on_batch(
@@ -487,12 +495,12 @@ class Localizer(keras_hub.models.Task, metaclass=SubclassedModel):
             lambda *arrays: np.concatenate([np.asarray(array) for array in arrays]), *parts
         )
 
-    def _preprocess(self, audio, prompt, sampling_rate):
+    def _preprocess(self, audio, prompt, sampling_rate=None, channels=None):
         """Brings recordings and prompts to the network's form."""
         if self.preprocessor is None:
             raise ValueError("This model has no preprocessor: set `model.preprocessor` first.")
         if not self.backbone.visual_prompt:
-            return self.preprocessor.without_prompt(audio, sampling_rate)
+            return self.preprocessor.without_prompt(audio, sampling_rate, channels)
         if prompt is None:
             raise ValueError("`prompt` must say what to look for. Received: prompt=None")
         if not isinstance(prompt, dict):
@@ -501,7 +509,12 @@ class Localizer(keras_hub.models.Task, metaclass=SubclassedModel):
                 prompt = self._average(map(as_prompt, prompts, kinds), sampling_rate)
         # Not through `__call__`, which would bury the message of an error under its arguments.
         return self.preprocessor.call(
-            {"audio": audio, "prompt": prompt, "sampling_rate": sampling_rate}
+            {
+                "audio": audio,
+                "prompt": prompt,
+                "sampling_rate": sampling_rate,
+                "channels": channels,
+            }
         )
 
     def _average(self, prompts, sampling_rate):

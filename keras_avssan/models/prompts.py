@@ -9,6 +9,7 @@ import numpy as np
 
 from keras_avssan.data.file_kinds import file_kind
 from keras_avssan.data.recordings import to_numpy
+from keras_avssan.one_line import count, one_line
 
 # Shortest array that is taken for a recording, in samples.
 MIN_RECORDING = 1600
@@ -51,6 +52,13 @@ class Prompt:
     def __len__(self):
         parts = (self.pictures, self.texts, self.recordings, self.embeddings)
         return sum(len(part) for part in parts)
+
+    def __repr__(self):
+        parts = ("pictures", "texts", "recordings", "embeddings")
+        numbers = {name: len(getattr(self, name)) for name in parts}
+        return one_line(
+            self, *(count(number, name[:-1]) for name, number in numbers.items() if number)
+        )
 
 
 def split_prompts(prompt: Any, prompt_dim: int | None = None) -> tuple[list, list[str]]:

@@ -25,6 +25,8 @@ def test_what_can_be_given_and_what_is_shown(page):
     assert set(components(page)) == {
         "recording", "picture", "sound", "find", "direction", "figure", "masked"
     }  # fmt: skip
+    # A browser's microphone gives one channel, which holds no direction; it may ask.
+    assert components(page)["recording"].sources == ["upload"]
     assert components(page)["picture"].file_types == [".jpg", ".jpeg", ".png", ".webp"]
 
 

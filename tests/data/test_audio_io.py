@@ -47,6 +47,16 @@ def test_channels_stay_apart(tmp_path):
         read_audio(sine(16000), channels=2)
 
 
+def test_channels_are_chosen_in_order():
+    audio = np.stack(
+        [sine(16000), sine(16000, frequency=660.0), sine(16000, frequency=880.0)], axis=1
+    )
+    np.testing.assert_allclose(read_audio(audio, channels=(2, 0)), audio[:, [2, 0]], atol=1e-6)
+    np.testing.assert_allclose(read_audio(audio, channels=(1,)), audio[:, 1], atol=1e-6)
+    with pytest.raises(ValueError, match=r"has 3 channel.*channels=\(3, 0\)"):
+        read_audio(audio, channels=(3, 0))
+
+
 def test_an_array_is_resampled_from_its_own_rate():
     assert read_audio(sine(48000), 16000, source_rate=48000).shape == (16000,)
     assert read_audio(sine(16000)).shape == (16000,)

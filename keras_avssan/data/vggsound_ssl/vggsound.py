@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from keras_avssan.data.checks import check_classes
+from keras_avssan.one_line import count, one_line
 
 _COLUMNS = "youtube_id,start_second,label,split"
 _CSV_SPLITS = ("train", "test")
@@ -121,7 +122,11 @@ class VGGSound:
         return self.root / video.file_name
 
     def __repr__(self):
-        return f"<VGGSound: {len(self.classes)} classes, {len(self._videos)} videos>"
+        return one_line(
+            self,
+            count(len(self.classes), "class", "classes"),
+            count(len(self._videos), "video"),
+        )
 
 
 def _read_table(path: Path) -> list[Video]:

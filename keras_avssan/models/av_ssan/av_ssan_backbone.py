@@ -47,6 +47,7 @@ class AVSSANBackbone(PromptedBackbone):
         scale_prompt: Whether prompt embeddings are scaled before they are projected, likewise.
         ipd: Form of the phase difference, see `TriBandSpatialFeatures`.
         ild_scale: Factor on the level difference in decibels, likewise.
+        ild_epsilon: Where the ε of the level difference stands, likewise.
         residual: Residual of the alignment, see `SemanticSpatialAlignment`.
         scale_relevance: Whether β comes from scaled scores, likewise.
         magnitude: Whether magnitudes stand beside the spatial cues: `None`, `"cues"` (see
@@ -112,6 +113,7 @@ class AVSSANBackbone(PromptedBackbone):
         scale_prompt=True,
         ipd="cos_sin",
         ild_scale=0.1,
+        ild_epsilon="both",
         residual="query",
         scale_relevance=False,
         magnitude=None,
@@ -139,6 +141,7 @@ class AVSSANBackbone(PromptedBackbone):
             "scale_prompt": scale_prompt,
             "ipd": ipd,
             "ild_scale": ild_scale,
+            "ild_epsilon": ild_epsilon,
             "residual": residual,
             "scale_relevance": scale_relevance,
             "magnitude": magnitude,
@@ -177,6 +180,7 @@ class AVSSANBackbone(PromptedBackbone):
             self.bands,
             ild_scale,
             magnitude=magnitude in ("cues", "both"),
+            ild_epsilon=ild_epsilon,
             name="spatial_features",
         )
         self.bridge = SemanticBridge(
