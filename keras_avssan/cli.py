@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import re
 import sys
 
 from keras_avssan import __version__
@@ -40,14 +41,25 @@ def main(arguments=None, prog=PROG, around=contextlib.nullcontext):
         check_options(options)
         with around(command):
             return options.run(options) or 0
-    except (ValueError, TypeError, OSError, ImportError) as error:
-        message = " ".join(str(error).split())
+    except Exception as error:
+        message = " ".join(_message_of(error).split())
         hint = hint_after(options, message)
         print(f"{command}: error: {message}{hint}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as stopped:
         print(f"{command}: {str(stopped) or 'stopped'}", file=sys.stderr)
         return 130
+
+
+def _message_of(error):
+    """What a user can mend; other errors are raised again, with their traceback."""
+    if isinstance(error, (ValueError, TypeError, OSError, ImportError)):
+        return str(error)
+    # `tf.data` wraps what this library raises while it reads a file, and loses its type.
+    wrapped = re.search(r"\b(?:ValueError|TypeError|OSError): (.*)\nTraceback", str(error))
+    if wrapped and type(error).__module__.startswith("tensorflow."):
+        return wrapped[1]
+    raise error
 
 
 def _parser(prog=PROG):

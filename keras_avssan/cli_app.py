@@ -39,7 +39,7 @@ def add_app(commands):
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at")
     parser.add_argument("--port", type=int, default=7860, help="port to listen at")
     parser.add_argument("--open", action="store_true", help="open the page in the browser")
-    parser.set_defaults(run=_run, check=_check)
+    parser.set_defaults(run=_run, checked_by=_check)
 
 
 def _run(options):

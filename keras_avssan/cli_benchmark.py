@@ -109,7 +109,7 @@ def add_benchmark(commands):
         help="everything in minutes: defaults that are tiny, results that mean nothing",
     )
     add_segment_options(parser)
-    parser.set_defaults(run=_benchmark, check=_check)
+    parser.set_defaults(run=_benchmark, checked_by=_check)
 
 
 def _check(options):

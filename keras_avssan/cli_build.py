@@ -75,7 +75,7 @@ def _add_vggsound_ssl(actions):
     parser.add_argument("--bank", help="for these: rooms, the file or folder of a bank")
     parser.add_argument("--engine", default="processes", help="processes or ray")
     parser.add_argument("--workers", type=int, default=1, help="units of work at a time")
-    parser.set_defaults(run=_build_vggsound_ssl, check=_check)
+    parser.set_defaults(run=_build_vggsound_ssl, checked_by=_check)
 
 
 def _build_vggsound_ssl(options):

@@ -39,7 +39,7 @@ def check_options(options: Any) -> None:
     """Checks numbers, choices and paths of a command, and what the command itself checks.
 
     Args:
-        options: Parsed options; `options.check`, where there is one, is called with them.
+        options: Parsed options; `options.checked_by`, where there is one, is called with them.
 
     Raises:
         ValueError: If an option is out of range, or a path is not what the command needs.
@@ -59,7 +59,7 @@ def check_options(options: Any) -> None:
         if name in _PATHS:
             _PATHS[name](option, value)
     _check_groups(options)
-    getattr(options, "check", lambda options: None)(options)
+    getattr(options, "checked_by", lambda options: None)(options)
 
 
 def option_of(options: Any, name: str) -> str:

@@ -64,7 +64,7 @@ def add_localize(commands):
         help="file for a figure of posterior, mask and bands of one recording and one prompt: "
         + ", ".join(_FIGURES),
     )
-    parser.set_defaults(run=_localize, check=_check)
+    parser.set_defaults(run=_localize, checked_by=_check)
 
 
 def _check(options):

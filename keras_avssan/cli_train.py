@@ -58,7 +58,7 @@ def add_train(commands):
         help="where scenes are rendered; the device is worth it where it is a GPU",
     )
     _add_checkpoint_options(parser)
-    parser.set_defaults(run=_train, check=_check)
+    parser.set_defaults(run=_train, checked_by=_check)
 
 
 def _add_checkpoint_options(parser):

@@ -186,3 +186,28 @@ def test_every_option_that_takes_a_path_is_known():
             told = any(word in (action.help or "") for word in ("folder of ", "file for "))
             if named or told:
                 assert action.dest in FOLDERS + FILES, (name, action.dest)
+
+
+class InvalidArgumentError(Exception):
+    """As TensorFlow raises it."""
+
+    __module__ = "tensorflow.python.framework.errors_impl"
+
+
+def test_an_error_within_a_tensorflow_pipeline_is_one_line(folder, capsys, monkeypatch):
+    text = "{{function_node __wrapped__IteratorGetNext}} ValueError: audio file 'a.wav' is empty.\n"
+
+    def fail(error):
+        def run(_):
+            raise error
+
+        monkeypatch.setattr("keras_avssan.cli_rooms._show", run)
+        return cli.main(["rooms", "show", str(folder)])
+
+    assert fail(InvalidArgumentError(f"{text}Traceback (most recent call last):\n\n  File")) == 2
+    error = capsys.readouterr().err
+    assert error == "keras-avssan rooms show: error: audio file 'a.wav' is empty.\n"
+    with pytest.raises(InvalidArgumentError):
+        fail(InvalidArgumentError("shapes do not match"))
+    with pytest.raises(KeyError):
+        fail(KeyError("ValueError: no\nTraceback"))
