@@ -126,6 +126,7 @@ def serve(page, examples, host, port, open_browser=False, block=True):
         OSError: If the port is taken.
     """
     from keras_avssan.app.interface import import_gradio
+    from keras_avssan.app.page_parts import STYLE
 
     gradio = import_gradio()
     # Fonts of the reader's own: nothing is asked of other servers.
@@ -140,6 +141,7 @@ def serve(page, examples, host, port, open_browser=False, block=True):
         enable_monitoring=False,
         footer_links=[],
         theme=theme,
+        css=STYLE,
         quiet=True,
         prevent_thread_lock=True,
     )

@@ -11,8 +11,6 @@ from keras_avssan.files import check_file
 # By what pillow scales the pixels of grey pictures of 2 and 4 bits, but not their transparency.
 _DEPTHS = {"L;2": 85, "L;4": 17}
 
-from keras_avssan.files import check_file
-
 
 def read_image(
     image: str | os.PathLike | np.ndarray, size: int | tuple[int, int] | None = None
