@@ -48,7 +48,6 @@ class AVSSANBackbone(PromptedBackbone):
         scale_prompt: Whether prompt embeddings are scaled before they are projected, likewise.
         ipd: Form of the phase difference, see `TriBandSpatialFeatures`.
         ild_scale: Factor on the level difference in decibels, likewise.
-        ild_epsilon: Where the ε of the level difference stands, likewise.
         residual: Residual of the alignment, see `SemanticSpatialAlignment`.
         scale_relevance: Whether β comes from scaled scores, likewise.
         magnitude: Whether magnitudes stand beside the spatial cues: `None`, `"cues"` (see
@@ -64,6 +63,7 @@ class AVSSANBackbone(PromptedBackbone):
         frame_length: Frame length of the spectrogram in samples.
         hop_length: Hop of the spectrogram in samples.
         stft_implementation: `"fft"` or `"conv"`, see `StereoSTFT`.
+        ild_epsilon: Where the ε of the level difference stands, see `TriBandSpatialFeatures`.
         dtype: Data type or precision policy. Front end, head and losses stay in float32.
         **kwargs: Arguments of `keras_hub.models.Backbone`.
 
@@ -114,7 +114,6 @@ class AVSSANBackbone(PromptedBackbone):
         scale_prompt=True,
         ipd="cos_sin",
         ild_scale=0.1,
-        ild_epsilon="both",
         residual="query",
         scale_relevance=False,
         magnitude=None,
@@ -129,6 +128,7 @@ class AVSSANBackbone(PromptedBackbone):
         frame_length=1024,
         hop_length=512,
         stft_implementation="fft",
+        ild_epsilon="both",
         dtype=None,
         **kwargs,
     ):
