@@ -16,8 +16,7 @@ def add_data_options(parser):
     parser.add_argument(
         "--data",
         default=BUILT_IN,
-        help="folder with one folder a class, or of `build vggsound-ssl`, or "
-        f"{BUILT_IN!r} (default)",
+        help=f"folder with one folder a class, or of `build vggsound-ssl`, or {BUILT_IN!r}",
     )
     parser.add_argument("--classes", nargs="+", help="classes to use; default: all")
     parser.add_argument(
@@ -38,15 +37,16 @@ def add_scene_options(parser, split, rooms, seed):
     parser.add_argument(
         "--split",
         default=split,
-        help=f"split of the data ({split or 'test for the built-in data, else all of them'})",
+        help="split of the data"
+        + ("" if split else "; default: test for the built-in data, else all of them"),
     )
-    parser.add_argument("--duration", type=float, default=1.0, help="seconds a scene lasts (1)")
-    parser.add_argument("--snr", type=float, default=0.0, help="target over interferer in dB (0)")
-    parser.add_argument("--seed", type=int, default=seed, help=f"seed of the scenes ({seed})")
+    parser.add_argument("--duration", type=float, default=1.0, help="seconds a scene lasts")
+    parser.add_argument("--snr", type=float, default=0.0, help="target over interferer in dB")
+    parser.add_argument("--seed", type=int, default=seed, help="seed of the scenes")
     parser.add_argument(
         "--reference-split", help="split of recordings that serve as prompts; default: the split"
     )
-    parser.add_argument("--rooms", type=int, default=rooms, help=f"rooms to simulate ({rooms})")
+    parser.add_argument("--rooms", type=int, default=rooms, help="rooms to simulate")
     parser.add_argument(
         "--bank",
         help="bank of room impulse responses to use instead: a file, or a folder of `rooms build`",

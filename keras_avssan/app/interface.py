@@ -16,9 +16,10 @@ from keras_avssan.app.page_parts import (
     show_error,
     show_preview,
 )
-from keras_avssan.data.file_kinds import IMAGE_SUFFIXES
 from keras_avssan.visualization import plot_explanation, style
 
+# Names that the browser offers; `answer` looks into the file.
+_PICTURES = [".jpg", ".jpeg", ".png", ".webp"]
 # Seconds: how often old uploads are looked for, and how old they may become.
 _DELETION = (600, 3600)
 # Questions that may wait for their turn.
@@ -104,7 +105,7 @@ def _inputs(gradio, words):
     )
     picture = gradio.File(
         label="A picture of what you mean",
-        file_types=list(IMAGE_SUFFIXES),
+        file_types=_PICTURES,
         height=120,
         elem_id="picture",
     )

@@ -1,16 +1,14 @@
 """Read recordings: decode, check, resample."""
 
 import os
-import re
 
 import numpy as np
 import soundfile
 import soxr
 
 from keras_avssan.data.checks import check_integer
+from keras_avssan.data.sound_files import knows_its_length, open_sound, read_to_the_end
 
-# Header sizes that programs write when they stream and do not know the length yet.
-_UNKNOWN_SIZES = (0, 0x7FFFFFFF, 0xFFFFFFFF)
 # MP3 decoders may drop up to one frame at either end.
 _MP3_FRAME = 1152
 
@@ -89,7 +87,7 @@ def resample_samples(samples, source_rate, sampling_rate, resample, name):
 
 
 def audio_num_samples(path: str | os.PathLike, sampling_rate: int = 16000) -> int:
-    """Number of samples that a file will have at a sampling rate, from its header alone.
+    """Number of samples that a file will have at a sampling rate, from its header.
 
     Args:
         path: Path of an audio file.
@@ -102,8 +100,12 @@ def audio_num_samples(path: str | os.PathLike, sampling_rate: int = 16000) -> in
         ValueError: The file is unreadable, truncated or empty.
     """
     name = f"audio file '{os.fspath(path)}'"
-    with _open(path, name) as file:
-        return max(1, round(file.frames * sampling_rate / file.samplerate))
+    with open_sound(path, name) as file:
+        known = knows_its_length(file)
+        frames, rate = file.frames, file.samplerate
+    if not known:
+        frames = len(_decode(path, name)[0])
+    return max(1, round(frames * sampling_rate / rate))
 
 
 def _as_samples(audio):
@@ -120,37 +122,11 @@ def _as_samples(audio):
     return samples.astype("float32").reshape(len(samples), -1 if len(samples) else 1)
 
 
-def _open(path, name):
-    if not os.path.isfile(path):
-        raise ValueError(f"{name} does not exist.")
-    try:
-        file = soundfile.SoundFile(path)
-    except soundfile.SoundFileError as error:
-        raise ValueError(f"{name} cannot be read as audio: {error}") from error
-    if _header_shows_truncation(file):
-        file.close()
-        raise ValueError(f"{name} is truncated: it ends before its header says.")
-    if file.frames == 0:
-        file.close()
-        raise ValueError(f"{name} is empty: it holds no samples.")
-    return file
-
-
-def _header_shows_truncation(file):
-    """Whether libsndfile's log says that data are missing at the end (WAV, AIFF, Ogg)."""
-    log = file.extra_info
-    if "lacks an end-of-stream" in log or "Junk after the last page" in log:
-        return True
-    sizes = re.search(r"^(?:data|SSND)\s*: (\d+) \(should be (\d+)\)", log, re.MULTILINE)
-    if not sizes:
-        return False
-    declared, present = map(int, sizes.groups())
-    return declared > present and declared not in _UNKNOWN_SIZES
-
-
 def _decode(path, name):
-    with _open(path, name) as file:
+    with open_sound(path, name) as file:
         try:
+            if not knows_its_length(file):
+                return read_to_the_end(file), file.samplerate
             samples = file.read(dtype="float32", always_2d=True)
         except soundfile.SoundFileError as error:
             raise ValueError(f"{name} is truncated or damaged: {error}") from error

@@ -1,6 +1,5 @@
 """Pictures that ask for the targets of segments, from the catalog of another data set."""
 
-import csv
 import os
 import zlib
 from collections import Counter
@@ -12,6 +11,7 @@ import numpy as np
 
 from keras_avssan.data.catalog import Catalog, Picture
 from keras_avssan.data.checks import check_classes, check_integer
+from keras_avssan.data.csv_files import read_csv_table
 from keras_avssan.data.segment import Segment
 from keras_avssan.data.starss23 import STARSS23
 from keras_avssan.data.starss23_events import STARSS23_CLASSES
@@ -164,19 +164,12 @@ def read_class_map(path: str | os.PathLike) -> dict[str, list[str]]:
     path = Path(path)
     if not path.is_file():
         raise ValueError(f"`class_map` '{path}' does not exist.")
-    with open(path, newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        missing = [name for name in _COLUMNS if name not in (reader.fieldnames or ())]
-        if missing:
-            raise ValueError(f"`class_map` '{path}' lacks the column(s) {missing}.")
-        mapped: dict[str, list[str]] = {}
-        for row in reader:
-            name, asked = ((row[column] or "").strip() for column in _COLUMNS)
-            if not (name and asked):
-                raise ValueError(
-                    f"`class_map` '{path}', line {reader.line_num}: an entry is empty."
-                )
-            mapped.setdefault(name, []).append(asked)
+    name = f"`class_map` '{path}'"
+    mapped: dict[str, list[str]] = {}
+    for line, row in read_csv_table(path, name, _COLUMNS):
+        if not (row["class"] and row["pictures"]):
+            raise ValueError(f"{name}, line {line}: an entry is empty.")
+        mapped.setdefault(row["class"], []).append(row["pictures"])
     return mapped
 
 

@@ -11,10 +11,10 @@ import numpy as np
 import soundfile
 import soxr
 
-from keras_avssan.data.audio_io import audio_num_samples
 from keras_avssan.data.checks import check_classes, check_integer
 from keras_avssan.data.microphone_pair import MicrophonePair
 from keras_avssan.data.segment import INCOMPLETE, REASONS, Segment, SegmentRules
+from keras_avssan.data.sound_files import open_sound
 from keras_avssan.data.starss23_events import STARSS23_CLASSES, read_events
 from keras_avssan.one_line import count, one_line
 from keras_avssan.tables import join_tables, make_table
@@ -244,17 +244,11 @@ class _Recording:
         annotation = root / "metadata_dev" / relative.with_suffix(".csv")
         if not annotation.is_file():
             raise ValueError(f"'{path}' has no annotation: '{annotation}' does not exist.")
-        audio_num_samples(path)  # checks that it is there as a whole
-        header = soundfile.info(path)
-        if header.channels != _NUM_CHANNELS:
-            raise ValueError(f"'{path}' must have {_NUM_CHANNELS} channels, got {header.channels}.")
-        return cls(
-            relative.as_posix(),
-            path,
-            annotation,
-            header.samplerate,
-            header.frames / header.samplerate,
-        )
+        with open_sound(path, f"audio file '{path}'") as file:
+            channels, rate, seconds = file.channels, file.samplerate, file.frames / file.samplerate
+        if channels != _NUM_CHANNELS:
+            raise ValueError(f"'{path}' must have {_NUM_CHANNELS} channels, got {channels}.")
+        return cls(relative.as_posix(), path, annotation, rate, seconds)
 
     def read(self, start: float, duration: float, sampling_rate: int) -> np.ndarray:
         """A part of it, resampled: (samples, channels)."""
@@ -262,7 +256,9 @@ class _Recording:
         first = round((start - margin) * self.rate)
         frames = round((margin + duration + _MARGIN_SECONDS) * self.rate)
         try:
-            samples, _ = soundfile.read(self.path, frames, first, dtype="float32", always_2d=True)
+            with open_sound(self.path, f"audio file '{self.path}'") as file:
+                file.seek(min(first, file.frames))
+                samples = file.read(frames, dtype="float32", always_2d=True)
         except soundfile.SoundFileError as error:
             raise ValueError(f"'{self.path}' cannot be read: {error}") from error
         if self.rate != sampling_rate:

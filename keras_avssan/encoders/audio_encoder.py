@@ -4,10 +4,11 @@ import keras
 from keras import ops
 
 from keras_avssan.encoders.data_format import load_nested
+from keras_avssan.frozen_layers import KeepsFrozenLayers
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
-class AudioEncoder(keras.layers.Layer):
+class AudioEncoder(KeepsFrozenLayers, keras.layers.Layer):
     """Makes a Keras audio model the encoder of semantic audio.
 
     Args:

@@ -17,6 +17,7 @@ from keras_avssan.encoders.clip_tokenizer import (
     as_texts,
 )
 from keras_avssan.encoders.data_format import channels_last, load_nested
+from keras_avssan.frozen_layers import KeepsFrozenLayers
 from keras_avssan.unit_length import unit_length
 
 # Mean and standard deviation of the pictures that CLIP was trained on, as published with it.
@@ -26,7 +27,7 @@ _TOKENIZER_FOLDER = "assets/tokenizer"
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
-class CLIPEncoder(keras.layers.Layer):
+class CLIPEncoder(KeepsFrozenLayers, keras.layers.Layer):
     """Embeds pictures and texts in the space that they share in CLIP.
 
     Frozen by default, as in the paper. Pictures of another size are resized as a whole (bicubic,

@@ -2,9 +2,11 @@
 
 import keras
 
+from keras_avssan.frozen_layers import KeepsFrozenLayers, freeze_parts
+
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
-class ConvImageEncoder(keras.layers.Layer):
+class ConvImageEncoder(KeepsFrozenLayers, keras.layers.Layer):
     """Encodes small pictures by strided convolutions and an average over the picture.
 
     Args:
@@ -59,6 +61,7 @@ class ConvImageEncoder(keras.layers.Layer):
         self.projection.build((None, shape[-1]))
         self.output_norm = keras.layers.LayerNormalization(dtype=dtype, name="output_norm")
         self.output_norm.build((None, self.dim))
+        freeze_parts(self)
         self.built = True
 
     def call(self, images, training=None):

@@ -4,11 +4,12 @@ import keras
 from keras import ops
 
 from keras_avssan.encoders.data_format import load_nested
+from keras_avssan.frozen_layers import KeepsFrozenLayers
 from keras_avssan.unit_length import unit_length
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
-class ImageEncoder(keras.layers.Layer):
+class ImageEncoder(KeepsFrozenLayers, keras.layers.Layer):
     """Makes a Keras image model, such as a KerasHub backbone, an encoder of picture prompts.
 
     Pictures are normalised as the model expects, its feature map is averaged over the picture

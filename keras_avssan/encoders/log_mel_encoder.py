@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_avssan.frozen_layers import KeepsFrozenLayers, freeze_parts
 from keras_avssan.layers.spec_augment import SpecAugment
 from keras_avssan.layers.stereo_stft import StereoSTFT
 
@@ -33,7 +34,7 @@ def mel_matrix(num_bins, num_mels, sampling_rate, lowest_hertz, highest_hertz):
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
-class LogMelEncoder(keras.layers.Layer):
+class LogMelEncoder(KeepsFrozenLayers, keras.layers.Layer):
     """Encodes what is heard, frame by frame, by convolutions over a log-mel spectrogram.
 
     Its frames are those of `StereoSTFT`, so its embeddings need no alignment in time. The
@@ -132,6 +133,7 @@ class LogMelEncoder(keras.layers.Layer):
         self.drop = keras.layers.Dropout(self.dropout, dtype=dtype, name="drop")
         self.projection = keras.layers.Dense(self.dim, dtype=dtype, name="projection")
         self.projection.build((None, None, bins * channels))
+        freeze_parts(self)
         self.built = True
 
     def call(self, audio, training=None):

@@ -19,7 +19,7 @@ class DoAHead(keras.layers.Layer):
     three forms:
 
     - `"spectrogram"`: the MLP on the masked spectrogram itself, frame by frame, averaged over
-      time. The letter of the paper.
+      time. As printed.
     - `"cross_spectrum"`: the cross-spectrum of both masked channels, its magnitude compressed,
       averaged over time, then the MLP.
     - `"srp"`: that cross-spectrum steered to the 180 directions with the known spacing of the

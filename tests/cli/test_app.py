@@ -1,4 +1,4 @@
-"""`python -m keras_avssan app`, up to the page."""
+"""`keras-avssan app`, up to the page."""
 
 import os
 import pathlib

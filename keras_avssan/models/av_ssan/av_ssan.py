@@ -8,6 +8,7 @@ from keras_avssan.doa.grid import GRID_DEGREES
 from keras_avssan.encoders.conv_image_encoder import ConvImageEncoder
 from keras_avssan.encoders.get_image_encoder import get_image_encoder
 from keras_avssan.encoders.log_mel_encoder import LogMelEncoder
+from keras_avssan.frozen_layers import freeze_parts
 from keras_avssan.layers.stereo_stft import level_gain
 from keras_avssan.models.av_ssan.av_ssan_backbone import AVSSANBackbone
 from keras_avssan.models.av_ssan.av_ssan_preprocessor import AVSSANPreprocessor
@@ -94,6 +95,14 @@ class AVSSAN(Localizer):
         if compile:
             self.compile()
 
+    @property
+    def compared_outputs(self):
+        """Outputs that losses and metrics can be given for by name."""
+        outputs = ("doa", "masked_spectrogram")
+        if self.backbone.visual_prompt and self.backbone.semantic_audio:
+            outputs += ("prompt_semantics",)
+        return outputs
+
     def default_loss(self):
         return make_loss(self.configuration)
 
@@ -169,7 +178,9 @@ def _make_backbone(configuration, image_encoder, audio_encoder, kwargs):
             image_encoder = ConvImageEncoder(dtype=dtype)
     if audio_encoder is None and settings.get("semantic_audio", True):
         audio_encoder = LogMelEncoder(dtype=dtype)
-    return AVSSANBackbone(image_encoder, audio_encoder, **settings)
+    backbone = AVSSANBackbone(image_encoder, audio_encoder, **settings)
+    freeze_parts(backbone)  # `trainable=False` comes before the layers
+    return backbone
 
 
 def _check_published_encoders(image_encoder, audio_encoder, settings):

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_avssan.frozen_layers import freeze_parts
 from keras_avssan.layers.doa_head import DoAHead
 from keras_avssan.layers.frame_alignment import FrameAlignment
 from keras_avssan.layers.semantic_bridge import SemanticBridge
@@ -47,7 +48,6 @@ class AVSSANBackbone(PromptedBackbone):
         scale_prompt: Whether prompt embeddings are scaled before they are projected, likewise.
         ipd: Form of the phase difference, see `TriBandSpatialFeatures`.
         ild_scale: Factor on the level difference in decibels, likewise.
-        ild_epsilon: Where the ε of the level difference stands, likewise.
         residual: Residual of the alignment, see `SemanticSpatialAlignment`.
         scale_relevance: Whether β comes from scaled scores, likewise.
         magnitude: Whether magnitudes stand beside the spatial cues: `None`, `"cues"` (see
@@ -63,6 +63,7 @@ class AVSSANBackbone(PromptedBackbone):
         frame_length: Frame length of the spectrogram in samples.
         hop_length: Hop of the spectrogram in samples.
         stft_implementation: `"fft"` or `"conv"`, see `StereoSTFT`.
+        ild_epsilon: Where the ε of the level difference stands, see `TriBandSpatialFeatures`.
         dtype: Data type or precision policy. Front end, head and losses stay in float32.
         **kwargs: Arguments of `keras_hub.models.Backbone`.
 
@@ -113,7 +114,6 @@ class AVSSANBackbone(PromptedBackbone):
         scale_prompt=True,
         ipd="cos_sin",
         ild_scale=0.1,
-        ild_epsilon="both",
         residual="query",
         scale_relevance=False,
         magnitude=None,
@@ -128,6 +128,7 @@ class AVSSANBackbone(PromptedBackbone):
         frame_length=1024,
         hop_length=512,
         stft_implementation="fft",
+        ild_epsilon="both",
         dtype=None,
         **kwargs,
     ):
@@ -251,6 +252,7 @@ class AVSSANBackbone(PromptedBackbone):
             audio_dim = int(shape[-1])
             if not self.audio_encoder.built:
                 self.audio_encoder.build((None, self.sampling_rate))
+                freeze_parts(self.audio_encoder)
         spectrogram_shape = (None, None, self.stft.num_bins, 4)
         features = self.spatial_features.compute_output_shape(spectrogram_shape)
         self.bridge.build((None, self.prompt_dim), (None, None, audio_dim))
