@@ -10,6 +10,7 @@ from keras_avssan.doa.grid import GRID_DEGREES, NUM_DIRECTIONS
 from keras_avssan.layers.doa_head import SPEED_OF_SOUND
 from keras_avssan.layers.stereo_stft import StereoSTFT, level_gain
 from keras_avssan.one_line import one_line, span
+from keras_avssan.orientation import transpose_hint
 
 _BATCH_SIZE = 32
 _INPUTS = ("audio", "microphone_spacing")
@@ -135,7 +136,7 @@ class ClassicalLocalizer(keras.layers.Layer):
         if len(audio) != 3 or audio[-1] != 2:
             raise ValueError(
                 "`audio` must have shape (batch, samples, 2), the two microphones last. "
-                f"Received: shape {audio}"
+                f"Received: shape {audio}.{transpose_hint(audio)}"
             )
         if isinstance(audio[1], int) and audio[1] < self.stft.frame_length:
             raise ValueError(
@@ -190,8 +191,9 @@ class ClassicalLocalizer(keras.layers.Layer):
         """Finds the direction of the strongest sound.
 
         Args:
-            audio: Two-microphone recording of at least one frame: a path, an array (samples, 2)
-                or (batch, samples, 2), or a list of paths or arrays of equal duration.
+            audio: Two-microphone recording of at least one frame: a file (its path, its bytes, or
+                opened in binary mode), an array (samples, 2) or (batch, samples, 2), or a list of
+                files or arrays of equal duration.
             prompt: Taken in place of what a prompted model asks for, and ignored.
             sampling_rate: Sampling rate in hertz of arrays; the layer's if not given.
             return_confidence: Whether the confidence is returned too.

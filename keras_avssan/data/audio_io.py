@@ -1,12 +1,14 @@
 """Read recordings: decode, check, resample."""
 
 import os
+from typing import Any
 
 import numpy as np
 import soundfile
 import soxr
 
 from keras_avssan.data.checks import check_integer
+from keras_avssan.data.contents import Contents, File, as_contents
 from keras_avssan.data.sound_files import knows_its_length, open_sound, read_to_the_end
 
 # MP3 decoders may drop up to one frame at either end.
@@ -14,7 +16,7 @@ _MP3_FRAME = 1152
 
 
 def read_audio(
-    audio: str | os.PathLike | np.ndarray,
+    audio: File | np.ndarray,
     sampling_rate: int = 16000,
     *,
     channels: int | tuple[int, ...] | None = None,
@@ -24,8 +26,9 @@ def read_audio(
     """Read a recording as float32 samples at a given sampling rate.
 
     Args:
-        audio: Path of a file that soundfile reads (WAV, FLAC, Ogg Vorbis, MP3, …), or an
-            array of shape `(samples,)` or `(samples, channels)`.
+        audio: File that soundfile reads (WAV, FLAC, Ogg Vorbis, MP3, …): its path, its bytes, or
+            the file opened in binary mode; or an array of shape `(samples,)` or
+            `(samples, channels)`.
         sampling_rate: Int. Rate of the result in Hz.
         channels: Int, tuple of ints or `None`. The number of channels the recording must have,
             or which of its channels are taken, 0 the first, in this order; `None` takes all.
@@ -48,22 +51,25 @@ def read_audio(
     """
     sampling_rate = check_integer("sampling_rate", sampling_rate, least=1)
     source_rate = sampling_rate if source_rate is None else source_rate
+    audio = as_contents(audio, "audio")
     name = recording_name(audio)
     samples, source_rate = load_samples(audio, channels, source_rate, name)
     samples = resample_samples(samples, source_rate, sampling_rate, resample, name)
     return np.ascontiguousarray(samples if samples.shape[1] > 1 else samples[:, 0])
 
 
-def recording_name(audio: str | os.PathLike | np.ndarray) -> str:
+def recording_name(audio: Any) -> str:
     """What an error calls a recording."""
     if isinstance(audio, (str, os.PathLike)):
         return f"audio file '{os.fspath(audio)}'"
+    if isinstance(audio, Contents):
+        return audio.label
     return "`audio`"
 
 
 def load_samples(audio, channels, source_rate, name):
     """Checked samples of a file or an array, `(samples, channels)` at their own rate, and it."""
-    if isinstance(audio, (str, os.PathLike)):
+    if isinstance(audio, (str, os.PathLike, Contents)):
         samples, source_rate = _decode(audio, name)
     else:
         samples = _as_samples(audio)
@@ -150,19 +156,22 @@ def _check_samples(samples, channels, name):
 
 def _choose_channels(samples, channels, name):
     length, present = samples.shape
+    sideways = (
+        f" The first axis must be the samples, transpose it: its shape is {samples.shape}."
+        if present > length
+        else ""
+    )
     if isinstance(channels, tuple):
+        if sideways:
+            raise ValueError(f"{name} has {present} channels of {length} samples.{sideways}")
         if not all(0 <= channel < present for channel in channels):
             raise ValueError(
                 f"{name} has {present} channel(s), numbered from 0. Received: channels={channels}"
             )
         return samples[:, channels]
     if channels is not None and present != channels:
-        hint = ""
-        if present > length:
-            hint = (
-                f" The first axis must be the samples, transpose it: its shape is {samples.shape}."
-            )
-        elif present > channels:
+        hint = sideways
+        if not sideways and present > channels:
             example = tuple(range(channels))
             hint = f" Choose {channels} of them with `channels`, such as `channels={example}`."
         raise ValueError(f"{name} must have {channels} channel(s), got {present}.{hint}")

@@ -111,7 +111,7 @@ class FolderReport:
         """All of it as JSON has it: dicts, lists, strings and numbers."""
         return {"classes": self.counts()} | dataclasses.asdict(self)
 
-    def table(self) -> str:
+    def table(self) -> Table:
         """A line for each class, then what is wrong, then a summary.
 
         Returns:

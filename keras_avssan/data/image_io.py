@@ -5,6 +5,7 @@ import os
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from keras_avssan.data.contents import Contents, File, as_contents, whole_content
 from keras_avssan.data.file_kinds import is_heif
 from keras_avssan.files import check_file
 
@@ -12,9 +13,7 @@ from keras_avssan.files import check_file
 _DEPTHS = {"L;2": 85, "L;4": 17}
 
 
-def read_image(
-    image: str | os.PathLike | np.ndarray, size: int | tuple[int, int] | None = None
-) -> np.ndarray:
+def read_image(image: File | np.ndarray, size: int | tuple[int, int] | None = None) -> np.ndarray:
     """Read a picture as float32 RGB in [0, 1], the whole picture kept.
 
     A picture of another shape is scaled to fit into `size` (bicubic, antialiased) and centred on
@@ -23,8 +22,8 @@ def read_image(
     camera noted is followed.
 
     Args:
-        image: Path of a file that pillow reads (JPEG, PNG, WebP, …), or an array of shape
-            `(height, width, 3)`: floats in [0, 1] or `uint8`.
+        image: File that pillow reads (JPEG, PNG, WebP, …): its path, its bytes, or the file opened
+            in binary mode; or an array of shape `(height, width, 3)`: floats in [0, 1] or `uint8`.
         size: Int, or tuple `(height, width)` in pixels, or `None` for the picture's own size.
 
     Returns:
@@ -39,7 +38,8 @@ def read_image(
         >>> read_image(np.zeros((100, 50, 3), "uint8"), size=64).shape
         (64, 64, 3)
     """
-    if isinstance(image, (str, os.PathLike)):
+    image = as_contents(image, "image")
+    if isinstance(image, (str, os.PathLike, Contents)):
         picture = _decode(image)
     else:
         picture = _from_array(image)
@@ -69,20 +69,22 @@ def image_size(size: int | tuple[int, int]) -> tuple[int, int]:
 
 
 def _decode(path):
-    name = f"image file '{os.fspath(path)}'"
-    check_file(path, name)
+    name = path.label if isinstance(path, Contents) else f"image file '{os.fspath(path)}'"
+    if isinstance(path, Contents):
+        path.seek(0)
+    else:
+        check_file(path, name)
     try:
         with Image.open(path) as file:
             _match_transparency(file)
             picture = ImageOps.exif_transpose(file)
             picture.load()
     except UnidentifiedImageError as error:
-        with open(path, "rb") as stream:
-            if is_heif(stream.read(12)):
-                raise ValueError(
-                    f"{name} is HEIC, which is not read: convert it to JPEG or PNG, or call "
-                    "`pillow_heif.register_heif_opener()` of the package pillow-heif first."
-                ) from error
+        if is_heif(whole_content(path)[:12]):
+            raise ValueError(
+                f"{name} is HEIC, which is not read: convert it to JPEG or PNG, or call "
+                "`pillow_heif.register_heif_opener()` of the package pillow-heif first."
+            ) from error
         raise ValueError(f"{name} cannot be read as an image.") from error
     except Image.DecompressionBombError as error:
         raise ValueError(f"{name} has more pixels than are read: {error}") from error

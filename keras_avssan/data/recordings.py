@@ -1,12 +1,11 @@
 """Recordings of a pair of microphones, from files and arrays to one batch."""
 
-import os
-
 import numpy as np
 from keras import ops
 
 from keras_avssan.data.audio_io import load_samples, recording_name, resample_samples
 from keras_avssan.data.channel_pair import check_both_alive, warn_of_copies
+from keras_avssan.data.contents import as_contents, is_file
 
 
 def to_numpy(value, name):
@@ -26,11 +25,12 @@ def to_numpy(value, name):
         array = ops.convert_to_numpy(value)
     except (TypeError, ValueError) as error:
         raise TypeError(
-            f"`{name}` must be a path or an array. Received: {type(value).__name__}"
+            f"`{name}` must be a path, a file or an array. Received: {type(value).__name__}"
         ) from error
     if array.dtype.kind not in "fiub":
         raise TypeError(
-            f"`{name}` must be a path or an array of numbers. Received: {type(value).__name__}"
+            f"`{name}` must be a path, a file or an array of numbers. "
+            f"Received: {type(value).__name__}"
         )
     return array
 
@@ -51,7 +51,8 @@ def read_recordings(
     direction in them, see `channel_pair.find_copies`.
 
     Args:
-        audio: Path, array (samples, 2) or (batch, samples, 2), or a list of paths or arrays.
+        audio: File (its path, its bytes, or opened in binary mode), array (samples, 2) or (batch,
+            samples, 2), or a list of files or arrays.
         sampling_rate: Sampling rate of the result in hertz.
         channels: Which two of more channels are microphone 1 and microphone 2, counted from 0:
             a tuple of two ints. If not given, recordings must have two.
@@ -69,7 +70,7 @@ def read_recordings(
         TypeError: If it is neither a path nor an array.
     """
     channels = 2 if channels is None else _check_pair(channels)
-    audio = _one_by_one(audio)
+    audio = [as_contents(recording, "audio") for recording in _one_by_one(audio)]
     names = [recording_name(recording) for recording in audio]
     if len(audio) > 1:
         names = [f"`audio[{k}]`" if name == "`audio`" else name for k, name in enumerate(names)]
@@ -129,8 +130,8 @@ def _check_pair(channels):
 
 
 def _one_by_one(audio):
-    """Recordings as a list of paths and arrays."""
-    if isinstance(audio, (str, os.PathLike)):
+    """Recordings as a list of files and arrays."""
+    if is_file(audio):
         return [audio]
     if isinstance(audio, (list, tuple)):
         return audio

@@ -7,6 +7,7 @@ import re
 import numpy as np
 import soundfile
 
+from keras_avssan.data.contents import Contents, whole_content
 from keras_avssan.files import check_file
 
 # What libsndfile notes of a size that a header declares and the file does not have.
@@ -22,7 +23,7 @@ _UNKNOWN_FRAMES = 2**62
 _BLOCK = 65536
 
 
-def open_sound(path: str | os.PathLike, name: str) -> soundfile.SoundFile:
+def open_sound(path: str | os.PathLike | Contents, name: str) -> soundfile.SoundFile:
     """Open a sound file that is there as a whole.
 
     The file is believed rather than a header that cannot know: where it declares no size, as a
@@ -30,7 +31,7 @@ def open_sound(path: str | os.PathLike, name: str) -> soundfile.SoundFile:
     end. Otherwise a file that ends before its header says is truncated.
 
     Args:
-        path: Path of the file.
+        path: Path of the file, or its `Contents`.
         name: What an error calls it.
 
     Returns:
@@ -39,7 +40,10 @@ def open_sound(path: str | os.PathLike, name: str) -> soundfile.SoundFile:
     Raises:
         ValueError: The file is missing, a directory, unreadable, truncated or without samples.
     """
-    check_file(path, name)
+    if isinstance(path, Contents):
+        path.seek(0)
+    else:
+        check_file(path, name)
     try:
         file = soundfile.SoundFile(path)
     except soundfile.SoundFileError as error:
@@ -49,8 +53,7 @@ def open_sound(path: str | os.PathLike, name: str) -> soundfile.SoundFile:
         raise ValueError(f"{name} is truncated: it ends before its header says.")
     if file.frames == 0:
         file.close()
-        with open(path, "rb") as stream:
-            content = _sized_to_the_end(stream.read())
+        content = _sized_to_the_end(whole_content(path))
         if content is None:
             raise ValueError(f"{name} is empty: it holds no samples.")
         file = soundfile.SoundFile(io.BytesIO(content))

@@ -100,10 +100,11 @@ class Localizer(LocalizerTraining, keras_hub.models.Task, metaclass=SubclassedMo
         """Finds the direction of the prompted sound.
 
         Args:
-            audio: Two-microphone recording: a path, an array (samples, 2) or (batch, samples, 2),
-                or a list of paths or arrays.
-            prompt: What to look for: a picture (path or array), words (where the image encoder has
-                a text side), another recording of the sound (path or array), an embedding, a
+            audio: Two-microphone recording: a file, an array (samples, 2) or (batch, samples, 2),
+                or a list of files or arrays. A file is its path, its bytes, or the file opened in
+                binary mode.
+            prompt: What to look for: a picture (file or array), words (where the image encoder has
+                a text side), another recording of the sound (file or array), an embedding, a
                 `Prompt` that averages several of them, a batch, or a list. One prompt may serve
                 several recordings, and one recording several prompts. Networks that hear without
                 being asked take none, and ignore one.

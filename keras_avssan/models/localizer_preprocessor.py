@@ -33,10 +33,11 @@ class LocalizerPreprocessor(keras_hub.models.Preprocessor):
 
     Call arguments:
         x: Dict with
-            `audio`: path of a two-channel recording, array (samples, 2) or (batch, samples, 2),
-            or a list of paths or arrays of equal duration;
-            `prompt`: path of a picture, RGB array (H, W, 3) of `uint8` or floats in [0, 1], words,
-            path of a recording, array (samples,) or (samples, channels) of one, or an embedding
+            `audio`: file of a two-channel recording (its path, its bytes, or opened in binary
+            mode), array (samples, 2) or (batch, samples, 2), or a list of files or arrays of equal
+            duration;
+            `prompt`: file of a picture, RGB array (H, W, 3) of `uint8` or floats in [0, 1], words,
+            file of a recording, array (samples,) or (samples, channels) of one, or an embedding
             (d_V,); a batch or a list of one kind of them; or a dict of arrays in the model's form;
             `sampling_rate`: optional, sampling rate of `audio` and `prompt` arrays in hertz;
             `channels`: optional, the two channels of `audio` that are microphone 1 and

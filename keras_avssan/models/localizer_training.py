@@ -15,6 +15,7 @@ from keras_avssan.layers.stereo_stft import level_gain
 from keras_avssan.models.compile_arguments import check_metrics, metrics_by_output, named_losses
 from keras_avssan.models.keras_training import KerasTraining
 from keras_avssan.models.labels import as_labels, output_weights, scene_weights
+from keras_avssan.models.optimizer_state import build_when_loaded
 
 # Inputs of a scene that is rendered on the device, in the order in which the layer takes them.
 _DRY_INPUTS = ("dry_audio", "rirs", "snr")
@@ -146,6 +147,7 @@ class LocalizerTraining(KerasTraining):
             weighted_metrics=weighted_metrics,
             **kwargs,
         )
+        build_when_loaded(self)
         if self._compile_loss is not None and not isinstance(loss, dict):
             # `compute_loss` calls the loss itself, so that Keras's wrapper of it is never built;
             # to build it, every `train_on_batch` would trace the whole network again.
@@ -163,7 +165,6 @@ class LocalizerTraining(KerasTraining):
                 stacklevel=2,
             )
             self.compile(config.get("optimizer", "auto"))
-        self.optimizer.build(self.trainable_variables)
 
     def preprocess_samples(self, x, y=None, sample_weight=None):
         """Leaves batches as they are: datasets come in the model's form already."""

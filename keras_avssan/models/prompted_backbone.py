@@ -8,6 +8,7 @@ from keras import ops
 
 from keras_avssan.frozen_layers import KeepsFrozenModel, freeze_parts
 from keras_avssan.models.quantization import quantize_layers, quantized_layers
+from keras_avssan.orientation import transpose_hint
 from keras_avssan.subclassing import SubclassedModel
 
 
@@ -110,7 +111,7 @@ class PromptedBackbone(KeepsFrozenModel, keras_hub.models.Backbone, metaclass=Su
         if len(audio.shape) != 3 or audio.shape[-1] != 2:
             raise ValueError(
                 "`audio` must have shape (batch, samples, 2), the two microphones last. "
-                f"Received: shape {tuple(audio.shape)}"
+                f"Received: shape {tuple(audio.shape)}.{transpose_hint(audio.shape)}"
             )
         return ops.cast(audio, "float32")
 
