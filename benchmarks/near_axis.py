@@ -34,7 +34,7 @@ CLASSES = ("bell", "bird", "dog", "drum", "engine", "rain")
 ZONES = {"0–10°": (0, 10), "10–20°": (10, 20), "20–45°": (20, 45), "45–90°": (45, 90)}
 _EVERYWHERE = "all"
 _FAR = 10.0  # degrees
-_BATCH_SIZE = 32
+_AT_ONCE = 32
 
 
 def main():
@@ -111,7 +111,15 @@ def _model(out, name, network, options):
     encoder = LogMelEncoder(filters=(8, 16, 32))
     model = AVSSAN(**{"dim": 32, "mlp_dim": 128, "audio_encoder": encoder, **network})
     plan = ScenePlan(_catalog(), _bank(out, "train", options), split="train", seed=0)
-    fit_scenes(model, plan, steps=options.steps, epochs=4, learning_rate=4e-3, verbose=2)
+    fit_scenes(
+        model,
+        plan,
+        steps=options.steps,
+        epochs=4,
+        batch_size=options.batch_size,
+        learning_rate=4e-3,
+        verbose=2,
+    )
     model.save_to_preset(str(folder))
     return model
 
@@ -146,8 +154,8 @@ def _scenes_of(plan, low, high, options):
 def _errors(plan, scenes, systems):
     """Errors of all systems in degrees where the target of each scene is alone."""
     errors = {name: [] for name in systems}
-    for start in range(0, len(scenes), _BATCH_SIZE):
-        chosen = [plan[index] for index in scenes[start : start + _BATCH_SIZE]]
+    for start in range(0, len(scenes), _AT_ONCE):
+        chosen = [plan[index] for index in scenes[start : start + _AT_ONCE]]
         pictures = [plan.catalog.load_image(scene.picture, (64, 64)) for scene in chosen]
         rendered = render_scenes(plan, chosen, interferer_alone=False)
         inputs = {"audio": rendered["target"], "images": np.stack(pictures)}
@@ -219,6 +227,7 @@ def _options():
     )
     parser.add_argument("--out", required=True, help="folder of rooms, models and results")
     parser.add_argument("--steps", type=int, default=560, help="training steps (560)")
+    parser.add_argument("--batch-size", type=int, default=32, help="scenes a step (32)")
     parser.add_argument(
         "--rooms",
         type=int,

@@ -132,7 +132,7 @@ class MirroredConv1d(nn.Conv1d):
 
 
 class DoAHead(nn.Module):
-    """Spectrum, complex (batch, 2, F, T), and mask (batch, F, T) → posterior (batch, 180)."""
+    """Spectrum, complex (batch, 2, F, T), and weights (batch, F, T) → posterior (batch, 180)."""
 
     def __init__(self, hidden_dim, num_bands=16, spacing=0.2, sampling_rate=16000):
         super().__init__()
@@ -154,14 +154,16 @@ class DoAHead(nn.Module):
             nn.ReLU(inplace=True),
             MirroredConv1d(channels, 1),
         )
+        for parameter in self.correction[-1].parameters():
+            nn.init.zeros_(parameter)
         self.sharpness = nn.Parameter(torch.tensor(10.0))
 
-    def forward(self, spectrum, mask):
+    def forward(self, spectrum, weights):
         cross = spectrum[:, 0] * spectrum[:, 1].conj()
-        phases = (cross * (power(cross) + 1e-20).rsqrt() * mask).mean(dim=-1)
+        phases = (cross * (power(cross) + 1e-20).rsqrt() * weights).mean(dim=-1)
         bands = [
             part[:, 1:].unflatten(1, (self.num_bands, -1))
-            for part in (phases.real, phases.imag, mask.mean(dim=-1))
+            for part in (phases.real, phases.imag, weights.mean(dim=-1))
         ]
         phases = torch.cat(bands[:2], dim=2).transpose(0, 1)  # (bands, batch, 2 bins)
         response = torch.bmm(phases, self.steering).transpose(0, 1)  # (batch, bands, 180)
@@ -210,7 +212,7 @@ class AVSSAN(nn.Module):
         turned = mask.transpose(1, 2)
         masked = spectrum * turned[:, None]
         with torch.autocast(audio.device.type, enabled=False):
-            doa = self.doa_head(spectrum, turned)
+            doa = self.doa_head(spectrum, turned.square())
         return {
             "doa": doa,
             "mask": mask,

@@ -11,6 +11,9 @@ SPEED_OF_SOUND = 343.0  # metres a second, in air at 20 °C
 _FORMS = ("srp", "cross_spectrum", "spectrogram")
 _PADDINGS = ("mirror", "zeros")
 _REACH = 4  # directions to either side that a convolution over the angle sees
+# Indices of what is the same as -3 … 0 degrees, of which 0 is next to 1, and as 181 … 184 degrees.
+_BEFORE = np.maximum(np.arange(_REACH - 1, -1, -1), 1).astype("int32") - 1
+_AFTER = np.arange(NUM_DIRECTIONS - 1, NUM_DIRECTIONS - 1 - _REACH, -1).astype("int32") - 1
 _SILENCE = 1e-20  # squared magnitude of a cross-spectrum, 100 dB below a recording of unit power
 
 
@@ -147,7 +150,8 @@ class DoAHead(keras.layers.Layer):
             layer.build((None, NUM_DIRECTIONS, inputs))
             self.hidden.append(layer)
             inputs = channels
-        self.logits = self._convolution(1, name="logits")
+        # Zeros: before it has learnt anything, the correction leaves the response as it is.
+        self.logits = self._convolution(1, kernel_initializer="zeros", name="logits")
         self.logits.build((None, NUM_DIRECTIONS, inputs))
         self.sharpness = self.add_weight(
             shape=(), initializer=keras.initializers.Constant(10.0), name="sharpness"
@@ -229,11 +233,9 @@ class DoAHead(keras.layers.Layer):
         """The maps (batch, 180, channels), continued on both sides by what is mirrored there."""
         if self.padding == "zeros":
             return x
-        # 1 - _REACH … 0 degrees are those from _REACH - 1 … 0, of which 1 is the nearest on the
-        # grid; 181 … degrees are those from 179 down.
-        degrees = np.abs(np.arange(1 - _REACH, NUM_DIRECTIONS + _REACH + 1))
-        degrees = np.minimum(np.maximum(degrees, 1), 2 * NUM_DIRECTIONS - degrees)
-        return ops.take(x, (degrees - 1).astype("int32"), axis=1)
+        before = ops.take(x, _BEFORE, axis=1)
+        after = ops.take(x, _AFTER, axis=1)
+        return ops.concatenate([before, x, after], axis=1)
 
     def _to_bands(self, spectrum):
         width = self._phase.shape[1]

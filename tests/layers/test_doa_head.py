@@ -138,19 +138,28 @@ def test_beyond_the_axis_stands_the_steered_response_there(rng):
     np.testing.assert_allclose(padded, beyond, atol=2e-3)
 
 
-def test_nothing_tells_the_convolutions_where_the_axis_is():
+def test_nothing_tells_the_convolutions_where_the_axis_is(randomize):
     """Of maps that are the same everywhere they make what is the same everywhere."""
     flat = np.full((1, 180, 35), 0.3, "float32")
     spread = {}
     for padding in ("mirror", "zeros"):
         head = DoAHead(hidden_dim=8, padding=padding)
         head.build((None, None, BINS, 4))
+        randomize(head)
         x = ops.convert_to_tensor(flat)
         for layer in (*head.hidden, head.logits):
             x = layer(head._beyond_the_axis(x))
         assert x.shape == (1, 180, 1)
         spread[padding] = np.ptp(ops.convert_to_numpy(x))
-    assert spread["mirror"] < 1e-5 < 1e-2 < spread["zeros"]
+    assert spread["mirror"] < 1e-3 < 1.0 < spread["zeros"]
+
+
+def test_a_new_head_corrects_nothing():
+    scenes = pure_delay_scene(AZIMUTHS, 0.2)
+    new, uncorrected = DoAHead(hidden_dim=8), steered_response_head()
+    posterior = ops.convert_to_numpy(new(scenes))
+    np.testing.assert_allclose(posterior, ops.convert_to_numpy(uncorrected(scenes)), rtol=1e-5)
+    assert all(np.any(layer.get_weights()[0]) for layer in new.hidden)
 
 
 def test_heads_stored_before_padding_had_zeros():

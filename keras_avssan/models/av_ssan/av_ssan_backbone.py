@@ -53,8 +53,9 @@ class AVSSANBackbone(PromptedBackbone):
         magnitude: Whether magnitudes stand beside the spatial cues: `None`, `"cues"` (see
             `TriBandSpatialFeatures`), `"mask"` (see `SpatialRefiner`), or `"both"`.
         doa_form: Form of the head, see `DoAHead`.
-        phase_transform: Whether a head of the form `"srp"` weighs bins by the mask alone, so that
-            one source alone is found as SRP-PHAT finds it; if `False`, by mask and amplitude.
+        phase_transform: Whether a head of the form `"srp"` weighs bins by the power that the mask
+            keeps of them alone, so that one source alone is found as SRP-PHAT finds it; if
+            `False`, by mask and amplitude.
         doa_padding: What the head sees beyond the axis of the microphones, see `DoAHead`.
         visual_prompt: Column V of Table 4. If `False`, prompts have no influence.
         semantic_audio: Column A. If `False`, the audio encoder is left out.
@@ -290,7 +291,7 @@ class AVSSANBackbone(PromptedBackbone):
         mask, masked_spectrogram, band_weights = self.refiner(aligned, spectrogram)
         spacing = inputs.get("microphone_spacing")
         if self._head_takes_mask:
-            doa = self.doa_head(spectrogram, spacing, mask)
+            doa = self.doa_head(spectrogram, spacing, ops.square(mask))
         else:
             doa = self.doa_head(masked_spectrogram, spacing)
         outputs = {
@@ -319,7 +320,7 @@ class AVSSANBackbone(PromptedBackbone):
             float32 posterior of shape (batch, 180).
         """
         if self._head_takes_mask:
-            return self.doa_head(spectrogram, microphone_spacing, mask)
+            return self.doa_head(spectrogram, microphone_spacing, ops.square(mask))
         return self.doa_head(spectrogram * mask[..., None], microphone_spacing)
 
     def _embed_mix(self, audio, training):
