@@ -58,8 +58,8 @@ def run_batch(model, inputs, labels):
     mix = backbone.stft(ops.convert_to_tensor(inputs["audio"] * gain))
 
     def answer(mask):
-        masked = mix * ops.convert_to_tensor(mask[..., None].astype("float32"))
-        return _azimuth(ops.convert_to_numpy(backbone.doa_head(masked)))
+        posterior = backbone.locate(mix, ops.convert_to_tensor(mask.astype("float32")))
+        return _azimuth(ops.convert_to_numpy(posterior))
 
     parts = {"target": target, "interferer": interferer, "mix": target + interferer}
     return {
