@@ -100,13 +100,14 @@ class AVSSAN(Localizer):
         rate = LEARNING_RATES[self.configuration]
         return keras.optimizers.AdamW(rate, weight_decay=1e-4, clipnorm=5.0)
 
-    def explain(self, audio, prompt, sampling_rate=None):
+    def explain(self, audio, prompt, sampling_rate=None, microphone_spacing=None):
         """Localises one scene and returns what led there.
 
         Args:
             audio: One two-microphone recording, see `localize`.
             prompt: One prompt, see `localize`.
             sampling_rate: Sampling rate of an `audio` array in hertz.
+            microphone_spacing: Distance between the microphones in metres, see `localize`.
 
         Returns:
             Dict of NumPy arrays and numbers: `azimuth` and `confidence`; `similarity` of prompt and
@@ -123,7 +124,7 @@ class AVSSAN(Localizer):
             >>> explanation = model.explain("mix.wav", "dog.jpg")
             >>> explanation["mask"].shape  # (frames, bins)
         """
-        inputs = self._preprocess(audio, prompt, sampling_rate)
+        inputs = self._preprocess(audio, prompt, sampling_rate, microphone_spacing)
         if len(inputs["audio"]) != 1:
             raise ValueError(
                 "`explain` takes one recording and one prompt. "
@@ -165,5 +166,6 @@ def _make_backbone(configuration, image_encoder, audio_encoder, kwargs):
         if settings.get("visual_prompt", True):
             image_encoder = ConvImageEncoder(dtype=dtype)
     if audio_encoder is None and settings.get("semantic_audio", True):
-        audio_encoder = LogMelEncoder(dtype=dtype)
+        rate = settings.get("sampling_rate", 16000)
+        audio_encoder = LogMelEncoder(sampling_rate=rate, dtype=dtype)
     return AVSSANBackbone(image_encoder, audio_encoder, **settings)
