@@ -22,7 +22,9 @@ def main(arguments=None):
         Exit code: 0, or 1 where a check found something, or 2 after bad input, with one line on
         standard error that names it, or 130 where the user stopped it.
     """
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
     options = _parser().parse_args(arguments)
+    options.arguments = arguments
     try:
         return options.run(options) or 0
     except (ValueError, TypeError, OSError, ImportError) as error:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from keras_avssan.evaluation.breakdown import breakdowns
+from keras_avssan.evaluation.heading import heading
 from keras_avssan.evaluation.scoring import SceneScores, nan_mean, score_with_interval
 from keras_avssan.files import write_json
 
@@ -88,7 +89,17 @@ class Evaluation:
         }
 
     def table(self, label="model"):
-        """The scores as a Markdown table, with 95 % intervals, beside the blind choice."""
+        """The scores as a Markdown table, with 95 % intervals, beside the blind choice.
+
+        The first line says on which scenes; the next one, where the model was trained, whether
+        any of their recordings, pictures and rooms were in its training.
+
+        Args:
+            label: Heading of the column of scores.
+
+        Returns:
+            Str.
+        """
         per_scene, blind_choice = self.scores.per_scene(), self.scores.blind_choice()
         lines = [f"| score | {label} | 95 % interval | blind choice |", "|---|---|---|---|"]
         for name, (title, unit) in _ROWS.items():
@@ -102,7 +113,7 @@ class Evaluation:
             blind = _or_none(blind_choice.get(name, float("nan")))
             blind = "–" if blind is None else _format(blind, unit)
             lines.append(f"| {title} | {mean} | {low_high} | {blind} |")
-        return "\n".join(lines)
+        return "\n".join([*heading(self.settings), *lines])
 
     def to_dict(self):
         """`summary()`, and under `per_scene` what was estimated, from which `from_dict` starts.

@@ -17,6 +17,7 @@ from keras_avssan.layers.scene_renderer import SceneRenderer
 from keras_avssan.layers.stereo_stft import level_gain
 from keras_avssan.models.export import export_localizer
 from keras_avssan.models.localizer_preprocessor import LocalizerPreprocessor
+from keras_avssan.models.microphones import check_spacing, spacing_input
 from keras_avssan.models.preset_files import FORMAT_VERSION, check_format, check_preset_folder
 from keras_avssan.models.prompts import (
     MIN_RECORDING,
@@ -24,6 +25,7 @@ from keras_avssan.models.prompts import (
     split_prompts,
     stack_repeated,
 )
+from keras_avssan.models.recorded_training import RecordsTraining
 from keras_avssan.subclassing import SubclassedModel
 
 _BATCH_SIZE = 32
@@ -66,7 +68,7 @@ def refuse_parts(parts):
         )
 
 
-class Localizer(keras_hub.models.Task, metaclass=SubclassedModel):
+class Localizer(RecordsTraining, keras_hub.models.Task, metaclass=SubclassedModel):
     """Base of the tasks that localise a prompted sound.
 
     Subclasses bring a `PromptedBackbone` whose outputs hold `doa` (batch, 180), and
@@ -104,6 +106,11 @@ class Localizer(keras_hub.models.Task, metaclass=SubclassedModel):
                 sampling_rate=backbone.sampling_rate,
                 image_size=backbone.image_size,
                 prompt_dim=backbone.prompt_dim if backbone.visual_prompt else None,
+            )
+        if preprocessor.sampling_rate != backbone.sampling_rate:
+            raise ValueError(
+                f"`preprocessor` must be at the network's {backbone.sampling_rate} Hz. "
+                f"Received: a preprocessor at {preprocessor.sampling_rate} Hz"
             )
         self.backbone = backbone
         self.preprocessor = preprocessor
@@ -272,7 +279,14 @@ class Localizer(keras_hub.models.Task, metaclass=SubclassedModel):
         truth = ops.stack([azimuth, interferer], axis=-1)
         return super().compute_metrics(x, truth, y_pred["doa"], sample_weight)
 
-    def localize(self, audio, prompt=None, sampling_rate=None, return_confidence=False):
+    def localize(
+        self,
+        audio,
+        prompt=None,
+        sampling_rate=None,
+        return_confidence=False,
+        microphone_spacing=None,
+    ):
         """Finds the direction of the prompted sound.
 
         Args:
@@ -286,6 +300,9 @@ class Localizer(keras_hub.models.Task, metaclass=SubclassedModel):
             sampling_rate: Sampling rate in hertz of arrays, of `audio` and of recordings as
                 `prompt`; the model's if not given.
             return_confidence: Whether the confidence is returned too.
+            microphone_spacing: Distance between the microphones in metres, one for all recordings
+                or one for each; the model's own if not given. Networks that know the spacing of
+                their training only refuse another one.
 
         Returns:
             float32 array of azimuths in degrees, shape (batch,): 0° beside microphone 1
@@ -293,14 +310,16 @@ class Localizer(keras_hub.models.Task, metaclass=SubclassedModel):
             `return_confidence`, a tuple of it and the posterior probability within 5° of it.
 
         Raises:
-            ValueError: If a recording or prompt is unusable; the message names it.
+            ValueError: If a recording or prompt is unusable; the message names it. If the spacing
+                is not positive, or the network cannot be told it.
             TypeError: If a recording or prompt is of another kind.
 
         Example:
             >>> theta = model.localize("mix.wav", "dog.jpg")
+            >>> theta = model.localize("mix.wav", "dog.jpg", microphone_spacing=0.12)
             >>> theta = model.localize("mix.wav", Prompt(texts=["a dog"], recordings=["bark.wav"]))
         """
-        posterior = self._run(audio, prompt, sampling_rate)["doa"]
+        posterior = self._run(audio, prompt, sampling_rate, microphone_spacing)["doa"]
         azimuth = GRID_DEGREES[np.argmax(posterior, axis=-1)]
         if return_confidence:
             return azimuth, posterior_confidence(posterior)
@@ -473,9 +492,9 @@ class Localizer(keras_hub.models.Task, metaclass=SubclassedModel):
         check_format(config.pop("format_version", 1))
         return super().from_config(config)
 
-    def _run(self, audio, prompt, sampling_rate=None):
+    def _run(self, audio, prompt, sampling_rate=None, microphone_spacing=None):
         """Preprocesses and runs the network; returns its outputs as NumPy arrays."""
-        inputs = self._preprocess(audio, prompt, sampling_rate)
+        inputs = self._preprocess(audio, prompt, sampling_rate, microphone_spacing)
         count = len(inputs["audio"])
         parts = [
             self.predict_on_batch(
@@ -487,8 +506,15 @@ class Localizer(keras_hub.models.Task, metaclass=SubclassedModel):
             lambda *arrays: np.concatenate([np.asarray(array) for array in arrays]), *parts
         )
 
-    def _preprocess(self, audio, prompt, sampling_rate):
-        """Brings recordings and prompts to the network's form."""
+    def _preprocess(self, audio, prompt, sampling_rate, microphone_spacing=None):
+        """Brings recordings, prompts and the spacing to the network's form."""
+        check_spacing(self, microphone_spacing)
+        inputs = self._read(audio, prompt, sampling_rate)
+        check_spacing(self, inputs.get("microphone_spacing"))
+        return {**inputs, **spacing_input(microphone_spacing, len(inputs["audio"]))}
+
+    def _read(self, audio, prompt, sampling_rate):
+        """Recordings and prompts in the network's form."""
         if self.preprocessor is None:
             raise ValueError("This model has no preprocessor: set `model.preprocessor` first.")
         if not self.backbone.visual_prompt:
