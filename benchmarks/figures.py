@@ -9,7 +9,7 @@ writes into the folder `--out`
 - `figure3_scenes.png`: for the scenes of `figure2.png` both sounds' energies beside the weights;
 - `figures.json`: which scenes were chosen and the numbers that stand in the figures.
 
-The rooms are those that `python -m keras_avssan evaluate` hears. A model that was trained on
+The rooms are those that `keras-avssan evaluate` hears. A model that was trained on
 embeddings and has no image encoder needs the one that made them, or the embeddings themselves, a
 file as `EmbeddingStore` writes it (arrays `ids` and `vectors`):
 

@@ -20,7 +20,12 @@ def add_evaluate(commands):
     Args:
         commands: What `ArgumentParser.add_subparsers` returned.
     """
-    parser = commands.add_parser("evaluate", help="score a model on scenes of a folder")
+    parser = commands.add_parser(
+        "evaluate",
+        help="score a model on scenes of a folder",
+        epilog="keras-avssan evaluate --model my_model --data sounds --split test "
+        "--json scores.json",
+    )
     add_scene_options(parser, split=None, rooms=100, seed=0)
     parser.add_argument("--model", required=True, help="folder of the trained model")
     parser.add_argument("--scenes", type=int, default=1000, help="number of scenes")

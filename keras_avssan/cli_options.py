@@ -15,8 +15,7 @@ def add_data_options(parser):
     parser.add_argument(
         "--data",
         default=BUILT_IN,
-        help="folder with one folder a class, or of `build vggsound-ssl`, or "
-        f"{BUILT_IN!r} (default)",
+        help=f"folder with one folder a class, or of `build vggsound-ssl`, or {BUILT_IN!r}",
     )
     parser.add_argument("--classes", nargs="+", help="classes to use; default: all")
     parser.add_argument(
@@ -37,15 +36,15 @@ def add_scene_options(parser, split, rooms, seed):
     parser.add_argument(
         "--split",
         default=split,
-        help=f"split of the data, or {ALL} ({split or 'test, else val'})",
+        help=f"split of the data, or {ALL}" + ("" if split else "; default: test, else val"),
     )
-    parser.add_argument("--duration", type=float, default=1.0, help="seconds a scene lasts (1)")
-    parser.add_argument("--snr", type=float, default=0.0, help="target over interferer in dB (0)")
-    parser.add_argument("--seed", type=int, default=seed, help=f"seed of the scenes ({seed})")
+    parser.add_argument("--duration", type=float, default=1.0, help="seconds a scene lasts")
+    parser.add_argument("--snr", type=float, default=0.0, help="target over interferer in dB")
+    parser.add_argument("--seed", type=int, default=seed, help="seed of the scenes")
     parser.add_argument(
         "--reference-split", help="split of recordings that serve as prompts; default: the split"
     )
-    parser.add_argument("--rooms", type=int, default=rooms, help=f"rooms to simulate ({rooms})")
+    parser.add_argument("--rooms", type=int, default=rooms, help="rooms to simulate")
     parser.add_argument(
         "--bank",
         help="bank of room impulse responses to use instead: a file, or a folder of `rooms build`; "
@@ -229,11 +228,13 @@ def open_image_encoder(options):
 
     from keras_avssan.encoders import ImageEncoder, get_image_encoder
     from keras_avssan.encoders.clip_encoder import is_clip
+    from keras_avssan.encoders.data_format import channels_last
 
     name = options.image_encoder
     if not os.path.isdir(name) or is_clip(name):
         return get_image_encoder(name)
-    backbone = keras_hub.models.Backbone.from_preset(name)
+    with channels_last():
+        backbone = keras_hub.models.Backbone.from_preset(name)
     size = (options.image_size, options.image_size)
     return ImageEncoder(backbone, size, mean=options.image_mean, std=options.image_std)
 

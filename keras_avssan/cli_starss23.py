@@ -41,19 +41,19 @@ def _add_options(group):
         help="columns `class` (of STARSS23) and `pictures` (a class of --prompts-from); default: "
         "classes of the same name",
     )
-    group.add_argument("--pair", default="M1-M4", help="M1-M4 or M2-M3 (M1-M4)")
+    group.add_argument("--pair", default="M1-M4", help="M1-M4 or M2-M3")
     group.add_argument(
-        "--segment-duration", type=float, default=10.0, help="seconds a segment lasts (10)"
+        "--segment-duration", type=float, default=10.0, help="seconds a segment lasts"
     )
     group.add_argument(
-        "--min-activity", type=float, default=1.0, help="seconds a target must be active (1)"
+        "--min-activity", type=float, default=1.0, help="seconds a target must be active"
     )
     group.add_argument(
         "--max-motion",
         type=float,
         default=10.0,
         metavar="DEGREES",
-        help="segments whose target moves more are left out (10)",
+        help="segments whose target moves more are left out",
     )
     group.add_argument(
         "--allow-several",
@@ -63,7 +63,7 @@ def _add_options(group):
     group.add_argument(
         "--baffle",
         default="rigid",
-        help="rigid: the sphere of the published recordings, open: free microphones (rigid)",
+        help="rigid: the sphere of the published recordings, open: free microphones",
     )
 
 

@@ -28,47 +28,62 @@ def add_train(commands):
         "train",
         help="train a model and save it as a preset folder; the same command again goes on where "
         "it stopped",
+        epilog="keras-avssan train --data sounds --bank rooms --out my_model --steps 20000",
     )
     add_scene_options(parser, split="train", rooms=300, seed=0)
     parser.add_argument("--out", required=True, help="folder to save the model in")
     parser.add_argument("--validation-split", default="val", help="split to validate on")
-    parser.add_argument("--configuration", default="base", help="base or paper")
+    parser.add_argument(
+        "--configuration",
+        default="base",
+        help="base, or paper, which needs both encoders",
+    )
     add_encoder_options(parser, image_default="a small one that trains")
     parser.add_argument("--steps", type=int, default=1200, help="training steps")
     parser.add_argument("--epochs", type=int, default=4, help="validations on the way")
     parser.add_argument("--batch-size", type=int, default=32, help="scenes a step")
-    parser.add_argument("--learning-rate", type=float, help="highest learning rate")
+    parser.add_argument(
+        "--learning-rate",
+        type=float,
+        help="highest learning rate; default: that of the configuration",
+    )
     parser.add_argument(
         "--prompts",
         nargs="+",
         default=["picture"],
         metavar="KIND",
-        help="what asks, drawn anew for each scene: picture, text, recording (picture)",
+        help="what asks, drawn anew for each scene: picture, text, recording",
     )
     parser.add_argument(
         "--render",
         choices=("host", "device"),
         default="host",
-        help="where scenes are rendered; the device is worth it where it is a GPU (host)",
+        help="where scenes are rendered; the device is worth it where it is a GPU",
     )
     _add_checkpoint_options(parser)
-    parser.set_defaults(run=_train)
+    parser.set_defaults(run=_train, checked_by=_check)
 
 
 def _add_checkpoint_options(parser):
     parser.add_argument(
         "--checkpoints",
         metavar="DIR",
-        help="folder of checkpoints and logs, from which the same command goes on "
-        "(OUT.checkpoints)",
+        help="folder of checkpoints and logs, from which the same command goes on; "
+        "default: OUT.checkpoints",
     )
     parser.add_argument(
-        "--checkpoint-every", type=int, default=100, metavar="N", help="steps between two (100)"
+        "--checkpoint-every", type=int, default=100, metavar="N", help="steps between two"
     )
     parser.add_argument(
         "--keep-checkpoints", action="store_true", help="keep that folder after the training"
     )
     parser.add_argument("--tensorboard", metavar="DIR", help="folder of a log for TensorBoard")
+
+
+def _check(options):
+    check_output("--out", options.out)
+    if os.path.exists(options.out):
+        raise ValueError(f"`--out` must not exist yet. Received: {options.out}")
 
 
 def _train(options):
@@ -78,10 +93,6 @@ def _train(options):
     from keras_avssan.training import fit_scenes, save_whole
 
     checkpoints = options.checkpoints or f"{os.path.normpath(options.out)}.checkpoints"
-    check_output("--out", options.out)
-    check_output("--checkpoints", checkpoints)
-    if os.path.exists(options.out):
-        raise ValueError(f"`--out` must not exist yet. Received: {options.out}")
     bank = open_bank(options)
     catalog = open_catalog(options, bank.sampling_rate if bank else 16000)
     bank, *rooms = choose_training_rooms(options, bank, catalog.sampling_rate)

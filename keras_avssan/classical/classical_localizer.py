@@ -4,10 +4,12 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_avssan.data.channel_pair import confidence
 from keras_avssan.data.recordings import read_recordings
-from keras_avssan.doa.grid import GRID_DEGREES, NUM_DIRECTIONS, posterior_confidence
+from keras_avssan.doa.grid import GRID_DEGREES, NUM_DIRECTIONS
 from keras_avssan.layers.doa_head import SPEED_OF_SOUND
 from keras_avssan.layers.stereo_stft import StereoSTFT, level_gain
+from keras_avssan.one_line import one_line, span
 from keras_avssan.write_once import WriteOnce
 
 _BATCH_SIZE = 32
@@ -86,6 +88,14 @@ class ClassicalLocalizer(keras.layers.Layer):
         phase = 2 * np.pi * hertz[:, None] * delay[None, :]
         self._phase_a_metre = phase[None].astype("float32")  # (1, F, 180)
         self.built = True  # no weights: a whole model need not be run to build it
+
+    def __repr__(self):
+        return one_line(
+            self,
+            f"microphones {self.microphone_spacing:g} m apart",
+            f"{self.sampling_rate} Hz",
+            f"frequencies {span(self.frequency_range, ' Hz', 5)}",
+        )
 
     def _choose_bins(self):
         """Bins of the frequency range, as a slice."""
@@ -185,6 +195,7 @@ class ClassicalLocalizer(keras.layers.Layer):
         prompt=None,
         sampling_rate=None,
         return_confidence=False,
+        channels=None,
         microphone_spacing=None,
     ):
         """Finds the direction of the strongest sound.
@@ -197,25 +208,30 @@ class ClassicalLocalizer(keras.layers.Layer):
             return_confidence: Whether the confidence is returned too.
             microphone_spacing: Distance between the microphones in metres, one for all recordings
                 or one for each; the layer's if not given.
+            channels: Which two channels of recordings with more of them are microphone 1 and
+                microphone 2, counted from 0: a tuple of two ints.
 
         Returns:
             float32 array of azimuths in degrees, shape (batch,): 0° beside microphone 1
-            (channel 0 leads), 90° broadside, 180° beside microphone 2. With
+            (its channel leads), 90° broadside, 180° beside microphone 2. With
             `return_confidence`, a tuple of it and the share of the spectrum within 5° of it, from
-            0 to 1; it compares recordings under one method, and is no probability.
+            0 to 1; it compares recordings under one method, and is no probability. It is 0 for a
+            recording whose channels are copies of each other, after a warning.
 
         Raises:
-            ValueError: If a recording is unusable.
+            ValueError: If a recording is unusable, or one channel of it hears nothing.
             TypeError: If it is of another kind.
 
         Example:
-            >>> audio = np.random.default_rng(0).normal(size=(16000, 1)).repeat(2, axis=1)
-            >>> float(SRPPHAT().localize(audio)[0])  # both channels are the same
-            90.0
+            >>> source = np.random.default_rng(0).normal(size=16000)
+            >>> audio = np.stack([source, np.roll(source, 5)], axis=1)  # channel 0 leads
+            >>> float(SRPPHAT(microphone_spacing=0.2).localize(audio)[0])
+            58.0
         """
         audio = read_recordings(
             audio,
             self.sampling_rate,
+            channels=channels,
             source_rate=sampling_rate,
             min_duration=self.stft.frame_length / self.sampling_rate,
         )
@@ -231,7 +247,7 @@ class ClassicalLocalizer(keras.layers.Layer):
         spectrum = np.concatenate(parts)
         azimuth = GRID_DEGREES[np.argmax(spectrum, axis=-1)]
         if return_confidence:
-            return azimuth, posterior_confidence(spectrum)
+            return azimuth, confidence(spectrum, audio)
         return azimuth
 
     def compute_output_shape(self, inputs_shape):

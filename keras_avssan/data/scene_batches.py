@@ -15,6 +15,7 @@ from keras_avssan.data.rendering import (
     render_scenes,
 )
 from keras_avssan.data.scene_plan import ScenePlan
+from keras_avssan.one_line import count, one_line
 
 Batch = tuple[dict[str, np.ndarray], dict[str, np.ndarray]]
 _PROMPTS = ("image", "embedding")
@@ -129,6 +130,15 @@ class SceneBatches:
         """Batches of a round, of all shards together."""
         full, rest = divmod(self.num_scenes, self.batch_size)
         return full + (1 if rest and not self.drop_remainder else 0)
+
+    def __repr__(self):
+        return one_line(
+            self,
+            f"{count(len(self), 'batch', 'batches')} of {count(self.batch_size, 'scene')}",
+            f"scenes {self.start} to {self.start + self.num_scenes - 1}",
+            f"prompt: {self.prompt}",
+            "shuffled" if self.shuffle else "",
+        )
 
     def __len__(self) -> int:
         index, count = self.shard

@@ -14,6 +14,7 @@ from keras_avssan.data.augmentation import EQUALISER_HERTZ, Augmentation
 from keras_avssan.data.catalog import Catalog, Clip, Picture
 from keras_avssan.data.checks import check_integer
 from keras_avssan.data.scene_source import SceneSource
+from keras_avssan.one_line import count, one_line, span
 
 if TYPE_CHECKING:
     from keras_avssan.simulation import RIRBank
@@ -78,6 +79,16 @@ class Scene:
     swapped: bool = False
     augmentations: tuple[Augmentation, ...] = ()
     sensor_noise: float | None = None
+
+    def __repr__(self):
+        target, *others = (f"{s.clip.class_name} at {s.azimuth:.1f}°" for s in self.sources)
+        return one_line(
+            self,
+            f"{self.index}: {target} among {' and '.join(others)}",
+            f"{self.snr:g} dB",
+            f"room {self.room}",
+            f"prompt: {self.prompt_kind}",
+        )
 
     @property
     def sources(self) -> tuple[SceneSource, ...]:
@@ -181,6 +192,18 @@ class ScenePlan:
     num_interferers: int = 1
     same_class_interferer: float = 0.0
     absent: bool = False
+
+    def __repr__(self):
+        first, stop = self.rooms or (0, len(self.bank))
+        return one_line(
+            self,
+            f"{self.split or 'every'} split of {count(len(self.classes), 'class', 'classes')}",
+            f"rooms {first} to {stop - 1}",
+            f"{self.duration:g} s",
+            span(self.snr, " dB"),
+            f"prompts: {'/'.join(self.prompt_kinds)}",
+            f"seed {self.seed}",
+        )
 
     def __post_init__(self) -> None:
         check_integer("seed", self.seed)

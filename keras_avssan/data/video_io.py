@@ -11,6 +11,7 @@ import numpy as np
 import soxr
 
 from keras_avssan.data.checks import check_integer
+from keras_avssan.one_line import one_line
 
 # Samples that AAC encodes at a time.
 _AAC_FRAME = 1024
@@ -63,6 +64,10 @@ class VideoFrame:
 
     seconds: float
     pixels: np.ndarray
+
+    def __repr__(self):
+        height, width = self.pixels.shape[:2]
+        return one_line(self, f"{width} x {height} pixels at {self.seconds:.3f} s")
 
 
 def read_video_audio(

@@ -14,6 +14,7 @@ from keras_avssan.data.scene_plan import Scene
 from keras_avssan.doa.grid import GRID_DEGREES
 from keras_avssan.layers.stereo_stft import level_gain
 from keras_avssan.models.microphones import match_scenes
+from keras_avssan.one_line import one_line
 
 # Where each region of frequencies begins, in hertz: low, mid, high.
 FREQUENCY_REGIONS = {"L": 0.0, "M": 500.0, "H": 2000.0}
@@ -108,6 +109,14 @@ class SeparationExample:
                 f"The mask must have shape {shape[:2]}. "
                 f"Received: shape {np.shape(self.explanation['mask'])}"
             )
+
+    def __repr__(self):
+        return one_line(
+            self,
+            f"{self.target_class} at {self.azimuth:.1f}°, estimate {self.estimate:.1f}°",
+            f"{self.interferer_class} at {self.interferer_azimuth:.1f}°",
+            "" if self.scene is None else f"scene {self.scene}",
+        )
 
     @property
     def estimate(self):

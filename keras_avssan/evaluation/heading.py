@@ -10,14 +10,13 @@ def heading(settings):
         settings: Settings of an `Evaluation`.
 
     Returns:
-        List of lines, an empty one after each, as paragraphs of Markdown: the scenes; then, of a
-        model that is trained, whether that was on some of them. Empty where nothing is known.
+        List of lines: the scenes; then, of a model that is trained, whether that was on some of
+        them. Empty where nothing is known.
     """
     words = [_split(settings), *_counts(settings), *_quantities(settings)]
     scenes = ", ".join(filter(None, words))
     overlap = describe_overlap(settings.get("training_overlap"))
-    paragraphs = [line for line in (scenes, overlap) if line]
-    return [line for paragraph in paragraphs for line in (paragraph, "")]
+    return [line for line in (scenes, overlap) if line]
 
 
 def _split(settings):

@@ -20,7 +20,7 @@ class DoAHead(keras.layers.Layer):
     three forms:
 
     - `"spectrogram"`: the MLP on the masked spectrogram itself, frame by frame, averaged over
-      time. The letter of the paper.
+      time. As printed.
     - `"cross_spectrum"`: the cross-spectrum of both masked channels, its magnitude compressed,
       averaged over time, then the MLP.
     - `"srp"`: that cross-spectrum steered to the 180 directions with the known spacing of the
@@ -131,13 +131,11 @@ class DoAHead(keras.layers.Layer):
         inputs = self.num_bands * 2 + 1 + self._position.shape[-1]
         self.hidden = []
         for i in range(self.num_layers):
-            layer = keras.layers.Conv1D(
-                channels, 9, padding="same", activation="relu", dtype=dtype, name=f"hidden_{i}"
-            )
+            layer = _convolution(channels, activation="relu", dtype=dtype, name=f"hidden_{i}")
             layer.build((None, NUM_DIRECTIONS, inputs))
             self.hidden.append(layer)
             inputs = channels
-        self.logits = keras.layers.Conv1D(1, 9, padding="same", dtype=dtype, name="logits")
+        self.logits = _convolution(1, dtype=dtype, name="logits")
         self.logits.build((None, NUM_DIRECTIONS, inputs))
         self.sharpness = self.add_weight(
             shape=(), initializer=keras.initializers.Constant(10.0), name="sharpness"
@@ -223,3 +221,8 @@ class DoAHead(keras.layers.Layer):
             "microphone_spacing": self.microphone_spacing,
             "sampling_rate": self.sampling_rate,
         }
+
+
+def _convolution(filters, **kwargs):
+    """A convolution over the directions, 9 degrees wide."""
+    return keras.layers.Conv1D(filters, 9, padding="same", data_format="channels_last", **kwargs)

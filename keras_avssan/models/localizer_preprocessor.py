@@ -39,7 +39,9 @@ class LocalizerPreprocessor(keras_hub.models.Preprocessor):
             `prompt`: path of a picture, RGB array (H, W, 3) of `uint8` or floats in [0, 1], words,
             path of a recording, array (samples,) or (samples, channels) of one, or an embedding
             (d_V,); a batch or a list of one kind of them; or a dict of arrays in the model's form;
-            `sampling_rate`: optional, sampling rate of `audio` and `prompt` arrays in hertz.
+            `sampling_rate`: optional, sampling rate of `audio` and `prompt` arrays in hertz;
+            `channels`: optional, the two channels of `audio` that are microphone 1 and
+            microphone 2, counted from 0, where it has more than two.
         y: Labels, passed through.
         sample_weight: Weights, passed through.
 
@@ -88,16 +90,17 @@ class LocalizerPreprocessor(keras_hub.models.Preprocessor):
         if not isinstance(x, dict) or not {"audio", "prompt"} <= set(x):
             found = sorted(x) if isinstance(x, dict) else type(x).__name__
             raise TypeError(f"`x` must be a dict with `audio` and `prompt`. Received: {found}")
-        audio = self._read_recordings(x["audio"], x.get("sampling_rate"))
+        audio = self._read_recordings(x["audio"], x.get("sampling_rate"), x.get("channels"))
         prompts = self._read_prompts(x["prompt"], x.get("sampling_rate"))
         return keras.utils.pack_x_y_sample_weight(_match(audio, prompts), y, sample_weight)
 
-    def without_prompt(self, audio, sampling_rate=None):
+    def without_prompt(self, audio, sampling_rate=None, channels=None):
         """Reads recordings for a network that hears without being asked.
 
         Args:
             audio: Recordings as in a call.
             sampling_rate: Sampling rate of arrays in hertz; the model's if not given.
+            channels: The two channels that are the microphones; see a call.
 
         Returns:
             Dict with `audio` float32 (batch, samples, 2).
@@ -106,12 +109,13 @@ class LocalizerPreprocessor(keras_hub.models.Preprocessor):
             ValueError: If a recording is unusable.
             TypeError: If it is of another kind.
         """
-        return {"audio": self._read_recordings(audio, sampling_rate)}
+        return {"audio": self._read_recordings(audio, sampling_rate, channels)}
 
-    def _read_recordings(self, audio, sampling_rate):
+    def _read_recordings(self, audio, sampling_rate, channels):
         return read_recordings(
             audio,
             self.sampling_rate,
+            channels=channels,
             source_rate=sampling_rate,
             resample=self.resample,
             min_duration=self.min_duration,

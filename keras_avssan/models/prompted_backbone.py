@@ -7,12 +7,13 @@ import keras
 import keras_hub
 from keras import ops
 
+from keras_avssan.frozen_layers import KeepsFrozenModel, freeze_parts
 from keras_avssan.models.quantization import quantize_layers, quantized_layers
 from keras_avssan.subclassing import SubclassedModel
 from keras_avssan.write_once import fixed_setting
 
 
-class PromptedBackbone(keras_hub.models.Backbone, metaclass=SubclassedModel):
+class PromptedBackbone(KeepsFrozenModel, keras_hub.models.Backbone, metaclass=SubclassedModel):
     """Base of the networks that localise a prompted sound.
 
     Subclasses hand their arguments over as `settings`, build their layers on construction, and
@@ -56,6 +57,7 @@ class PromptedBackbone(keras_hub.models.Backbone, metaclass=SubclassedModel):
         self.prompt_dim = self._prompt_dim(image_encoder, prompt_dim)
         if visual_prompt and image_encoder is not None and not image_encoder.built:
             image_encoder.build((None, *self.image_size, 3))
+            freeze_parts(image_encoder)
 
     def _prompt_dim(self, image_encoder, prompt_dim):
         if not self.visual_prompt:

@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from keras_avssan.data.file_kinds import file_kind
+from keras_avssan.data.file_kinds import file_kind, is_meant_as_file
 from keras_avssan.data.recordings import to_numpy
+from keras_avssan.files import check_file
+from keras_avssan.one_line import count, one_line
 
 # Shortest array that is taken for a recording, in samples.
 MIN_RECORDING = 1600
@@ -52,13 +54,20 @@ class Prompt:
         parts = (self.pictures, self.texts, self.recordings, self.embeddings)
         return sum(len(part) for part in parts)
 
+    def __repr__(self):
+        parts = ("pictures", "texts", "recordings", "embeddings")
+        numbers = {name: len(getattr(self, name)) for name in parts}
+        return one_line(
+            self, *(count(number, name[:-1]) for name, number in numbers.items() if number)
+        )
+
 
 def split_prompts(prompt: Any, prompt_dim: int | None = None) -> tuple[list, list[str]]:
     """Takes prompts apart and tells what each is.
 
-    A string that names a picture or a sound by its suffix, or that is the path of a file, is that
-    file; any other string is words. A vector of `prompt_dim` numbers is an embedding, a longer
-    one a recording.
+    A string that is the path of a file, or looks like one that is missing, is that file: what is
+    in it says whether it is a picture or a recording. Any other string is words. A vector of
+    `prompt_dim` numbers is an embedding, a longer one a recording.
 
     Args:
         prompt: One prompt, a list of prompts, or a batch of pictures, embeddings or recordings as
@@ -71,7 +80,8 @@ def split_prompts(prompt: Any, prompt_dim: int | None = None) -> tuple[list, lis
 
     Raises:
         TypeError: If a prompt is neither a string, a path, an array nor a `Prompt`.
-        ValueError: If there is no prompt.
+        ValueError: If there is no prompt, or a file is missing, empty, a directory, or neither a
+            picture nor a recording.
 
     Example:
         >>> split_prompts(["dog.jpg", "a barking dog", "bark.wav"])[1]
@@ -144,8 +154,13 @@ def _kind(prompt, prompt_dim):
 
 
 def _kind_of_name(prompt):
+    if isinstance(prompt, str) and not is_meant_as_file(prompt):
+        return "text"
     kind = file_kind(prompt)
     if kind == "audio":
         return "recording"
-    is_file = kind == "image" or isinstance(prompt, os.PathLike) or os.path.exists(prompt)
-    return "picture" if is_file else "text"
+    if kind == "image":
+        return "picture"
+    name = f"file '{os.fspath(prompt)}' as `prompt`"
+    check_file(prompt, name)
+    raise ValueError(f"{name} is neither a picture nor a recording that can be read.")

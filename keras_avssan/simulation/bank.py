@@ -7,6 +7,7 @@ import numpy as np
 from tqdm import tqdm
 
 from keras_avssan.files import write_whole
+from keras_avssan.one_line import count, one_line, span
 from keras_avssan.simulation.absorption import SPEED_OF_SOUND
 from keras_avssan.simulation.bank_folder import BankFolder
 from keras_avssan.simulation.bank_settings import BankSettings, check_workers, simulate_bank
@@ -67,6 +68,20 @@ class RIRBank:
     image_attenuation: float | None = None
     tail: bool = False
     calibrate: bool = False
+
+    def __repr__(self):
+        rooms, sources, _, length = self.rirs.shape
+        return one_line(
+            self,
+            f"{count(rooms, 'room')} of {count(sources, 'source')}",
+            f"T60 {span(self.t60, ' s', 2)}",
+            f"microphones {span(self._spacings(), ' m')} apart",
+            f"{length / self.sampling_rate:.2g} s at {self.sampling_rate} Hz",
+            f"seed {self.seed} from room {self.first_index}",
+        )
+
+    def _spacings(self):
+        return np.linalg.norm(self.microphones[:, 0] - self.microphones[:, 1], axis=-1)
 
     def __post_init__(self) -> None:
         """Checks the shapes."""

@@ -64,6 +64,24 @@ def test_embeddings_from_elsewhere_ask(plan):
     np.testing.assert_array_equal(words.scores.estimate, expected)
 
 
+def test_scenes_and_their_truths_begin_at_start(plan):
+    vectors = {p.id: np.full(3, 10.0 + i) for i, p in enumerate(plan.pictures)}
+    model = Recorder()
+    evaluation = evaluate_localizer(
+        model, plan, 3, start=4, prompt_embeddings=vectors, progress=False, batch_size=2
+    )
+    scenes = [plan[index] for index in (4, 5, 6)]
+    asked = np.concatenate([inputs["prompt_embedding"][:, 0] for inputs in model.asked])
+    np.testing.assert_array_equal(asked, [vectors[scene.picture.id][0] for scene in scenes])
+    np.testing.assert_allclose(evaluation.scores.azimuth, [scene.azimuth for scene in scenes])
+    np.testing.assert_allclose(
+        np.ravel(evaluation.scores.interferer_azimuth),
+        [scene.interferer_azimuths[0] for scene in scenes],
+    )
+    np.testing.assert_allclose(evaluation.t60, [plan.bank.t60[scene.room] for scene in scenes])
+    assert evaluation.target_classes == tuple(scene.target.class_name for scene in scenes)
+
+
 def test_without_an_encoder_pictures_need_embeddings(plan):
     with pytest.raises(ValueError, match="no image encoder"):
         evaluate_localizer(Recorder(), plan, 2, progress=False)

@@ -6,10 +6,12 @@ import pathlib
 import re
 import subprocess
 import sys
+import warnings
 
 import keras
 import numpy as np
 import pytest
+import soundfile
 
 from keras_avssan import AVSSAN
 from keras_avssan.data import ClassFolders, ScenePlan, make_dataset
@@ -48,6 +50,20 @@ def start_keras(backend, before=""):
 
 def ask(case, prompt, audio="mix.wav", **kwargs):
     case.plain.localize(audio, prompt, **kwargs)
+
+
+NOISE = np.random.default_rng(0).normal(size=(8000, 1))
+
+
+def ask_about_a_copied_channel(case):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        ask(case, "dog.jpg", np.hstack([NOISE, NOISE]))
+
+
+def ask_about_four_channels(case):
+    soundfile.write("array.wav", np.tile(0.1 * NOISE, 4), 16000)
+    ask(case, "dog.jpg", "array.wav")
 
 
 def load_with_another_encoder(case):
@@ -100,6 +116,9 @@ CASES = {
         case, "dog.jpg", np.ones((1000, 2), "float32"), sampling_rate=16000
     ),
     "`audio` must not be silent": lambda case: ask(case, "dog.jpg", np.zeros((8000, 2))),
+    "`audio` must hold": lambda case: ask(case, "dog.jpg", np.hstack([NOISE, 0 * NOISE])),
+    "`audio`: both channels": ask_about_a_copied_channel,
+    "audio file 'array.wav'": ask_about_four_channels,
     "image file": lambda case: ask(case, "dgo.jpg"),
     "Words as": lambda case: ask(case, "a barking dog"),
     "This model takes prompt embeddings": without_an_encoder,

@@ -124,6 +124,19 @@ def test_ranges_are_obeyed():
     assert np.all(room.sources > 0.5)
 
 
+@pytest.mark.parametrize("azimuth", [20.0, 50.0, 140.0])
+def test_oblique_sources_are_seen_under_the_whole_range_of_elevations(azimuth):
+    """Close to the axis a source has to be rolled far about it to be as much higher or lower."""
+    ranges = RoomRanges(
+        azimuth=(azimuth, azimuth), elevation=(-10, 15), height=(4, 4), distance=(0.5, 1.0)
+    )
+    rooms = [sample_room(0, index, ranges=ranges) for index in range(60)]
+    offsets = np.concatenate([room.sources - room.microphones.mean(axis=0) for room in rooms])
+    seen = np.degrees(np.arcsin(offsets[:, 2] / np.linalg.norm(offsets, axis=1)))
+    assert -10 - 1e-6 <= seen.min() < -9
+    assert 13.5 < seen.max() <= 15 + 1e-6
+
+
 @pytest.mark.parametrize(
     "changed, message",
     [

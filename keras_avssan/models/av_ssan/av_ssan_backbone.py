@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_avssan.frozen_layers import freeze_parts
 from keras_avssan.layers.doa_head import DoAHead
 from keras_avssan.layers.frame_alignment import FrameAlignment
 from keras_avssan.layers.semantic_bridge import SemanticBridge
@@ -62,6 +63,7 @@ class AVSSANBackbone(PromptedBackbone):
         frame_length: Frame length of the spectrogram in samples.
         hop_length: Hop of the spectrogram in samples.
         stft_implementation: `"fft"` or `"conv"`, see `StereoSTFT`.
+        ild_epsilon: Where the ε of the level difference stands, see `TriBandSpatialFeatures`.
         dtype: Data type or precision policy. Front end, head and losses stay in float32.
         **kwargs: Arguments of `keras_hub.models.Backbone`.
 
@@ -126,6 +128,7 @@ class AVSSANBackbone(PromptedBackbone):
         frame_length=1024,
         hop_length=512,
         stft_implementation="fft",
+        ild_epsilon="both",
         dtype=None,
         **kwargs,
     ):
@@ -139,6 +142,7 @@ class AVSSANBackbone(PromptedBackbone):
             "scale_prompt": scale_prompt,
             "ipd": ipd,
             "ild_scale": ild_scale,
+            "ild_epsilon": ild_epsilon,
             "residual": residual,
             "scale_relevance": scale_relevance,
             "magnitude": magnitude,
@@ -177,6 +181,7 @@ class AVSSANBackbone(PromptedBackbone):
             self.bands,
             ild_scale,
             magnitude=magnitude in ("cues", "both"),
+            ild_epsilon=ild_epsilon,
             name="spatial_features",
         )
         self.bridge = SemanticBridge(
@@ -253,6 +258,7 @@ class AVSSANBackbone(PromptedBackbone):
             audio_dim = int(shape[-1])
             if not self.audio_encoder.built:
                 self.audio_encoder.build((None, self.sampling_rate))
+                freeze_parts(self.audio_encoder)
         spectrogram_shape = (None, None, self.stft.num_bins, 4)
         features = self.spatial_features.compute_output_shape(spectrogram_shape)
         self.bridge.build((None, self.prompt_dim), (None, None, audio_dim))
