@@ -33,9 +33,11 @@ def main(arguments=None, prog=PROG, around=contextlib.nullcontext):
         Exit code: 0, or 1 where a check found something, or 2 after bad input, with one line on
         standard error that names it, or 130 where the user stopped it.
     """
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
     options, unknown = _parser(prog).parse_known_args(arguments)
     if unknown:
         options.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    options.arguments = arguments
     command, options.prog = options.parser.prog, prog
     try:
         check_options(options)

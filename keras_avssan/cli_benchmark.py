@@ -6,6 +6,7 @@ from typing import Any
 from keras_avssan.cli_options import (
     add_data_options,
     add_encoder_options,
+    check_bank_spacing,
     check_output,
     open_audio_encoder,
     open_catalog,
@@ -145,7 +146,11 @@ def _benchmark(options):
 def _bank(options):
     from keras_avssan.simulation import RIRBank
 
-    return RIRBank.load(options.bank) if options.bank else None
+    if not options.bank:
+        return None
+    bank = RIRBank.load(options.bank)
+    check_bank_spacing(options, bank)
+    return bank
 
 
 def _settings(options, segments):

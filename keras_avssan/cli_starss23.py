@@ -1,5 +1,7 @@
 """The command line: score a model on real rooms."""
 
+from keras_avssan.cli_options import ALL
+
 
 def add_starss23_options(parser):
     """Adds the options that put segments of STARSS23 in place of simulated scenes.
@@ -10,7 +12,8 @@ def add_starss23_options(parser):
     group = parser.add_argument_group(
         "real rooms",
         "Segments of STARSS23 in place of simulated scenes. --split, --classes (which may be "
-        "targets), --prompt, --seed, --model and --json apply; the other options do not.",
+        "targets), --prompt, --seed, --model, --spacing, --on-overlap and --json apply; the other "
+        "options do not.",
     )
     _add_options(group)
 
@@ -79,10 +82,17 @@ def evaluate_starss23(options, load_model):
     """
     from keras_avssan.evaluation import evaluate_segments
 
-    prompts = open_segments(options, options.split, options.classes)
+    split = None if options.split == ALL else options.split
+    prompts = open_segments(options, split, options.classes)
     model = load_model(options.model)
     print(prompts.report(), end="\n\n")
-    return evaluate_segments(model, prompts, prompt=options.prompt)
+    return evaluate_segments(
+        model,
+        prompts,
+        prompt=options.prompt,
+        microphone_spacing=options.spacing,
+        on_overlap=options.on_overlap,
+    )
 
 
 def open_segments(options, split, classes):

@@ -1,12 +1,15 @@
 """The command line: train a model, so that a stopped training goes on."""
 
 import os
+import shlex
 import shutil
+import sys
 
 from keras_avssan.cli_options import (
     add_encoder_options,
     add_scene_options,
     check_output,
+    choose_training_rooms,
     make_plan,
     open_audio_encoder,
     open_bank,
@@ -90,14 +93,18 @@ def _train(options):
     from keras_avssan.training import fit_scenes, save_whole
 
     checkpoints = options.checkpoints or f"{os.path.normpath(options.out)}.checkpoints"
-    catalog = open_catalog(options)
+    bank = open_bank(options)
+    catalog = open_catalog(options, bank.sampling_rate if bank else 16000)
+    bank, *rooms = choose_training_rooms(options, bank, catalog.sampling_rate)
     keras.utils.set_random_seed(options.seed)  # begun twice, it is the same training
     model = AVSSAN(
         configuration=options.configuration,
         image_encoder=open_image_encoder(options),
         audio_encoder=open_audio_encoder(options),
+        sampling_rate=bank.sampling_rate,
+        microphone_spacing=bank.microphone_spacing,
     )
-    train_plan, validation_plan = _plans(options, catalog)
+    train_plan, validation_plan = _plans(options, catalog, bank, rooms)
     fit_scenes(
         model,
         train_plan,
@@ -110,6 +117,7 @@ def _train(options):
         checkpoints=checkpoints,
         checkpoint_every=options.checkpoint_every,
         tensorboard=options.tensorboard,
+        command=_command(options),
     )
     save_whole(model, options.out)
     if not options.keep_checkpoints:
@@ -117,15 +125,15 @@ def _train(options):
     print(f"saved {options.out}")
 
 
-def _plans(options, catalog):
-    """Plans for training and validation; a tenth of the rooms is kept for the second."""
-    bank = open_bank(options, first_room=0)
-    if len(bank) < 2:
-        raise ValueError(f"Training needs at least 2 rooms. Received: {len(bank)}")
-    kept = max(1, len(bank) // 10)
+def _command(options):
+    """The command line as it was given, for the training record."""
+    return shlex.join(["keras-avssan", *getattr(options, "arguments", sys.argv[1:])])
+
+
+def _plans(options, catalog, bank, rooms):
+    """Plans for training and validation, which share no room."""
     kinds = tuple(options.prompts)
     splits = (options.split, options.validation_split)
-    rooms = ((0, len(bank) - kept), (len(bank) - kept, len(bank)))
     return [
         make_plan(options, catalog, bank, split, rooms=where, prompt_kinds=kinds)
         for split, where in zip(splits, rooms, strict=True)

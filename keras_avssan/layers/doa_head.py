@@ -6,6 +6,7 @@ from keras import ops
 
 from keras_avssan.doa.grid import GRID_DEGREES, NUM_DIRECTIONS
 from keras_avssan.layers.stereo_stft import cross_spectrum
+from keras_avssan.write_once import WriteOnce
 
 SPEED_OF_SOUND = 343.0  # metres a second, in air at 20 °C
 _FORMS = ("srp", "cross_spectrum", "spectrogram")
@@ -71,6 +72,9 @@ class DoAHead(keras.layers.Layer):
         AV-SSAN, equation (11); DiBiase et al., "Robust localization in reverberant rooms", 2001,
         for the steered response.
     """
+
+    microphone_spacing = WriteOnce()
+    sampling_rate = WriteOnce()
 
     def __init__(
         self,

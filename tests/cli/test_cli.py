@@ -63,7 +63,7 @@ def test_evaluate_takes_any_folder_of_classes(workspace, capsys, tmp_path):
     assert sum(entry["scenes"] for entry in report["per_class"].values()) == 6
     assert "blind choice" in capsys.readouterr().out
     # Asked with recordings, the same scenes have other answers.
-    assert main([*arguments, "--prompt", "recording"]) == 0
+    assert main([*arguments, "--prompt", "recording", "--reference-split", "train"]) == 0
     assert json.loads(out.read_text())["settings"]["prompt"] == "recording"
     # The same scenes again give the same report.
     again = tmp_path / "again.json"

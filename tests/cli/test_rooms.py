@@ -143,7 +143,7 @@ def test_other_commands_take_the_folder(folder, tmp_path, capsys):
     for command in ("train", "evaluate"):
         arguments = [command, "--bank", str(folder), "--model", "m", "--out", "o"]
         options = cli._parser().parse_known_args(arguments)[0]
-        bank = cli_options.open_bank(options, first_room=0)
+        bank = cli_options.open_bank(options)
         assert bank.rirs.shape == (3, 2, 2, 160)
     (folder.parent / "part").mkdir()
     build(tmp_path / "part", "--shards", "0", "1")

@@ -33,11 +33,12 @@ def bank_path(tmp_path_factory):
 def command(bank_path, tmp_path, monkeypatch):
     """A training of four steps of a tiny network."""
 
-    def make(configuration, image_encoder, audio_encoder):
+    def make(configuration, image_encoder, audio_encoder, **network):
         image_encoder = ConvImageEncoder(8, (4,), (16, 16))
         audio_encoder = LogMelEncoder(8, (4,))
         parts = {"dim": 8, "mlp_dim": 16, "num_heads": 2, "bridge_layers": 1}
-        model = AVSSAN(image_encoder=image_encoder, audio_encoder=audio_encoder, **parts)
+        parts |= {"image_encoder": image_encoder, "audio_encoder": audio_encoder}
+        model = AVSSAN(**parts, **network)
         model.compile = functools.partial(model.compile, run_eagerly=True)  # for a few steps
         return model
 
@@ -102,6 +103,7 @@ def test_a_loss_that_is_not_finite_ends_with_2_in_one_line(command, during, tmp_
     assert error.startswith("keras-avssan train: error: The loss is nan at step 4: scenes 6 to 7")
     assert os.listdir(tmp_path) == ["kept"]
     names = ["config.json", "epochs.csv", "failed_batch.json", "log.csv", "step-00000002.npz"]
+    names.append("training_record.json")
     assert sorted(os.listdir(tmp_path / "kept")) == names
 
 

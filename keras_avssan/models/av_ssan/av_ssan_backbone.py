@@ -252,6 +252,12 @@ class AVSSANBackbone(PromptedBackbone):
                     "`audio_encoder` is needed unless `semantic_audio` is False. "
                     "Received: audio_encoder=None"
                 )
+            rate = getattr(self.audio_encoder, "sampling_rate", self.sampling_rate)
+            if rate != self.sampling_rate:
+                raise ValueError(
+                    f"`audio_encoder` must be for the network's {self.sampling_rate} Hz. "
+                    f"Received: an encoder for {rate} Hz"
+                )
             shape = self.audio_encoder.compute_output_shape((None, self.sampling_rate))
             if len(shape) != 3:
                 raise ValueError(
@@ -280,6 +286,11 @@ class AVSSANBackbone(PromptedBackbone):
     def hop_length(self):
         """Hop of the spectrogram in samples."""
         return self.settings["hop_length"]
+
+    @property
+    def takes_microphone_spacing(self):
+        """Whether the input `microphone_spacing` takes the place of the network's own."""
+        return self.settings["doa_form"] == "srp"
 
     def call(self, inputs, training=None):
         audio = self.checked_audio(inputs)
