@@ -1,6 +1,7 @@
 """Every command of README, pages and notebooks is run at tiny size, and keeps what it promises."""
 
 import csv
+import importlib.util
 import json
 import os
 import pathlib
@@ -38,8 +39,9 @@ NOT_RUN = {
     r"python -c 'import kagglehub": "downloads",
     r"python -c .import (torch|tensorflow|jax)\b": "lists devices; needs every backend",
     r"python -c '\nfrom keras_avssan[^']*onnx": "tests/models/test_export.py writes every format",
+    r"python -c '\nfrom keras_avssan[^']*int8": "tests/models/test_quantization.py has the same",
     r"python benchmarks/\w+\.py": "measures for minutes to hours; its options are checked below",
-    r"(for|do|done|first=)\b": "a loop of the shell, or its variable",
+    r"(for|do|done)\b|first=": "a loop of the shell, or its variable",
 }
 
 # Options in place of those written: sizes, and what would be downloaded or needs a cluster.
@@ -106,7 +108,7 @@ def commands_of(page):
             except ValueError:
                 continue  # within a quotation
             if words:
-                yield re.sub(r"^\s*((\w+=\S+|taskset -c \S+) )*(?=\S+ )", "", command).strip()
+                yield re.sub(r"^\s*(([A-Z_]+=\w+|taskset -c \S+) )*(?=\S+ )", "", command).strip()
             command = ""
 
 
@@ -150,6 +152,8 @@ def tiny(words):
         words = with_option(words, option, values)
     if name == "benchmark":
         words = tiny_benchmark(words)
+    if importlib.util.find_spec("tensorboard") is None:  # a package of the reader's own
+        words = with_option(words, "--tensorboard", None)
     return name, words
 
 
@@ -158,7 +162,10 @@ def tiny_benchmark(words):
     for option in ("--classes", "--image-encoder", "--allow-single-picture", "--data"):
         words = with_option(words, option, None)
     table = words[words.index("--table") + 1]
-    rows = "mine" if "mine" in words else "v_a" if table == "4" else "oracle gcc_phat"
+    rows = {"2": "oracle gcc_phat", "3": "oracle", "4": "v_a"}[table]
+    rows = "mine" if "mine" in words else rows
+    if table == "3":
+        words = with_option(words, "--segment-duration", "1")
     if "--out" not in words:
         words = with_option(words, "--out", "results")
     words = [word for word in words if word != "--smoke"]
@@ -170,7 +177,10 @@ def base(tmp_path_factory, example_files, small_model):
     """What the commands read, under all the names that they have for it."""
     root = tmp_path_factory.mktemp("commands")
     example_files(root)
-    for name in ("my_classes", "my_folder", "pictures"):
+    (root / "sounds").rename(root / "pictures")
+    write_classes(root / "sounds")
+    shutil.rmtree(root / "my_sounds")
+    for name in ("my_classes", "my_folder", "my_sounds"):
         shutil.copytree(root / "sounds", root / name)
     for name in ("my_model", "DIR"):
         small_model().save_to_preset(root / name)
@@ -179,6 +189,18 @@ def base(tmp_path_factory, example_files, small_model):
     (root / "mine.py").write_text(OWN_ROWS)
     write_videos(root)
     return root
+
+
+def write_classes(root):
+    """Two classes with enough in each split."""
+    rng = np.random.default_rng(0)
+    for class_name in ("dog", "bell"):
+        (root / class_name).mkdir(parents=True)
+        for index in range(14):
+            sound = 0.1 * rng.standard_normal(8000)
+            soundfile.write(root / class_name / f"{index}.wav", sound, 16000)
+            pixels = rng.integers(0, 255, (16, 16, 3), "uint8")
+            Image.fromarray(pixels).save(root / class_name / f"{index}.png")
 
 
 def write_starss23(root):
@@ -208,6 +230,11 @@ def write_videos(root):
             write_video(path, sound, pictures, sampling_rate=16000)
 
 
+@pytest.fixture(scope="module")
+def benchmarks_done():
+    return set()
+
+
 def value(words, option):
     return words[words.index(option) + 1]
 
@@ -222,7 +249,7 @@ def check_train(words, out):
 def check_evaluate(words, out):
     assert "selection" in out and "blind choice" in out
     report = json.loads(pathlib.Path(value(words, "--json")).read_text())
-    assert 0 <= report["scores"]["selection"]["mean"] <= 1 or "--starss23" in words
+    assert "--starss23" in words or 0 <= report["scores"]["selection"]["mean"] <= 1
     counted = "segments" if "--starss23" in words else "scenes"
     assert report["settings"][counted] == (2 if "--starss23" in words else 4)
 
@@ -251,14 +278,14 @@ def check_rooms_show(words, out):
 
 
 def check_folders(words, out):
-    assert "10 recordings" in out or "| dog" in out or "dog" in out
+    assert "28 recordings" in out
     if "--write-metadata" in words:
-        assert len(ClassFolders(words[2]).clips) == 10
+        assert len(ClassFolders(words[2]).clips) == 28
         assert pathlib.Path(words[2], "metadata.csv").exists()
 
 
 def check_splits(words, out):
-    assert re.search(r"^\d+ leaks among \d+ clips of train", out, re.M)
+    assert re.search(r"^\d+ leaks among .*\d+ clips of train", out, re.M)
 
 
 def check_vggsound(words, out):
@@ -300,7 +327,7 @@ TO_RUN = {
 
 
 @pytest.mark.parametrize("page", TO_RUN)
-def test_commands_of_a_page_run(page, base, tmp_path, monkeypatch, cheap, capsys):
+def test_commands_of_a_page_run(page, base, tmp_path, monkeypatch, cheap, capsys, benchmarks_done):
     """One after another in one folder, as a reader would run them."""
     folder = tmp_path / "here"
     shutil.copytree(base, folder, symlinks=True)
@@ -310,10 +337,9 @@ def test_commands_of_a_page_run(page, base, tmp_path, monkeypatch, cheap, capsys
         training, "fit_scenes", lambda *a, **k: fit(*a, **{"validation_scenes": 2, **k})
     )
     for command in TO_RUN[page]:
-        if command.startswith("python -c"):
-            exec(shlex.split(command)[2], {"__name__": "page"})
-            continue
         name, words = tiny(arguments_of(command))
+        if name == "benchmark" and tuple(words) in benchmarks_done:
+            continue  # the same on another page, but for the sizes
         if words[-1] == "--help":
             with pytest.raises(SystemExit) as stopped:
                 cli.main(words)
@@ -327,6 +353,8 @@ def test_commands_of_a_page_run(page, base, tmp_path, monkeypatch, cheap, capsys
         allowed = (0, 1) if name == "build check-splits" else (0,)
         assert code in allowed, f"{command}\n{captured.err}"
         CHECKS[name](words, captured.out)
+        if name == "benchmark":
+            benchmarks_done.add(tuple(words))
 
 
 def test_a_command_of_the_readme_as_a_process_of_its_own(base, tmp_path):
@@ -345,12 +373,7 @@ def test_a_command_of_the_readme_as_a_process_of_its_own(base, tmp_path):
 
 
 def test_every_kind_of_command_is_run():
-    names = {
-        tiny(arguments_of(command))[0]
-        for runs in TO_RUN.values()
-        for command in runs
-        if not command.startswith("python")
-    }
+    names = {tiny(arguments_of(command))[0] for runs in TO_RUN.values() for command in runs}
     assert names == set(CHECKS)
 
 
