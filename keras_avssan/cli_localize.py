@@ -153,7 +153,7 @@ def _localize(options):
     if options.csv:
         write_text(options.csv, _table(answers))
     if options.figure:
-        _draw(explanation, options.figure)
+        _draw(explanation, options.prompt[0], options.figure)
 
 
 def _ask(model, recording, prompts, pair):
@@ -185,15 +185,18 @@ def _table(answers):
     return stream.getvalue()
 
 
-def _draw(explanation, path):
+def _draw(explanation, prompt, path):
+    """The figure, with the prompt in it where that is a picture."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib.figure import Figure
 
     from keras_avssan.files import whole_file
+    from keras_avssan.models.prompts import split_prompts
     from keras_avssan.visualization import plot_explanation
 
-    figure = cast(Figure, plot_explanation(explanation))
+    picture = prompt if split_prompts(prompt)[1] == ["picture"] else None
+    figure = cast(Figure, plot_explanation(explanation, prompt=picture))
     with whole_file(path) as part:
         figure.savefig(part, dpi=150, format=os.path.splitext(path)[1][1:].lower())

@@ -1,5 +1,6 @@
 """`localize`: several recordings and prompts, files of answers, microphones of an array."""
 
+import contextlib
 import csv
 import json
 import os
@@ -105,6 +106,21 @@ def test_the_spacing_and_the_channels_reach_the_model(ask, monkeypatch, tmp_path
     assert received == {"microphone_spacing": 0.08, "channels": (1, 0)}
     assert capsys.readouterr().out == "90 degrees, confidence none\n"
     assert json.loads((tmp_path / "answers.json").read_text())[0]["confidence"] is None
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(("prompt", "has_picture"), [("dog.jpg", True), ("mono.wav", False)])
+def test_the_picture_that_asks_is_in_the_figure(ask, tmp_path, monkeypatch, prompt, has_picture):
+    titles = []
+
+    def savefig(figure, *_, **__):
+        titles.extend(axes.get_title(loc="center") for axes in figure.axes)
+        (tmp_path / "answer.png").touch()
+
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", savefig)
+    with contextlib.suppress(OSError):  # nothing is written
+        ask("mix.wav", "--prompt", prompt, "--figure", tmp_path / "answer.png")
+    assert ("prompt" in titles) == has_picture and any("heard at" in title for title in titles)
 
 
 @pytest.mark.once

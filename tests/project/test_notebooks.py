@@ -26,9 +26,17 @@ def code_cells(path, hidden=False):
             yield "".join(cell["source"])
 
 
+def code_in_text(path):
+    """Blocks of code in the text."""
+    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+        if cell["cell_type"] == "markdown":
+            yield from re.findall(r"```.*?\n(.*?)```", "".join(cell["source"]), re.DOTALL)
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_code_fits_its_column(path):
-    lines = [line for source in code_cells(path) for line in source.splitlines()]
+    blocks = [*code_cells(path), *code_in_text(path)]
+    lines = [line for source in blocks for line in source.splitlines()]
     assert lines and not [line for line in lines if len(line) > COLUMN]
 
 
