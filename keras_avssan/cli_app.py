@@ -7,7 +7,7 @@ import socket
 import sys
 import tempfile
 
-from keras_avssan.cli_options import check_output, load_model
+from keras_avssan.cli_options import load_model
 
 MAX_UPLOAD = "20mb"
 
@@ -19,7 +19,9 @@ def add_app(commands):
         commands: What `ArgumentParser.add_subparsers` returned.
     """
     parser = commands.add_parser(
-        "app", help="open a page in the browser: drop a recording and a picture, see the direction"
+        "app",
+        help="open a page in the browser: drop a recording and a picture, see the direction",
+        epilog="keras-avssan app --model my_model --open",
     )
     model = parser.add_mutually_exclusive_group(required=True)
     model.add_argument("--model", help="folder of the trained model")
@@ -34,14 +36,13 @@ def add_app(commands):
         help="folder that keeps the model of --demo; default: one of this user, which the "
         "environment variable KERAS_AVSSAN_CACHE moves",
     )
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen at (127.0.0.1)")
-    parser.add_argument("--port", type=int, default=7860, help="port to listen at (7860)")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen at")
+    parser.add_argument("--port", type=int, default=7860, help="port to listen at")
     parser.add_argument("--open", action="store_true", help="open the page in the browser")
-    parser.set_defaults(run=_run)
+    parser.set_defaults(run=_run, checked_by=_check)
 
 
 def _run(options):
-    _check(options)
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     with _orderly_end(), tempfile.TemporaryDirectory(prefix="keras-avssan-") as folder:
         os.environ["GRADIO_TEMP_DIR"] = folder  # of all uploads, removed at the end
@@ -57,12 +58,6 @@ def _check(options):
     """What is wrong with the options is said before anything is imported or trained."""
     if options.model and options.cache:
         raise ValueError("`--cache` is the folder of `--demo`'s model. Received: --model, --cache")
-    if options.model and not os.path.isdir(options.model):
-        raise ValueError(
-            f"`--model` must be the folder of a saved model. Received: {options.model}"
-        )
-    if options.cache:
-        check_output("--cache", options.cache)
     if not 0 < options.port < 65536:
         raise ValueError(f"`--port` must be from 1 to 65535. Received: {options.port}")
     family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
@@ -131,6 +126,7 @@ def serve(page, examples, host, port, open_browser=False, block=True):
         OSError: If the port is taken.
     """
     from keras_avssan.app.interface import import_gradio
+    from keras_avssan.app.page_parts import STYLE
 
     gradio = import_gradio()
     # Fonts of the reader's own: nothing is asked of other servers.
@@ -145,6 +141,7 @@ def serve(page, examples, host, port, open_browser=False, block=True):
         enable_monitoring=False,
         footer_links=[],
         theme=theme,
+        css=STYLE,
         quiet=True,
         prevent_thread_lock=True,
     )

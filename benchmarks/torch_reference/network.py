@@ -119,8 +119,20 @@ class SpatialRefiner(nn.Module):
         return self.mask(fused).float().sigmoid(), weights
 
 
+class MirroredConv1d(nn.Conv1d):
+    """Nine directions wide; beyond the axis of the microphones stands what is before it."""
+
+    def __init__(self, inputs, outputs):
+        super().__init__(inputs, outputs, 9)
+
+    def forward(self, x):
+        # -3 … 0 degrees are as 3 … 0, and 0 as 1, the first of the grid; 181 … 184 as 179 … 176.
+        before = torch.cat([x[..., :3].flip(-1), x[..., :1]], dim=-1)
+        return super().forward(torch.cat([before, x, x[..., -5:-1].flip(-1)], dim=-1))
+
+
 class DoAHead(nn.Module):
-    """Masked spectrum, complex (batch, 2, F, T) → posterior (batch, 180)."""
+    """Spectrum, complex (batch, 2, F, T), and weights (batch, F, T) → posterior (batch, 180)."""
 
     def __init__(self, hidden_dim, num_bands=16, spacing=0.2, sampling_rate=16000):
         super().__init__()
@@ -136,30 +148,30 @@ class DoAHead(nn.Module):
         self.register_buffer("position", position, persistent=False)
         channels = hidden_dim // 4
         self.correction = nn.Sequential(
-            nn.Conv1d(2 * num_bands + 3, channels, 9, padding=4),
+            MirroredConv1d(2 * num_bands + 3, channels),
             nn.ReLU(inplace=True),
-            nn.Conv1d(channels, channels, 9, padding=4),
+            MirroredConv1d(channels, channels),
             nn.ReLU(inplace=True),
-            nn.Conv1d(channels, 1, 9, padding=4),
+            MirroredConv1d(channels, 1),
         )
+        for parameter in self.correction[-1].parameters():
+            nn.init.zeros_(parameter)
         self.sharpness = nn.Parameter(torch.tensor(10.0))
 
-    def forward(self, masked):
-        cross = masked[:, 0] * masked[:, 1].conj()
-        cross_power = power(cross) + 1e-12
-        compressed = (cross * cross_power.pow(-0.25)).mean(dim=-1)
-        weight = cross_power.pow(0.25).mean(dim=-1)
+    def forward(self, spectrum, weights):
+        cross = spectrum[:, 0] * spectrum[:, 1].conj()
+        phases = (cross * (power(cross) + 1e-20).rsqrt() * weights).mean(dim=-1)
         bands = [
             part[:, 1:].unflatten(1, (self.num_bands, -1))
-            for part in (compressed.real, compressed.imag, weight)
+            for part in (phases.real, phases.imag, weights.mean(dim=-1))
         ]
-        spectrum = torch.cat(bands[:2], dim=2).transpose(0, 1)  # (bands, batch, 2 bins)
-        response = torch.bmm(spectrum, self.steering).transpose(0, 1)  # (batch, bands, 180)
+        phases = torch.cat(bands[:2], dim=2).transpose(0, 1)  # (bands, batch, 2 bins)
+        response = torch.bmm(phases, self.steering).transpose(0, 1)  # (batch, bands, 180)
         weight = bands[2].sum(dim=-1, keepdim=True) + 1e-6
         total = weight.sum(dim=1, keepdim=True)
         full_band = response.sum(dim=1, keepdim=True) / total
         share = response * (self.num_bands / total)
-        position = self.position.expand(len(masked), -1, -1)
+        position = self.position.expand(len(spectrum), -1, -1)
         x = torch.cat([response / weight, share, full_band, position], dim=1)
         logits = self.sharpness * full_band + self.correction(x)
         return logits[:, 0].softmax(dim=-1)
@@ -197,9 +209,10 @@ class AVSSAN(nn.Module):
             z, attention[name] = alignment(semantics, cues)
             bands.append(z)
         mask, weights = self.refiner(bands)
-        masked = spectrum * mask.transpose(1, 2)[:, None]
+        turned = mask.transpose(1, 2)
+        masked = spectrum * turned[:, None]
         with torch.autocast(audio.device.type, enabled=False):
-            doa = self.doa_head(masked)
+            doa = self.doa_head(spectrum, turned.square())
         return {
             "doa": doa,
             "mask": mask,

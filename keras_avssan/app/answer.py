@@ -85,8 +85,9 @@ def answer(model, recording, picture=None, words=None, sound=None, max_seconds=M
     if not recording:
         raise ValueError("Give a recording with two channels.")
     if len(given) != 1:
+        kinds = "a picture, words or" if reads_words(model) else "a picture or"
         raise ValueError(
-            "Ask with one thing: a picture, words or a recording. "
+            f"Ask with one thing: {kinds} a recording. "
             f"Received: {' and '.join(given) or 'none of them'}"
         )
     paths = [path for path in (recording, picture, sound) if path]
@@ -95,7 +96,7 @@ def answer(model, recording, picture=None, words=None, sound=None, max_seconds=M
             if path:
                 _check_sound(path, max_seconds)
         if picture:
-            _check_picture(picture)
+            check_picture(picture)
         # Named by kind: words that look like a path are words, and no file of this machine.
         prompt = as_prompt(asked[given[0]], _KINDS[given[0]])
         with warnings.catch_warnings(record=True) as caught:
@@ -114,6 +115,18 @@ def answer(model, recording, picture=None, words=None, sound=None, max_seconds=M
     )
 
 
+def reads_words(model):
+    """Whether words can ask a model.
+
+    Args:
+        model: A `Localizer`.
+
+    Returns:
+        Bool.
+    """
+    return getattr(model.preprocessor, "tokenize", None) is not None
+
+
 def _check_sound(path, max_seconds):
     seconds = audio_num_samples(path, 16000) / 16000
     if seconds > max_seconds:
@@ -128,7 +141,15 @@ def _check_sound(path, max_seconds):
         )
 
 
-def _check_picture(path):
+def check_picture(path):
+    """Refuses a file that is no picture of a kind that is read, or a vast one, by its header.
+
+    Args:
+        path: Path of the file.
+
+    Raises:
+        ValueError: If it is.
+    """
     try:
         with Image.open(path, formats=PICTURES) as picture:
             width, height = picture.size  # from its header

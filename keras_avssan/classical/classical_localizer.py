@@ -11,6 +11,7 @@ from keras_avssan.layers.doa_head import SPEED_OF_SOUND
 from keras_avssan.layers.stereo_stft import StereoSTFT, level_gain
 from keras_avssan.one_line import one_line, span
 from keras_avssan.orientation import transpose_hint
+from keras_avssan.write_once import WriteOnce
 
 _BATCH_SIZE = 32
 _INPUTS = ("audio", "microphone_spacing")
@@ -61,6 +62,10 @@ class ClassicalLocalizer(keras.layers.Layer):
         >>> SteeredPower()({"audio": keras.ops.ones((1, 16000, 2))})["doa"].shape
         (1, 180)
     """
+
+    microphone_spacing = WriteOnce()
+    sampling_rate = WriteOnce()
+    frequency_range = WriteOnce()
 
     def __init__(
         self,
@@ -186,7 +191,13 @@ class ClassicalLocalizer(keras.layers.Layer):
         return {key: ops.convert_to_numpy(value) for key, value in outputs.items()}
 
     def localize(
-        self, audio, prompt=None, sampling_rate=None, return_confidence=False, channels=None
+        self,
+        audio,
+        prompt=None,
+        sampling_rate=None,
+        return_confidence=False,
+        channels=None,
+        microphone_spacing=None,
     ):
         """Finds the direction of the strongest sound.
 
@@ -197,6 +208,8 @@ class ClassicalLocalizer(keras.layers.Layer):
             prompt: Taken in place of what a prompted model asks for, and ignored.
             sampling_rate: Sampling rate in hertz of arrays; the layer's if not given.
             return_confidence: Whether the confidence is returned too.
+            microphone_spacing: Distance between the microphones in metres, one for all recordings
+                or one for each; the layer's if not given.
             channels: Which two channels of recordings with more of them are microphone 1 and
                 microphone 2, counted from 0: a tuple of two ints.
 
@@ -224,8 +237,13 @@ class ClassicalLocalizer(keras.layers.Layer):
             source_rate=sampling_rate,
             min_duration=self.stft.frame_length / self.sampling_rate,
         )
+        inputs = {"audio": audio}
+        if microphone_spacing is not None:
+            inputs["microphone_spacing"] = np.broadcast_to(microphone_spacing, (len(audio),))
         parts = [
-            self.predict_on_batch({"audio": audio[start : start + _BATCH_SIZE]})["doa"]
+            self.predict_on_batch(
+                {key: value[start : start + _BATCH_SIZE] for key, value in inputs.items()}
+            )["doa"]
             for start in range(0, len(audio), _BATCH_SIZE)
         ]
         spectrum = np.concatenate(parts)

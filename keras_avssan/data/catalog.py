@@ -161,6 +161,19 @@ class Catalog(abc.ABC):
         """
         raise NotImplementedError(f"{type(self).__name__} has no `store`.")
 
+    def identity(self, item: Clip | Picture) -> str:
+        """What tells a clip or picture from all others, wherever the data are.
+
+        A model's training record knows by it which clips and pictures were in its training.
+
+        Args:
+            item: `Clip` or `Picture` of this catalog.
+
+        Returns:
+            Str: class and id, unless a subclass knows better.
+        """
+        return f"{item.class_name}/{item.id}"
+
     @abc.abstractmethod
     def read_clip(self, clip: Clip) -> np.ndarray:
         """Read a clip: float32 array `(samples,)`, mono, at the catalog's sampling rate."""

@@ -157,6 +157,10 @@ class ClassFolders(Catalog):
         samples = read_audio(self.root / clip.id, self.sampling_rate)
         return samples if samples.ndim == 1 else samples.mean(axis=1)
 
+    def identity(self, item: Clip | Picture) -> str:
+        """Class, id and the size of the file in bytes."""
+        return f"{super().identity(item)}/{(self.root / item.id).stat().st_size}"
+
     @property
     def store(self) -> str | None:
         """Str or `None`: the folder `.embeddings` in the root, where that can be written to."""

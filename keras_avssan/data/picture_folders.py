@@ -59,6 +59,10 @@ class PictureFolders(Catalog):
         """Refuses: there are no clips."""
         raise ValueError(f"A `PictureFolders` has no clips, got '{clip.id}'.")
 
+    def identity(self, item: Clip | Picture) -> str:
+        """Class, id and the size of the file in bytes."""
+        return f"{super().identity(item)}/{(self.root / item.id).stat().st_size}"
+
     @property
     def store(self) -> str | None:
         """Str or `None`: the folder `.embeddings` in the root, where that can be written to."""

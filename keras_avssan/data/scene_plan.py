@@ -307,6 +307,27 @@ class ScenePlan:
         """Tuple of str: the classes that scenes are made of."""
         return tuple(name for name, targets in self._targets.items() if targets)
 
+    @property
+    def microphone_spacing(self) -> float | None:
+        """Float. Distance between the microphones in metres; `None` where the bank has none."""
+        return getattr(self.bank, "microphone_spacing", None)
+
+    @property
+    def room_range(self) -> tuple[int, int]:
+        """Tuple `(start, stop)`: the rooms of the bank that scenes are drawn from."""
+        return (0, len(self.bank.azimuths)) if self.rooms is None else self.rooms
+
+    @cached_property
+    def clips(self) -> tuple[Clip, ...]:
+        """Tuple of `Clip`: all that a scene may play."""
+        return tuple(c for name in self.classes for c in self._clips[name])
+
+    @cached_property
+    def references(self) -> tuple[Clip, ...]:
+        """Tuple of `Clip`: all that a scene may be asked for with."""
+        asks = "recording" in self.prompt_kinds
+        return tuple(c for name in self.classes for c in self._references[name] if asks)
+
     @cached_property
     def pictures(self) -> tuple[Picture, ...]:
         """Tuple of `Picture`: all that a scene may be asked for with."""
@@ -336,7 +357,7 @@ class ScenePlan:
     @cached_property
     def _positions(self):
         """List of the rooms that may be used, each with an array of its allowed slot pairs."""
-        start, stop = (0, len(self.bank.azimuths)) if self.rooms is None else self.rooms
+        start, stop = self.room_range
         if not 0 <= start < stop <= len(self.bank.azimuths):
             raise ValueError(
                 f"`rooms` must be (start, stop) within the bank's {len(self.bank.azimuths)} rooms, "

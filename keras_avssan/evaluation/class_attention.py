@@ -84,7 +84,7 @@ def class_band_attention(
 
     Raises:
         ValueError: If `num_scenes` is not positive, the model has no image encoder and no
-            embeddings are given, or plan and model differ in their sampling rates.
+            embeddings are given, or plan and model differ in sampling rate or microphone spacing.
         TypeError: If the model has no bands.
 
     Example:

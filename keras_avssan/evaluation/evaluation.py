@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from keras_avssan.evaluation.breakdown import breakdowns
+from keras_avssan.evaluation.heading import heading
 from keras_avssan.evaluation.scoring import SceneScores, nan_mean, score_with_interval
 from keras_avssan.files import write_json
 from keras_avssan.one_line import count, one_line
@@ -105,6 +106,9 @@ class Evaluation:
     def table(self, label="model"):
         """The scores with 95 % intervals, beside the blind choice.
 
+        The first line says on which scenes; the next one, where the model was trained, whether
+        any of their recordings, pictures and rooms were in its training.
+
         Args:
             label: Heading of the column of scores.
 
@@ -125,7 +129,8 @@ class Evaluation:
             blind = _or_none(blind_choice.get(name, float("nan")))
             blind = "–" if blind is None else _format(blind, unit)
             rows.append((title, mean, low_high, blind))
-        return make_table(("score", label, "95 % interval", "blind choice"), rows)
+        head = ("score", label, "95 % interval", "blind choice")
+        return make_table(head, rows, heading(self.settings))
 
     def _repr_markdown_(self):
         return self.table().markdown()

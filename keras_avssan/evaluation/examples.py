@@ -13,6 +13,7 @@ from keras_avssan.data.rendering import render_scenes
 from keras_avssan.data.scene_plan import Scene
 from keras_avssan.doa.grid import GRID_DEGREES
 from keras_avssan.layers.stereo_stft import level_gain
+from keras_avssan.models.microphones import match_scenes
 from keras_avssan.one_line import one_line
 
 # Where each region of frequencies begins, in hertz: low, mid, high.
@@ -208,7 +209,7 @@ def separation_examples(
 
     Raises:
         ValueError: If `num_scenes` is not positive, the model has no image encoder and no
-            embeddings are given, or plan and model differ in their sampling rates.
+            embeddings are given, or plan and model differ in sampling rate or microphone spacing.
         TypeError: If the model cannot explain itself.
 
     Example:
@@ -336,13 +337,9 @@ def plan_embeddings(model, plan, prompt_embeddings=None, progress=True):
 
     Raises:
         ValueError: If an embedding is missing, the model has no image encoder and none are given,
-            or plan and model differ in their sampling rates.
+            or plan and model differ in sampling rate or microphone spacing.
     """
-    if plan.sampling_rate != model.backbone.sampling_rate:
-        raise ValueError(
-            f"`plan` must be at the model's {model.backbone.sampling_rate} Hz. "
-            f"Received: a plan at {plan.sampling_rate} Hz"
-        )
+    match_scenes(model, plan)
     if not takes_prompt(model):
         return blank_prompts(plan)
     if prompt_embeddings is None:

@@ -6,9 +6,16 @@ from keras import ops
 
 from keras_avssan.doa.grid import GRID_DEGREES, NUM_DIRECTIONS
 from keras_avssan.layers.stereo_stft import cross_spectrum
+from keras_avssan.write_once import WriteOnce
 
 SPEED_OF_SOUND = 343.0  # metres a second, in air at 20 °C
 _FORMS = ("srp", "cross_spectrum", "spectrogram")
+_PADDINGS = ("mirror", "zeros")
+_REACH = 4  # directions to either side that a convolution over the angle sees
+# Indices of what is the same as -3 … 0 degrees, of which 0 is next to 1, and as 181 … 184 degrees.
+_BEFORE = np.maximum(np.arange(_REACH - 1, -1, -1), 1).astype("int32") - 1
+_AFTER = np.arange(NUM_DIRECTIONS - 1, NUM_DIRECTIONS - 1 - _REACH, -1).astype("int32") - 1
+_SILENCE = 1e-20  # squared magnitude of a cross-spectrum, 100 dB below a recording of unit power
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
@@ -19,12 +26,13 @@ class DoAHead(keras.layers.Layer):
     three forms:
 
     - `"spectrogram"`: the MLP on the masked spectrogram itself, frame by frame, averaged over
-      time. The letter of the paper.
+      time. As printed.
     - `"cross_spectrum"`: the cross-spectrum of both masked channels, its magnitude compressed,
       averaged over time, then the MLP.
     - `"srp"`: that cross-spectrum steered to the 180 directions with the known spacing of the
       microphones, band by band; a small convolutional network over the angle corrects the
-      steered response of the full band.
+      steered response of the full band. With `bin_weights` each bin counts by its phase and
+      its weight alone (phase transform): with weights of one the response is SRP-PHAT's.
 
     Args:
         form: One of the three forms.
@@ -36,18 +44,25 @@ class DoAHead(keras.layers.Layer):
         num_bands: Number of equally wide frequency bands that are steered one by one (`"srp"`).
         microphone_spacing: Distance between the microphones in metres (`"srp"`).
         sampling_rate: Sampling rate in hertz (`"srp"`).
+        padding: What the convolutions see beyond the axis of the microphones (`"srp"`):
+            `"mirror"`, the steered response itself, which is the same at -θ and θ, and at
+            180° - θ and 180° + θ; or `"zeros"`.
         **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
-        masked_spectrogram: Shape (batch, T, F, 4) as re1, im1, re2, im2.
+        masked_spectrogram: Shape (batch, T, F, 4) as re1, im1, re2, im2; the spectrogram of the
+            mix where `bin_weights` are given.
         microphone_spacing: Optional distances in metres, shape (batch,), in place of the
             layer's own; only `"srp"` takes it.
+        bin_weights: Optional weights of the bins, the mask of the mix, shape (batch, T, F); only
+            `"srp"` takes them. They stand in place of the magnitudes to the power `exponent`.
 
     Returns:
         float32 posterior of shape (batch, 180); index k is the direction of k + 1 degrees.
 
     Raises:
-        ValueError: If `form` is unknown or the spacing is not positive.
+        ValueError: If `form` or `padding` is unknown, the spacing is not positive, or
+            `bin_weights` are given to another form than `"srp"`.
 
     Example:
         >>> DoAHead()(keras.ops.ones((2, 9, 513, 4))).shape
@@ -58,6 +73,9 @@ class DoAHead(keras.layers.Layer):
         for the steered response.
     """
 
+    microphone_spacing = WriteOnce()
+    sampling_rate = WriteOnce()
+
     def __init__(
         self,
         form="srp",
@@ -67,11 +85,14 @@ class DoAHead(keras.layers.Layer):
         num_bands=16,
         microphone_spacing=0.2,
         sampling_rate=16000,
+        padding="mirror",
         **kwargs,
     ):
         super().__init__(**{**kwargs, "dtype": "float32"})
         if form not in _FORMS:
             raise ValueError(f"`form` must be one of {_FORMS}. Received: form={form!r}")
+        if padding not in _PADDINGS:
+            raise ValueError(f"`padding` must be one of {_PADDINGS}. Received: padding={padding!r}")
         if not microphone_spacing > 0:
             raise ValueError(
                 "`microphone_spacing` must be a positive distance in metres. "
@@ -84,8 +105,11 @@ class DoAHead(keras.layers.Layer):
         self.num_bands = num_bands
         self.microphone_spacing = microphone_spacing
         self.sampling_rate = sampling_rate
+        self.padding = padding
 
-    def build(self, masked_spectrogram_shape, microphone_spacing_shape=None):
+    def build(
+        self, masked_spectrogram_shape, microphone_spacing_shape=None, bin_weights_shape=None
+    ):
         num_bins = masked_spectrogram_shape[2]
         if self.form == "srp":
             self._build_srp(num_bins)
@@ -108,7 +132,6 @@ class DoAHead(keras.layers.Layer):
         self.logits.build((None, inputs))
 
     def _build_srp(self, num_bins):
-        dtype = self.dtype_policy
         width = (num_bins - 1) // self.num_bands
         if width < 1:
             raise ValueError(
@@ -127,19 +150,36 @@ class DoAHead(keras.layers.Layer):
         inputs = self.num_bands * 2 + 1 + self._position.shape[-1]
         self.hidden = []
         for i in range(self.num_layers):
-            layer = _convolution(channels, activation="relu", dtype=dtype, name=f"hidden_{i}")
+            layer = self._convolution(channels, activation="relu", name=f"hidden_{i}")
             layer.build((None, NUM_DIRECTIONS, inputs))
             self.hidden.append(layer)
             inputs = channels
-        self.logits = _convolution(1, dtype=dtype, name="logits")
+        # Zeros: before it has learnt anything, the correction leaves the response as it is.
+        self.logits = self._convolution(1, kernel_initializer="zeros", name="logits")
         self.logits.build((None, NUM_DIRECTIONS, inputs))
         self.sharpness = self.add_weight(
             shape=(), initializer=keras.initializers.Constant(10.0), name="sharpness"
         )
 
-    def call(self, masked_spectrogram, microphone_spacing=None):
+    def _convolution(self, filters, **kwargs):
+        """A convolution over the directions; `_beyond_the_axis` pads where it does not itself."""
+        return keras.layers.Conv1D(
+            filters,
+            2 * _REACH + 1,
+            padding="same" if self.padding == "zeros" else "valid",
+            data_format="channels_last",
+            dtype=self.dtype_policy,
+            **kwargs,
+        )
+
+    def call(self, masked_spectrogram, microphone_spacing=None, bin_weights=None):
+        if bin_weights is not None and self.form != "srp":
+            raise ValueError(
+                '`bin_weights` are for the form "srp" only; others take the masked spectrogram. '
+                f"Received: `bin_weights` for form={self.form!r}"
+            )
         if self.form == "srp":
-            logits = self._steered_logits(masked_spectrogram, microphone_spacing)
+            logits = self._steered_logits(masked_spectrogram, microphone_spacing, bin_weights)
         else:
             logits = self._mlp_logits(masked_spectrogram)
         return ops.softmax(logits, axis=-1)
@@ -168,10 +208,18 @@ class DoAHead(keras.layers.Layer):
         weight = ops.exp(0.5 * self.exponent * decades)
         return (ops.mean(part, axis=1) for part in (real * gain, imaginary * gain, weight))
 
-    def _steered_logits(self, spectrogram, microphone_spacing):
-        real, imaginary, weight = (
-            self._to_bands(part) for part in self._cross_spectrum(spectrogram)
-        )
+    def _weighted_phases(self, spectrogram, weight):
+        """Weighted phase transform, averaged over time, and the mean weight: (batch, F)."""
+        real, imaginary = cross_spectrum(spectrogram)
+        gain = ops.rsqrt(ops.square(real) + ops.square(imaginary) + _SILENCE) * weight
+        return (ops.mean(part, axis=1) for part in (real * gain, imaginary * gain, weight))
+
+    def _steered_logits(self, spectrogram, microphone_spacing, bin_weights):
+        if bin_weights is None:
+            spectra = self._cross_spectrum(spectrogram)
+        else:
+            spectra = self._weighted_phases(spectrogram, ops.cast(bin_weights, "float32"))
+        real, imaginary, weight = (self._to_bands(part) for part in spectra)
         response = self._steer(real, imaginary, microphone_spacing)
         weight = ops.sum(weight, axis=-1, keepdims=True) + 1e-6  # (batch, bands, 1)
         total = ops.sum(weight, axis=1, keepdims=True)
@@ -183,8 +231,16 @@ class DoAHead(keras.layers.Layer):
         position = ops.ones_like(maps[..., :1]) * ops.convert_to_tensor(self._position)
         x = ops.concatenate([maps, position], axis=-1)
         for layer in self.hidden:
-            x = layer(x)
-        return self.sharpness * full_band + self.logits(x)[..., 0]
+            x = layer(self._beyond_the_axis(x))
+        return self.sharpness * full_band + self.logits(self._beyond_the_axis(x))[..., 0]
+
+    def _beyond_the_axis(self, x):
+        """The maps (batch, 180, channels), continued on both sides by what is mirrored there."""
+        if self.padding == "zeros":
+            return x
+        before = ops.take(x, _BEFORE, axis=1)
+        after = ops.take(x, _AFTER, axis=1)
+        return ops.concatenate([before, x, after], axis=1)
 
     def _to_bands(self, spectrum):
         width = self._phase.shape[1]
@@ -203,7 +259,9 @@ class DoAHead(keras.layers.Layer):
             equation = "bgf,bgfk->bgk"
         return ops.einsum(equation, real, cosine) + ops.einsum(equation, imaginary, sine)
 
-    def compute_output_shape(self, masked_spectrogram_shape, microphone_spacing_shape=None):
+    def compute_output_shape(
+        self, masked_spectrogram_shape, microphone_spacing_shape=None, bin_weights_shape=None
+    ):
         return (masked_spectrogram_shape[0], NUM_DIRECTIONS)
 
     def get_config(self):
@@ -216,9 +274,10 @@ class DoAHead(keras.layers.Layer):
             "num_bands": self.num_bands,
             "microphone_spacing": self.microphone_spacing,
             "sampling_rate": self.sampling_rate,
+            "padding": self.padding,
         }
 
-
-def _convolution(filters, **kwargs):
-    """A convolution over the directions, 9 degrees wide."""
-    return keras.layers.Conv1D(filters, 9, padding="same", data_format="channels_last", **kwargs)
+    @classmethod
+    def from_config(cls, config):
+        # Heads that were stored before there was a choice had zeros.
+        return cls(**{"padding": "zeros", **config})

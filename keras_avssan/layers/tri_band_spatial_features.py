@@ -9,6 +9,7 @@ from keras_avssan.layers.stereo_stft import compressed_magnitude, cross_spectrum
 BAND_WIDTHS = {"fine": 32, "mid": 128, "full": None}
 _IPD_FORMS = ("cos_sin", "angle", "difference")
 _ILD_EPSILONS = ("both", "second")
+_NO_POWER = 1e-30  # below it a magnitude is zero
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
@@ -117,7 +118,7 @@ class TriBandSpatialFeatures(keras.layers.Layer):
         if self.ild_epsilon == "both":
             return decibels * (ops.log(power1 + floor) - ops.log(power2 + floor))
         # The root of silence has no gradient.
-        silent = power2 < floor**2
+        silent = power2 < _NO_POWER
         magnitude2 = ops.where(silent, 0.0, ops.sqrt(ops.where(silent, 1.0, power2)))
         heard = ops.log(ops.maximum(power1, floor))
         return decibels * (heard - 2.0 * ops.log(magnitude2 + self.epsilon))

@@ -13,6 +13,7 @@ from keras_avssan.layers.scene_renderer import SceneRenderer
 from keras_avssan.models.export import export_localizer
 from keras_avssan.models.localizer_preprocessor import LocalizerPreprocessor
 from keras_avssan.models.localizer_training import LocalizerTraining
+from keras_avssan.models.microphones import check_spacing, spacing_input
 from keras_avssan.models.preset_files import FORMAT_VERSION, check_format, check_preset_folder
 from keras_avssan.models.prompts import (
     MIN_RECORDING,
@@ -20,6 +21,7 @@ from keras_avssan.models.prompts import (
     split_prompts,
     stack_repeated,
 )
+from keras_avssan.models.recorded_training import RecordsTraining
 from keras_avssan.subclassing import SubclassedModel
 
 _BATCH_SIZE = 32
@@ -41,7 +43,9 @@ def refuse_parts(parts):
         )
 
 
-class Localizer(LocalizerTraining, keras_hub.models.Task, metaclass=SubclassedModel):
+class Localizer(
+    RecordsTraining, LocalizerTraining, keras_hub.models.Task, metaclass=SubclassedModel
+):
     """Base of the tasks that localise a prompted sound.
 
     Subclasses bring a `PromptedBackbone` whose outputs hold `doa` (batch, 180), and
@@ -81,6 +85,11 @@ class Localizer(LocalizerTraining, keras_hub.models.Task, metaclass=SubclassedMo
                 image_size=backbone.image_size,
                 prompt_dim=backbone.prompt_dim if backbone.visual_prompt else None,
             )
+        if preprocessor.sampling_rate != backbone.sampling_rate:
+            raise ValueError(
+                f"`preprocessor` must be at the network's {backbone.sampling_rate} Hz. "
+                f"Received: a preprocessor at {preprocessor.sampling_rate} Hz"
+            )
         self.backbone = backbone
         self.preprocessor = preprocessor
         preprocessor.tokenize = getattr(backbone.image_encoder, "tokenize", None)
@@ -95,7 +104,13 @@ class Localizer(LocalizerTraining, keras_hub.models.Task, metaclass=SubclassedMo
         return self.backbone(inputs, training=training)
 
     def localize(
-        self, audio, prompt=None, sampling_rate=None, return_confidence=False, channels=None
+        self,
+        audio,
+        prompt=None,
+        sampling_rate=None,
+        return_confidence=False,
+        channels=None,
+        microphone_spacing=None,
     ):
         """Finds the direction of the prompted sound.
 
@@ -111,6 +126,9 @@ class Localizer(LocalizerTraining, keras_hub.models.Task, metaclass=SubclassedMo
             sampling_rate: Sampling rate in hertz of arrays, of `audio` and of recordings as
                 `prompt`; the model's if not given.
             return_confidence: Whether the confidence is returned too.
+            microphone_spacing: Distance between the microphones in metres, one for all recordings
+                or one for each; the model's own if not given. Networks that know the spacing of
+                their training only refuse another one.
             channels: Which two channels of recordings with more of them are microphone 1 and
                 microphone 2, counted from 0: a tuple of two ints.
 
@@ -122,15 +140,19 @@ class Localizer(LocalizerTraining, keras_hub.models.Task, metaclass=SubclassedMo
 
         Raises:
             ValueError: If a recording or prompt is unusable, or one channel of a recording hears
-                nothing; the message names it.
+                nothing; the message names it. If the spacing is not positive, or the network cannot
+                be told it.
             TypeError: If a recording or prompt is of another kind.
 
         Example:
             >>> theta = model.localize("mix.wav", "dog.jpg")
+            >>> theta = model.localize("mix.wav", "dog.jpg", microphone_spacing=0.12)
             >>> theta = model.localize("mix.wav", Prompt(texts=["a dog"], recordings=["bark.wav"]))
             >>> theta = model.localize("array.wav", "dog.jpg", channels=(0, 2))  # of four channels
         """
-        inputs = self._preprocess(audio, prompt, sampling_rate, channels=channels)
+        inputs = self._preprocess(
+            audio, prompt, sampling_rate, channels=channels, microphone_spacing=microphone_spacing
+        )
         posterior = self._run(inputs)["doa"]
         azimuth = GRID_DEGREES[np.argmax(posterior, axis=-1)]
         if return_confidence:
@@ -325,8 +347,17 @@ class Localizer(LocalizerTraining, keras_hub.models.Task, metaclass=SubclassedMo
             lambda *arrays: np.concatenate([np.asarray(array) for array in arrays]), *parts
         )
 
-    def _preprocess(self, audio, prompt, sampling_rate=None, channels=None):
-        """Brings recordings and prompts to the network's form."""
+    def _preprocess(
+        self, audio, prompt, sampling_rate=None, channels=None, microphone_spacing=None
+    ):
+        """Brings recordings, prompts and the spacing to the network's form."""
+        check_spacing(self, microphone_spacing)
+        inputs = self._read(audio, prompt, sampling_rate, channels)
+        check_spacing(self, inputs.get("microphone_spacing"))
+        return {**inputs, **spacing_input(microphone_spacing, len(inputs["audio"]))}
+
+    def _read(self, audio, prompt, sampling_rate, channels):
+        """Recordings and prompts in the network's form."""
         if self.preprocessor is None:
             raise ValueError("This model has no preprocessor: set `model.preprocessor` first.")
         if not self.backbone.visual_prompt:

@@ -12,6 +12,7 @@ from keras_avssan.models.prompts import (
     split_prompts,
     stack_repeated,
 )
+from keras_avssan.write_once import WriteOnce
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
@@ -63,6 +64,8 @@ class LocalizerPreprocessor(keras_hub.models.Preprocessor):
         >>> x["audio"].shape, x["images"].shape
         ((1, 16000, 2), (1, 64, 64, 3))
     """
+
+    sampling_rate = WriteOnce()
 
     def __init__(
         self,

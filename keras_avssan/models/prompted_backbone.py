@@ -1,5 +1,6 @@
 """What the networks of all prompted localisers share: recordings and prompts, configurations."""
 
+from types import MappingProxyType
 from typing import Any
 
 import keras
@@ -10,6 +11,7 @@ from keras_avssan.frozen_layers import KeepsFrozenModel, freeze_parts
 from keras_avssan.models.quantization import quantize_layers, quantized_layers
 from keras_avssan.orientation import transpose_hint
 from keras_avssan.subclassing import SubclassedModel
+from keras_avssan.write_once import fixed_setting
 
 
 class PromptedBackbone(KeepsFrozenModel, keras_hub.models.Backbone, metaclass=SubclassedModel):
@@ -50,7 +52,7 @@ class PromptedBackbone(KeepsFrozenModel, keras_hub.models.Backbone, metaclass=Su
         super().__init__(dtype=dtype, **kwargs)
         # Without autocast the recording stays in float32 under mixed precision.
         self.autocast = False
-        self.settings = dict(settings)
+        self.settings = MappingProxyType(dict(settings))  # read-only: the layers are made of it
         self.visual_prompt = visual_prompt
         self.image_encoder: Any = image_encoder
         self.prompt_dim = self._prompt_dim(image_encoder, prompt_dim)
@@ -81,6 +83,22 @@ class PromptedBackbone(KeepsFrozenModel, keras_hub.models.Backbone, metaclass=Su
     def sampling_rate(self):
         """Sampling rate of the audio in hertz."""
         return self.settings["sampling_rate"]
+
+    @property
+    def microphone_spacing(self):
+        """Distance between the microphones in metres; `None` where the network has none."""
+        return self.settings.get("microphone_spacing")
+
+    @property
+    def takes_microphone_spacing(self):
+        """Whether the input `microphone_spacing` takes the place of the network's own."""
+        return False
+
+    def __setattr__(self, name, value):
+        settings = self.__dict__.get("settings", {})
+        if name in settings and self.__dict__.get("built") and value != settings[name]:
+            raise AttributeError(fixed_setting(self, name, value))
+        super().__setattr__(name, value)
 
     @property
     def image_size(self):

@@ -1,4 +1,4 @@
-"""`python -m keras_avssan app`, up to the page."""
+"""`keras-avssan app`, up to the page."""
 
 import os
 import pathlib
@@ -83,11 +83,16 @@ def test_without_gradio_it_says_what_to_install(capsys, monkeypatch):
 
 
 def test_examples_can_be_read(tmp_path):
-    pairs = write_examples(tmp_path, count=2, rooms=1)
-    assert len(pairs) == 2
-    for mix, picture in pairs:
-        assert read_audio(mix, channels=2).shape == (16000, 2)
-        assert read_image(picture).shape == (128, 128, 3)
+    examples = write_examples(tmp_path, count=2, rooms=1)
+    assert len(examples) == 4 and len({one.picture for one in examples}) == 4
+    for one, other in zip(examples[::2], examples[1::2], strict=True):
+        # Both questions of one recording.
+        assert one.recording == other.recording
+        assert (one.name, one.azimuth) == (other.other, other.other_azimuth)
+        assert (other.name, other.azimuth) == (one.other, one.other_azimuth)
+        assert abs(one.azimuth - other.azimuth) >= 50
+        assert read_audio(one.recording, channels=2).shape == (16000, 2)
+        assert read_image(one.picture).shape == (128, 128, 3)
 
 
 def test_the_demo_model_is_trained_once_and_kept_in_the_users_cache(tmp_path, monkeypatch, capsys):

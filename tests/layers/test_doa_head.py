@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from keras_avssan.classical import SRPPHAT
 from keras_avssan.layers import DoAHead
 
 FORMS = ["srp", "cross_spectrum", "spectrogram"]
@@ -78,6 +79,101 @@ def test_steered_response_equation():
     np.testing.assert_allclose(ops.convert_to_numpy(head(scene))[0], expected, rtol=1e-3)
 
 
+def phase_response(scene, mask, degrees):
+    """Σ mask · Re(e^jφ exp(-j 2π f τ(θ))) / Σ mask over frames and bins, for any angles."""
+    bins = scene[0, ..., 0::2] + 1j * scene[0, ..., 1::2]
+    phase = np.angle(bins[..., 0] * bins[..., 1].conj())[:, 1:513]
+    weight = mask[0, :, 1:513]
+    hertz = np.linspace(0, 8000, BINS)[1:513]
+    delay = 0.2 * np.cos(np.deg2rad(degrees)) / 343.0
+    steering = np.exp(-2j * np.pi * hertz[:, None] * delay[None, :])
+    return ((weight * np.exp(1j * phase)).sum(axis=0) @ steering).real / weight.sum()
+
+
+def test_weights_stand_in_place_of_magnitudes(rng):
+    """Full band: Σ mask · Re(e^jφ exp(-j 2π f τ(θ))) / Σ mask, whatever the magnitudes."""
+    head = steered_response_head()
+    scene = pure_delay_scene(np.array([70.0]), 0.2)
+    scene *= rng.lognormal(sigma=2.0, size=(1, FRAMES, BINS, 1)).astype("float32")
+    mask = rng.uniform(size=(1, FRAMES, BINS)).astype("float32")
+    response = phase_response(scene, mask, np.arange(1, 181))
+    logits = float(ops.convert_to_numpy(head.sharpness)) * response
+    expected = np.exp(logits) / np.exp(logits).sum()
+    posterior = ops.convert_to_numpy(head(scene, bin_weights=mask))[0]
+    np.testing.assert_allclose(posterior, expected, rtol=1e-3)
+
+
+def low_pitched_scenes(azimuths, rng):
+    """Far sources of which few, mostly low, bands are loud, as loud as sound from all sides."""
+    scenes = pure_delay_scene(azimuths, 0.2) + rng.normal(size=(len(azimuths), FRAMES, BINS, 4))
+    bands = np.repeat(rng.lognormal(sigma=3.0, size=(len(azimuths), 1, 27, 1)), 19, axis=2)
+    slope = (1 + np.linspace(0, 16, BINS)) ** -2
+    scenes[:, :, -1] = 0.0  # in none of the bands of SRP-PHAT, which ends one bin earlier
+    return (bands * slope[:, None] * scenes).astype("float32")
+
+
+def test_weights_of_one_find_what_srp_phat_finds_near_the_axis(rng):
+    azimuths = np.concatenate([rng.uniform(10, 20, 40), rng.uniform(160, 170, 40)])
+    scenes = low_pitched_scenes(azimuths, rng)
+    localizer = SRPPHAT(frequency_range=(10.0, 8000.0))
+    spectrogram, phase = ops.convert_to_tensor(scenes[:, :, 1:512]), localizer._phase(None)
+    srp_phat = estimate(localizer.spectrum(spectrogram, phase))
+    head = steered_response_head()
+    found = estimate(head(scenes, bin_weights=np.ones(scenes.shape[:3], "float32")))
+    np.testing.assert_allclose(found, srp_phat, atol=1)
+    error, by_loud_bins = (np.abs(e - azimuths) for e in (found, estimate(head(scenes))))
+    assert error.mean() < 1.0
+    assert error.max() < 5.0
+    assert by_loud_bins.mean() > 2.0  # what the head lost when it weighed bins by their amplitude
+
+
+def test_beyond_the_axis_stands_the_steered_response_there(rng):
+    """It is the same at -θ and θ, and at 180° - θ and 180° + θ."""
+    head = DoAHead(hidden_dim=8)
+    scene = pure_delay_scene(np.array([25.0]), 0.2)
+    mask = rng.uniform(size=(1, FRAMES, BINS)).astype("float32")
+    on_grid = phase_response(scene, mask, np.arange(1, 181)).astype("float32")
+    beyond = phase_response(scene, mask, np.arange(-3, 185))
+    padded = ops.convert_to_numpy(head._beyond_the_axis(on_grid[None, :, None]))[0, :, 0]
+    np.testing.assert_allclose(padded, beyond, atol=2e-3)
+
+
+def test_nothing_tells_the_convolutions_where_the_axis_is(randomize):
+    """Of maps that are the same everywhere they make what is the same everywhere."""
+    flat = np.full((1, 180, 35), 0.3, "float32")
+    spread = {}
+    for padding in ("mirror", "zeros"):
+        head = DoAHead(hidden_dim=8, padding=padding)
+        head.build((None, None, BINS, 4))
+        randomize(head)
+        x = ops.convert_to_tensor(flat)
+        for layer in (*head.hidden, head.logits):
+            x = layer(head._beyond_the_axis(x))
+        assert x.shape == (1, 180, 1)
+        spread[padding] = np.ptp(ops.convert_to_numpy(x))
+    assert spread["mirror"] < 1e-3 < 1.0 < spread["zeros"]
+
+
+def test_a_new_head_corrects_nothing():
+    scenes = pure_delay_scene(AZIMUTHS, 0.2)
+    new, uncorrected = DoAHead(hidden_dim=8), steered_response_head()
+    posterior = ops.convert_to_numpy(new(scenes))
+    np.testing.assert_allclose(posterior, ops.convert_to_numpy(uncorrected(scenes)), rtol=1e-5)
+    assert all(np.any(layer.get_weights()[0]) for layer in new.hidden)
+
+
+def test_heads_stored_before_padding_had_zeros():
+    config = DoAHead().get_config()
+    assert config.pop("padding") == "mirror"
+    assert DoAHead.from_config(config).padding == "zeros"
+
+
+def test_weights_are_for_the_steered_response():
+    scenes = pure_delay_scene(AZIMUTHS, 0.2)
+    with pytest.raises(ValueError, match="`bin_weights`"):
+        DoAHead("cross_spectrum", hidden_dim=8).call(scenes, bin_weights=np.ones(scenes.shape[:3]))
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_posterior_sums_to_one(form):
     scenes = pure_delay_scene(AZIMUTHS, 0.2)
@@ -128,6 +224,16 @@ def test_silence_is_finite(form, gradient):
     assert np.isfinite(slope).all()
 
 
+def test_silence_is_finite_with_weights(gradient):
+    head = DoAHead(hidden_dim=8)
+    silence = np.zeros((1, FRAMES, BINS, 4), "float32")
+    for mask in (np.zeros((1, FRAMES, BINS), "float32"), np.ones((1, FRAMES, BINS), "float32")):
+        slope = gradient(lambda x, m=mask: ops.sum(ops.square(head(x, bin_weights=m))), silence)
+        assert np.isfinite(slope).all()
+        slope = gradient(lambda m: ops.sum(ops.square(head(silence, bin_weights=m))), mask)
+        assert np.isfinite(slope).all()
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_stays_in_float32_under_mixed_precision(form):
     head = DoAHead(form, hidden_dim=8, dtype="mixed_float16")
@@ -141,6 +247,7 @@ def test_stays_in_float32_under_mixed_precision(form):
     ("arguments", "name"),
     [
         ({"form": "music"}, "form"),
+        ({"padding": "reflect"}, "padding"),
         ({"microphone_spacing": 0.0}, "microphone_spacing"),
         ({"microphone_spacing": -0.2}, "microphone_spacing"),
     ],

@@ -55,6 +55,18 @@ def make_batch(batch=2, samples=SAMPLES, seed=0):
     return inputs, labels
 
 
+def delayed_noise(azimuths, samples=SAMPLES, seed=0):
+    """Recordings (n, samples, 2) of noise from far sources, of which low frequencies are loud."""
+    rng = np.random.default_rng(seed)
+    hertz = np.fft.rfftfreq(samples, 1 / 16000)
+    source = np.fft.rfft(rng.normal(size=(len(azimuths), samples))) / (1 + hertz / 300)
+    delay = 0.2 * np.cos(np.deg2rad(azimuths))[:, None] / 343.0
+    late = source * np.exp(-2j * np.pi * hertz * delay)
+    recordings = np.fft.irfft(np.stack([source, late], axis=-1), samples, axis=1)
+    noise = 0.1 * recordings.std() * rng.normal(size=recordings.shape)
+    return (recordings + noise).astype("float32")
+
+
 def to_numpy(outputs):
     return keras.tree.map_structure(ops.convert_to_numpy, outputs)
 
@@ -75,6 +87,12 @@ def make_inputs_fixture():
 def make_batch_fixture():
     """`make_batch(batch, samples, seed)` makes random inputs and labels."""
     return make_batch
+
+
+@pytest.fixture(scope="session", name="delayed_noise")
+def delayed_noise_fixture():
+    """`delayed_noise(azimuths)` makes recordings of far sources."""
+    return delayed_noise
 
 
 @pytest.fixture(scope="session")

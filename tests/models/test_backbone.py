@@ -6,6 +6,7 @@ import pytest
 from keras import ops
 
 from keras_avssan import AVSSANBackbone
+from keras_avssan.classical import SRPPHAT
 from keras_avssan.encoders import ConvImageEncoder, ImageEncoder, LogMelEncoder
 from keras_avssan.layers.stereo_stft import level_gain
 
@@ -57,6 +58,38 @@ def test_similarity_is_the_cosine_between_prompt_and_mix(model, inputs, run):
     expected = np.sum(asked * heard, axis=1) / lengths
     np.testing.assert_allclose(outputs["similarity"], expected, atol=1e-5)
     assert np.abs(outputs["similarity"]).max() <= 1
+
+
+def test_one_source_alone_is_where_srp_phat_finds_it(make_tiny, make_inputs, run, delayed_noise):
+    """A mask that keeps everything and a head that corrects nothing: near the axis too."""
+    model = make_tiny()
+    mask_logits, head = model.backbone.refiner.mask_logits, model.backbone.doa_head
+    for layer, bias in ((mask_logits, 20.0), (head.logits, 0.0)):
+        kernel, old = layer.get_weights()
+        layer.set_weights([np.zeros_like(kernel), np.full_like(old, bias)])
+    inputs = {**make_inputs(6), "audio": delayed_noise([4.0, 12.0, 20.0, 90.0, 160.0, 170.0])}
+    estimate = run(model, inputs)["doa"].argmax(axis=1)
+    expected = SRPPHAT(frequency_range=(1.0, 8000.0)).predict_on_batch(inputs)["doa"].argmax(axis=1)
+    np.testing.assert_allclose(estimate, expected, atol=1)
+
+
+def test_locate_is_what_the_network_makes_of_its_mask(make_tiny, inputs, run):
+    for arguments in ({}, {"phase_transform": False}, {"doa_form": "spectrogram"}):
+        model = make_tiny(**arguments)
+        outputs = run(model, inputs)
+        audio = ops.convert_to_tensor(inputs["audio"])
+        mix = model.backbone.stft(audio * level_gain(audio))
+        located = model.backbone.locate(mix, ops.convert_to_tensor(outputs["mask"]))
+        np.testing.assert_allclose(ops.convert_to_numpy(located), outputs["doa"], atol=1e-5)
+
+
+def test_networks_stored_before_the_phase_transform_keep_their_head(make_tiny):
+    config = make_tiny().backbone.get_config()
+    assert config.pop("phase_transform") is True
+    assert config.pop("doa_padding") == "mirror"
+    backbone = AVSSANBackbone.from_config(config)
+    assert backbone.settings["phase_transform"] is False
+    assert backbone.doa_head.padding == "zeros"
 
 
 @pytest.mark.parametrize("gain", [0.01, 30.0])

@@ -1,4 +1,4 @@
-"""The letter of the paper, and this library's decisions."""
+"""The two configurations: as published, and with this library's decisions."""
 
 import keras
 import numpy as np

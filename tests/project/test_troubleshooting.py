@@ -1,5 +1,6 @@
 """The messages that the page on troubleshooting quotes are provoked, and come as quoted."""
 
+import dataclasses
 import os
 import pathlib
 import re
@@ -15,7 +16,7 @@ import soundfile
 from keras_avssan import AVSSAN
 from keras_avssan.data import ClassFolders, ScenePlan, make_dataset
 from keras_avssan.encoders import ConvImageEncoder
-from keras_avssan.simulation import RIRBank
+from keras_avssan.simulation import RIRBank, RoomRanges
 from keras_avssan.training import data_parallel, fit_scenes
 
 pytestmark = pytest.mark.once
@@ -88,6 +89,11 @@ def train_at_an_absurd_rate(case):
     )
 
 
+def train_for_another_pair(case):
+    bank = RIRBank.build(2, ranges=RoomRanges(t60=(0.2, 0.25), spacing=0.08), max_duration=0.02)
+    fit_scenes(case.plain, dataclasses.replace(case.plan, bank=bank), steps=2, epochs=1)
+
+
 def train_on_with_more_steps(case):
     settings = {"batch_size": 2, "epochs": 1, "verbose": 0, "checkpoints": "ck"}
     for steps in (4, 6):
@@ -117,6 +123,7 @@ CASES = {
     "Words as": lambda case: ask(case, "a barking dog"),
     "This model takes prompt embeddings": without_an_encoder,
     "Prompt embeddings must": lambda case: ask(case, np.ones(9, "float32")),
+    "The model was made for": train_for_another_pair,
     "`preset` must be": lambda case: AVSSAN.from_preset("my_model"),
     "No weights are published": lambda case: AVSSAN.from_preset("avssan_paper"),
     "`image_encoder` is not": load_with_another_encoder,

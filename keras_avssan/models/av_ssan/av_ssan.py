@@ -109,13 +109,14 @@ class AVSSAN(Localizer):
     def default_optimizer(self):
         return make_optimizer(self.configuration)
 
-    def explain(self, audio, prompt, sampling_rate=None, channels=None):
+    def explain(self, audio, prompt, sampling_rate=None, channels=None, microphone_spacing=None):
         """Localises one scene and returns what led there.
 
         Args:
             audio: One two-microphone recording, see `localize`.
             prompt: One prompt, see `localize`.
             sampling_rate: Sampling rate of an `audio` array in hertz.
+            microphone_spacing: Distance between the microphones in metres, see `localize`.
             channels: The two channels that are the microphones, see `localize`.
 
         Returns:
@@ -133,7 +134,9 @@ class AVSSAN(Localizer):
             >>> explanation = model.explain("mix.wav", "dog.jpg")
             >>> explanation["mask"].shape  # (frames, bins)
         """
-        inputs = self._preprocess(audio, prompt, sampling_rate, channels=channels)
+        inputs = self._preprocess(
+            audio, prompt, sampling_rate, channels=channels, microphone_spacing=microphone_spacing
+        )
         if len(inputs["audio"]) != 1:
             raise ValueError(
                 "`explain` takes one recording and one prompt. "
@@ -177,7 +180,8 @@ def _make_backbone(configuration, image_encoder, audio_encoder, kwargs):
         if settings.get("visual_prompt", True):
             image_encoder = ConvImageEncoder(dtype=dtype)
     if audio_encoder is None and settings.get("semantic_audio", True):
-        audio_encoder = LogMelEncoder(dtype=dtype)
+        rate = settings.get("sampling_rate", 16000)
+        audio_encoder = LogMelEncoder(sampling_rate=rate, dtype=dtype)
     backbone = AVSSANBackbone(image_encoder, audio_encoder, **settings)
     freeze_parts(backbone)  # `trainable=False` comes before the layers
     return backbone

@@ -16,6 +16,7 @@ from keras_avssan.layers.tri_band_spatial_features import TriBandSpatialFeatures
 from keras_avssan.models.prompted_backbone import PromptedBackbone
 from keras_avssan.unit_length import unit_length
 
+_FIRST_HEAD = {"phase_transform": False, "doa_padding": "zeros"}
 _MAGNITUDES = (None, "cues", "mask", "both")
 # Inputs of which each is, or gives, a prompt embedding.
 _EMBEDDED = {"images", "token_ids", "prompt_embedding"}
@@ -48,12 +49,15 @@ class AVSSANBackbone(PromptedBackbone):
         scale_prompt: Whether prompt embeddings are scaled before they are projected, likewise.
         ipd: Form of the phase difference, see `TriBandSpatialFeatures`.
         ild_scale: Factor on the level difference in decibels, likewise.
-        ild_epsilon: Where the ε of the level difference stands, likewise.
         residual: Residual of the alignment, see `SemanticSpatialAlignment`.
         scale_relevance: Whether β comes from scaled scores, likewise.
         magnitude: Whether magnitudes stand beside the spatial cues: `None`, `"cues"` (see
             `TriBandSpatialFeatures`), `"mask"` (see `SpatialRefiner`), or `"both"`.
         doa_form: Form of the head, see `DoAHead`.
+        phase_transform: Whether a head of the form `"srp"` weighs bins by the power that the mask
+            keeps of them alone, so that one source alone is found as SRP-PHAT finds it; if
+            `False`, by mask and amplitude.
+        doa_padding: What the head sees beyond the axis of the microphones, see `DoAHead`.
         visual_prompt: Column V of Table 4. If `False`, prompts have no influence.
         semantic_audio: Column A. If `False`, the audio encoder is left out.
         multi_band: Column MB. If `False`, the full band alone is used.
@@ -64,6 +68,7 @@ class AVSSANBackbone(PromptedBackbone):
         frame_length: Frame length of the spectrogram in samples.
         hop_length: Hop of the spectrogram in samples.
         stft_implementation: `"fft"` or `"conv"`, see `StereoSTFT`.
+        ild_epsilon: Where the ε of the level difference stands, see `TriBandSpatialFeatures`.
         dtype: Data type or precision policy. Front end, head and losses stay in float32.
         **kwargs: Arguments of `keras_hub.models.Backbone`.
 
@@ -114,11 +119,12 @@ class AVSSANBackbone(PromptedBackbone):
         scale_prompt=True,
         ipd="cos_sin",
         ild_scale=0.1,
-        ild_epsilon="both",
         residual="query",
         scale_relevance=False,
         magnitude=None,
         doa_form="srp",
+        phase_transform=True,
+        doa_padding="mirror",
         visual_prompt=True,
         semantic_audio=True,
         multi_band=True,
@@ -129,6 +135,7 @@ class AVSSANBackbone(PromptedBackbone):
         frame_length=1024,
         hop_length=512,
         stft_implementation="fft",
+        ild_epsilon="both",
         dtype=None,
         **kwargs,
     ):
@@ -147,6 +154,8 @@ class AVSSANBackbone(PromptedBackbone):
             "scale_relevance": scale_relevance,
             "magnitude": magnitude,
             "doa_form": doa_form,
+            "phase_transform": phase_transform,
+            "doa_padding": doa_padding,
             "visual_prompt": visual_prompt,
             "semantic_audio": semantic_audio,
             "multi_band": multi_band,
@@ -229,6 +238,7 @@ class AVSSANBackbone(PromptedBackbone):
             mlp_dim,
             microphone_spacing=microphone_spacing,
             sampling_rate=sampling_rate,
+            padding=doa_padding,
             name="doa_head",
         )
         self._build_layers(dim)
@@ -241,6 +251,12 @@ class AVSSANBackbone(PromptedBackbone):
                 raise ValueError(
                     "`audio_encoder` is needed unless `semantic_audio` is False. "
                     "Received: audio_encoder=None"
+                )
+            rate = getattr(self.audio_encoder, "sampling_rate", self.sampling_rate)
+            if rate != self.sampling_rate:
+                raise ValueError(
+                    f"`audio_encoder` must be for the network's {self.sampling_rate} Hz. "
+                    f"Received: an encoder for {rate} Hz"
                 )
             shape = self.audio_encoder.compute_output_shape((None, self.sampling_rate))
             if len(shape) != 3:
@@ -263,9 +279,18 @@ class AVSSANBackbone(PromptedBackbone):
         self.built = True
 
     @property
+    def _head_takes_mask(self):
+        return self.settings["phase_transform"] and self.settings["doa_form"] == "srp"
+
+    @property
     def hop_length(self):
         """Hop of the spectrogram in samples."""
         return self.settings["hop_length"]
+
+    @property
+    def takes_microphone_spacing(self):
+        """Whether the input `microphone_spacing` takes the place of the network's own."""
+        return self.settings["doa_form"] == "srp"
 
     def call(self, inputs, training=None):
         audio = self.checked_audio(inputs)
@@ -281,7 +306,11 @@ class AVSSANBackbone(PromptedBackbone):
             aligned.append(z)
             band_attention[band] = beta
         mask, masked_spectrogram, band_weights = self.refiner(aligned, spectrogram)
-        doa = self.doa_head(masked_spectrogram, inputs.get("microphone_spacing"))
+        spacing = inputs.get("microphone_spacing")
+        if self._head_takes_mask:
+            doa = self.doa_head(spectrogram, spacing, ops.square(mask))
+        else:
+            doa = self.doa_head(masked_spectrogram, spacing)
         outputs = {
             "doa": doa,
             "mask": mask,
@@ -295,6 +324,21 @@ class AVSSANBackbone(PromptedBackbone):
             outputs["prompt_semantics"] = asked
             outputs["similarity"] = ops.sum(unit_length(asked) * unit_length(heard), axis=-1)
         return outputs
+
+    def locate(self, spectrogram, mask, microphone_spacing=None):
+        """Posterior over directions of what a mask keeps of a mix.
+
+        Args:
+            spectrogram: Spectrogram of the mix, shape (batch, T, F, 4), as `stft` returns it.
+            mask: Mask, shape (batch, T, F), the network's own or another.
+            microphone_spacing: Optional distances in metres, shape (batch,).
+
+        Returns:
+            float32 posterior of shape (batch, 180).
+        """
+        if self._head_takes_mask:
+            return self.doa_head(spectrogram, microphone_spacing, ops.square(mask))
+        return self.doa_head(spectrogram * mask[..., None], microphone_spacing)
 
     def _embed_mix(self, audio, training):
         """Embeddings of what is heard, (batch, t, d_A); `None` without semantic audio."""
@@ -362,3 +406,8 @@ class AVSSANBackbone(PromptedBackbone):
             **super().get_config(),
             "audio_encoder": keras.saving.serialize_keras_object(self.audio_encoder),
         }
+
+    @classmethod
+    def from_config(cls, config):
+        # Networks that were stored before there was a choice have the heads that there were.
+        return super().from_config({**_FIRST_HEAD, **config})
