@@ -26,7 +26,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
   $(BACKENDS:%=test-%) test-only-torch test-only-jax test-tfio
 
 help:
-	@echo "make demo      run the quickstart notebook: trains a model, prints its scores"
+	@echo "make demo      run the quickstart notebook: trains a model, prints its scores, keeps it"
 	@echo "make test      run every test under TensorFlow, PyTorch and JAX"
 	@echo "make test-tfio run the tests of decoding with TensorFlow 2.16 and tensorflow-io"
 	@echo "make notebooks run all notebooks at full size, and keep their outputs"
@@ -76,11 +76,14 @@ demo: $(VENV)/.installed
 	KERAS_BACKEND=$(KERAS_BACKEND) AVSSAN_SCORES=$(SCORES) $(BIN)/jupyter nbconvert \
 	  --to notebook --execute --ExecutePreprocessor.timeout=-1 \
 	  --output-dir build --output quickstart.ipynb notebooks/01_quickstart.ipynb
-	$(BIN)/jupyter nbconvert --to html build/quickstart.ipynb
+	$(BIN)/jupyter nbconvert --to html --TagRemovePreprocessor.enabled=True \
+	  --TagRemovePreprocessor.remove_cell_tags=remove-cell build/quickstart.ipynb
 	@$(BIN)/python -c 'import json, sys; s = json.load(open(sys.argv[1])); \
-	  print("\nbackend {backend}, {seconds:.0f} s\n\n{table}".format(**s))' $(SCORES)
-	@echo
-	@echo "The notebook, with its figures and sounds: $(CURDIR)/build/quickstart.html"
+	  print("\nbackend {backend}, {seconds:.0f} s\n\n{table}\n".format(**s)); \
+	  print("The notebook, with its figures and sounds: $(CURDIR)/build/quickstart.html"); \
+	  print("The model, with a recording and a picture: {folder}\n".format(**s)); \
+	  print("Ask it:\n  {command}".format(**s)); \
+	  print("or in the browser:\n  $(BIN)/keras-avssan app --demo --open")' $(SCORES)
 
 # --- tests -------------------------------------------------------------------------------
 

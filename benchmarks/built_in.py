@@ -27,16 +27,15 @@ from keras_avssan.doa import JointLoss
 from keras_avssan.encoders import LogMelEncoder
 from keras_avssan.evaluation import evaluate_localizer
 from keras_avssan.simulation import RIRBank
+from keras_avssan.simulation.room_parts import FIRST_EVALUATION_ROOM
 from keras_avssan.training import fit_scenes
-
-_FIRST_VALIDATION_ROOM = 1_000_000
 
 
 def main():
     options = _options()
     catalog = SyntheticClasses()
     bank = RIRBank.build(options.rooms, sources_per_room=6)
-    validation_bank = RIRBank.build(40, sources_per_room=6, first_index=_FIRST_VALIDATION_ROOM)
+    validation_bank = RIRBank.build(40, sources_per_room=6, first_index=FIRST_EVALUATION_ROOM)
     train_plan = ScenePlan(catalog, bank, split="train", seed=options.seed)
     validation_plan = ScenePlan(catalog, validation_bank, split="val", seed=options.seed)
     for name, changes in options.run:

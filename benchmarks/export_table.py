@@ -20,6 +20,7 @@ import xml.etree.ElementTree as ElementTree
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 TESTS = "tests/models/test_export.py"
+CODE = "models/export.py models/runtimes.py layers models/av_ssan models/localizer.py encoders doa"
 BACKENDS = {"tensorflow": "TensorFlow", "torch": "PyTorch", "jax": "JAX"}
 FORMATS = {
     "tf_saved_model": "TensorFlow",
@@ -100,8 +101,13 @@ def page(outcomes):
         ]
         lines.append(f"| `{format}` | {runtime} | " + " | ".join(cells) + " |")
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES)
+    # As `docs/figures_age.py` reads it.
+    mark = f'<!-- measured: command="benchmarks/export_table.py" code="{CODE}" -->'
     today = datetime.date.today().isoformat()
-    return "\n".join([*lines, "", f"{today}; {versions}.", ""])
+    head = ["git", "rev-parse", "--short", "HEAD"]
+    commit = subprocess.run(head, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    run = f"{today}, commit `{commit.strip()}`; {versions}."
+    return "\n".join([*lines, "", mark, "", run, ""])
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ writes into the folder `--out`
 - `figure3_scenes.png`: for the scenes of `figure2.png` both sounds' energies beside the weights;
 - `figures.json`: which scenes were chosen and the numbers that stand in the figures.
 
-The rooms are those that `python -m keras_avssan evaluate` hears. A model that was trained on
+The rooms are those that `keras-avssan evaluate` hears. A model that was trained on
 embeddings and has no image encoder needs the one that made them, or the embeddings themselves, a
 file as `EmbeddingStore` writes it (arrays `ids` and `vectors`):
 
@@ -29,8 +29,8 @@ from prompt_options import add_embedding_options, open_embeddings, open_plan
 
 from keras_avssan import AVSSAN
 from keras_avssan.cli_options import (
-    FIRST_EVALUATION_ROOM,
     add_scene_options,
+    choose_test_rooms,
     open_bank,
 )
 from keras_avssan.evaluation import class_band_attention, separation_examples
@@ -44,7 +44,8 @@ from keras_avssan.visualization import (
 def main():
     options = _options()
     model = AVSSAN.from_preset(options.model)
-    plan = open_plan(options, open_bank(options, FIRST_EVALUATION_ROOM))
+    rooms = choose_test_rooms(options, open_bank(options), model.microphone_spacing)
+    plan = open_plan(options, *rooms)
     settings = {"prompt_embeddings": open_embeddings(options, model, plan)}
     examples = separation_examples(model, plan, options.scenes, **settings)
     heard = class_band_attention(model, plan, options.scenes, **settings)

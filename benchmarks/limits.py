@@ -24,7 +24,7 @@ import itertools
 import keras
 import numpy as np
 from keras import ops
-from prompt_options import open_embeddings, open_plan, open_trained_bank, parse_trained
+from prompt_options import open_embeddings, open_plan, open_trained_rooms, parse_trained
 from tqdm import tqdm
 
 from keras_avssan import AVSSAN
@@ -303,7 +303,7 @@ def _number(score):
 def main():
     options = _options()
     model = AVSSAN.from_preset(options.model)
-    plan = open_plan(options, open_trained_bank(options, model))
+    plan = open_plan(options, *open_trained_rooms(options, model))
     if len(plan.classes) < 3:
         raise SystemExit("At least three classes are needed, so that one can be absent.")
     prototypes = dataclasses.replace(plan, split=options.prototype_split)

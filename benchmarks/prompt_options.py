@@ -8,14 +8,16 @@ import tqdm
 from real_classes import TWELVE
 
 from keras_avssan.cli_options import (
-    BUILT_IN,
-    FIRST_EVALUATION_ROOM,
     add_scene_options,
+    choose_test_rooms,
+    choose_test_split,
+    open_bank,
     open_catalog,
     open_image_encoder,
 )
 from keras_avssan.data import ScenePlan
 from keras_avssan.simulation import RIRBank, RoomRanges
+from keras_avssan.simulation.room_parts import FIRST_EVALUATION_ROOM
 
 _SOURCES = 4  # a room
 
@@ -27,15 +29,14 @@ def expand_classes(options):
     return options
 
 
-def open_plan(options, bank):
-    """The scenes that a trained model is asked for."""
-    split = options.split
-    if split is None and options.data == BUILT_IN:
-        split = "test"
+def open_plan(options, bank, rooms=None):
+    """The scenes that a trained model is asked for, in a range of the rooms of a bank."""
+    catalog = open_catalog(options)
     return ScenePlan(
-        open_catalog(options),
+        catalog,
         bank,
-        split=split,
+        rooms=rooms,
+        split=choose_test_split(options, catalog),
         seed=options.seed,
         duration=options.duration,
         snr=options.snr,
@@ -54,11 +55,11 @@ def parse_trained(parser):
     return options
 
 
-def open_trained_bank(options, model):
-    """The rooms that a trained model is asked in: those of `--bank`, or simulated for its pair."""
+def open_trained_rooms(options, model):
+    """The bank and rooms that a trained model is asked in: of `--bank`, or simulated for it."""
     if options.bank:
-        return RIRBank.load(options.bank)
-    return simulate_rooms(options, model.backbone.settings["microphone_spacing"])
+        return choose_test_rooms(options, open_bank(options))
+    return simulate_rooms(options, model.microphone_spacing), None
 
 
 def simulate_rooms(options, spacing):

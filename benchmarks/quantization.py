@@ -19,15 +19,15 @@ from keras_avssan import AVSSAN
 from keras_avssan.data import ClassFolders, ScenePlan
 from keras_avssan.evaluation import evaluate_localizer
 from keras_avssan.simulation import RIRBank
+from keras_avssan.simulation.room_parts import FIRST_EVALUATION_ROOM
 
-_FIRST_TEST_ROOM = 1_000_000
 _RUNS = 15
 
 
 def main():
     options = _options()
     catalog = ClassFolders(options.data, classes=options.classes, allow_single_picture=True)
-    bank = RIRBank.build(60, sources_per_room=6, first_index=_FIRST_TEST_ROOM, progress=False)
+    bank = RIRBank.build(60, sources_per_room=6, first_index=FIRST_EVALUATION_ROOM, progress=False)
     plan = ScenePlan(catalog, bank, split=options.split, seed=options.seed)
     results = {"backend": keras.backend.backend(), "settings": vars(options)}
     print("| Weights | File | One scene | Selection | MAE | ACC@5° |\n|---|---|---|---|---|---|")

@@ -23,6 +23,7 @@ from keras_avssan.doa import JointLoss
 from keras_avssan.encoders import ImageEncoder, LogMelEncoder
 from keras_avssan.evaluation import evaluate_localizer
 from keras_avssan.simulation import RIRBank
+from keras_avssan.simulation.room_parts import FIRST_EVALUATION_ROOM
 from keras_avssan.training import fit_scenes
 
 # Well-filled classes, chosen by their number of recordings before any training.
@@ -40,7 +41,6 @@ TWELVE = (
     "train",
     "violin",
 )
-_FIRST_TEST_ROOM = 1_000_000
 
 
 def main():
@@ -52,7 +52,7 @@ def main():
         allow_single_picture=True,
     )
     train_bank = RIRBank.build(options.rooms, sources_per_room=6)
-    test_bank = RIRBank.build(60, sources_per_room=6, first_index=_FIRST_TEST_ROOM)
+    test_bank = RIRBank.build(60, sources_per_room=6, first_index=FIRST_EVALUATION_ROOM)
     train_plan = ScenePlan(
         catalog,
         train_bank,

@@ -19,7 +19,7 @@ import keras
 from prompt_options import (
     open_embeddings,
     open_plan,
-    open_trained_bank,
+    open_trained_rooms,
     parse_trained,
     simulate_rooms,
 )
@@ -44,7 +44,7 @@ _SCORES = ("selection", "mae", "acc_5deg", "nearest_acc_5deg")
 
 def run(options, model, results):
     """Fills what is missing in the results, row by row."""
-    plan = open_plan(options, open_trained_bank(options, model))
+    plan = open_plan(options, *open_trained_rooms(options, model))
     asked = {"prompt_embeddings": open_embeddings(options, model, plan)}
     for name in options.rows:
         if "left_out" not in results["rows"].get(name, {"left_out": ""}):
@@ -64,7 +64,7 @@ def _row(name, options, model, plan, asked):
     changes = CONDITIONS.get(name, {})
     if name not in CONDITIONS:
         spacing = SPACINGS[ROWS.index(name) - len(CONDITIONS)]
-        changes = {"bank": simulate_rooms(options, spacing)}
+        changes = {"bank": simulate_rooms(options, spacing), "rooms": None}
         asked = {**asked, "microphone_spacing": spacing}
     plan = dataclasses.replace(plan, **changes)
     evaluation = evaluate_localizer(model, plan, options.scenes, **asked)

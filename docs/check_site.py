@@ -18,6 +18,7 @@ import urllib.parse
 from html.parser import HTMLParser
 
 from browser import find_browser, open_browser
+from notebook_pages import LEAST_SCALE
 
 DESKTOP, PHONE = (1280, 800), (390, 844)
 # All pages are looked at in light; these in dark too.
@@ -33,8 +34,8 @@ UNRENDERED = {
     "code": re.compile(r"```"),
     "cross-reference": re.compile(r"^::: ", re.MULTILINE),
 }
-# The page as a whole does not scroll sideways, pictures are there, and wide tables, which scroll,
-# do so in a box of their own.
+# The page as a whole does not scroll sideways, pictures are there, and wide tables, which scroll on
+# a phone, do so in a box of their own. Figures of notebooks are large enough for their text.
 LOOK = """() => ({
   wide: document.scrollingElement.scrollWidth - innerWidth,
   broken: [...document.images].filter(i => i.complete && !i.naturalWidth).map(i => i.src),
@@ -44,6 +45,14 @@ LOOK = """() => ({
       if (["auto", "scroll"].includes(getComputedStyle(box).overflowX)) return false;
     return true;
   }).length,
+  figures: [...document.querySelectorAll(".jp-OutputArea img")].map(
+    image => image.clientWidth / image.naturalWidth),
+  hidden: [...document.querySelectorAll("article table, .jp-InputArea pre")].filter(part => {
+    for (let box = part; box && box.tagName != "ARTICLE"; box = box.parentElement)
+      if (["auto", "scroll"].includes(getComputedStyle(box).overflowX)
+          && box.scrollWidth > box.clientWidth + 1) return true;
+    return false;
+  }).map(part => part.innerText.trim().split("\\n")[0]),
 })"""
 
 
@@ -161,6 +170,11 @@ def look_at(page, looks):
         if seen["tables"]:
             yield f"{size[0]} pixels, {scheme}: {seen['tables']} table(s) in no box that scrolls"
         yield from (f"{size[0]} pixels, {scheme}: not shown: {name}" for name in seen["broken"])
+        small = [scale for scale in seen["figures"] if scale < 0.99 * LEAST_SCALE]
+        if small:
+            yield f"{size[0]} pixels, {scheme}: figures too small, to {min(small):.2f}"
+        if size == DESKTOP:
+            yield from (f"{size[0]} pixels, {scheme}: wider: {part}" for part in seen["hidden"])
 
 
 def check_look(site):

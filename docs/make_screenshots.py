@@ -1,9 +1,9 @@
 r"""Takes the picture of the app for its page.
 
-    KERAS_BACKEND=tensorflow python docs/make_screenshots.py --demo avssan_demo
+    KERAS_BACKEND=tensorflow python docs/make_screenshots.py
 
-`--demo` is the folder of the small model, which is trained where it is not there yet. Needs the
-extra `app`, playwright, and the system's Chromium.
+Shows the demo model, which is trained where it is not there yet; `--demo` names another folder of
+it. Needs the extra `app`, playwright, and the system's Chromium.
 """
 
 import argparse
@@ -19,7 +19,7 @@ IMAGES = pathlib.Path(__file__).parent / "images"
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--demo", required=True, help="folder of the small model")
+    parser.add_argument("--demo", help="folder of the small model")
     parser.add_argument("--port", type=int, default=7861)
     options = parser.parse_args()
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
@@ -36,12 +36,13 @@ def take(options, folder):
 
     examples = pathlib.Path(folder, "examples")
     examples.mkdir()
-    page = build_interface(demo_model(options.demo), write_examples(str(examples)))
+    page = build_interface(demo_model(options.demo, progress=True), write_examples(str(examples)))
     address = serve(page, str(examples), "127.0.0.1", options.port, block=False)
     with open_browser() as browser:
-        view = browser.new_page(viewport={"width": 1280, "height": 1100})
+        # Shown 690 pixels wide on the site, its text is to have 9 pixels and more.
+        view = browser.new_page(viewport={"width": 1100, "height": 1180}, device_scale_factor=1.5)
         view.goto(address)
-        view.locator("table tbody tr, .gallery-item").first.click()
+        view.locator("button.example").first.click()
         view.locator("#direction h2").wait_for(timeout=60_000)
         view.locator("#figure img").wait_for()
         view.evaluate("window.scrollTo(0, 0)")

@@ -2,7 +2,8 @@ r"""Runs notebooks from top to bottom and keeps what they show.
 
     KERAS_BACKEND=tensorflow python docs/run_notebooks.py notebooks/*.ipynb
 
-What programs write to standard error (greetings of backends, progress) is not kept. A notebook
+What programs write to standard error (greetings of backends, progress) is not kept. The last cell
+says when the notebook ran, with which commit and backend, see `docs/figures_age.py`. A notebook
 whose cell fails stays as it was.
 """
 
@@ -10,10 +11,25 @@ import argparse
 import pathlib
 import time
 
+import keras
 import nbformat
+from figures_age import make_mark, name_run
 from nbclient import NotebookClient
 
 from keras_avssan.files import write_text
+
+# What the numbers of a notebook depend on.
+CODE = "simulation data layers models encoders doa training evaluation visualization"
+MARK_ID = "measured"
+
+
+def stamp(notebook, path):
+    """Puts a last cell that says when and by which code a notebook ran in place of the old one."""
+    backends = {"tensorflow": "TensorFlow", "torch": "PyTorch", "jax": "JAX"}
+    mark = make_mark(f"docs/run_notebooks.py {path.name}", CODE)
+    backend = backends[keras.backend.backend()]
+    cell = nbformat.v4.new_markdown_cell(f"{mark}\n\nRun on {name_run()}, {backend}.", id=MARK_ID)
+    notebook.cells = [*(kept for kept in notebook.cells if kept.id != MARK_ID), cell]
 
 
 def run(path):
@@ -26,6 +42,7 @@ def run(path):
         if cell.cell_type == "code":
             cell.outputs = [out for out in cell.outputs if out.get("name") != "stderr"]
     notebook.metadata.language_info = {"name": "python"}
+    stamp(notebook, path)
     write_text(path, nbformat.writes(notebook) + "\n")
     return time.perf_counter() - started
 

@@ -3,6 +3,8 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from keras_avssan.registered_names import register
+
 if TYPE_CHECKING:
     from keras_avssan.models.av_ssan.av_ssan import AVSSAN
     from keras_avssan.models.av_ssan.av_ssan_backbone import AVSSANBackbone
@@ -28,3 +30,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     globals()[name] = getattr(importlib.import_module(_MODULES[name]), name)
     return globals()[name]
+
+
+# A `.keras` file loads in a process that has imported no more than this.
+register()

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import socket
 import sys
 import tempfile
 
@@ -18,30 +19,30 @@ def add_app(commands):
         commands: What `ArgumentParser.add_subparsers` returned.
     """
     parser = commands.add_parser(
-        "app", help="open a page in the browser: drop a recording and a picture, see the direction"
+        "app",
+        help="open a page in the browser: drop a recording and a picture, see the direction",
+        epilog="keras-avssan app --model my_model --open",
     )
     model = parser.add_mutually_exclusive_group(required=True)
     model.add_argument("--model", help="folder of the trained model")
     model.add_argument(
         "--demo",
         action="store_true",
-        help="small model on built-in data: trained once in some minutes, and kept in --cache",
+        help="small model on built-in data: that of `make demo`, or trained once in some minutes",
     )
-    parser.add_argument("--cache", metavar="DIR", help="folder that keeps the model of --demo")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen at (127.0.0.1)")
-    parser.add_argument("--port", type=int, default=7860, help="port to listen at (7860)")
+    parser.add_argument(
+        "--cache",
+        metavar="DIR",
+        help="folder that keeps the model of --demo; default: one of this user, which the "
+        "environment variable KERAS_AVSSAN_CACHE moves",
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen at")
+    parser.add_argument("--port", type=int, default=7860, help="port to listen at")
     parser.add_argument("--open", action="store_true", help="open the page in the browser")
-    parser.set_defaults(run=_run)
+    parser.set_defaults(run=_run, checked_by=_check)
 
 
 def _run(options):
-    if bool(options.cache) != options.demo:
-        raise ValueError(
-            "`--demo` and `--cache DIR`, the folder that keeps its model, go together. "
-            f"Received: {'--demo' if options.demo else '--cache'} alone"
-        )
-    if not 0 < options.port < 65536:
-        raise ValueError(f"`--port` must be from 1 to 65535. Received: {options.port}")
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     with _orderly_end(), tempfile.TemporaryDirectory(prefix="keras-avssan-") as folder:
         os.environ["GRADIO_TEMP_DIR"] = folder  # of all uploads, removed at the end
@@ -51,6 +52,24 @@ def _run(options):
         examples = os.path.join(folder, "examples")
         page = _build(_open_model(options), examples)
         serve(page, examples, options.host, options.port, options.open)
+
+
+def _check(options):
+    """What is wrong with the options is said before anything is imported or trained."""
+    if options.model and options.cache:
+        raise ValueError("`--cache` is the folder of `--demo`'s model. Received: --model, --cache")
+    if not 0 < options.port < 65536:
+        raise ValueError(f"`--port` must be from 1 to 65535. Received: {options.port}")
+    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((options.host, options.port))
+        except OSError as error:
+            raise OSError(
+                "`--host` and `--port` must be an address of this machine that is free. "
+                f"Received: {options.host}:{options.port} ({error.strerror})"
+            ) from error
 
 
 @contextlib.contextmanager
@@ -66,7 +85,10 @@ def _orderly_end():
 def _open_model(options):
     from keras_avssan.app import demo_model
 
-    model = load_model(options.model) if options.model else demo_model(options.cache)
+    if options.model:
+        model = load_model(options.model)
+    else:
+        model = demo_model(options.cache, progress=True)
     if not hasattr(model, "explain"):
         raise ValueError(
             "`--model` must be an AVSSAN, which shows what led to its answers. "
@@ -104,6 +126,7 @@ def serve(page, examples, host, port, open_browser=False, block=True):
         OSError: If the port is taken.
     """
     from keras_avssan.app.interface import import_gradio
+    from keras_avssan.app.page_parts import STYLE
 
     gradio = import_gradio()
     # Fonts of the reader's own: nothing is asked of other servers.
@@ -118,6 +141,7 @@ def serve(page, examples, host, port, open_browser=False, block=True):
         enable_monitoring=False,
         footer_links=[],
         theme=theme,
+        css=STYLE,
         quiet=True,
         prevent_thread_lock=True,
     )

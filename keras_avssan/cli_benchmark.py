@@ -6,6 +6,7 @@ from typing import Any
 from keras_avssan.cli_options import (
     add_data_options,
     add_encoder_options,
+    check_bank_spacing,
     check_output,
     open_audio_encoder,
     open_catalog,
@@ -39,6 +40,8 @@ def add_benchmark(commands):
         "benchmark",
         help="train and score the systems of a table of the paper; the same command again goes on "
         "where it stopped",
+        epilog="keras-avssan benchmark --table 2 --out smoke --smoke\n"
+        "keras-avssan benchmark --table 2 --data sounds --size small --out results",
     )
     parser.add_argument(
         "--table",
@@ -60,27 +63,30 @@ def add_benchmark(commands):
     )
     for name, (kind, default, _, meaning) in _NUMBERS.items():
         option = f"--{name.replace('_', '-')}"
-        parser.add_argument(option, type=kind, metavar="N", help=f"{meaning} ({default})")
+        parser.add_argument(option, type=kind, metavar="N", help=f"{meaning}; default: {default}")
     parser.add_argument(
         "--size",
         metavar="SIZE",
         help="full: networks as published; small: those that processors can train, where there "
-        "are such (full; small with --smoke)",
+        "are such; default: full, or small with --smoke",
     )
     parser.add_argument(
         "--snr",
         nargs="+",
         default=["0", "-5", "-10"],
         metavar="DB",
-        help="target over interferer in test scenes (0 -5 -10); training is at 0 dB",
+        help="target over interferer in test scenes; training is at 0 dB",
     )
     parser.add_argument(
         "--spacing",
         type=float,
-        help="between the simulated microphones in metres (0.2; in table 3 that of the data set)",
+        help="between the simulated microphones in metres; default: 0.2, or in table 3 that of "
+        "the data set",
     )
-    parser.add_argument("--split", default="train", help="split to train on (train)")
-    parser.add_argument("--test-split", help="split to test on (test, or val where there is none)")
+    parser.add_argument("--split", default="train", help="split to train on")
+    parser.add_argument(
+        "--test-split", help="split to test on; default: test, or val where there is none"
+    )
     parser.add_argument(
         "--bank",
         help="bank of rooms to use instead: eight tenths train, one validates, one tests",
@@ -93,7 +99,7 @@ def add_benchmark(commands):
         type=float,
         default=10.0,
         metavar="GB",
-        help="rendered training scenes that are kept in --out, for all systems (10)",
+        help="rendered training scenes that are kept in --out, for all systems",
     )
     parser.add_argument(
         "--delete-scenes", action="store_true", help="delete these when the command is through"
@@ -104,14 +110,17 @@ def add_benchmark(commands):
         help="everything in minutes: defaults that are tiny, results that mean nothing",
     )
     add_segment_options(parser)
-    parser.set_defaults(run=_benchmark)
+    parser.set_defaults(run=_benchmark, checked_by=_check)
+
+
+def _check(options):
+    check_output("--out", options.out)
 
 
 def _benchmark(options):
     from keras_avssan.evaluation.benchmark import choose_systems, run_benchmark
 
     systems = choose_systems(options.table, options.systems, options.systems_from)
-    check_output("--out", options.out)
     catalog = open_catalog(options)
     segments = None
     if int(options.table) == 3:
@@ -137,7 +146,11 @@ def _benchmark(options):
 def _bank(options):
     from keras_avssan.simulation import RIRBank
 
-    return RIRBank.load(options.bank) if options.bank else None
+    if not options.bank:
+        return None
+    bank = RIRBank.load(options.bank)
+    check_bank_spacing(options, bank)
+    return bank
 
 
 def _settings(options, segments):

@@ -1,18 +1,19 @@
 """The command line: build datasets from what lies on disk."""
 
+from keras_avssan.cli_checks import check_input
 from keras_avssan.cli_folders import add_check_splits, add_folders
 
 # Options of the command that are settings of the builder, each with its type and meaning.
 _NUMBERS = {
-    "frames": (int, "frames of each video that CLIP chooses from (8)"),
-    "min_instances": (int, "videos that a class needs to be kept (10)"),
+    "frames": (int, "frames of each video that CLIP chooses from; default: 8"),
+    "min_instances": (int, "videos that a class needs to be kept; default: 10"),
     "max_classes": (int, "keep so many classes, those with most videos; default: all"),
     "max_clips": (int, "keep so many clips, spread over the classes; default: all"),
     "max_clips_per_class": (int, "keep so many clips of a class; default: all"),
-    "duration": (float, "seconds of a clip (10)"),
-    "seed": (int, "seed of the choice of clips, of their order and of the splits (0)"),
-    "rows_per_part": (int, "rows of the CSV in a unit of work (64)"),
-    "clips_per_shard": (int, "clips in a shard (500)"),
+    "duration": (float, "seconds of a clip; default: 10"),
+    "seed": (int, "seed of the choice of clips, of their order and of the splits; default: 0"),
+    "rows_per_part": (int, "rows of the CSV in a unit of work; default: 64"),
+    "clips_per_shard": (int, "clips in a shard; default: 500"),
 }
 
 
@@ -34,6 +35,8 @@ def _add_vggsound_ssl(actions):
         "vggsound-ssl",
         help="sounds and pictures from VGGSound's videos, in shards; the same command again goes "
         "on where it stopped",
+        epilog="keras-avssan build vggsound-ssl --csv vggsound.csv --videos videos --clip none "
+        "--out vggsound-ssl",
     )
     parser.add_argument("--csv", required=True, help="VGGSound's table, as it is published")
     parser.add_argument("--videos", required=True, metavar="FOLDER", help="folder of the .mp4")
@@ -53,7 +56,7 @@ def _add_vggsound_ssl(actions):
         type=float,
         nargs=3,
         metavar=("TRAIN", "VAL", "TEST"),
-        help="shares of the splits (0.7 0.15 0.15)",
+        help="shares of the splits; default: 0.7 0.15 0.15",
     )
     parser.add_argument(
         "--csv-splits",
@@ -67,12 +70,12 @@ def _add_vggsound_ssl(actions):
         type=int,
         default=0,
         metavar="N",
-        help="also write every clip in N rooms, with two channels (0)",
+        help="also write every clip in N rooms, with two channels",
     )
     parser.add_argument("--bank", help="for these: rooms, the file or folder of a bank")
-    parser.add_argument("--engine", default="processes", help="processes or ray (processes)")
-    parser.add_argument("--workers", type=int, default=1, help="units of work at a time (1)")
-    parser.set_defaults(run=_build_vggsound_ssl, command="build vggsound-ssl")
+    parser.add_argument("--engine", default="processes", help="processes or ray")
+    parser.add_argument("--workers", type=int, default=1, help="units of work at a time")
+    parser.set_defaults(run=_build_vggsound_ssl, checked_by=_check)
 
 
 def _build_vggsound_ssl(options):
@@ -104,12 +107,14 @@ def _build_vggsound_ssl(options):
         print(f"{options.out}/spatial: {options.spatialise} of each, with two channels")
 
 
-def _check_bank(options):
-    """Before hours of work, after which the rooms would be asked for."""
-    if options.spatialise < 0:
-        raise ValueError(f"`--spatialise` must not be negative. Received: {options.spatialise}")
+def _check(options):
+    check_input("--csv", options.csv)
     if bool(options.spatialise) != bool(options.bank):
         raise ValueError("`--spatialise` and `--bank` belong together: the one needs the other.")
+
+
+def _check_bank(options):
+    """Before hours of work, after which the rooms would be asked for."""
     if options.bank:
         from keras_avssan.data.vggsound_ssl.settings import BuildSettings
         from keras_avssan.data.vggsound_ssl.spatial import check_bank

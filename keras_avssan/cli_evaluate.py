@@ -1,10 +1,11 @@
 """The command line: score a model."""
 
 from keras_avssan.cli_options import (
-    BUILT_IN,
-    FIRST_EVALUATION_ROOM,
+    ALL,
     add_scene_options,
     check_output,
+    choose_test_rooms,
+    choose_test_split,
     load_model,
     make_plan,
     open_bank,
@@ -19,7 +20,12 @@ def add_evaluate(commands):
     Args:
         commands: What `ArgumentParser.add_subparsers` returned.
     """
-    parser = commands.add_parser("evaluate", help="score a model on scenes of a folder")
+    parser = commands.add_parser(
+        "evaluate",
+        help="score a model on scenes of a folder",
+        epilog="keras-avssan evaluate --model my_model --data sounds --split test "
+        "--json scores.json",
+    )
     add_scene_options(parser, split=None, rooms=100, seed=0)
     parser.add_argument("--model", required=True, help="folder of the trained model")
     parser.add_argument("--scenes", type=int, default=1000, help="number of scenes")
@@ -28,6 +34,19 @@ def add_evaluate(commands):
         default="picture",
         help="what asks: picture, text (the name of the class), recording (another one of the "
         "class), or constant: the same prompt for every scene, as a control",
+    )
+    parser.add_argument(
+        "--bank-part",
+        choices=("test", "validation", "train", ALL),
+        default="test",
+        help="rooms of --bank to take; all is for a bank that was not trained on (test)",
+    )
+    parser.add_argument(
+        "--on-overlap",
+        choices=("mark", "error"),
+        default="mark",
+        help="where recordings, pictures or rooms were in the training of the model: mark the "
+        "scores, or refuse (mark)",
     )
     parser.add_argument("--json", help="file for the results")
     add_starss23_options(parser)
@@ -47,9 +66,17 @@ def _evaluate(options):
 def _evaluate_scenes(options, load_model):
     from keras_avssan.evaluation import evaluate_localizer
 
-    catalog = open_catalog(options)
     model = load_model(options.model)
-    bank = open_bank(options, first_room=FIRST_EVALUATION_ROOM)
-    split = options.split or ("test" if options.data == BUILT_IN else None)
-    plan = make_plan(options, catalog, bank, split)
-    return evaluate_localizer(model, plan, options.scenes, prompt=options.prompt)
+    bank = open_bank(options)
+    catalog = open_catalog(options, bank.sampling_rate if bank else model.sampling_rate)
+    split = choose_test_split(options, catalog)
+    bank, rooms = choose_test_rooms(options, bank, model.microphone_spacing, catalog.sampling_rate)
+    plan = make_plan(options, catalog, bank, split, rooms=rooms)
+    return evaluate_localizer(
+        model,
+        plan,
+        options.scenes,
+        prompt=options.prompt,
+        microphone_spacing=options.spacing,
+        on_overlap=options.on_overlap,
+    )

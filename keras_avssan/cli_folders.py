@@ -15,7 +15,9 @@ def add_folders(actions):
         actions: What `ArgumentParser.add_subparsers` of `build` returned.
     """
     parser = actions.add_parser(
-        "folders", help="check a folder of classes: what is there, twice there, or damaged"
+        "folders",
+        help="check a folder of classes: what is there, twice there, or damaged",
+        epilog="keras-avssan build folders sounds --write-metadata",
     )
     parser.add_argument("root", help="folder with one folder per class")
     parser.add_argument("--json", metavar="FILE", help="file for all that was found")
@@ -31,11 +33,11 @@ def add_folders(actions):
         nargs=3,
         default=(0.7, 0.15, 0.15),
         metavar=("TRAIN", "VAL", "TEST"),
-        help="shares of the splits (0.7 0.15 0.15)",
+        help="shares of the splits",
     )
-    parser.add_argument("--seed", type=int, default=0, help="seed of the splits (0)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the splits")
     add_engine(parser)
-    parser.set_defaults(run=_check_folders, command="build folders")
+    parser.set_defaults(run=_check_folders)
 
 
 def add_check_splits(actions):
@@ -48,15 +50,16 @@ def add_check_splits(actions):
         "check-splits",
         help="find clips and pictures that are in two splits, also near-duplicates; the exit code "
         "is 1 if there are any",
+        epilog="keras-avssan build check-splits sounds --json pairs.json",
     )
     parser.add_argument(
         "data", help=f"folder of classes, or of `build vggsound-ssl`, CSV of files, or {BUILT_IN!r}"
     )
     parser.add_argument("--root", help="folder that a CSV's paths start from; default: its own")
-    parser.add_argument("--seed", type=int, default=0, help="seed of splits not written down (0)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of splits not written down")
     parser.add_argument("--json", metavar="FILE", help="file for the pairs")
     add_engine(parser)
-    parser.set_defaults(run=_check_splits, command="build check-splits")
+    parser.set_defaults(run=_check_splits)
 
 
 def add_engine(parser):
@@ -65,8 +68,8 @@ def add_engine(parser):
     Args:
         parser: `ArgumentParser` of a command.
     """
-    parser.add_argument("--engine", default="processes", help="processes or ray (processes)")
-    parser.add_argument("--workers", type=int, default=1, help="units of work at a time (1)")
+    parser.add_argument("--engine", default="processes", help="processes or ray")
+    parser.add_argument("--workers", type=int, default=1, help="units of work at a time")
 
 
 def _check_folders(options):

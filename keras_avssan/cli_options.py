@@ -3,8 +3,7 @@
 import os
 
 BUILT_IN = "built-in"
-# Rooms of one seed are a series: training takes the first, evaluation those from here on.
-FIRST_EVALUATION_ROOM = 1_000_000
+ALL = "all"
 
 
 def add_data_options(parser):
@@ -16,8 +15,7 @@ def add_data_options(parser):
     parser.add_argument(
         "--data",
         default=BUILT_IN,
-        help="folder with one folder a class, or of `build vggsound-ssl`, or "
-        f"{BUILT_IN!r} (default)",
+        help=f"folder with one folder a class, or of `build vggsound-ssl`, or {BUILT_IN!r}",
     )
     parser.add_argument("--classes", nargs="+", help="classes to use; default: all")
     parser.add_argument(
@@ -30,7 +28,7 @@ def add_scene_options(parser, split, rooms, seed):
 
     Args:
         parser: `ArgumentParser` of a command.
-        split: Split of the data by default; `None` leaves it to the command.
+        split: Split of the data by default; `None`: `test`, else `val`.
         rooms: Number of rooms by default.
         seed: Seed by default.
     """
@@ -38,18 +36,25 @@ def add_scene_options(parser, split, rooms, seed):
     parser.add_argument(
         "--split",
         default=split,
-        help=f"split of the data ({split or 'test for the built-in data, else all of them'})",
+        help=f"split of the data, or {ALL}" + ("" if split else "; default: test, else val"),
     )
-    parser.add_argument("--duration", type=float, default=1.0, help="seconds a scene lasts (1)")
-    parser.add_argument("--snr", type=float, default=0.0, help="target over interferer in dB (0)")
-    parser.add_argument("--seed", type=int, default=seed, help=f"seed of the scenes ({seed})")
+    parser.add_argument("--duration", type=float, default=1.0, help="seconds a scene lasts")
+    parser.add_argument("--snr", type=float, default=0.0, help="target over interferer in dB")
+    parser.add_argument("--seed", type=int, default=seed, help="seed of the scenes")
     parser.add_argument(
         "--reference-split", help="split of recordings that serve as prompts; default: the split"
     )
-    parser.add_argument("--rooms", type=int, default=rooms, help=f"rooms to simulate ({rooms})")
+    parser.add_argument("--rooms", type=int, default=rooms, help="rooms to simulate")
     parser.add_argument(
         "--bank",
-        help="bank of room impulse responses to use instead: a file, or a folder of `rooms build`",
+        help="bank of room impulse responses to use instead: a file, or a folder of `rooms build`; "
+        "its last tenth of rooms tests, the tenth before validates, the others train",
+    )
+    parser.add_argument(
+        "--spacing",
+        type=float,
+        metavar="METRES",
+        help="distance between the microphones (that of --bank, else of the model, else 0.2)",
     )
 
 
@@ -77,11 +82,12 @@ def add_encoder_options(parser, image_default):
     )
 
 
-def open_catalog(options):
+def open_catalog(options, sampling_rate=16000):
     """Opens what `--data` names.
 
     Args:
         options: Parsed options of `add_data_options`.
+        sampling_rate: Sampling rate in hertz; a folder of `build vggsound-ssl` has its own.
 
     Returns:
         A `keras_avssan.data.Catalog`.
@@ -90,7 +96,7 @@ def open_catalog(options):
     from keras_avssan.data.vggsound_ssl.catalog import is_vggsound_ssl
 
     if options.data == BUILT_IN:
-        catalog = SyntheticClasses()
+        catalog = SyntheticClasses(sampling_rate=sampling_rate)
         return catalog.select(classes=options.classes) if options.classes else catalog
     if is_vggsound_ssl(options.data):
         return VGGSoundSSL(options.data, classes=options.classes)
@@ -98,24 +104,113 @@ def open_catalog(options):
         options.data,
         classes=options.classes,
         allow_single_picture=options.allow_single_picture,
+        sampling_rate=sampling_rate,
     )
 
 
-def open_bank(options, first_room):
-    """Opens the bank that is named, or builds one.
+def choose_test_split(options, catalog):
+    """The split that `--split` names, or the one that a model should be scored on.
 
     Args:
         options: Parsed options of `add_scene_options`.
-        first_room: Index of the first room to build.
+        catalog: `keras_avssan.data.Catalog`.
 
     Returns:
-        A `keras_avssan.simulation.RIRBank`.
+        Name of a split, or `None` for all of them.
+
+    Raises:
+        ValueError: If none is named, and the data have neither `test` nor `val`.
+    """
+    if options.split:
+        return None if options.split == ALL else options.split
+    for split in ("test", "val"):
+        if split in catalog.splits:
+            return split
+    raise ValueError(
+        f"The data have no split test or val, but {', '.join(catalog.splits)}. Write one into them "
+        "with `build folders --write-metadata`, or score what may be training data with "
+        f"`--split {ALL}`."
+    )
+
+
+def open_bank(options):
+    """Opens the bank that is named.
+
+    Args:
+        options: Parsed options of `add_scene_options`.
+
+    Returns:
+        A `keras_avssan.simulation.RIRBank`, or `None` where none is named.
     """
     from keras_avssan.simulation import RIRBank
 
-    if options.bank:
-        return RIRBank.load(options.bank)
-    return RIRBank.build(options.rooms, first_index=first_room)
+    return RIRBank.load(options.bank) if options.bank else None
+
+
+def choose_test_rooms(options, bank, spacing=0.2, sampling_rate=16000):
+    """The rooms that a model is scored in, of which none is one that `train` takes.
+
+    Args:
+        options: Parsed options of `add_scene_options`, perhaps with `bank_part`.
+        bank: What `open_bank` returned.
+        spacing: Distance between the microphones of rooms that are simulated, in metres.
+        sampling_rate: Their sampling rate in hertz.
+
+    Returns:
+        Tuple of a `keras_avssan.simulation.RIRBank` and the range of its rooms, `None` for all.
+    """
+    from keras_avssan.simulation import RIRBank, RoomRanges
+    from keras_avssan.simulation.room_parts import FIRST_EVALUATION_ROOM
+
+    if bank is not None:
+        part = getattr(options, "bank_part", "test")
+        return bank, None if part == ALL else bank.part(part)
+    bank = RIRBank.build(
+        options.rooms,
+        ranges=RoomRanges(spacing=spacing if options.spacing is None else options.spacing),
+        sampling_rate=sampling_rate,
+        first_index=FIRST_EVALUATION_ROOM,
+    )
+    return bank, None
+
+
+def choose_training_rooms(options, bank, sampling_rate=16000):
+    """The rooms to train and to validate in; those of `choose_test_rooms` are in neither.
+
+    Args:
+        options: Parsed options of `add_scene_options`.
+        bank: What `open_bank` returned.
+        sampling_rate: Sampling rate of rooms that are simulated, in hertz.
+
+    Returns:
+        Tuple of a `keras_avssan.simulation.RIRBank`, the range of its rooms to train in, and that
+        to validate in.
+
+    Raises:
+        ValueError: If the bank has too few rooms, or another spacing than `--spacing`.
+    """
+    from keras_avssan.simulation import RIRBank, RoomRanges
+    from keras_avssan.simulation.room_parts import divide_rooms
+
+    if bank is not None:
+        check_bank_spacing(options, bank)
+        return bank, bank.part("train"), bank.part("validation")
+    rooms = divide_rooms(options.rooms, ("train", "validation"))
+    ranges = RoomRanges() if options.spacing is None else RoomRanges(spacing=options.spacing)
+    bank = RIRBank.build(options.rooms, ranges=ranges, sampling_rate=sampling_rate)
+    return bank, rooms["train"], rooms["validation"]
+
+
+def check_bank_spacing(options, bank):
+    """Refuses a `--spacing` that is not that of `--bank`."""
+    from keras_avssan.models.microphones import SAME_SPACING
+
+    given, own = options.spacing, bank.microphone_spacing
+    if given is not None and own and abs(given - own) > SAME_SPACING:
+        raise ValueError(
+            f"`--spacing` {given} m is not the spacing of `--bank`, whose microphones are {own} m "
+            "apart. Leave it out, or build a bank with it."
+        )
 
 
 def open_image_encoder(options):
@@ -133,11 +228,13 @@ def open_image_encoder(options):
 
     from keras_avssan.encoders import ImageEncoder, get_image_encoder
     from keras_avssan.encoders.clip_encoder import is_clip
+    from keras_avssan.encoders.data_format import channels_last
 
     name = options.image_encoder
     if not os.path.isdir(name) or is_clip(name):
         return get_image_encoder(name)
-    backbone = keras_hub.models.Backbone.from_preset(name)
+    with channels_last():
+        backbone = keras_hub.models.Backbone.from_preset(name)
     size = (options.image_size, options.image_size)
     return ImageEncoder(backbone, size, mean=options.image_mean, std=options.image_std)
 
@@ -199,7 +296,7 @@ def make_plan(options, catalog, bank, split, **kwargs):
     return ScenePlan(
         catalog,
         bank,
-        split=split,
+        split=None if split == ALL else split,
         seed=options.seed,
         duration=options.duration,
         snr=options.snr,

@@ -5,18 +5,18 @@ from typing import Any, cast
 
 # What each of the ranges that rooms are drawn from is, for the help.
 _RANGES = {
-    "length": "first side of the rooms in metres",
-    "width": "second side in metres",
-    "height": "third side in metres",
-    "t60": "reverberation time in seconds",
-    "distance": "from the pair of microphones to a source, in metres",
-    "azimuth": "of a source in degrees",
-    "elevation": "of a source in degrees",
-    "array_height": "of the pair above the floor, in metres",
+    "length": "first side of the rooms in metres; default: 3 10",
+    "width": "second side in metres; default: 3 8",
+    "height": "third side in metres; default: 2.5 4",
+    "t60": "reverberation time in seconds; default: 0.2 0.8",
+    "distance": "from the pair of microphones to a source, in metres; default: 0.5 3",
+    "azimuth": "of a source in degrees; default: 0.5 180",
+    "elevation": "of a source in degrees; default: -25 25",
+    "array_height": "of the pair above the floor, in metres; default: 1 1.8",
 }
 _LENGTHS = {
-    "spacing": "distance between the microphones in metres",
-    "wall_margin": "least distance from every wall in metres",
+    "spacing": "distance between the microphones in metres; default: 0.2",
+    "wall_margin": "least distance from every wall in metres; default: 0.3",
 }
 
 
@@ -36,15 +36,16 @@ def _add_build(actions):
     parser = actions.add_parser(
         "build",
         help="simulate rooms into a folder; the same command again goes on where it stopped",
+        epilog="keras-avssan rooms build --rooms 10000 --spacing 0.08 --out rooms",
     )
     parser.add_argument(
         "--out", required=True, metavar="FOLDER", help="new, empty, or a begun bank"
     )
     parser.add_argument("--rooms", type=int, required=True, help="number of rooms of the bank")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the rooms (0)")
-    parser.add_argument("--first-index", type=int, default=0, help="first room of the seed (0)")
-    parser.add_argument("--sources-per-room", type=int, default=4, help="sources in a room (4)")
-    parser.add_argument("--sampling-rate", type=int, default=16000, help="samples a second (16000)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the rooms")
+    parser.add_argument("--first-index", type=int, default=0, help="first room of the seed")
+    parser.add_argument("--sources-per-room", type=int, default=4, help="sources in a room")
+    parser.add_argument("--sampling-rate", type=int, default=16000, help="samples a second")
     parser.add_argument(
         "--max-duration", type=float, help="seconds of all responses; default: the longest T60"
     )
@@ -52,7 +53,7 @@ def _add_build(actions):
         "--formula",
         choices=("sabine", "eyring"),
         default="sabine",
-        help="how T60 becomes absorption (sabine)",
+        help="how T60 becomes absorption",
     )
     parser.add_argument(
         "--image-attenuation",
@@ -64,7 +65,7 @@ def _add_build(actions):
     parser.add_argument(
         "--calibrate", action="store_true", help="solve the absorption for a measured T60"
     )
-    parser.add_argument("--rooms-per-shard", type=int, default=100, help="rooms in a file (100)")
+    parser.add_argument("--rooms-per-shard", type=int, default=100, help="rooms in a file")
     parser.add_argument(
         "--shards",
         type=int,
@@ -72,9 +73,9 @@ def _add_build(actions):
         metavar=("START", "STOP"),
         help="build these only, from START to STOP - 1, for processes that share the work",
     )
-    parser.add_argument("--workers", type=int, default=1, help="threads, one room each (1)")
+    parser.add_argument("--workers", type=int, default=1, help="threads, one room each")
     _add_ranges(parser)
-    parser.set_defaults(run=_build, command="rooms build")
+    parser.set_defaults(run=_build)
 
 
 def _add_ranges(parser):
@@ -92,14 +93,18 @@ def _option(name):
 
 
 def _add_show(actions):
-    parser = actions.add_parser("show", help="what a bank holds, and whether it is whole")
+    parser = actions.add_parser(
+        "show",
+        help="what a bank holds, and whether it is whole",
+        epilog="keras-avssan rooms show rooms --room 17 --plot plan.png",
+    )
     parser.add_argument("folder", help="the folder of a bank, whole or not")
     parser.add_argument(
         "--check", action="store_true", help="read all of it, to find damaged shards too"
     )
-    parser.add_argument("--room", type=int, default=0, help="the room to draw, from 0 (0)")
+    parser.add_argument("--room", type=int, default=0, help="the room to draw, from 0")
     parser.add_argument("--plot", metavar="FILE", help="file for a plan of that room")
-    parser.set_defaults(run=_show, command="rooms show")
+    parser.set_defaults(run=_show)
 
 
 def _build(options):

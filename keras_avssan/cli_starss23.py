@@ -1,5 +1,7 @@
 """The command line: score a model on real rooms."""
 
+from keras_avssan.cli_options import ALL
+
 
 def add_starss23_options(parser):
     """Adds the options that put segments of STARSS23 in place of simulated scenes.
@@ -10,7 +12,8 @@ def add_starss23_options(parser):
     group = parser.add_argument_group(
         "real rooms",
         "Segments of STARSS23 in place of simulated scenes. --split, --classes (which may be "
-        "targets), --prompt, --seed, --model and --json apply; the other options do not.",
+        "targets), --prompt, --seed, --model, --spacing, --on-overlap and --json apply; the other "
+        "options do not.",
     )
     _add_options(group)
 
@@ -38,19 +41,19 @@ def _add_options(group):
         help="columns `class` (of STARSS23) and `pictures` (a class of --prompts-from); default: "
         "classes of the same name",
     )
-    group.add_argument("--pair", default="M1-M4", help="M1-M4 or M2-M3 (M1-M4)")
+    group.add_argument("--pair", default="M1-M4", help="M1-M4 or M2-M3")
     group.add_argument(
-        "--segment-duration", type=float, default=10.0, help="seconds a segment lasts (10)"
+        "--segment-duration", type=float, default=10.0, help="seconds a segment lasts"
     )
     group.add_argument(
-        "--min-activity", type=float, default=1.0, help="seconds a target must be active (1)"
+        "--min-activity", type=float, default=1.0, help="seconds a target must be active"
     )
     group.add_argument(
         "--max-motion",
         type=float,
         default=10.0,
         metavar="DEGREES",
-        help="segments whose target moves more are left out (10)",
+        help="segments whose target moves more are left out",
     )
     group.add_argument(
         "--allow-several",
@@ -60,7 +63,7 @@ def _add_options(group):
     group.add_argument(
         "--baffle",
         default="rigid",
-        help="rigid: the sphere of the published recordings, open: free microphones (rigid)",
+        help="rigid: the sphere of the published recordings, open: free microphones",
     )
 
 
@@ -79,10 +82,17 @@ def evaluate_starss23(options, load_model):
     """
     from keras_avssan.evaluation import evaluate_segments
 
-    prompts = open_segments(options, options.split, options.classes)
+    split = None if options.split == ALL else options.split
+    prompts = open_segments(options, split, options.classes)
     model = load_model(options.model)
     print(prompts.report(), end="\n\n")
-    return evaluate_segments(model, prompts, prompt=options.prompt)
+    return evaluate_segments(
+        model,
+        prompts,
+        prompt=options.prompt,
+        microphone_spacing=options.spacing,
+        on_overlap=options.on_overlap,
+    )
 
 
 def open_segments(options, split, classes):

@@ -1,12 +1,15 @@
 """The command line: train a model, so that a stopped training goes on."""
 
 import os
+import shlex
 import shutil
+import sys
 
 from keras_avssan.cli_options import (
     add_encoder_options,
     add_scene_options,
     check_output,
+    choose_training_rooms,
     make_plan,
     open_audio_encoder,
     open_bank,
@@ -25,47 +28,62 @@ def add_train(commands):
         "train",
         help="train a model and save it as a preset folder; the same command again goes on where "
         "it stopped",
+        epilog="keras-avssan train --data sounds --bank rooms --out my_model --steps 20000",
     )
     add_scene_options(parser, split="train", rooms=300, seed=0)
     parser.add_argument("--out", required=True, help="folder to save the model in")
     parser.add_argument("--validation-split", default="val", help="split to validate on")
-    parser.add_argument("--configuration", default="base", help="base or paper")
+    parser.add_argument(
+        "--configuration",
+        default="base",
+        help="base, or paper, which needs both encoders",
+    )
     add_encoder_options(parser, image_default="a small one that trains")
     parser.add_argument("--steps", type=int, default=1200, help="training steps")
     parser.add_argument("--epochs", type=int, default=4, help="validations on the way")
     parser.add_argument("--batch-size", type=int, default=32, help="scenes a step")
-    parser.add_argument("--learning-rate", type=float, help="highest learning rate")
+    parser.add_argument(
+        "--learning-rate",
+        type=float,
+        help="highest learning rate; default: that of the configuration",
+    )
     parser.add_argument(
         "--prompts",
         nargs="+",
         default=["picture"],
         metavar="KIND",
-        help="what asks, drawn anew for each scene: picture, text, recording (picture)",
+        help="what asks, drawn anew for each scene: picture, text, recording",
     )
     parser.add_argument(
         "--render",
         choices=("host", "device"),
         default="host",
-        help="where scenes are rendered; the device is worth it where it is a GPU (host)",
+        help="where scenes are rendered; the device is worth it where it is a GPU",
     )
     _add_checkpoint_options(parser)
-    parser.set_defaults(run=_train)
+    parser.set_defaults(run=_train, checked_by=_check)
 
 
 def _add_checkpoint_options(parser):
     parser.add_argument(
         "--checkpoints",
         metavar="DIR",
-        help="folder of checkpoints and logs, from which the same command goes on "
-        "(OUT.checkpoints)",
+        help="folder of checkpoints and logs, from which the same command goes on; "
+        "default: OUT.checkpoints",
     )
     parser.add_argument(
-        "--checkpoint-every", type=int, default=100, metavar="N", help="steps between two (100)"
+        "--checkpoint-every", type=int, default=100, metavar="N", help="steps between two"
     )
     parser.add_argument(
         "--keep-checkpoints", action="store_true", help="keep that folder after the training"
     )
     parser.add_argument("--tensorboard", metavar="DIR", help="folder of a log for TensorBoard")
+
+
+def _check(options):
+    check_output("--out", options.out)
+    if os.path.exists(options.out):
+        raise ValueError(f"`--out` must not exist yet. Received: {options.out}")
 
 
 def _train(options):
@@ -75,18 +93,18 @@ def _train(options):
     from keras_avssan.training import fit_scenes, save_whole
 
     checkpoints = options.checkpoints or f"{os.path.normpath(options.out)}.checkpoints"
-    check_output("--out", options.out)
-    check_output("--checkpoints", checkpoints)
-    if os.path.exists(options.out):
-        raise ValueError(f"`--out` must not exist yet. Received: {options.out}")
-    catalog = open_catalog(options)
+    bank = open_bank(options)
+    catalog = open_catalog(options, bank.sampling_rate if bank else 16000)
+    bank, *rooms = choose_training_rooms(options, bank, catalog.sampling_rate)
     keras.utils.set_random_seed(options.seed)  # begun twice, it is the same training
     model = AVSSAN(
         configuration=options.configuration,
         image_encoder=open_image_encoder(options),
         audio_encoder=open_audio_encoder(options),
+        sampling_rate=bank.sampling_rate,
+        microphone_spacing=bank.microphone_spacing,
     )
-    train_plan, validation_plan = _plans(options, catalog)
+    train_plan, validation_plan = _plans(options, catalog, bank, rooms)
     fit_scenes(
         model,
         train_plan,
@@ -99,6 +117,7 @@ def _train(options):
         checkpoints=checkpoints,
         checkpoint_every=options.checkpoint_every,
         tensorboard=options.tensorboard,
+        command=_command(options),
     )
     save_whole(model, options.out)
     if not options.keep_checkpoints:
@@ -106,15 +125,15 @@ def _train(options):
     print(f"saved {options.out}")
 
 
-def _plans(options, catalog):
-    """Plans for training and validation; a tenth of the rooms is kept for the second."""
-    bank = open_bank(options, first_room=0)
-    if len(bank) < 2:
-        raise ValueError(f"Training needs at least 2 rooms. Received: {len(bank)}")
-    kept = max(1, len(bank) // 10)
+def _command(options):
+    """The command line as it was given, for the training record."""
+    return shlex.join(["keras-avssan", *getattr(options, "arguments", sys.argv[1:])])
+
+
+def _plans(options, catalog, bank, rooms):
+    """Plans for training and validation, which share no room."""
     kinds = tuple(options.prompts)
     splits = (options.split, options.validation_split)
-    rooms = ((0, len(bank) - kept), (len(bank) - kept, len(bank)))
     return [
         make_plan(options, catalog, bank, split, rooms=where, prompt_kinds=kinds)
         for split, where in zip(splits, rooms, strict=True)

@@ -76,6 +76,27 @@ def write_json(path: str | os.PathLike, content: Any, indent: int | None = 2) ->
     write_text(path, json.dumps(content, indent=indent, ensure_ascii=False) + "\n")
 
 
+def check_file(path: str | os.PathLike, name: str) -> None:
+    """Refuses what is missing, a directory or empty, each with words of its own.
+
+    Args:
+        path: Path of a file to be read.
+        name: What it is called in the message, with its path.
+
+    Raises:
+        ValueError: If there is no such file, or nothing in it.
+
+    Example:
+        >>> check_file("mix.wav", "audio file 'mix.wav'")
+    """
+    if os.path.isdir(path):
+        raise ValueError(f"{name} is a directory.")
+    if not os.path.exists(path):
+        raise ValueError(f"{name} does not exist.")
+    if os.path.isfile(path) and not os.path.getsize(path):
+        raise ValueError(f"{name} is empty: it has 0 bytes.")
+
+
 def read_json(path: str | os.PathLike) -> Any:
     """Reads a JSON file.
 

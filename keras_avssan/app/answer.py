@@ -1,6 +1,7 @@
 """What the page computes, without the page."""
 
 import os
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ from PIL import Image, UnidentifiedImageError
 
 from keras_avssan.data.audio_io import audio_num_samples
 from keras_avssan.models.prompts import as_prompt
+from keras_avssan.one_line import one_line
 
 MAX_SECONDS = 30.0
 MAX_PIXELS = 40_000_000
@@ -29,6 +31,7 @@ class Answer:
         explanation: What `model.explain` returned.
         masked_audio: What the mask leaves of the recording, int16 of shape (samples, 2).
         sampling_rate: Its sampling rate in hertz.
+        warnings: What is to be known about the answer, such as that both channels are the same.
 
     Example:
         >>> told = answer(model, "mix.wav", picture="dog.jpg")
@@ -43,6 +46,16 @@ class Answer:
     explanation: dict[str, Any]
     masked_audio: np.ndarray
     sampling_rate: int
+    warnings: tuple[str, ...] = ()
+
+    def __repr__(self):
+        seconds = len(self.masked_audio) / self.sampling_rate
+        return one_line(
+            self,
+            f"{self.azimuth:.0f}°",
+            f"confidence {self.confidence:.2f}",
+            f"{seconds:.2f} s at {self.sampling_rate} Hz",
+        )
 
 
 def answer(model, recording, picture=None, words=None, sound=None, max_seconds=MAX_SECONDS):
@@ -72,8 +85,9 @@ def answer(model, recording, picture=None, words=None, sound=None, max_seconds=M
     if not recording:
         raise ValueError("Give a recording with two channels.")
     if len(given) != 1:
+        kinds = "a picture, words or" if reads_words(model) else "a picture or"
         raise ValueError(
-            "Ask with one thing: a picture, words or a recording. "
+            f"Ask with one thing: {kinds} a recording. "
             f"Received: {' and '.join(given) or 'none of them'}"
         )
     paths = [path for path in (recording, picture, sound) if path]
@@ -82,10 +96,13 @@ def answer(model, recording, picture=None, words=None, sound=None, max_seconds=M
             if path:
                 _check_sound(path, max_seconds)
         if picture:
-            _check_picture(picture)
+            check_picture(picture)
         # Named by kind: words that look like a path are words, and no file of this machine.
         prompt = as_prompt(asked[given[0]], _KINDS[given[0]])
-        explanation = model.explain(recording, prompt)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("always", UserWarning)
+            explanation = model.explain(recording, prompt)
     except ValueError as error:
         raise ValueError(_without_folders(str(error), paths)) from error
     return Answer(
@@ -94,7 +111,20 @@ def answer(model, recording, picture=None, words=None, sound=None, max_seconds=M
         explanation,
         _to_int16(explanation["masked_audio"]),
         explanation["sampling_rate"],
+        tuple(_without_folders(str(one.message), paths) for one in caught),
     )
+
+
+def reads_words(model):
+    """Whether words can ask a model.
+
+    Args:
+        model: A `Localizer`.
+
+    Returns:
+        Bool.
+    """
+    return getattr(model.preprocessor, "tokenize", None) is not None
 
 
 def _check_sound(path, max_seconds):
@@ -111,7 +141,15 @@ def _check_sound(path, max_seconds):
         )
 
 
-def _check_picture(path):
+def check_picture(path):
+    """Refuses a file that is no picture of a kind that is read, or a vast one, by its header.
+
+    Args:
+        path: Path of the file.
+
+    Raises:
+        ValueError: If it is.
+    """
     try:
         with Image.open(path, formats=PICTURES) as picture:
             width, height = picture.size  # from its header

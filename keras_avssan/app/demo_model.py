@@ -1,9 +1,12 @@
 """A small model on built-in data, to try the page with."""
 
 import os
+import sys
 
 import keras
+from tqdm import tqdm
 
+from keras_avssan.app.demo_folder import as_typed, demo_folder
 from keras_avssan.data import ScenePlan, SyntheticClasses
 from keras_avssan.encoders import LogMelEncoder
 from keras_avssan.models import AVSSAN
@@ -13,28 +16,33 @@ from keras_avssan.training import fit_scenes, save_whole
 CLASSES = ("bell", "bird", "dog", "drum", "engine", "rain")
 
 
-def demo_plan(split, rooms=150, seed=0):
+def demo_plan(split, rooms=150, seed=0, progress=False):
     """Scenes of six classes that the library makes itself, in simulated rooms.
 
     Args:
         split: `"train"` or `"test"`.
         rooms: Number of rooms.
         seed: Seed of rooms and scenes.
+        progress: Whether a progress bar is shown while rooms are simulated.
 
     Returns:
         A `keras_avssan.data.ScenePlan`.
     """
-    bank = RIRBank.build(rooms, seed=seed, sources_per_room=6, progress=False)
+    bank = RIRBank.build(rooms, seed=seed, sources_per_room=6, progress=progress)
     return ScenePlan(SyntheticClasses(CLASSES), bank, split=split, seed=seed)
 
 
-def demo_model(folder, steps=560, rooms=150):
+def demo_model(folder=None, steps=560, rooms=150, progress=False):
     """The model of the quickstart: read from a folder, or trained once and kept there.
 
+    A training that was stopped resumes from its last checkpoint.
+
     Args:
-        folder: Path of its preset folder, in a folder that exists.
+        folder: Path of its preset folder, in a folder that exists. Default: `model` in the
+            `demo_folder()`, where the quickstart keeps its model too.
         steps: Training steps of 32 scenes.
         rooms: Rooms to train in.
+        progress: Whether to print to standard error what is done, and how long it will take.
 
     Returns:
         A trained `AVSSAN`.
@@ -45,19 +53,56 @@ def demo_model(folder, steps=560, rooms=150):
     Example:
         >>> model = demo_model("avssan_demo")
     """
+    if folder is None:
+        folder = demo_folder() / "model"
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    folder = os.fspath(folder)
+    say = tqdm.write if progress else lambda *_, **__: None
     if os.path.exists(folder):
+        say(f"Demo model: {as_typed(folder)}", file=sys.stderr)
         return AVSSAN.from_preset(folder)
     if not os.path.isdir(os.path.dirname(os.path.abspath(folder))):
         raise ValueError(f"`folder` must lie in an existing folder. Received: {folder}")
+    say(
+        f"No demo model yet in {as_typed(folder)}: training one, about 7 minutes on two cores.\n"
+        "This is done once. Ctrl-C stops it, and the same command resumes it.",
+        file=sys.stderr,
+    )
+    say(f"1 of 2: simulating {rooms} rooms", file=sys.stderr)
+    plan = demo_plan("train", rooms, progress=progress)
+    say(f"2 of 2: training {steps} steps on six classes of sounds and drawings", file=sys.stderr)
     keras.utils.set_random_seed(1)
     model = AVSSAN(dim=32, mlp_dim=128, audio_encoder=LogMelEncoder(filters=(8, 16, 32)))
     fit_scenes(
         model,
-        demo_plan("train", rooms),
+        plan,
         steps=steps,
         epochs=min(4, steps),
         learning_rate=4e-3,
         checkpoints=f"{folder}.checkpoints",
+        callbacks=[_StepsLeft(steps)] if progress else None,
+        verbose=0,
     )
     save_whole(model, folder)
+    say(f"The demo model is kept in {as_typed(folder)}", file=sys.stderr)
     return model
+
+
+class _StepsLeft(keras.callbacks.Callback):
+    """A bar over all steps of a training, with the time left; lines where there is no terminal."""
+
+    def __init__(self, steps):
+        super().__init__()
+        self.steps = steps
+        self._bar = None
+
+    def on_train_begin(self, logs=None):
+        done = int(self.model.optimizer.iterations)  # of a training that resumes
+        interval = 0.5 if sys.stderr.isatty() else 20.0
+        self._bar = tqdm(total=self.steps, initial=done, unit="step", mininterval=interval)
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._bar.update()
+
+    def on_train_end(self, logs=None):
+        self._bar.close()

@@ -1,6 +1,7 @@
 """Scenes to try, made by the library itself."""
 
 import os
+from typing import NamedTuple
 
 import numpy as np
 import soundfile
@@ -13,30 +14,66 @@ _FIRST = 10**6  # no scene of a training
 _SEPARATION = 50.0  # degrees
 
 
+class Example(NamedTuple):
+    """A question, and its true answer where that is known.
+
+    Args:
+        recording: Path of a recording.
+        picture: Path of the picture that asks.
+        name: What the picture shows.
+        azimuth: True direction of that in degrees, or `None`.
+        other: What else is to be heard.
+        other_azimuth: Its true direction in degrees, or `None`.
+    """
+
+    recording: str
+    picture: str
+    name: str = ""
+    azimuth: float | None = None
+    other: str = ""
+    other_azimuth: float | None = None
+
+
 def write_examples(folder, count=4, rooms=4):
-    """Writes mixes of two sounds, and for each a picture of one of them.
+    """Writes mixes of two sounds, and for each a picture of one and a picture of the other.
 
     Args:
         folder: Path of a folder that exists.
-        count: Number of scenes.
+        count: Number of mixes.
         rooms: Number of rooms that they lie in.
 
     Returns:
-        List of tuples: path of the mix, path of the picture.
+        List of two `Example`s a mix.
     """
     plan = demo_plan("test", rooms, seed=1)
-    paths: list[tuple[str, str]] = []
+    examples: list[Example] = []
     index = _FIRST
-    while len(paths) < count:
+    while len(examples) < 2 * count:
         scene = plan[index]
         index += 1
         if abs(scene.azimuth - scene.interferer_azimuth) < _SEPARATION:
             continue
-        names = f"{scene.target.class_name}_and_{scene.interferer.class_name}.wav"
-        mix = os.path.join(folder, f"{len(paths) + 1}_{names}")
-        picture = os.path.join(folder, f"{len(paths) + 1}_{scene.target.class_name}.png")
+        number = len(examples) // 2 + 1
+        sounds = [
+            (scene.target.class_name, float(scene.azimuth)),
+            (scene.interferer.class_name, float(scene.interferer_azimuth)),
+        ]
+        pictures = [scene.picture, _picture_of(plan, sounds[1][0], number)]
+        mix = os.path.join(folder, f"{number}_{sounds[0][0]}_and_{sounds[1][0]}.wav")
         soundfile.write(mix, render_scene(plan, scene)["audio"], plan.sampling_rate)
-        pixels = plan.catalog.load_image(scene.picture, (128, 128))
-        Image.fromarray(np.round(255 * np.array(pixels)).astype("uint8")).save(picture)
-        paths.append((mix, picture))
-    return paths
+        for asked, other, picture in zip(sounds, sounds[::-1], pictures, strict=True):
+            path = os.path.join(folder, f"{number}_{asked[0]}.png")
+            _write_picture(plan, picture, path)
+            examples.append(Example(mix, path, *asked, *other))
+    return examples
+
+
+def _picture_of(plan, class_name, number):
+    """A picture of a class, from the plan's split."""
+    pictures = plan.catalog.select(classes=[class_name], split=plan.split).pictures
+    return pictures[number % len(pictures)]
+
+
+def _write_picture(plan, picture, path):
+    pixels = plan.catalog.load_image(picture, (128, 128))
+    Image.fromarray(np.round(255 * np.array(pixels)).astype("uint8")).save(path)

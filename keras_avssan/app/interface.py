@@ -1,26 +1,32 @@
 """The page: what is put in, what is shown."""
 
-import html
 import io
 import threading
+from itertools import groupby
 from typing import cast
 
 from matplotlib.figure import Figure
 from PIL import Image
 
-from keras_avssan.app.answer import MAX_SECONDS, answer
-from keras_avssan.data.file_kinds import IMAGE_SUFFIXES
-from keras_avssan.visualization import plot_explanation
+from keras_avssan.app.answer import answer, check_picture, reads_words
+from keras_avssan.app.examples import Example
+from keras_avssan.app.page_parts import (
+    introduction,
+    show_answer,
+    show_error,
+    show_preview,
+)
+from keras_avssan.visualization import plot_explanation, style
 
+# Names that the browser offers; `answer` looks into the file.
+_PICTURES = [".jpg", ".jpeg", ".png", ".webp"]
 # Seconds: how often old uploads are looked for, and how old they may become.
 _DELETION = (600, 3600)
 # Questions that may wait for their turn.
 _MAX_WAITING = 16
-_INTRODUCTION = f"""# Where does that sound come from?
-
-Give a recording of two microphones, up to {MAX_SECONDS:g} s, and show what you mean: a picture of
-it, or another recording of such a sound. 0° is beside microphone 1 (the left channel), 90° in front
-of the pair or behind it, 180° beside microphone 2."""
+# Width of a window in pixels from which the panels of a figure stand side by side.
+_WIDE_WINDOW = 1100
+_WHY = "### What led to the answer"
 
 
 def build_interface(model, examples=()):
@@ -28,7 +34,9 @@ def build_interface(model, examples=()):
 
     Args:
         model: A trained `AVSSAN`.
-        examples: List of tuples: path of a recording, path of a picture.
+        examples: List of tuples: path of a recording, path of a picture, and where that is known
+            the name of what the picture shows, its true azimuth, and name and azimuth of the other
+            sound.
 
     Returns:
         A `gradio.Blocks`; `launch` opens it.
@@ -40,85 +48,169 @@ def build_interface(model, examples=()):
         >>> build_interface(AVSSAN.from_preset("my_model")).launch()
     """
     gradio = import_gradio()
-    reads_words = getattr(model.preprocessor, "tokenize", None) is not None
-    one_at_a_time = threading.Lock()
-
-    def run(recording, picture, sound, words=None):
-        try:
-            with one_at_a_time:
-                found = answer(model, recording, picture, words, sound)
-        except ValueError as error:
-            # The page shows messages as HTML.
-            message = html.escape(str(error))
-            raise gradio.Error(message, duration=None, print_exception=False) from error
-        text = f"## {found.azimuth:.0f}°\n\nConfidence {found.confidence:.2f}"
-        return text, _draw(found.explanation), (found.sampling_rate, found.masked_audio)
-
+    ask = _make_ask(gradio, model)
     # No button that shares: it would send what is heard to another server.
     with gradio.Blocks(
         title="keras-avssan", analytics_enabled=False, delete_cache=_DELETION
     ) as page:
-        gradio.Markdown(_INTRODUCTION)
+        gradio.Markdown(introduction(model), elem_id="introduction")
+        width = gradio.Number(visible="hidden")
+        page.load(None, None, width, js="() => window.innerWidth", api_visibility="private")
         with gradio.Row():
             with gradio.Column(scale=1):
-                recording = gradio.Audio(
-                    label="Recording, two channels",
-                    type="filepath",
-                    buttons=[],
-                    elem_id="recording",
-                )
-                picture = gradio.File(
-                    label="A picture of what you mean",
-                    file_types=list(IMAGE_SUFFIXES),
-                    elem_id="picture",
-                )
-                sound = gradio.Audio(
-                    label="Or another recording of such a sound",
-                    type="filepath",
-                    buttons=[],
-                    elem_id="sound",
-                )
-                asked = [recording, picture, sound]
-                if reads_words:
-                    asked.append(gradio.Textbox(label="Or words", elem_id="words"))
-                button = gradio.Button("Find it", variant="primary", elem_id="find")
+                asked, button = _inputs(gradio, reads_words(model))
             with gradio.Column(scale=2):
-                text = gradio.Markdown(elem_id="direction")
-                figure = gradio.Image(
-                    label="What led to the answer",
-                    format="png",
-                    interactive=False,
-                    buttons=["download", "fullscreen"],
-                    elem_id="figure",
-                )
-                masked = gradio.Audio(
-                    label="What the mask leaves",
-                    interactive=False,
-                    buttons=["download"],
-                    elem_id="masked",
-                )
-        button.click(run, asked, [text, figure, masked], api_visibility="private")
+                shown = _outputs(gradio)
+        button.click(
+            lambda width, *asked: ask(width, *asked),
+            [width, *asked],
+            shown,
+            api_visibility="private",
+        )
         if examples:
-            gradio.Examples(
-                [list(pair) for pair in examples],
-                [recording, picture],
-                [text, figure, masked],
-                fn=lambda recording, picture: run(recording, picture, None),
-                run_on_click=True,
-                cache_examples=False,
-                label="Examples: two sounds, and a picture of one of them",
-                api_visibility="private",
-            )
+            _examples(gradio, [Example(*one) for one in examples], ask, width, asked, shown)
             # They are not deleted with the uploads.
-            recording.keep_in_cache.update(*page.temp_file_sets)
+            asked[0].keep_in_cache.update(*page.temp_file_sets)
     return page.queue(max_size=_MAX_WAITING, default_concurrency_limit=1)
 
 
-def _draw(explanation):
-    """The figure of an answer as a picture."""
-    figure = cast(Figure, plot_explanation(explanation))
+def _make_ask(gradio, model):
+    """The function behind the page: what is shown of a question, or what is wrong with it."""
+    one_at_a_time = threading.Lock()
+
+    def ask(width, recording, picture, sound=None, words=None, example=None):
+        try:
+            with one_at_a_time:
+                found = answer(model, recording, picture, words, sound)
+            text = show_answer(found, picture, words, sound, example)
+            figure = _draw(found.explanation, picture, width, example)
+        except ValueError as error:
+            hidden = gradio.update(value=None, visible=False)
+            return show_error(str(error)), hidden, hidden, hidden
+        masked = (found.sampling_rate, found.masked_audio)
+        values = (_WHY, figure, masked)
+        return text, *(gradio.update(value=value, visible=True) for value in values)
+
+    return ask
+
+
+def _inputs(gradio, words):
+    """Fields for the recording and for what asks, and the button. No microphone: it has one."""
+    recording = gradio.Audio(
+        label="Recording, two channels",
+        sources=["upload"],  # a browser records one channel, or one twice
+        type="filepath",
+        buttons=[],
+        elem_id="recording",
+    )
+    picture = gradio.File(
+        label="A picture of what you mean",
+        file_types=_PICTURES,
+        height=120,
+        elem_id="picture",
+    )
+    preview = gradio.HTML(elem_id="preview")
+    picture.change(_preview, picture, preview, show_progress="hidden", api_visibility="private")
+    sound = gradio.Audio(
+        label="Or another recording of such a sound",
+        sources=["upload"],
+        type="filepath",
+        buttons=[],
+        elem_id="sound",
+    )
+    asked = [recording, picture, sound]
+    if words:
+        asked.append(gradio.Textbox(label="Or words", elem_id="words"))
+    return asked, gradio.Button("Find it", variant="primary", elem_id="find")
+
+
+def _preview(path):
+    """An uploaded picture, or at once what is wrong with it."""
+    if not path:
+        return ""
+    try:
+        check_picture(path)
+        return show_preview(path)
+    except ValueError as error:
+        return show_error(str(error))
+
+
+def _outputs(gradio):
+    """Answer, figure with its heading, and sound: empty until something is asked."""
+    return [
+        gradio.HTML(
+            '<p class="note">The answer will stand here. Try an example below.</p>',
+            elem_id="direction",
+        ),
+        gradio.Markdown(visible=False, elem_id="why"),
+        gradio.Image(
+            show_label=False,
+            visible=False,
+            alt_text="Posterior, spectrograms, mask and weights of the bands",
+            format="png",
+            interactive=False,
+            buttons=["download", "fullscreen"],
+            elem_id="figure",
+        ),
+        gradio.Audio(
+            label="What the mask leaves",
+            visible=False,
+            interactive=False,
+            buttons=["download"],
+            elem_id="masked",
+        ),
+    ]
+
+
+def _examples(gradio, examples, ask, width, asked, shown):
+    """A row a recording, a button with a thumbnail for each question about it."""
+    gradio.Markdown("## Examples\n\nTwo sounds in a room, and a picture of one of them.")
+    for number, (_, questions) in enumerate(groupby(examples, lambda one: one.recording), 1):
+        with gradio.Row():
+            for question in questions:
+                button = gradio.Button(
+                    _label(question, number), icon=question.picture, elem_classes="example"
+                )
+                button.click(
+                    _asker(ask, question, len(asked)),
+                    width,
+                    [*asked, *shown],
+                    scroll_to_output=True,
+                    api_visibility="private",
+                )
+
+
+def _asker(ask, example, fields):
+    """A function that fills the fields with an example, and asks."""
+
+    def run(width):
+        given = [example.recording, example.picture]
+        shown = ask(width, *given, example=example)
+        return (*given, *[None] * (fields - len(given)), *shown)
+
+    return run
+
+
+def _label(example, number):
+    name, other = (text.replace("_", " ") for text in (example.name, example.other))
+    if not name:
+        return f"Recording {number}"
+    truth = "" if example.azimuth is None else f", true answer {example.azimuth:.0f}°"
+    return f"{name} beside {other}\nRecording {number}{truth}"
+
+
+def _draw(explanation, picture, width, example):
+    """The figure of an answer as a picture, for a window of `width` pixels."""
+    wide = not width or width >= _WIDE_WINDOW
+    truth = (None, None) if example is None else (example.azimuth, example.other_azimuth)
+    figure = plot_explanation(
+        explanation,
+        *truth,
+        prompt=picture or None,
+        width=style.COLUMN_WIDTH if wide else style.PHONE_WIDTH,
+    )
     with io.BytesIO() as file:
-        figure.savefig(file, format="png", dpi=110)
+        cast(Figure, figure).savefig(file, format="png", dpi=110 if wide else 160)
         file.seek(0)
         return Image.open(file).convert("RGB")
 

@@ -4,10 +4,14 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_avssan.data.channel_pair import confidence
 from keras_avssan.data.recordings import read_recordings
-from keras_avssan.doa.grid import GRID_DEGREES, NUM_DIRECTIONS, posterior_confidence
+from keras_avssan.doa.grid import GRID_DEGREES, NUM_DIRECTIONS
 from keras_avssan.layers.doa_head import SPEED_OF_SOUND
 from keras_avssan.layers.stereo_stft import StereoSTFT, level_gain
+from keras_avssan.one_line import one_line, span
+from keras_avssan.orientation import transpose_hint
+from keras_avssan.write_once import WriteOnce
 
 _BATCH_SIZE = 32
 _INPUTS = ("audio", "microphone_spacing")
@@ -59,6 +63,10 @@ class ClassicalLocalizer(keras.layers.Layer):
         (1, 180)
     """
 
+    microphone_spacing = WriteOnce()
+    sampling_rate = WriteOnce()
+    frequency_range = WriteOnce()
+
     def __init__(
         self,
         microphone_spacing=0.2,
@@ -81,6 +89,14 @@ class ClassicalLocalizer(keras.layers.Layer):
         phase = 2 * np.pi * hertz[:, None] * delay[None, :]
         self._phase_a_metre = phase[None].astype("float32")  # (1, F, 180)
         self.built = True  # no weights: a whole model need not be run to build it
+
+    def __repr__(self):
+        return one_line(
+            self,
+            f"microphones {self.microphone_spacing:g} m apart",
+            f"{self.sampling_rate} Hz",
+            f"frequencies {span(self.frequency_range, ' Hz', 5)}",
+        )
 
     def _choose_bins(self):
         """Bins of the frequency range, as a slice."""
@@ -125,7 +141,7 @@ class ClassicalLocalizer(keras.layers.Layer):
         if len(audio) != 3 or audio[-1] != 2:
             raise ValueError(
                 "`audio` must have shape (batch, samples, 2), the two microphones last. "
-                f"Received: shape {audio}"
+                f"Received: shape {audio}.{transpose_hint(audio)}"
             )
         if isinstance(audio[1], int) and audio[1] < self.stft.frame_length:
             raise ValueError(
@@ -174,45 +190,66 @@ class ClassicalLocalizer(keras.layers.Layer):
         outputs = self.call(keras.tree.map_structure(ops.convert_to_tensor, inputs))
         return {key: ops.convert_to_numpy(value) for key, value in outputs.items()}
 
-    def localize(self, audio, prompt=None, sampling_rate=None, return_confidence=False):
+    def localize(
+        self,
+        audio,
+        prompt=None,
+        sampling_rate=None,
+        return_confidence=False,
+        channels=None,
+        microphone_spacing=None,
+    ):
         """Finds the direction of the strongest sound.
 
         Args:
-            audio: Two-microphone recording of at least one frame: a path, an array (samples, 2)
-                or (batch, samples, 2), or a list of paths or arrays of equal duration.
+            audio: Two-microphone recording of at least one frame: a file (its path, its bytes, or
+                opened in binary mode), an array (samples, 2) or (batch, samples, 2), or a list of
+                files or arrays of equal duration.
             prompt: Taken in place of what a prompted model asks for, and ignored.
             sampling_rate: Sampling rate in hertz of arrays; the layer's if not given.
             return_confidence: Whether the confidence is returned too.
+            microphone_spacing: Distance between the microphones in metres, one for all recordings
+                or one for each; the layer's if not given.
+            channels: Which two channels of recordings with more of them are microphone 1 and
+                microphone 2, counted from 0: a tuple of two ints.
 
         Returns:
             float32 array of azimuths in degrees, shape (batch,): 0° beside microphone 1
-            (channel 0 leads), 90° broadside, 180° beside microphone 2. With
+            (its channel leads), 90° broadside, 180° beside microphone 2. With
             `return_confidence`, a tuple of it and the share of the spectrum within 5° of it, from
-            0 to 1; it compares recordings under one method, and is no probability.
+            0 to 1; it compares recordings under one method, and is no probability. It is 0 for a
+            recording whose channels are copies of each other, after a warning.
 
         Raises:
-            ValueError: If a recording is unusable.
+            ValueError: If a recording is unusable, or one channel of it hears nothing.
             TypeError: If it is of another kind.
 
         Example:
-            >>> audio = np.random.default_rng(0).normal(size=(16000, 1)).repeat(2, axis=1)
-            >>> float(SRPPHAT().localize(audio)[0])  # both channels are the same
-            90.0
+            >>> source = np.random.default_rng(0).normal(size=16000)
+            >>> audio = np.stack([source, np.roll(source, 5)], axis=1)  # channel 0 leads
+            >>> float(SRPPHAT(microphone_spacing=0.2).localize(audio)[0])
+            58.0
         """
         audio = read_recordings(
             audio,
             self.sampling_rate,
+            channels=channels,
             source_rate=sampling_rate,
             min_duration=self.stft.frame_length / self.sampling_rate,
         )
+        inputs = {"audio": audio}
+        if microphone_spacing is not None:
+            inputs["microphone_spacing"] = np.broadcast_to(microphone_spacing, (len(audio),))
         parts = [
-            self.predict_on_batch({"audio": audio[start : start + _BATCH_SIZE]})["doa"]
+            self.predict_on_batch(
+                {key: value[start : start + _BATCH_SIZE] for key, value in inputs.items()}
+            )["doa"]
             for start in range(0, len(audio), _BATCH_SIZE)
         ]
         spectrum = np.concatenate(parts)
         azimuth = GRID_DEGREES[np.argmax(spectrum, axis=-1)]
         if return_confidence:
-            return azimuth, posterior_confidence(spectrum)
+            return azimuth, confidence(spectrum, audio)
         return azimuth
 
     def compute_output_shape(self, inputs_shape):

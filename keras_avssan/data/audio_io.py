@@ -1,36 +1,38 @@
 """Read recordings: decode, check, resample."""
 
 import os
-import re
+from typing import Any
 
 import numpy as np
 import soundfile
 import soxr
 
 from keras_avssan.data.checks import check_integer
+from keras_avssan.data.contents import Contents, File, as_contents
+from keras_avssan.data.sound_files import knows_its_length, open_sound, read_to_the_end
 
-# Header sizes that programs write when they stream and do not know the length yet.
-_UNKNOWN_SIZES = (0, 0x7FFFFFFF, 0xFFFFFFFF)
 # MP3 decoders may drop up to one frame at either end.
 _MP3_FRAME = 1152
 
 
 def read_audio(
-    audio: str | os.PathLike | np.ndarray,
+    audio: File | np.ndarray,
     sampling_rate: int = 16000,
     *,
-    channels: int | None = None,
+    channels: int | tuple[int, ...] | None = None,
     source_rate: int | None = None,
     resample: bool = True,
 ) -> np.ndarray:
     """Read a recording as float32 samples at a given sampling rate.
 
     Args:
-        audio: Path of a file that soundfile reads (WAV, FLAC, Ogg Vorbis, MP3, …), or an
-            array of shape `(samples,)` or `(samples, channels)`.
+        audio: File that soundfile reads (WAV, FLAC, Ogg Vorbis, MP3, …): its path, its bytes, or
+            the file opened in binary mode; or an array of shape `(samples,)` or
+            `(samples, channels)`.
         sampling_rate: Int. Rate of the result in Hz.
-        channels: Int or `None`. The number of channels the recording must have; `None` takes
-            any. Channels are never duplicated or mixed.
+        channels: Int, tuple of ints or `None`. The number of channels the recording must have,
+            or which of its channels are taken, 0 the first, in this order; `None` takes all.
+            Channels are never duplicated or mixed.
         source_rate: Int or `None`. Rate of `audio` in Hz where it is an array; `None` means
             `sampling_rate`. A file tells its own rate.
         resample: Bool. Whether a recording at another rate is resampled; `False` refuses it.
@@ -48,29 +50,50 @@ def read_audio(
         (16000,)
     """
     sampling_rate = check_integer("sampling_rate", sampling_rate, least=1)
-    if isinstance(audio, (str, os.PathLike)):
-        name = f"audio file '{os.fspath(audio)}'"
-        samples, source_rate = _decode(audio, name)
-    else:
-        name = "`audio`"
-        samples = _as_samples(audio)
-        source_rate = sampling_rate if source_rate is None else source_rate
-        source_rate = check_integer("source_rate", source_rate, least=1)
-    _check_samples(samples, channels, name)
-    if source_rate != sampling_rate:
-        if not resample:
-            raise ValueError(
-                f"{name} is sampled at {source_rate} Hz, expected {sampling_rate} Hz "
-                "(`resample=False`)."
-            )
-        samples = soxr.resample(samples, source_rate, sampling_rate)
-        if not len(samples):
-            raise ValueError(f"{name} is too short to be resampled to {sampling_rate} Hz.")
+    source_rate = sampling_rate if source_rate is None else source_rate
+    audio = as_contents(audio, "audio")
+    name = recording_name(audio)
+    samples, source_rate = load_samples(audio, channels, source_rate, name)
+    samples = resample_samples(samples, source_rate, sampling_rate, resample, name)
     return np.ascontiguousarray(samples if samples.shape[1] > 1 else samples[:, 0])
 
 
+def recording_name(audio: Any) -> str:
+    """What an error calls a recording."""
+    if isinstance(audio, (str, os.PathLike)):
+        return f"audio file '{os.fspath(audio)}'"
+    if isinstance(audio, Contents):
+        return audio.label
+    return "`audio`"
+
+
+def load_samples(audio, channels, source_rate, name):
+    """Checked samples of a file or an array, `(samples, channels)` at their own rate, and it."""
+    if isinstance(audio, (str, os.PathLike, Contents)):
+        samples, source_rate = _decode(audio, name)
+    else:
+        samples = _as_samples(audio)
+        source_rate = check_integer("source_rate", source_rate, least=1)
+    return _check_samples(samples, channels, name), source_rate
+
+
+def resample_samples(samples, source_rate, sampling_rate, resample, name):
+    """Samples at another rate, `(samples, channels)`."""
+    if source_rate == sampling_rate:
+        return samples
+    if not resample:
+        raise ValueError(
+            f"{name} is sampled at {source_rate} Hz, expected {sampling_rate} Hz "
+            "(`resample=False`)."
+        )
+    samples = soxr.resample(samples, source_rate, sampling_rate)
+    if not len(samples):
+        raise ValueError(f"{name} is too short to be resampled to {sampling_rate} Hz.")
+    return samples
+
+
 def audio_num_samples(path: str | os.PathLike, sampling_rate: int = 16000) -> int:
-    """Number of samples that a file will have at a sampling rate, from its header alone.
+    """Number of samples that a file will have at a sampling rate, from its header.
 
     Args:
         path: Path of an audio file.
@@ -83,8 +106,12 @@ def audio_num_samples(path: str | os.PathLike, sampling_rate: int = 16000) -> in
         ValueError: The file is unreadable, truncated or empty.
     """
     name = f"audio file '{os.fspath(path)}'"
-    with _open(path, name) as file:
-        return max(1, round(file.frames * sampling_rate / file.samplerate))
+    with open_sound(path, name) as file:
+        known = knows_its_length(file)
+        frames, rate = file.frames, file.samplerate
+    if not known:
+        frames = len(_decode(path, name)[0])
+    return max(1, round(frames * sampling_rate / rate))
 
 
 def _as_samples(audio):
@@ -101,37 +128,11 @@ def _as_samples(audio):
     return samples.astype("float32").reshape(len(samples), -1 if len(samples) else 1)
 
 
-def _open(path, name):
-    if not os.path.isfile(path):
-        raise ValueError(f"{name} does not exist.")
-    try:
-        file = soundfile.SoundFile(path)
-    except soundfile.SoundFileError as error:
-        raise ValueError(f"{name} cannot be read as audio: {error}") from error
-    if _header_shows_truncation(file):
-        file.close()
-        raise ValueError(f"{name} is truncated: it ends before its header says.")
-    if file.frames == 0:
-        file.close()
-        raise ValueError(f"{name} is empty: it holds no samples.")
-    return file
-
-
-def _header_shows_truncation(file):
-    """Whether libsndfile's log says that data are missing at the end (WAV, AIFF, Ogg)."""
-    log = file.extra_info
-    if "lacks an end-of-stream" in log or "Junk after the last page" in log:
-        return True
-    sizes = re.search(r"^(?:data|SSND)\s*: (\d+) \(should be (\d+)\)", log, re.MULTILINE)
-    if not sizes:
-        return False
-    declared, present = map(int, sizes.groups())
-    return declared > present and declared not in _UNKNOWN_SIZES
-
-
 def _decode(path, name):
-    with _open(path, name) as file:
+    with open_sound(path, name) as file:
         try:
+            if not knows_its_length(file):
+                return read_to_the_end(file), file.samplerate
             samples = file.read(dtype="float32", always_2d=True)
         except soundfile.SoundFileError as error:
             raise ValueError(f"{name} is truncated or damaged: {error}") from error
@@ -144,9 +145,34 @@ def _decode(path, name):
 
 
 def _check_samples(samples, channels, name):
+    """The channels that are wanted, once they hold usable samples."""
     if not len(samples):
         raise ValueError(f"{name} is empty: it holds no samples.")
-    if channels is not None and samples.shape[1] != channels:
-        raise ValueError(f"{name} must have {channels} channel(s), got {samples.shape[1]}.")
+    samples = _choose_channels(samples, channels, name)
     if not np.isfinite(samples).all():
         raise ValueError(f"{name} holds NaN or infinite samples.")
+    return samples
+
+
+def _choose_channels(samples, channels, name):
+    length, present = samples.shape
+    sideways = (
+        f" The first axis must be the samples, transpose it: its shape is {samples.shape}."
+        if present > length
+        else ""
+    )
+    if isinstance(channels, tuple):
+        if sideways:
+            raise ValueError(f"{name} has {present} channels of {length} samples.{sideways}")
+        if not all(0 <= channel < present for channel in channels):
+            raise ValueError(
+                f"{name} has {present} channel(s), numbered from 0. Received: channels={channels}"
+            )
+        return samples[:, channels]
+    if channels is not None and present != channels:
+        hint = sideways
+        if not sideways and present > channels:
+            example = tuple(range(channels))
+            hint = f" Choose {channels} of them with `channels`, such as `channels={example}`."
+        raise ValueError(f"{name} must have {channels} channel(s), got {present}.{hint}")
+    return samples

@@ -8,6 +8,8 @@ import numpy as np
 import scipy.fft
 import soxr
 
+from keras_avssan.one_line import one_line, span
+
 # Where an equaliser's gains are set; between them they are interpolated over octaves.
 EQUALISER_HERTZ = tuple(62.5 * 2.0**octave for octave in range(8))
 # Silence behind a sound that an equaliser may ring into, so that it does not return at the start.
@@ -44,6 +46,10 @@ class Augmentation:
                 f"`equaliser` must be empty or hold {len(EQUALISER_HERTZ)} gains in dB, got "
                 f"{self.equaliser!r}."
             )
+
+    def __repr__(self):
+        gains = span(self.equaliser, " dB")
+        return one_line(self, f"speed {self.speed:.3g}", gains and f"equaliser {gains}")
 
     def num_samples(self, length: int) -> int:
         """Number of samples of a recording that become a number of samples.

@@ -10,6 +10,7 @@ import numpy as np
 from keras_avssan.data.cache import ArrayCache
 from keras_avssan.data.checks import check_classes
 from keras_avssan.data.image_io import image_size
+from keras_avssan.one_line import count, one_line
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,11 @@ class Clip:
     split: str
     num_samples: int
 
+    def __repr__(self):
+        return one_line(
+            self, f"{self.id!r} of {self.class_name}", self.split, f"{self.num_samples} samples"
+        )
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -56,6 +62,9 @@ class Picture:
     id: str
     instance: str
     split: str
+
+    def __repr__(self):
+        return one_line(self, f"{self.id!r} of {self.class_name}", self.split)
 
 
 class Catalog(abc.ABC):
@@ -152,6 +161,19 @@ class Catalog(abc.ABC):
         """
         raise NotImplementedError(f"{type(self).__name__} has no `store`.")
 
+    def identity(self, item: Clip | Picture) -> str:
+        """What tells a clip or picture from all others, wherever the data are.
+
+        A model's training record knows by it which clips and pictures were in its training.
+
+        Args:
+            item: `Clip` or `Picture` of this catalog.
+
+        Returns:
+            Str: class and id, unless a subclass knows better.
+        """
+        return f"{item.class_name}/{item.id}"
+
     @abc.abstractmethod
     def read_clip(self, clip: Clip) -> np.ndarray:
         """Read a clip: float32 array `(samples,)`, mono, at the catalog's sampling rate."""
@@ -216,7 +238,11 @@ class Catalog(abc.ABC):
         return view
 
     def __repr__(self):
-        return (
-            f"<{type(self).__name__}: {len(self.classes)} classes, {len(self._clips)} clips, "
-            f"{len(self._pictures)} pictures>"
+        return one_line(
+            self,
+            count(len(self.classes), "class", "classes"),
+            count(len(self._clips), "clip"),
+            count(len(self._pictures), "picture"),
+            " / ".join(self.splits),
+            f"{self.sampling_rate} Hz",
         )

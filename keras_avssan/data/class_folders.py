@@ -30,9 +30,10 @@ class ClassFolders(Catalog):
     root/bell/…
     ```
 
-    Audio is `.wav`, `.flac`, `.ogg` or `.mp3`; several channels are averaged. Pictures are
-    `.jpg`, `.jpeg`, `.png` or `.webp`. Files of a class with the same stem are one *instance*
-    (a video's sound and frame); a prompt never comes from the instance of the clip.
+    Recordings are what soundfile reads (WAV, FLAC, Ogg, MP3, AIFF, …), pictures what pillow reads
+    (JPEG, PNG, WebP, …), whatever their names; several channels are averaged. Files of a class
+    with the same stem are one *instance* (a video's sound and frame); a prompt never comes from
+    the instance of the clip.
 
     Where `root/metadata.csv` exists, it alone says which files there are. Its columns are `path`
     (relative to `root`), `class` and `split` (train, val or test), and optionally `kind` (audio or
@@ -156,6 +157,10 @@ class ClassFolders(Catalog):
         samples = read_audio(self.root / clip.id, self.sampling_rate)
         return samples if samples.ndim == 1 else samples.mean(axis=1)
 
+    def identity(self, item: Clip | Picture) -> str:
+        """Class, id and the size of the file in bytes."""
+        return f"{super().identity(item)}/{(self.root / item.id).stat().st_size}"
+
     @property
     def store(self) -> str | None:
         """Str or `None`: the folder `.embeddings` in the root, where that can be written to."""
@@ -191,8 +196,8 @@ def _choose_classes(
     usable = [name for name in by_class if counts[name]["audio"] and counts[name]["image"]]
     if not usable:
         raise ValueError(
-            f"'{source}' holds no usable class: expected folders <class>/ with audio "
-            f"(.wav, .flac, .ogg, .mp3) and pictures (.jpg, .jpeg, .png, .webp)."
+            f"'{source}' holds no usable class: expected folders <class>/ with recordings "
+            "(WAV, FLAC, Ogg, MP3, AIFF, …) and pictures (JPEG, PNG, WebP, …)."
         )
     chosen = sorted(usable) if classes is None else check_classes(classes, by_class)
     for name in chosen:

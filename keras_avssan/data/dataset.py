@@ -30,6 +30,7 @@ def make_dataset(
     num_workers: int | None = None,
     render: str = "host",
     shard: tuple[int, int] = (0, 1),
+    microphone_spacing: float | None = None,
 ) -> Any:
     """Make a dataset of rendered scenes.
 
@@ -75,6 +76,9 @@ def make_dataset(
         shard: Tuple `(index, count)`. One of several workers takes every `count`-th batch, from
             batch `index` on; all shards together are the dataset without `shard`. Where workers
             step together, let `num_scenes` be a multiple of `batch_size * count`.
+        microphone_spacing: Float or `None`. Distance between the microphones in metres that the
+            model is told, as the input `microphone_spacing` `(batch,)`, for models of another
+            spacing. `None` leaves the input out: the model's own spacing must be the bank's then.
 
     Returns:
         A `tf.data.Dataset`; or a `grain.MapDataset`, with `num_workers` a `grain.IterDataset`.
@@ -106,9 +110,12 @@ def make_dataset(
         drop_remainder=drop_remainder,
         render=render,
         shard=shard,
+        microphone_spacing=microphone_spacing,
     )
     make = _tf_dataset if loader == "tf" else _grain_dataset
-    return make(batches, repeat, num_workers)
+    dataset = make(batches, repeat, num_workers)
+    dataset.scene_batches = batches  # `fit` records what it trains on
+    return dataset
 
 
 def _tf_dataset(batches, repeat, num_workers):

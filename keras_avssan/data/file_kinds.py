@@ -1,26 +1,119 @@
-"""Which files are sound and which are pictures, by their names."""
+"""Which files are recordings and which are pictures, by what is in them."""
 
 import os
+import re
 from pathlib import PurePath
+from typing import BinaryIO
 
-AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+import soundfile
+from PIL import Image, UnidentifiedImageError
+
+# What is meant to be which kind, to name a file that is missing or cannot be read.
+_AUDIO_SUFFIXES = frozenset(
+    ".aac .aif .aifc .aiff .au .caf .flac .m4a .mp3 .oga .ogg .opus .rf64 .snd .w64 .wav .wave "
+    ".wma".split()
+)
+_IMAGE_SUFFIXES = frozenset(
+    ".avif .bmp .gif .heic .heif .jfif .jp2 .jpe .jpeg .jpg .png .tif .tiff .webp".split()
+)
+# Of a path that was meant, in a string that may be words: an ending, or how paths begin.
+_ENDING = re.compile(r"\.(?=\w*[A-Za-z])\w{2,5}$", re.ASCII)
+_BEGINNING = re.compile(r"\.{0,2}/|~|[A-Za-z]:[\\/]|\\\\")
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+_NOT_RECOGNISED = 1  # code of libsndfile
+# Brands of the container of a phone's pictures.
+_HEIF = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 
 
-def file_kind(path: str | os.PathLike) -> str | None:
-    """Kind of a file.
+def file_kind(file: str | os.PathLike | BinaryIO) -> str | None:
+    """Kind of a file: by its content, or by its name where the content is not recognised.
+
+    What soundfile or pillow recognise is sound or a picture, whatever its name; a damaged file,
+    and one of a format that is not read, is what its name says.
 
     Args:
-        path: Path of a file; it need not exist.
+        file: Path of a file, or a binary file that can be sought in.
 
     Returns:
         `"audio"`, `"image"` or `None`.
 
     Example:
-        >>> file_kind("dog/bark.WAV")
+        >>> import io, soundfile
+        >>> file = io.BytesIO()
+        >>> soundfile.write(file, np.zeros(800), 8000, format="AIFF")
+        >>> file_kind(file)
+        'audio'
+        >>> file_kind("dog/missing.WAV")
         'audio'
     """
-    suffix = PurePath(path).suffix.lower()
-    if suffix in AUDIO_SUFFIXES:
+    if not isinstance(file, (str, os.PathLike)):
+        return _content_kind(file)
+    if os.path.isfile(file) and os.access(file, os.R_OK):
+        with open(file, "rb") as stream:
+            kind = _content_kind(stream)
+        if kind:
+            return kind
+    elif os.path.isdir(file):
+        return None
+    suffix = PurePath(file).suffix.lower()
+    if suffix in _AUDIO_SUFFIXES:
         return "audio"
-    return "image" if suffix in IMAGE_SUFFIXES else None
+    return "image" if suffix in _IMAGE_SUFFIXES else None
+
+
+def is_meant_as_file(text: str) -> bool:
+    """Whether a string names a file, that may be missing, rather than being words.
+
+    Args:
+        text: What was given as a prompt.
+
+    Returns:
+        Bool. A file that exists is one; so is what ends or begins like a path. A folder counts
+        where it is not written as a plain word.
+
+    Example:
+        >>> [is_meant_as_file(text) for text in ("nowhere/dog.jpge", "./dog", "a dog. It barks")]
+        [True, True, False]
+    """
+    if _ENDING.search(text) or _BEGINNING.match(text):
+        return True
+    return os.path.isfile(text) or (os.sep in text and os.path.exists(text))
+
+
+def is_heif(beginning: bytes) -> bool:
+    """Whether the first bytes of a file are those of HEIC or HEIF."""
+    return beginning[4:8] == b"ftyp" and beginning[8:12] in _HEIF
+
+
+def _content_kind(stream):
+    stream.seek(0)
+    beginning = stream.read(12)
+    try:
+        # libsndfile takes text in UTF-16 for MPEG.
+        if beginning and not beginning.startswith(_UTF16):
+            if _is_sound(stream):
+                return "audio"
+            return "image" if is_heif(beginning) or _is_picture(stream) else None
+    finally:
+        stream.seek(0)
+    return None
+
+
+def _is_sound(stream):
+    stream.seek(0)
+    try:
+        with soundfile.SoundFile(stream):
+            return True
+    except soundfile.LibsndfileError as error:
+        return error.code != _NOT_RECOGNISED  # it is one, but damaged
+
+
+def _is_picture(stream):
+    stream.seek(0)
+    try:
+        with Image.open(stream):
+            return True
+    except UnidentifiedImageError:
+        return False
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return True  # damaged, or larger than is read

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from keras_avssan.data.csv_files import read_csv_table
 from keras_avssan.data.file_kinds import file_kind
 from keras_avssan.files import whole_file
 
@@ -47,7 +48,7 @@ class FileRow:
 
 
 def list_folders(root: Path) -> list[FileRow]:
-    """All files `root/<class>/<file>` of a known kind, sorted; hidden ones are left out.
+    """All recordings and pictures `root/<class>/<file>`, sorted; hidden ones are left out.
 
     Args:
         root: Path of the folder.
@@ -57,8 +58,8 @@ def list_folders(root: Path) -> list[FileRow]:
     """
     files = []
     for path in sorted(root.glob("[!.]*/[!.]*")):
-        kind = file_kind(path)
-        if kind and path.is_file():
+        kind = file_kind(path) if path.is_file() else None
+        if kind:
             relative = path.relative_to(root)
             files.append(
                 FileRow(relative.as_posix(), relative.parts[0], kind, _own_instance(relative))
@@ -70,8 +71,8 @@ def read_table(path: Path, root: Path, *, needs_split: bool = True) -> list[File
     """The files that a CSV lists.
 
     Args:
-        path: Path of the CSV, with a header. Its columns are `path`, `class` and `split`, and
-            optionally `kind` and `instance`.
+        path: Path of the CSV, with a header, see `read_csv_table`. Its columns are `path`, `class`
+            and `split`, and optionally `kind` and `instance`.
         root: Folder that its relative paths start from.
         needs_split: Bool. Whether a CSV without the column `split` is refused.
 
@@ -80,35 +81,41 @@ def read_table(path: Path, root: Path, *, needs_split: bool = True) -> list[File
 
     Raises:
         ValueError: A column is missing, a row is wrong, a file does not exist or is listed twice,
-            or an instance is in two splits.
+            or an instance is in two splits; names the line.
     """
-    with open(path, newline="", encoding="utf-8-sig") as table:
-        reader = csv.DictReader(table)
-        present = set(reader.fieldnames or ())
-        missing = {"path", "class", *(["split"] if needs_split else [])} - present
-        if missing:
-            raise ValueError(f"'{path}' lacks the column(s) {sorted(missing)}.")
-        has_split = "split" in present
-        files = [_read_row(row, has_split, f"'{path}', line {reader.line_num}") for row in reader]
-    for file in files:
-        if not (root / file.path).is_file():
-            raise ValueError(f"'{path}' names '{file.path}', which does not exist.")
-    _check_disjoint(files, path)
+    required = ("path", "class", "split") if needs_split else ("path", "class")
+    files: list[FileRow] = []
+    lines: list[int] = []
+    for line, row in read_csv_table(path, f"'{path}'", required):
+        files.append(_read_row(row, root, f"'{path}', line {line}"))
+        lines.append(line)
+    _check_disjoint(files, lines, path)
     return files
 
 
-def _read_row(row: dict[str, str], has_split: bool, where: str) -> FileRow:
-    path = PurePosixPath(os.path.normpath(row["path"] or "").replace(os.sep, "/"))
-    kind = row.get("kind") or file_kind(path)
+def _read_row(row: dict[str, str], root: Path, where: str) -> FileRow:
+    path = _find(row["path"], root, where)
+    kind = row.get("kind", "").lower() or file_kind(root / path)
     if kind not in ("audio", "image"):
         raise ValueError(f"{where}: `kind` must be audio or image, got {kind!r} for '{path}'.")
-    split = row["split"] if has_split else ""
-    if has_split and split not in SPLIT_NAMES:
-        raise ValueError(f"{where}: `split` must be one of {SPLIT_NAMES}, got {split!r}.")
+    split = row["split"].lower() if "split" in row else ""
+    if "split" in row and split not in SPLIT_NAMES:
+        raise ValueError(f"{where}: `split` must be one of {SPLIT_NAMES}, got {row['split']!r}.")
     if not row["class"]:
         raise ValueError(f"{where}: `class` is empty.")
     instance = row.get("instance") or _own_instance(path)
     return FileRow(path.as_posix(), row["class"], kind, instance, split)
+
+
+def _find(written: str, root: Path, where: str) -> PurePosixPath:
+    """The path of a file that exists, with `/`; it may be written with backslashes."""
+    if not written:
+        raise ValueError(f"{where}: `path` is empty.")
+    for name in (written, written.replace("\\", "/")):
+        path = PurePosixPath(os.path.normpath(name).replace(os.sep, "/"))
+        if (root / path).is_file():
+            return path
+    raise ValueError(f"{where} names '{written}', which does not exist.")
 
 
 def _own_instance(path: Path | PurePosixPath) -> str:
@@ -116,19 +123,20 @@ def _own_instance(path: Path | PurePosixPath) -> str:
     return path.with_suffix("").as_posix()
 
 
-def _check_disjoint(files: list[FileRow], path: Path) -> None:
+def _check_disjoint(files: list[FileRow], lines: list[int], path: Path) -> None:
     """No file may be listed twice, no instance be in two splits."""
-    paths: set[str] = set()
-    splits: dict[str, str] = {}
-    for file in files:
-        if file.path in paths:
-            raise ValueError(f"'{path}' lists '{file.path}' twice.")
-        paths.add(file.path)
-        split = splits.setdefault(file.instance, file.split)
+    paths: dict[str, int] = {}
+    splits: dict[str, tuple[str, int]] = {}
+    for file, line in zip(files, lines, strict=True):
+        where = f"'{path}', line {line}"
+        first = paths.setdefault(file.path, line)
+        if first != line:
+            raise ValueError(f"{where} lists '{file.path}' twice, first in line {first}.")
+        split, first = splits.setdefault(file.instance, (file.split, line))
         if split != file.split:
             raise ValueError(
-                f"'{path}' puts the instance '{file.instance}' into the splits {split} and "
-                f"{file.split}."
+                f"{where} puts the instance '{file.instance}' into two splits: {split} (line "
+                f"{first}) and {file.split}."
             )
 
 

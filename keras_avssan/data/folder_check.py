@@ -70,8 +70,8 @@ def check_folders(
     rows = list_folders(root)
     if not rows:
         raise ValueError(
-            f"'{root}' holds no class: expected folders <class>/ with audio (.wav, .flac, .ogg, "
-            ".mp3) and pictures (.jpg, .jpeg, .png, .webp)."
+            f"'{root}' holds no class: expected folders <class>/ with recordings (WAV, FLAC, Ogg, "
+            "MP3, AIFF, …) and pictures (JPEG, PNG, WebP, …)."
         )
     starts = range(0, len(rows), _FILES_PER_UNIT)
     inspect = partial(_inspect_files, root, rows)

@@ -4,9 +4,14 @@ import dataclasses
 from collections import defaultdict
 from typing import Any
 
+from keras_avssan.one_line import one_line
+from keras_avssan.tables import Table, join_tables, make_table
+
 # Copies and damaged files that the table names.
 _NAMED = 20
-_TITLES = "clips  pictures  unusable  copied  least s      all s  rates in Hz"
+_HEAD = (
+    "class", "clips", "pictures", "unusable", "copied", "least s", "all s", "rates in Hz"
+)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,6 +86,9 @@ class FolderReport:
     copies: tuple[FileCopy, ...]
     ignored: tuple[str, ...]
 
+    def __repr__(self):
+        return one_line(self, self.summary())
+
     @property
     def usable(self) -> tuple[FileReport, ...]:
         """Tuple of `FileReport`: the files without a problem."""
@@ -103,17 +111,25 @@ class FolderReport:
         """All of it as JSON has it: dicts, lists, strings and numbers."""
         return {"classes": self.counts()} | dataclasses.asdict(self)
 
-    def table(self) -> str:
-        """A line for each class, then what is wrong, then a summary."""
-        rows = self.counts()
-        width = max(map(len, ["class", *rows]))
-        lines = [f"{'class':<{width}}  {_TITLES}"]
-        lines += [f"{name:<{width}}  {_line(counts)}" for name, counts in rows.items()]
+    def table(self) -> Table:
+        """A line for each class, then what is wrong, then a summary.
+
+        Returns:
+            Str, aligned for a terminal, and Markdown as the value of a cell of a notebook.
+        """
         problems = [f"{file.path}: {file.problem}" for file in self.problems]
-        lines += _named("cannot be used", problems)
-        lines += _named("copies", [_words(copy) for copy in self.copies])
-        lines += _named("ignored", self.ignored)
-        return "\n".join([*lines, "", self.summary()])
+        return join_tables(
+            [
+                make_table(_HEAD, [(name, *_cells(row)) for name, row in self.counts().items()]),
+                *_named("cannot be used", problems),
+                *_named("copies", [_words(copy) for copy in self.copies]),
+                *_named("ignored", self.ignored),
+                self.summary(),
+            ]
+        )
+
+    def _repr_markdown_(self):
+        return self.table().markdown()
 
     def summary(self) -> str:
         """One line: how much can be used, and what is wrong."""
@@ -145,12 +161,10 @@ def _counts(files, copied):
     }
 
 
-def _line(counts):
+def _cells(counts):
     rates = ", ".join(map(str, counts["sampling_rates"]))
-    return (
-        f"{counts['clips']:5}  {counts['pictures']:8}  {counts['unusable']:8}  "
-        f"{counts['copied']:6}  {counts['least_seconds']:7.2f}  {counts['seconds']:9.1f}  {rates}"
-    )
+    numbers = (counts[name] for name in ("clips", "pictures", "unusable", "copied"))
+    return (*numbers, f"{counts['least_seconds']:.2f}", f"{counts['seconds']:.1f}", rates)
 
 
 def _words(copy):
@@ -162,5 +176,8 @@ def _named(title, lines):
     """A heading and the first lines below it; nothing where there are none."""
     if not lines:
         return []
-    more = [f"  and {len(lines) - _NAMED} more"] if len(lines) > _NAMED else []
-    return ["", f"{title}:", *(f"  {line}" for line in lines[:_NAMED]), *more]
+    named = list(lines[:_NAMED])
+    if len(lines) > _NAMED:
+        named.append(f"and {len(lines) - _NAMED} more")
+    text, markdown = ("".join(mark + line for line in named) for mark in ("\n  ", "\n- "))
+    return [Table(f"{title}:{text}", f"{title}:\n{markdown}")]

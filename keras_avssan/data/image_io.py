@@ -3,43 +3,49 @@
 import os
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from keras_avssan.data.contents import Contents, File, as_contents, whole_content
+from keras_avssan.data.file_kinds import is_heif
+from keras_avssan.files import check_file
+
+# By what pillow scales the pixels of grey pictures of 2 and 4 bits, but not their transparency.
+_DEPTHS = {"L;2": 85, "L;4": 17}
 
 
-def read_image(
-    image: str | os.PathLike | np.ndarray, size: int | tuple[int, int] | None = None
-) -> np.ndarray:
+def read_image(image: File | np.ndarray, size: int | tuple[int, int] | None = None) -> np.ndarray:
     """Read a picture as float32 RGB in [0, 1], the whole picture kept.
 
     A picture of another shape is scaled to fit into `size` (bicubic, antialiased) and centred on
-    white; nothing is cropped or distorted. Transparent parts become white.
+    white; nothing is cropped or distorted, and no side becomes less than a pixel. Transparent
+    parts become white. Of an animation the first picture is taken, and the orientation that a
+    camera noted is followed.
 
     Args:
-        image: Path of a file that pillow reads (JPEG, PNG, WebP, …), or an array of shape
-            `(height, width, 3)`: floats in [0, 1] or `uint8`.
+        image: File that pillow reads (JPEG, PNG, WebP, …): its path, its bytes, or the file opened
+            in binary mode; or an array of shape `(height, width, 3)`: floats in [0, 1] or `uint8`.
         size: Int, or tuple `(height, width)` in pixels, or `None` for the picture's own size.
 
     Returns:
         Float32 array of shape `(height, width, 3)`.
 
     Raises:
-        ValueError: The picture is unreadable or truncated, or an array has another rank, dtype
-            or range.
+        ValueError: The picture is missing, unreadable, truncated or too large, of one channel of
+            values beyond 16 bits (integers) or beyond 0 to 1 (floats), or an array has another
+            rank, dtype or range.
 
     Example:
         >>> read_image(np.zeros((100, 50, 3), "uint8"), size=64).shape
         (64, 64, 3)
     """
-    if isinstance(image, (str, os.PathLike)):
+    image = as_contents(image, "image")
+    if isinstance(image, (str, os.PathLike, Contents)):
         picture = _decode(image)
     else:
         picture = _from_array(image)
     if size is not None:
         height, width = image_size(size)
-        if picture.size != (width, height):
-            picture = ImageOps.pad(
-                picture, (width, height), method=Image.Resampling.BICUBIC, color="white"
-            )
+        picture = _fit(picture, width, height)
     return np.asarray(picture, "float32") / 255.0
 
 
@@ -63,27 +69,82 @@ def image_size(size: int | tuple[int, int]) -> tuple[int, int]:
 
 
 def _decode(path):
-    name = f"image file '{os.fspath(path)}'"
-    if not os.path.isfile(path):
-        raise ValueError(f"{name} does not exist.")
+    name = path.label if isinstance(path, Contents) else f"image file '{os.fspath(path)}'"
+    if isinstance(path, Contents):
+        path.seek(0)
+    else:
+        check_file(path, name)
     try:
         with Image.open(path) as file:
-            return _on_white(ImageOps.exif_transpose(file))
-    except Image.UnidentifiedImageError as error:
+            _match_transparency(file)
+            picture = ImageOps.exif_transpose(file)
+            picture.load()
+    except UnidentifiedImageError as error:
+        if is_heif(whole_content(path)[:12]):
+            raise ValueError(
+                f"{name} is HEIC, which is not read: convert it to JPEG or PNG, or call "
+                "`pillow_heif.register_heif_opener()` of the package pillow-heif first."
+            ) from error
         raise ValueError(f"{name} cannot be read as an image.") from error
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError as error:
+        raise ValueError(f"{name} has more pixels than are read: {error}") from error
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
         raise ValueError(f"{name} is truncated or damaged: {error}") from error
+    return _on_white(picture, name)
 
 
-def _on_white(picture):
-    if picture.mode.startswith("I"):
-        full_scale = np.asarray(picture, "float32") / 65535.0
-        picture = Image.fromarray((255 * full_scale.clip(0, 1)).astype("uint8"))
-    if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        white = Image.new("RGBA", picture.size, "white")
-        picture = Image.alpha_composite(white, picture)
-    return picture.convert("RGB")
+def _match_transparency(file):
+    """Brings the colour that counts as transparent to the depth at which pillow gives pixels."""
+    clear, stored = file.info.get("transparency"), file.tile[0][3] if file.tile else None
+    if stored in _DEPTHS and isinstance(clear, int):
+        file.info["transparency"] = clear * _DEPTHS[stored]
+    elif stored == "RGB;16B" and isinstance(clear, tuple):
+        file.info["transparency"] = tuple(value >> 8 for value in clear)
+
+
+def _on_white(picture, name):
+    if picture.mode.startswith("I") or picture.mode == "F":
+        return _from_deep(picture, name)
+    try:
+        if picture.has_transparency_data:
+            picture = picture.convert("RGBA")
+            white = Image.new("RGBA", picture.size, "white")
+            picture = Image.alpha_composite(white, picture)
+        return picture.convert("RGB")
+    except ValueError as error:
+        raise ValueError(f"{name} has colours that are not read: {error}") from error
+
+
+def _from_deep(picture, name):
+    """RGB of one channel of 16-bit integers, or of floats from 0 to 1."""
+    greatest = 1 if picture.mode == "F" else 65535
+    pixels = np.array(picture, "float32")
+    if not (np.isfinite(pixels).all() and pixels.min() >= 0 and pixels.max() <= greatest):
+        raise ValueError(
+            f"{name} must hold values from 0 to {greatest}. "
+            f"Received: from {pixels.min():g} to {pixels.max():g}"
+        )
+    clear = picture.info.get("transparency")
+    if isinstance(clear, int):
+        pixels[pixels == clear] = greatest
+    return Image.fromarray(np.rint(255 / greatest * pixels).astype("uint8")).convert("RGB")
+
+
+def _fit(picture, width, height):
+    """The whole picture within a frame, centred on white."""
+    if picture.size == (width, height):
+        return picture
+    scale = min(width / picture.width, height / picture.height)
+    fitted = [max(1, round(side * scale)) for side in picture.size]
+    if 1 in fitted:  # one side may come to nothing, which `pad` does not know
+        line = picture.resize(fitted, Image.Resampling.BICUBIC)
+        frame = Image.new("RGB", (width, height), "white")
+        corner = [
+            round((side - own) / 2) for side, own in zip((width, height), fitted, strict=True)
+        ]
+        frame.paste(line, corner)
+        return frame
+    return ImageOps.pad(picture, (width, height), method=Image.Resampling.BICUBIC, color="white")
 
 
 def _from_array(image):

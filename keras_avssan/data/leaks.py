@@ -16,6 +16,7 @@ from keras_avssan.data.copies import (
 )
 from keras_avssan.data.engines import run_units
 from keras_avssan.data.fingerprints import PICTURE_SIZE
+from keras_avssan.one_line import one_line
 
 # Clips or pictures that one unit of work reads.
 _ITEMS_PER_UNIT = 32
@@ -50,6 +51,9 @@ class Leak:
     def to_dict(self) -> dict[str, Any]:
         """All of it as JSON has it: dicts, strings and numbers."""
         return asdict(self)
+
+    def __repr__(self):
+        return one_line(self, " ".join(str(self).split()))
 
     def __str__(self) -> str:
         return (

@@ -20,7 +20,8 @@ class PictureFolders(Catalog):
     root/bell/church.jpg   root/bell/bicycle.png   root/telephone/…
     ```
 
-    Pictures are `.jpg`, `.jpeg`, `.png` or `.webp`; other files, such as recordings, are ignored.
+    Pictures are what pillow reads (JPEG, PNG, WebP, …), whatever their names; other files, such as
+    recordings, are ignored.
     All pictures are of one split, `"all"`. Embeddings of them are kept in `root/.embeddings`.
 
     Args:
@@ -49,14 +50,18 @@ class PictureFolders(Catalog):
         ]
         if not pictures:
             raise ValueError(
-                f"'{root}' holds no picture: expected folders <class>/ with .jpg, .jpeg, .png or "
-                ".webp."
+                f"'{root}' holds no picture: expected folders <class>/ with pictures (JPEG, PNG, "
+                "WebP, …)."
             )
         super().__init__((), pictures, cache_bytes=cache_bytes)
 
     def read_clip(self, clip: Clip) -> np.ndarray:
         """Refuses: there are no clips."""
         raise ValueError(f"A `PictureFolders` has no clips, got '{clip.id}'.")
+
+    def identity(self, item: Clip | Picture) -> str:
+        """Class, id and the size of the file in bytes."""
+        return f"{super().identity(item)}/{(self.root / item.id).stat().st_size}"
 
     @property
     def store(self) -> str | None:

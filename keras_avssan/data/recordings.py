@@ -1,11 +1,11 @@
 """Recordings of a pair of microphones, from files and arrays to one batch."""
 
-import os
-
 import numpy as np
 from keras import ops
 
-from keras_avssan.data.audio_io import read_audio
+from keras_avssan.data.audio_io import load_samples, recording_name, resample_samples
+from keras_avssan.data.channel_pair import check_both_alive, warn_of_copies
+from keras_avssan.data.contents import as_contents, is_file
 
 
 def to_numpy(value, name):
@@ -25,11 +25,12 @@ def to_numpy(value, name):
         array = ops.convert_to_numpy(value)
     except (TypeError, ValueError) as error:
         raise TypeError(
-            f"`{name}` must be a path or an array. Received: {type(value).__name__}"
+            f"`{name}` must be a path, a file or an array. Received: {type(value).__name__}"
         ) from error
     if array.dtype.kind not in "fiub":
         raise TypeError(
-            f"`{name}` must be a path or an array of numbers. Received: {type(value).__name__}"
+            f"`{name}` must be a path, a file or an array of numbers. "
+            f"Received: {type(value).__name__}"
         )
     return array
 
@@ -38,6 +39,7 @@ def read_recordings(
     audio,
     sampling_rate,
     *,
+    channels=None,
     source_rate=None,
     resample=True,
     min_duration=0.0,
@@ -45,9 +47,15 @@ def read_recordings(
 ):
     """Reads and checks recordings of two microphones.
 
+    Warns of those whose two channels are copies of each other (a `UserWarning`): there is no
+    direction in them, see `channel_pair.find_copies`.
+
     Args:
-        audio: Path, array (samples, 2) or (batch, samples, 2), or a list of paths or arrays.
+        audio: File (its path, its bytes, or opened in binary mode), array (samples, 2) or (batch,
+            samples, 2), or a list of files or arrays.
         sampling_rate: Sampling rate of the result in hertz.
+        channels: Which two of more channels are microphone 1 and microphone 2, counted from 0:
+            a tuple of two ints. If not given, recordings must have two.
         source_rate: Sampling rate of arrays in hertz; `sampling_rate` if not given.
         resample: Whether recordings at another rate are resampled; `False` refuses them.
         min_duration: Shortest recording in seconds.
@@ -57,17 +65,23 @@ def read_recordings(
         float32 array of shape (batch, samples, 2).
 
     Raises:
-        ValueError: If a recording is unreadable, has a wrong shape, rate or duration, is silent or
-            not finite, or if their durations differ.
+        ValueError: If a recording is unreadable, has a wrong shape, rate or duration, is silent,
+            wholly or in one channel, or not finite, or if their durations differ.
         TypeError: If it is neither a path nor an array.
     """
+    channels = 2 if channels is None else _check_pair(channels)
+    audio = [as_contents(recording, "audio") for recording in _one_by_one(audio)]
+    names = [recording_name(recording) for recording in audio]
+    if len(audio) > 1:
+        names = [f"`audio[{k}]`" if name == "`audio`" else name for k, name in enumerate(names)]
+    source_rate = sampling_rate if source_rate is None else source_rate
     recordings = []
-    for recording in _one_by_one(audio):
-        samples = read_audio(
-            recording, sampling_rate, channels=2, source_rate=source_rate, resample=resample
-        )
-        check_recording(samples, "`audio`", sampling_rate, min_duration, max_duration)
-        recordings.append(samples)
+    for recording, name in zip(audio, names, strict=True):
+        samples, rate = load_samples(recording, channels, source_rate, name)
+        check_recording(samples, name, rate, min_duration, max_duration)
+        # Before it is resampled, which gives a constant channel edges that are heard.
+        check_both_alive(samples, name)
+        recordings.append(resample_samples(samples, rate, sampling_rate, resample, name))
     lengths = [len(recording) for recording in recordings]
     if not lengths:
         raise ValueError("`audio` must hold at least one recording. Received: none")
@@ -75,7 +89,9 @@ def read_recordings(
         raise ValueError(
             f"Recordings of one batch must have the same duration. Received: {lengths} samples"
         )
-    return np.stack(recordings)
+    recordings = np.stack(recordings)
+    warn_of_copies(recordings, names)
+    return recordings
 
 
 def check_recording(samples, name, sampling_rate, min_duration=0.0, max_duration=np.inf):
@@ -97,20 +113,32 @@ def check_recording(samples, name, sampling_rate, min_duration=0.0, max_duration
             f"{name} must last from {min_duration:g} to {max_duration:g} seconds. "
             f"Received: {duration:.3f} s"
         )
-    if not np.any(samples):
-        raise ValueError(f"{name} must not be silent. Received: all samples are zero")
+    if not np.ptp(samples, axis=0).any():
+        found = "of the same value" if np.any(samples) else "zero"
+        raise ValueError(f"{name} must not be silent. Received: all samples are {found}")
+
+
+def _check_pair(channels):
+    """The two channels as a tuple of ints."""
+    pair = np.asarray(channels)
+    if pair.shape != (2,) or pair.dtype.kind not in "iu" or pair.min() < 0 or pair[0] == pair[1]:
+        raise ValueError(
+            "`channels` must be two different channels, counted from 0, such as (0, 1). "
+            f"Received: channels={channels!r}"
+        )
+    return tuple(pair.tolist())
 
 
 def _one_by_one(audio):
-    """Recordings as a list of paths and arrays."""
-    if isinstance(audio, (str, os.PathLike)):
+    """Recordings as a list of files and arrays."""
+    if is_file(audio):
         return [audio]
     if isinstance(audio, (list, tuple)):
         return audio
     audio = to_numpy(audio, "audio")
     if audio.ndim not in (2, 3):
         raise ValueError(
-            "`audio` must have shape (samples, 2) or (batch, samples, 2). "
+            "`audio` must have shape (samples, channels) or (batch, samples, channels). "
             f"Received: shape {audio.shape}"
         )
     return list(audio) if audio.ndim == 3 else [audio]

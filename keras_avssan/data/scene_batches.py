@@ -15,6 +15,7 @@ from keras_avssan.data.rendering import (
     render_scenes,
 )
 from keras_avssan.data.scene_plan import ScenePlan
+from keras_avssan.one_line import count, one_line
 
 Batch = tuple[dict[str, np.ndarray], dict[str, np.ndarray]]
 _PROMPTS = ("image", "embedding")
@@ -40,6 +41,7 @@ class SceneBatches:
         drop_remainder: Bool. Whether to leave out a last batch that is not full.
         render: `"host"` or `"device"`; see `make_dataset`.
         shard: Tuple `(index, count)`: take every `count`-th batch, from batch `index` on.
+        microphone_spacing: Float or `None`. Distance in metres that the model is told.
 
     Raises:
         ValueError: An argument is out of range.
@@ -62,6 +64,7 @@ class SceneBatches:
     drop_remainder: bool = False
     render: str = "host"
     shard: tuple[int, int] = (0, 1)
+    microphone_spacing: float | None = None
 
     def __post_init__(self) -> None:
         for name, least in (("num_scenes", 1), ("batch_size", 1), ("start", 0)):
@@ -80,6 +83,12 @@ class SceneBatches:
                 "which `drop_remainder=True` drops."
             )
         self._check_shard()
+        spacing = self.microphone_spacing
+        if spacing is not None and not 0 < spacing < np.inf:
+            raise ValueError(
+                "`microphone_spacing` must be a positive distance in metres. "
+                f"Received: microphone_spacing={spacing!r}"
+            )
         image_size(self.image_size)
         if self.prompt == "embedding":
             self._embeddings  # noqa: B018  (checks them now rather than in a worker)
@@ -122,6 +131,15 @@ class SceneBatches:
         full, rest = divmod(self.num_scenes, self.batch_size)
         return full + (1 if rest and not self.drop_remainder else 0)
 
+    def __repr__(self):
+        return one_line(
+            self,
+            f"{count(len(self), 'batch', 'batches')} of {count(self.batch_size, 'scene')}",
+            f"scenes {self.start} to {self.start + self.num_scenes - 1}",
+            f"prompt: {self.prompt}",
+            "shuffled" if self.shuffle else "",
+        )
+
     def __len__(self) -> int:
         index, count = self.shard
         return len(range(index, self._num_batches, count))
@@ -134,6 +152,8 @@ class SceneBatches:
             arrays = load_dry_scenes(self.plan, scenes)
         input_shapes, label_shapes = self._scene_shapes
         inputs = {name: arrays[name] for name in input_shapes}
+        if self.microphone_spacing is not None:
+            inputs["microphone_spacing"] = np.full(len(scenes), self.microphone_spacing, "float32")
         return {**inputs, **self._prompts(scenes)}, {name: arrays[name] for name in label_shapes}
 
     def _prompts(self, scenes):
@@ -165,6 +185,8 @@ class SceneBatches:
         """Shapes of a batch's arrays, in the batch's own structure; the batch's size is `None`."""
         scene_inputs, labels = self._scene_shapes
         inputs = dict(scene_inputs)
+        if self.microphone_spacing is not None:
+            inputs["microphone_spacing"] = (None,)
         if self.prompt == "image":
             inputs["images"] = (None, *image_size(self.image_size), 3)
         else:

@@ -14,6 +14,7 @@ from keras_avssan.data.augmentation import EQUALISER_HERTZ, Augmentation
 from keras_avssan.data.catalog import Catalog, Clip, Picture
 from keras_avssan.data.checks import check_integer
 from keras_avssan.data.scene_source import SceneSource
+from keras_avssan.one_line import count, one_line, span
 
 if TYPE_CHECKING:
     from keras_avssan.simulation import RIRBank
@@ -78,6 +79,16 @@ class Scene:
     swapped: bool = False
     augmentations: tuple[Augmentation, ...] = ()
     sensor_noise: float | None = None
+
+    def __repr__(self):
+        target, *others = (f"{s.clip.class_name} at {s.azimuth:.1f}°" for s in self.sources)
+        return one_line(
+            self,
+            f"{self.index}: {target} among {' and '.join(others)}",
+            f"{self.snr:g} dB",
+            f"room {self.room}",
+            f"prompt: {self.prompt_kind}",
+        )
 
     @property
     def sources(self) -> tuple[SceneSource, ...]:
@@ -182,6 +193,18 @@ class ScenePlan:
     same_class_interferer: float = 0.0
     absent: bool = False
 
+    def __repr__(self):
+        first, stop = self.rooms or (0, len(self.bank))
+        return one_line(
+            self,
+            f"{self.split or 'every'} split of {count(len(self.classes), 'class', 'classes')}",
+            f"rooms {first} to {stop - 1}",
+            f"{self.duration:g} s",
+            span(self.snr, " dB"),
+            f"prompts: {'/'.join(self.prompt_kinds)}",
+            f"seed {self.seed}",
+        )
+
     def __post_init__(self) -> None:
         check_integer("seed", self.seed)
         if not (np.isfinite(self.duration) and self.num_samples >= 1):
@@ -284,6 +307,27 @@ class ScenePlan:
         """Tuple of str: the classes that scenes are made of."""
         return tuple(name for name, targets in self._targets.items() if targets)
 
+    @property
+    def microphone_spacing(self) -> float | None:
+        """Float. Distance between the microphones in metres; `None` where the bank has none."""
+        return getattr(self.bank, "microphone_spacing", None)
+
+    @property
+    def room_range(self) -> tuple[int, int]:
+        """Tuple `(start, stop)`: the rooms of the bank that scenes are drawn from."""
+        return (0, len(self.bank.azimuths)) if self.rooms is None else self.rooms
+
+    @cached_property
+    def clips(self) -> tuple[Clip, ...]:
+        """Tuple of `Clip`: all that a scene may play."""
+        return tuple(c for name in self.classes for c in self._clips[name])
+
+    @cached_property
+    def references(self) -> tuple[Clip, ...]:
+        """Tuple of `Clip`: all that a scene may be asked for with."""
+        asks = "recording" in self.prompt_kinds
+        return tuple(c for name in self.classes for c in self._references[name] if asks)
+
     @cached_property
     def pictures(self) -> tuple[Picture, ...]:
         """Tuple of `Picture`: all that a scene may be asked for with."""
@@ -313,7 +357,7 @@ class ScenePlan:
     @cached_property
     def _positions(self):
         """List of the rooms that may be used, each with an array of its allowed slot pairs."""
-        start, stop = (0, len(self.bank.azimuths)) if self.rooms is None else self.rooms
+        start, stop = self.room_range
         if not 0 <= start < stop <= len(self.bank.azimuths):
             raise ValueError(
                 f"`rooms` must be (start, stop) within the bank's {len(self.bank.azimuths)} rooms, "

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from keras_avssan.data.augmentation import Augmentation
 from keras_avssan.data.catalog import Clip
+from keras_avssan.one_line import one_line
 
 
 @dataclass(frozen=True)
@@ -28,3 +29,10 @@ class SceneSource:
     slot: int
     azimuth: float
     augmentation: Augmentation | None = None
+
+    def __repr__(self):
+        return one_line(
+            self,
+            f"{self.clip.class_name} at {self.azimuth:.1f}°",
+            f"{self.clip.id!r} from sample {self.offset}",
+        )

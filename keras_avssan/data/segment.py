@@ -6,6 +6,7 @@ import numpy as np
 
 from keras_avssan.data.microphone_pair import MicrophonePair
 from keras_avssan.data.starss23_events import FRAME_SECONDS, STARSS23_CLASSES, Events
+from keras_avssan.one_line import count, one_line
 
 # Why a segment has no usable target.
 NO_EVENT = "no event"
@@ -42,6 +43,11 @@ class SegmentSource:
     motion: float
     activity: float
 
+    def __repr__(self):
+        moves = f"moves by {self.motion:.1f}°" if self.motion else ""
+        where = f"{self.class_name} {self.number} at {self.azimuth:.1f}°"
+        return one_line(self, where, moves, f"active for {self.activity:g} s")
+
 
 @dataclass(frozen=True)
 class Segment:
@@ -66,6 +72,14 @@ class Segment:
     duration: float
     target: SegmentSource
     interferers: tuple[SegmentSource, ...]
+
+    def __repr__(self):
+        return one_line(
+            self,
+            f"{self.class_name} at {self.azimuth:.1f}°",
+            count(len(self.interferers), "interferer"),
+            f"{self.duration:g} s of {self.id}",
+        )
 
     @property
     def id(self) -> str:

@@ -1,6 +1,5 @@
 """Pictures that ask for the targets of segments, from the catalog of another data set."""
 
-import csv
 import os
 import zlib
 from collections import Counter
@@ -12,9 +11,12 @@ import numpy as np
 
 from keras_avssan.data.catalog import Catalog, Picture
 from keras_avssan.data.checks import check_classes, check_integer
+from keras_avssan.data.csv_files import read_csv_table
 from keras_avssan.data.segment import Segment
 from keras_avssan.data.starss23 import STARSS23
 from keras_avssan.data.starss23_events import STARSS23_CLASSES
+from keras_avssan.one_line import count, names, one_line
+from keras_avssan.tables import join_tables
 
 _COLUMNS = ("class", "pictures")
 
@@ -121,17 +123,24 @@ class SegmentPrompts:
         rng = np.random.default_rng([self.seed, zlib.crc32(segment.id.encode())])
         return pool[rng.integers(len(pool))]
 
+    def __repr__(self):
+        return one_line(
+            self,
+            f"{count(len(self.segments), 'segment')} of {names(self.classes)}",
+            f"seed {self.seed}",
+        )
+
     def report(self) -> str:
         """The report of the data set, and which classes have no pictures.
 
         Returns:
-            Str of Markdown.
+            Str, as `STARSS23.report` gives it.
         """
-        lines = [self.dataset.report(), "", f"{len(self.segments)} segments have a prompt."]
+        lines = [f"{len(self.segments)} segments have a prompt."]
         if self.without_pictures:
             missing = ", ".join(f"{name} ({n})" for name, n in self.without_pictures.items())
             lines.append(f"Left out, for their class has no picture: {missing}.")
-        return "\n".join(lines)
+        return join_tables([self.dataset.report(), "\n".join(lines)])
 
 
 def read_class_map(path: str | os.PathLike) -> dict[str, list[str]]:
@@ -155,19 +164,12 @@ def read_class_map(path: str | os.PathLike) -> dict[str, list[str]]:
     path = Path(path)
     if not path.is_file():
         raise ValueError(f"`class_map` '{path}' does not exist.")
-    with open(path, newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        missing = [name for name in _COLUMNS if name not in (reader.fieldnames or ())]
-        if missing:
-            raise ValueError(f"`class_map` '{path}' lacks the column(s) {missing}.")
-        mapped: dict[str, list[str]] = {}
-        for row in reader:
-            name, asked = ((row[column] or "").strip() for column in _COLUMNS)
-            if not (name and asked):
-                raise ValueError(
-                    f"`class_map` '{path}', line {reader.line_num}: an entry is empty."
-                )
-            mapped.setdefault(name, []).append(asked)
+    name = f"`class_map` '{path}'"
+    mapped: dict[str, list[str]] = {}
+    for line, row in read_csv_table(path, name, _COLUMNS):
+        if not (row["class"] and row["pictures"]):
+            raise ValueError(f"{name}, line {line}: an entry is empty.")
+        mapped.setdefault(row["class"], []).append(row["pictures"])
     return mapped
 
 

@@ -11,11 +11,13 @@ import numpy as np
 import soundfile
 import soxr
 
-from keras_avssan.data.audio_io import audio_num_samples
 from keras_avssan.data.checks import check_classes, check_integer
 from keras_avssan.data.microphone_pair import MicrophonePair
 from keras_avssan.data.segment import INCOMPLETE, REASONS, Segment, SegmentRules
+from keras_avssan.data.sound_files import open_sound
 from keras_avssan.data.starss23_events import STARSS23_CLASSES, read_events
+from keras_avssan.one_line import count, one_line
+from keras_avssan.tables import join_tables, make_table
 
 FORMATS = ("mic", "foa")
 _NUM_CHANNELS = 4
@@ -197,26 +199,32 @@ class STARSS23:
         return {recording.name: recording for recording in self._recordings}
 
     def report(self) -> str:
-        """What was found and what was left out, as Markdown tables.
+        """What was found and what was left out, as tables.
 
         Returns:
-            Str: segments by reason, then usable segments and seconds of activity by class.
+            Str: segments by reason, then usable segments and seconds of activity by class;
+            aligned for a terminal, and Markdown as the value of a cell of a notebook.
         """
         rows = [("usable", len(self)), *self.left_out.items()]
-        lines = [f"{len(self._recordings)} recordings", "", "| segments | number |", "|---|---|"]
-        lines += [f"| {name} | {count} |" for name, count in rows]
-        lines += ["", "| class | segments | with an interferer | active |", "|---|---|---|---|"]
+        counted = make_table(("segments", "number"), rows)
+        by_class = []
         for name in self.classes:
             segments = [s for s in self._segments if s.class_name == name]
             accompanied = sum(bool(s.interferers) for s in segments)
             active = sum(s.target.activity for s in segments)
-            lines.append(f"| {name} | {len(segments)} | {accompanied} | {active:.1f} s |")
-        return "\n".join(lines)
+            by_class.append((name, len(segments), accompanied, f"{active:.1f} s"))
+        head = ("class", "segments", "with an interferer", "active")
+        return join_tables(
+            [f"{len(self._recordings)} recordings", counted, make_table(head, by_class)]
+        )
 
     def __repr__(self):
-        return (
-            f"<STARSS23: {len(self._recordings)} recordings, {len(self)} segments of "
-            f"{len(self.classes)} classes, format {self.format}, pair {self._pair.name}>"
+        return one_line(
+            self,
+            count(len(self._recordings), "recording"),
+            f"{count(len(self), 'segment')} of {count(len(self.classes), 'class', 'classes')}",
+            f"format {self.format}",
+            f"pair {self._pair.name}",
         )
 
 
@@ -236,17 +244,11 @@ class _Recording:
         annotation = root / "metadata_dev" / relative.with_suffix(".csv")
         if not annotation.is_file():
             raise ValueError(f"'{path}' has no annotation: '{annotation}' does not exist.")
-        audio_num_samples(path)  # checks that it is there as a whole
-        header = soundfile.info(path)
-        if header.channels != _NUM_CHANNELS:
-            raise ValueError(f"'{path}' must have {_NUM_CHANNELS} channels, got {header.channels}.")
-        return cls(
-            relative.as_posix(),
-            path,
-            annotation,
-            header.samplerate,
-            header.frames / header.samplerate,
-        )
+        with open_sound(path, f"audio file '{path}'") as file:
+            channels, rate, seconds = file.channels, file.samplerate, file.frames / file.samplerate
+        if channels != _NUM_CHANNELS:
+            raise ValueError(f"'{path}' must have {_NUM_CHANNELS} channels, got {channels}.")
+        return cls(relative.as_posix(), path, annotation, rate, seconds)
 
     def read(self, start: float, duration: float, sampling_rate: int) -> np.ndarray:
         """A part of it, resampled: (samples, channels)."""
@@ -254,7 +256,9 @@ class _Recording:
         first = round((start - margin) * self.rate)
         frames = round((margin + duration + _MARGIN_SECONDS) * self.rate)
         try:
-            samples, _ = soundfile.read(self.path, frames, first, dtype="float32", always_2d=True)
+            with open_sound(self.path, f"audio file '{self.path}'") as file:
+                file.seek(min(first, file.frames))
+                samples = file.read(frames, dtype="float32", always_2d=True)
         except soundfile.SoundFileError as error:
             raise ValueError(f"'{self.path}' cannot be read: {error}") from error
         if self.rate != sampling_rate:

@@ -1,11 +1,13 @@
 """Annotations of STARSS23: which class is heard when, from where."""
 
-import csv
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
+from keras_avssan.data.csv_files import read_csv
+from keras_avssan.one_line import count, names, one_line
 
 FRAME_SECONDS = 0.1
 STARSS23_CLASSES = (
@@ -24,6 +26,8 @@ STARSS23_CLASSES = (
     "knock",
 )
 
+# What no source comes nearer than, in centimetres.
+_NEAREST = 10
 # Five columns, or six with the distance.
 _COLUMNS = ("frame", "class", "source", "azimuth", "elevation", "distance")
 
@@ -59,6 +63,11 @@ class Events:
     def __len__(self) -> int:
         return len(self.frame)
 
+    def __repr__(self):
+        classes = sorted({STARSS23_CLASSES[number] for number in self.class_index})
+        frames = count(len(np.unique(self.frame)), "frame")
+        return one_line(self, f"{count(len(self), 'entry', 'entries')} in {frames}", names(classes))
+
     def select(self, chosen: np.ndarray) -> "Events":
         """Some of the entries.
 
@@ -85,7 +94,7 @@ def read_events(path: str | os.PathLike) -> Events:
 
     Raises:
         ValueError: The file does not exist, or a row has another number of columns, is not
-            numeric or out of range; names file and line.
+            numeric or out of range; names file and line. Or six columns are Cartesian.
 
     Example:
         ```python
@@ -96,19 +105,20 @@ def read_events(path: str | os.PathLike) -> Events:
     path = Path(path)
     if not path.is_file():
         raise ValueError(f"'{path}' does not exist.")
-    with open(path, newline="", encoding="utf-8-sig") as file:
-        reader = csv.reader(file)
-        try:
-            rows = [_parse(row, f"'{path}', line {reader.line_num}") for row in reader if row]
-        except (UnicodeDecodeError, csv.Error) as error:
-            raise ValueError(f"'{path}' is not a CSV file: {error}") from error
-    table = np.array(rows, "float64").reshape(len(rows), len(_COLUMNS))
+    rows = [
+        (_numbers(row, f"'{path}', line {line}"), f"'{path}', line {line}")
+        for line, row in read_csv(path, f"'{path}'", lambda row: len(row) in (5, 6))
+    ]
+    _refuse_cartesian(np.array([values[3:] for values, _ in rows]), path)
+    for values, where in rows:
+        _check_limits(values, where)
+    table = np.array([values for values, _ in rows], "float64").reshape(len(rows), len(_COLUMNS))
     frame, class_index, source = table[:, :3].astype(int).T
     azimuth, elevation, centimetres = table[:, 3:].T
     return Events(frame, class_index, source, azimuth, elevation, centimetres / 100)
 
 
-def _parse(row: list[str], where: str) -> list[float]:
+def _numbers(row: list[str], where: str) -> list[float]:
     """The six numbers of a row; the distance is NaN where there is none."""
     if len(row) not in (len(_COLUMNS) - 1, len(_COLUMNS)):
         raise ValueError(
@@ -118,6 +128,30 @@ def _parse(row: list[str], where: str) -> list[float]:
         values = [float(value) for value in row]
     except ValueError as error:
         raise ValueError(f"{where}: expected numbers, got {','.join(row)!r}.") from error
+    return values if len(values) == len(_COLUMNS) else [*values, np.nan]
+
+
+def _refuse_cartesian(positions: np.ndarray, path: Path) -> None:
+    """Refuses x, y, z in place of azimuth, elevation in degrees and distance in centimetres.
+
+    No source lies within 10 cm of the microphones, and no distance is negative.
+    """
+    positions = positions.reshape(-1, 3)
+    positions = positions[np.isfinite(positions).all(axis=1)]
+    if not len(positions):
+        return
+    x, y, z = positions.T
+    in_the_plane = not z.any() and np.allclose(np.hypot(x, y), 1, atol=0.02)
+    near = np.abs(positions).max() <= _NEAREST and (z.any() or in_the_plane)
+    whole = (positions == np.round(positions)).all()
+    if (z < 0).any() or (near and not (in_the_plane and whole)):
+        raise ValueError(
+            f"'{path}' must hold azimuth and elevation in degrees and the distance in centimetres. "
+            f"Received: columns that look like x, y, z, such as {x[0]:g}, {y[0]:g}, {z[0]:g}"
+        )
+
+
+def _check_limits(values: list[float], where: str) -> None:
     limits = {
         "frame": (0, np.inf),
         "class": (0, len(STARSS23_CLASSES) - 1),
@@ -130,4 +164,3 @@ def _parse(row: list[str], where: str) -> list[float]:
         if not (np.isfinite(value) and low <= value <= high and whole):
             kind = "a number" if name in ("azimuth", "elevation") else "a whole number"
             raise ValueError(f"{where}: `{name}` must be {kind} from {low} to {high}, got {value}.")
-    return values if len(values) == len(_COLUMNS) else [*values, np.nan]

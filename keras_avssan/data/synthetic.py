@@ -77,6 +77,10 @@ class SyntheticClasses(Catalog):
         ]
         super().__init__(clips, pictures, sampling_rate=sampling_rate, cache_bytes=cache_bytes)
 
+    def identity(self, item: Clip | Picture) -> str:
+        """Class and number under the seed of this catalog."""
+        return f"built-in/{self.seed}/{super().identity(item)}"
+
     def read_clip(self, clip: Clip) -> np.ndarray:
         """Make the sound of a clip."""
         rng = self._generator(clip.id)

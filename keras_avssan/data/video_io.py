@@ -11,6 +11,8 @@ import numpy as np
 import soxr
 
 from keras_avssan.data.checks import check_integer
+from keras_avssan.one_line import one_line
+from keras_avssan.orientation import transpose_hint
 
 # Samples that AAC encodes at a time.
 _AAC_FRAME = 1024
@@ -63,6 +65,10 @@ class VideoFrame:
 
     seconds: float
     pixels: np.ndarray
+
+    def __repr__(self):
+        height, width = self.pixels.shape[:2]
+        return one_line(self, f"{width} x {height} pixels at {self.seconds:.3f} s")
 
 
 def read_video_audio(
@@ -209,6 +215,7 @@ def _audio_stream(container, audio: np.ndarray, sampling_rate: int) -> tuple:
     if samples.ndim not in (1, 2) or len(channels) not in (1, 2):
         raise ValueError(
             f"`audio` must have shape (samples,) or (samples, 2), got {samples.shape}."
+            f"{transpose_hint(samples.shape, 'channels')}"
         )
     layout = "mono" if len(channels) == 1 else "stereo"
     stream = container.add_stream("aac", rate=sampling_rate, layout=layout)

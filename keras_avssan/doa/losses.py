@@ -7,7 +7,7 @@ from keras_avssan.doa.grid import check_label_shape, encode_azimuth
 from keras_avssan.unit_length import unit_length
 
 _DOA_LOSSES = ("cross_entropy", "mse")
-_RECONSTRUCTION_LOSSES = ("mse", "compressed")
+_RECONSTRUCTION_LOSSES = ("mse", "sum", "compressed")
 
 
 class _Float32Loss(keras.losses.Loss):
@@ -82,11 +82,13 @@ class DoALoss(_Float32Loss):
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
 class ReconstructionLoss(_Float32Loss):
-    """Mean squared error between the masked and the target's clean spectrogram.
+    """Squared error between the masked and the target's clean spectrogram.
 
     Args:
-        loss: `"mse"` on the spectrogram itself (the paper), or `"compressed"`: the same error
-            after every bin's magnitude is raised to the power 0.3, which gives quiet bins a say.
+        loss: `"sum"`, the squared norm that equation (12) prints, which grows with the duration;
+            `"mse"`, its mean over frames, bins and parts, as the paper's text calls it; or
+            `"compressed"`: that mean after every bin's magnitude is raised to the power 0.3, which
+            gives quiet bins a say.
         name: Name of the loss.
         reduction: Reduction over the batch, as in any Keras loss.
 
@@ -118,8 +120,9 @@ class ReconstructionLoss(_Float32Loss):
         self.loss = loss
 
     def call(self, y_true, y_pred):
-        if self.loss == "mse":
-            return ops.mean(ops.square(y_pred - y_true), axis=(1, 2, 3))
+        if self.loss != "compressed":
+            reduce = ops.mean if self.loss == "mse" else ops.sum
+            return reduce(ops.square(y_pred - y_true), axis=(1, 2, 3))
         pairs = list(zip(self._compressed(y_true), self._compressed(y_pred), strict=True))
         # Part by part: a sum over an axis of four is slow, and so is its gradient.
         error = sum(ops.square(predicted - true) for true, predicted in pairs)
@@ -217,7 +220,7 @@ class JointLoss(_Float32Loss):
         ValueError: If a form is unknown, `sigma` is not positive or a weight is negative.
 
     Example:
-        >>> paper = JointLoss(doa="mse", reconstruction="mse")
+        >>> as_printed = JointLoss(doa="mse", reconstruction="sum")
 
     Reference:
         AV-SSAN, equation (14).

@@ -3,6 +3,9 @@
 All of them take the truth as azimuths in degrees and the prediction as a posterior over the
 180 directions. The truth has shape (batch,) for the target alone, or (batch, 2) for target and
 interferer; an interferer of NaN means that the scene has none.
+
+A metric over no scene is NaN: zero would be the best of errors and the worst of shares. Each tells
+its direction, so that `keras.callbacks.EarlyStopping` and `ModelCheckpoint` need no `mode`.
 """
 
 import keras
@@ -18,6 +21,9 @@ def _target(y_true):
 class _ScoreMetric(keras.metrics.Mean):
     """Weighted mean of one score a scene. Subclasses give the score and its weight."""
 
+    # Keras's callbacks read it of its own metrics: "up" where more is better, "down" where less.
+    _direction: str
+
     def score(self, y_true, azimuth):
         """Returns the scores (batch,) and their weights (batch,)."""
         raise NotImplementedError
@@ -28,6 +34,10 @@ class _ScoreMetric(keras.metrics.Mean):
         if sample_weight is not None:
             weight = weight * ops.reshape(ops.cast(sample_weight, "float32"), (-1,))
         return super().update_state(score, sample_weight=weight)
+
+    def result(self):
+        """Returns the mean, NaN where no scene counted."""
+        return ops.where(ops.equal(self.count, 0), float("nan"), super().result())
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
@@ -51,6 +61,8 @@ class AngularMAE(_ScoreMetric):
     Reference:
         AV-SSAN, "Training and Evaluation" (MAE).
     """
+
+    _direction = "down"
 
     def __init__(self, name="mae", dtype="float32"):
         super().__init__(name=name, dtype=dtype)
@@ -89,6 +101,8 @@ class AngularAccuracy(_ScoreMetric):
         AV-SSAN, "Training and Evaluation" (ACC, 5°).
     """
 
+    _direction = "up"
+
     def __init__(self, tolerance=5.0, name=None, dtype="float32"):
         if not tolerance >= 0:
             raise ValueError(f"`tolerance` must not be negative. Received: tolerance={tolerance}")
@@ -121,7 +135,8 @@ def _selected(y_true, azimuth):
 class SelectionRate(_ScoreMetric):
     """Share of scenes whose estimate lies nearer to the target than to the interferer.
 
-    Scenes without an interferer do not count. A blind choice between the two scores 0.5.
+    Scenes without an interferer do not count; the rate is NaN where none has one. A blind choice
+    between the two scores 0.5.
 
     Args:
         name: Name of the metric.
@@ -141,6 +156,8 @@ class SelectionRate(_ScoreMetric):
         1.0
     """
 
+    _direction = "up"
+
     def __init__(self, name="selection", dtype="float32"):
         super().__init__(name=name, dtype=dtype)
 
@@ -155,6 +172,8 @@ class SelectionRate(_ScoreMetric):
 @keras.saving.register_keras_serializable(package="keras_avssan")
 class SelectedAngularMAE(_ScoreMetric):
     """Mean absolute error over the scenes whose source was selected correctly, in degrees.
+
+    NaN where none was.
 
     Args:
         name: Name of the metric.
@@ -173,6 +192,8 @@ class SelectedAngularMAE(_ScoreMetric):
         >>> float(metric.result())
         2.0
     """
+
+    _direction = "down"
 
     def __init__(self, name="selected_mae", dtype="float32"):
         super().__init__(name=name, dtype=dtype)

@@ -3,9 +3,12 @@
 import keras
 from keras import ops
 
+from keras_avssan.encoders.data_format import load_nested
+from keras_avssan.frozen_layers import KeepsFrozenLayers
+
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
-class AudioEncoder(keras.layers.Layer):
+class AudioEncoder(KeepsFrozenLayers, keras.layers.Layer):
     """Makes a Keras audio model the encoder of semantic audio.
 
     Args:
@@ -42,8 +45,7 @@ class AudioEncoder(keras.layers.Layer):
         super().__init__(**{**kwargs, "autocast": False})
         if hop_seconds is not None and not hop_seconds > 0:
             raise ValueError(f"`hop_seconds` must be positive. Received: hop_seconds={hop_seconds}")
-        if isinstance(model, dict):
-            model = keras.saving.deserialize_keras_object(model)
+        model = load_nested(model)
         if offset_seconds is None and hop_seconds is not None:
             offset_seconds = 0.5 * hop_seconds
         self.model = model

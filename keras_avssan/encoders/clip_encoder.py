@@ -16,6 +16,8 @@ from keras_avssan.encoders.clip_tokenizer import (
     CLIPTextTokenizer,
     as_texts,
 )
+from keras_avssan.encoders.data_format import channels_last, load_nested
+from keras_avssan.frozen_layers import KeepsFrozenLayers
 from keras_avssan.unit_length import unit_length
 
 # Mean and standard deviation of the pictures that CLIP was trained on, as published with it.
@@ -25,7 +27,7 @@ _TOKENIZER_FOLDER = "assets/tokenizer"
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
-class CLIPEncoder(keras.layers.Layer):
+class CLIPEncoder(KeepsFrozenLayers, keras.layers.Layer):
     """Embeds pictures and texts in the space that they share in CLIP.
 
     Frozen by default, as in the paper. Pictures of another size are resized as a whole (bicubic,
@@ -50,7 +52,8 @@ class CLIPEncoder(keras.layers.Layer):
 
     Raises:
         TypeError: If `backbone` is no `CLIPBackbone` or `tokenizer` no `CLIPTextTokenizer`.
-        ValueError: If the tokenizer has more tokens, or longer sequences, than the backbone.
+        ValueError: If the backbone takes pictures with channels first, or the tokenizer has more
+            tokens, or longer sequences, than the backbone.
 
     Example:
         >>> encoder = CLIPEncoder.from_preset("clip_vit_base_patch32")
@@ -74,8 +77,7 @@ class CLIPEncoder(keras.layers.Layer):
     ):
         # Without autocast pictures are normalised in float32 under mixed precision.
         super().__init__(**{**kwargs, "autocast": False})
-        if isinstance(backbone, dict):
-            backbone = keras.saving.deserialize_keras_object(backbone)
+        backbone = load_nested(backbone)
         if isinstance(tokenizer, dict):
             tokenizer = keras.saving.deserialize_keras_object(tokenizer)
         _check_parts(backbone, tokenizer)
@@ -120,7 +122,7 @@ class CLIPEncoder(keras.layers.Layer):
             from keras_avssan.encoders.converters.clip import convert_clip_huggingface
 
             return convert_clip_huggingface(preset, load_weights, dtype, **kwargs)
-        with _offline_advice(preset):
+        with _offline_advice(preset), channels_last():
             backbone = keras_hub.models.CLIPBackbone.from_preset(
                 preset, load_weights=load_weights, dtype=dtype
             )
@@ -263,6 +265,14 @@ def _check_parts(backbone, tokenizer):
         raise TypeError(
             "`backbone` must be a `keras_hub.models.CLIPBackbone`. "
             f"Received: {type(backbone).__name__}"
+        )
+    # KerasHub stores the order of the axes in this layer alone.
+    data_format = backbone.vision_encoder.embedding.data_format
+    if data_format != "channels_last":
+        raise ValueError(
+            "`backbone` must take pictures of shape (batch, H, W, 3): give its "
+            '`CLIPVisionEncoder` `data_format="channels_last"`, or load it with '
+            f"`CLIPEncoder.from_preset`. Received: data_format={data_format!r}"
         )
     if tokenizer is None:
         return

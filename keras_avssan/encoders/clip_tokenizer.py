@@ -12,6 +12,8 @@ import numpy as np
 import tokenizers
 from tokenizers import models, normalizers, pre_tokenizers
 
+from keras_avssan.one_line import one_line
+
 START_TOKEN = "<|startoftext|>"
 END_TOKEN = "<|endoftext|>"
 VOCABULARY_FILE = "vocabulary.json"
@@ -78,6 +80,10 @@ class CLIPTextTokenizer:
         self.start_id = self.vocabulary[START_TOKEN]
         self.end_id = self.vocabulary[END_TOKEN]
         self._tokenizer = _make_tokenizer(self.vocabulary, self.merges)
+
+    def __repr__(self):
+        tokens = f"{len(self.vocabulary)} tokens"
+        return one_line(self, tokens, f"sequences of {self.sequence_length}")
 
     @classmethod
     def from_files(cls, vocabulary, merges, sequence_length=77):

@@ -2,9 +2,11 @@
 
 import keras
 
+from keras_avssan.frozen_layers import KeepsFrozenLayers, freeze_parts
+
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
-class ConvImageEncoder(keras.layers.Layer):
+class ConvImageEncoder(KeepsFrozenLayers, keras.layers.Layer):
     """Encodes small pictures by strided convolutions and an average over the picture.
 
     Args:
@@ -37,7 +39,14 @@ class ConvImageEncoder(keras.layers.Layer):
         self.convolutions, self.norms = [], []
         for i, filters in enumerate(self.filters):
             convolution = keras.layers.Conv2D(
-                filters, 3, strides=2, padding="same", use_bias=False, dtype=dtype, name=f"conv_{i}"
+                filters,
+                3,
+                strides=2,
+                padding="same",
+                use_bias=False,
+                data_format="channels_last",
+                dtype=dtype,
+                name=f"conv_{i}",
             )
             norm = keras.layers.BatchNormalization(momentum=0.9, dtype=dtype, name=f"norm_{i}")
             convolution.build(shape)
@@ -45,11 +54,14 @@ class ConvImageEncoder(keras.layers.Layer):
             norm.build(shape)
             self.convolutions.append(convolution)
             self.norms.append(norm)
-        self.pool = keras.layers.GlobalAveragePooling2D(dtype=dtype, name="pool")
+        self.pool = keras.layers.GlobalAveragePooling2D(
+            data_format="channels_last", dtype=dtype, name="pool"
+        )
         self.projection = keras.layers.Dense(self.dim, dtype=dtype, name="projection")
         self.projection.build((None, shape[-1]))
         self.output_norm = keras.layers.LayerNormalization(dtype=dtype, name="output_norm")
         self.output_norm.build((None, self.dim))
+        freeze_parts(self)
         self.built = True
 
     def call(self, images, training=None):

@@ -3,11 +3,13 @@
 import keras
 from keras import ops
 
+from keras_avssan.encoders.data_format import load_nested
+from keras_avssan.frozen_layers import KeepsFrozenLayers
 from keras_avssan.unit_length import unit_length
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
-class ImageEncoder(keras.layers.Layer):
+class ImageEncoder(KeepsFrozenLayers, keras.layers.Layer):
     """Makes a Keras image model, such as a KerasHub backbone, an encoder of picture prompts.
 
     Pictures are normalised as the model expects, its feature map is averaged over the picture
@@ -32,7 +34,8 @@ class ImageEncoder(keras.layers.Layer):
         Embeddings, shape (batch, d).
 
     Raises:
-        ValueError: If `image_size` is not given and cannot be read from the model.
+        ValueError: If `image_size` is not given and cannot be read from the model, or the model
+            takes pictures with channels first.
 
     Example:
         >>> import keras_hub
@@ -54,8 +57,8 @@ class ImageEncoder(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        if isinstance(model, dict):
-            model = keras.saving.deserialize_keras_object(model)
+        model = load_nested(model)
+        _check_channels_last(model)
         if image_size is None:
             image_size = _input_size(model)
         self.model = model
@@ -97,8 +100,28 @@ class ImageEncoder(keras.layers.Layer):
         }
 
 
-def _input_size(model):
+def _check_channels_last(model):
+    """Refuses a model that was built for pictures (batch, 3, H, W)."""
+    shape = _input_shape(model)
+    if shape is not None and len(shape) == 4 and shape[1] == 3 and shape[-1] != 3:
+        raise ValueError(
+            "`model` must take pictures of shape (batch, H, W, 3). Build it with "
+            '`data_format="channels_last"`, or after '
+            '`keras.config.set_image_data_format("channels_last")`. '
+            f"Received: a model of input shape {shape}"
+        )
+
+
+def _input_shape(model):
+    """Shape of the model's one input; `None` where it has none yet, or several."""
     shape = getattr(model, "input_shape", None)
+    if isinstance(shape, dict) and len(shape) == 1:
+        (shape,) = shape.values()
+    return shape if isinstance(shape, tuple) else None
+
+
+def _input_size(model):
+    shape = _input_shape(model)
     if shape is None or len(shape) != 4 or None in shape[1:3]:
         raise ValueError(
             "`image_size` must be given for a model whose input shape does not tell it. "

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_avssan.frozen_layers import KeepsFrozenLayers, freeze_parts
 from keras_avssan.layers.spec_augment import SpecAugment
 from keras_avssan.layers.stereo_stft import StereoSTFT
 
@@ -33,7 +34,7 @@ def mel_matrix(num_bins, num_mels, sampling_rate, lowest_hertz, highest_hertz):
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
-class LogMelEncoder(keras.layers.Layer):
+class LogMelEncoder(KeepsFrozenLayers, keras.layers.Layer):
     """Encodes what is heard, frame by frame, by convolutions over a log-mel spectrogram.
 
     Its frames are those of `StereoSTFT`, so its embeddings need no alignment in time. The
@@ -110,7 +111,13 @@ class LogMelEncoder(keras.layers.Layer):
         bins, channels = self.num_mels, 1
         for i, filters in enumerate(self.filters):
             convolution = keras.layers.Conv2D(
-                filters, 3, padding="same", use_bias=False, dtype=dtype, name=f"conv_{i}"
+                filters,
+                3,
+                padding="same",
+                use_bias=False,
+                data_format="channels_last",
+                dtype=dtype,
+                name=f"conv_{i}",
             )
             convolution.build((None, None, bins, channels))
             norm = keras.layers.BatchNormalization(momentum=0.9, dtype=dtype, name=f"norm_{i}")
@@ -118,11 +125,15 @@ class LogMelEncoder(keras.layers.Layer):
             factor = 4 if i == 0 else 2
             self.convolutions.append(convolution)
             self.norms.append(norm)
-            self.pools.append(keras.layers.MaxPooling2D((1, factor), dtype=dtype, name=f"pool_{i}"))
+            pool = keras.layers.MaxPooling2D(
+                (1, factor), data_format="channels_last", dtype=dtype, name=f"pool_{i}"
+            )
+            self.pools.append(pool)
             bins, channels = bins // factor, filters
         self.drop = keras.layers.Dropout(self.dropout, dtype=dtype, name="drop")
         self.projection = keras.layers.Dense(self.dim, dtype=dtype, name="projection")
         self.projection.build((None, None, bins * channels))
+        freeze_parts(self)
         self.built = True
 
     def call(self, audio, training=None):

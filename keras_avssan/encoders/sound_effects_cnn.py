@@ -10,6 +10,7 @@ from keras_avssan.encoders.sound_effects_spectrogram import (
     SAMPLING_RATE,
     SoundEffectsSpectrogram,
 )
+from keras_avssan.frozen_layers import KeepsFrozenModel
 from keras_avssan.layers.resampler import Resampler
 from keras_avssan.subclassing import SubclassedModel
 
@@ -19,7 +20,7 @@ _SMALLEST_PEAK = 1e-6  # recordings below are silent: they are not brought to th
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
-class SoundEffectsCNN(keras_hub.models.Backbone, metaclass=SubclassedModel):
+class SoundEffectsCNN(KeepsFrozenModel, keras_hub.models.Backbone, metaclass=SubclassedModel):
     """Encodes what is heard by a network that was trained to sort sound-effects libraries.
 
     Resampling to 44.1 kHz → log-mel spectrogram → examples of 100 frames (2.3 s) → four blocks of

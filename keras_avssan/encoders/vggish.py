@@ -12,6 +12,7 @@ from keras_avssan.encoders.vggish_spectrogram import (
     SAMPLING_RATE,
     VGGishSpectrogram,
 )
+from keras_avssan.frozen_layers import KeepsFrozenModel
 from keras_avssan.subclassing import SubclassedModel
 
 _ACTIVATIONS = (None, "relu")
@@ -20,7 +21,7 @@ _HOP_SECONDS = NUM_FRAMES * HOP_LENGTH / SAMPLING_RATE
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
-class VGGish(keras_hub.models.Backbone, metaclass=SubclassedModel):
+class VGGish(KeepsFrozenModel, keras_hub.models.Backbone, metaclass=SubclassedModel):
     """Encodes what is heard by the VGGish network, one embedding for each 0.96 s.
 
     Log-mel examples of 96 frames, see `VGGishSpectrogram`, pass six 3 x 3 convolutions with four

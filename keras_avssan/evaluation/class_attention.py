@@ -9,6 +9,7 @@ import scipy.stats
 
 from keras_avssan.evaluation.examples import plan_embeddings, run_scenes, spectral_power
 from keras_avssan.evaluation.scoring import nan_mean
+from keras_avssan.one_line import count, names, one_line
 
 # A patch this far (-120 dB) below the loudest one is silent.
 _SILENCE = 1e-12
@@ -23,7 +24,7 @@ class ClassBandAttention:
         num_scenes: Scenes that ask for each class, array of shape (C,).
         attention: Dict from band type to the mean weight β of its patches, shape (C, n).
         energy: Dict from band type to the mean share of the target's own energy that lies in each
-            patch, shape (C, n).
+            patch, shape (C, n); NaN where the target is silent in all scenes.
         agreement: Dict from band type to the mean rank correlation over the patches of a scene
             between β and how much louder the target is there than the interferer, shape (C,): 1
             where louder patches always weigh more, 0 where the two have nothing to do with each
@@ -46,6 +47,14 @@ class ClassBandAttention:
     band_weights: np.ndarray
     bands: tuple[str, ...]
     sampling_rate: int
+
+    def __repr__(self):
+        return one_line(
+            self,
+            f"{count(len(self.classes), 'class', 'classes')} ({names(self.classes)})",
+            count(int(np.sum(self.num_scenes)), "scene"),
+            f"bands {'/'.join(self.bands)}",
+        )
 
 
 def class_band_attention(
@@ -75,7 +84,7 @@ def class_band_attention(
 
     Raises:
         ValueError: If `num_scenes` is not positive, the model has no image encoder and no
-            embeddings are given, or plan and model differ in their sampling rates.
+            embeddings are given, or plan and model differ in sampling rate or microphone spacing.
         TypeError: If the model has no bands.
 
     Example:
@@ -155,15 +164,13 @@ def _measure(sources, outputs):
     for band, attention in outputs["band_attention"].items():
         target, interferer = (patch_energy(source, len(attention)) for source in sources)
         measured["attention", band] = attention
-        measured["energy", band] = target / max(target.sum(), np.finfo("float64").tiny)
+        total = target.sum()
+        measured["energy", band] = target / total if total > 0 else np.full(len(target), np.nan)
         measured["agreement", band] = band_agreement(attention, target, interferer)
     return measured
 
 
 def _mean(scenes):
-    """Mean over scenes of every number; an agreement that is NaN does not count."""
+    """Mean over scenes of every number; an agreement or energy that is NaN does not count."""
     values = {key: np.array([scene[key] for scene in scenes], "float64") for key in scenes[0]}
-    return {
-        key: nan_mean(value) if key[0] == "agreement" else np.mean(value, axis=0)
-        for key, value in values.items()
-    }
+    return {key: np.apply_along_axis(nan_mean, 0, value)[()] for key, value in values.items()}

@@ -5,6 +5,7 @@ from dataclasses import fields, replace
 import numpy as np
 from tqdm import tqdm
 
+from keras_avssan.data.checks import check_integer
 from keras_avssan.data.embeddings import (
     blank_prompts,
     embed_class_names,
@@ -16,6 +17,8 @@ from keras_avssan.data.scene_plan import PROMPT_KINDS
 from keras_avssan.doa.grid import GRID_DEGREES
 from keras_avssan.evaluation.evaluation import Evaluation
 from keras_avssan.evaluation.scoring import SceneScores
+from keras_avssan.evaluation.training_overlap import scene_overlap
+from keras_avssan.models.microphones import match_scenes
 
 PROMPTS = (*PROMPT_KINDS, "constant")
 # Of a plan, what is among the settings of an evaluation where it is not the default.
@@ -54,9 +57,14 @@ def evaluate_localizer(
     text_embeddings=None,
     decode=strongest_direction,
     microphone_spacing=None,
+    on_overlap="mark",
     progress=True,
 ):
     """Scores a model on the scenes of a plan.
+
+    Scores are worth something on recordings, pictures and rooms that the model was not trained
+    on. Whether they are that is compared with `model.training_record` and stands in the table's
+    first lines, and as `training_overlap` among the settings.
 
     Every picture is embedded once. The scenes depend on the plan alone, so two models, or two
     runs, hear the same.
@@ -79,8 +87,12 @@ def evaluate_localizer(
         decode: Function from posteriors (batch, 180) and true azimuths (batch,) to estimates in
             degrees (batch,); by default the most probable direction.
             `keras_avssan.classical.nearest_of_two_peaks` gives the ceiling of a perfect choice.
-        microphone_spacing: Distance between the microphones of the scenes in metres, for models
-            that take it as an input; the model's own if not given.
+        microphone_spacing: Distance between the microphones in metres that the model is told,
+            whatever that of the scenes, for models that take it as an input. If not given, the
+            model's own must be that of the plan's bank.
+        on_overlap: What happens where recordings, pictures or rooms of the scenes were in the
+            training of the model: `"mark"` says so in the results, `"error"` refuses to score
+            them, and what is not known too.
         progress: Whether a progress bar is shown.
 
     Returns:
@@ -88,7 +100,9 @@ def evaluate_localizer(
 
     Raises:
         ValueError: If `prompt` is unknown, `num_scenes` is not positive, pictures or words must
-            be embedded and the model cannot, or the plan asks for what is absent.
+            be embedded and the model cannot, or the plan asks for what is absent; if plan and
+            model differ in microphone spacing or sampling rate, which the message names; or if
+            the model was trained on the scenes, with `on_overlap="error"`.
 
     Example:
         >>> evaluation = evaluate_localizer(model, plan, num_scenes=1000)
@@ -101,8 +115,12 @@ def evaluate_localizer(
             "What is absent has no direction to score: see `evaluate_presence`. "
             "Received: a plan with absent=True"
         )
+    match_scenes(model, plan, microphone_spacing)
+    num_scenes = check_integer("num_scenes", num_scenes, least=1)
     asked = prompt in PROMPT_KINDS and takes_prompt(model)
     plan = replace(plan, prompt_kinds=(prompt if asked else "picture",))
+    scenes = [plan[index] for index in range(start, start + num_scenes)]
+    overlap = scene_overlap(model, plan, scenes, prompt, on_overlap)
     batches = scene_batches(
         model,
         plan,
@@ -118,7 +136,6 @@ def evaluate_localizer(
         decode(np.asarray(outputs["doa"]), labels["azimuth"])
         for outputs, labels in run_batches(model, batches, microphone_spacing, progress)
     ]
-    scenes = [plan[index] for index in range(start, start + num_scenes)]
     azimuth, interferers = _truth(scenes)
     return Evaluation(
         SceneScores(azimuth, interferers, np.concatenate(estimates)),
@@ -131,9 +148,11 @@ def evaluate_localizer(
             "seed": plan.seed,
             "duration_s": plan.duration,
             "classes": list(plan.classes),
-            "rooms": len(plan.bank),
+            "rooms": plan.room_range[1] - plan.room_range[0],
+            "microphone_spacing_m": microphone_spacing or plan.microphone_spacing,
             "prompt": prompt,
             **_options(plan),
+            "training_overlap": overlap,
         },
         plan.bank.t60[[scene.room for scene in scenes]],
     )

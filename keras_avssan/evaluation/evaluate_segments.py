@@ -13,10 +13,10 @@ from keras_avssan.data.embeddings import (
 from keras_avssan.evaluation.evaluate import strongest_direction
 from keras_avssan.evaluation.evaluation import Evaluation
 from keras_avssan.evaluation.scoring import SceneScores
+from keras_avssan.evaluation.training_overlap import picture_overlap
+from keras_avssan.models.microphones import check_spacing
 
 SEGMENT_PROMPTS = ("picture", "text", "constant")
-# Spacings that differ by less are the same one.
-_SPACING_TOLERANCE = 1e-3  # metres
 
 
 def evaluate_segments(
@@ -28,6 +28,7 @@ def evaluate_segments(
     text_embeddings=None,
     decode=strongest_direction,
     microphone_spacing=None,
+    on_overlap="mark",
     batch_size=8,
     progress=True,
 ):
@@ -53,6 +54,8 @@ def evaluate_segments(
         decode: What estimates, see `evaluate_localizer`.
         microphone_spacing: Spacing in metres that the head assumes; that of the data set,
             `STARSS23.microphone_spacing`, if not given.
+        on_overlap: What happens where pictures that ask were in the training of the model, see
+            `evaluate_localizer`.
         batch_size: Segments a run.
         progress: Whether a progress bar is shown.
 
@@ -61,8 +64,9 @@ def evaluate_segments(
 
     Raises:
         ValueError: If `prompt` is unknown, `batch_size` or the spacing is not positive, the data
-            set is in the FOA format or at another sampling rate than the model, or the model's
-            head cannot be told the spacing and has another one.
+            set is in the FOA format or at another sampling rate than the model, the model's
+            head cannot be told the spacing and has another one, or the model was trained on the
+            pictures, with `on_overlap="error"`.
 
     Example:
         >>> prompts = SegmentPrompts(STARSS23("STARSS23"), PictureFolders("pictures"), "map.csv")
@@ -74,6 +78,8 @@ def evaluate_segments(
     dataset = prompts.dataset
     spacing = dataset.microphone_spacing if microphone_spacing is None else microphone_spacing
     _check(model, dataset, spacing)
+    asking = prompts.pictures if prompt != "text" else ()
+    overlap = picture_overlap(model, prompts.catalog, asking, on_overlap)
     embeddings = _embeddings(model, prompts, prompt, prompt_embeddings, text_embeddings, progress)
     estimates = []
     starts = range(0, len(prompts.segments), batch_size)
@@ -108,6 +114,7 @@ def evaluate_segments(
             "classes": {name: list(prompts.class_map[name]) for name in prompts.classes},
             "left_out": {**dataset.left_out, "class without pictures": prompts.without_pictures},
             "prompt": prompt,
+            "training_overlap": overlap,
         },
     )
 
@@ -124,24 +131,7 @@ def _check(model, dataset, spacing):
             f"The model hears {backbone.sampling_rate} Hz. "
             f"Received: a data set at {dataset.sampling_rate} Hz"
         )
-    if not spacing > 0:
-        raise ValueError(
-            "`microphone_spacing` must be a positive distance in metres. "
-            f"Received: microphone_spacing={spacing}"
-        )
-    if backbone is not model:
-        _check_spacing(backbone.settings, spacing)
-
-
-def _check_spacing(settings, spacing):
-    """Refuses a spacing that a network was not trained for and cannot be told."""
-    own, form = settings["microphone_spacing"], settings.get("doa_form")
-    if form != "srp" and abs(own - spacing) > _SPACING_TOLERANCE:
-        what = f"head `doa_form={form!r}`" if form else "network"
-        raise ValueError(
-            f"The model's {what} cannot be told a spacing, and was trained for {own} m. "
-            f"Received: microphone_spacing={spacing:.4f}"
-        )
+    check_spacing(model, spacing)
 
 
 def _embeddings(model, prompts, prompt, pictures, texts, progress):

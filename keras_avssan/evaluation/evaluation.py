@@ -6,8 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from keras_avssan.evaluation.breakdown import breakdowns
+from keras_avssan.evaluation.heading import heading
 from keras_avssan.evaluation.scoring import SceneScores, nan_mean, score_with_interval
 from keras_avssan.files import write_json
+from keras_avssan.one_line import count, one_line
+from keras_avssan.tables import make_table
 
 _ROWS = {
     "selection": ("selection", "%"),
@@ -60,6 +63,19 @@ class Evaluation:
                     f"Received: {len(values)}"
                 )
 
+    def __repr__(self):
+        means = self.scores.means()
+        return one_line(
+            self,
+            count(len(self.target_classes), "scene"),
+            f"split {self.settings['split']}" if self.settings.get("split") else "",
+            *(
+                f"{_ROWS[name][0]} {_format(means[name], _ROWS[name][1])}"
+                for name in ("selection", "mae", "acc_5deg")
+                if not np.isnan(means[name])
+            ),
+        )
+
     def summary(self):
         """All results as a dict that JSON can hold.
 
@@ -88,9 +104,20 @@ class Evaluation:
         }
 
     def table(self, label="model"):
-        """The scores as a Markdown table, with 95 % intervals, beside the blind choice."""
+        """The scores with 95 % intervals, beside the blind choice.
+
+        The first line says on which scenes; the next one, where the model was trained, whether
+        any of their recordings, pictures and rooms were in its training.
+
+        Args:
+            label: Heading of the column of scores.
+
+        Returns:
+            Str, aligned for a terminal. A notebook shows it as Markdown where it is the value of
+            a cell, and its method `markdown()` gives that.
+        """
         per_scene, blind_choice = self.scores.per_scene(), self.scores.blind_choice()
-        lines = [f"| score | {label} | 95 % interval | blind choice |", "|---|---|---|---|"]
+        rows = []
         for name, (title, unit) in _ROWS.items():
             score = score_with_interval(per_scene[name])
             mean = "–" if score is None else _format(score["mean"], unit)
@@ -101,8 +128,12 @@ class Evaluation:
             )
             blind = _or_none(blind_choice.get(name, float("nan")))
             blind = "–" if blind is None else _format(blind, unit)
-            lines.append(f"| {title} | {mean} | {low_high} | {blind} |")
-        return "\n".join(lines)
+            rows.append((title, mean, low_high, blind))
+        head = ("score", label, "95 % interval", "blind choice")
+        return make_table(head, rows, heading(self.settings))
+
+    def _repr_markdown_(self):
+        return self.table().markdown()
 
     def to_dict(self):
         """`summary()`, and under `per_scene` what was estimated, from which `from_dict` starts.

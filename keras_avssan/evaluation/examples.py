@@ -13,6 +13,8 @@ from keras_avssan.data.rendering import render_scenes
 from keras_avssan.data.scene_plan import Scene
 from keras_avssan.doa.grid import GRID_DEGREES
 from keras_avssan.layers.stereo_stft import level_gain
+from keras_avssan.models.microphones import match_scenes
+from keras_avssan.one_line import one_line
 
 # Where each region of frequencies begins, in hertz: low, mid, high.
 FREQUENCY_REGIONS = {"L": 0.0, "M": 500.0, "H": 2000.0}
@@ -108,6 +110,14 @@ class SeparationExample:
                 f"Received: shape {np.shape(self.explanation['mask'])}"
             )
 
+    def __repr__(self):
+        return one_line(
+            self,
+            f"{self.target_class} at {self.azimuth:.1f}°, estimate {self.estimate:.1f}°",
+            f"{self.interferer_class} at {self.interferer_azimuth:.1f}°",
+            "" if self.scene is None else f"scene {self.scene}",
+        )
+
     @property
     def estimate(self):
         """Direction that the model found, in degrees."""
@@ -199,7 +209,7 @@ def separation_examples(
 
     Raises:
         ValueError: If `num_scenes` is not positive, the model has no image encoder and no
-            embeddings are given, or plan and model differ in their sampling rates.
+            embeddings are given, or plan and model differ in sampling rate or microphone spacing.
         TypeError: If the model cannot explain itself.
 
     Example:
@@ -327,13 +337,9 @@ def plan_embeddings(model, plan, prompt_embeddings=None, progress=True):
 
     Raises:
         ValueError: If an embedding is missing, the model has no image encoder and none are given,
-            or plan and model differ in their sampling rates.
+            or plan and model differ in sampling rate or microphone spacing.
     """
-    if plan.sampling_rate != model.backbone.sampling_rate:
-        raise ValueError(
-            f"`plan` must be at the model's {model.backbone.sampling_rate} Hz. "
-            f"Received: a plan at {plan.sampling_rate} Hz"
-        )
+    match_scenes(model, plan)
     if not takes_prompt(model):
         return blank_prompts(plan)
     if prompt_embeddings is None:

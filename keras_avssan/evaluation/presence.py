@@ -5,10 +5,13 @@ from dataclasses import replace
 import numpy as np
 import scipy.stats
 
+from keras_avssan.data.checks import check_integer
 from keras_avssan.data.embeddings import takes_prompt
 from keras_avssan.data.scene_plan import PROMPT_KINDS
 from keras_avssan.doa.grid import posterior_confidence
 from keras_avssan.evaluation.evaluate import run_batches, scene_batches
+from keras_avssan.evaluation.training_overlap import scene_overlap
+from keras_avssan.models.microphones import match_scenes
 
 
 def auroc(present, absent, confidence=0.95, resamples=2000, seed=0):
@@ -95,6 +98,7 @@ def evaluate_presence(
     prompt_embeddings=None,
     text_embeddings=None,
     microphone_spacing=None,
+    on_overlap="mark",
     progress=True,
 ):
     """Measures how well a model tells that what was asked for is absent from what is present.
@@ -113,18 +117,20 @@ def evaluate_presence(
         prompt_embeddings: Dict from picture id to embedding.
         text_embeddings: Dict from class to embedding.
         microphone_spacing: Distance between the microphones in metres.
+        on_overlap: `"mark"` or `"error"`.
         progress: Whether progress bars are shown.
 
     Returns:
-        Dict with `scenes`, their number, and for `confidence` (the probability within 5° of the
-        estimate), `entropy` (in nats) and, where the model's outputs have it, `similarity` (the
-        cosine between prompt and mix) a dict of `mean`, the area under the ROC curve (0.5: tells
+        Dict with `scenes`, their number, `training_overlap`, as among the settings of
+        `evaluate_localizer`, and for `confidence` (the probability within 5° of the estimate),
+        `entropy` (in nats) and, where the model's outputs have it, `similarity` (the cosine
+        between prompt and mix) a dict of `mean`, the area under the ROC curve (0.5: tells
         nothing; 1: tells always), its 95 % `interval`, and the mean value where the class is
         `present` and where it is `absent`.
 
     Raises:
         ValueError: If the model takes no prompt, `prompt` is unknown, or the plan has too few
-            classes for one to be absent.
+            classes for one to be absent; or for what `evaluate_localizer` refuses too.
 
     Example:
         ```python
@@ -138,9 +144,14 @@ def evaluate_presence(
         raise ValueError(
             f"`model` must take a prompt, or nothing is absent. Received: {type(model).__name__}"
         )
+    match_scenes(model, plan, microphone_spacing)
+    num_scenes = check_integer("num_scenes", num_scenes, least=1)
+    plan = replace(plan, absent=False, prompt_kinds=(prompt,))
+    scenes = [plan[index] for index in range(start, start + num_scenes)]
+    overlap = scene_overlap(model, plan, scenes, prompt, on_overlap)
     batches = scene_batches(  # once, for it embeds what asks
         model,
-        replace(plan, absent=False, prompt_kinds=(prompt,)),
+        plan,
         num_scenes,
         start=start,
         batch_size=batch_size,
@@ -158,7 +169,7 @@ def evaluate_presence(
         )
         for absent in (False, True)
     )
-    results: dict = {"scenes": num_scenes}
+    results: dict = {"scenes": num_scenes, "training_overlap": overlap}
     for name, values in present.items():
         sign = -1 if name == "entropy" else 1
         results[name] = {

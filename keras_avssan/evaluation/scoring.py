@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from keras_avssan.one_line import count, one_line
+
 TOLERANCES = (5, 10, 20)  # degrees
 _DRAWS_AT_ONCE = 2**18  # of a bootstrap, which bounds its memory
 
@@ -50,6 +52,13 @@ class SceneScores:
                 f"Received: {len(self.azimuth)}, {len(self.interferer_azimuth)}, "
                 f"{len(self.estimate)}"
             )
+
+    def __repr__(self):
+        means = self.means()
+        selection = "" if np.isnan(means["selection"]) else f"selection {means['selection']:.1%}"
+        return one_line(
+            self, count(len(self.azimuth), "scene"), f"MAE {means['mae']:.1f}°", selection
+        )
 
     @property
     def error(self):

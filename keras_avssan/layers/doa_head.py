@@ -6,6 +6,7 @@ from keras import ops
 
 from keras_avssan.doa.grid import GRID_DEGREES, NUM_DIRECTIONS
 from keras_avssan.layers.stereo_stft import cross_spectrum
+from keras_avssan.write_once import WriteOnce
 
 SPEED_OF_SOUND = 343.0  # metres a second, in air at 20 °C
 _FORMS = ("srp", "cross_spectrum", "spectrogram")
@@ -25,7 +26,7 @@ class DoAHead(keras.layers.Layer):
     three forms:
 
     - `"spectrogram"`: the MLP on the masked spectrogram itself, frame by frame, averaged over
-      time. The letter of the paper.
+      time. As printed.
     - `"cross_spectrum"`: the cross-spectrum of both masked channels, its magnitude compressed,
       averaged over time, then the MLP.
     - `"srp"`: that cross-spectrum steered to the 180 directions with the known spacing of the
@@ -71,6 +72,9 @@ class DoAHead(keras.layers.Layer):
         AV-SSAN, equation (11); DiBiase et al., "Robust localization in reverberant rooms", 2001,
         for the steered response.
     """
+
+    microphone_spacing = WriteOnce()
+    sampling_rate = WriteOnce()
 
     def __init__(
         self,
@@ -163,6 +167,7 @@ class DoAHead(keras.layers.Layer):
             filters,
             2 * _REACH + 1,
             padding="same" if self.padding == "zeros" else "valid",
+            data_format="channels_last",
             dtype=self.dtype_policy,
             **kwargs,
         )

@@ -4,6 +4,8 @@ import keras
 import scipy.fft
 from keras import ops
 
+from keras_avssan.orientation import transpose_hint
+
 # Keeps the gains finite where a source does not reach the microphones within the scene.
 _SILENCE = 1e-20
 
@@ -60,6 +62,11 @@ class SceneRenderer(keras.layers.Layer):
 
     def _check(self, dry_audio, rirs):
         dry_shape, rir_shape = tuple(dry_audio.shape), tuple(rirs.shape)
+        if transpose_hint(dry_shape[:0:-1], "samples"):
+            raise ValueError(
+                "`dry_audio` must have shape (batch, sources, samples). "
+                f"Received: shape {dry_shape}.{transpose_hint(dry_shape[:0:-1], 'samples')}"
+            )
         if len(dry_shape) != 3 or (dry_shape[1] or 0) < 2 or dry_shape[2] is None:
             raise ValueError(
                 "`dry_audio` must have shape (batch, sources, samples), a target and at least one "

@@ -84,6 +84,7 @@ class SemanticSpatialAlignment(keras.layers.Layer):
                 self.dim,
                 self.kernel_size,
                 padding="same",
+                data_format="channels_last",
                 dtype=dtype,
                 name=f"convolution_{i}",
             )

@@ -4,6 +4,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_avssan.orientation import transpose_hint
+
 _IMPLEMENTATIONS = ("fft", "conv")
 
 
@@ -94,7 +96,7 @@ class StereoSTFT(keras.layers.Layer):
 
     Raises:
         ValueError: If a length is not positive, `frame_length` is odd, or `implementation` is
-            unknown.
+            unknown; or if `audio` has another shape.
 
     Example:
         >>> StereoSTFT()(keras.ops.ones((1, 16000, 2))).shape
@@ -132,7 +134,13 @@ class StereoSTFT(keras.layers.Layer):
         return self.frame_length // 2 + 1
 
     def call(self, audio):
-        batch, samples, channels = ops.shape(audio)
+        hint = transpose_hint(audio.shape, "channels")
+        if len(audio.shape) != 3 or hint:
+            raise ValueError(
+                "`audio` must have shape (batch, samples, channels). "
+                f"Received: shape {tuple(audio.shape)}.{hint}"
+            )
+        _, samples, channels = ops.shape(audio)
         signal = ops.reshape(ops.transpose(audio, (0, 2, 1)), (-1, samples))
         half = self.frame_length // 2
         signal = ops.pad(signal, [[0, 0], [half, half]])

@@ -7,7 +7,9 @@ from keras import ops
 from keras_avssan.layers.stereo_stft import compressed_magnitude, cross_spectrum
 
 BAND_WIDTHS = {"fine": 32, "mid": 128, "full": None}
-_IPD_FORMS = ("cos_sin", "angle")
+_IPD_FORMS = ("cos_sin", "angle", "difference")
+_ILD_EPSILONS = ("both", "second")
+_NO_POWER = 1e-30  # below it a magnitude is zero
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
@@ -20,12 +22,15 @@ class TriBandSpatialFeatures(keras.layers.Layer):
 
     Args:
         ipd: `"cos_sin"` stores the phase difference as its cosine and sine, which knows no jump
-            at ±180°; `"angle"` stores the angle in radians, the letter of the paper.
+            at ±180°; `"angle"` stores the angle in radians, wrapped to ±π; `"difference"` is the
+            printed form, one channel's angle minus the other's, from -2π to 2π.
         bands: Names of the bands to return, of `"fine"` (32 bins), `"mid"` (128), `"full"`.
         ild_scale: Factor on the level difference in decibels; 0.1 brings it to the size of the
-            other cues, 1 is the letter of the paper.
-        epsilon: Magnitude that keeps the level difference finite on silence. It is added to both
-            channels, so that swapping them flips the sign; the paper adds it to the second.
+            other cues, 1 leaves it as printed.
+        epsilon: Magnitude that keeps the level difference finite on silence.
+        ild_epsilon: Where it stands. `"both"` adds its square to the power of both channels, so
+            that swapping them flips the sign; `"second"` is the printed form, |X₁| / (|X₂| + ε),
+            which is -∞ where channel 1 is silent: there |X₁| counts as ε.
         magnitude: Whether the magnitude, raised to the power 0.3, is a further cue. Not in the
             paper, whose cues do not say in which bins there is sound.
         **kwargs: Arguments of `keras.layers.Layer`.
@@ -38,7 +43,7 @@ class TriBandSpatialFeatures(keras.layers.Layer):
         band's width, C cues (cos IPD, sin IPD, ILD; or IPD, ILD; then the magnitude).
 
     Raises:
-        ValueError: If `ipd` or a band is unknown, or the spectrogram is too narrow.
+        ValueError: If `ipd`, `ild_epsilon` or a band is unknown, or the spectrogram is too narrow.
 
     Example:
         >>> bands = TriBandSpatialFeatures()(keras.ops.ones((1, 7, 513, 4)))
@@ -56,11 +61,17 @@ class TriBandSpatialFeatures(keras.layers.Layer):
         ild_scale=0.1,
         epsilon=1e-4,
         magnitude=False,
+        ild_epsilon="both",
         **kwargs,
     ):
         super().__init__(**{**kwargs, "dtype": "float32", "trainable": False})
         if ipd not in _IPD_FORMS:
             raise ValueError(f"`ipd` must be one of {_IPD_FORMS}. Received: ipd={ipd!r}")
+        if ild_epsilon not in _ILD_EPSILONS:
+            raise ValueError(
+                f"`ild_epsilon` must be one of {_ILD_EPSILONS}. "
+                f"Received: ild_epsilon={ild_epsilon!r}"
+            )
         unknown = [band for band in bands if band not in BAND_WIDTHS]
         if unknown or not bands:
             raise ValueError(f"`bands` must be of {tuple(BAND_WIDTHS)}. Received: bands={bands}")
@@ -69,6 +80,7 @@ class TriBandSpatialFeatures(keras.layers.Layer):
         self.ild_scale = ild_scale
         self.epsilon = epsilon
         self.magnitude = magnitude
+        self.ild_epsilon = ild_epsilon
         self.built = True  # no weights: a whole model need not be run to build it
 
     @property
@@ -85,20 +97,31 @@ class TriBandSpatialFeatures(keras.layers.Layer):
         power1 = ops.square(re1) + ops.square(im1)
         power2 = ops.square(re2) + ops.square(im2)
         floor = self.epsilon**2
-        decibels = 10.0 / np.log(10.0) * self.ild_scale
-        ild = decibels * (ops.log(power1 + floor) - ops.log(power2 + floor))
+        ild = self._level_difference(power1, power2)
         cross_re, cross_im = cross_spectrum(spectrogram)
         if self.ipd == "angle":
             # The cross-spectrum of two silent channels has no angle: give it that of one.
-            silent = ops.square(cross_re) + ops.square(cross_im) < floor**2
-            ipd = ops.arctan2(ops.where(silent, 0.0, cross_im), ops.where(silent, 1.0, cross_re))
-            cues = [ipd, ild]
+            cues = [_angle(cross_re, cross_im, floor**2), ild]
+        elif self.ipd == "difference":
+            cues = [_angle(re1, im1, floor**2) - _angle(re2, im2, floor**2), ild]
         else:
             norm = ops.rsqrt((power1 + floor) * (power2 + floor))
             cues = [cross_re * norm, cross_im * norm, ild]
         if self.magnitude:
             cues.append(compressed_magnitude(spectrogram))
         return ops.stack(cues, axis=-1)
+
+    def _level_difference(self, power1, power2):
+        """ILD of equation (3), scaled."""
+        decibels = 10.0 / np.log(10.0) * self.ild_scale
+        floor = self.epsilon**2
+        if self.ild_epsilon == "both":
+            return decibels * (ops.log(power1 + floor) - ops.log(power2 + floor))
+        # The root of silence has no gradient.
+        silent = power2 < _NO_POWER
+        magnitude2 = ops.where(silent, 0.0, ops.sqrt(ops.where(silent, 1.0, power2)))
+        heard = ops.log(ops.maximum(power1, floor))
+        return decibels * (heard - 2.0 * ops.log(magnitude2 + self.epsilon))
 
     def _patches(self, cues, width):
         _, frames, num_bins, num_cues = ops.shape(cues)
@@ -128,4 +151,11 @@ class TriBandSpatialFeatures(keras.layers.Layer):
             "ild_scale": self.ild_scale,
             "epsilon": self.epsilon,
             "magnitude": self.magnitude,
+            "ild_epsilon": self.ild_epsilon,
         }
+
+
+def _angle(real, imaginary, floor):
+    """Angle in radians; 0, with a gradient of 0, where the power is below `floor`."""
+    silent = ops.square(real) + ops.square(imaginary) < floor
+    return ops.arctan2(ops.where(silent, 0.0, imaginary), ops.where(silent, 1.0, real))

@@ -7,6 +7,7 @@ from keras_avssan.models.localizer import Localizer
 from keras_avssan.models.localizer_preprocessor import LocalizerPreprocessor
 from keras_avssan.models.prompts import Prompt
 from keras_avssan.models.runtimes import load_exported
+from keras_avssan.models.training_record import TrainingRecord
 
 __all__ = [
     "AVSSAN",
@@ -15,5 +16,6 @@ __all__ = [
     "Localizer",
     "LocalizerPreprocessor",
     "Prompt",
+    "TrainingRecord",
     "load_exported",
 ]

@@ -5,18 +5,15 @@ import keras_hub
 import numpy as np
 from keras import ops
 
+from keras_avssan.data.channel_pair import confidence
 from keras_avssan.data.embeddings import encoder_fingerprint
-from keras_avssan.doa.grid import GRID_DEGREES, posterior_confidence
-from keras_avssan.doa.metrics import (
-    AngularAccuracy,
-    AngularMAE,
-    SelectedAngularMAE,
-    SelectionRate,
-)
+from keras_avssan.doa.grid import GRID_DEGREES
+from keras_avssan.frozen_layers import KEY, set_trainable_layers, trainable_layers
 from keras_avssan.layers.scene_renderer import SceneRenderer
-from keras_avssan.layers.stereo_stft import level_gain
 from keras_avssan.models.export import export_localizer
 from keras_avssan.models.localizer_preprocessor import LocalizerPreprocessor
+from keras_avssan.models.localizer_training import LocalizerTraining
+from keras_avssan.models.microphones import check_spacing, spacing_input
 from keras_avssan.models.preset_files import FORMAT_VERSION, check_format, check_preset_folder
 from keras_avssan.models.prompts import (
     MIN_RECORDING,
@@ -24,30 +21,10 @@ from keras_avssan.models.prompts import (
     split_prompts,
     stack_repeated,
 )
+from keras_avssan.models.recorded_training import RecordsTraining
 from keras_avssan.subclassing import SubclassedModel
 
 _BATCH_SIZE = 32
-# Inputs of a scene that is rendered on the device, in the order in which the layer takes them.
-_DRY_INPUTS = ("dry_audio", "rirs", "snr")
-# Output that the loss compares with what it is to be; others have the same name on either side.
-_PREDICTIONS = {
-    "azimuth": "doa",
-    "spectrogram": "masked_spectrogram",
-    "semantics": "prompt_semantics",
-}
-
-
-def level_target(x, y):
-    """The targets alone, with the gain that brings their mixes to unit power.
-
-    Args:
-        x: Inputs of a batch, a dict with `audio` (batch, samples, 2).
-        y: Labels of the batch, a dict with `target` (batch, samples, 2).
-
-    Returns:
-        float32 tensor of shape (batch, samples, 2).
-    """
-    return ops.cast(y["target"], "float32") * level_gain(x["audio"])
 
 
 def refuse_parts(parts):
@@ -66,7 +43,9 @@ def refuse_parts(parts):
         )
 
 
-class Localizer(keras_hub.models.Task, metaclass=SubclassedModel):
+class Localizer(
+    RecordsTraining, LocalizerTraining, keras_hub.models.Task, metaclass=SubclassedModel
+):
     """Base of the tasks that localise a prompted sound.
 
     Subclasses bring a `PromptedBackbone` whose outputs hold `doa` (batch, 180), and
@@ -74,14 +53,15 @@ class Localizer(keras_hub.models.Task, metaclass=SubclassedModel):
     `fit` and `evaluate` come in the model's form already (see `keras_avssan.data.make_dataset`):
     inputs are a dict with `audio` and the prompt, labels a dict with
 
-    - `azimuth`: azimuth of the target in degrees, shape (batch,);
-    - `target`: the target alone as both microphones hear it, shape (batch, samples, 2);
+    - `azimuth`: azimuth of the target in degrees, shape (batch,) or (batch, 1);
+    - `target`: the target alone as both microphones hear it, shape (batch, samples, 2). Without
+      it, the terms of the loss that need it are left out, with a warning;
     - `interferer_azimuth`: optional, azimuth of the interferer in degrees, NaN where there is
       none; feeds the selection rate.
 
-    In place of `audio` and `target`, inputs may hold `dry_audio`, `rirs` and `snr`
-    (`make_dataset(..., render="device")`): the scenes are rendered within the step then, see
-    `keras_avssan.layers.SceneRenderer`.
+    Azimuths alone, without a dict, are labels too. In place of `audio` and `target`, inputs may
+    hold `dry_audio`, `rirs` and `snr` (`make_dataset(..., render="device")`): the scenes are
+    rendered within the step then, see `keras_avssan.layers.SceneRenderer`.
 
     Args:
         backbone: The network, a `keras_hub.models.Backbone`.
@@ -105,6 +85,11 @@ class Localizer(keras_hub.models.Task, metaclass=SubclassedModel):
                 image_size=backbone.image_size,
                 prompt_dim=backbone.prompt_dim if backbone.visual_prompt else None,
             )
+        if preprocessor.sampling_rate != backbone.sampling_rate:
+            raise ValueError(
+                f"`preprocessor` must be at the network's {backbone.sampling_rate} Hz. "
+                f"Received: a preprocessor at {preprocessor.sampling_rate} Hz"
+            )
         self.backbone = backbone
         self.preprocessor = preprocessor
         preprocessor.tokenize = getattr(backbone.image_encoder, "tokenize", None)
@@ -118,192 +103,60 @@ class Localizer(keras_hub.models.Task, metaclass=SubclassedModel):
         inputs, _ = self.render(inputs)
         return self.backbone(inputs, training=training)
 
-    def render(self, inputs, labels=None):
-        """Renders scenes that come dry; others stay as they are.
-
-        Args:
-            inputs: Inputs of a batch, a dict. Those rendered hold `dry_audio` (batch, 2, samples),
-                `rirs` (batch, 2, 2, length) and `snr` (batch,).
-            labels: Labels of the batch, a dict, or `None`.
-
-        Returns:
-            Tuple of inputs and labels: with `audio` in place of what was dry, and `target` among
-            the labels.
-
-        Raises:
-            ValueError: If only some of the dry inputs are there.
-        """
-        if "dry_audio" not in inputs:
-            return inputs, labels
-        missing = [name for name in _DRY_INPUTS if name not in inputs]
-        if missing:
-            raise ValueError(
-                f"Scenes that come dry need the inputs {_DRY_INPUTS}. Received: {sorted(inputs)}"
-            )
-        audio, target = self.renderer(*(inputs[name] for name in _DRY_INPUTS))
-        prompts = {name: value for name, value in inputs.items() if name not in _DRY_INPUTS}
-        if labels is not None:
-            labels = {**labels, "target": target}
-        return {"audio": audio, **prompts}, labels
-
-    def default_loss(self):
-        """Loss of `compile(loss="auto")`: called with dicts, see `doa.JointLoss`."""
-        raise NotImplementedError
-
-    def default_optimizer(self):
-        """Optimizer of `compile(optimizer="auto")`."""
-        raise NotImplementedError
-
-    def compile(self, optimizer="auto", loss="auto", metrics="auto", **kwargs):
-        """Configures training.
-
-        Args:
-            optimizer: A Keras optimizer; `"auto"` takes the configuration's.
-            loss: A loss on dicts such as `doa.JointLoss`; `"auto"` takes the configuration's.
-            metrics: Metrics of `keras_avssan.doa`; `"auto"` takes MAE, accuracy within 5°,
-                selection rate and the MAE of correctly selected scenes.
-            **kwargs: Further arguments of `keras.Model.compile`.
-        """
-        if metrics == "auto":
-            metrics = [AngularMAE(), AngularAccuracy(5), SelectionRate(), SelectedAngularMAE()]
-        super().compile(
-            optimizer=self.default_optimizer() if optimizer == "auto" else optimizer,
-            loss=self.default_loss() if loss == "auto" else loss,
-            metrics=metrics,
-            **kwargs,
-        )
-        if self._compile_loss is not None:
-            # `compute_loss` calls the loss itself, so that Keras's wrapper of it is never built;
-            # to build it, every `train_on_batch` would trace the whole network again.
-            self._compile_loss.built = True
-
-    def compile_from_config(self, config):
-        """Compiles as a saved model was compiled."""
-        self.compile(**keras.saving.deserialize_keras_object(config))
-        self.optimizer.build(self.trainable_variables)
-
-    def preprocess_samples(self, x, y=None, sample_weight=None):
-        """Leaves batches as they are: datasets come in the model's form already."""
-        return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
-
-    def make_train_function(self, force=False):
-        """Makes the training step; the optimizer is built before.
-
-        TensorFlow traces a step that creates the optimizer's variables twice.
-        """
-        if self.optimizer is not None and not self.optimizer.built:
-            self.optimizer.build(self.trainable_variables)
-        return super().make_train_function(force)
-
-    # A step takes (data) or (state, data), as the backend wants it: the batch comes last. It is
-    # rendered here once, for the network, the loss and the metrics.
-    def train_step(self, *arguments):
-        """Trains one step, see `keras.Model.train_step`."""
-        return super().train_step(*self._rendered(arguments))
-
-    def test_step(self, *arguments):
-        """Scores one batch, see `keras.Model.test_step`."""
-        return super().test_step(*self._rendered(arguments))
-
-    def predict_step(self, *arguments):
-        """Runs one batch, see `keras.Model.predict_step`."""
-        return super().predict_step(*self._rendered(arguments))
-
-    def _rendered(self, arguments):
-        """Arguments of a step, with the batch rendered."""
-        *state, data = arguments
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        if isinstance(x, dict):
-            x, y = self.render(x, y)
-            data = keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
-        return (*state, data)
-
-    def train_on_batch(self, x, y=None, sample_weight=None, **kwargs):
-        """Trains one step, see `keras.Model.train_on_batch`; labels are a dict."""
-        return keras.Model.train_on_batch(self, x, y, sample_weight, **kwargs)
-
-    def test_on_batch(self, x, y=None, sample_weight=None, **kwargs):
-        """Scores one batch, see `keras.Model.test_on_batch`; labels are a dict."""
-        return keras.Model.test_on_batch(self, x, y, sample_weight, **kwargs)
-
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Computes the loss; what it compares with is computed here, on the device."""
-        x, y = self.render(x, y)
-        truth = self.target_truth(x, y, y_pred, training)
-        truth["azimuth"] = ops.cast(y["azimuth"], "float32")
-        names = [_PREDICTIONS.get(name, name) for name in truth]
-        prediction = {name: y_pred[name] for name in names}
-        loss = self.loss(truth, prediction, sample_weight=sample_weight)
-        for extra in self.losses:
-            # Under `tf.distribute`, a replica's share of it.
-            loss = loss + ops.cast(self._aggregate_additional_loss(extra), loss.dtype)
-        return loss
-
-    def target_truth(self, x, y, y_pred, training=None):
-        """What the loss compares with besides the azimuth, computed from the target alone.
-
-        Args:
-            x: Inputs of a batch, a dict with `audio`.
-            y: Labels of the batch, a dict with `target` (batch, samples, 2).
-            y_pred: Outputs of the network.
-            training: Whether encoders run in training mode.
-
-        Returns:
-            Dict with `spectrogram` (batch, T, F, 4) and `semantics` (batch, D): those that the
-            loss weighs and the network has an output for.
-        """
-        reconstructs = getattr(self.loss, "reconstruction_weight", 1)
-        aligns = getattr(self.loss, "alignment_weight", 0)
-        truth = {}
-        if reconstructs and "masked_spectrogram" in y_pred:
-            spectrogram = self.backbone.stft(level_target(x, y))
-            truth["spectrogram"] = ops.stop_gradient(spectrogram)
-        if aligns and "prompt_semantics" in y_pred:
-            truth["semantics"] = self.backbone.embed_target(level_target(x, y), training=training)
-        return truth
-
-    def compute_metrics(self, x, y, y_pred, sample_weight=None):
-        """Scores the posterior against the azimuths of target and interferer."""
-        azimuth = ops.cast(y["azimuth"], "float32")
-        if "interferer_azimuth" in y:
-            interferer = ops.cast(y["interferer_azimuth"], "float32")
-        else:
-            interferer = ops.full_like(azimuth, float("nan"))
-        truth = ops.stack([azimuth, interferer], axis=-1)
-        return super().compute_metrics(x, truth, y_pred["doa"], sample_weight)
-
-    def localize(self, audio, prompt=None, sampling_rate=None, return_confidence=False):
+    def localize(
+        self,
+        audio,
+        prompt=None,
+        sampling_rate=None,
+        return_confidence=False,
+        channels=None,
+        microphone_spacing=None,
+    ):
         """Finds the direction of the prompted sound.
 
         Args:
-            audio: Two-microphone recording: a path, an array (samples, 2) or (batch, samples, 2),
-                or a list of paths or arrays.
-            prompt: What to look for: a picture (path or array), words (where the image encoder has
-                a text side), another recording of the sound (path or array), an embedding, a
+            audio: Two-microphone recording: a file, an array (samples, 2) or (batch, samples, 2),
+                or a list of files or arrays. A file is its path, its bytes, or the file opened in
+                binary mode.
+            prompt: What to look for: a picture (file or array), words (where the image encoder has
+                a text side), another recording of the sound (file or array), an embedding, a
                 `Prompt` that averages several of them, a batch, or a list. One prompt may serve
                 several recordings, and one recording several prompts. Networks that hear without
                 being asked take none, and ignore one.
             sampling_rate: Sampling rate in hertz of arrays, of `audio` and of recordings as
                 `prompt`; the model's if not given.
             return_confidence: Whether the confidence is returned too.
+            microphone_spacing: Distance between the microphones in metres, one for all recordings
+                or one for each; the model's own if not given. Networks that know the spacing of
+                their training only refuse another one.
+            channels: Which two channels of recordings with more of them are microphone 1 and
+                microphone 2, counted from 0: a tuple of two ints.
 
         Returns:
             float32 array of azimuths in degrees, shape (batch,): 0° beside microphone 1
-            (channel 0 leads), 90° broadside, 180° beside microphone 2. With
-            `return_confidence`, a tuple of it and the posterior probability within 5° of it.
+            (its channel leads), 90° broadside, 180° beside microphone 2. With
+            `return_confidence`, a tuple of it and the posterior probability within 5° of it; 0
+            for a recording whose channels are copies of each other, after a warning.
 
         Raises:
-            ValueError: If a recording or prompt is unusable; the message names it.
+            ValueError: If a recording or prompt is unusable, or one channel of a recording hears
+                nothing; the message names it. If the spacing is not positive, or the network cannot
+                be told it.
             TypeError: If a recording or prompt is of another kind.
 
         Example:
             >>> theta = model.localize("mix.wav", "dog.jpg")
+            >>> theta = model.localize("mix.wav", "dog.jpg", microphone_spacing=0.12)
             >>> theta = model.localize("mix.wav", Prompt(texts=["a dog"], recordings=["bark.wav"]))
+            >>> theta = model.localize("array.wav", "dog.jpg", channels=(0, 2))  # of four channels
         """
-        posterior = self._run(audio, prompt, sampling_rate)["doa"]
+        inputs = self._preprocess(
+            audio, prompt, sampling_rate, channels=channels, microphone_spacing=microphone_spacing
+        )
+        posterior = self._run(inputs)["doa"]
         azimuth = GRID_DEGREES[np.argmax(posterior, axis=-1)]
         if return_confidence:
-            return azimuth, posterior_confidence(posterior)
+            return azimuth, confidence(posterior, inputs["audio"])
         return azimuth
 
     def export(
@@ -465,17 +318,24 @@ class Localizer(keras_hub.models.Task, metaclass=SubclassedModel):
         return cls(**arguments)
 
     def get_config(self):
-        return {**super().get_config(), "format_version": FORMAT_VERSION}
+        config = {**super().get_config(), "format_version": FORMAT_VERSION}
+        if self.trainable:  # the backbone knows what of it is frozen
+            return config
+        return {**config, "trainable": False, KEY: trainable_layers(self)}
 
     @classmethod
     def from_config(cls, config):
         config = dict(config)
         check_format(config.pop("format_version", 1))
-        return super().from_config(config)
+        trainable, state = config.pop("trainable", True), config.pop(KEY, {})
+        model = super().from_config(config)
+        if not trainable:
+            model.trainable = False
+            set_trainable_layers(model, state)
+        return model
 
-    def _run(self, audio, prompt, sampling_rate=None):
-        """Preprocesses and runs the network; returns its outputs as NumPy arrays."""
-        inputs = self._preprocess(audio, prompt, sampling_rate)
+    def _run(self, inputs):
+        """Runs the network batch by batch; returns its outputs as NumPy arrays."""
         count = len(inputs["audio"])
         parts = [
             self.predict_on_batch(
@@ -487,12 +347,21 @@ class Localizer(keras_hub.models.Task, metaclass=SubclassedModel):
             lambda *arrays: np.concatenate([np.asarray(array) for array in arrays]), *parts
         )
 
-    def _preprocess(self, audio, prompt, sampling_rate):
-        """Brings recordings and prompts to the network's form."""
+    def _preprocess(
+        self, audio, prompt, sampling_rate=None, channels=None, microphone_spacing=None
+    ):
+        """Brings recordings, prompts and the spacing to the network's form."""
+        check_spacing(self, microphone_spacing)
+        inputs = self._read(audio, prompt, sampling_rate, channels)
+        check_spacing(self, inputs.get("microphone_spacing"))
+        return {**inputs, **spacing_input(microphone_spacing, len(inputs["audio"]))}
+
+    def _read(self, audio, prompt, sampling_rate, channels):
+        """Recordings and prompts in the network's form."""
         if self.preprocessor is None:
             raise ValueError("This model has no preprocessor: set `model.preprocessor` first.")
         if not self.backbone.visual_prompt:
-            return self.preprocessor.without_prompt(audio, sampling_rate)
+            return self.preprocessor.without_prompt(audio, sampling_rate, channels)
         if prompt is None:
             raise ValueError("`prompt` must say what to look for. Received: prompt=None")
         if not isinstance(prompt, dict):
@@ -501,7 +370,12 @@ class Localizer(keras_hub.models.Task, metaclass=SubclassedModel):
                 prompt = self._average(map(as_prompt, prompts, kinds), sampling_rate)
         # Not through `__call__`, which would bury the message of an error under its arguments.
         return self.preprocessor.call(
-            {"audio": audio, "prompt": prompt, "sampling_rate": sampling_rate}
+            {
+                "audio": audio,
+                "prompt": prompt,
+                "sampling_rate": sampling_rate,
+                "channels": channels,
+            }
         )
 
     def _average(self, prompts, sampling_rate):

@@ -12,6 +12,7 @@ from keras_avssan.models.prompts import (
     split_prompts,
     stack_repeated,
 )
+from keras_avssan.write_once import WriteOnce
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
@@ -33,12 +34,15 @@ class LocalizerPreprocessor(keras_hub.models.Preprocessor):
 
     Call arguments:
         x: Dict with
-            `audio`: path of a two-channel recording, array (samples, 2) or (batch, samples, 2),
-            or a list of paths or arrays of equal duration;
-            `prompt`: path of a picture, RGB array (H, W, 3) of `uint8` or floats in [0, 1], words,
-            path of a recording, array (samples,) or (samples, channels) of one, or an embedding
+            `audio`: file of a two-channel recording (its path, its bytes, or opened in binary
+            mode), array (samples, 2) or (batch, samples, 2), or a list of files or arrays of equal
+            duration;
+            `prompt`: file of a picture, RGB array (H, W, 3) of `uint8` or floats in [0, 1], words,
+            file of a recording, array (samples,) or (samples, channels) of one, or an embedding
             (d_V,); a batch or a list of one kind of them; or a dict of arrays in the model's form;
-            `sampling_rate`: optional, sampling rate of `audio` and `prompt` arrays in hertz.
+            `sampling_rate`: optional, sampling rate of `audio` and `prompt` arrays in hertz;
+            `channels`: optional, the two channels of `audio` that are microphone 1 and
+            microphone 2, counted from 0, where it has more than two.
         y: Labels, passed through.
         sample_weight: Weights, passed through.
 
@@ -60,6 +64,8 @@ class LocalizerPreprocessor(keras_hub.models.Preprocessor):
         >>> x["audio"].shape, x["images"].shape
         ((1, 16000, 2), (1, 64, 64, 3))
     """
+
+    sampling_rate = WriteOnce()
 
     def __init__(
         self,
@@ -85,16 +91,17 @@ class LocalizerPreprocessor(keras_hub.models.Preprocessor):
         if not isinstance(x, dict) or not {"audio", "prompt"} <= set(x):
             found = sorted(x) if isinstance(x, dict) else type(x).__name__
             raise TypeError(f"`x` must be a dict with `audio` and `prompt`. Received: {found}")
-        audio = self._read_recordings(x["audio"], x.get("sampling_rate"))
+        audio = self._read_recordings(x["audio"], x.get("sampling_rate"), x.get("channels"))
         prompts = self._read_prompts(x["prompt"], x.get("sampling_rate"))
         return keras.utils.pack_x_y_sample_weight(_match(audio, prompts), y, sample_weight)
 
-    def without_prompt(self, audio, sampling_rate=None):
+    def without_prompt(self, audio, sampling_rate=None, channels=None):
         """Reads recordings for a network that hears without being asked.
 
         Args:
             audio: Recordings as in a call.
             sampling_rate: Sampling rate of arrays in hertz; the model's if not given.
+            channels: The two channels that are the microphones; see a call.
 
         Returns:
             Dict with `audio` float32 (batch, samples, 2).
@@ -103,12 +110,13 @@ class LocalizerPreprocessor(keras_hub.models.Preprocessor):
             ValueError: If a recording is unusable.
             TypeError: If it is of another kind.
         """
-        return {"audio": self._read_recordings(audio, sampling_rate)}
+        return {"audio": self._read_recordings(audio, sampling_rate, channels)}
 
-    def _read_recordings(self, audio, sampling_rate):
+    def _read_recordings(self, audio, sampling_rate, channels):
         return read_recordings(
             audio,
             self.sampling_rate,
+            channels=channels,
             source_rate=sampling_rate,
             resample=self.resample,
             min_duration=self.min_duration,

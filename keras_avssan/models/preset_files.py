@@ -3,6 +3,8 @@
 import json
 import os
 
+from keras_avssan.registered_names import import_registered
+
 # Version of the folders and files that models are saved in; rises when they change.
 FORMAT_VERSION = 1
 
@@ -27,7 +29,7 @@ def check_format(version):
 
 
 def check_preset_folder(preset, with_weights=True, owner="AVSSAN"):
-    """Names what is missing or damaged in the folder of a saved model.
+    """Names what is missing or damaged in the folder of a saved model; imports its class.
 
     Args:
         preset: Path of a folder. Hub handles pass unchecked: what they hold is known later.
@@ -46,15 +48,17 @@ def check_preset_folder(preset, with_weights=True, owner="AVSSAN"):
             f"handle. Received: preset={preset!r}"
         )
     for name in _CONFIGS:
-        _check_json(os.path.join(preset, name))
+        config = _read_json(os.path.join(preset, name))
+        # KerasHub wants the class itself, where Keras is content with a stand-in.
+        import_registered(config.get("registered_name") or "")
     if with_weights and not any(os.path.isfile(os.path.join(preset, name)) for name in _WEIGHTS):
         raise ValueError(f"'{preset}' has no weights: the file '{_WEIGHTS[0]}' is missing.")
 
 
-def _check_json(path):
+def _read_json(path):
     try:
         with open(path, encoding="utf-8") as file:
-            json.load(file)
+            return json.load(file)
     except FileNotFoundError as error:
         raise ValueError(f"'{path}' is missing: this is no saved model.") from error
     except ValueError as error:

@@ -1,16 +1,20 @@
 """What the networks of all prompted localisers share: recordings and prompts, configurations."""
 
+from types import MappingProxyType
 from typing import Any
 
 import keras
 import keras_hub
 from keras import ops
 
+from keras_avssan.frozen_layers import KeepsFrozenModel, freeze_parts
 from keras_avssan.models.quantization import quantize_layers, quantized_layers
+from keras_avssan.orientation import transpose_hint
 from keras_avssan.subclassing import SubclassedModel
+from keras_avssan.write_once import fixed_setting
 
 
-class PromptedBackbone(keras_hub.models.Backbone, metaclass=SubclassedModel):
+class PromptedBackbone(KeepsFrozenModel, keras_hub.models.Backbone, metaclass=SubclassedModel):
     """Base of the networks that localise a prompted sound.
 
     Subclasses hand their arguments over as `settings`, build their layers on construction, and
@@ -48,12 +52,13 @@ class PromptedBackbone(keras_hub.models.Backbone, metaclass=SubclassedModel):
         super().__init__(dtype=dtype, **kwargs)
         # Without autocast the recording stays in float32 under mixed precision.
         self.autocast = False
-        self.settings = dict(settings)
+        self.settings = MappingProxyType(dict(settings))  # read-only: the layers are made of it
         self.visual_prompt = visual_prompt
         self.image_encoder: Any = image_encoder
         self.prompt_dim = self._prompt_dim(image_encoder, prompt_dim)
         if visual_prompt and image_encoder is not None and not image_encoder.built:
             image_encoder.build((None, *self.image_size, 3))
+            freeze_parts(image_encoder)
 
     def _prompt_dim(self, image_encoder, prompt_dim):
         if not self.visual_prompt:
@@ -78,6 +83,22 @@ class PromptedBackbone(keras_hub.models.Backbone, metaclass=SubclassedModel):
     def sampling_rate(self):
         """Sampling rate of the audio in hertz."""
         return self.settings["sampling_rate"]
+
+    @property
+    def microphone_spacing(self):
+        """Distance between the microphones in metres; `None` where the network has none."""
+        return self.settings.get("microphone_spacing")
+
+    @property
+    def takes_microphone_spacing(self):
+        """Whether the input `microphone_spacing` takes the place of the network's own."""
+        return False
+
+    def __setattr__(self, name, value):
+        settings = self.__dict__.get("settings", {})
+        if name in settings and self.__dict__.get("built") and value != settings[name]:
+            raise AttributeError(fixed_setting(self, name, value))
+        super().__setattr__(name, value)
 
     @property
     def image_size(self):
@@ -108,7 +129,7 @@ class PromptedBackbone(keras_hub.models.Backbone, metaclass=SubclassedModel):
         if len(audio.shape) != 3 or audio.shape[-1] != 2:
             raise ValueError(
                 "`audio` must have shape (batch, samples, 2), the two microphones last. "
-                f"Received: shape {tuple(audio.shape)}"
+                f"Received: shape {tuple(audio.shape)}.{transpose_hint(audio.shape)}"
             )
         return ops.cast(audio, "float32")
 

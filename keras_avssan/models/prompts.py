@@ -7,8 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from keras_avssan.data.file_kinds import file_kind
+from keras_avssan.data.contents import Contents, as_contents, is_file
+from keras_avssan.data.file_kinds import file_kind, is_meant_as_file
 from keras_avssan.data.recordings import to_numpy
+from keras_avssan.files import check_file
+from keras_avssan.one_line import count, one_line
 
 # Shortest array that is taken for a recording, in samples.
 MIN_RECORDING = 1600
@@ -19,9 +22,9 @@ class Prompt:
     """Several things that ask for the same sound together, averaged.
 
     Args:
-        pictures: Pictures: paths or RGB arrays (H, W, 3).
+        pictures: Pictures: files (paths, bytes, or opened in binary mode) or RGB arrays (H, W, 3).
         texts: Words: strings.
-        recordings: Recordings of the sound: paths or arrays (samples,) or (samples, channels).
+        recordings: Recordings of the sound: files or arrays (samples,) or (samples, channels).
         embeddings: Embeddings (d_V,) that the model's image encoder made.
 
     Raises:
@@ -41,7 +44,7 @@ class Prompt:
 
     def __post_init__(self):
         for name in ("pictures", "texts", "recordings", "embeddings"):
-            if isinstance(getattr(self, name), (str, os.PathLike)):
+            if is_file(getattr(self, name)):
                 raise TypeError(
                     f"`{name}` must be a list. Received: {name}={getattr(self, name)!r}"
                 )
@@ -52,13 +55,20 @@ class Prompt:
         parts = (self.pictures, self.texts, self.recordings, self.embeddings)
         return sum(len(part) for part in parts)
 
+    def __repr__(self):
+        parts = ("pictures", "texts", "recordings", "embeddings")
+        numbers = {name: len(getattr(self, name)) for name in parts}
+        return one_line(
+            self, *(count(number, name[:-1]) for name, number in numbers.items() if number)
+        )
+
 
 def split_prompts(prompt: Any, prompt_dim: int | None = None) -> tuple[list, list[str]]:
     """Takes prompts apart and tells what each is.
 
-    A string that names a picture or a sound by its suffix, or that is the path of a file, is that
-    file; any other string is words. A vector of `prompt_dim` numbers is an embedding, a longer
-    one a recording.
+    A string that is the path of a file, or looks like one that is missing, is that file: what is
+    in it says whether it is a picture or a recording. Any other string is words. A vector of
+    `prompt_dim` numbers is an embedding, a longer one a recording.
 
     Args:
         prompt: One prompt, a list of prompts, or a batch of pictures, embeddings or recordings as
@@ -71,7 +81,8 @@ def split_prompts(prompt: Any, prompt_dim: int | None = None) -> tuple[list, lis
 
     Raises:
         TypeError: If a prompt is neither a string, a path, an array nor a `Prompt`.
-        ValueError: If there is no prompt.
+        ValueError: If there is no prompt, or a file is missing, empty, a directory, or neither a
+            picture nor a recording.
 
     Example:
         >>> split_prompts(["dog.jpg", "a barking dog", "bark.wav"])[1]
@@ -79,16 +90,15 @@ def split_prompts(prompt: Any, prompt_dim: int | None = None) -> tuple[list, lis
     """
     if isinstance(prompt, (list, tuple)):
         prompts = list(prompt)
-    elif isinstance(prompt, (str, os.PathLike, Prompt)):
+    elif is_file(prompt) or isinstance(prompt, Prompt):
         prompts = [prompt]
     else:
         array = to_numpy(prompt, "prompt")
         prompts = list(array) if _is_batch(array) else [array]
     if not prompts:
         raise ValueError("`prompt` must hold at least one prompt. Received: none")
-    prompts = [
-        p if isinstance(p, (str, os.PathLike, Prompt)) else to_numpy(p, "prompt") for p in prompts
-    ]
+    prompts = [as_contents(p, "prompt") for p in prompts]
+    prompts = [p if is_file(p) or isinstance(p, Prompt) else to_numpy(p, "prompt") for p in prompts]
     return prompts, [_kind(p, prompt_dim) for p in prompts]
 
 
@@ -133,8 +143,8 @@ def _is_batch(array):
 def _kind(prompt, prompt_dim):
     if isinstance(prompt, Prompt):
         return "several"
-    if isinstance(prompt, (str, os.PathLike)):
-        return _kind_of_name(prompt)
+    if isinstance(prompt, (str, os.PathLike, Contents)):
+        return _kind_of_file(prompt)
     if _is_recording(prompt.shape):
         return "recording"
     if prompt.ndim != 1:
@@ -143,9 +153,17 @@ def _kind(prompt, prompt_dim):
     return "recording" if is_recording else "embedding"
 
 
-def _kind_of_name(prompt):
+def _kind_of_file(prompt):
+    if isinstance(prompt, str) and not is_meant_as_file(prompt):
+        return "text"
     kind = file_kind(prompt)
     if kind == "audio":
         return "recording"
-    is_file = kind == "image" or isinstance(prompt, os.PathLike) or os.path.exists(prompt)
-    return "picture" if is_file else "text"
+    if kind == "image":
+        return "picture"
+    if isinstance(prompt, Contents):
+        name = prompt.label
+    else:
+        name = f"file '{os.fspath(prompt)}' as `prompt`"
+        check_file(prompt, name)
+    raise ValueError(f"{name} is neither a picture nor a recording that can be read.")

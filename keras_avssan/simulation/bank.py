@@ -7,13 +7,17 @@ import numpy as np
 from tqdm import tqdm
 
 from keras_avssan.files import write_whole
+from keras_avssan.one_line import count, one_line, span
 from keras_avssan.simulation.absorption import SPEED_OF_SOUND
 from keras_avssan.simulation.bank_folder import BankFolder
 from keras_avssan.simulation.bank_settings import BankSettings, check_workers, simulate_bank
+from keras_avssan.simulation.room_parts import PARTS, divide_rooms
 from keras_avssan.simulation.rooms import Room, RoomRanges
 from keras_avssan.simulation.sharded_rirs import ShardedRIRs
 
 _FORMAT = "keras-avssan RIR bank 1"
+# Spacings of rooms that differ by less are the same one, in metres.
+_SAME_SPACING = 1e-3
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -64,6 +68,20 @@ class RIRBank:
     image_attenuation: float | None = None
     tail: bool = False
     calibrate: bool = False
+
+    def __repr__(self):
+        rooms, sources, _, length = self.rirs.shape
+        return one_line(
+            self,
+            f"{count(rooms, 'room')} of {count(sources, 'source')}",
+            f"T60 {span(self.t60, ' s', 2)}",
+            f"microphones {span(self._spacings(), ' m')} apart",
+            f"{length / self.sampling_rate:.2g} s at {self.sampling_rate} Hz",
+            f"seed {self.seed} from room {self.first_index}",
+        )
+
+    def _spacings(self):
+        return np.linalg.norm(self.microphones[:, 0] - self.microphones[:, 1], axis=-1)
 
     def __post_init__(self) -> None:
         """Checks the shapes."""
@@ -181,6 +199,48 @@ class RIRBank:
         return Room(
             self.room_sizes[row], float(self.t60[row]), self.microphones[row], self.sources[row]
         )
+
+    def part(self, name: str) -> tuple[int, int]:
+        """The rooms that train, validate or test, so that no room is in two of the three.
+
+        The last tenth of the rooms tests, the tenth before validates, all others train. The
+        command line divides every bank in this way.
+
+        Args:
+            name: `"train"`, `"validation"` or `"test"`.
+
+        Returns:
+            Tuple `(start, stop)`, as `keras_avssan.data.ScenePlan` takes it.
+
+        Raises:
+            ValueError: If there is no such part, or the bank has fewer than three rooms.
+
+        Example:
+            ```python
+            train_plan = ScenePlan(catalog, bank, "train", rooms=bank.part("train"))
+            test_plan = ScenePlan(catalog, bank, "test", rooms=bank.part("test"))
+            ```
+        """
+        if name not in PARTS:
+            raise ValueError(f"`name` must be one of {PARTS}. Received: name={name!r}")
+        return divide_rooms(len(self))[name]
+
+    @property
+    def microphone_spacing(self) -> float:
+        """Distance between the two microphones in metres, the same in every room.
+
+        Raises:
+            ValueError: If rooms differ in it by more than a millimetre.
+        """
+        pairs = np.asarray(self.microphones, "float64")
+        spacings = np.linalg.norm(pairs[:, 0] - pairs[:, 1], axis=-1)
+        least, most = spacings.min(), spacings.max()
+        if most - least > _SAME_SPACING:
+            raise ValueError(
+                "The rooms of a bank must have the same distance between the microphones. "
+                f"Received: from {least:.4f} to {most:.4f} m."
+            )
+        return round(float(np.median(spacings)), 4)
 
     def save(self, path: str | os.PathLike) -> None:
         """Writes the bank to an npz file, whole or not at all.

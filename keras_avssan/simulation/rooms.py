@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_avssan.one_line import count, one_line, span
 from keras_avssan.simulation.absorption import SPEED_OF_SOUND, check_formula
 from keras_avssan.simulation.calibration import wall_absorption
 from keras_avssan.simulation.validation import (
@@ -83,6 +84,12 @@ class Room:
             array.flags.writeable = False
             object.__setattr__(self, name, array)
 
+    def __repr__(self):
+        sides = " x ".join(f"{side:.2f}" for side in self.size)
+        azimuths = ", ".join(f"{azimuth:.0f}°" for azimuth in self.azimuths)
+        sources = f"{count(len(self.sources), 'source')} at {azimuths}"
+        return one_line(self, f"{sides} m", f"T60 {self.t60:.2f} s", sources)
+
     @property
     def azimuths(self) -> np.ndarray:
         """Azimuth of each source in degrees, shape `(S,)`."""
@@ -152,6 +159,16 @@ class RoomRanges:
         check_positive(self.spacing, "spacing")
         if not 0 <= self.wall_margin < np.inf:
             raise ValueError(f"`wall_margin` must be zero or more. Received: {self.wall_margin}.")
+
+    def __repr__(self):
+        sides = " x ".join(span(side) for side in (self.length, self.width, self.height))
+        return one_line(
+            self,
+            f"{sides} m",
+            f"T60 {span(self.t60, ' s')}",
+            f"sources {span(self.distance, ' m')} away at {span(self.azimuth, '°')}",
+            f"microphones {self.spacing:g} m apart",
+        )
 
     def _check_range(self, name: str, low: float, high: float) -> None:
         value = getattr(self, name)

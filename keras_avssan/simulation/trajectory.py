@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_avssan.one_line import count, one_line
 from keras_avssan.simulation.validation import check_distinct_microphones, check_positive
 
 _UP = np.array([0.0, 0.0, 1.0])
@@ -46,6 +47,15 @@ class Trajectory:
         for name, array in (("positions", positions), ("times", times)):
             array.flags.writeable = False
             object.__setattr__(self, name, array)
+
+    def __repr__(self):
+        length = np.linalg.norm(np.diff(self.positions, axis=0), axis=-1).sum()
+        return one_line(
+            self,
+            count(len(self), "position"),
+            f"{length:.2f} m",
+            f"from {self.times[0]:g} to {self.times[-1]:g} s",
+        )
 
     def __len__(self) -> int:
         """Number of positions."""

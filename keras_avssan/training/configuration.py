@@ -45,7 +45,7 @@ def describe_training(model, plan, **settings):
 
 
 def frozen_weights(model):
-    """Weights that no training changes, those of frozen layers.
+    """Weights that no training changes, those of frozen layers but for trainable layers in them.
 
     Args:
         model: A built Keras model.
@@ -53,10 +53,18 @@ def frozen_weights(model):
     Returns:
         List of variables.
     """
+    layers = model._flatten_layers()
+    changing = {
+        id(weight)
+        for layer in layers
+        if layer.trainable
+        for weight in layer._trainable_variables + layer._non_trainable_variables
+    }
     frozen: dict[int, Any] = {}
-    for layer in model._flatten_layers():
+    for layer in layers:
         if not layer.trainable:
-            frozen |= {id(weight): weight for weight in layer.weights}
+            weights = (weight for weight in layer.weights if id(weight) not in changing)
+            frozen |= {id(weight): weight for weight in weights}
     return list(frozen.values())
 
 

@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_avssan.data.dataset import make_dataset
 from keras_avssan.doa.losses import AlignmentLoss
+from keras_avssan.one_line import count, one_line
 from keras_avssan.training.distributed_engines import make_engine
 from keras_avssan.training.overrides import Overrides
 
@@ -38,6 +39,13 @@ class Workers:
         self.num_processes = engine.num_processes
         self.process = engine.process
         self.is_chief = engine.process == 0
+
+    def __repr__(self):
+        return one_line(
+            self,
+            count(self.num_replicas, "replica"),
+            f"process {self.process} of {self.num_processes}",
+        )
 
     def prepare(self, model, synchronize=True):
         """Makes a model train on all devices.

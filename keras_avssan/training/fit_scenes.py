@@ -10,6 +10,8 @@ from keras_avssan.data.embeddings import (
     embed_pictures,
     takes_prompt,
 )
+from keras_avssan.models.microphones import match_scenes
+from keras_avssan.models.recorded_training import begin_record, describe_plan, recorded
 from keras_avssan.training.checkpoint_folder import CheckpointFolder
 from keras_avssan.training.configuration import describe_training, digest_embeddings
 from keras_avssan.training.course import Course
@@ -41,6 +43,8 @@ def fit_scenes(
     checkpoints=None,
     checkpoint_every=100,
     tensorboard=None,
+    microphone_spacing=None,
+    command=None,
     **kwargs,
 ):
     """Trains a model on fresh scenes of a plan, each heard once.
@@ -49,6 +53,9 @@ def fit_scenes(
     Where the image encoder is frozen, every picture is embedded once before, and kept beside the
     data. What asks is for the plan to say: with `prompt_kinds=("picture", "recording")` one model
     learns both.
+
+    What it was trained on becomes part of the model, `model.training_record`, and of its presets
+    and `.keras` files, so that `evaluate_localizer` can tell scenes that are no test.
 
     With `checkpoints` nothing is lost when the training is stopped or killed: the same call, with
     a model that is made in the same way, goes on from the last checkpoint as if nothing had
@@ -78,6 +85,10 @@ def fit_scenes(
         checkpoint_every: Steps between two checkpoints; there is one after every epoch, too. The
             last two are kept.
         tensorboard: Folder of a log for TensorBoard.
+        microphone_spacing: Distance between the microphones in metres that the model is told,
+            whatever its own, for a model that takes it as an input. If not given, the model's own
+            must be that of the plans' banks.
+        command: Command line that the training belongs to, a string for the training record.
         **kwargs: Further arguments of `fit`, such as `callbacks` and `verbose`. Callbacks have to
             keep their own state. `verbose="auto"` is a bar on a terminal, and else a line an
             epoch.
@@ -86,8 +97,9 @@ def fit_scenes(
         The `History` of `fit`, with all epochs, those done before included.
 
     Raises:
-        ValueError: If an argument is out of range, or `checkpoints` is of another training; the
-            message names the first difference.
+        ValueError: If an argument is out of range, model and plans differ in microphone spacing
+            or sampling rate, or `checkpoints` is of another training; the message names the first
+            difference.
         NonFiniteLoss: If a loss or a weight becomes NaN or infinite; `failed_batch.json` among the
             checkpoints tells all about the batch, and `replay_batch` makes it again.
         ImportError: If `tensorboard` is given and not installed.
@@ -104,6 +116,8 @@ def fit_scenes(
         )
     if tensorboard is not None:
         check_tensorboard()
+    for plan in filter(None, (train_plan, validation_plan)):
+        match_scenes(model, plan, microphone_spacing)
     steps_per_epoch = steps // epochs
     steps = steps_per_epoch * epochs
     schedule = _compile(model, learning_rate, steps)
@@ -113,25 +127,40 @@ def fit_scenes(
         "prompt_embeddings": prompt_embeddings,
         "text_embeddings": text_embeddings,
         "make": make,
+        "microphone_spacing": microphone_spacing,
     }
+    rate = float(f"{schedule.warmup_target:.6g}")  # without float32's tail
+    record = describe_plan(
+        model,
+        train_plan,
+        validation_plan,
+        command=command,
+        batch_size=batch_size,
+        learning_rate=rate,
+        steps=steps,
+    )
     folder = state = None
     if checkpoints is not None:
         settings = {
             "steps": steps,
             "epochs": epochs,
             "batch_size": batch_size,
-            "learning_rate": float(f"{schedule.warmup_target:.6g}"),  # without float32's tail
+            "learning_rate": rate,
             "render": render,
             "prompt_embeddings": digest_embeddings(prompt_embeddings),
             "text_embeddings": digest_embeddings(text_embeddings),
         }
+        if microphone_spacing is not None:
+            settings["microphone_spacing"] = microphone_spacing
         folder = CheckpointFolder(checkpoints, describe_training(model, train_plan, **settings))
         state = folder.latest()
+        begin_record(folder.path, model, record)
     course = Course(
         train_plan, batch_size, steps, steps_per_epoch, schedule, done=state.step if state else 0
     )
     if course.done == steps:
-        return _finished(model, state)
+        with recorded(model, record, resumed=True):
+            return _finished(model, state)
     validation = validation_plan and scene_dataset(
         model, validation_plan, validation_scenes, batch_size, **options
     )
@@ -141,7 +170,8 @@ def fit_scenes(
     )
     fit = {"validation_data": validation, "epochs": epochs, "steps_per_epoch": steps_per_epoch}
     watched = WatchedFit(course, folder, state, checkpoint_every, tensorboard)
-    return watched.run(model, dataset, **fit, **kwargs)
+    with recorded(model, record, resumed=state is not None):
+        return watched.run(model, dataset, **fit, **kwargs)
 
 
 def scene_dataset(
@@ -156,6 +186,7 @@ def scene_dataset(
     prompt_embeddings=None,
     text_embeddings=None,
     make=None,
+    microphone_spacing=None,
 ):
     """The scenes of a plan as a model is trained on them.
 
@@ -170,18 +201,22 @@ def scene_dataset(
         prompt_embeddings: Dict from picture id to embedding, or `None`.
         text_embeddings: Dict from class to embedding, or `None`.
         make: Function that makes the datasets, or `None`.
+        microphone_spacing: Distance in metres that the model is told, or `None`.
 
     Returns:
         A dataset, see `make_dataset`.
     """
-    first = {"start": start} if start else {}  # a function of the user's may know no other start
+    # A function of the user's may know no other start, and nothing of the spacing.
+    further = {"start": start} if start else {}
+    if microphone_spacing is not None:
+        further["microphone_spacing"] = microphone_spacing
     return (make or make_dataset)(
         plan,
         num_scenes,
         batch_size,
         loader=loader or default_loader(),
         render=render,
-        **first,
+        **further,
         **_prompts(model, plan, prompt_embeddings, text_embeddings),
     )
 

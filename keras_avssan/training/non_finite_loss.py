@@ -1,6 +1,7 @@
 """The error of a training that diverged."""
 
 import math
+from dataclasses import asdict
 
 
 class NonFiniteLoss(ValueError):
@@ -53,5 +54,7 @@ class NonFiniteLoss(ValueError):
             "split": self._plan.split,
             "batch_size": len(self.scenes),
             "message": str(self),
-            "scenes": [{"index": index, "scene": repr(self._plan[index])} for index in self.scenes],
+            "scenes": [
+                {"index": index, "scene": asdict(self._plan[index])} for index in self.scenes
+            ],
         }

@@ -3,6 +3,8 @@
 import keras
 import numpy as np
 
+from keras_avssan.models.recorded_training import read_record
+from keras_avssan.models.training_record import with_steps
 from keras_avssan.training.checkpoint_folder import (
     checkpoint_numbers,
     checkpoint_path,
@@ -76,5 +78,7 @@ def load_checkpoint(model, folder, step=None):
         )
     state = read_checkpoint(checkpoint_path(folder, numbers[-1] if step is None else step))
     state.apply_weights(model)
+    record = read_record(folder)
+    model.training_record = record and with_steps(record, state.step)
     restore_random_state(state.random)
     return state.step

@@ -72,6 +72,7 @@ class WatchedFit:
                     callbacks=[*self._first(), *_listed(callbacks), history, *others]
                     + ([SceneProgress(self.course)] if verbose else []),
                     verbose=verbose,
+                    shuffle=False,  # a plan has its order; Keras warns where it is to change it
                     **kwargs,
                 )
             except NonFiniteLoss as error:

@@ -69,7 +69,9 @@ def plot_attended_energy(
     examples = as_examples("examples", examples)
     if not bands:
         raise ValueError(f"`bands` must name one or more band types. Received: {bands!r}")
-    figure = style.canvas(figure, (5.2 * len(bands), _ROW_HEIGHT * len(examples) + 0.7))
+    figure = style.canvas(
+        figure, (style.PHONE_WIDTH * len(bands), _ROW_HEIGHT * len(examples) + 0.7)
+    )
     rows = style.split(figure, len(examples), 1)
     grids = [
         row.subplots(2, len(bands), squeeze=False, sharex=True, height_ratios=[1.0, 0.8])
@@ -133,4 +135,10 @@ def _draw_legend(figure: FigureBase, axes: Axes) -> None:
     handles, labels = axes.get_legend_handles_labels()
     handles += [Patch(**_TARGET_BAR), Patch(**_INTERFERER_BAR)]
     labels += ["β, target louder", "β, interferer louder"]
-    figure.legend(handles, labels, loc="outside lower center", ncols=4, handlelength=2.4)
+    figure.legend(
+        handles,
+        labels,
+        loc="outside lower center",
+        ncols=4 if style.width_of(figure) > style.NARROW else 2,
+        handlelength=2.4,
+    )

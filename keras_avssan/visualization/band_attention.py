@@ -18,8 +18,8 @@ def plot_band_attention(
     """Draws the weights β of the frequency patches and the weights α(t) of the band types.
 
     On the left one row a band type: a bar for each patch over the frequencies that it covers, and
-    a thin line at the weight that every patch would have if all weighed the same. On the right
-    how the weights of the band types change over time.
+    a thin line at the weight that every patch would have if all weighed the same. On the right,
+    or below in a figure of less than 6 inches, how the weights of the band types change over time.
 
     Args:
         explanation: What `model.explain` returns; used are `band_attention` (a dictionary from
@@ -57,7 +57,11 @@ def plot_band_attention(
             "this model has neither band attention nor a refiner."
         )
     figure = style.canvas(figure, (8.6, 3.2))
-    halves = style.split(figure, 1, bool(patches) + (over_time is not None), wspace=0.03)
+    parts = bool(patches) + (over_time is not None)
+    if style.width_of(figure) < style.NARROW:
+        halves = style.split(figure, parts, 1, height_ratios=[1.3, 1.0][-parts:], hspace=0.03)
+    else:
+        halves = style.split(figure, 1, parts, wspace=0.03)
     if patches:
         _draw_patches(halves[0], patches, entry(explanation, "sampling_rate"))
     if over_time is not None:

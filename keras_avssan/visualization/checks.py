@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from keras_avssan.evaluation.examples import SeparationExample
+from keras_avssan.orientation import transpose_hint
 
 
 def as_array(name: str, value: ArrayLike, shape: tuple[int | None, ...]) -> np.ndarray:
@@ -30,7 +31,8 @@ def as_array(name: str, value: ArrayLike, shape: tuple[int | None, ...]) -> np.n
         for size, expected in zip(array.shape, shape, strict=True)
     )
     if not fits:
-        raise ValueError(f"`{name}` must have shape {shape}. Received: shape {array.shape}")
+        hint = transpose_hint(array.shape) if shape[-1] == 2 else ""
+        raise ValueError(f"`{name}` must have shape {shape}. Received: shape {array.shape}.{hint}")
     if not np.isfinite(array).all():
         raise ValueError(f"`{name}` must be finite. Received: NaN or infinite values")
     return array

@@ -57,7 +57,7 @@ def plot_class_band_attention(
         )
     bands = [band for band in _PATCHED if band in heard.bands]
     height = (0.24 * len(heard.classes) + 0.9) * max(len(bands), 1) + 0.7
-    figure = style.canvas(figure, (11.4 if bands else 4.4, height))
+    figure = style.canvas(figure, (style.COLUMN_WIDTH if bands else 4.4, height))
     halves = style.split(figure, 1, 2 if bands else 1, width_ratios=[2.7, 1.0] if bands else None)
     if bands:
         _draw_patches(halves[0], heard, bands)
@@ -113,7 +113,7 @@ def _write_agreement(axes: Axes, agreement: np.ndarray) -> None:
         return
     place: dict[str, Any] = {
         "transform": axes.get_yaxis_transform(),
-        "fontsize": 8,
+        "fontsize": style.TEXT,
         "clip_on": False,
     }
     axes.text(1.02, -0.62, "agreement", va="bottom", **place)

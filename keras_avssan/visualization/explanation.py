@@ -1,16 +1,22 @@
 """Everything a model can tell about one answer, on one page."""
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from matplotlib.figure import FigureBase
 from numpy.typing import ArrayLike
 
+from keras_avssan.data.image_io import read_image
 from keras_avssan.visualization import style
 from keras_avssan.visualization.band_attention import plot_band_attention
 from keras_avssan.visualization.checks import as_array, entry
 from keras_avssan.visualization.posterior import plot_posterior
 from keras_avssan.visualization.spectrograms import plot_spectrograms
+
+# Sides of a prompt beyond which it is not drawn sharper.
+_PIXELS = 512
 
 
 @style.styled
@@ -19,9 +25,10 @@ def plot_explanation(
     azimuth: float | None = None,
     interferer_azimuth: float | None = None,
     *,
-    prompt: ArrayLike | None = None,
+    prompt: ArrayLike | str | os.PathLike | None = None,
     target: ArrayLike | None = None,
     title: str | None = None,
+    width: float = style.COLUMN_WIDTH,
     figure: FigureBase | None = None,
 ) -> FigureBase:
     """Draws prompt, posterior, spectrograms and band attention of one answer.
@@ -30,26 +37,31 @@ def plot_explanation(
         explanation: What `model.explain` returns for one scene.
         azimuth: True direction of the target in degrees, drawn where given.
         interferer_azimuth: True direction of the interferer in degrees, drawn where given.
-        prompt: The picture that was asked with, shape `(H, W, 3)`, values within 0 to 1.
+        prompt: The picture that was asked with: its path, or an array of shape `(H, W, 3)` with
+            values within 0 to 1.
         target: Audio of the target alone at the microphones, shape `(samples, 2)`.
         title: Text above everything.
+        width: Width of a new figure in inches. Below 6 all panels stand one below another, as a
+            narrow screen needs it.
         figure: An empty figure or sub-figure to draw into. Default: a new figure.
 
     Returns:
         The figure.
 
     Raises:
-        ValueError: If a key is missing or shapes do not fit each other.
+        ValueError: If a key is missing, shapes do not fit each other, or `prompt` is no picture.
 
     Example:
         ```python
         explanation = model.explain(audio, "dog.jpg")
-        plot_explanation(explanation, azimuth=42, interferer_azimuth=120).savefig("out.png")
+        plot_explanation(explanation, azimuth=42, prompt="dog.jpg").savefig("out.png")
         ```
     """
     attended = _has_band_attention(explanation)
-    heights = [1.25, 1.0, 1.15] if attended else [1.25, 1.0]
-    figure = style.canvas(figure, (10.5, 2.9 * sum(heights)))
+    if figure is not None:
+        width = style.width_of(figure)
+    heights = _heights(width, attended, prompt is not None, target is not None)
+    figure = style.canvas(figure, (width, sum(heights)))
     rows = style.split(figure, len(heights), 1, height_ratios=heights, hspace=0.02)
     _draw_answer(rows[0], explanation, azimuth, interferer_azimuth, prompt)
     plot_spectrograms(explanation, target, figure=rows[1])
@@ -60,8 +72,29 @@ def plot_explanation(
     return figure
 
 
+def _heights(width: float, attended: bool, has_prompt: bool, has_target: bool) -> list[float]:
+    """Inches of the rows: the answer, spectrograms, and what the model attended to."""
+    if width < style.NARROW:
+        heights = [4.4 if has_prompt else 3.1, 1.7 * (4 if has_target else 3), 5.4]
+    else:
+        heights = [3.4, 2.7, 3.2]
+    return heights[: 2 + attended]
+
+
 def _has_band_attention(explanation: Mapping[str, Any]) -> bool:
     return bool(explanation.get("band_attention")) or explanation.get("band_weights") is not None
+
+
+def _as_picture(prompt: ArrayLike | str | os.PathLike) -> np.ndarray:
+    """Pixels (H, W, 3) of a prompt, at most `_PIXELS` high and wide."""
+    if not isinstance(prompt, (str, os.PathLike)):
+        return as_array("prompt", prompt, (None, None, 3)).clip(0.0, 1.0)
+    pixels = read_image(prompt)
+    largest = max(pixels.shape[:2])
+    if largest <= _PIXELS:
+        return pixels
+    height, width = (max(1, round(side * _PIXELS / largest)) for side in pixels.shape[:2])
+    return read_image(prompt, (height, width))
 
 
 def _draw_answer(
@@ -69,14 +102,17 @@ def _draw_answer(
     explanation: Mapping[str, Any],
     azimuth: float | None,
     interferer_azimuth: float | None,
-    prompt: ArrayLike | None,
+    prompt: ArrayLike | str | os.PathLike | None,
 ) -> None:
     predicted = float(entry(explanation, "azimuth"))
     confidence = float(entry(explanation, "confidence"))
     if prompt is not None:
-        left, figure = style.split(figure, 1, 2, width_ratios=[1.0, 2.2])
-        axes = left.subplots()
-        axes.imshow(as_array("prompt", prompt, (None, None, 3)).clip(0.0, 1.0))
+        if style.width_of(figure) < style.NARROW:
+            part, figure = style.split(figure, 2, 1, height_ratios=[1.3, 3.1])
+        else:
+            part, figure = style.split(figure, 1, 2, width_ratios=[1.0, 2.2])
+        axes = part.subplots()
+        axes.imshow(_as_picture(prompt))
         axes.set_title("prompt", loc="center")
         axes.set_axis_off()
     plot_posterior(

@@ -74,7 +74,7 @@ def plot_posterior(
         "target": as_angle("azimuth", azimuth),
         "interferer": as_angle("interferer_azimuth", interferer_azimuth),
     }
-    figure = style.canvas(figure, (5.4, 3.5))
+    figure = style.canvas(figure, (style.PHONE_WIDTH, 3.1))
     axes = _half_circle(figure.subplots())
     _draw_hill(axes, posterior)
     for role, degrees in directions.items():
@@ -101,7 +101,9 @@ def _half_circle(axes: Axes) -> Axes:
     for tick in range(0, 181, 30):
         axes.plot(*_points(tick, np.array([_ARC, _RIM])), color=style.GRID, linewidth=0.7)
         x, y = _points(tick, _TICK_LABEL)
-        axes.text(x, y, f"{tick}°", ha="center", va="center", color=style.NEUTRAL, fontsize=8)
+        axes.text(
+            x, y, f"{tick}°", ha="center", va="center", color=style.NEUTRAL, fontsize=style.TEXT
+        )
     for radius in (_ARC, _RIM):
         axes.plot(*_points(np.arange(181), radius), color=style.NEUTRAL, linewidth=0.8)
     axes.plot([-_RIM, _RIM], [0.0, 0.0], color=style.NEUTRAL, linewidth=0.8)
@@ -147,4 +149,5 @@ def _draw_microphones(axes: Axes) -> None:
             linestyle="none",
             zorder=6,
         )
-        axes.text(2.6 * x, 0.03, f"mic {number}", ha="center", va="bottom", fontsize=8)
+        side = "left" if x > 0 else "right"
+        axes.text(1.4 * x, 0.05, f"mic {number}", ha=side, va="bottom", fontsize=style.TEXT)

@@ -27,7 +27,7 @@ def plot_scene(
 ) -> FigureBase:
     """Draws a room from above: walls, microphone pair and sources with their directions.
 
-    The first source is drawn as the target, the others as interferers. A direction is the angle
+    Every source has a colour and a marker of its own. A direction is the angle
     in space between the source and the axis of the pair, which reaches beyond microphone 1: seen
     from above it looks a little different where the source is not at the height of the pair.
 
@@ -55,8 +55,9 @@ def plot_scene(
         ```
     """
     sources = np.asarray(room.sources, dtype=np.float64)
-    roles = ["target"] + ["interferer"] * (len(sources) - 1)
-    names = list(roles if names is None else names)
+    if names is None:
+        names = ["target"] + ["interferer"] * (len(sources) - 1)
+    names = list(names)
     if len(names) != len(sources):
         raise ValueError(f"`names` must name {len(sources)} sources. Received: {names}")
     width, depth, height = (float(side) for side in room.size)
@@ -71,13 +72,14 @@ def plot_scene(
     _draw_walls(axes, width, depth, "y (m)")
     microphones = np.asarray(room.microphones, dtype=np.float64)
     _draw_pair(axes, microphones)
-    for source, role, name, azimuth in zip(sources, roles, names, room.azimuths, strict=True):
-        _draw_source(axes, microphones, source, role, f"{name} {azimuth:.0f}°")
+    for number, (source, name) in enumerate(zip(sources, names, strict=True)):
+        label = f"{name} {room.azimuths[number]:.0f}°"
+        _draw_source(axes, microphones, source, style.source_look(number), label)
     if trajectory is not None:
         start, end = azimuth_of(trajectory.positions[[0, -1]], microphones)
         label = f"moving {start:.0f}° to {end:.0f}°"
         _draw_trajectory(axes, trajectory.positions[:, :2], label)
-    figure.legend(loc="outside lower center", ncols=4, handlelength=2.0, columnspacing=1.2)
+    figure.legend(loc="outside lower center", ncols=3, handlelength=2.0, columnspacing=1.2)
     described = f"{width:.1f} × {depth:.1f} × {height:.1f} m, T60 {room.t60:.2f} s"
     axes.set_title(described if title is None else title)
     return figure
@@ -98,8 +100,7 @@ def _draw_heights(axes: Axes, room: Room, trajectory: Trajectory | None) -> None
     for microphone, color in zip(room.microphones, ("black", "white"), strict=True):
         axes.plot(*microphone[[0, 2]], "o", color=color, markersize=6, mec="black", zorder=6)
     for number, source in enumerate(room.sources):
-        look = style.ROLES["interferer" if number else "target"]
-        axes.plot(*source[[0, 2]], markersize=8, zorder=5, **look)
+        axes.plot(*source[[0, 2]], markersize=8, zorder=5, **style.source_look(number))
     if trajectory is not None:
         _draw_trajectory(axes, trajectory.positions[:, [0, 2]], "_moving")
 
@@ -139,10 +140,9 @@ def _draw_pair(axes: Axes, microphones: np.ndarray) -> None:
 
 
 def _draw_source(
-    axes: Axes, microphones: np.ndarray, source: np.ndarray, role: str, label: str
+    axes: Axes, microphones: np.ndarray, source: np.ndarray, look: dict[str, Any], label: str
 ) -> None:
     centre, direction = _axis_of(microphones)
-    look = style.ROLES[role]
     axes.plot(
         [centre[0], source[0]],
         [centre[1], source[1]],

@@ -19,7 +19,7 @@ from keras_avssan.visualization.panels import (
 )
 
 _COLUMNS = ("mix", "target alone", "mask", "masked mix", "posterior")
-_ROW_HEIGHT = 1.75  # inches
+_ROW_HEIGHT = 2.0  # inches
 
 
 @style.styled
@@ -64,7 +64,7 @@ def plot_separation(
     examples = as_examples("examples", examples)
     if not dynamic_range > 0.0:
         raise ValueError(f"`dynamic_range` must be positive. Received: {dynamic_range}")
-    figure = style.canvas(figure, (12.4, _ROW_HEIGHT * len(examples) + 1.3))
+    figure = style.canvas(figure, (style.COLUMN_WIDTH, _ROW_HEIGHT * len(examples) + 1.5))
     grid = figure.subplots(
         len(examples),
         len(_COLUMNS),
@@ -112,9 +112,9 @@ def _draw_row(row: np.ndarray, example: SeparationExample, dynamic_range: float)
         axes.tick_params(labelleft=False)
     row[0].set_ylabel(f"{describe(example)}\n\nfrequency (kHz)")
     row[3].set_title(
-        f"target {style.signed(example.target_gain, 1)}, "
+        f"target {style.signed(example.target_gain, 1)} dB\n"
         f"interferer {style.signed(example.interferer_gain, 1)} dB",
-        fontsize=8,
+        fontsize=style.TEXT,
     )
     _draw_posterior(row[4], example)
     return level, masks
@@ -141,7 +141,9 @@ def _draw_posterior(axes: Axes, example: SeparationExample) -> None:
     axes.set_ylim(0.0, top)
     axes.set_xticks(range(0, 181, 45))
     axes.set_yticks([])
-    axes.set_title(f"estimate {example.estimate:.0f}°, error {example.error:.0f}°", fontsize=8)
+    axes.set_title(
+        f"estimate {example.estimate:.0f}°\nerror {example.error:.0f}°", fontsize=style.TEXT
+    )
 
 
 def _name_columns(grid: np.ndarray) -> None:
@@ -150,7 +152,7 @@ def _name_columns(grid: np.ndarray) -> None:
         axes.annotate(
             name,
             (0.0, 1.0),
-            xytext=(0, 20),
+            xytext=(0, 32),
             xycoords="axes fraction",
             textcoords="offset points",
             weight="bold",
@@ -166,12 +168,5 @@ def _draw_keys(figure: FigureBase, grid: np.ndarray, images: tuple) -> None:
     bar: dict[str, Any] = {"location": "bottom", "shrink": 0.7, "aspect": 30, "pad": 0.01}
     figure.colorbar(level, ax=grid[:, :2].ravel().tolist(), label="level (dB)", **bar)
     figure.colorbar(masks, ax=grid[:, 2:4].ravel().tolist(), label="mask", **bar)
-    legend = grid[-1, -1].legend(
-        loc="upper right",
-        bbox_to_anchor=(1.02, -0.4),
-        ncols=3,
-        handlelength=2.0,
-        columnspacing=1.0,
-        borderpad=0.0,
-    )
-    legend.set_in_layout(False)  # it stands beside the colour bars, for which there is room
+    lines, names = grid[-1, -1].get_legend_handles_labels()
+    figure.legend(lines, names, loc="outside lower right", ncols=3, handlelength=2.0)

@@ -42,7 +42,7 @@ def plot_spectrograms(
         figure: An empty figure or sub-figure to draw into. Default: a new figure.
 
     Returns:
-        The figure, with one panel a spectrogram.
+        The figure, with one panel a spectrogram; one below another in less than 6 inches.
 
     Raises:
         ValueError: If a key is missing, the shapes do not fit each other, or `dynamic_range` is
@@ -72,8 +72,10 @@ def plot_spectrograms(
     if target is not None:
         loudest["target alone"] = loudest_power(panels["target alone"])
 
-    figure = style.canvas(figure, (3.1 * len(panels), 2.7))
-    all_axes = figure.subplots(1, len(panels), sharex=True, sharey=True)
+    figure = style.canvas(figure, (min(3.1 * len(panels), style.COLUMN_WIDTH), 2.7))
+    narrow = style.width_of(figure) < style.NARROW
+    shape = (len(panels), 1) if narrow else (1, len(panels))
+    all_axes = figure.subplots(*shape, sharex=True, sharey=True)
     for axes, (name, values) in zip(all_axes, panels.items(), strict=True):
         if name == "mask":
             image = draw_image(axes, values, extent, style.MASK_COLORS, (0.0, 1.0))
@@ -82,7 +84,9 @@ def plot_spectrograms(
             loudness = draw_level(axes, values, extent, loudest[name], dynamic_range)
         axes.set_title(name)
         style.show_time(axes, times)
-    all_axes[0].set_ylabel("frequency (kHz)")
+        if narrow:
+            axes.label_outer()
+    all_axes[len(panels) // 2 if narrow else 0].set_ylabel("frequency (kHz)")
     figure.colorbar(loudness, ax=all_axes[-1], label="level (dB)", pad=0.02)
     return figure
 

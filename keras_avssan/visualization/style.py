@@ -17,6 +17,13 @@ POSTERIOR = "#56B4E9"
 NEUTRAL = "#6E6E6E"
 GRID = "#D9D9D9"
 
+# Points; a figure of 4.4 inches is legible on a phone, one of 9 inches in a notebook.
+TEXT = 9
+# Inches below which panels stand one below another instead of side by side.
+NARROW = 6.0
+# Widths in inches that such figures are drawn in.
+PHONE_WIDTH, COLUMN_WIDTH = 4.4, 9.0
+
 # One line style, marker and colour a role, so that a print in grey still tells them apart.
 ROLES: dict[str, dict[str, Any]] = {
     "predicted": {"color": PREDICTED, "linestyle": "-", "marker": "v"},
@@ -50,6 +57,12 @@ MICROPHONES: tuple[dict[str, Any], ...] = (
     {"color": "#4A2B4F", "linestyle": (0, (5, 1, 1, 1, 1, 1))},
 )
 
+# Sources of a room, one after another: the first two look like target and interferer. From the
+# sixth on colours repeat, with another marker.
+_SOURCE_COLORS = (TARGET, INTERFERER, "#005C43", "#D98CB3", "#4A2B4F")
+_SOURCE_MARKERS = ("o", "X", "s", "^", "D", "P", "v")
+_SOURCE_LINES: tuple[Any, ...] = ("--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 2, 4, 2)))
+
 DECIBEL_COLORS = "magma"
 MASK_COLORS = "cividis"
 
@@ -67,9 +80,9 @@ _RC: dict[Any, Any] = {
     "savefig.bbox": "tight",
     "savefig.dpi": 150,
     "xtick.color": NEUTRAL,
-    "xtick.labelsize": 8,
+    "xtick.labelsize": 9,
     "ytick.color": NEUTRAL,
-    "ytick.labelsize": 8,
+    "ytick.labelsize": 9,
 }
 
 # Decorates a plot function: what it draws takes these settings, and the caller's stay as they were.
@@ -93,6 +106,21 @@ def canvas(figure: FigureBase | None, size: tuple[float, float]) -> FigureBase:
 def split(figure: FigureBase, rows: int, columns: int, **spacing: Any) -> list[FigureBase]:
     """Divides `figure` into sub-figures, row by row."""
     return list(np.atleast_1d(figure.subfigures(rows, columns, **spacing)).flat)
+
+
+def source_look(number: int) -> dict[str, Any]:
+    """Colour, marker and line style of a source of a room, counted from 0."""
+    lines, colors = len(_SOURCE_LINES), len(_SOURCE_COLORS)
+    return {
+        "color": _SOURCE_COLORS[number % colors],
+        "linestyle": _SOURCE_LINES[number % lines],
+        "marker": _SOURCE_MARKERS[number % len(_SOURCE_MARKERS)],
+    }
+
+
+def width_of(figure: FigureBase) -> float:
+    """Returns the width of a figure or sub-figure in inches."""
+    return float(figure.bbox.width / figure.dpi)
 
 
 def show_time(axes: Axes, times: np.ndarray) -> None:

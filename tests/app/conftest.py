@@ -22,6 +22,8 @@ def files(tmp_path_factory):
     rng = np.random.default_rng(0)
     noise = 0.1 * rng.standard_normal((RATE, 2))
     soundfile.write(folder / "mix.wav", noise, RATE)
+    soundfile.write(folder / "twice.wav", noise[:, [0, 0]], RATE)
+    soundfile.write(folder / "dead.wav", noise * [1, 0], RATE)
     soundfile.write(folder / "bark.wav", noise[:, 0], RATE)
     soundfile.write(folder / "long.wav", np.tile(noise, (31, 1)), RATE)
     soundfile.write(folder / "fast.wav", noise, 400_000)

@@ -14,6 +14,16 @@ def test_it_is_what_the_model_explains(tiny_model, files):
     assert found.masked_audio.shape == (16000, 2) and found.masked_audio.dtype == "int16"
     assert np.abs(found.masked_audio).max() == pytest.approx(0.9 * 32767, abs=2)
     assert found.sampling_rate == 16000
+    assert found.warnings == ()
+
+
+def test_a_mono_recording_in_two_channels_is_told(tiny_model, files):
+    found = answer(tiny_model, str(files / "twice.wav"), picture=str(files / "dog.png"))
+    [warning] = found.warnings
+    assert warning.startswith("audio file 'twice.wav': both channels hold the same signal")
+    assert found.confidence == 0
+    with pytest.raises(ValueError, match="'dead.wav' must hold sound in both.*channel 1 is const"):
+        answer(tiny_model, str(files / "dead.wav"), picture=str(files / "dog.png"))
 
 
 def test_a_recording_asks_as_well(tiny_model, files):
@@ -25,7 +35,7 @@ def test_a_recording_asks_as_well(tiny_model, files):
     ("recording", "asked", "message"),
     [
         (None, {"picture": "dog.png"}, "Give a recording"),
-        ("mix.wav", {}, "Ask with one thing.*none of them"),
+        ("mix.wav", {}, "Ask with one thing: a picture or a recording. Received: none of them"),
         ("mix.wav", {"picture": "dog.png", "words": "dog"}, "Received: picture and words"),
         ("mix.wav", {"words": "  "}, "none of them"),
         ("bark.wav", {"picture": "dog.png"}, r"must have 2 channel"),

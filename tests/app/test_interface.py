@@ -3,6 +3,7 @@
 import os
 
 import pytest
+from matplotlib.figure import Figure
 
 pytestmark = pytest.mark.once
 gradio = pytest.importorskip("gradio", reason="needs Gradio")
@@ -23,8 +24,12 @@ def page(tiny_model, files, tmp_path, monkeypatch):
 
 def test_what_can_be_given_and_what_is_shown(page):
     assert set(components(page)) == {
-        "recording", "picture", "sound", "find", "direction", "figure", "masked"
+        "introduction", "recording", "picture", "preview", "sound", "find",
+        "direction", "why", "figure", "masked"
     }  # fmt: skip
+    # A browser's microphone gives one channel, or one twice: no direction.
+    assert {components(page)[name].sources[0] for name in ("recording", "sound")} == {"upload"}
+    assert all(len(components(page)[name].sources) == 1 for name in ("recording", "sound"))
     assert components(page)["picture"].file_types == [".jpg", ".jpeg", ".png", ".webp"]
 
 
@@ -32,7 +37,33 @@ def test_words_where_the_model_reads_them(tiny_model, monkeypatch):
     from keras_avssan.app import build_interface
 
     monkeypatch.setattr(tiny_model.preprocessor, "tokenize", lambda texts: texts)
-    assert "words" in components(build_interface(tiny_model))
+    page = components(build_interface(tiny_model))
+    assert "words" in page and "or words" in page["introduction"].value
+
+
+def test_an_upload_is_shown_at_once_or_refused(files):
+    from keras_avssan.app.interface import _preview
+
+    assert "data:image/png;base64," in _preview(str(files / "dog.png"))
+    assert 'role="alert"' in _preview(str(files / "renamed.png")) and not _preview(None)
+
+
+@pytest.mark.parametrize(("window", "width"), [(None, 9.0), (1280, 9.0), (800, 4.4), (390, 4.4)])
+def test_the_figure_has_the_picture_and_fits_the_window(
+    tiny_model, files, monkeypatch, window, width
+):
+    from keras_avssan.app import interface
+
+    drawn = []
+
+    def plot(*truth, **options):
+        drawn.append((truth, options))
+        return Figure(figsize=(1, 1))
+
+    monkeypatch.setattr(interface, "plot_explanation", plot)
+    example = interface.Example("mix.wav", "dog.png", "dog", 43.0, "bell", 122.0)
+    interface._draw({}, "dog.png", window, example)
+    assert drawn == [(({}, 43.0, 122.0), {"prompt": "dog.png", "width": width})]
 
 
 def test_it_is_no_interface_for_programs_and_reports_nothing(page):

@@ -71,11 +71,22 @@ def upload(page, element, path):
 
 
 def test_an_example_is_answered(page, address):
-    page.locator("table tbody tr, .gallery-item").first.click()
+    button = page.locator("button.example").first
+    assert button.locator("img").evaluate("image => image.naturalWidth") == 128  # a thumbnail
+    name, other, at = re.fullmatch(
+        r"(\w+) beside (\w+)\s+Recording 1, true answer (\d+)°", button.inner_text()
+    ).groups()
+    second = page.locator("button.example").nth(1).inner_text()
+    assert second.startswith(f"{other} beside {name}")  # of the same recording
+    button.click()
     direction = page.locator("#direction h2")
     direction.wait_for(timeout=30_000)
     assert re.fullmatch(r"\d{1,3}°", direction.inner_text())
-    assert "Confidence 0." in page.locator("#direction").inner_text()
+    told = page.locator("#direction").inner_text()
+    for row in ("Probability within 5°", "Second candidate", "Is it there?", "of the middle"):
+        assert row in told or (row == "of the middle" and "far to the" in told)
+    assert f"{name} at {at}°" in told
+    assert page.locator("#direction .answer img").evaluate("image => image.naturalWidth") == 128
     page.locator("#figure img").wait_for()
     # Sharing would send it to another server.
     assert page.get_by_role("button", name=re.compile("download", re.I)).count()
@@ -99,6 +110,7 @@ def test_files_of_ones_own(page, files):
         ("broken.wav", "cannot be read as audio"),
         ("long.wav", "must last at most 30 s"),
         ("bark.wav", "must have 2 channel"),
+        ("dead.wav", "must hold sound in both channels"),
     ],
 )
 def test_bad_recordings_are_told(page, files, recording, message):
@@ -106,12 +118,31 @@ def test_bad_recordings_are_told(page, files, recording, message):
     upload(page, "picture", files / "dog.png")
     page.get_by_text("dog").first.wait_for()
     page.get_by_role("button", name="Find it").click()
-    error = page.get_by_text(message)
-    error.first.wait_for(timeout=30_000)
-    assert os.sep + "gradio" not in error.first.inner_text()
+    error = page.get_by_role("alert").filter(has_text=message)
+    error.wait_for(timeout=30_000)
+    assert os.sep + "gradio" not in error.inner_text()
+    assert not page.locator("#figure img").count()
 
 
 def test_one_must_ask(page, files):
     upload(page, "recording", files / "mix.wav")
     page.get_by_role("button", name="Find it").click()
-    page.get_by_text("Ask with one thing").first.wait_for(timeout=30_000)
+    error = page.get_by_role("alert").filter(has_text="Ask with one thing")
+    error.wait_for(timeout=30_000)
+    assert "words" not in page.locator("body").inner_text()  # there is no field for them
+    page.wait_for_timeout(1000)
+    assert error.is_visible()  # it stays
+
+
+def test_figures_can_be_read_on_a_phone(browser, address):
+    page = browser.new_page(viewport={"width": 390, "height": 844})
+    page.goto(address)
+    page.locator("button.example").first.click()
+    page.locator("#figure img").wait_for(timeout=30_000)
+    shown, drawn, wide = page.evaluate("""() => {
+        const image = document.querySelector("#figure img");
+        return [image.clientWidth, image.naturalWidth, document.scrollingElement.scrollWidth];
+    }""")
+    # Text of 9 points in a picture of 160 pixels an inch.
+    assert 9 / 72 * 160 * shown / drawn >= 9 and wide <= 390
+    page.close()

@@ -13,6 +13,8 @@ from keras_avssan.doa import GRID_DEGREES
 METHODS = [GCCPHAT, SRPPHAT, MUSIC]
 # One shape for all recordings: JAX compiles each operation once for it.
 AZIMUTHS = np.array([1.0, 20.0, 57.0, 90.0, 133.0, 165.0, 179.0])
+# Of the sources that are exactly broadside, in free air without noise.
+pytestmark = pytest.mark.filterwarnings("ignore:.*both channels hold the same:UserWarning")
 every_method = pytest.mark.parametrize("method", METHODS)
 
 
@@ -225,6 +227,21 @@ class TestLocalize:
         several = localizer.localize([recording, path] * 3 + [path])
         np.testing.assert_array_equal(several, np.repeat(expected[0], 7))
 
+    def test_copies_have_no_confidence_and_a_dead_channel_no_answer(self, recording):
+        audio = np.stack([recording, recording[:, [0, 0]]])
+        with pytest.warns(UserWarning, match=r"`audio\[1\]`: both channels hold the same"):
+            theta, confidence = GCCPHAT().localize(audio, return_confidence=True)
+        assert theta[1] == 90
+        assert confidence[1] == 0
+        assert confidence[0] == GCCPHAT().localize(recording, return_confidence=True)[1]
+        with pytest.raises(ValueError, match="channel 0 is constant"):
+            GCCPHAT().localize(recording * np.float32([0, 1]) + np.float32(0.1))
+
+    @pytest.mark.once
+    def test_two_channels_of_several(self, recording):
+        four = np.stack([recording[:, 1], *0.1 * recording.T[:, ::-1], recording[:, 0]], axis=1)
+        assert SRPPHAT().localize(four, channels=(3, 0)) == SRPPHAT().localize(recording)
+
     def test_the_prompt_has_no_influence(self, recording):
         localizer = SRPPHAT()
         assert localizer.localize(recording, "dog.jpg") == localizer.localize(recording)
@@ -253,7 +270,7 @@ class TestLocalize:
             (np.zeros((8000, 2)), ValueError, "silent"),
             (np.full((8000, 2), np.nan), ValueError, "NaN"),
             (np.ones((8000, 2), "int16"), ValueError, "floating-point"),
-            ([np.ones((8000, 2)), np.ones((7000, 2))], ValueError, "same duration"),
+            ([np.eye(8000, 2), np.eye(7000, 2)], ValueError, "same duration"),
             ([], ValueError, "at least one"),
             ("nowhere.wav", ValueError, "does not exist"),
             (None, TypeError, "`audio`"),

@@ -1,14 +1,18 @@
-"""`python -m keras_avssan app`, up to the page."""
+"""`keras-avssan app`, up to the page."""
 
 import os
+import pathlib
 import re
 import signal
+import socket
+import subprocess
 import sys
 
 import pytest
 
 from keras_avssan import AVSSAN, cli_app
-from keras_avssan.app import demo_model
+from keras_avssan.app import demo_folder, demo_model, localize_command
+from keras_avssan.app.demo_folder import as_typed
 from keras_avssan.app.demo_model import demo_plan
 from keras_avssan.app.examples import write_examples
 from keras_avssan.cli import main
@@ -29,9 +33,9 @@ def test_a_model_must_be_named(capsys):
     ("arguments", "message"),
     [
         (["--model", "nowhere"], "`--model` must be the folder of a saved model"),
-        (["--demo"], "`--demo` and `--cache DIR`.*Received: --demo alone"),
-        (["--model", "nowhere", "--cache", "demo"], "Received: --cache alone"),
-        (["--model", "nowhere", "--port", "70000"], "`--port` must be from 1 to 65535"),
+        (["--model", "nowhere", "--cache", "demo"], "Received: --model, --cache"),
+        (["--demo", "--host", "no.such.host.invalid"], "must be an address of this machine"),
+        (["--demo", "--port", "70000"], "`--port` must be from 1 to 65535"),
         (["--demo", "--cache", "nowhere/demo"], "must lie in an existing folder"),
     ],
 )
@@ -58,30 +62,83 @@ def test_uploads_are_removed_when_a_service_is_stopped(monkeypatch):
     monkeypatch.setattr(cli_app, "_build", lambda *_: None)
     monkeypatch.setattr(cli_app, "serve", serve)
     with pytest.raises(SystemExit) as end:
-        main(["app", "--model", "some"])
+        main(["app", "--demo"])
     assert end.value.code == 0 and not os.path.exists(folders[0])
     assert signal.getsignal(signal.SIGTERM) == before
     assert os.environ["GRADIO_ANALYTICS_ENABLED"] == "False"
 
 
+def test_a_port_that_is_taken_is_told_before_a_training(capsys, monkeypatch):
+    monkeypatch.setattr(cli_app, "_open_model", None)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        assert main(["app", "--demo", "--port", str(port)]) == 2
+    assert f"that is free. Received: 127.0.0.1:{port} (" in capsys.readouterr().err
+
+
 def test_without_gradio_it_says_what_to_install(capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "gradio", None)
-    assert main(["app", "--model", "nowhere"]) == 2
+    assert main(["app", "--demo"]) == 2
     assert 'pip install "keras-avssan[app]"' in capsys.readouterr().err
 
 
 def test_examples_can_be_read(tmp_path):
-    pairs = write_examples(tmp_path, count=2, rooms=1)
-    assert len(pairs) == 2
-    for mix, picture in pairs:
-        assert read_audio(mix, channels=2).shape == (16000, 2)
-        assert read_image(picture).shape == (128, 128, 3)
+    examples = write_examples(tmp_path, count=2, rooms=1)
+    assert len(examples) == 4 and len({one.picture for one in examples}) == 4
+    for one, other in zip(examples[::2], examples[1::2], strict=True):
+        # Both questions of one recording.
+        assert one.recording == other.recording
+        assert (one.name, one.azimuth) == (other.other, other.other_azimuth)
+        assert (other.name, other.azimuth) == (one.other, one.other_azimuth)
+        assert abs(one.azimuth - other.azimuth) >= 50
+        assert read_audio(one.recording, channels=2).shape == (16000, 2)
+        assert read_image(one.picture).shape == (128, 128, 3)
 
 
-def test_the_demo_model_is_trained_once(tmp_path, monkeypatch):
-    folder = str(tmp_path / "demo")
-    model = demo_model(folder, steps=2, rooms=2)
+def test_the_demo_model_is_trained_once_and_kept_in_the_users_cache(tmp_path, monkeypatch, capsys):
+    def save_whole(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setenv("KERAS_AVSSAN_CACHE", str(tmp_path))
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(sys.modules[demo_model.__module__], "save_whole", save_whole)
+        demo_model(steps=2, rooms=2)
+    (last,) = (tmp_path / "demo/model.checkpoints").glob("*2.*")
+    last.unlink()  # it was stopped after one step
+    model = demo_model(steps=2, rooms=2, progress=True)
+    told = capsys.readouterr().err
+    assert f"No demo model yet in {as_typed(tmp_path)}/demo/model: training one, about" in told
+    assert "1 of 2: simulating 2 rooms" in told and "2 of 2: training 2 steps" in told
+    assert " 50%" in told and re.search(r"100%.* 2/2 \[\d+:\d+<\d+:\d+", told)
     monkeypatch.setattr(sys.modules[demo_model.__module__], "fit_scenes", None)
-    again = demo_model(folder)
+    again = demo_model()
     assert isinstance(again, AVSSAN) and again.count_params() == model.count_params()
     assert demo_plan("test", rooms=1).split == "test"
+
+
+@pytest.mark.parametrize(
+    ("platform", "variables", "folder"),
+    [
+        ("linux", {}, "~/.cache/keras-avssan/demo"),
+        ("linux", {"XDG_CACHE_HOME": "/caches"}, "/caches/keras-avssan/demo"),
+        ("darwin", {}, "~/Library/Caches/keras-avssan/demo"),
+        ("win32", {"LOCALAPPDATA": "/local"}, "/local/keras-avssan/demo"),
+        ("linux", {"KERAS_AVSSAN_CACHE": "~/here"}, "~/here/demo"),
+    ],
+)
+def test_the_cache_is_where_the_platform_has_it(platform, variables, folder, monkeypatch):
+    for name in ("KERAS_AVSSAN_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "platform", platform)
+    assert demo_folder() == pathlib.Path(folder).expanduser()
+
+
+def test_the_command_is_what_a_shell_understands(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    line = localize_command(tmp_path / "a mix.wav", "/else/dog.png", tmp_path / "model")
+    assert line == ("keras-avssan localize ~/'a mix.wav' --prompt /else/dog.png --model ~/model")
+    shell = ["sh", "-c", f"printf '%s|' {line}"]
+    said = subprocess.run(shell, check=True, capture_output=True, text=True).stdout
+    assert said.split("|")[2] == str(tmp_path / "a mix.wav")

@@ -130,7 +130,7 @@ def test_a_run_that_is_stopped_goes_on(command, tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr(benchmark, "fit_scenes", stop_at_third)
     assert main(command) == 130
-    assert capsys.readouterr().err.splitlines()[-1] == "keras_avssan benchmark: stopped"
+    assert capsys.readouterr().err.splitlines()[-1] == "keras-avssan benchmark: stopped"
     out = tmp_path / "out"
     assert not list((out / "rows").iterdir())
     assert len(json.loads((out / "trials" / "small.json").read_text())) == 2
@@ -190,7 +190,7 @@ def test_another_configuration_is_refused(command, tmp_path, capsys):
         capsys.readouterr()
         assert main([*command, *change]) == 2
         error = capsys.readouterr().err.strip().splitlines()[-1]
-        assert error.startswith("keras_avssan benchmark: error: ") and named in error
+        assert error.startswith("keras-avssan benchmark: error: ") and named in error
     assert content(tmp_path / "out") == before
 
 
@@ -222,5 +222,5 @@ def test_another_configuration_is_refused(command, tmp_path, capsys):
 def test_bad_input_is_one_line_and_writes_nothing(command, tmp_path, capsys, change, named):
     assert main([*command, *change]) == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]
-    assert error.startswith("keras_avssan benchmark: error: ") and named in error
+    assert error.startswith("keras-avssan benchmark: error: ") and named in error
     assert not list(tmp_path.iterdir())

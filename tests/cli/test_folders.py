@@ -81,4 +81,4 @@ def test_bad_input_is_one_line(root, capsys, command, message):
     command = [str(root) if word == "ROOT" else word for word in command]
     assert main(["build", *command]) == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
-    assert line.startswith(f"keras_avssan build {command[0]}: error: ") and message in line
+    assert line.startswith(f"keras-avssan build {command[0]}: error: ") and message in line

@@ -67,7 +67,7 @@ def test_stopped_by_the_user(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(bank_settings, "simulate_rirs", stop)
     assert build(tmp_path / "bank") == 130
     line = capsys.readouterr().err.splitlines()[-1]
-    assert line.startswith("keras_avssan rooms build: stopped with 0 of 2 shards whole in")
+    assert line.startswith("keras-avssan rooms build: stopped with 0 of 2 shards whole in")
     assert "the same call or command goes on from there" in line
 
 
@@ -125,7 +125,7 @@ def test_bad_input_ends_with_code_2_and_one_line(folder, tmp_path, capsys, argum
     before = {path: path.read_bytes() for path in folder.iterdir()}
     assert main(["rooms", *arguments]) == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
-    assert line.startswith(f"keras_avssan rooms {arguments[0]}: error: ")
+    assert line.startswith(f"keras-avssan rooms {arguments[0]}: error: ")
     assert named in line
     assert not list(tmp_path.iterdir())
     assert before == {path: path.read_bytes() for path in folder.iterdir()}
@@ -143,7 +143,7 @@ def test_other_commands_take_the_folder(folder, tmp_path, capsys):
     for command in ("train", "evaluate"):
         arguments = [command, "--bank", str(folder), "--model", "m", "--out", "o"]
         options = cli._parser().parse_known_args(arguments)[0]
-        bank = cli_options.open_bank(options, first_room=0)
+        bank = cli_options.open_bank(options)
         assert bank.rirs.shape == (3, 2, 2, 160)
     (folder.parent / "part").mkdir()
     build(tmp_path / "part", "--shards", "0", "1")

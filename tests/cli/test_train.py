@@ -8,6 +8,8 @@ import signal
 import keras
 import numpy as np
 import pytest
+import soundfile
+from PIL import Image
 
 from keras_avssan import AVSSAN, training
 from keras_avssan.cli import main
@@ -31,11 +33,12 @@ def bank_path(tmp_path_factory):
 def command(bank_path, tmp_path, monkeypatch):
     """A training of four steps of a tiny network."""
 
-    def make(configuration, image_encoder, audio_encoder):
+    def make(configuration, image_encoder, audio_encoder, **network):
         image_encoder = ConvImageEncoder(8, (4,), (16, 16))
         audio_encoder = LogMelEncoder(8, (4,))
         parts = {"dim": 8, "mlp_dim": 16, "num_heads": 2, "bridge_layers": 1}
-        model = AVSSAN(image_encoder=image_encoder, audio_encoder=audio_encoder, **parts)
+        parts |= {"image_encoder": image_encoder, "audio_encoder": audio_encoder}
+        model = AVSSAN(**parts, **network)
         model.compile = functools.partial(model.compile, run_eagerly=True)  # for a few steps
         return model
 
@@ -70,7 +73,7 @@ def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(
     during(3, lambda _: os.kill(os.getpid(), signal.SIGINT))
     assert main(command) == 130
     *_, line = capsys.readouterr().err.splitlines()
-    assert line.startswith("keras_avssan train: stopped after step 3 of 4")
+    assert line.startswith("keras-avssan train: stopped after step 3 of 4")
     assert "same call or command goes on" in line
     assert os.listdir(tmp_path) == ["model.checkpoints"]
     # Other options are refused, in one line.
@@ -97,9 +100,10 @@ def test_a_loss_that_is_not_finite_ends_with_2_in_one_line(command, during, tmp_
     during(3, spoil)
     assert main([*command, "--checkpoints", str(tmp_path / "kept")]) == 2
     error = capsys.readouterr().err.splitlines()[-1]
-    assert error.startswith("keras_avssan train: error: The loss is nan at step 4: scenes 6 to 7")
+    assert error.startswith("keras-avssan train: error: The loss is nan at step 4: scenes 6 to 7")
     assert os.listdir(tmp_path) == ["kept"]
     names = ["config.json", "epochs.csv", "failed_batch.json", "log.csv", "step-00000002.npz"]
+    names.append("training_record.json")
     assert sorted(os.listdir(tmp_path / "kept")) == names
 
 
@@ -108,3 +112,32 @@ def test_tensorboard_that_is_not_installed_is_named(command, tmp_path, capsys):
     assert main([*command, "--tensorboard", str(tmp_path / "board")]) == 2
     assert "pip install tensorboard" in capsys.readouterr().err.splitlines()[-1]
     assert not os.listdir(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["a0.wav", "i0.png"])
+def test_an_unreadable_file_names_the_command_that_leaves_it_out(
+    command, tmp_path, capsys, class_folders, name
+):
+    for folder in (tmp_path / "classes").iterdir():
+        (folder / name).write_bytes(b"nothing that can be read")
+    command = [*command, "--data", str(tmp_path / "classes"), "--classes", "dog", "bell"]
+    command += ["--split", "train", "--validation-split", "train"]
+    assert main(command) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert name in error
+    hint = f"`keras-avssan build folders {tmp_path / 'classes'} --write-metadata`"
+    assert hint in error
+
+
+@pytest.fixture
+def class_folders(tmp_path):
+    """Two classes of two recordings and two pictures each."""
+    rng = np.random.default_rng(0)
+    for class_name in ("dog", "bell"):
+        folder = tmp_path / "classes" / class_name
+        folder.mkdir(parents=True)
+        for index in range(2):
+            sound = 0.1 * rng.standard_normal(8000)
+            soundfile.write(folder / f"a{index}.wav", sound, 16000)
+            pixels = rng.integers(0, 255, (16, 16, 3), "uint8")
+            Image.fromarray(pixels).save(folder / f"i{index}.png")

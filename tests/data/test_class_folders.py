@@ -96,17 +96,19 @@ def test_metadata_may_name_kind_and_instance(folder):
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        (("dog/none.wav", "dog", "train"), "none.wav.*does not exist"),
+        (("dog/none.wav", "dog", "train"), "line 4 names .*none.wav.*does not exist"),
         (("dog/sound0.wav", "dog", "dev"), "line 4.*split.*'dev'"),
-        (("dog/sound0.txt", "dog", "train"), "kind"),
+        (("dog/notes.txt", "dog", "train"), "line 4: `kind` must be audio or image"),
+        (("", "dog", "train"), "line 4: `path` is empty"),
         (("dog/sound0.wav", "", "train"), "class"),
-        (("dog/picture0.png", "dog", "train"), "twice"),
-        (("dog/picture0.jpg", "dog", "val"), "instance 'dog/picture0'.*train.*val"),
+        (("dog/picture0.png", "dog", "train"), "line 4 lists .* twice, first in line 2"),
+        (("dog/picture0.jpg", "dog", "val"), "instance 'dog/picture0'.*train.*line 2.*val"),
     ],
 )
 def test_wrong_metadata_is_refused(folder, row, message):
     folder.files("dog", clips=1, pictures=2)
     folder.picture("dog/picture0.jpg")
+    (folder.root / "dog/notes.txt").write_text("read me")
     folder.metadata([*((f"dog/picture{k}.png", "dog", "train") for k in range(2)), row])
     with pytest.raises(ValueError, match=message):
         ClassFolders(folder.root)

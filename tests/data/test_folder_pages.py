@@ -1,11 +1,9 @@
-"""The page on folders of one's own: its blocks run, and the page on clusters names what exists."""
+"""The page on folders of one's own: its blocks run."""
 
 import pathlib
 import re
 
 import pytest
-
-from keras_avssan.cli import main
 
 pytestmark = pytest.mark.once
 
@@ -25,17 +23,3 @@ def test_blocks_on_folders_run(folder, monkeypatch, capsys):
         exec(block, names)
     assert names["leaks"] == [] and len(names["again"].clips) == 10
     assert "10 recordings" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("page", ["folders.md", "clusters.md"])
-def test_commands_have_these_options(page, capsys):
-    commands = re.findall(
-        r"python -m keras_avssan ((?:.|\\\n)*?)(?:\n(?! )|$)", "".join(blocks(page, "bash"))
-    )
-    assert len(commands) > 2
-    for command in commands:
-        action = command.split()[:2]
-        with pytest.raises(SystemExit):
-            main([*action, "--help"])
-        known = capsys.readouterr().out
-        assert all(option in known for option in re.findall(r" (--[a-z-]+)", command)), command

@@ -42,7 +42,8 @@ def numpy_doa(loss, posterior, kind="laplacian", sigma=5.0):
 def numpy_reconstruction(loss, true, predicted):
     if loss == "compressed":
         true, predicted = numpy_compress(true), numpy_compress(predicted)
-    return ((true - predicted) ** 2).mean(axis=(1, 2, 3))
+    squares = (true - predicted) ** 2
+    return squares.sum(axis=(1, 2, 3)) if loss == "sum" else squares.mean(axis=(1, 2, 3))
 
 
 def numpy_compress(spectrogram):
@@ -85,7 +86,7 @@ def test_cross_entropy_of_a_certain_wrong_answer_is_finite():
     assert np.isfinite(float(DoALoss("cross_entropy")([1.0], wrong)))
 
 
-@pytest.mark.parametrize("loss", ["mse", "compressed"])
+@pytest.mark.parametrize("loss", ["mse", "sum", "compressed"])
 def test_reconstruction_loss(loss, spectrograms):
     true, predicted = spectrograms
     values = ReconstructionLoss(loss, reduction="none")(true, predicted)

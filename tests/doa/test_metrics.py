@@ -66,7 +66,7 @@ def test_batches_accumulate_scene_by_scene(metric, scenes):
     expected = numpy_scores(truth, estimate)[metric.name]
     np.testing.assert_allclose(float(metric.result()), expected, rtol=1e-5)
     metric.reset_state()
-    assert float(metric.result()) == 0.0
+    assert np.isnan(float(metric.result()))
 
 
 @pytest.mark.parametrize("metric", [AngularMAE(), AngularAccuracy()], ids=lambda m: m.name)
@@ -100,7 +100,39 @@ def test_scenes_without_an_interferer_do_not_count():
     assert float(metric.result()) == 1.0
     metric.reset_state()
     metric.update_state([[80.0, np.nan]], encode_azimuth([80.0]))
-    assert float(metric.result()) == 0.0
+    assert np.isnan(float(metric.result()))
+
+
+def test_an_error_over_no_selected_scene_is_nan():
+    metric = SelectedAngularMAE()
+    metric.update_state([[170.0, 20.0]], encode_azimuth([10.0]))
+    assert np.isnan(float(metric.result()))
+    metric.update_state([[170.0, 20.0]], encode_azimuth([168.0]))
+    assert float(metric.result()) == 2.0
+
+
+@pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
+def test_scenes_without_weight_do_not_count(metric, scenes):
+    truth, estimate = scenes
+    metric.reset_state()
+    metric.update_state(truth, encode_azimuth(estimate), sample_weight=np.zeros(40))
+    assert np.isnan(float(metric.result()))
+
+
+@pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
+def test_the_state_of_replicas_merges_by_adding(metric, scenes):
+    """Also where one of them has seen nothing that counts."""
+    truth, estimate = scenes
+    posterior = keras.ops.convert_to_numpy(encode_azimuth(estimate))
+    total = [0.0, 0.0]
+    for part in (slice(0, 1), slice(1, 40)):  # the first scene has no interferer
+        metric.reset_state()
+        metric.update_state(truth[part], posterior[part])
+        total = [a + float(b) for a, b in zip(total, metric.variables, strict=True)]
+    for variable, value in zip(metric.variables, total, strict=True):
+        variable.assign(value)
+    expected = numpy_scores(truth, estimate)[metric.name]
+    np.testing.assert_allclose(float(metric.result()), expected, rtol=1e-5)
 
 
 def test_ends_of_the_grid_do_not_wrap_around():

@@ -7,7 +7,12 @@ import pytest
 from keras_avssan import AVSSAN
 from keras_avssan.data import ScenePlan, SyntheticClasses, render_scenes
 from keras_avssan.encoders import ConvImageEncoder, LogMelEncoder
-from keras_avssan.evaluation import SeparationExample, class_band_attention, separation_examples
+from keras_avssan.evaluation import (
+    SeparationExample,
+    class_attention,
+    class_band_attention,
+    separation_examples,
+)
 from keras_avssan.evaluation.class_attention import band_agreement, patch_energy
 from keras_avssan.evaluation.examples import REGION_PAIRS, frequency_region, region_pair
 from keras_avssan.layers import StereoSTFT
@@ -218,6 +223,18 @@ def test_the_full_band_alone_has_no_agreement(plan):
     assert heard.bands == ("full",)
     assert set(heard.attention) == {"full"}
     np.testing.assert_allclose(heard.band_weights, 1.0)
+
+
+def test_a_silent_target_has_no_share_of_energy():
+    silence, sound = np.zeros((4, 513, 4)), np.ones((4, 513, 4))
+    outputs = {
+        "band_weights": np.ones((4, 1)),
+        "band_attention": {"fine": np.linspace(0, 1, 16)},
+    }
+    scenes = [class_attention._measure(sources, outputs) for sources in [(silence, sound)] * 2]
+    assert np.isnan(class_attention._mean(scenes)["energy", "fine"]).all()
+    scenes.append(class_attention._measure((sound, silence), outputs))
+    np.testing.assert_allclose(class_attention._mean(scenes)["energy", "fine"], 1 / 16)
 
 
 def test_energy_of_patches():

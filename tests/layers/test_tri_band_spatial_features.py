@@ -108,24 +108,44 @@ def test_a_delay_of_the_second_channel_is_a_positive_phase(delay, rng):
     )
 
 
+def test_equations_as_printed(spectrogram):
+    """A difference of two angles, not wrapped; ε beside the second magnitude alone."""
+    left = spectrogram[..., 0] + 1j * spectrogram[..., 1]
+    right = spectrogram[..., 2] + 1j * spectrogram[..., 3]
+    phase = np.angle(left) - np.angle(right)
+    assert np.abs(phase).max() > 1.5 * np.pi
+    printed = {"ipd": "difference", "ild_epsilon": "second", "ild_scale": 1.0}
+    np.testing.assert_allclose(cues(spectrogram, **printed)[..., 0], phase, atol=1e-5)
+    heard = np.maximum(np.abs(left), 0.3)
+    np.testing.assert_allclose(
+        cues(spectrogram, **printed, epsilon=0.3)[..., 1],
+        20 * np.log10(heard / (np.abs(right) + 0.3)),
+        atol=1e-4,
+    )
+
+
 def test_twice_the_level_is_six_decibels():
     spectrogram = np.ones((1, 1, BINS, 4), "float32") * np.array([2, 2, 1, 1], "float32")
     level = cues(spectrogram, ild_scale=1.0)[..., -1]
     np.testing.assert_allclose(level, 20 * np.log10(2), rtol=1e-4)
 
 
-@pytest.mark.parametrize("ipd", ["cos_sin", "angle"])
-def test_silence_gives_zeros_and_finite_gradients(ipd, gradient):
+@pytest.mark.parametrize(
+    ("ipd", "ild_epsilon"), [("cos_sin", "both"), ("angle", "both"), ("difference", "second")]
+)
+def test_silence_gives_zeros_and_finite_gradients(ipd, ild_epsilon, gradient):
     silence = np.zeros((1, 1, BINS, 4), "float32")
-    np.testing.assert_array_equal(cues(silence, ipd=ipd), 0.0)
-    layer = TriBandSpatialFeatures(ipd)
+    np.testing.assert_array_equal(cues(silence, ipd=ipd, ild_epsilon=ild_epsilon), 0.0)
+    layer = TriBandSpatialFeatures(ipd, ild_epsilon=ild_epsilon)
 
     def total(x):
         return sum(ops.sum(band) for band in layer(x).values())
 
     assert np.isfinite(gradient(total, silence)).all()
-    one_silent = silence + np.array([1, 1, 0, 0], "float32")
-    assert np.isfinite(gradient(total, one_silent)).all()
+    for one_silent in ([1, 1, 0, 0], [0, 0, 1, 1]):
+        x = silence + np.array(one_silent, "float32")
+        assert np.isfinite(cues(x, ipd=ipd, ild_epsilon=ild_epsilon)).all()
+        assert np.isfinite(gradient(total, x)).all()
 
 
 def test_bands_are_chosen_by_name(spectrogram):
@@ -134,7 +154,12 @@ def test_bands_are_chosen_by_name(spectrogram):
 
 @pytest.mark.parametrize(
     ("arguments", "name"),
-    [({"ipd": "tangent"}, "ipd"), ({"bands": ["coarse"]}, "bands"), ({"bands": []}, "bands")],
+    [
+        ({"ipd": "tangent"}, "ipd"),
+        ({"ild_epsilon": "first"}, "ild_epsilon"),
+        ({"bands": ["coarse"]}, "bands"),
+        ({"bands": []}, "bands"),
+    ],
 )
 def test_bad_arguments_are_named(arguments, name):
     with pytest.raises(ValueError, match=f"`{name}`"):

@@ -133,11 +133,17 @@ def test_a_truncated_picture_is_refused(keep, preprocessor, tmp_path):
         prepare(preprocessor, prompt=path)
 
 
-@pytest.mark.parametrize(("key", "name"), [("audio", "audio"), ("prompt", "image")])
-def test_a_text_file_is_neither(key, name, preprocessor, tmp_path):
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        ("audio", "audio file '.*notes.txt' cannot be read"),
+        ("prompt", "file '.*notes.txt' as `prompt` is neither a picture nor a recording"),
+    ],
+)
+def test_a_text_file_is_neither(key, message, preprocessor, tmp_path):
     path = tmp_path / "notes.txt"
     path.write_text("a dog, somewhere on the left")
-    with pytest.raises(ValueError, match=f"{name} file '.*notes.txt' cannot be read"):
+    with pytest.raises(ValueError, match=message):
         prepare(preprocessor, **{key: path})
 
 

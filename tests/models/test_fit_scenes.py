@@ -1,6 +1,7 @@
 """The recipe behind the command line."""
 
 import dataclasses
+import warnings
 
 import keras
 import numpy as np
@@ -54,9 +55,11 @@ def test_what_asks_may_change_from_scene_to_scene(plan, make_tiny):
     plan = dataclasses.replace(plan, prompt_kinds=("picture", "recording"))
     model = make_tiny()
     before = model.backbone.bridge.get_weights()
-    history = fit_scenes(
-        model, plan, steps=2, epochs=1, batch_size=4, loader="grain", verbose=0
-    ).history
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message="`shuffle=True`")
+        history = fit_scenes(
+            model, plan, steps=2, epochs=1, batch_size=4, loader="grain", verbose=0
+        ).history
     assert np.isfinite(history["loss"]).all()
     assert has_changed(before, model.backbone.bridge.get_weights())
     kinds = ("picture", "recording", "constant")

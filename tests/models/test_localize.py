@@ -106,7 +106,7 @@ def test_many_scenes_run_in_parts(model, make_inputs, picture):
 
 
 def test_other_sampling_rates_are_resampled(model, picture):
-    tone = np.sin(np.arange(24000) * 0.05)[:, None] * [0.1, 0.2]
+    tone = 0.1 * np.sin(np.arange(24000)[:, None] * 0.05 + [0, 1])
     assert model.explain(tone, picture, sampling_rate=48000)["mask"].shape == (16, 513)
 
 
@@ -170,3 +170,31 @@ def test_a_model_without_a_preprocessor_says_so(make_tiny, recording, picture):
     for call in (model.localize, model.explain):
         with pytest.raises(ValueError, match="preprocessor"):
             call(recording, picture)
+
+
+def test_two_channels_of_an_array_of_microphones(model, recording, picture):
+    four = np.random.default_rng(6).normal(size=(len(recording), 4)).astype("float32")
+    four[:, [3, 1]] = recording
+    expected = model.localize(recording, picture, return_confidence=True)
+    found = model.localize(four, picture, return_confidence=True, channels=(3, 1))
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(
+        model.explain(four, picture, channels=(3, 1))["posterior"],
+        model.explain(recording, picture)["posterior"],
+    )
+    with pytest.raises(ValueError, match="got 4. Choose 2 of them with `channels`"):
+        model.localize(four, picture)
+
+
+def test_copies_have_no_confidence_and_a_dead_channel_no_answer(model, recording, picture):
+    audio = np.stack([recording, recording[:, [0, 0]]])
+    with pytest.warns(UserWarning, match=r"`audio\[1\]`: both channels hold the same"):
+        theta, confidence = model.localize(audio, picture, return_confidence=True)
+    assert confidence[1] == 0
+    alone = model.localize(recording, picture, return_confidence=True)[1]
+    assert confidence[0] == pytest.approx(alone[0], rel=1e-4)
+    with pytest.warns(UserWarning, match="both channels"):
+        explanation = model.explain(audio[1], picture)
+    assert (explanation["azimuth"], explanation["confidence"]) == (theta[1], 0)
+    with pytest.raises(ValueError, match="channel 1 is constant"):
+        model.localize(recording * np.float32([1, 0]), picture)

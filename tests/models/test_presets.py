@@ -41,7 +41,8 @@ def test_names_build_networks():
     )
     assert paper.configuration == "paper"
     assert paper.backbone.prompt_dim == 512
-    assert paper.backbone.settings["ipd"] == "angle"
+    assert paper.backbone.settings["ipd"] == "difference"
+    assert AVSSAN.presets["avssan_paper"]["parts"]["audio_encoder"].keywords["drop_remainder"]
     encoder = ConvImageEncoder(8, (4,), (16, 16))
     small = AVSSAN.from_preset("avssan_small", load_weights=False, image_encoder=encoder)
     assert small.configuration == "base"

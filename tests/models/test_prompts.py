@@ -145,7 +145,7 @@ def test_several_pictures_and_words_are_averaged(model, recording, picture, tmp_
 
 def test_a_recording_weighs_as_one_of_the_parts(model, recording, picture, bark):
     prompt = Prompt(pictures=[picture], texts=["a dog"], recordings=[bark])
-    inputs = model._preprocess(recording, prompt, None)
+    inputs = model._preprocess(recording, prompt)
     np.testing.assert_allclose(inputs["prompt_audio_weight"], [1 / 3])
     semantics = {
         name: np.asarray(model.predict_on_batch(other)["prompt_semantics"])
@@ -161,8 +161,8 @@ def test_a_recording_weighs_as_one_of_the_parts(model, recording, picture, bark)
 
 def test_kinds_may_be_mixed_in_a_list(model, recording, picture, bark):
     prompts = [picture, "a dog", bark, Prompt(texts=["a dog"], recordings=[bark])]
-    together = model._run(recording, prompts)["mask"]
-    each = [model._run(recording, prompt)["mask"][0] for prompt in prompts]
+    together = model._run(model._preprocess(recording, prompts))["mask"]
+    each = [model._run(model._preprocess(recording, prompt))["mask"][0] for prompt in prompts]
     np.testing.assert_allclose(together, each, atol=1e-4)
 
 

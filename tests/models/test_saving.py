@@ -1,6 +1,7 @@
 """`.keras` files and presets give back the same model, bit for bit."""
 
 import json
+import warnings
 import zipfile
 
 import keras
@@ -172,3 +173,31 @@ def test_a_model_of_keras_applications_survives(make_tiny, make_inputs, run, tmp
     model.save(tmp_path / "model.keras")
     restored = keras.models.load_model(tmp_path / "model.keras")
     assert_same_outputs(model, restored, inputs, run)
+
+
+def warnings_of(function):
+    """What a function warns of, and what it returns."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        result = function()
+    return [str(w.message) for w in caught if "optimizer" in str(w.message)], result
+
+
+def test_a_model_that_was_never_trained_loads_without_a_warning(make_tiny, tmp_path):
+    make_tiny().save(tmp_path / "model.keras")
+    warned, restored = warnings_of(lambda: keras.models.load_model(tmp_path / "model.keras"))
+    assert warned == []
+    assert int(restored.optimizer.iterations) == 0
+
+
+def test_weights_of_a_training_bring_its_optimizer(trained, make_batch, make_tiny, tmp_path):
+    """As `ModelCheckpoint` stores them, loaded into a model that has made no step."""
+    trained.save_weights(tmp_path / "model.weights.h5")
+    model = make_tiny(configuration="paper")
+    model.compile(keras.optimizers.AdamW(3e-4), trained.loss, [], run_eagerly=trained.run_eagerly)
+    warned, _ = warnings_of(lambda: model.load_weights(tmp_path / "model.weights.h5"))
+    assert warned == [] and int(model.optimizer.iterations) == 1
+    for new, old in zip(model.optimizer.variables, trained.optimizer.variables, strict=True):
+        np.testing.assert_array_equal(
+            keras.ops.convert_to_numpy(new), keras.ops.convert_to_numpy(old)
+        )

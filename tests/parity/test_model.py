@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from keras_avssan import AVSSAN
+from keras_avssan.encoders import ConvImageEncoder, LogMelEncoder
 
 CONFIGURATIONS = ["base", "paper"]
 
@@ -40,7 +41,8 @@ def presets(inputs, labels, tmp_path_factory):
     folders = {}
     for configuration in CONFIGURATIONS:
         keras.utils.set_random_seed(0)
-        model = AVSSAN(configuration=configuration, compile=False)
+        encoders = {"image_encoder": ConvImageEncoder(), "audio_encoder": LogMelEncoder()}
+        model = AVSSAN(configuration=configuration, **encoders, compile=False)
         model.compile(run_eagerly=True)
         for _ in range(3):
             model.train_on_batch(inputs, labels)

@@ -157,6 +157,12 @@ def write_files(root):
                 Image.fromarray(pixels).save(f"{path}.png")
 
 
+@pytest.fixture(scope="session")
+def example_files():
+    """`write_files`."""
+    return write_files
+
+
 @pytest.fixture
 def stand_ins(tmp_path, monkeypatch, cheap):
     """A folder with the files, to work in, and what examples call by a name of its own."""
@@ -192,7 +198,7 @@ def saved_bank(bank, folder):
     return content
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def small_model():
     """`tiny_model`."""
     return tiny_model

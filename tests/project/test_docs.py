@@ -2,13 +2,10 @@ import importlib
 import json
 import pathlib
 import re
-import shlex
 
 import keras
 import numpy as np
 import pytest
-
-from keras_avssan import cli
 
 pytestmark = pytest.mark.once
 
@@ -187,41 +184,3 @@ def test_what_does_not_run_has_a_reason(page):
 def test_few_blocks_do_not_run():
     marked = sum(len(NOT_RUN.findall(read(page))) for page in PAGES)
     assert marked <= 6
-
-
-def command_lines(page):
-    """Arguments of every `python -m keras_avssan …` in the shell blocks of a page."""
-    for block in re.findall(r"```bash\n(.*?)```", read(page), re.DOTALL):
-        for line in block.replace("\\\n", " ").splitlines():
-            found = re.search(r"(?:python -m keras_avssan|^keras-avssan) (.*)", line)
-            if found:
-                yield found[1]
-
-
-def as_arguments(line):
-    """What the shell would pass on: an ellipsis stands for options, $(( )) for a number."""
-    line = re.sub(r"\$\(\([^)]*\)\)|\$\w+", "7", line)
-    if "options" in line and "--out" not in line:
-        line += " --out results"  # …the same options…
-    line = re.sub(r"…[^…]*…|…", "", line)
-    return shlex.split(line.rstrip("& "), comments=True)
-
-
-COMMANDS = [(page, line) for page in PAGES for line in command_lines(page)]
-
-
-@pytest.mark.parametrize(("page", "line"), COMMANDS)
-def test_command_lines_parse(page, line, capsys):
-    arguments = as_arguments(line)
-    if arguments[-1] == "--help":
-        with pytest.raises(SystemExit) as stopped:
-            cli._parser().parse_args(arguments)
-        assert stopped.value.code == 0
-    else:
-        assert callable(cli._parser().parse_args(arguments).run)
-
-
-def test_there_are_command_lines_and_a_wrong_one_is_refused():
-    assert len(COMMANDS) > 20
-    with pytest.raises(SystemExit):
-        cli._parser().parse_args(as_arguments("localize mix.wav --promt dog.jpg --model DIR"))

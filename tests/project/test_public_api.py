@@ -11,6 +11,7 @@ import pathlib
 import pkgutil
 import re
 
+import keras
 import pytest
 
 import keras_avssan
@@ -39,10 +40,24 @@ def signature_of(function):
     return re.sub(r"<(?:function|class|factory)?\s*'?([\w.]*)[^>]*>", r"<\1>", text)
 
 
+def mixins_of(thing):
+    """Bases of a Keras class that are plain classes of the library, where no parent has them."""
+    ours = [base for base in thing.__mro__[1:] if base.__module__.startswith("keras_avssan.")]
+    parents = [base for base in ours if issubclass(base, keras.Layer)]
+    if not issubclass(thing, keras.Layer):
+        return []
+    return [base for base in ours if not any(issubclass(parent, base) for parent in parents)]
+
+
 def lines_of_class(name, thing):
-    """The class and its own public methods and properties, one line each."""
+    """The class and its own public methods and properties, one line each.
+
+    What it has from a mixin of the library is its own.
+    """
     yield f"{name}{signature_of(thing)}"
-    for key, member in sorted(vars(thing).items()):
+    bases = [*reversed(mixins_of(thing)), thing]
+    members = {key: member for base in bases for key, member in vars(base).items()}
+    for key, member in sorted(members.items()):
         if key.startswith("_") or key in getattr(thing, "__dataclass_fields__", {}):
             continue
         if isinstance(member, property):

@@ -1,19 +1,22 @@
 """The messages that the page on troubleshooting quotes are provoked, and come as quoted."""
 
+import dataclasses
 import os
 import pathlib
 import re
 import subprocess
 import sys
+import warnings
 
 import keras
 import numpy as np
 import pytest
+import soundfile
 
 from keras_avssan import AVSSAN
 from keras_avssan.data import ClassFolders, ScenePlan, make_dataset
 from keras_avssan.encoders import ConvImageEncoder
-from keras_avssan.simulation import RIRBank
+from keras_avssan.simulation import RIRBank, RoomRanges
 from keras_avssan.training import data_parallel, fit_scenes
 
 pytestmark = pytest.mark.once
@@ -49,6 +52,20 @@ def ask(case, prompt, audio="mix.wav", **kwargs):
     case.plain.localize(audio, prompt, **kwargs)
 
 
+NOISE = np.random.default_rng(0).normal(size=(8000, 1))
+
+
+def ask_about_a_copied_channel(case):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        ask(case, "dog.jpg", np.hstack([NOISE, NOISE]))
+
+
+def ask_about_four_channels(case):
+    soundfile.write("array.wav", np.tile(0.1 * NOISE, 4), 16000)
+    ask(case, "dog.jpg", "array.wav")
+
+
 def load_with_another_encoder(case):
     case.plain.save_to_preset("saved")
     AVSSAN.from_preset("saved", image_encoder=plain_encoder())
@@ -70,6 +87,11 @@ def train_at_an_absurd_rate(case):
     fit_scenes(
         case.plain, case.plan, steps=2, batch_size=2, epochs=1, learning_rate=1e30, verbose=0
     )
+
+
+def train_for_another_pair(case):
+    bank = RIRBank.build(2, ranges=RoomRanges(t60=(0.2, 0.25), spacing=0.08), max_duration=0.02)
+    fit_scenes(case.plain, dataclasses.replace(case.plan, bank=bank), steps=2, epochs=1)
 
 
 def train_on_with_more_steps(case):
@@ -94,10 +116,14 @@ CASES = {
         case, "dog.jpg", np.ones((1000, 2), "float32"), sampling_rate=16000
     ),
     "`audio` must not be silent": lambda case: ask(case, "dog.jpg", np.zeros((8000, 2))),
+    "`audio` must hold": lambda case: ask(case, "dog.jpg", np.hstack([NOISE, 0 * NOISE])),
+    "`audio`: both channels": ask_about_a_copied_channel,
+    "audio file 'array.wav'": ask_about_four_channels,
     "image file": lambda case: ask(case, "dgo.jpg"),
     "Words as": lambda case: ask(case, "a barking dog"),
     "This model takes prompt embeddings": without_an_encoder,
     "Prompt embeddings must": lambda case: ask(case, np.ones(9, "float32")),
+    "The model was made for": train_for_another_pair,
     "`preset` must be": lambda case: AVSSAN.from_preset("my_model"),
     "No weights are published": lambda case: AVSSAN.from_preset("avssan_paper"),
     "`image_encoder` is not": load_with_another_encoder,

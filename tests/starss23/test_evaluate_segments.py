@@ -165,6 +165,6 @@ def test_bad_options_end_with_code_2_and_one_line(
     scores = tmp_path / "scores.json"
     assert main([*arguments, "--json", str(scores)]) == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
-    assert line.startswith("keras_avssan evaluate: error:")
+    assert line.startswith("keras-avssan evaluate: error:")
     assert named in line
     assert not scores.exists()

@@ -270,7 +270,7 @@ def test_the_report_counts_what_was_left_out(writer, sound):
         "several sources of the target's class": 1,
         "end of a recording": 6,
     }
-    report = dataset.report()
+    report = dataset.report().markdown()
     assert "6 recordings" in report
     assert "| usable | 2 |" in report and "| target moves | 1 |" in report
     assert "| bell | 2 | 1 | 3.5 s |" in report

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from PIL import Image
 
 from keras_avssan.visualization import plot_explanation
 
@@ -48,6 +49,14 @@ def test_shows_the_models_own_answer_not_the_highest_bin(explanation):
     figure = plot_explanation(explanation | {"azimuth": 55.0})
     names = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     assert names == ["predicted 55°"]
+
+
+def test_takes_the_picture_that_was_asked_with_by_its_path(explanation, tmp_path):
+    path = tmp_path / "dog.png"
+    Image.new("RGB", (1024, 300), "red").save(path)
+    (image,) = plot_explanation(explanation, prompt=path).axes[0].images
+    assert image.get_array().shape == (150, 512, 3)  # no sharper than it is seen
+    np.testing.assert_array_equal(image.get_array()[75, 256], (1, 0, 0))
 
 
 def test_refuses_a_prompt_that_is_no_picture(explanation):

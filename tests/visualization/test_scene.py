@@ -53,6 +53,19 @@ def test_names_and_title(room):
     assert plot_scene(room, title="kitchen").axes[0].get_title(loc="left") == "kitchen"
 
 
+def test_sources_differ_by_colour_and_by_marker(room):
+    azimuths = np.deg2rad(np.arange(5) * 30)
+    places = [(3 + np.cos(at), 2 + np.sin(at), 1.5) for at in azimuths]
+    many = Room(room.size, room.t60, room.microphones, places)
+    plan, side = plot_scene(many, list("01234"), side_view=True).axes
+    lines = [line for line in plan.lines if not line.get_label().startswith("mic")]
+    for drawn in (lines, side.lines[2:]):
+        assert len(drawn) == 5
+        assert len({to_hex(line.get_color()) for line in drawn}) == 5
+        assert len({line.get_marker() for line in drawn}) == 5
+    assert len({tuple(style.source_look(number).items()) for number in range(35)}) == 35
+
+
 def test_refuses_a_wrong_number_of_names(room):
     with pytest.raises(ValueError, match="`names` must name 2 sources"):
         plot_scene(room, ["dog"])

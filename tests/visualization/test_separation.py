@@ -63,20 +63,21 @@ def test_what_the_mask_leaves_stands_over_the_masked_mix(examples, explanation):
     power = np.square(spectrogram).sum(axis=-1)
     left = 10 * np.log10(np.sum(mask**2 * power) / np.sum(power))
     title = rows(plot_separation(examples))[0][3].get_title(loc="left")
-    assert title == f"target −{-left:.1f}, interferer −{-left:.1f} dB"
+    assert title == f"target −{-left:.1f} dB\ninterferer −{-left:.1f} dB"
 
 
 def test_posterior_has_truth_interferer_and_estimate(examples, explanation):
-    row, other = (row[4] for row in rows(plot_separation(examples)))
+    figure = plot_separation(examples)
+    row, other = (row[4] for row in rows(figure))
     at = {line.get_label(): line.get_xdata()[0] for line in row.lines[1:]}
     assert at == {"target": 42.0, "interferer": 120.0, "predicted": 40.0}
     np.testing.assert_allclose(row.lines[0].get_ydata(), explanation["posterior"])
     np.testing.assert_allclose(row.lines[0].get_xdata(), np.arange(1, 181))
-    assert row.get_title(loc="left") == "estimate 40°, error 2°"
-    assert other.get_title(loc="left") == "estimate 40°, error 90°"
+    assert row.get_title(loc="left") == "estimate 40°\nerror 2°"
+    assert other.get_title(loc="left") == "estimate 40°\nerror 90°"
     looks = {(line.get_linestyle(), line.get_marker()) for line in row.lines[1:]}
     assert len(looks) == 3
-    names = [text.get_text() for text in other.get_legend().get_texts()]
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
     assert names == ["target", "interferer", "predicted"]
 
 

@@ -26,6 +26,7 @@ GROUPS = {
     "bands": list(style.BANDS.values()),
     "arrivals": list(style.ARRIVALS.values()),
     "microphones": list(style.MICROPHONES),
+    "sources": [style.source_look(number) for number in range(5)],
 }
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from keras_avssan.data.vggsound_ssl.folder import MANIFEST_FILE
 from keras_avssan.data.vggsound_ssl.selection import SPLITS
+from keras_avssan.tables import make_table
 
 CARD_FILE = "README.md"
 DROPPED_FILE = "dropped.csv"
@@ -94,7 +95,4 @@ def _counts(manifest: dict[str, Any], splits: Sequence[str]) -> list[tuple[Any, 
 
 
 def _table(header: tuple[str, ...], rows: Iterable[Sequence[Any]]) -> str:
-    """A table in Markdown."""
-    lines = [header, ("---",) * len(header), *rows]
-    cells = ([str(cell).replace("|", "\\|") for cell in line] for line in lines)
-    return "\n".join(f"| {' | '.join(line)} |" for line in cells)
+    return make_table(header, rows).markdown()

@@ -10,6 +10,7 @@ from keras_avssan.data.vggsound_ssl.folder import MANIFEST_FILE
 from keras_avssan.data.vggsound_ssl.shards import read_index, shard_path
 from keras_avssan.data.vggsound_ssl.spatial import FORMAT, SPATIAL
 from keras_avssan.data.vggsound_ssl.tar_files import read_member
+from keras_avssan.one_line import count, one_line
 
 
 class SpatialClips:
@@ -50,6 +51,9 @@ class SpatialClips:
             if split in (None, shard["split"])
             for entry in read_index(self.root, shard["name"])["clips"]
         ]
+
+    def __repr__(self):
+        return one_line(self, count(len(self), "clip"), f"in {self.root}")
 
     def __len__(self) -> int:
         return len(self._entries)

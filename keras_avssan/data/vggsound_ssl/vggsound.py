@@ -1,6 +1,5 @@
 """VGGSound as it lies on disk: a table and a folder of videos."""
 
-import csv
 import hashlib
 import os
 import re
@@ -10,6 +9,8 @@ from functools import cached_property
 from pathlib import Path
 
 from keras_avssan.data.checks import check_classes
+from keras_avssan.data.csv_files import read_csv
+from keras_avssan.one_line import count, one_line
 
 _COLUMNS = "youtube_id,start_second,label,split"
 _CSV_SPLITS = ("train", "test")
@@ -121,16 +122,17 @@ class VGGSound:
         return self.root / video.file_name
 
     def __repr__(self):
-        return f"<VGGSound: {len(self.classes)} classes, {len(self._videos)} videos>"
+        return one_line(
+            self,
+            count(len(self.classes), "class", "classes"),
+            count(len(self._videos), "video"),
+        )
 
 
 def _read_table(path: Path) -> list[Video]:
-    videos = []
-    with open(path, newline="", encoding="utf-8-sig") as table:
-        reader = csv.reader(table)
-        for row in reader:
-            if row:
-                videos.append(_read_row(row, f"`csv` '{path}', line {reader.line_num}"))
+    name = f"`csv` '{path}'"
+    rows = read_csv(path, name, lambda row: len(row) == 4)
+    videos = [_read_row(row, f"{name}, line {line}") for line, row in rows]
     if not videos:
         raise ValueError(f"`csv` '{path}' holds no row; expected {_COLUMNS}.")
     return videos
@@ -139,7 +141,8 @@ def _read_table(path: Path) -> list[Video]:
 def _read_row(row: list[str], where: str) -> Video:
     if len(row) != 4:
         raise ValueError(f"{where}: expected {_COLUMNS}, got {len(row)} columns: {row}.")
-    youtube_id, start, label, split = (cell.strip() for cell in row)
+    youtube_id, start, label, split = row
+    split = split.lower()
     # It becomes the name of files.
     if not re.fullmatch(r"[\w-]+", youtube_id, re.ASCII):
         raise ValueError(

@@ -38,7 +38,14 @@ def plot_selection(results, figure: FigureBase | None = None) -> FigureBase:
         ]
         _draw(axes, points, results.level_title(level), _LOOKS[number % len(_LOOKS)])
     axes.axvline(50, color=style.NEUTRAL, linestyle="--", linewidth=1)
-    axes.text(50.4, len(rows) - 0.45, "blind choice", color=style.NEUTRAL, fontsize=8, va="bottom")
+    axes.text(
+        50.4,
+        len(rows) - 0.45,
+        "blind choice",
+        color=style.NEUTRAL,
+        fontsize=style.TEXT,
+        va="bottom",
+    )
     axes.set_yticks(range(len(rows)), [row["title"].replace("`", "") for row in rows])
     axes.set_ylim(-0.6, len(rows) - 0.1)
     axes.grid(axis="x", color=style.GRID, linewidth=0.6)

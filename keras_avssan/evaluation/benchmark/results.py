@@ -5,6 +5,7 @@ from functools import cached_property
 from keras_avssan.evaluation.benchmark.systems import REFERENCE, built_in_systems
 from keras_avssan.evaluation.evaluation import Evaluation
 from keras_avssan.evaluation.paired import paired_difference
+from keras_avssan.tables import make_table
 
 _HEAD = (
     "System",
@@ -190,7 +191,8 @@ def _blind_line(blind):
     selection = None if blind["selection"] is None else {"mean": blind["selection"]}
     cells = [_score(selection, "%"), _score({"mean": blind["mae"]}, "°")]
     cells += [_score({"mean": blind[f"acc_{t}deg"]}, "%") for t in (5, 10)]
-    return ("blind choice, perfect angles", *cells, "0.0°", "–", "–")
+    when_selected = "–" if selection is None else "0.0°"
+    return ("blind choice, perfect angles", *cells, when_selected, "–", "–")
 
 
 def _paper(row, table, level):
@@ -261,8 +263,7 @@ def _class_pairs(title, content):
 
 
 def _table(head, lines):
-    rows = [head, ("---",) * len(head), *lines]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return make_table(head, lines).markdown()
 
 
 def _score(score, unit):

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 
 from keras_avssan.simulation import RIRBank, RoomRanges
+from keras_avssan.simulation.room_parts import FIRST_EVALUATION_ROOM, divide_rooms
 
-ROLES = ("train", "validation", "test")
 # Rooms of one seed are a series; these are the first ones of each part.
-_FIRST = {"train": 0, "validation": 500_000, "test": 1_000_000}
+_FIRST = {"train": 0, "validation": 500_000, "test": FIRST_EVALUATION_ROOM}
 _SOURCES = 4
 
 
@@ -100,9 +100,4 @@ def divide_bank(bank):
     count = len(bank)
     if count < 10:
         raise ValueError(f"`bank` must have at least 10 rooms. Received: {count}")
-    tenth = count // 10
-    bounds = (0, count - 2 * tenth, count - tenth, count)
-    return {
-        role: (bank, (start, stop))
-        for role, start, stop in zip(ROLES, bounds, bounds[1:], strict=False)
-    }
+    return {role: (bank, rooms) for role, rooms in divide_rooms(count).items()}

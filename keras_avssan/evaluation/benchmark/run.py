@@ -67,7 +67,7 @@ def run_benchmark(
     if (table == 3) != (segments is not None):
         raise ValueError("Table 3 needs `segments`, and no other table takes them.")
     if bank is not None:
-        settings = dataclasses.replace(settings, spacing=_spacing(bank))
+        settings = dataclasses.replace(settings, spacing=bank.microphone_spacing)
     if segments is not None:
         _check_segments(settings, catalog, segments.dataset)
     if not scene_cache >= 0:
@@ -190,9 +190,3 @@ def _digest(*parts):
     for part in parts:
         digest.update(part)
     return digest.hexdigest()
-
-
-def _spacing(bank):
-    """Distance between the microphones of a bank in metres."""
-    pair = np.asarray(bank.microphones[0], "float64")
-    return round(float(np.linalg.norm(pair[0] - pair[1])), 4)

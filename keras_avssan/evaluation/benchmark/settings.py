@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from keras_avssan.data.checks import check_integer
+from keras_avssan.one_line import count, one_line
 
 SIZES = ("full", "small")
 # Learning rates that are tried, in this order, as multiples of a system's own. Upwards first: most
@@ -72,6 +73,17 @@ class BenchmarkSettings:
     test_split: str | None = None
     unseen_classes: int = 0
     size: str = "full"
+
+    def __repr__(self):
+        levels = ", ".join(f"{level:g}".replace("-", "−") for level in self.snr)
+        return one_line(
+            self,
+            f"{self.size} size",
+            f"{count(self.budget, 'step')} of {count(self.batch_size, 'scene')}",
+            count(self.trials, "learning rate"),
+            f"{count(self.scenes, 'test scene')} at {levels} dB",
+            f"seed {self.seed}",
+        )
 
     def __post_init__(self):
         for name, least in _LEAST.items():

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from keras_avssan.evaluation.evaluate import strongest_direction
+from keras_avssan.one_line import one_line
 
 KINDS = ("audio", "audio-visual", "classical", "oracle")
 
@@ -36,6 +37,17 @@ class Setup:
     make_audio_encoder: Callable[[], Any] | None = None
     reads_words: bool = False
     size: str = "full"
+
+    def __repr__(self):
+        return one_line(
+            self,
+            f"{self.size} size",
+            f"prompts of {self.prompt_dim} numbers",
+            f"{self.sampling_rate} Hz",
+            f"{self.microphone_spacing:g} m apart",
+            f"{self.duration:g} s",
+            "reads words" if self.reads_words else "",
+        )
 
 
 @dataclass(frozen=True)
@@ -88,6 +100,12 @@ class System:
             raise ValueError(
                 f"`name` must consist of letters, digits, `_` and `-`. Received: name={self.name!r}"
             )
+
+    def __repr__(self):
+        tables = f"table{'s' * (len(self.tables) > 1)} {' and '.join(map(str, self.tables))}"
+        return one_line(
+            self, f"{self.name!r} ({self.title})", self.kind, f"prompt: {self.prompt}", tables
+        )
 
     @property
     def trained(self):

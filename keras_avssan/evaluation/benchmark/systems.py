@@ -32,9 +32,12 @@ def _baseline(class_name, preset, setup):
 def make_avssan(setup, configuration="base", **switches):
     """AV-SSAN of the wanted size.
 
+    Its encoders are those of every system: the prompts' embeddings, and the audio encoder that the
+    user named, else one that trains.
+
     Args:
         setup: `Setup`.
-        configuration: Of `AVSSAN`.
+        configuration: Of `AVSSAN`: of `"paper"` it has network, loss and optimizer.
         **switches: Further arguments of `AVSSAN`.
 
     Returns:
@@ -50,8 +53,8 @@ def make_avssan(setup, configuration="base", **switches):
     encoder = None
     if switches.get("semantic_audio", True):
         encoder = setup.make_audio_encoder and setup.make_audio_encoder()
-        if encoder is None and small:
-            encoder = LogMelEncoder(**_SMALL_ENCODER)
+        if encoder is None:
+            encoder = LogMelEncoder(**(_SMALL_ENCODER if small else {}))
     return AVSSAN(
         configuration=configuration,
         prompt_dim=setup.prompt_dim,
@@ -129,7 +132,7 @@ def built_in_systems():
         _network("cmaf", "CMAF", "audio-visual", "CMAF"),
         System(
             "avssan_paper",
-            "AV-SSAN, `paper`",
+            "AV-SSAN, printed network and loss",
             "audio-visual",
             partial(make_avssan, configuration="paper"),
             paper=paper_numbers("avssan_paper"),

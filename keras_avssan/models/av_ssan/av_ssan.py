@@ -3,19 +3,21 @@
 import keras
 import numpy as np
 
-from keras_avssan.doa.grid import GRID_DEGREES, posterior_confidence
+from keras_avssan.data.channel_pair import confidence
+from keras_avssan.doa.grid import GRID_DEGREES
 from keras_avssan.encoders.conv_image_encoder import ConvImageEncoder
 from keras_avssan.encoders.get_image_encoder import get_image_encoder
 from keras_avssan.encoders.log_mel_encoder import LogMelEncoder
+from keras_avssan.frozen_layers import freeze_parts
 from keras_avssan.layers.stereo_stft import level_gain
 from keras_avssan.models.av_ssan.av_ssan_backbone import AVSSANBackbone
 from keras_avssan.models.av_ssan.av_ssan_preprocessor import AVSSANPreprocessor
 from keras_avssan.models.av_ssan.av_ssan_presets import (
     CONFIGURATIONS,
-    LEARNING_RATES,
     PRESETS,
     check_configuration,
     make_loss,
+    make_optimizer,
 )
 from keras_avssan.models.localizer import Localizer, refuse_parts
 
@@ -30,14 +32,14 @@ class AVSSAN(Localizer):
     Args:
         backbone: An `AVSSANBackbone`. If not given, one is built from the arguments below.
         preprocessor: An `AVSSANPreprocessor`. If not given, the one that fits the backbone.
-        configuration: `"base"` (this library's decisions) or `"paper"` (the letter of the
-            paper); decides the network where `backbone` is not given, and the default loss and
-            optimizer.
+        configuration: `"base"` (this library's decisions) or `"paper"` (as published, wherever
+            the paper prints a form; the design decisions list every setting of both); decides
+            the network where `backbone` is not given, and the default loss and optimizer.
         image_encoder: Encoder of picture prompts, see `keras_avssan.encoders`, or the name of a
             CLIP preset such as `"clip_vit_base_patch32"`. By default a small convolutional one
-            that trains with the task, unless `prompt_dim` is given.
-        audio_encoder: Encoder of what is heard. By default a frame-rate log-mel encoder that
-            trains with the task.
+            that trains with the task, unless `prompt_dim` is given. `"paper"` has no default.
+        audio_encoder: Encoder of the mixture. By default a frame-rate log-mel encoder that
+            trains with the task. `"paper"` has no default.
         compile: Whether the model is compiled on construction.
         name: Name of the model.
         **kwargs: Further arguments of `AVSSANBackbone`; they win over the configuration's.
@@ -52,7 +54,7 @@ class AVSSAN(Localizer):
         `band_weights`, see `AVSSANBackbone`.
 
     Raises:
-        ValueError: If `configuration` is unknown.
+        ValueError: If `configuration` is unknown, or `"paper"` and an encoder is missing.
         TypeError: If `backbone` is given together with arguments for one.
 
     Example:
@@ -93,20 +95,29 @@ class AVSSAN(Localizer):
         if compile:
             self.compile()
 
+    @property
+    def compared_outputs(self):
+        """Outputs that losses and metrics can be given for by name."""
+        outputs = ("doa", "masked_spectrogram")
+        if self.backbone.visual_prompt and self.backbone.semantic_audio:
+            outputs += ("prompt_semantics",)
+        return outputs
+
     def default_loss(self):
         return make_loss(self.configuration)
 
     def default_optimizer(self):
-        rate = LEARNING_RATES[self.configuration]
-        return keras.optimizers.AdamW(rate, weight_decay=1e-4, clipnorm=5.0)
+        return make_optimizer(self.configuration)
 
-    def explain(self, audio, prompt, sampling_rate=None):
+    def explain(self, audio, prompt, sampling_rate=None, channels=None, microphone_spacing=None):
         """Localises one scene and returns what led there.
 
         Args:
             audio: One two-microphone recording, see `localize`.
             prompt: One prompt, see `localize`.
             sampling_rate: Sampling rate of an `audio` array in hertz.
+            microphone_spacing: Distance between the microphones in metres, see `localize`.
+            channels: The two channels that are the microphones, see `localize`.
 
         Returns:
             Dict of NumPy arrays and numbers: `azimuth` and `confidence`; `similarity` of prompt and
@@ -123,7 +134,9 @@ class AVSSAN(Localizer):
             >>> explanation = model.explain("mix.wav", "dog.jpg")
             >>> explanation["mask"].shape  # (frames, bins)
         """
-        inputs = self._preprocess(audio, prompt, sampling_rate)
+        inputs = self._preprocess(
+            audio, prompt, sampling_rate, channels=channels, microphone_spacing=microphone_spacing
+        )
         if len(inputs["audio"]) != 1:
             raise ValueError(
                 "`explain` takes one recording and one prompt. "
@@ -139,7 +152,7 @@ class AVSSAN(Localizer):
         posterior = outputs["doa"]
         return {
             "azimuth": float(GRID_DEGREES[np.argmax(posterior)]),
-            "confidence": float(posterior_confidence(posterior[None])[0]),
+            "confidence": float(confidence(posterior[None], inputs["audio"])[0]),
             "similarity": float(outputs.get("similarity", "nan")),
             "posterior": posterior,
             "spectrogram": keras.ops.convert_to_numpy(spectrogram)[0],
@@ -159,11 +172,34 @@ class AVSSAN(Localizer):
 
 def _make_backbone(configuration, image_encoder, audio_encoder, kwargs):
     settings = {**CONFIGURATIONS[configuration], **kwargs}
+    if configuration == "paper":
+        _check_published_encoders(image_encoder, audio_encoder, settings)
     dtype = settings.get("dtype")
     image_encoder = get_image_encoder(image_encoder, dtype)
     if image_encoder is None and settings.get("prompt_dim") is None:
         if settings.get("visual_prompt", True):
             image_encoder = ConvImageEncoder(dtype=dtype)
     if audio_encoder is None and settings.get("semantic_audio", True):
-        audio_encoder = LogMelEncoder(dtype=dtype)
-    return AVSSANBackbone(image_encoder, audio_encoder, **settings)
+        rate = settings.get("sampling_rate", 16000)
+        audio_encoder = LogMelEncoder(sampling_rate=rate, dtype=dtype)
+    backbone = AVSSANBackbone(image_encoder, audio_encoder, **settings)
+    freeze_parts(backbone)  # `trainable=False` comes before the layers
+    return backbone
+
+
+def _check_published_encoders(image_encoder, audio_encoder, settings):
+    """Refuses to put small encoders where Figure 1 has pretrained ones."""
+    asks = settings.get("visual_prompt", True) and settings.get("prompt_dim") is None
+    if asks and image_encoder is None:
+        raise ValueError(
+            '`image_encoder` must be given with `configuration="paper"`, whose prompts are '
+            'embedded by a pretrained CLIP: its name, such as "clip_vit_base_patch32", or another '
+            "encoder; or `prompt_dim`, where prompts come as embeddings. "
+            "Received: image_encoder=None, prompt_dim=None"
+        )
+    if settings.get("semantic_audio", True) and audio_encoder is None:
+        raise ValueError(
+            '`audio_encoder` must be given with `configuration="paper"`, whose audio is embedded '
+            "by a pretrained VGGish: one of `keras_avssan.encoders.converters`, or another "
+            "encoder. Received: audio_encoder=None"
+        )

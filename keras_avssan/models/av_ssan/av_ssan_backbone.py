@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_avssan.frozen_layers import freeze_parts
 from keras_avssan.layers.doa_head import DoAHead
 from keras_avssan.layers.frame_alignment import FrameAlignment
 from keras_avssan.layers.semantic_bridge import SemanticBridge
@@ -67,6 +68,7 @@ class AVSSANBackbone(PromptedBackbone):
         frame_length: Frame length of the spectrogram in samples.
         hop_length: Hop of the spectrogram in samples.
         stft_implementation: `"fft"` or `"conv"`, see `StereoSTFT`.
+        ild_epsilon: Where the ε of the level difference stands, see `TriBandSpatialFeatures`.
         dtype: Data type or precision policy. Front end, head and losses stay in float32.
         **kwargs: Arguments of `keras_hub.models.Backbone`.
 
@@ -133,6 +135,7 @@ class AVSSANBackbone(PromptedBackbone):
         frame_length=1024,
         hop_length=512,
         stft_implementation="fft",
+        ild_epsilon="both",
         dtype=None,
         **kwargs,
     ):
@@ -146,6 +149,7 @@ class AVSSANBackbone(PromptedBackbone):
             "scale_prompt": scale_prompt,
             "ipd": ipd,
             "ild_scale": ild_scale,
+            "ild_epsilon": ild_epsilon,
             "residual": residual,
             "scale_relevance": scale_relevance,
             "magnitude": magnitude,
@@ -186,6 +190,7 @@ class AVSSANBackbone(PromptedBackbone):
             self.bands,
             ild_scale,
             magnitude=magnitude in ("cues", "both"),
+            ild_epsilon=ild_epsilon,
             name="spatial_features",
         )
         self.bridge = SemanticBridge(
@@ -247,6 +252,12 @@ class AVSSANBackbone(PromptedBackbone):
                     "`audio_encoder` is needed unless `semantic_audio` is False. "
                     "Received: audio_encoder=None"
                 )
+            rate = getattr(self.audio_encoder, "sampling_rate", self.sampling_rate)
+            if rate != self.sampling_rate:
+                raise ValueError(
+                    f"`audio_encoder` must be for the network's {self.sampling_rate} Hz. "
+                    f"Received: an encoder for {rate} Hz"
+                )
             shape = self.audio_encoder.compute_output_shape((None, self.sampling_rate))
             if len(shape) != 3:
                 raise ValueError(
@@ -257,6 +268,7 @@ class AVSSANBackbone(PromptedBackbone):
             audio_dim = int(shape[-1])
             if not self.audio_encoder.built:
                 self.audio_encoder.build((None, self.sampling_rate))
+                freeze_parts(self.audio_encoder)
         spectrogram_shape = (None, None, self.stft.num_bins, 4)
         features = self.spatial_features.compute_output_shape(spectrogram_shape)
         self.bridge.build((None, self.prompt_dim), (None, None, audio_dim))
@@ -274,6 +286,11 @@ class AVSSANBackbone(PromptedBackbone):
     def hop_length(self):
         """Hop of the spectrogram in samples."""
         return self.settings["hop_length"]
+
+    @property
+    def takes_microphone_spacing(self):
+        """Whether the input `microphone_spacing` takes the place of the network's own."""
+        return self.settings["doa_form"] == "srp"
 
     def call(self, inputs, training=None):
         audio = self.checked_audio(inputs)

@@ -3,6 +3,7 @@
 import keras
 
 from keras_avssan.doa.losses import JointLoss
+from keras_avssan.frozen_layers import freeze_parts
 from keras_avssan.models.localizer import Localizer, refuse_parts
 
 
@@ -54,6 +55,7 @@ class Baseline(Localizer):
         parts = {"image_encoder": image_encoder, "prompt_dim": prompt_dim, **kwargs}
         if backbone is None:
             backbone = self.backbone_cls(**parts)
+            freeze_parts(backbone)  # `trainable=False` comes before the layers
         else:
             refuse_parts(parts)
         super().__init__(backbone, preprocessor, name=name)

@@ -12,7 +12,7 @@ from keras_avssan.models.baselines.mlp import MLP
 from keras_avssan.models.baselines.prompt_projection import PromptProjection
 from keras_avssan.models.baselines.steered_response import SteeredResponse
 from keras_avssan.models.baselines.unit_power import unit_power
-from keras_avssan.models.localizer import level_target
+from keras_avssan.models.localizer_training import level_target
 from keras_avssan.unit_length import unit_length
 
 
@@ -174,6 +174,7 @@ class DGB(Baseline):
     """
 
     backbone_cls = DGBBackbone
+    compared_outputs = ("doa", "curve", "latent")
     presets = {
         "dgb": {
             "description": "DGB with layer sizes of ours.",
@@ -198,9 +199,30 @@ class DGB(Baseline):
             Dict with `curve` (batch, lags), the correlation curve of the target alone, and
             `latent` (batch, 2, latent_dim), the standard normal prior: those that the loss weighs.
         """
-        truth = {}
-        if getattr(self.loss, "reconstruction_weight", 0):
-            truth["curve"] = ops.stop_gradient(self.backbone.curve(level_target(x, y)))
-        if getattr(self.loss, "kl_weight", 0):
-            truth["latent"] = ops.zeros_like(y_pred["latent"])
-        return truth
+        weighed = {
+            "curve": getattr(self.loss, "reconstruction_weight", 0),
+            "latent": getattr(self.loss, "kl_weight", 0),
+        }
+        names = [name for name in weighed if weighed[name]]
+        if "curve" in names and not self.has_target(y, ["curve"]):
+            names.remove("curve")
+        return {name: self.output_truth(name, x, y, y_pred, training) for name in names}
+
+    def output_truth(self, output, x, y, y_pred, training=None):
+        """What one output is compared with, see `Localizer`.
+
+        Args:
+            output: `"doa"`, `"curve"` or `"latent"`.
+            x: Inputs of a batch, a dict with `audio`.
+            y: Labels of the batch, a dict.
+            y_pred: Outputs of the network.
+            training: Whether encoders run in training mode.
+
+        Returns:
+            Tensor of the output's shape, or azimuths (batch,) in degrees for `"doa"`.
+        """
+        if output == "latent":
+            return ops.zeros_like(y_pred["latent"])
+        if output == "curve" and "target" in y:
+            return ops.stop_gradient(self.backbone.curve(level_target(x, y)))
+        return super().output_truth(output, x, y, y_pred, training)

@@ -6,6 +6,7 @@ from keras import ops
 
 from keras_avssan.doa.grid import GRID_DEGREES, NUM_DIRECTIONS
 from keras_avssan.layers.doa_head import SPEED_OF_SOUND
+from keras_avssan.write_once import WriteOnce
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
@@ -39,6 +40,10 @@ class SteeredResponse(keras.layers.Layer):
     Reference:
         DiBiase et al., "Robust localization in reverberant rooms", 2001.
     """
+
+    microphone_spacing = WriteOnce()
+    sampling_rate = WriteOnce()
+    max_lag = WriteOnce()
 
     def __init__(
         self,

@@ -1,0 +1,165 @@
+"""Lists the measured numbers whose code has changed since: `python docs/figures_age.py`.
+
+Looked at are README, the pages of the documentation, and the notebooks, which
+`docs/run_notebooks.py` marks. A mark on a line of its own says what a number depends on, and the
+text after it when and by which code it was measured:
+
+    <!-- measured: command="make demo" code="simulation data layers" -->
+
+    2026-11-23, commit `2c86030`, two shared CPU cores.
+
+`code` names files and folders of the repository, or of `keras_avssan`. Several marks in a row
+belong to as many dates in the text that follows. A number is old where one of these files has
+other code than at its commit, docstrings and comments aside; so is a notebook without a mark.
+`--check` exits with 1 if one is old.
+"""
+
+import argparse
+import ast
+import dataclasses
+import datetime
+import json
+import pathlib
+import re
+import subprocess
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+_PACKAGE = "keras_avssan"
+_MARK = re.compile(r'^<!-- measured: command="([^"\n]+)" code="([^"\n]+)" -->$', re.MULTILINE)
+_RUN = re.compile(r"\b(\d{4}-\d{2}-\d{2}),\s+commit\s+`([0-9a-f]{7,40})`")
+
+
+@dataclasses.dataclass(frozen=True)
+class Measurement:
+    """A number, or a table of them: where it stands, and what it was measured with."""
+
+    page: str
+    line: int
+    command: str
+    code: tuple[str, ...]
+    date: str
+    commit: str
+
+
+def pages():
+    """README and the pages of the documentation, relative to the repository."""
+    found = [ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("docs/api/*.md")]
+    return sorted(path.relative_to(ROOT).as_posix() for path in found)
+
+
+def notebooks():
+    """The notebooks, relative to the repository."""
+    return sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("notebooks/*.ipynb"))
+
+
+def make_mark(command, code):
+    """The mark of a measurement."""
+    return f'<!-- measured: command="{command}" code="{code}" -->'
+
+
+def name_run():
+    """Today, and the commit that is checked out, as the text after a mark has them."""
+    commit = _git("rev-parse", "--short", "HEAD").strip()
+    return f"{datetime.date.today().isoformat()}, commit `{commit}`"
+
+
+def read_measurements(page, text=None):
+    """The measurements of a page; a mark without a date, or the other way round, is an error."""
+    text = _read(page) if text is None else text
+    pieces = sorted([*_MARK.finditer(text), *_RUN.finditer(text)], key=lambda piece: piece.start())
+    measurements, waiting = [], []
+    for piece in pieces:
+        line = text.count("\n", 0, piece.start()) + 1
+        if piece.re is _MARK:
+            waiting.append(piece)
+            continue
+        if not waiting:
+            raise ValueError(f"{page}:{line}: no mark says what was measured on {piece[0]}.")
+        command, code = waiting.pop(0).groups()
+        paths = tuple(_resolve(entry, page, line) for entry in code.split())
+        measurements.append(Measurement(page, line, command, paths, piece[1], piece[2]))
+    if waiting:
+        line = text.count("\n", 0, waiting[0].start()) + 1
+        raise ValueError(f"{page}:{line}: no date and commit follow the mark.")
+    return measurements
+
+
+def _read(page):
+    """The text of a page, or of a notebook's cells that are text."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    if not page.endswith(".ipynb"):
+        return text
+    cells = [cell for cell in json.loads(text)["cells"] if cell["cell_type"] == "markdown"]
+    return "\n\n".join("".join(cell["source"]) for cell in cells)
+
+
+def _resolve(entry, page, line):
+    """The path of an entry of `code`, relative to the repository."""
+    for path in (entry, f"{_PACKAGE}/{entry}"):
+        if (ROOT / path).exists():
+            return path
+    raise ValueError(f"{page}:{line}: `code` names '{entry}', which does not exist.")
+
+
+def changed_files(commit, paths):
+    """Files below `paths` whose code is another one than at `commit`; sorted."""
+    names = _git("diff", "--name-only", "--no-renames", commit, "--", *paths).splitlines()
+    return sorted(name for name in names if _code(commit, name) != _code(None, name))
+
+
+def _code(commit, name):
+    """What a file does: its syntax tree without docstrings, or its text; `None` where absent."""
+    if commit is None:
+        path = ROOT / name
+        text = path.read_text(encoding="utf-8") if path.exists() else None
+    else:
+        known = _git("ls-tree", "--name-only", commit, "--", name).strip()
+        text = _git("show", f"{commit}:{name}") if known else None
+    if text is None or not name.endswith(".py"):
+        return text
+    tree = ast.parse(text)
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list) and body and _is_docstring(body[0]):
+            del body[0]
+    return ast.dump(tree)
+
+
+def _is_docstring(node):
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )
+
+
+def _git(*arguments):
+    return subprocess.run(
+        ["git", *arguments], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0].partition(":")[0])
+    parser.add_argument("--check", action="store_true", help="exit with 1 if a number is old")
+    options = parser.parse_args()
+    measurements, old = [], 0
+    for page in [*pages(), *notebooks()]:
+        of_page = read_measurements(page)
+        measurements += of_page
+        if page.endswith(".ipynb") and not of_page:
+            old += 1
+            print(f"{page}: no date and commit; `make notebooks` runs it")
+    for found in measurements:
+        names = changed_files(found.commit, found.code)
+        if names:
+            old += 1
+            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+            print(f"{found.page}:{found.line}: {found.date}, {found.commit}, {found.command}")
+            print(f"    changed since: {', '.join(names[:3])}{more}")
+    print(f"{len(measurements)} numbers and tables have a date; {old} are older than their code.")
+    raise SystemExit(bool(old and options.check))
+
+
+if __name__ == "__main__":
+    main()

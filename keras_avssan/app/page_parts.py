@@ -1,0 +1,159 @@
+"""The parts of the page that are written as HTML."""
+
+import base64
+import html
+import io
+import os
+
+import numpy as np
+from PIL import Image
+
+from keras_avssan.app.answer import MAX_SECONDS, reads_words
+from keras_avssan.app.wording import (
+    PRESENCE_NOTE,
+    describe_direction,
+    describe_presence,
+    known_classes,
+    second_candidate,
+)
+from keras_avssan.data.image_io import read_image
+
+# Pixels of a picture beside an answer; screens with two pixels for one show it at half the size.
+_THUMBNAIL = 320
+# More classes than these are listed only on demand.
+_MANY_CLASSES = 16
+
+STYLE = """
+.answer { display: flex; flex-wrap: wrap; gap: 1.25rem; align-items: flex-start; }
+.answer img, .preview img { max-width: 160px; max-height: 160px; border-radius: 8px; }
+.answer figure { margin: 0; max-width: 160px; overflow-wrap: anywhere; }
+.answer figcaption, .note { font-size: 0.875rem; opacity: 0.8; }
+.answer > div { flex: 1 1 16rem; }
+.answer h2 { font-size: 2.75rem; line-height: 1; margin: 0; }
+.answer .words { font-size: 1.125rem; margin: 0.25rem 0 0.75rem; }
+.answer dl { display: grid; grid-template-columns: max-content 1fr; gap: 0.25rem 1rem; margin: 0; }
+.answer dt { opacity: 0.75; }
+.answer dd { margin: 0; }
+.answer details { margin-top: 0.5rem; font-size: 0.875rem; }
+.told { border-left: 4px solid; border-radius: 4px; padding: 0.75rem 1rem; margin-bottom: 0.75rem; }
+.told.error { border-color: #c62828; background: rgba(198, 40, 40, 0.1); }
+.told.warning { border-color: #b26a00; background: rgba(178, 106, 0, 0.12); }
+.example img { width: 72px; height: 72px; border-radius: 6px; }
+.example { justify-content: flex-start; text-align: left; white-space: pre-line; gap: 0.75rem; }
+"""
+
+
+def introduction(model):
+    """What the page is for, and what the model knows, as Markdown."""
+    kinds = "a picture of it, another recording of such a sound, or words"
+    if not reads_words(model):
+        kinds = "a picture of it, or another recording of such a sound"
+    return f"""# Where does that sound come from?
+
+Give a recording of two microphones, up to {MAX_SECONDS:g} s, and show what you mean: {kinds}. 0° is
+beside microphone 1 (the left channel), 90° in front of the pair or behind it, which two microphones
+cannot tell apart, and 180° beside microphone 2 (the right channel).
+
+{_knowledge(known_classes(model))}"""
+
+
+def _knowledge(classes):
+    if not classes:
+        return (
+            "What this model was trained on is not recorded. It answers every question, also about "
+            "sounds that it does not know."
+        )
+    names = ", ".join(html.escape(name.replace("_", " ")) for name in classes)
+    rest = "It answers about other sounds too, but was never trained on them."
+    if len(classes) <= _MANY_CLASSES:
+        return f"**This model knows {len(classes)} classes**: {names}. {rest}"
+    return (
+        f"<details><summary>This model knows {len(classes)} classes</summary>{names}</details>\n\n"
+        f"{rest}"
+    )
+
+
+def show_answer(found, picture=None, words=None, sound=None, example=None):
+    """An answer as HTML, with what was asked with beside it.
+
+    Args:
+        found: An `Answer`.
+        picture: Path of the picture that asked, or `None`; likewise the next two.
+        words: Words that asked.
+        sound: Path of the recording that asked.
+        example: `Example` that was asked, or `None`.
+    """
+    explanation = found.explanation
+    second = second_candidate(explanation["posterior"], found.azimuth)
+    heading, where = f"{found.azimuth:.0f}°", describe_direction(found.azimuth)
+    if found.confidence == 0:  # of a recording that holds no direction
+        heading, where, second = "No direction", "the recording holds none", None
+    rows = {
+        "Probability within 5°": _percent(found.confidence),
+        "Second candidate": _second(second),
+        "Is it there?": html.escape(describe_presence(explanation.get("similarity", np.nan))),
+    }
+    if example is not None and example.azimuth is not None:
+        rows["True answer"] = _truth(found.azimuth, example)
+    table = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in rows.items())
+    return (
+        f'{"".join(_told("warning", text) for text in found.warnings)}<div class="answer">'
+        f"<figure>{_asked(picture, words, sound)}</figure><div><h2>{heading}</h2>"
+        f'<p class="words">{where}</p><dl>{table}</dl>'
+        "<details><summary>What these numbers mean</summary>"
+        "<p>The probability is the model's own, and no rate of right answers. "
+        f"{PRESENCE_NOTE}</p></details></div></div>"
+    )
+
+
+def show_error(message):
+    """An error as HTML; it stays until the next question."""
+    return _told("error", message, ' role="alert"')
+
+
+def show_preview(path):
+    """A picture as it was uploaded, as HTML."""
+    return f'<div class="preview">{_image(path)}</div>'
+
+
+def _told(kind, message, attributes=""):
+    return f'<div class="told {kind}"{attributes}>{html.escape(message)}</div>'
+
+
+def _asked(picture, words, sound):
+    """What asked: a picture, words or the name of a recording."""
+    if picture:
+        return f"{_image(picture)}<figcaption>asked with this picture</figcaption>"
+    what = f"“{words.strip()}”" if words else os.path.basename(sound)
+    return f"<figcaption>asked with {html.escape(what)}</figcaption>"
+
+
+def _image(path):
+    """A picture in the page itself, no larger than it is shown."""
+    pixels = np.round(255 * read_image(path)).astype("uint8")
+    image = Image.fromarray(pixels)
+    image.thumbnail((_THUMBNAIL, _THUMBNAIL))
+    with io.BytesIO() as file:
+        image.save(file, format="PNG")
+        data = base64.b64encode(file.getvalue()).decode()
+    return f'<img alt="the picture that asks" src="data:image/png;base64,{data}">'
+
+
+def _second(second):
+    if second is None:
+        return "none with 5 % or more"
+    azimuth, probability = second
+    return f"{azimuth:.0f}°, {describe_direction(azimuth)}: {_percent(probability)}"
+
+
+def _truth(azimuth, example):
+    apart = abs(azimuth - example.azimuth)
+    name, other = (text.replace("_", " ") for text in (example.name, example.other))
+    text = f"{name} at {example.azimuth:.0f}°, {apart:.0f}° from the answer"
+    if example.other_azimuth is not None:
+        text += f"; {other} at {example.other_azimuth:.0f}°"
+    return html.escape(text)
+
+
+def _percent(probability):
+    return f"{100 * probability:.0f} %"

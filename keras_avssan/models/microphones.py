@@ -1,0 +1,116 @@
+"""Microphone spacing and sampling rate, compared wherever a model meets scenes or recordings."""
+
+import numpy as np
+
+# Spacings that differ by less are the same one, in metres.
+SAME_SPACING = 1e-3
+
+
+def own_spacing(model):
+    """The spacing in metres that a model was made for; `None` where it has none."""
+    return getattr(getattr(model, "backbone", model), "microphone_spacing", None)
+
+
+def takes_spacing(model):
+    """Whether a model takes the spacing as an input; what is not known is taken to."""
+    return getattr(getattr(model, "backbone", model), "takes_microphone_spacing", True)
+
+
+def check_spacing(model, microphone_spacing):
+    """Checks a spacing that a model is told in place of its own.
+
+    Args:
+        model: A `Localizer`, or anything else that localises, such as a classical method.
+        microphone_spacing: Distance in metres, or an array of them; `None` passes.
+
+    Raises:
+        ValueError: If it is not positive, or the model cannot be told and has another one.
+    """
+    if microphone_spacing is None:
+        return
+    spacings = np.asarray(microphone_spacing, "float64")
+    if not (spacings.size and np.all(np.isfinite(spacings) & (spacings > 0))):
+        raise ValueError(
+            "`microphone_spacing` must be a positive distance in metres. "
+            f"Received: microphone_spacing={microphone_spacing}"
+        )
+    own = own_spacing(model)
+    if own is None or takes_spacing(model):
+        return
+    other = spacings[np.abs(spacings - own) > SAME_SPACING]
+    if other.size:
+        raise ValueError(
+            f"The model's {_head(model)} cannot be told a spacing, and was trained for {own} m. "
+            f"Received: microphone_spacing={other.flat[0]:.4f}"
+        )
+
+
+def check_sampling_rate(model, plan):
+    """Refuses scenes at another sampling rate than the model's; the message names both."""
+    rate = getattr(getattr(model, "backbone", model), "sampling_rate", None)
+    if rate is not None and rate != plan.sampling_rate:
+        raise ValueError(
+            f"`plan` must be at the model's {rate} Hz. Received: a plan at {plan.sampling_rate} Hz"
+        )
+
+
+def match_scenes(model, plan, microphone_spacing=None):
+    """Checks that a model and scenes have the same sampling rate and spacing.
+
+    Args:
+        model: A `Localizer`, or anything else that localises.
+        plan: `keras_avssan.data.ScenePlan`.
+        microphone_spacing: Distance in metres that the model is told, whatever that of the scenes;
+            `None` where it is told nothing.
+
+    Raises:
+        ValueError: If they differ; the message names both values.
+    """
+    check_sampling_rate(model, plan)
+    if microphone_spacing is not None:
+        check_spacing(model, microphone_spacing)
+        return
+    own, scenes = own_spacing(model), plan.microphone_spacing
+    # Banks whose microphones are in one place were made up, and have no spacing.
+    if own is None or not scenes or abs(own - scenes) <= SAME_SPACING:
+        return
+    advice = (
+        f"Tell the model with `microphone_spacing={scenes}`, or make both for one spacing."
+        if takes_spacing(model)
+        else f"Its {_head(model)} cannot be told another one: make both for one spacing."
+    )
+    raise ValueError(
+        f"The model was made for microphones {own} m apart, but those of the scenes are {scenes} m "
+        f"apart. {advice}"
+    )
+
+
+def spacing_input(microphone_spacing, count):
+    """The input that tells a model the spacing of a batch.
+
+    Args:
+        microphone_spacing: Distance in metres, or an array (count,); `None` tells nothing.
+        count: Size of the batch.
+
+    Returns:
+        Dict to be joined to the other inputs.
+
+    Raises:
+        ValueError: If an array has another shape.
+    """
+    if microphone_spacing is None:
+        return {}
+    spacings = np.asarray(microphone_spacing, "float32")
+    if spacings.shape not in ((), (1,), (count,)):
+        raise ValueError(
+            f"`microphone_spacing` must be one distance, or one for each of the {count} "
+            f"recordings. Received: shape {spacings.shape}"
+        )
+    return {"microphone_spacing": np.broadcast_to(spacings, (count,)).copy()}
+
+
+def _head(model):
+    """What reads the direction, for messages."""
+    settings = getattr(getattr(model, "backbone", None), "settings", {})
+    form = settings.get("doa_form")
+    return f"head `doa_form={form!r}`" if form else "network"

@@ -1,0 +1,167 @@
+"""Lets Keras load what this library has saved, in a process that has only imported the library.
+
+Keras finds classes by the names under which their modules register them, and imports no modules
+but its own. `import keras_avssan` registers stand-ins, which import the module when a file asks for
+the class: who only prepares data waits neither for Keras nor for Keras Hub.
+"""
+
+import importlib
+import importlib.util
+import sys
+from importlib.abc import MetaPathFinder
+from typing import Any
+
+# Names of saved classes by their module below `keras_avssan`.
+REGISTERED: dict[str, tuple[str, ...]] = {
+    "classical.classical_localizer": ("ClassicalLocalizer",),
+    "classical.gcc_phat": ("GCCPHAT",),
+    "classical.music": ("MUSIC",),
+    "classical.srp_phat": ("SRPPHAT",),
+    "doa.losses": (
+        "DoALoss",
+        "ReconstructionLoss",
+        "AlignmentLoss",
+        "JointLoss",
+    ),
+    "doa.metrics": (
+        "AngularMAE",
+        "AngularAccuracy",
+        "SelectionRate",
+        "SelectedAngularMAE",
+    ),
+    "encoders.audio_encoder": ("AudioEncoder",),
+    "encoders.clip_encoder": ("CLIPEncoder",),
+    "encoders.clip_tokenizer": ("CLIPTextTokenizer",),
+    "encoders.conv_image_encoder": ("ConvImageEncoder",),
+    "encoders.image_encoder": ("ImageEncoder",),
+    "encoders.log_mel_encoder": ("LogMelEncoder",),
+    "encoders.sound_effects_cnn": ("SoundEffectsCNN",),
+    "encoders.sound_effects_spectrogram": ("SoundEffectsSpectrogram",),
+    "encoders.vggish": ("VGGish",),
+    "encoders.vggish_postprocessor": ("VGGishPostprocessor",),
+    "encoders.vggish_spectrogram": ("VGGishSpectrogram",),
+    "layers.doa_head": ("DoAHead",),
+    "layers.frame_alignment": ("FrameAlignment",),
+    "layers.generalized_cross_correlation": ("GeneralizedCrossCorrelation",),
+    "layers.resampler": ("Resampler",),
+    "layers.scene_renderer": ("SceneRenderer",),
+    "layers.semantic_bridge": ("SemanticBridge",),
+    "layers.semantic_spatial_alignment": ("SemanticSpatialAlignment",),
+    "layers.spatial_refiner": ("SpatialRefiner",),
+    "layers.spec_augment": ("SpecAugment",),
+    "layers.stereo_stft": ("StereoSTFT",),
+    "layers.transformer_block": ("TransformerBlock",),
+    "layers.tri_band_spatial_features": ("TriBandSpatialFeatures",),
+    "models.av_ssan.av_ssan": ("AVSSAN",),
+    "models.av_ssan.av_ssan_backbone": ("AVSSANBackbone",),
+    "models.av_ssan.av_ssan_preprocessor": ("AVSSANPreprocessor",),
+    "models.baselines.av_mlp": (
+        "AVMLPBackbone",
+        "AVMLP",
+    ),
+    "models.baselines.av_seld": (
+        "AVSELDBackbone",
+        "AVSELD",
+    ),
+    "models.baselines.avst": (
+        "AVSTBackbone",
+        "AVST",
+    ),
+    "models.baselines.class_token_encoder": ("ClassTokenEncoder",),
+    "models.baselines.cmaf": (
+        "CMAFBackbone",
+        "CMAF",
+    ),
+    "models.baselines.conformer_block": ("ConformerBlock",),
+    "models.baselines.conformer_convolution": ("ConformerConvolution",),
+    "models.baselines.conv_pool_block": ("ConvPoolBlock",),
+    "models.baselines.dgb": (
+        "DGBBackbone",
+        "DGB",
+    ),
+    "models.baselines.dgb_loss": ("DGBLoss",),
+    "models.baselines.fn_ssl": (
+        "FNSSLBackbone",
+        "FNSSL",
+    ),
+    "models.baselines.full_narrow_block": ("FullNarrowBlock",),
+    "models.baselines.gaussian_sampler": ("GaussianSampler",),
+    "models.baselines.gcc_mlp": (
+        "GCCMLPBackbone",
+        "GCCMLP",
+    ),
+    "models.baselines.han_layer": ("HANLayer",),
+    "models.baselines.mlp": ("MLP",),
+    "models.baselines.mlp_avc": (
+        "MLPAVCBackbone",
+        "MLPAVC",
+    ),
+    "models.baselines.prompt_projection": ("PromptProjection",),
+    "models.baselines.residual_conv_block": ("ResidualConvBlock",),
+    "models.baselines.seld_net": (
+        "SELDNetBackbone",
+        "SELDNet",
+    ),
+    "models.baselines.steered_response": ("SteeredResponse",),
+    "models.baselines.stereo_log_mel": ("StereoLogMel",),
+    "models.localizer_preprocessor": ("LocalizerPreprocessor",),
+}
+
+
+class _StandIn:
+    """Takes the place of a class among Keras's custom objects until it is asked for."""
+
+    def __init__(self, module: str, name: str) -> None:
+        self.module = f"keras_avssan.{module}"
+        self.__name__ = name
+
+    def from_config(self, config: dict) -> Any:
+        """Makes an object of the class, whose module registers it."""
+        return getattr(importlib.import_module(self.module), self.__name__).from_config(config)
+
+
+class _AfterKeras(MetaPathFinder):
+    """Registers once Keras is imported, and not before: that takes seconds."""
+
+    def find_spec(self, name, path=None, target=None):
+        """Finds Keras as it is found without, and adds the registration to its import."""
+        if name != "keras":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        if spec is not None and spec.loader is not None:
+            execute = spec.loader.exec_module
+
+            def execute_and_register(module):
+                execute(module)
+                _register()
+
+            spec.loader.exec_module = execute_and_register  # type: ignore[method-assign]
+        return spec
+
+
+def register() -> None:
+    """Registers stand-ins for all saved classes, now or when Keras is imported."""
+    if "keras" in sys.modules:
+        _register()
+    else:
+        sys.meta_path.insert(0, _AfterKeras())
+
+
+def import_registered(name: str) -> None:
+    """Imports the module of a registered class, where the name is one of this library.
+
+    Args:
+        name: Name in a configuration, such as `"keras_avssan>AVSSAN"`.
+    """
+    package, _, name = name.partition(">")
+    for module, names in REGISTERED.items():
+        if package == "keras_avssan" and name in names:
+            importlib.import_module(f"keras_avssan.{module}")
+
+
+def _register() -> None:
+    objects = sys.modules["keras"].saving.get_custom_objects()
+    for module, names in REGISTERED.items():
+        for name in names:
+            objects.setdefault(f"keras_avssan>{name}", _StandIn(module, name))

@@ -1,0 +1,165 @@
+"""`localize`: several recordings and prompts, files of answers, microphones of an array."""
+
+import contextlib
+import csv
+import json
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import soundfile
+from PIL import Image
+
+from keras_avssan import AVSSAN
+from keras_avssan.cli import main
+from keras_avssan.models import Localizer
+
+
+@pytest.fixture
+def ask(workspace):
+    """Runs `localize` in the folder of the files."""
+
+    def run(*arguments):
+        before = os.getcwd()
+        os.chdir(workspace)
+        try:
+            return main(["localize", *map(str, arguments), "--model", "model"])
+        finally:
+            os.chdir(before)
+
+    return run
+
+
+@pytest.mark.once
+def test_every_prompt_is_found_in_every_recording(workspace, ask, tmp_path, capsys):
+    rng = np.random.default_rng(1)
+    soundfile.write(workspace / "street.wav", 0.1 * rng.standard_normal((8000, 2)), 16000)
+    files = ["--json", tmp_path / "answers.json", "--csv", tmp_path / "answers.csv"]
+    recordings, prompts = ["mix.wav", "street.wav"], ["dog.jpg", "mono.wav"]
+    assert ask(*recordings, "--prompt", prompts[0], "--prompt", prompts[1], *files) == 0
+    lines = capsys.readouterr().out.splitlines()
+    answers = json.loads((tmp_path / "answers.json").read_text())
+    assert [(a["recording"], a["prompt"]) for a in answers] == [
+        (recording, prompt) for recording in recordings for prompt in prompts
+    ]
+    model = AVSSAN.from_preset(str(workspace / "model"))
+    for answer, line in zip(answers, lines, strict=True):
+        theta, confidence = model.localize(
+            str(workspace / answer["recording"]),
+            str(workspace / answer["prompt"]),
+            return_confidence=True,
+        )
+        assert answer["azimuth"] == theta[0]
+        assert answer["confidence"] == pytest.approx(confidence[0], abs=1e-4)
+        assert line.split() == [
+            *(answer["recording"], answer["prompt"], f"{theta[0]:.0f}", "degrees,"),
+            *("confidence", f"{answer['confidence']:.2f}"),
+        ]
+    assert len({len(line) for line in lines}) == 1  # in columns
+    rows = list(csv.DictReader((tmp_path / "answers.csv").open()))
+    assert [float(row["azimuth"]) for row in rows] == [a["azimuth"] for a in answers]
+    assert [row["prompt"] for row in rows] == prompts * 2
+    assert sorted(os.listdir(tmp_path)) == ["answers.csv", "answers.json"]
+
+
+@pytest.mark.once
+def test_two_of_four_channels(workspace, ask, capsys):
+    samples, _ = soundfile.read(workspace / "mix.wav")
+    noise = 0.1 * np.random.default_rng(2).standard_normal((len(samples), 4))
+    noise[:, [0, 2]] = samples
+    soundfile.write(workspace / "array.wav", noise, 16000)
+    assert ask("mix.wav", "--prompt", "dog.jpg") == 0
+    expected = capsys.readouterr().out
+    assert ask("array.wav", "--channels", 0, 2, "--prompt", "dog.jpg") == 0
+    assert capsys.readouterr().out == expected
+    assert ask("array.wav", "--prompt", "dog.jpg") == 2
+    assert "4 channels: choose two with `--channels`" in capsys.readouterr().err
+    assert ask("array.wav", "--channels", 0, 4, "--prompt", "dog.jpg") == 2
+    assert "must be from 0 to 3" in capsys.readouterr().err
+    assert ask("mono.wav", "--prompt", "dog.jpg") == 2
+    assert "1 channel: a direction takes two" in capsys.readouterr().err
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("figure", [None, "answer.png"])
+def test_the_spacing_and_the_channels_reach_the_model(ask, monkeypatch, tmp_path, capsys, figure):
+    received = {}
+
+    class Model:
+        def localize(self, audio, prompt, return_confidence, **pair):
+            received.update(pair)
+            return np.array([90.0]), np.array([float("nan")])
+
+        def explain(self, audio, prompt, **pair):
+            received.update(pair)
+            return {"azimuth": 90.0, "confidence": float("nan")}
+
+    monkeypatch.setattr(Localizer, "from_preset", lambda *_: Model())
+    monkeypatch.setattr("keras_avssan.cli_localize._draw", lambda *_: None)
+    more = ["--figure", tmp_path / figure] if figure else []
+    more += ["--json", tmp_path / "answers.json"]
+    arguments = ["mix.wav", "--prompt", "a dog", "--spacing", 0.08, "--channels", 1, 0]
+    assert ask(*arguments, *more) == 0
+    assert received == {"microphone_spacing": 0.08, "channels": (1, 0)}
+    assert capsys.readouterr().out == "90 degrees, confidence none\n"
+    assert json.loads((tmp_path / "answers.json").read_text())[0]["confidence"] is None
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(("prompt", "has_picture"), [("dog.jpg", True), ("mono.wav", False)])
+def test_the_picture_that_asks_is_in_the_figure(ask, tmp_path, monkeypatch, prompt, has_picture):
+    titles = []
+
+    def savefig(figure, *_, **__):
+        titles.extend(axes.get_title(loc="center") for axes in figure.axes)
+        (tmp_path / "answer.png").touch()
+
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", savefig)
+    with contextlib.suppress(OSError):  # nothing is written
+        ask("mix.wav", "--prompt", prompt, "--figure", tmp_path / "answer.png")
+    assert ("prompt" in titles) == has_picture and any("heard at" in title for title in titles)
+
+
+@pytest.mark.once
+def test_a_figure_that_fails_leaves_the_answer(ask, tmp_path, monkeypatch, capsys):
+    def fail(*_):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", fail)
+    files = ["--figure", tmp_path / "answer.png", "--json", tmp_path / "answer.json"]
+    assert ask("mix.wav", "--prompt", "dog.jpg", *files) == 2
+    captured = capsys.readouterr()
+    assert "degrees, confidence" in captured.out
+    assert captured.err == "keras-avssan localize: error: No space left on device\n"
+    assert os.listdir(tmp_path) == ["answer.json"]
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("ending", [".pdf", ".SVG", ".jpg"])
+def test_figures_of_other_formats(ask, tmp_path, ending):
+    assert ask("mix.wav", "--prompt", "dog.jpg", "--figure", tmp_path / f"answer{ending}") == 0
+    (name,) = os.listdir(tmp_path)
+    start = {".pdf": b"%PDF", ".SVG": b"<?xml", ".jpg": b"\xff\xd8"}[ending]
+    assert (tmp_path / name).read_bytes().startswith(start)
+    if ending == ".jpg":
+        assert Image.open(tmp_path / name).size[0] > 100
+
+
+def test_nothing_but_the_answer_is_printed(workspace, tmp_path):
+    """In a process of its own, where the backend and what it brings along write as they do."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    environment.pop("TF_CPP_MIN_LOG_LEVEL", None)
+    command = [sys.executable, "-m", "keras_avssan", "localize", "mix.wav", "--prompt", "dog.jpg"]
+    done = subprocess.run(
+        [*command, "--model", "model"],
+        capture_output=True,
+        text=True,
+        cwd=workspace,
+        env={**environment, "KERAS_BACKEND": keras.backend.backend()},
+    )
+    assert done.returncode == 0 and done.stderr == ""
+    (line,) = done.stdout.splitlines()
+    assert "degrees, confidence" in line

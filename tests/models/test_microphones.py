@@ -1,0 +1,164 @@
+"""Microphone spacing and sampling rate: none is lost between bank, plan, dataset and model."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_avssan import AVSSAN
+from keras_avssan.classical import SRPPHAT
+from keras_avssan.data import ScenePlan, SyntheticClasses, make_dataset
+from keras_avssan.encoders import LogMelEncoder
+from keras_avssan.evaluation import class_band_attention, evaluate_localizer, evaluate_presence
+from keras_avssan.models import AVSSANPreprocessor
+from keras_avssan.models.baselines import DGB, GCCMLP
+from keras_avssan.simulation import RIRBank, RoomRanges
+from keras_avssan.training import fit_scenes
+
+pytestmark = pytest.mark.once
+
+
+@pytest.fixture(scope="module")
+def plan():
+    """Scenes of a pair of 8 cm."""
+    ranges = RoomRanges(t60=(0.2, 0.25), spacing=0.08)
+    bank = RIRBank.build(3, ranges=ranges, max_duration=0.02, progress=False)
+    catalog = SyntheticClasses(["bell", "dog", "rain"], instances_per_class=6)
+    return ScenePlan(catalog, bank, split="train", duration=0.2)
+
+
+@pytest.fixture(scope="module")
+def model(make_tiny):
+    return make_tiny()
+
+
+def delayed(spacing, azimuth=60.0):
+    """Noise from one direction, at a pair with that spacing."""
+    noise = np.random.default_rng(0).normal(size=8192)
+    delay = spacing * np.cos(np.deg2rad(azimuth)) / 343 * 16000
+    phase = np.exp(-2j * np.pi * np.fft.rfftfreq(8192) * delay)
+    return np.stack([noise, np.fft.irfft(np.fft.rfft(noise) * phase, 8192)], axis=-1)
+
+
+@pytest.mark.parametrize(
+    "meet",
+    [
+        lambda model, plan: fit_scenes(model, plan, steps=1, epochs=1),
+        lambda model, plan: evaluate_localizer(model, plan, 2, progress=False),
+        lambda model, plan: evaluate_presence(model, plan, 2, progress=False),
+        lambda model, plan: class_band_attention(model, plan, 2, progress=False),
+        lambda model, plan: model.fit(make_dataset(plan, 2, 2, loader="grain")),
+        lambda model, plan: model.evaluate(make_dataset(plan, 2, 2, loader="grain")),
+        lambda model, plan: model.fit(
+            None, validation_data=make_dataset(plan, 2, 2, loader="grain")
+        ),
+    ],
+)
+def test_wherever_they_meet_both_spacings_are_named(meet, plan, make_tiny):
+    with pytest.raises(ValueError, match=r"microphones 0\.2 m apart.*scenes are 0\.08 m apart"):
+        meet(make_tiny(), plan)
+
+
+def test_methods_without_training_are_compared_too(plan):
+    with pytest.raises(ValueError, match=r"0\.2 m apart.*0\.08 m apart"):
+        evaluate_localizer(SRPPHAT(), plan, 2, progress=False)
+    told = evaluate_localizer(SRPPHAT(), plan, 4, microphone_spacing=0.08, progress=False)
+    own = evaluate_localizer(SRPPHAT(microphone_spacing=0.08), plan, 4, progress=False)
+    np.testing.assert_array_equal(told.scores.estimate, own.scores.estimate)
+    assert told.settings["microphone_spacing_m"] == own.settings["microphone_spacing_m"] == 0.08
+
+
+def test_sampling_rates_are_compared(plan, make_tiny):
+    model = make_tiny(sampling_rate=8000, audio_encoder=LogMelEncoder(8, (4,), sampling_rate=8000))
+    with pytest.raises(ValueError, match="model's 8000 Hz.*plan at 16000 Hz"):
+        evaluate_localizer(model, plan, 2, progress=False)
+    with pytest.raises(ValueError, match="network's 8000 Hz.*encoder for 16000 Hz"):
+        make_tiny(sampling_rate=8000, audio_encoder=LogMelEncoder(8, (4,)))
+    with pytest.raises(ValueError, match="network's 16000 Hz.*preprocessor at 8000 Hz"):
+        AVSSAN(preprocessor=AVSSANPreprocessor(sampling_rate=8000))
+    assert AVSSAN(sampling_rate=8000).backbone.audio_encoder.sampling_rate == 8000
+
+
+def test_a_model_can_be_told_in_training_and_evaluation(plan, make_tiny):
+    model, heard = make_tiny(), []
+    call = model.backbone.call
+    model.backbone.call = lambda inputs, **kwargs: (heard.append(inputs), call(inputs, **kwargs))[1]
+    fit_scenes(
+        model, plan, steps=2, epochs=1, batch_size=2, microphone_spacing=0.08, loader="grain",
+        verbose=0,
+    )  # fmt: skip
+    spacings = ops.convert_to_numpy(heard[-1]["microphone_spacing"])
+    np.testing.assert_allclose(spacings, [0.08, 0.08])
+    settings = evaluate_localizer(model, plan, 2, microphone_spacing=0.08, progress=False).settings
+    assert settings["microphone_spacing_m"] == 0.08
+
+
+def test_a_network_that_cannot_be_told_says_so(plan, make_tiny):
+    for model in (make_tiny(doa_form="spectrogram"), GCCMLP(hidden_dim=8)):
+        with pytest.raises(ValueError, match=r"cannot be told.*trained for 0\.2 m.*0\.0800"):
+            evaluate_localizer(model, plan, 2, microphone_spacing=0.08, progress=False)
+        with pytest.raises(ValueError, match="cannot be told"):
+            model.localize(delayed(0.08), np.zeros((16, 16, 3)), microphone_spacing=0.08)
+        model.localize(delayed(0.2), np.zeros((16, 16, 3)), microphone_spacing=0.2)
+
+
+def test_localize_and_explain_are_told_the_spacing(make_tiny):
+    model, picture = make_tiny(), np.zeros((16, 16, 3))
+    own = make_tiny(microphone_spacing=0.08)
+    own.set_weights(model.get_weights())
+    expected = own.explain(delayed(0.08), picture)["posterior"]
+    told = model.explain(delayed(0.08), picture, microphone_spacing=0.08)["posterior"]
+    np.testing.assert_allclose(told, expected, atol=1e-6)
+    assert not np.allclose(model.explain(delayed(0.08), picture)["posterior"], expected, atol=1e-6)
+    both = model.localize([delayed(0.08), delayed(0.2)], picture, microphone_spacing=[0.08, 0.2])
+    each = [
+        model.localize(delayed(spacing), picture, microphone_spacing=spacing)[0]
+        for spacing in (0.08, 0.2)
+    ]
+    np.testing.assert_array_equal(both, each)
+    assert SRPPHAT().localize(delayed(0.08), microphone_spacing=0.08) == 60
+
+
+@pytest.mark.parametrize("spacing", [0.0, -0.1, np.nan, []])
+def test_spacings_that_are_none(spacing, plan, make_tiny):
+    model = make_tiny()
+    with pytest.raises(ValueError, match="`microphone_spacing` must be a positive distance"):
+        model.localize(delayed(0.2), np.zeros((16, 16, 3)), microphone_spacing=spacing)
+    if spacing != []:
+        with pytest.raises(ValueError, match="`microphone_spacing` must be a positive distance"):
+            make_dataset(plan, 2, microphone_spacing=spacing, loader="grain")
+
+
+@pytest.mark.parametrize(
+    ("of", "name", "value"),
+    [
+        (lambda model: model, "microphone_spacing", 0.08),
+        (lambda model: model, "sampling_rate", 8000),
+        (lambda model: model, "doa_form", "spectrogram"),
+        (lambda model: model.backbone, "microphone_spacing", 0.08),
+        (lambda model: model.backbone, "sampling_rate", 8000),
+        (lambda model: model.backbone, "dropout", 0.5),
+        (lambda model: model.backbone.doa_head, "microphone_spacing", 0.08),
+        (lambda model: model.preprocessor, "sampling_rate", 8000),
+        (lambda model: SRPPHAT(), "microphone_spacing", 0.08),
+        (lambda model: GCCMLP(hidden_dim=8).backbone, "microphone_spacing", 0.08),
+        (lambda model: DGB(prompt_dim=4).backbone.logits, "microphone_spacing", 0.08),
+    ],
+)
+def test_an_attribute_that_would_have_no_effect_cannot_be_set(of, name, value, model):
+    with pytest.raises(AttributeError, match=f"`{name}` is decided when .* is made"):
+        setattr(of(model), name, value)
+    with pytest.raises(TypeError):
+        model.backbone.settings[name] = value
+
+
+def test_the_spacing_is_saved(make_tiny, tmp_path):
+    model = make_tiny(microphone_spacing=0.08)
+    assert model.microphone_spacing == model.backbone.microphone_spacing == 0.08
+    model.save_to_preset(str(tmp_path / "preset"))
+    model.save(tmp_path / "model.keras")
+    for again in (
+        AVSSAN.from_preset(str(tmp_path / "preset")),
+        keras.saving.load_model(tmp_path / "model.keras"),
+    ):
+        assert again.microphone_spacing == again.backbone.doa_head.microphone_spacing == 0.08

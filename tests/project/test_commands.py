@@ -1,0 +1,401 @@
+"""Every command of README, pages and notebooks is run at tiny size, and keeps what it promises."""
+
+import csv
+import importlib.util
+import json
+import os
+import pathlib
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+from PIL import Image
+
+from keras_avssan import cli, training
+from keras_avssan.data import STARSS23_CLASSES, ClassFolders, VGGSoundSSL, write_video
+from keras_avssan.models import Localizer
+from keras_avssan.simulation import RIRBank
+from keras_avssan.simulation.bank_folder import BankFolder
+
+pytestmark = pytest.mark.once
+
+ROOT = pathlib.Path(__file__).parents[2]
+PAGES = ["README.md", *sorted(str(page.relative_to(ROOT)) for page in ROOT.glob("docs/**/*.md"))]
+PAGES += sorted(str(page.relative_to(ROOT)) for page in ROOT.glob("notebooks/*.ipynb"))
+
+# What is not run, as regular expressions, each with the reason.
+NOT_RUN = {
+    r"pip install": "downloads; tests/project/test_packaging.py holds the extras",
+    r"make (demo|test)": "sets up environments; the notebook and the suite have runs of their own",
+    r"keras-avssan app": "serves until it is stopped; tests/app/test_page.py opens the page",
+    r"ray start|export RAY_ADDRESS": "starts a cluster; tests/data/test_engines.py has one of Ray",
+    r"export KERAS_BACKEND": "sets the backend of a shell",
+    r"pytest tests/parity": "a process for each backend; `make test-parity` runs it",
+    r"python -c 'import kagglehub": "downloads",
+    r"python -c .import (torch|tensorflow|jax)\b": "lists devices; needs every backend",
+    r"python -c '\nfrom keras_avssan[^']*onnx": "tests/models/test_export.py writes every format",
+    r"python -c '\nfrom keras_avssan[^']*int8": "tests/models/test_quantization.py has the same",
+    r"python benchmarks/\w+\.py": "measures for minutes to hours; its options are checked below",
+    r"(for|do|done)\b|first=": "a loop of the shell, or its variable",
+}
+
+# Options in place of those written: sizes, and what would be downloaded or needs a cluster.
+SCENES = {"--duration": "0.3", "--rooms": "4"}
+TINY = {
+    "train": {**SCENES, "--steps": "2", "--epochs": "1", "--batch-size": "2"},
+    "evaluate": {**SCENES, "--scenes": "4"},
+    "localize": {},
+    "rooms build": {
+        **{"--rooms": "20", "--rooms-per-shard": "5", "--sources-per-room": "2"},
+        **{"--workers": "1", "--max-duration": "0.02", "--t60": "0.2 0.25"},
+    },
+    "rooms show": {},
+    "build folders": {},
+    "build check-splits": {},
+    "build vggsound-ssl": {
+        **{"--clip": "none", "--min-instances": "2", "--max-clips": "12", "--duration": "1"},
+        **{"--workers": "1", "--engine": "processes"},
+    },
+    "completion": {},
+    "benchmark": {
+        **{"--duration": "0.2", "--scenes": "8", "--snr": "0", "--rooms": "4", "--budget": "2"},
+        **{"--test-rooms": "2", "--batch-size": "2", "--trials": "2", "--trial-steps": "2"},
+    },
+}
+SHARDS = {"0 50": "0 2", "50 100": "2 4", "$first 7": "1 2"}
+OWN_ROWS = """
+from keras_avssan.evaluation.benchmark import System
+from keras_avssan.models.baselines import MLPAVC
+
+
+def make(setup):
+    return MLPAVC(
+        hidden_dim=8,
+        prompt_dim=setup.prompt_dim,
+        sampling_rate=setup.sampling_rate,
+        microphone_spacing=setup.microphone_spacing,
+    )
+
+
+SYSTEMS = [System("mine", "My network", "audio-visual", make)]
+"""
+
+
+def shell_blocks(page):
+    """Blocks for a shell in a page, or in the text of a notebook."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    if page.endswith(".ipynb"):
+        cells = json.loads(text)["cells"]
+        text = "\n\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
+    for language, block in re.findall(r"^```(\w*)[^\n]*\n(.*?)^```", text, re.DOTALL | re.M):
+        if language == "bash" or (not language and re.search("^keras-avssan ", block, re.M)):
+            yield block
+
+
+def commands_of(page):
+    """Commands of a page, one string each; a quoted text may have several lines."""
+    for block in shell_blocks(page):
+        command = ""
+        for line in block.replace("\\\n", " ").splitlines():
+            command = f"{command}\n{line}" if command else line
+            try:
+                words = shlex.split(command, comments=True)
+            except ValueError:
+                continue  # within a quotation
+            if words:
+                yield re.sub(r"^\s*(([A-Z_]+=\w+|taskset -c \S+) )*(?=\S+ )", "", command).strip()
+            command = ""
+
+
+COMMANDS = {page: list(commands_of(page)) for page in PAGES}
+
+
+def reason_not_to_run(command):
+    return next((why for what, why in NOT_RUN.items() if re.match(what, command)), None)
+
+
+def arguments_of(command):
+    """What the shell would pass on: an ellipsis stands for options, $(( )) for a number."""
+    command = re.sub(r"\$\(\([^)]*\)\)", "7", command.replace("/shared/", ""))
+    command = re.sub("…[^…]*…|…", "", command).rstrip("& ")
+    program, *words = shlex.split(command.split(" > ")[0], comments=True)
+    assert program == "keras-avssan"
+    return words
+
+
+def with_option(words, option, values):
+    """Arguments with an option in place of what it was, or added to them."""
+    words = list(words)
+    if option in words:
+        start = words.index(option)
+        stop = start + 1
+        while stop < len(words) and not words[stop].startswith("--"):
+            stop += 1
+        del words[start:stop]
+    return [*words, option, *values.split()] if values is not None else words
+
+
+def tiny(words):
+    """The name of a command, and its arguments at tiny size."""
+    name = next(name for name in TINY if words[: len(name.split())] == name.split())
+    if words[-1] == "--help":
+        return name, words
+    if "--shards" in words:
+        place = words.index("--shards")
+        words = with_option(words, "--shards", SHARDS[" ".join(words[place + 1 : place + 3])])
+    for option, values in TINY[name].items():
+        words = with_option(words, option, values)
+    if name == "benchmark":
+        words = tiny_benchmark(words)
+    if importlib.util.find_spec("tensorboard") is None:  # a package of the reader's own
+        words = with_option(words, "--tensorboard", None)
+    return name, words
+
+
+def tiny_benchmark(words):
+    """Of the built-in data, without an encoder; rows that need no training, and some that do."""
+    for option in ("--classes", "--image-encoder", "--allow-single-picture", "--data"):
+        words = with_option(words, option, None)
+    table = words[words.index("--table") + 1]
+    rows = {"2": "oracle gcc_phat", "3": "oracle", "4": "v_a"}[table]
+    rows = "mine" if "mine" in words else rows
+    if table == "3":
+        words = with_option(words, "--segment-duration", "1")
+    if "--out" not in words:
+        words = with_option(words, "--out", "results")
+    words = [word for word in words if word != "--smoke"]
+    return [*with_option(words, "--systems", rows), "--smoke"]
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory, example_files, small_model):
+    """What the commands read, under all the names that they have for it."""
+    root = tmp_path_factory.mktemp("commands")
+    example_files(root)
+    (root / "sounds").rename(root / "pictures")
+    write_classes(root / "sounds")
+    shutil.rmtree(root / "my_sounds")
+    for name in ("my_classes", "my_folder", "my_sounds"):
+        shutil.copytree(root / "sounds", root / name)
+    for name in ("my_model", "DIR"):
+        small_model().save_to_preset(root / name)
+    write_starss23(root / "STARSS23")
+    (root / "classes.csv").write_text("class,pictures\nbell,bell\n")
+    (root / "mine.py").write_text(OWN_ROWS)
+    write_videos(root)
+    return root
+
+
+def write_classes(root):
+    """Two classes with enough in each split."""
+    rng = np.random.default_rng(0)
+    for class_name in ("dog", "bell"):
+        (root / class_name).mkdir(parents=True)
+        for index in range(14):
+            sound = 0.1 * rng.standard_normal(8000)
+            soundfile.write(root / class_name / f"{index}.wav", sound, 16000)
+            pixels = rng.integers(0, 255, (16, 16, 3), "uint8")
+            Image.fromarray(pixels).save(root / class_name / f"{index}.png")
+
+
+def write_starss23(root):
+    """One recording of four channels with a bell in it."""
+    sound = 0.1 * np.random.default_rng(0).standard_normal((2 * 240000, 4))
+    for folder in ("mic_dev", "metadata_dev"):
+        (root / folder / "dev-test-sony").mkdir(parents=True)
+    soundfile.write(root / "mic_dev/dev-test-sony/fold4_room23_mix001.wav", sound, 24000)
+    bell = STARSS23_CLASSES.index("bell")
+    rows = [[frame, bell, 0, 60, 0, 180] for frame in range(200)]
+    with open(root / "metadata_dev/dev-test-sony/fold4_room23_mix001.csv", "w") as file:
+        csv.writer(file).writerows(rows)
+
+
+def write_videos(root):
+    """VGGSound's table and videos of one second."""
+    pytest.importorskip("av")
+    rng = np.random.default_rng(0)
+    (root / "videos").mkdir()
+    with open(root / "vggsound.csv", "w", newline="") as table:
+        for number in range(12):
+            row = (f"video{number:06d}", number, ("violin", "dog barking")[number % 2], "train")
+            csv.writer(table).writerow(row)
+            pictures = rng.integers(0, 255, (4, 32, 32, 3), "uint8")
+            sound = 0.1 * rng.standard_normal(16000).astype("float32")
+            path = root / "videos" / f"{row[0]}_{number:06d}.mp4"
+            write_video(path, sound, pictures, sampling_rate=16000)
+
+
+@pytest.fixture(scope="module")
+def benchmarks_done():
+    return set()
+
+
+def value(words, option):
+    return words[words.index(option) + 1]
+
+
+def check_train(words, out):
+    assert out.splitlines()[-1] == f"saved {value(words, '--out')}"
+    assert isinstance(Localizer.from_preset(value(words, "--out")), Localizer)
+    if "--tensorboard" in words:
+        assert any(pathlib.Path(value(words, "--tensorboard")).rglob("events*"))
+
+
+def check_evaluate(words, out):
+    assert "selection" in out and "blind choice" in out
+    report = json.loads(pathlib.Path(value(words, "--json")).read_text())
+    assert "--starss23" in words or 0 <= report["scores"]["selection"]["mean"] <= 1
+    counted = "segments" if "--starss23" in words else "scenes"
+    assert report["settings"][counted] == (2 if "--starss23" in words else 4)
+
+
+def check_localize(words, out):
+    found = re.findall(r"(\d+) degrees, confidence \d\.\d\d$", out, re.M)
+    assert found and all(1 <= int(azimuth) <= 180 for azimuth in found)
+    if "--csv" in words:
+        assert len(list(csv.DictReader(open(value(words, "--csv"))))) == len(found) == 2
+    if "--figure" in words:
+        assert min(Image.open(value(words, "--figure")).size) > 100
+
+
+def check_rooms_build(words, out):
+    folder = value(words, "--out")
+    bank = BankFolder.open(folder)
+    assert out == f"{folder}: {len(bank) - len(bank.missing())} of 4 shards are whole\n"
+    built = words[words.index("--shards") + 1 :][:2] if "--shards" in words else (0, 4)
+    assert not set(range(*map(int, built))) & set(bank.missing())
+
+
+def check_rooms_show(words, out):
+    assert "20 of 20" in out and "4, all whole" in out
+    if "--plot" in words:
+        assert min(Image.open(value(words, "--plot")).size) > 100
+
+
+def check_folders(words, out):
+    assert "28 recordings" in out
+    if "--write-metadata" in words:
+        assert len(ClassFolders(words[2]).clips) == 28
+        assert pathlib.Path(words[2], "metadata.csv").exists()
+
+
+def check_splits(words, out):
+    assert re.search(r"^\d+ leaks among .*\d+ clips of train", out, re.M)
+
+
+def check_vggsound(words, out):
+    assert out.startswith(f"{value(words, '--out')}: 12 clips") and "of 2 classes" in out
+    assert len(VGGSoundSSL(value(words, "--out")).clips) == 12
+    if "--spatialise" in words:
+        assert pathlib.Path(value(words, "--out"), "spatial").is_dir()
+
+
+def check_benchmark(words, out):
+    table = pathlib.Path(value(words, "--out"), f"table{value(words, '--table')}.md")
+    assert out.splitlines()[-1] == f"wrote {table}"
+    rows = words[words.index("--systems") + 1 :]
+    for row in (row for row in rows if not row.startswith("--")):
+        assert (table.parent / "rows" / f"{row}.json").exists()
+
+
+def check_completion(words, out):
+    assert "localize" in out and "--prompt" in out
+
+
+CHECKS = {
+    "completion": check_completion,
+    "train": check_train,
+    "evaluate": check_evaluate,
+    "localize": check_localize,
+    "rooms build": check_rooms_build,
+    "rooms show": check_rooms_show,
+    "build folders": check_folders,
+    "build check-splits": check_splits,
+    "build vggsound-ssl": check_vggsound,
+    "benchmark": check_benchmark,
+}
+TO_RUN = {
+    page: runs
+    for page, commands in COMMANDS.items()
+    if (runs := [command for command in commands if not reason_not_to_run(command)])
+}
+
+
+@pytest.mark.parametrize("page", TO_RUN)
+def test_commands_of_a_page_run(page, base, tmp_path, monkeypatch, cheap, capsys, benchmarks_done):
+    """One after another in one folder, as a reader would run them."""
+    folder = tmp_path / "here"
+    shutil.copytree(base, folder, symlinks=True)
+    monkeypatch.chdir(folder)
+    fit = training.fit_scenes
+    monkeypatch.setattr(
+        training, "fit_scenes", lambda *a, **k: fit(*a, **{"validation_scenes": 2, **k})
+    )
+    for command in TO_RUN[page]:
+        name, words = tiny(arguments_of(command))
+        if name == "benchmark" and tuple(words) in benchmarks_done:
+            continue  # the same on another page, but for the sizes
+        if words[-1] == "--help":
+            with pytest.raises(SystemExit) as stopped:
+                cli.main(words)
+            assert stopped.value.code == 0
+            continue
+        if name == "train":  # where another command of the page has a model of that name
+            shutil.rmtree(value(words, "--out"), ignore_errors=True)
+        capsys.readouterr()
+        code = cli.main(words)
+        captured = capsys.readouterr()
+        allowed = (0, 1) if name == "build check-splits" else (0,)
+        assert code in allowed, f"{command}\n{captured.err}"
+        CHECKS[name](words, captured.out)
+        if name == "benchmark":
+            benchmarks_done.add(tuple(words))
+
+
+def test_a_command_of_the_readme_as_a_process_of_its_own(base, tmp_path):
+    [command] = [one for one in COMMANDS["README.md"] if one.startswith("keras-avssan rooms")]
+    _, words = tiny(arguments_of(command))
+    done = subprocess.run(
+        [sys.executable, "-m", "keras_avssan", *words],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "rooms: 4 of 4 shards are whole\n"
+    assert len(RIRBank.load(tmp_path / "rooms")) == 20
+
+
+def test_every_kind_of_command_is_run():
+    names = {tiny(arguments_of(command))[0] for runs in TO_RUN.values() for command in runs}
+    assert names == set(CHECKS)
+
+
+@pytest.mark.parametrize("pattern", NOT_RUN)
+def test_what_is_not_run_is_still_there(pattern):
+    commands = [command for commands in COMMANDS.values() for command in commands]
+    assert any(re.match(pattern, command) for command in commands), "a stale entry"
+    for named in re.findall(r"tests/[\w/]+\.py", NOT_RUN[pattern]):
+        assert (ROOT / named).exists()
+
+
+SCRIPTS = sorted(
+    {c for commands in COMMANDS.values() for c in commands if c.startswith("python benchmarks/")}
+)
+
+
+@pytest.mark.parametrize("command", SCRIPTS)
+def test_scripts_have_the_options_that_pages_name(command):
+    _, script, *words = shlex.split(command.rstrip("& "), comments=True)
+    source = (ROOT / script).read_text()
+    for module in re.findall(r"^(?:from|import) (\w+)", source, re.M):
+        beside = (ROOT / script).with_name(f"{module}.py")
+        source += beside.read_text() if beside.exists() else ""
+    for option in (word for word in words if word.startswith("--")):
+        assert f'"{option}"' in source or option[2:].replace("-", "_") in source, option

@@ -1,0 +1,146 @@
+"""Measured numbers of README and docs name their command, date and commit."""
+
+import importlib.util
+import pathlib
+import re
+import subprocess
+
+import pytest
+
+pytestmark = pytest.mark.once
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+def load(name):
+    spec = importlib.util.spec_from_file_location(name, ROOT / f"docs/{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+figures_age = load("figures_age")
+PAGES = figures_age.pages()
+# A cell that holds what some run gave: a share, an error, a time, a size, a ratio.
+MEASURED = re.compile(r"\d (%|ms|s|min|dB|MB|GB|GiB|GFLOP|GFLOP/s)(?!\w)|\d°|\d \(−?\d|\de-\d\d")
+# Tables whose numbers nobody measured: settings, conventions, sizes of the method.
+GIVEN = {
+    "docs/concepts.md": "conventions",
+    "docs/design-decisions.md#setting-by-setting": "settings",
+    "docs/design-decisions.md#what-has-no-setting": "settings",
+    "docs/design-decisions.md#what-the-paper-leaves-open-of-its-dataset": "settings",
+    "docs/robustness.md#scenes": "settings",
+    "docs/starss23.md": "settings",
+    "docs/install.md": "sizes of packages",
+}
+
+
+def sections(page):
+    """Anchor and text of every section of the second level."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for part in re.split(r"(?m)^(?=## )", text):
+        title = part.splitlines()[0].lower() if part.startswith("## ") else ""
+        anchor = re.sub(r"\s+", "-", re.sub(r"[^\w\s-]", "", title).strip())
+        yield anchor, part
+
+
+def measured_sections():
+    """Page, anchor and text where a table holds measured numbers."""
+    for page in PAGES:
+        for anchor, text in sections(page):
+            rows = [line for line in text.splitlines() if line.startswith("|")]
+            given = page in GIVEN or f"{page}#{anchor}" in GIVEN
+            if not given and sum(bool(MEASURED.search(row)) for row in rows) > 1:
+                yield page, anchor, text
+
+
+MEASURED_SECTIONS = list(measured_sections())
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_date_has_a_commit_and_every_mark_a_date(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    figures_age.read_measurements(page)
+    assert not re.findall(r"\b\d{4}-\d{2}-\d{2}\b(?!,\s+commit\s+`)", text)
+    assert text.count("<!-- measured") == len(figures_age.read_measurements(page))
+
+
+@pytest.mark.parametrize(
+    ("page", "text"),
+    [pytest.param(page, text, id=f"{page}#{anchor}") for page, anchor, text in MEASURED_SECTIONS],
+)
+def test_a_table_of_measured_numbers_has_a_mark(page, text):
+    assert figures_age.read_measurements(page, text)
+
+
+def test_tables_are_found_and_exceptions_are_real():
+    assert len(MEASURED_SECTIONS) > 20
+    anchors = {f"{page}#{anchor}" for page in PAGES for anchor, _ in sections(page)}
+    assert set(GIVEN) <= anchors | set(PAGES)
+
+
+def git(*arguments):
+    return subprocess.run(
+        ["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+
+def test_commits_exist():
+    if git("rev-parse", "--is-shallow-repository").stdout.strip() != "false":
+        pytest.skip("the history is not here")
+    commits = {run.commit for page in PAGES for run in figures_age.read_measurements(page)}
+    assert len(commits) > 5
+    missing = [c for c in sorted(commits) if git("cat-file", "-e", f"{c}^{{commit}}").returncode]
+    assert not missing
+
+
+MARK = '<!-- measured: command="make demo" code="doa docs" -->'
+
+
+def test_marks_take_the_dates_that_follow():
+    text = (
+        f"{MARK}\n{MARK}\n\nFirst 2026-01-02, commit `1234567`; then 2026-01-03,\ncommit `89abcde`."
+    )
+    first, second = figures_age.read_measurements("README.md", text)
+    assert (first.date, first.commit, first.line) == ("2026-01-02", "1234567", 4)
+    assert (second.date, second.commit) == ("2026-01-03", "89abcde")
+    assert first.command == "make demo" and first.code == ("keras_avssan/doa", "docs")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (f"{MARK}\n\nNo date.", "README.md:1: no date and commit follow"),
+        ("\n2026-01-02, commit `1234567`", "README.md:2: no mark says"),
+        (MARK.replace("doa", "nowhere") + "\n2026-01-02, commit `1234567`", "'nowhere'"),
+    ],
+)
+def test_what_is_missing_is_named(text, message):
+    with pytest.raises(ValueError, match=message):
+        figures_age.read_measurements("README.md", text)
+
+
+@pytest.fixture
+def repository(tmp_path, monkeypatch):
+    """A repository of one commit, in place of this one; its commit."""
+    monkeypatch.setattr(figures_age, "ROOT", tmp_path)
+    (tmp_path / "code.py").write_text('"""Says."""\n\n\ndef f():\n    return 1\n')
+    (tmp_path / "other.py").write_text("x = 1\n")
+    identity = ["-c", "user.name=n", "-c", "user.email=e@example.org"]
+    for command in (["init", "-q"], ["add", "."], [*identity, "commit", "-qm", "first"]):
+        subprocess.run(["git", *command], cwd=tmp_path, check=True)
+    head = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=tmp_path, check=True, capture_output=True, text=True
+    )
+    return head.stdout.strip()
+
+
+def test_only_code_makes_a_number_old(repository, tmp_path):
+    assert figures_age.changed_files(repository, ["code.py"]) == []
+    (tmp_path / "other.py").write_text("x = 2\n")
+    (tmp_path / "code.py").write_text('"""Says more."""\n\n\ndef f():\n    # why\n    return 1\n')
+    assert figures_age.changed_files(repository, ["code.py"]) == []
+    (tmp_path / "code.py").write_text("def f():\n    return 2\n")
+    assert figures_age.changed_files(repository, ["code.py"]) == ["code.py"]
+    (tmp_path / "code.py").unlink()
+    assert figures_age.changed_files(repository, ["."]) == ["code.py", "other.py"]
