@@ -7,8 +7,10 @@ r"""Compares models with SRP-PHAT on one source alone, by its angle from the mic
 A model is that of the quickstart, trained on two sources, with arguments of `AVSSANBackbone` that
 differ. It is kept in the folder `--out`, as are the rooms, and read from there the next time. Each
 model and SRP-PHAT, in its own frequency range and in the models', hear the target of test scenes
-alone, in rooms of no training; the differences to SRP-PHAT are paired, with 95 % bootstrap
-intervals. What the first model's successors gain or lose with two sources comes last, likewise.
+alone, in rooms of no training; so does the head without a network, before it has learnt to correct
+anything, with bins that weigh by amplitude or by phase alone. Differences to SRP-PHAT are paired,
+with 95 % bootstrap intervals. What the first model's successors gain or lose with two sources comes
+last, likewise. Without `--train` no model is trained.
 """
 
 import argparse
@@ -27,6 +29,8 @@ from keras_avssan.encoders import LogMelEncoder
 from keras_avssan.evaluation import evaluate_localizer, paired_difference
 from keras_avssan.evaluation.scoring import score_with_interval
 from keras_avssan.files import write_json
+from keras_avssan.layers import DoAHead, StereoSTFT
+from keras_avssan.layers.stereo_stft import level_gain
 from keras_avssan.simulation import RIRBank
 from keras_avssan.training import fit_scenes
 
@@ -41,20 +45,28 @@ def main():
     options = _options()
     out = Path(options.out)
     out.mkdir(exist_ok=True)
-    systems = {name: _model(out, name, json.loads(net), options) for name, net in options.train}
+    systems = {
+        name: _model(out, name, json.loads(net), options) for name, net in options.train or []
+    }
     references = {
         "SRP-PHAT": SRPPHAT(),
         "SRP-PHAT, all frequencies": SRPPHAT(frequency_range=(1.0, 8000.0)),
     }
+    heads = {"head, amplitudes": _HeadAlone(phases=False), "head, phases": _HeadAlone(phases=True)}
     single = ScenePlan(_catalog(), _bank(out, "single", options), split="test", seed=2)
     zones = {_EVERYWHERE: range(options.scenes)}
     zones |= {zone: _scenes_of(single, *limits, options) for zone, limits in ZONES.items()}
-    errors = {zone: _errors(single, scenes, references | systems) for zone, scenes in zones.items()}
-    two = ScenePlan(_catalog(), _bank(out, "test", options), split="test", seed=1)
-    both = {
-        name: evaluate_localizer(model, two, options.scenes, progress=False)
-        for name, model in systems.items()
+    errors = {
+        zone: _errors(single, scenes, references | heads | systems)
+        for zone, scenes in zones.items()
     }
+    both = {}
+    if systems:
+        two = ScenePlan(_catalog(), _bank(out, "test", options), split="test", seed=1)
+        both = {
+            name: evaluate_localizer(model, two, options.scenes, progress=False)
+            for name, model in systems.items()
+        }
     results = summarize(errors, both, references)
     results["settings"] = {**vars(options), "backend": keras.backend.backend()}
     write_json(out / "near_axis.json", results)
@@ -103,6 +115,21 @@ def _scores(evaluation):
 # ---- Systems and scenes
 
 
+class _HeadAlone:
+    """A `DoAHead` that corrects nothing, on recordings that no mask changes."""
+
+    def __init__(self, phases):
+        self.phases = phases
+        self.stft = StereoSTFT()
+        self.head = DoAHead()
+
+    def predict_on_batch(self, inputs):
+        audio = keras.ops.convert_to_tensor(inputs["audio"])
+        spectrogram = self.stft(audio * level_gain(audio))
+        ones = keras.ops.ones_like(spectrogram[..., 0]) if self.phases else None
+        return {"doa": keras.ops.convert_to_numpy(self.head(spectrogram, None, ones))}
+
+
 def _model(out, name, network, options):
     folder = out / name
     if folder.exists():
@@ -135,7 +162,8 @@ def _bank(out, name, options):
         seed = ("train", "test", "single").index(name)
         rooms = options.rooms[seed]
         sources = 12 if name == "single" else 6
-        RIRBank.build(rooms, seed=seed, sources_per_room=sources, progress=False).save(path)
+        bank = RIRBank.build(rooms, seed=seed, sources_per_room=sources, progress=False)
+        bank.save(path)
     return RIRBank.load(path)
 
 
@@ -190,6 +218,8 @@ def tables(results):
                     f"| {name} − {reference} | {zone} | {_degrees(mae)} | {_percent(far)} |"
                 )
     two = results["two_sources"]
+    if not two:
+        return "\n".join(lines)
     lines += [
         "",
         "| Two sources | Selection | MAE | ACC@5° | MAE when selected |",
@@ -221,7 +251,6 @@ def _options():
         "--train",
         nargs=2,
         action="append",
-        required=True,
         metavar=("NAME", "NETWORK"),
         help="name, and a JSON object of arguments of `AVSSAN`; may be given several times",
     )
