@@ -3,7 +3,6 @@
 from keras_avssan.cli_options import (
     ALL,
     add_scene_options,
-    check_output,
     choose_test_rooms,
     choose_test_split,
     load_model,
@@ -39,14 +38,14 @@ def add_evaluate(commands):
         "--bank-part",
         choices=("test", "validation", "train", ALL),
         default="test",
-        help="rooms of --bank to take; all is for a bank that was not trained on (test)",
+        help="rooms of --bank to take; all is for a bank that was not trained on",
     )
     parser.add_argument(
         "--on-overlap",
         choices=("mark", "error"),
         default="mark",
         help="where recordings, pictures or rooms were in the training of the model: mark the "
-        "scores, or refuse (mark)",
+        "scores, or refuse",
     )
     parser.add_argument("--json", help="file for the results")
     add_starss23_options(parser)
@@ -54,8 +53,6 @@ def add_evaluate(commands):
 
 
 def _evaluate(options):
-    if options.json:
-        check_output("--json", options.json)
     evaluate = evaluate_starss23 if options.starss23 else _evaluate_scenes
     evaluation = evaluate(options, load_model)
     if options.json:

@@ -76,7 +76,6 @@ def _check_folders(options):
     from keras_avssan.data import check_folders, write_metadata
     from keras_avssan.data.checks import check_splits
 
-    _check_output(options.json)
     check_splits(options.splits)
     metadata = os.path.join(options.root, "metadata.csv")
     if options.write_metadata and os.path.exists(metadata):
@@ -94,7 +93,6 @@ def _check_folders(options):
 def _check_splits(options):
     from keras_avssan.data import find_leaks
 
-    _check_output(options.json)
     catalog = _open_catalog(options)
     leaks = find_leaks(catalog, engine=options.engine, workers=options.workers, progress=True)
     for leak in leaks:
@@ -122,8 +120,3 @@ def _open_catalog(options):
     if os.path.isdir(options.data):
         return ClassFolders(options.data, **settings)
     return ClassFolders.from_csv(options.data, options.root, **settings)
-
-
-def _check_output(path):
-    if path and not os.path.isdir(os.path.dirname(os.path.abspath(path))):
-        raise ValueError(f"`--json` must lie in an existing folder. Received: {path}")

@@ -54,7 +54,8 @@ def add_scene_options(parser, split, rooms, seed):
         "--spacing",
         type=float,
         metavar="METRES",
-        help="distance between the microphones (that of --bank, else of the model, else 0.2)",
+        help="distance between the microphones; default: that of --bank, else of the model, else "
+        "0.2",
     )
 
 

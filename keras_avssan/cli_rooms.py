@@ -1,6 +1,5 @@
 """The command line: build banks of room impulse responses, and look at them."""
 
-import os
 from typing import Any, cast
 
 # What each of the ranges that rooms are drawn from is, for the help.
@@ -149,14 +148,8 @@ def _show(options):
 
     bank = BankFolder.open(options.folder)
     if options.plot:
-        _check_folder_of(options.plot)
         _plot(bank.room(options.room), options.plot)
     print(_table(bank, bank.missing(read_all=options.check)))
-
-
-def _check_folder_of(path):
-    if not os.path.isdir(os.path.dirname(os.path.abspath(path))):
-        raise ValueError(f"`--plot` must lie in an existing folder. Received: {path}")
 
 
 def _plot(room, path):
