@@ -25,7 +25,7 @@ def seen(make_tiny):
         def step(data):
             labels = keras.utils.unpack_x_y_sample_weight(data)[1]
             batches.append(keras.ops.convert_to_numpy(labels["azimuth"]).astype(int).tolist())
-            return {"loss": 0.0}
+            return {"loss": keras.ops.zeros(())}
 
         model.train_step = step
         return model, batches
@@ -138,7 +138,7 @@ def test_a_grain_dataset_is_read_as_often_as_there_are_epochs(seen, arrays):
 def test_part_of_the_arrays_validates(seen, arrays):
     model, batches = seen()
     validated = []
-    model.test_step = lambda data: validated.append(data) or {"loss": 0.0}
+    model.test_step = lambda data: validated.append(data) or {"loss": keras.ops.zeros(())}
     model.fit(*arrays, validation_split=0.25, shuffle=False, verbose=0)
     assert batches == [AZIMUTHS[:6].tolist()]
     ((_, labels),) = validated
