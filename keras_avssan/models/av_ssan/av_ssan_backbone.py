@@ -54,10 +54,6 @@ class AVSSANBackbone(PromptedBackbone):
         magnitude: Whether magnitudes stand beside the spatial cues: `None`, `"cues"` (see
             `TriBandSpatialFeatures`), `"mask"` (see `SpatialRefiner`), or `"both"`.
         doa_form: Form of the head, see `DoAHead`.
-        phase_transform: Whether a head of the form `"srp"` weighs bins by the power that the mask
-            keeps of them alone, so that one source alone is found as SRP-PHAT finds it; if
-            `False`, by mask and amplitude.
-        doa_padding: What the head sees beyond the axis of the microphones, see `DoAHead`.
         visual_prompt: Column V of Table 4. If `False`, prompts have no influence.
         semantic_audio: Column A. If `False`, the audio encoder is left out.
         multi_band: Column MB. If `False`, the full band alone is used.
@@ -69,6 +65,10 @@ class AVSSANBackbone(PromptedBackbone):
         hop_length: Hop of the spectrogram in samples.
         stft_implementation: `"fft"` or `"conv"`, see `StereoSTFT`.
         ild_epsilon: Where the ε of the level difference stands, see `TriBandSpatialFeatures`.
+        phase_transform: Whether a head of the form `"srp"` weighs bins by the power that the mask
+            keeps of them alone, so that one source alone is found as SRP-PHAT finds it; if
+            `False`, by mask and amplitude.
+        doa_padding: What the head sees beyond the axis of the microphones, see `DoAHead`.
         dtype: Data type or precision policy. Front end, head and losses stay in float32.
         **kwargs: Arguments of `keras_hub.models.Backbone`.
 
@@ -123,8 +123,6 @@ class AVSSANBackbone(PromptedBackbone):
         scale_relevance=False,
         magnitude=None,
         doa_form="srp",
-        phase_transform=True,
-        doa_padding="mirror",
         visual_prompt=True,
         semantic_audio=True,
         multi_band=True,
@@ -136,6 +134,8 @@ class AVSSANBackbone(PromptedBackbone):
         hop_length=512,
         stft_implementation="fft",
         ild_epsilon="both",
+        phase_transform=True,
+        doa_padding="mirror",
         dtype=None,
         **kwargs,
     ):
