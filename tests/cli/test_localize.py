@@ -125,7 +125,7 @@ def test_the_picture_that_asks_is_in_the_figure(ask, tmp_path, monkeypatch, prom
 
 @pytest.mark.once
 def test_a_figure_that_fails_leaves_the_answer(ask, tmp_path, monkeypatch, capsys):
-    def fail(*_):
+    def fail(*_, **__):
         raise OSError("No space left on device")
 
     monkeypatch.setattr("matplotlib.figure.Figure.savefig", fail)
