@@ -135,7 +135,7 @@ def _localize(workspace, audio="mix.wav", prompt="dog.jpg", model="model", figur
         ({"prompt": "broken.jpg"}, "broken.jpg"),
         ({"prompt": "missing.jpg"}, "missing.jpg"),
         ({"prompt": "silent.wav"}, "silent"),
-        ({"prompt": "a barking dog"}, "text side"),
+        ({"prompt": "a barking dog"}, "a barking dog"),
         ({"model": "missing"}, "--model"),
     ],
 )
@@ -157,7 +157,7 @@ def test_localize_names_what_is_wrong_and_writes_nothing(
         (["--data", "EMPTY"], "empty"),
         (["--classes", "dog", "unicorn"], "unicorn"),
         (["--split", "nowhere"], "nowhere"),
-        (["--scenes", "0"], "num_scenes"),
+        (["--scenes", "0"], "--scenes"),
         (["--duration", "-1"], "duration"),
         (["--prompt", "song"], "prompt"),
         (["--bank", "missing.npz"], "missing.npz"),
