@@ -12,9 +12,6 @@ SPEED_OF_SOUND = 343.0  # metres a second, in air at 20 °C
 _FORMS = ("srp", "cross_spectrum", "spectrogram")
 _PADDINGS = ("mirror", "zeros")
 _REACH = 4  # directions to either side that a convolution over the angle sees
-# Indices of what is the same as -3 … 0 degrees, of which 0 is next to 1, and as 181 … 184 degrees.
-_BEFORE = np.maximum(np.arange(_REACH - 1, -1, -1), 1).astype("int32") - 1
-_AFTER = np.arange(NUM_DIRECTIONS - 1, NUM_DIRECTIONS - 1 - _REACH, -1).astype("int32") - 1
 _SILENCE = 1e-20  # squared magnitude of a cross-spectrum, 100 dB below a recording of unit power
 
 
@@ -238,9 +235,10 @@ class DoAHead(keras.layers.Layer):
         """The maps (batch, 180, channels), continued on both sides by what is mirrored there."""
         if self.padding == "zeros":
             return x
-        before = ops.take(x, _BEFORE, axis=1)
-        after = ops.take(x, _AFTER, axis=1)
-        return ops.concatenate([before, x, after], axis=1)
+        # -3 … 0 degrees are as 3 … 1 and 1, the nearest to 0 on the grid; 181 … as 179 ….
+        before = [ops.flip(x[:, : _REACH - 1], axis=1), x[:, :1]]
+        after = ops.flip(x[:, NUM_DIRECTIONS - 1 - _REACH : NUM_DIRECTIONS - 1], axis=1)
+        return ops.concatenate([*before, x, after], axis=1)
 
     def _to_bands(self, spectrum):
         width = self._phase.shape[1]
