@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -33,7 +34,6 @@ def test_a_model_must_be_named(capsys):
     ("arguments", "message"),
     [
         (["--model", "nowhere"], "`--model` must be the folder of a saved model"),
-        (["--model", "nowhere", "--cache", "demo"], "Received: --model, --cache"),
         (["--demo", "--host", "no.such.host.invalid"], "must be an address of this machine"),
         (["--demo", "--port", "70000"], "`--port` must be from 1 to 65535"),
         (["--demo", "--cache", "nowhere/demo"], "must lie in an existing folder"),
@@ -66,6 +66,11 @@ def test_uploads_are_removed_when_a_service_is_stopped(monkeypatch):
     assert end.value.code == 0 and not os.path.exists(folders[0])
     assert signal.getsignal(signal.SIGTERM) == before
     assert os.environ["GRADIO_ANALYTICS_ENABLED"] == "False"
+
+
+def test_the_cache_belongs_to_the_demo():
+    with pytest.raises(ValueError, match="Received: --model, --cache"):
+        cli_app._check(SimpleNamespace(model="my_model", cache="demo"))
 
 
 def test_a_port_that_is_taken_is_told_before_a_training(capsys, monkeypatch):
