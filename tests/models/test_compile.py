@@ -94,7 +94,6 @@ def test_losses_by_output_are_weighed_and_reported(scored, make_batch):
         {"weighted_metrics": ["accuracy"]},
         {"loss": {"doa": DoALoss()}, "loss_weights": {"mask": 1.0}},
     ],
-    ids=str,
 )
 def test_what_cannot_be_computed_is_refused_with_what_can(arguments, shared):
     name = "loss_weights" if "loss_weights" in arguments else next(iter(arguments))
