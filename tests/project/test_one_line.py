@@ -16,6 +16,7 @@ from keras_avssan.app import Answer
 from keras_avssan.data.folder_report import FileReport
 from keras_avssan.encoders import CLIPTextTokenizer
 from keras_avssan.evaluation import benchmark
+from keras_avssan.models import TrainingRecord
 from keras_avssan.one_line import count, names, one_line, span
 from keras_avssan.training import data_parallel
 
@@ -243,6 +244,10 @@ EXAMPLES = {
     "System": (
         lambda: benchmark.System("mine", "My network", "audio", make_bank),
         "<System: 'mine' (My network), audio, prompt: picture, tables 2 and 3>",
+    ),
+    "TrainingRecord": (
+        lambda: TrainingRecord(({"split": "train"},), frozenset("ab"), frozenset("c")),
+        "<TrainingRecord: 1 trainings, 2 clips, 1 pictures, 0 rooms>",
     ),
     "Trajectory": (
         lambda: simulation.Trajectory([(1, 1, 1), (1, 2, 1), (3, 2, 1)], [0.0, 0.5, 1.5]),
