@@ -72,7 +72,7 @@ class KeepsFrozenLayers:
     def get_build_config(self):
         """What the layer is built from, with what of it is frozen."""
         config = super().get_build_config()  # type: ignore[misc]
-        state = trainable_layers(self)  # type: ignore[arg-type]
+        state = trainable_layers(self)
         return {**config, KEY: state} if config and state else config
 
     def build_from_config(self, config):
@@ -81,7 +81,7 @@ class KeepsFrozenLayers:
         state = config.pop(KEY, None)
         super().build_from_config(config)  # type: ignore[misc]
         if state is not None:
-            set_trainable_layers(self, state)  # type: ignore[arg-type]
+            set_trainable_layers(self, state)
 
 
 class KeepsFrozenModel:
@@ -89,7 +89,7 @@ class KeepsFrozenModel:
 
     def get_config(self):
         """The configuration, with what is frozen."""
-        return {**super().get_config(), KEY: trainable_layers(self)}  # type: ignore[misc, arg-type]
+        return {**super().get_config(), KEY: trainable_layers(self)}  # type: ignore[misc]
 
     @classmethod
     def from_config(cls, config):

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from typing import Any
 
 import keras
 from tqdm import tqdm
@@ -94,7 +95,7 @@ class _StepsLeft(keras.callbacks.Callback):
     def __init__(self, steps):
         super().__init__()
         self.steps = steps
-        self._bar = None
+        self._bar: Any = None
 
     def on_train_begin(self, logs=None):
         done = int(self.model.optimizer.iterations)  # of a training that resumes

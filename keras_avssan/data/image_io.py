@@ -139,10 +139,7 @@ def _fit(picture, width, height):
     if 1 in fitted:  # one side may come to nothing, which `pad` does not know
         line = picture.resize(fitted, Image.Resampling.BICUBIC)
         frame = Image.new("RGB", (width, height), "white")
-        corner = [
-            round((side - own) / 2) for side, own in zip((width, height), fitted, strict=True)
-        ]
-        frame.paste(line, corner)
+        frame.paste(line, (round((width - fitted[0]) / 2), round((height - fitted[1]) / 2)))
         return frame
     return ImageOps.pad(picture, (width, height), method=Image.Resampling.BICUBIC, color="white")
 

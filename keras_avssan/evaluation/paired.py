@@ -7,7 +7,7 @@ import numpy as np
 from keras_avssan.evaluation.scoring import score_with_interval
 
 # What two systems may differ in and still have heard the same scenes.
-_OWN = ("prompt",)
+_OWN = ("prompt", "training_overlap")
 
 
 def paired_difference(first, second, confidence=0.95, resamples=2000, seed=0):

@@ -1,5 +1,7 @@
 """Which of the scenes that score a model were in its training."""
 
+from typing import Any
+
 from keras_avssan.data.embeddings import takes_prompt
 from keras_avssan.models.training_record import item_digest, room_digests
 
@@ -83,7 +85,8 @@ def overlap(model, scenes, on_overlap):
     """
     if not hasattr(model, "training_record"):
         return None
-    record, found = model.training_record, {"known": False}
+    record = model.training_record
+    found: dict[str, Any] = {"known": False}
     if record is not None and record.trainings:
         seen = {
             "recordings": record.clips,

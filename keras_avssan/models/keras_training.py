@@ -6,6 +6,8 @@ import warnings
 import grain
 import keras
 
+from keras_avssan.models.task_mixin import TaskMixin
+
 # Batches that Grain reads ahead, and threads that do so. Grain's own 500 batches would be rendered
 # in vain before each validation, and after the last step.
 _READ_AHEAD = 8
@@ -13,7 +15,7 @@ _READ_AHEAD = 8
 _ENDLESS = sys.maxsize
 
 
-class KerasTraining:
+class KerasTraining(TaskMixin):
     """What a task of KerasHub lacks that `keras.Model` has.
 
     `keras_hub.models.Task` makes a dataset of all that it is given, for its preprocessor: arrays

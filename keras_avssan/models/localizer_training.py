@@ -1,6 +1,7 @@
 """How localisers are trained and scored."""
 
 import warnings
+from typing import Any
 
 import keras
 from keras import ops
@@ -44,10 +45,11 @@ class LocalizerTraining(KerasTraining):
     """Steps, losses and scores of `Localizer`, which says what inputs and labels are."""
 
     # Outputs that losses and metrics can be given for by name.
-    compared_outputs: tuple[str, ...] = ("doa",)
+    compared_outputs: Any = ("doa",)
     # Names of outputs where metrics were given by output; without, they are those of `doa`.
     _scored_outputs: tuple[str, ...] | None = None
     _missed_target = False
+    _compile_loss: Any  # of `keras.Model`
 
     def render(self, inputs, labels=None):
         """Renders scenes that come dry; others stay as they are.

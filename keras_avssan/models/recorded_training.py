@@ -11,6 +11,7 @@ import numpy as np
 
 from keras_avssan.files import read_json, write_json
 from keras_avssan.models.microphones import match_scenes
+from keras_avssan.models.task_mixin import TaskMixin
 from keras_avssan.models.training_record import (
     TrainingRecord,
     fingerprint,
@@ -27,7 +28,7 @@ _BANK = ("seed", "first_index", "formula", "tail", "calibrate")
 _PLAN = ("split", "reference_split", "seed", "duration", "snr", "prompt_kinds", "num_interferers")
 
 
-class RecordsTraining:
+class RecordsTraining(TaskMixin):
     """What a task adds to `keras_hub.models.Task` so that it knows what it was trained on.
 
     `training_record` is a `TrainingRecord`, or `None` for a model that was never trained, or by a

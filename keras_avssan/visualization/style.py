@@ -118,7 +118,7 @@ def source_look(number: int) -> dict[str, Any]:
     }
 
 
-def width_of(figure: FigureBase) -> float:
+def width_of(figure: Any) -> float:
     """Returns the width of a figure or sub-figure in inches."""
     return float(figure.bbox.width / figure.dpi)
 

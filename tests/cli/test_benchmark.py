@@ -197,7 +197,7 @@ def test_another_configuration_is_refused(command, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        (["--table", "1"], "`table` must be one of (2, 3, 4)"),
+        (["--table", "1"], "`--table` must be one of 2, 3, 4"),
         (["--systems", "small", "unicorn"], "Received: unicorn"),
         (["--systems", "v_a"], "Received: v_a"),
         (["--snr", "0", "loud"], "`snr`"),
@@ -207,7 +207,7 @@ def test_another_configuration_is_refused(command, tmp_path, capsys):
         (["--classes", "unicorn"], "unicorn"),
         (["--unseen-classes", "2"], "leaves 1 classes"),
         (["--trials", "9"], "`trials`"),
-        (["--size", "huge"], "`size`"),
+        (["--size", "huge"], "`--size`"),
         (["--data", "nowhere"], "nowhere"),
         (["--test-split", "nowhere"], "nowhere"),
         (["--bank", "nowhere.npz"], "nowhere.npz"),
@@ -216,7 +216,7 @@ def test_another_configuration_is_refused(command, tmp_path, capsys):
         (["--audio-encoder", "nowhere"], "nowhere"),
         (["--table", "3", "--systems", "small"], "--starss23"),
         (["--out", "no/where"], "`--out`"),
-        (["--scene-cache", "-1"], "`scene_cache`"),
+        (["--scene-cache", "-1"], "`--scene-cache`"),
     ],
 )
 def test_bad_input_is_one_line_and_writes_nothing(command, tmp_path, capsys, change, named):

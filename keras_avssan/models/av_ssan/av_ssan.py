@@ -98,10 +98,9 @@ class AVSSAN(Localizer):
     @property
     def compared_outputs(self):
         """Outputs that losses and metrics can be given for by name."""
-        outputs = ("doa", "masked_spectrogram")
         if self.backbone.visual_prompt and self.backbone.semantic_audio:
-            outputs += ("prompt_semantics",)
-        return outputs
+            return "doa", "masked_spectrogram", "prompt_semantics"
+        return "doa", "masked_spectrogram"
 
     def default_loss(self):
         return make_loss(self.configuration)
