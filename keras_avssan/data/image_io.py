@@ -133,13 +133,11 @@ def _fit(picture, width, height):
     if picture.size == (width, height):
         return picture
     scale = min(width / picture.width, height / picture.height)
-    fitted = [max(1, round(side * scale)) for side in picture.size]
+    fitted = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
     if 1 in fitted:  # one side may come to nothing, which `pad` does not know
         line = picture.resize(fitted, Image.Resampling.BICUBIC)
         frame = Image.new("RGB", (width, height), "white")
-        corner = [
-            round((side - own) / 2) for side, own in zip((width, height), fitted, strict=True)
-        ]
+        corner = (round((width - fitted[0]) / 2), round((height - fitted[1]) / 2))
         frame.paste(line, corner)
         return frame
     return ImageOps.pad(picture, (width, height), method=Image.Resampling.BICUBIC, color="white")

@@ -88,9 +88,9 @@ def read_recordings(
         raise ValueError(
             f"Recordings of one batch must have the same duration. Received: {lengths} samples"
         )
-    recordings = np.stack(recordings)
-    warn_of_copies(recordings, names)
-    return recordings
+    batch = np.stack(recordings)
+    warn_of_copies(batch, names)
+    return batch
 
 
 def check_recording(samples, name, sampling_rate, min_duration=0.0, max_duration=np.inf):
