@@ -135,7 +135,7 @@ def _fit(picture, width, height):
     if picture.size == (width, height):
         return picture
     scale = min(width / picture.width, height / picture.height)
-    fitted = [max(1, round(side * scale)) for side in picture.size]
+    fitted = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
     if 1 in fitted:  # one side may come to nothing, which `pad` does not know
         line = picture.resize(fitted, Image.Resampling.BICUBIC)
         frame = Image.new("RGB", (width, height), "white")

@@ -84,7 +84,7 @@ def _is_truncated(file):
     declared, present = next((sizes[name] for name in own if name in sizes), (0, 0))
     # The size of the whole file, or of all but the first 8 bytes, in place of the samples' own.
     length = _LENGTH.search(notes)
-    whole = int(length[1]) if length else present
+    whole = int(length[1]) if length else 0
     if declared <= present or declared in (whole, whole - 8):
         return False
     return all(abs(declared - greatest) > greatest / 100 for greatest in _GREATEST)
