@@ -18,6 +18,8 @@ _PEAK = 0.94
 _RIM = 1.0
 _POINTER = 1.06
 _TICK_LABEL = 1.16
+# Inches that a legend in one row takes.
+_LEGEND_WIDTH = 4.2
 
 
 @style.styled
@@ -81,7 +83,8 @@ def plot_posterior(
         if degrees is not None:
             _draw_direction(axes, role, degrees)
     _draw_microphones(axes)
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=3, handlelength=2.4)
+    columns = 3 if style.width_of(figure) > _LEGEND_WIDTH else 1
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=columns, handlelength=2.4)
     if title is not None:
         axes.set_title(title, loc="center")
     return figure

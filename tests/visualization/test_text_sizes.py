@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from keras_avssan.simulation import simulate_rirs
@@ -72,3 +73,11 @@ def test_on_a_phone(explanation, target_audio):
     edges = sorted((box.y0, box.y1) for box in boxes)
     assert len(panels) == 10
     assert all(upper[0] >= lower[1] for lower, upper in zip(edges, edges[1:], strict=False))
+
+
+def test_a_legend_never_squeezes_the_half_circle(explanation):
+    figure = Figure(figsize=(9.0, 3.3), layout="constrained")
+    part = figure.subfigures(1, 3)[2]
+    plot_posterior(explanation["posterior"], 42.0, 120.0, figure=part)
+    FigureCanvasAgg(figure).draw()
+    assert part.axes[0].get_window_extent().width / figure.dpi > 2.0  # of 3 inches
