@@ -31,6 +31,14 @@ def test_scenes_keep_the_rules(plan, bank):
         assert 0 <= scene.target_offset <= scene.target.num_samples - 8000
 
 
+def test_a_clip_as_long_as_the_scene_begins_with_it(catalog, bank):
+    length = SyntheticClasses().clips[0].num_samples
+    plan = ScenePlan(catalog, bank, split="train", duration=length / 16000)
+    scenes = [plan[i] for i in range(5)]
+    assert {scene.target.num_samples for scene in scenes} == {length}
+    assert {(scene.target_offset, scene.interferer_offset) for scene in scenes} == {(0, 0)}
+
+
 def test_everything_is_drawn_evenly(plan):
     scenes = [plan[i] for i in range(2000)]
     for attribute in ("target", "interferer"):

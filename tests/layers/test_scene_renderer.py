@@ -77,6 +77,7 @@ def test_shapes_are_known_beforehand():
         (((3, 1, 700), (3, 2, 2, 90)), "`dry_audio`"),
         (((3, 2, 700), (3, 2, 90)), "`rirs`"),
         (((3, 2, 700), (3, 2, 4, 90)), "`rirs`"),
+        (((3, 2, 700), (3, 2, 2, 90, 1)), "`rirs`"),
     ],
 )
 def test_wrong_shapes_are_refused(shapes, message):
