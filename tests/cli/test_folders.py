@@ -68,13 +68,13 @@ def test_leaks_are_listed_and_make_the_exit_code(root, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("command", "message"),
     [
-        (["folders", "nowhere"], "`root` must be a folder, 'nowhere'"),
+        (["folders", "nowhere"], "folder 'nowhere' does not exist"),
         (["folders", ".", "--json", "no/where.json"], "`--json` must lie in an existing folder"),
         (["folders", ".", "--splits", "0", "0", "0"], "`splits`"),
-        (["folders", "ROOT", "--workers", "0"], "`workers` must be an integer of at least 1"),
-        (["folders", "ROOT", "--engine", "threads"], "`engine` must be one of"),
-        (["check-splits", "nowhere.csv"], "`metadata` must be a CSV file, 'nowhere.csv'"),
-        (["check-splits", "ROOT", "--workers", "-1"], "`workers`"),
+        (["folders", "ROOT", "--workers", "0"], "`--workers` must be at least 1"),
+        (["folders", "ROOT", "--engine", "threads"], "`--engine` must be one of"),
+        (["check-splits", "nowhere.csv"], "folder 'nowhere.csv' does not exist"),
+        (["check-splits", "ROOT", "--workers", "-1"], "`--workers`"),
     ],
 )
 def test_bad_input_is_one_line(root, capsys, command, message):

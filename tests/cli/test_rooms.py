@@ -107,12 +107,12 @@ def test_show_draws_a_room(folder, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        (["build", "--out", "NEW", *SMALL, "--rooms", "0"], "`num_rooms`"),
+        (["build", "--out", "NEW", *SMALL, "--rooms", "0"], "`--rooms`"),
         (["build", "--out", "NEW", *SMALL, "--t60", "0.5", "0.2"], "`t60`"),
         (["build", "--out", "NEW", *SMALL, "--shards", "0", "9"], "`shards`"),
-        (["build", "--out", "NEW", *SMALL, "--workers", "0"], "`workers`"),
+        (["build", "--out", "NEW", *SMALL, "--workers", "0"], "`--workers`"),
         (["build", "--out", "BANK", *SMALL, "--seed", "6"], "`seed` is 5 there, but 6"),
-        (["show", "NEW"], "There is no folder"),
+        (["show", "NEW"], "does not exist"),
         (["show", "EMPTY"], "is not the folder of a bank"),
         (["show", "BANK", "--room", "3", "--plot", "NEW"], "`room` must be from 0 to 2"),
         (["show", "BANK", "--plot", "NEW/plan.png"], "`--plot`"),
