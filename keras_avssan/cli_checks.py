@@ -32,6 +32,7 @@ _CHOICES = {
     "baffle": ("rigid", "open"),
     "size": ("full", "small"),
     "table": ("2", "3", "4"),
+    "prompt": ("picture", "text", "recording", "constant"),
 }
 
 
@@ -44,8 +45,9 @@ def check_options(options: Any) -> None:
     Raises:
         ValueError: If an option is out of range, or a path is not what the command needs.
     """
+    free = ("prompt",) if getattr(options, "command", None) == "localize" else ()
     for name, value in vars(options).items():
-        if value is None or callable(value):
+        if value is None or callable(value) or name in free:
             continue
         option = option_of(options, name)
         if name in _LEAST and value < _LEAST[name]:

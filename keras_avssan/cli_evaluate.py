@@ -3,6 +3,7 @@
 from keras_avssan.cli_options import (
     ALL,
     add_scene_options,
+    check_bank_spacing,
     choose_test_rooms,
     choose_test_split,
     load_model,
@@ -65,6 +66,8 @@ def _evaluate_scenes(options, load_model):
 
     model = load_model(options.model)
     bank = open_bank(options)
+    if bank is not None:
+        check_bank_spacing(options, bank)
     catalog = open_catalog(options, bank.sampling_rate if bank else model.sampling_rate)
     split = choose_test_split(options, catalog)
     bank, rooms = choose_test_rooms(options, bank, model.microphone_spacing, catalog.sampling_rate)

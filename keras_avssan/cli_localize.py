@@ -3,13 +3,12 @@
 import csv
 import io
 import math
-import mimetypes
 import os
 from typing import Any, cast
 
 from keras_avssan.cli_checks import check_input, check_output_file
 from keras_avssan.cli_options import load_model
-from keras_avssan.files import check_file, write_json, write_text
+from keras_avssan.files import check_file, is_meant_as_file, write_json, write_text
 
 # Endings of a figure, each a format that Matplotlib writes without other programs.
 _FIGURES = (".jpeg", ".jpg", ".pdf", ".png", ".svg", ".tif", ".tiff", ".webp")
@@ -71,7 +70,7 @@ def _check(options):
     for path in options.audio:
         check_file(path, f"audio file '{path}'")
     for prompt in options.prompt:
-        if os.path.exists(prompt) or _is_path(prompt):
+        if os.path.exists(prompt) or is_meant_as_file(prompt):
             check_input("--prompt", prompt)
     if options.csv:
         check_output_file("--csv", options.csv)
@@ -83,12 +82,6 @@ def _check(options):
         )
     for path in options.audio:
         _check_channels(path, options.channels)
-
-
-def _is_path(prompt):
-    """Whether a prompt that is no file is a mistyped path, rather than words."""
-    kind = mimetypes.guess_type(prompt)[0] or ""
-    return kind.startswith(("audio/", "image/")) or os.sep in prompt
 
 
 def _check_figure(options):
@@ -157,10 +150,13 @@ def _localize(options):
 
 
 def _ask(model, recording, prompts, pair):
-    """Azimuth and confidence for each prompt; the same for all where the network takes none."""
-    azimuth, confidence = model.localize(recording, prompts, return_confidence=True, **pair)
-    pairs = list(zip(azimuth, confidence, strict=True))
-    return pairs if len(pairs) == len(prompts) else pairs * len(prompts)
+    """Azimuth and confidence for each prompt."""
+    pairs = []
+    # One by one: in a batch, recordings are repeated to the length of the longest.
+    for prompt in prompts:
+        azimuth, confidence = model.localize(recording, prompt, return_confidence=True, **pair)
+        pairs.append((azimuth[0], confidence[0]))
+    return pairs
 
 
 def _number(confidence):

@@ -165,7 +165,12 @@ def choose_test_rooms(options, bank, spacing=0.2, sampling_rate=16000):
 
     if bank is not None:
         part = getattr(options, "bank_part", "test")
-        return bank, None if part == ALL else bank.part(part)
+        try:
+            return bank, None if part == ALL else bank.part(part)
+        except ValueError as error:
+            raise ValueError(
+                f"{error} `--bank-part all` takes all of a bank that was built for tests."
+            ) from error
     bank = RIRBank.build(
         options.rooms,
         ranges=RoomRanges(spacing=spacing if options.spacing is None else options.spacing),

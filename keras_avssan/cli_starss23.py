@@ -82,7 +82,7 @@ def evaluate_starss23(options, load_model):
     """
     from keras_avssan.evaluation import evaluate_segments
 
-    split = None if options.split == ALL else options.split
+    split = None if options.split == ALL else options.split or "test"
     prompts = open_segments(options, split, options.classes)
     model = load_model(options.model)
     print(prompts.report(), end="\n\n")

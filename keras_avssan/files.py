@@ -3,12 +3,17 @@
 import contextlib
 import json
 import os
+import re
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 PART_SUFFIX = ".part"  # of what is not whole yet
+
+# Of a path that was meant, in a string that may be words: an ending, or how paths begin.
+_ENDING = re.compile(r"\.(?=\w*[A-Za-z])\w{2,5}$", re.ASCII)
+_BEGINNING = re.compile(r"\.{0,2}/|~|[A-Za-z]:[\\/]|\\\\")
 
 
 @contextlib.contextmanager
@@ -74,6 +79,25 @@ def write_json(path: str | os.PathLike, content: Any, indent: int | None = 2) ->
         indent: Spaces a level; `None` writes a single line.
     """
     write_text(path, json.dumps(content, indent=indent, ensure_ascii=False) + "\n")
+
+
+def is_meant_as_file(text: str) -> bool:
+    """Whether a string names a file, that may be missing, rather than being words.
+
+    Args:
+        text: What was given as a prompt.
+
+    Returns:
+        Bool. A file that exists is one; so is what ends or begins like a path. A folder counts
+        where it is not written as a plain word.
+
+    Example:
+        >>> [is_meant_as_file(text) for text in ("nowhere/dog.jpge", "./dog", "a dog. It barks")]
+        [True, True, False]
+    """
+    if _ENDING.search(text) or _BEGINNING.match(text):
+        return True
+    return os.path.isfile(text) or (os.sep in text and os.path.exists(text))
 
 
 def check_file(path: str | os.PathLike, name: str) -> None:

@@ -123,18 +123,25 @@ class _StandIn:
 class _AfterKeras(MetaPathFinder):
     """Registers once Keras is imported, and not before: that takes seconds."""
 
+    _is_looking = False
+
     def find_spec(self, name, path=None, target=None):
         """Finds Keras as it is found without, and adds the registration to its import."""
-        if name != "keras":
+        if name != "keras" or self._is_looking:
             return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(name)
+        self._is_looking = True
+        try:
+            spec = importlib.util.find_spec(name)
+        finally:
+            self._is_looking = False
         if spec is not None and spec.loader is not None:
             execute = spec.loader.exec_module
 
             def execute_and_register(module):
                 execute(module)
                 _register()
+                if self in sys.meta_path:
+                    sys.meta_path.remove(self)
 
             spec.loader.exec_module = execute_and_register  # type: ignore[method-assign]
         return spec

@@ -1,6 +1,7 @@
 """A small model on built-in data, to try the page with."""
 
 import os
+import shutil
 import sys
 from typing import Any
 
@@ -85,6 +86,7 @@ def demo_model(folder=None, steps=560, rooms=150, progress=False):
         verbose=0,
     )
     save_whole(model, folder)
+    shutil.rmtree(f"{folder}.checkpoints", ignore_errors=True)
     say(f"The demo model is kept in {as_typed(folder)}", file=sys.stderr)
     return model
 

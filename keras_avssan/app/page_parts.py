@@ -74,7 +74,7 @@ def _knowledge(classes):
 
 
 def show_answer(found, picture=None, words=None, sound=None, example=None):
-    """An answer as HTML, with what was asked with beside it.
+    """An answer as HTML, with the prompt beside it.
 
     Args:
         found: An `Answer`.
@@ -123,9 +123,9 @@ def _told(kind, message, attributes=""):
 def _asked(picture, words, sound):
     """What asked: a picture, words or the name of a recording."""
     if picture:
-        return f"{_image(picture)}<figcaption>asked with this picture</figcaption>"
+        return f"{_image(picture)}<figcaption>prompt: this picture</figcaption>"
     what = f"“{words.strip()}”" if words else os.path.basename(sound)
-    return f"<figcaption>asked with {html.escape(what)}</figcaption>"
+    return f"<figcaption>prompt: {html.escape(what)}</figcaption>"
 
 
 def _image(path):

@@ -5,7 +5,7 @@ import numpy as np
 from keras import ops
 
 from keras_avssan.data.channel_pair import confidence
-from keras_avssan.data.recordings import read_recordings
+from keras_avssan.data.recordings import read_recordings, spacing_input
 from keras_avssan.doa.grid import GRID_DEGREES, NUM_DIRECTIONS
 from keras_avssan.layers.doa_head import SPEED_OF_SOUND
 from keras_avssan.layers.stereo_stft import StereoSTFT, level_gain
@@ -237,9 +237,7 @@ class ClassicalLocalizer(keras.layers.Layer):
             source_rate=sampling_rate,
             min_duration=self.stft.frame_length / self.sampling_rate,
         )
-        inputs = {"audio": audio}
-        if microphone_spacing is not None:
-            inputs["microphone_spacing"] = np.broadcast_to(microphone_spacing, (len(audio),))
+        inputs = {"audio": audio, **spacing_input(microphone_spacing, len(audio))}
         parts = [
             self.predict_on_batch(
                 {key: value[start : start + _BATCH_SIZE] for key, value in inputs.items()}

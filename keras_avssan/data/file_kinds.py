@@ -1,7 +1,6 @@
 """Which files are recordings and which are pictures, by what is in them."""
 
 import os
-import re
 from pathlib import PurePath
 from typing import BinaryIO
 
@@ -16,9 +15,6 @@ _AUDIO_SUFFIXES = frozenset(
 _IMAGE_SUFFIXES = frozenset(
     ".avif .bmp .gif .heic .heif .jfif .jp2 .jpe .jpeg .jpg .png .tif .tiff .webp".split()
 )
-# Of a path that was meant, in a string that may be words: an ending, or how paths begin.
-_ENDING = re.compile(r"\.(?=\w*[A-Za-z])\w{2,5}$", re.ASCII)
-_BEGINNING = re.compile(r"\.{0,2}/|~|[A-Za-z]:[\\/]|\\\\")
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _NOT_RECOGNISED = 1  # code of libsndfile
 # Brands of the container of a phone's pictures.
@@ -59,25 +55,6 @@ def file_kind(file: str | os.PathLike | BinaryIO) -> str | None:
     if suffix in _AUDIO_SUFFIXES:
         return "audio"
     return "image" if suffix in _IMAGE_SUFFIXES else None
-
-
-def is_meant_as_file(text: str) -> bool:
-    """Whether a string names a file, that may be missing, rather than being words.
-
-    Args:
-        text: What was given as a prompt.
-
-    Returns:
-        Bool. A file that exists is one; so is what ends or begins like a path. A folder counts
-        where it is not written as a plain word.
-
-    Example:
-        >>> [is_meant_as_file(text) for text in ("nowhere/dog.jpge", "./dog", "a dog. It barks")]
-        [True, True, False]
-    """
-    if _ENDING.search(text) or _BEGINNING.match(text):
-        return True
-    return os.path.isfile(text) or (os.sep in text and os.path.exists(text))
 
 
 def is_heif(beginning: bytes) -> bool:

@@ -16,6 +16,7 @@ from keras_avssan.data.scene_batches import SceneBatches
 from keras_avssan.data.scene_plan import PROMPT_KINDS
 from keras_avssan.doa.grid import GRID_DEGREES
 from keras_avssan.evaluation.evaluation import Evaluation
+from keras_avssan.evaluation.heading import told_spacing
 from keras_avssan.evaluation.scoring import SceneScores
 from keras_avssan.evaluation.training_overlap import scene_overlap
 from keras_avssan.models.microphones import match_scenes
@@ -149,7 +150,8 @@ def evaluate_localizer(
             "duration_s": plan.duration,
             "classes": list(plan.classes),
             "rooms": plan.room_range[1] - plan.room_range[0],
-            "microphone_spacing_m": microphone_spacing or plan.microphone_spacing,
+            "microphone_spacing_m": plan.microphone_spacing,
+            **told_spacing(microphone_spacing),
             "prompt": prompt,
             **_options(plan),
             "training_overlap": overlap,

@@ -12,6 +12,7 @@ from keras_avssan.data.embeddings import (
 )
 from keras_avssan.evaluation.evaluate import strongest_direction
 from keras_avssan.evaluation.evaluation import Evaluation
+from keras_avssan.evaluation.heading import told_spacing
 from keras_avssan.evaluation.scoring import SceneScores
 from keras_avssan.evaluation.training_overlap import picture_overlap
 from keras_avssan.models.microphones import check_spacing
@@ -108,7 +109,8 @@ def evaluate_segments(
             "recordings": len(dataset.recordings),
             "split": dataset.split,
             "pair": dataset.pair.name,
-            "microphone_spacing_m": float(spacing),
+            "microphone_spacing_m": float(dataset.microphone_spacing),
+            **told_spacing(microphone_spacing),
             "duration_s": prompts.segments[0].duration,
             "seed": prompts.seed,
             "classes": {name: list(prompts.class_map[name]) for name in prompts.classes},

@@ -19,6 +19,11 @@ def heading(settings):
     return [line for line in (scenes, overlap) if line]
 
 
+def told_spacing(microphone_spacing):
+    """Settings of an evaluation whose model was told a spacing in place of the scenes' own."""
+    return {} if microphone_spacing is None else {"told_spacing_m": float(microphone_spacing)}
+
+
 def _split(settings):
     if "split" not in settings:
         return ""
@@ -42,6 +47,8 @@ def _quantities(settings):
         words.append(f"{settings['duration_s']:g} s each")
     if settings.get("microphone_spacing_m"):
         words.append(f"microphones {100 * settings['microphone_spacing_m']:g} cm apart")
+    if settings.get("told_spacing_m") not in (None, settings.get("microphone_spacing_m")):
+        words.append(f"the model told {100 * settings['told_spacing_m']:g} cm")
     if settings.get("prompt"):
         words.append(f"prompt {settings['prompt']}")
     return words

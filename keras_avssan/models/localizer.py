@@ -7,13 +7,14 @@ from keras import ops
 
 from keras_avssan.data.channel_pair import confidence
 from keras_avssan.data.embeddings import encoder_fingerprint
+from keras_avssan.data.recordings import spacing_input
 from keras_avssan.doa.grid import GRID_DEGREES
 from keras_avssan.frozen_layers import KEY, set_trainable_layers, trainable_layers
 from keras_avssan.layers.scene_renderer import SceneRenderer
 from keras_avssan.models.export import export_localizer
 from keras_avssan.models.localizer_preprocessor import LocalizerPreprocessor
 from keras_avssan.models.localizer_training import LocalizerTraining
-from keras_avssan.models.microphones import check_spacing, spacing_input
+from keras_avssan.models.microphones import check_spacing
 from keras_avssan.models.preset_files import FORMAT_VERSION, check_format, check_preset_folder
 from keras_avssan.models.prompts import (
     MIN_RECORDING,

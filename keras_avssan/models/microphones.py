@@ -85,30 +85,6 @@ def match_scenes(model, plan, microphone_spacing=None):
     )
 
 
-def spacing_input(microphone_spacing, count):
-    """The input that tells a model the spacing of a batch.
-
-    Args:
-        microphone_spacing: Distance in metres, or an array (count,); `None` tells nothing.
-        count: Size of the batch.
-
-    Returns:
-        Dict to be joined to the other inputs.
-
-    Raises:
-        ValueError: If an array has another shape.
-    """
-    if microphone_spacing is None:
-        return {}
-    spacings = np.asarray(microphone_spacing, "float32")
-    if spacings.shape not in ((), (1,), (count,)):
-        raise ValueError(
-            f"`microphone_spacing` must be one distance, or one for each of the {count} "
-            f"recordings. Received: shape {spacings.shape}"
-        )
-    return {"microphone_spacing": np.broadcast_to(spacings, (count,)).copy()}
-
-
 def _head(model):
     """What reads the direction, for messages."""
     settings = getattr(getattr(model, "backbone", None), "settings", {})

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from keras_avssan.data.contents import Contents, as_contents, is_file
-from keras_avssan.data.file_kinds import file_kind, is_meant_as_file
+from keras_avssan.data.file_kinds import file_kind
 from keras_avssan.data.recordings import to_numpy
-from keras_avssan.files import check_file
+from keras_avssan.files import check_file, is_meant_as_file
 from keras_avssan.one_line import count, one_line
 
 # Shortest array that is taken for a recording, in samples.

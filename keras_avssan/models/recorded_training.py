@@ -62,12 +62,20 @@ class RecordsTraining(TaskMixin):
             match_scenes(self, scenes.plan, scenes.microphone_spacing)
         if self._is_recorded:
             return super().fit(x, *args, **kwargs)
-        record = TrainingRecord(({**_circumstances(), "data": "not known"},))
+        record = _unknown_training()
         if batches is not None:
             plan = validation and validation.plan
             record = describe_plan(self, batches.plan, plan, batch_size=batches.batch_size)
         with recorded(self, record):
             return super().fit(x, *args, **kwargs)
+
+    def train_on_batch(self, *args, **kwargs):
+        """Trains one step, see `keras.Model.train_on_batch`, on data that are not known."""
+        logs = super().train_on_batch(*args, **kwargs)
+        record = self.training_record
+        if not self._is_recorded and (record is None or record.complete):
+            self.training_record = join_records(record, _unknown_training())
+        return logs
 
     def evaluate(self, x=None, *args, **kwargs):
         """Scores a dataset, see `keras.Model.evaluate`."""
@@ -185,6 +193,11 @@ def read_record(folder):
         return None if content is None else TrainingRecord.from_dict(content)
     except ValueError as error:
         raise ValueError(f"'{path}' is damaged: {error}") from error
+
+
+def _unknown_training():
+    """Record of a training on data of which nothing is known."""
+    return TrainingRecord(({**_circumstances(), "data": "not known"},))
 
 
 def _scenes(plan):

@@ -47,7 +47,8 @@ class TrainingRecord:
 
     def __repr__(self):
         counts = ", ".join(f"{len(getattr(self, kind))} {kind}" for kind in _KINDS)
-        return f"<TrainingRecord: {len(self.trainings)} trainings, {counts}>"
+        plural = "" if len(self.trainings) == 1 else "s"
+        return f"<TrainingRecord: {len(self.trainings)} training{plural}, {counts}>"
 
     @property
     def complete(self):

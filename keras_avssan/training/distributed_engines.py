@@ -1,7 +1,6 @@
 """What each backend's engine for data-parallel training needs in its own form, and only that."""
 
 import contextlib
-import functools
 import json
 import os
 from collections.abc import Callable
@@ -154,9 +153,6 @@ class TensorFlowEngine(Engine):
         # Keras takes the mean over all workers' batches to see their shape, which TensorFlow
         # does for a tensor, but not for a dict.
         overrides.set(model, "_maybe_symbolic_build", build_by_share)
-        # KerasHub maps over the datasets that it knows, and takes no distributed ones.
-        overrides.set(model, "fit", functools.partial(keras.Model.fit, model))
-        overrides.set(model, "evaluate", functools.partial(keras.Model.evaluate, model))
 
     def _logs(self, logs):
         """A step's logs; of several workers with an axis, over which Keras takes the mean."""

@@ -222,13 +222,14 @@ def scene_dataset(
 
 
 def _compile(model, learning_rate, steps):
-    """Compiles a model with its own optimizer and loss; returns the schedule."""
+    """Compiles a model with its own optimizer, and all else as it was; returns the schedule."""
     optimizer = model.default_optimizer()
     rate = float(keras.ops.convert_to_numpy(optimizer.learning_rate))
     schedule = warmup_cosine(learning_rate or rate, steps)
     config = {**optimizer.get_config(), "learning_rate": schedule}
     optimizer = type(optimizer).from_config(config)
-    model.compile(optimizer=optimizer, loss=model.loss if model.compiled else "auto")
+    kept = dict(model._compile_config.config) if model.compiled else {}
+    model.compile(**{**kept, "optimizer": optimizer})
     return schedule
 
 

@@ -37,7 +37,7 @@ def plot_explanation(
         explanation: What `model.explain` returns for one scene.
         azimuth: True direction of the target in degrees, drawn where given.
         interferer_azimuth: True direction of the interferer in degrees, drawn where given.
-        prompt: The picture that was asked with: its path, or an array of shape `(H, W, 3)` with
+        prompt: The picture of the prompt: its path, or an array of shape `(H, W, 3)` with
             values within 0 to 1.
         target: Audio of the target alone at the microphones, shape `(samples, 2)`.
         title: Text above everything.

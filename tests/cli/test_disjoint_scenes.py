@@ -120,8 +120,11 @@ def test_the_spacing_can_be_named(plans, classes, tmp_path, capsys):
     assert plans["trained"].microphone_spacing == plans["train"].microphone_spacing == 0.12
     assert plans["scored"].microphone_spacing == plans["test"].microphone_spacing == 0.12
     bank = build_bank(tmp_path / "bank.npz")
-    for command in (["train"], ["benchmark", "--table", "2"]):
-        arguments = [*command, "--out", str(tmp_path / "new"), "--data", str(classes)]
+    (tmp_path / "new").mkdir()
+    model = ["--model", str(tmp_path / "model")]
+    out = ["--out", str(tmp_path / "new" / "out")]
+    for command in (["train", *out], ["benchmark", "--table", "2", *out], ["evaluate", *model]):
+        arguments = [*command, "--data", str(classes)]
         assert main([*arguments, "--bank", bank, "--spacing", "0.2"]) == 2
         assert "`--spacing` 0.2 m is not the spacing of `--bank`" in capsys.readouterr().err
 

@@ -66,6 +66,23 @@ def test_every_prompt_is_found_in_every_recording(workspace, ask, tmp_path, caps
 
 
 @pytest.mark.once
+def test_recordings_as_prompts_are_asked_one_by_one(workspace, ask, tmp_path, capsys):
+    """In one batch the shorter one would be repeated, and have another embedding."""
+    rng = np.random.default_rng(2)
+    for name, samples in (("short.wav", 4000), ("long.wav", 14321)):
+        soundfile.write(workspace / name, 0.1 * rng.standard_normal(samples), 16000)
+    scores = tmp_path / "answers.json"
+    assert ask("mix.wav", "--prompt", "short.wav", "--prompt", "long.wav", "--json", scores) == 0
+    together = [answer["confidence"] for answer in json.loads(scores.read_text())]
+    alone = []
+    for name in ("short.wav", "long.wav"):
+        assert ask("mix.wav", "--prompt", name, "--json", scores) == 0
+        alone += [answer["confidence"] for answer in json.loads(scores.read_text())]
+    assert together == alone
+    capsys.readouterr()
+
+
+@pytest.mark.once
 def test_two_of_four_channels(workspace, ask, capsys):
     samples, _ = soundfile.read(workspace / "mix.wav")
     noise = 0.1 * np.random.default_rng(2).standard_normal((len(samples), 4))

@@ -8,7 +8,8 @@ import soundfile
 from PIL import Image
 
 from keras_avssan.data import ClassFolders, PictureFolders, check_folders
-from keras_avssan.data.file_kinds import file_kind, is_meant_as_file
+from keras_avssan.data.file_kinds import file_kind
+from keras_avssan.files import is_meant_as_file
 from keras_avssan.models.prompts import split_prompts
 
 pytestmark = pytest.mark.once

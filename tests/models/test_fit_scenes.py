@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from keras_avssan.data import ScenePlan, SyntheticClasses
+from keras_avssan.doa import AngularAccuracy, DoALoss
 from keras_avssan.evaluation import evaluate_localizer
 from keras_avssan.training import fit_scenes, warmup_cosine
 
@@ -68,6 +69,17 @@ def test_what_asks_may_change_from_scene_to_scene(plan, make_tiny):
         assert evaluation.settings["prompt"] == kind
     with pytest.raises(ValueError, match="text side"):
         evaluate_localizer(model, plan, 4, prompt="text", progress=False)
+
+
+def test_losses_and_scores_that_were_compiled_are_kept(plan, make_tiny):
+    model = make_tiny()
+    losses = {"doa": DoALoss(), "masked_spectrogram": "mse"}
+    weights = {"doa": 2.0, "masked_spectrogram": 7.0}
+    model.compile("sgd", losses, loss_weights=weights, metrics=[AngularAccuracy(10)])
+    fit_scenes(model, plan, steps=2, epochs=1, batch_size=2, verbose=0)
+    assert model.get_compile_config()["loss_weights"] == weights
+    assert "acc_10deg" in model.history.history
+    assert type(model.optimizer).__name__ == "AdamW"
 
 
 def test_schedule_rises_and_falls():

@@ -68,7 +68,7 @@ def test_the_record_says_what_the_training_was(trained, plan):
     assert record.clips == digests(plan.catalog, of_split)
     assert record.pictures == digests(plan.catalog, plan.pictures)
     assert record.rooms == set(room_digests(plan.bank, [0, 1]))
-    assert repr(record) == "<TrainingRecord: 1 trainings, 24 clips, 24 pictures, 2 rooms>"
+    assert repr(record) == "<TrainingRecord: 1 training, 24 clips, 24 pictures, 2 rooms>"
 
 
 def test_every_way_of_saving_keeps_it(trained, tmp_path):
@@ -140,6 +140,17 @@ def test_plain_fit_records_what_is_known(plan, unseen, make_tiny):
     with pytest.raises((ValueError, TypeError, AttributeError)):
         model.fit("nothing", verbose=0)
     assert model.training_record == before  # no step was done
+
+
+def test_single_steps_are_data_that_are_not_known(trained, make_batch, tmp_path):
+    save_whole(trained, str(tmp_path / "model"))
+    model = AVSSAN.from_preset(str(tmp_path / "model"))
+    assert model.training_record.complete
+    model.train_on_batch(*make_batch())
+    model.train_on_batch(*make_batch())
+    notes = [training.get("data") for training in model.training_record.trainings]
+    assert notes == [None, "not known"]
+    assert model.training_record.rooms == trained.training_record.rooms
 
 
 def test_scores_on_unseen_scenes_say_so(trained, unseen):

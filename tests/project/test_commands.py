@@ -2,6 +2,7 @@
 
 import csv
 import importlib.util
+import itertools
 import json
 import os
 import pathlib
@@ -299,7 +300,7 @@ def check_benchmark(words, out):
     table = pathlib.Path(value(words, "--out"), f"table{value(words, '--table')}.md")
     assert out.splitlines()[-1] == f"wrote {table}"
     rows = words[words.index("--systems") + 1 :]
-    for row in (row for row in rows if not row.startswith("--")):
+    for row in itertools.takewhile(lambda word: not word.startswith("--"), rows):
         assert (table.parent / "rows" / f"{row}.json").exists()
 
 

@@ -24,7 +24,7 @@ def outcome(tmp_path, monkeypatch, capsys, make_small_model):
     ids = [picture.id for picture in SyntheticClasses().pictures]
     vectors = np.random.default_rng(0).normal(size=(len(ids), 3)).astype("float32")
     np.savez(tmp_path / "prompts.npz", picture_ids=np.array(ids), picture_vectors=vectors)
-    bank = RIRBank.build(2, ranges=RoomRanges(t60=(0.2, 0.25)), max_duration=0.03, progress=False)
+    bank = RIRBank.build(3, ranges=RoomRanges(t60=(0.2, 0.25)), max_duration=0.03, progress=False)
     bank.save(tmp_path / "bank.npz")
     words = ["limits.py", "--model", tmp_path / "model", "--out", tmp_path / "limits.json"]
     words += ["--prompt-embeddings", tmp_path / "prompts.npz", "--bank", tmp_path / "bank.npz"]

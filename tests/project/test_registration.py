@@ -81,6 +81,12 @@ def test_files_load_in_a_new_process(imports, saved):
     run(code if imports.startswith("import keras,") else code + PRESET, saved)
 
 
+def test_whoever_looks_for_keras_first_changes_nothing(saved):
+    """As packages do that ask whether Keras is installed."""
+    look = "import importlib.util, keras_avssan; importlib.util.find_spec('keras'); import keras"
+    run(f"{look}\nkeras.models.load_model('part.keras')", saved)
+
+
 def test_the_import_alone_imports_no_keras():
     code = "import sys, keras_avssan; assert not {'keras', 'keras_hub', 'numpy'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

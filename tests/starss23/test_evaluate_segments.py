@@ -133,6 +133,8 @@ def test_the_command_reports_and_scores(arguments, tmp_path, capsys):
     assert report["settings"]["segments"] == 6
     assert report["settings"]["split"] == "test"
     assert report["settings"]["pair"] == "M1-M4"
+    assert main([*arguments, "--json", str(scores)]) == 0  # the split by default
+    assert json.loads(scores.read_text()) == report
     # Its options reach the data set.
     arguments[arguments.index("M1-M4")] = "M2-M3"
     more = ["--classes", "bell", "--max-motion", "5", "--allow-several", "--prompt", "constant"]
