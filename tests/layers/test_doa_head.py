@@ -226,6 +226,7 @@ def test_silence_is_finite(form, gradient):
 
 def test_silence_is_finite_with_weights(gradient):
     head = DoAHead(hidden_dim=8)
+    head.build((None, FRAMES, BINS, 4))
     silence = np.zeros((1, FRAMES, BINS, 4), "float32")
     for mask in (np.zeros((1, FRAMES, BINS), "float32"), np.ones((1, FRAMES, BINS), "float32")):
         slope = gradient(lambda x, m=mask: ops.sum(ops.square(head(x, bin_weights=m))), silence)
