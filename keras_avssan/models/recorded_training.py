@@ -69,9 +69,9 @@ class RecordsTraining(TaskMixin):
         with recorded(self, record):
             return super().fit(x, *args, **kwargs)
 
-    def train_on_batch(self, *args, **kwargs):
+    def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):
         """Trains one step, see `keras.Model.train_on_batch`, on data that are not known."""
-        logs = super().train_on_batch(*args, **kwargs)
+        logs = super().train_on_batch(x, y, sample_weight, class_weight, return_dict)
         record = self.training_record
         if not self._is_recorded and (record is None or record.complete):
             self.training_record = join_records(record, _unknown_training())

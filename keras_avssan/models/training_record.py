@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from keras_avssan.one_line import count, one_line
+
 _FORMAT = 1
 # Of a digest. Among 20,000 recordings of a training, one of 10,000 others is taken for one of them
 # by chance once in a million times.
@@ -46,9 +48,10 @@ class TrainingRecord:
     rooms: frozenset = frozenset()
 
     def __repr__(self):
-        counts = ", ".join(f"{len(getattr(self, kind))} {kind}" for kind in _KINDS)
-        plural = "" if len(self.trainings) == 1 else "s"
-        return f"<TrainingRecord: {len(self.trainings)} training{plural}, {counts}>"
+        kinds = ("trainings", *_KINDS)
+        return one_line(
+            self, *(count(len(getattr(self, kind)), kind.removesuffix("s")) for kind in kinds)
+        )
 
     @property
     def complete(self):

@@ -247,7 +247,7 @@ EXAMPLES = {
     ),
     "TrainingRecord": (
         lambda: TrainingRecord(({"split": "train"},), frozenset("ab"), frozenset("c")),
-        "<TrainingRecord: 1 trainings, 2 clips, 1 pictures, 0 rooms>",
+        "<TrainingRecord: 1 training, 2 clips, 1 picture, 0 rooms>",
     ),
     "Trajectory": (
         lambda: simulation.Trajectory([(1, 1, 1), (1, 2, 1), (3, 2, 1)], [0.0, 0.5, 1.5]),

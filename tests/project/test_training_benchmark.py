@@ -138,6 +138,6 @@ def test_a_step_takes_up_to_three_times_the_operations_of_the_loss(reference):
         reference.forward()
     with operations.Operations() as whole:
         reference.step()
-    # Less than three: nothing is differentiated before the first weights.
+    # Less than three: nothing is differentiated before the first weights, nor phases of the mix.
     assert 1.8 < whole.flops / forward.flops < 3.0
-    assert whole.bytes > 2 * forward.bytes
+    assert 1.8 < whole.bytes / forward.bytes < 3.0
