@@ -98,7 +98,7 @@ def _absent_lines(row):
         return [f"| left out: {row['left_out']} | | | |"]
     lines = []
     for key, entry in row.items():
-        if key == "scenes":
+        if key in ("scenes", "training_overlap"):
             continue
         title = "entropy, nats" if key == "entropy" else key
         low, high = entry["interval"]
