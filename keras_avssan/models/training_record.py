@@ -37,8 +37,10 @@ class TrainingRecord:
         rooms: Frozenset of digests of all rooms.
 
     Example:
-        >>> model = AVSSAN.from_preset("my_model")
-        >>> model.training_record.trainings[-1]["split"]
+        >>> record = TrainingRecord(({"split": "train", "steps": 1200},), rooms=frozenset("ab"))
+        >>> record
+        <TrainingRecord: 1 training, 0 clips, 0 pictures, 2 rooms>
+        >>> record.trainings[-1]["split"]
         'train'
     """
 
