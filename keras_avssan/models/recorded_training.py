@@ -182,7 +182,7 @@ def write_record(folder, record):
 
 
 def read_record(folder):
-    """The record in a folder; `None` where there is none.
+    """The record in a folder, or `None`.
 
     Raises:
         ValueError: If the file is damaged.

@@ -307,10 +307,7 @@ class AVSSANBackbone(PromptedBackbone):
             band_attention[band] = beta
         mask, masked_spectrogram, band_weights = self.refiner(aligned, spectrogram)
         spacing = inputs.get("microphone_spacing")
-        if self._head_takes_mask:
-            doa = self.doa_head(spectrogram, spacing, ops.square(mask))
-        else:
-            doa = self.doa_head(masked_spectrogram, spacing)
+        doa = self._read_direction(spectrogram, mask, masked_spectrogram, spacing)
         outputs = {
             "doa": doa,
             "mask": mask,
@@ -336,9 +333,14 @@ class AVSSANBackbone(PromptedBackbone):
         Returns:
             float32 posterior of shape (batch, 180).
         """
+        masked = spectrogram * mask[..., None]
+        return self._read_direction(spectrogram, mask, masked, microphone_spacing)
+
+    def _read_direction(self, spectrogram, mask, masked_spectrogram, spacing):
+        """Posterior of the head, which takes mix and mask, or what the mask leaves."""
         if self._head_takes_mask:
-            return self.doa_head(spectrogram, microphone_spacing, ops.square(mask))
-        return self.doa_head(spectrogram * mask[..., None], microphone_spacing)
+            return self.doa_head(spectrogram, spacing, ops.square(mask))
+        return self.doa_head(masked_spectrogram, spacing)
 
     def _embed_mix(self, audio, training):
         """Embeddings of what is heard, (batch, t, d_A); `None` without semantic audio."""
