@@ -21,13 +21,14 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-parity test-single test-notebooks notebooks lint format docs clean \
+.PHONY: help demo test test-all test-parity test-single test-notebooks notebooks lint format docs clean \
   venv environments \
   $(BACKENDS:%=test-%) test-only-torch test-only-jax test-tfio
 
 help:
 	@echo "make demo      run the quickstart notebook: trains a model, prints its scores, keeps it"
-	@echo "make test      run every test under TensorFlow, PyTorch and JAX"
+	@echo "make test      run the tests for every change, under TensorFlow, PyTorch and JAX"
+	@echo "make test-all  run the long ones too: killed processes, clusters, devices, all exports, scripts"
 	@echo "make test-tfio run the tests of decoding with TensorFlow 2.16 and tensorflow-io"
 	@echo "make notebooks run all notebooks at full size, and keep their outputs"
 	@echo "make lint      ruff and mypy"
@@ -88,11 +89,14 @@ demo: $(VENV)/.installed
 # --- tests -------------------------------------------------------------------------------
 
 test: $(BACKENDS:%=test-%) test-parity test-single test-notebooks
+test-all: test
 
 # What says nothing about the backend runs under PyTorch, which traces nothing and is soonest done.
-test-torch: MARKS := -m "not tensorflow"
-test-tensorflow: MARKS := -m "not once or tensorflow"
-test-jax: MARKS := -m "not once and not tensorflow"
+test-torch: MARKS := not tensorflow
+test-tensorflow: MARKS := (not once or tensorflow)
+test-jax: MARKS := not once and not tensorflow
+EXTENSIVE := and not extensive
+test-all: EXTENSIVE :=
 # Eager JAX compiles each operation in each process: here without optimising, shared by a cache.
 test-jax test-only-jax test-parity: export JAX_DISABLE_MOST_OPTIMIZATIONS := 1
 test-jax test-only-jax test-parity: export XLA_FLAGS := --xla_cpu_use_fusion_emitters=false
@@ -101,7 +105,7 @@ test-jax test-only-jax: export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS := 0
 test-jax test-only-jax: export JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES := -1
 $(BACKENDS:%=test-%): test-%: $(VENV)/.installed
 	@echo "== tests under $*"
-	KERAS_BACKEND=$* OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) -q $(MARKS) $(APART) tests
+	KERAS_BACKEND=$* OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) -q -m "$(MARKS) $(EXTENSIVE)" $(APART) tests
 
 test-parity: $(VENV)/.installed
 	@echo "== the same weights under every backend"

@@ -24,6 +24,7 @@ _POSITIVE = (
     *("duration", "learning_rate", "spacing", "max_duration", "segment_duration"),
     *("image_std", "image_attenuation"),
 )
+_WEIGHTS = ("model.weights.h5", "model.weights.json")
 _CHOICES = {
     "configuration": ("base", "paper"),
     "prompts": ("picture", "text", "recording"),
@@ -136,7 +137,7 @@ def _model(option, path):
         raise ValueError(f"{hint} Received: {what}")
     if not os.listdir(path):
         raise ValueError(f"{hint} Received: '{path}', which is empty")
-    for name in ("config.json", "task.json"):
+    for name in ("config.json", "task.json", "metadata.json"):
         file = os.path.join(path, name)
         if not os.path.isfile(file):
             raise ValueError(f"{hint} Received: '{path}', which has no {name}")
@@ -145,6 +146,8 @@ def _model(option, path):
                 json.load(stream)
         except ValueError as error:
             raise ValueError(f"'{file}' is damaged: {error}") from error
+    if not any(os.path.isfile(os.path.join(path, name)) for name in _WEIGHTS):
+        raise ValueError(f"{hint} Received: '{path}', which has no {_WEIGHTS[0]}")
 
 
 def _bank(option, path):

@@ -108,6 +108,7 @@ def test_rows_are_trained_scored_and_not_run_again(command, tmp_path, capsys):
     assert not list((out / "scenes").rglob("*.npy"))
 
 
+@pytest.mark.extensive
 def test_smoke_on_the_built_in_data(tmp_path):
     """With rooms, encoder and systems as they come, AV-SSAN among them."""
     arguments = ["benchmark", "--table", "2", "--smoke", "--out", str(tmp_path / "out")]
@@ -146,6 +147,7 @@ def test_a_run_that_is_stopped_goes_on(command, tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("last", [False, True])
+@pytest.mark.extensive
 def test_a_training_that_diverges_stops_no_other(last, command, tmp_path, monkeypatch):
     fits, fit = [], benchmark.fit_scenes
 

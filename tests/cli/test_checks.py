@@ -72,8 +72,9 @@ def folder(tmp_path_factory):
     root = tmp_path_factory.mktemp("checks")
     for name in ("model", "bank", "folder"):
         (root / name).mkdir()
-    for name in ("config.json", "task.json"):
+    for name in ("config.json", "task.json", "metadata.json"):
         (root / "model" / name).write_text("{}")
+    (root / "model/model.weights.h5").write_text("something")
     (root / "bank/bank.json").write_text("{}")
     for name in ("table.csv", "dog.jpg", "mix.wav"):
         (root / name).write_text("something")
@@ -105,6 +106,8 @@ def words(commands, *more):
 def test_a_wrong_path_is_told_at_once(folder):
     """Of every command and every option, by the name of the option or the path."""
     lines = words(READ, "nowhere/it") + words(WRITTEN, "nowhere/it.png") + NAMED
+    # Without an ending it would be words.
+    lines = [f"{line}.png" if "--prompt nowhere" in line else line for line in lines]
     for line, (code, error, seconds, heavy) in run(folder, lines):
         assert code == 2 and "nowhere/it" in error, (line, error)
         assert len(error.splitlines()) == 1 and error.startswith("keras-avssan "), (line, error)

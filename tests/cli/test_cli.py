@@ -73,6 +73,7 @@ def test_evaluate_takes_any_folder_of_classes(workspace, capsys, tmp_path):
 
 
 @pytest.mark.once
+@pytest.mark.extensive
 def test_train_with_encoders_from_presets(workspace, tmp_path):
     tokenizer = CLIPTextTokenizer(["d o", "do g</w>"])
     backbone = keras_hub.models.CLIPBackbone(

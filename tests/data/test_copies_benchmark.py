@@ -8,7 +8,7 @@ import pytest
 
 from keras_avssan.data.copies import Copy
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.extensive]
 
 SCRIPTS = pathlib.Path(__file__).parents[2] / "benchmarks"
 

@@ -93,6 +93,7 @@ def test_an_interrupt_while_units_are_handed_out_stops_those_that_run(
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.extensive
 def test_no_worker_outlives_its_parent(tmp_path, sent):
     code = (
         "import signal, work_units; from functools import partial\n"
@@ -170,6 +171,7 @@ def cluster():
         cluster.shutdown()
 
 
+@pytest.mark.extensive
 def test_an_error_on_a_cluster_comes_through(work_units, cluster):
     with pytest.raises(ValueError, match="unit 2 cannot be done"):
         list(
@@ -195,6 +197,7 @@ def kill_a_node_at_work(cluster, folder):
     cluster.remove_node(doomed, allow_graceful=False)
 
 
+@pytest.mark.extensive
 def test_a_cluster_ends_with_the_same_files_though_a_node_dies(work_units, tmp_path, cluster):
     undisturbed, disturbed = tmp_path / "undisturbed", tmp_path / "disturbed"
     undisturbed.mkdir(), disturbed.mkdir()
@@ -238,6 +241,7 @@ def videos(tmp_path_factory):
     return folder
 
 
+@pytest.mark.extensive
 def test_a_dataset_is_the_same_though_a_node_dies_while_it_is_built(
     videos, tmp_path, cluster, monkeypatch
 ):

@@ -21,6 +21,7 @@ def make_iterator(monkeypatch):
     return importlib.import_module("read_batches").make_iterator
 
 
+@pytest.mark.extensive
 def test_a_killed_reader_goes_on_with_the_next_batch(make_iterator, tmp_path):
     note = tmp_path / "position.json"
     reader = subprocess.Popen(

@@ -159,6 +159,7 @@ def test_built_in_sounds_and_pictures_differ():
     assert find_leaks(SyntheticClasses(("dog", "rain"), instances_per_class=10)) == []
 
 
+@pytest.mark.extensive
 def test_several_workers_find_the_same():
     catalog = SyntheticClasses(("dog",), instances_per_class=12)
     last = replace(catalog.clips[-1], split="train")

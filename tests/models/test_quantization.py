@@ -38,6 +38,7 @@ def test_answers_stay_near(pair, inputs, run):
 
 @pytest.mark.once
 @pytest.mark.parametrize("form", ["file", "preset"])
+@pytest.mark.extensive
 def test_round_trip(form, pair, inputs, run, tmp_path):
     _, model = pair
     if form == "file":
@@ -52,6 +53,7 @@ def test_round_trip(form, pair, inputs, run, tmp_path):
 
 
 @pytest.mark.once
+@pytest.mark.extensive
 def test_part_of_a_model(make_tiny, tmp_path):
     model = make_tiny(compiled=False)
     model.quantize("int8", filters=lambda layer: "refiner" in (layer.path or ""))
@@ -63,6 +65,7 @@ def test_part_of_a_model(make_tiny, tmp_path):
 
 
 @pytest.mark.once
+@pytest.mark.extensive
 def test_a_trained_model(make_batch, make_tiny, inputs, run, tmp_path):
     """The optimizer's state is of the float weights; saving does without."""
     model = make_tiny()

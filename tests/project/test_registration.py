@@ -81,6 +81,7 @@ def test_files_load_in_a_new_process(imports, saved):
     run(code if imports.startswith("import keras,") else code + PRESET, saved)
 
 
+@pytest.mark.extensive
 def test_whoever_looks_for_keras_first_changes_nothing(saved):
     """As packages do that ask whether Keras is installed."""
     look = "import importlib.util, keras_avssan; importlib.util.find_spec('keras'); import keras"

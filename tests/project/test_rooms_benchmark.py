@@ -7,7 +7,7 @@ import pytest
 
 from keras_avssan.simulation import sabine_absorption, sample_room
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.extensive]
 
 SCRIPTS = pathlib.Path(__file__).parents[2] / "benchmarks"
 

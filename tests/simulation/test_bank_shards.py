@@ -90,6 +90,7 @@ def test_the_same_bytes_in_threads(whole, tmp_path):
     assert contents(build(tmp_path / "bank", workers=3)) == contents(whole)
 
 
+@pytest.mark.extensive
 def test_the_same_bytes_from_processes_that_share_the_shards(whole, tmp_path):
     folder = build(tmp_path / "bank", shards=[2, 0])
     assert not (folder / "rirs-00001.npy").exists()
@@ -213,6 +214,7 @@ assert kills, "no build was killed before it was done"
 
 @pytest.mark.once
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.extensive
 def test_the_same_bytes_however_often_it_was_killed(tmp_path):
     """Killed between any two files and at random moments; on NumPy, which may be forked."""
     package = os.path.dirname(os.path.dirname(os.path.dirname(inspect.getfile(build_bank))))

@@ -150,14 +150,14 @@ def test_the_command_reports_and_scores(arguments, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("option", "value", "named"),
     [
-        ("--starss23", "nowhere", "mic_dev"),
+        ("--starss23", "nowhere", "`--starss23`"),
         ("--prompts-from", "nowhere", "nowhere"),
         ("--prompts-from", "", "--prompts-from"),
         ("--class-map", "none.csv", "none.csv"),
-        ("--pair", "M1-M2", "`pair`"),
+        ("--pair", "M1-M2", "`--pair`"),
         ("--segment-duration", "0.33", "`duration`"),
         ("--segment-duration", "0.5", "`min_activity`"),
-        ("--baffle", "soft", "`baffle`"),
+        ("--baffle", "soft", "`--baffle`"),
         ("--model", "nowhere", "--model"),
     ],
 )

@@ -275,7 +275,7 @@ def test_the_report_counts_what_was_left_out(writer, sound):
     assert "| usable | 2 |" in report and "| target moves | 1 |" in report
     assert "| bell | 2 | 1 | 3.5 s |" in report
     assert repr(dataset) == (
-        "<STARSS23: 6 recordings, 2 segments of 1 classes, format mic, pair M1-M4>"
+        "<STARSS23: 6 recordings, 2 segments of 1 class, format mic, pair M1-M4>"
     )
 
 

@@ -26,6 +26,7 @@ def assert_same(folder, history, model, whole, values):
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.extensive
 def test_a_killed_training_goes_on_to_the_same_numbers(tiny, whole, values, tmp_path):
     folder = tmp_path / "checkpoints"
     process = subprocess.run([sys.executable, SCRIPT, folder, "3"], capture_output=True)

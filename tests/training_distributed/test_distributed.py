@@ -125,6 +125,7 @@ def check_equal(single, shared):
         np.testing.assert_allclose(shared[name], single[name], rtol=1e-4, err_msg=name)
 
 
+@pytest.mark.extensive
 def test_two_devices_give_the_weights_and_scores_of_one(single, tmp_path):
     out = str(tmp_path / "out")
     finish(*on_two_devices(out))
@@ -140,6 +141,7 @@ def test_two_devices_give_the_weights_and_scores_of_one(single, tmp_path):
 
 
 @pytest.mark.skipif(BACKEND == "jax", reason="XLA splits one program: no replica is by itself")
+@pytest.mark.extensive
 def test_replicas_by_themselves_give_other_weights(single, tmp_path):
     out = str(tmp_path / "out")
     finish(*on_two_devices(out, synchronize=False))
@@ -147,6 +149,7 @@ def test_replicas_by_themselves_give_other_weights(single, tmp_path):
 
 
 @pytest.mark.skipif(BACKEND != "torch", reason="a process a device")
+@pytest.mark.extensive
 def test_processes_end_with_the_same_weights(tmp_path):
     out = str(tmp_path / "out")
     finish(*on_two_devices(out))
@@ -158,6 +161,7 @@ def test_processes_end_with_the_same_weights(tmp_path):
 
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="TensorFlow's own")
 @pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.extensive
 def test_workers_give_the_weights_of_one_device(count, single, tmp_path):
     out = str(tmp_path / "out")
     try:

@@ -148,6 +148,7 @@ def test_some_classes_and_the_splits_of_the_table(tmp_path, material):
 
 
 @pytest.mark.once
+@pytest.mark.extensive
 def test_the_same_bytes_in_two_processes(tmp_path, material, built, contents):
     build(tmp_path / "ssl", material, workers=2)
     assert contents(tmp_path / "ssl") == contents(built[0])
@@ -162,6 +163,7 @@ def test_repeated_rows_are_counted(tmp_path, material):
 
 
 @pytest.mark.once
+@pytest.mark.extensive
 def test_hundreds_of_videos(tmp_path, make_material, reasons):
     """36 usable videos under 220 names, and 54 that cannot be used."""
     faults = list(reasons) * 6

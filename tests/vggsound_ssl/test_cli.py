@@ -78,7 +78,7 @@ def test_stopped_by_the_user(material, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(parts, "read_video_audio", stop)
     assert build(material, tmp_path / "ssl") == 130
     line = capsys.readouterr().err.splitlines()[-1]
-    assert line.startswith("keras_avssan build vggsound-ssl: stopped with 0 of 4 parts")
+    assert line.startswith("keras-avssan build vggsound-ssl: stopped with 0 of 4 parts")
     assert line.endswith("the same call or command goes on from there")
 
 
@@ -86,14 +86,14 @@ def test_bad_input_is_one_clear_line(material, tmp_path, capsys, bank_path):
     out = tmp_path / "ssl"
     for options, message in [
         (["--min-instances", "99"], "`min_instances` is 99, but no class has so many videos"),
-        (["--clip", "nowhere"], "`preset` must be"),
+        (["--clip", "nowhere"], "`--clip` must be"),
         (["--classes", "whistling"], "Unknown class 'whistling'"),
         (["--spatialise", "1"], "`--spatialise` and `--bank` belong together"),
         (["--bank", str(bank_path)], "`--spatialise` and `--bank` belong together"),
         (["--spatialise", "1", "--bank", "nowhere.npz"], "nowhere.npz"),
-        (["--engine", "steam"], "`engine` must be one of"),
+        (["--engine", "steam"], "`--engine` must be one of"),
         (["--workers", "0"], "`workers`"),
-        (["--csv", "nowhere.csv"], "`csv` must be a file"),
+        (["--csv", "nowhere.csv"], "`--csv`: file 'nowhere.csv' does not exist"),
     ]:
         assert build(material, out, *options) == 2, options
         lines = capsys.readouterr().err.splitlines()

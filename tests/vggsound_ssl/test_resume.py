@@ -326,6 +326,7 @@ assert kills, "no build was killed before it was done"
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.extensive
 def test_the_same_bytes_however_often_it_was_killed(few, tmp_path, contents):
     """Killed between any two files and at random moments, and on a disk that was full."""
     arguments = [sys.executable, "-c", KILLED, str(few.csv), str(few.videos), str(tmp_path)]

@@ -11,7 +11,7 @@ from PIL import Image
 from keras_avssan.data import SyntheticClasses
 from keras_avssan.simulation import RIRBank, RoomRanges
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.extensive]
 
 SCRIPT = pathlib.Path(__file__).parents[2] / "benchmarks" / "figures.py"
 
@@ -25,7 +25,7 @@ def script():
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, make_small_model):
-    """A model without image encoder, embeddings of all built-in pictures, and two rooms."""
+    """A model without image encoder, embeddings of all built-in pictures, and three rooms."""
     folder = tmp_path_factory.mktemp("figures")
     model = make_small_model(prompt_dim=3)
     model.save_to_preset(folder / "model")
@@ -33,7 +33,7 @@ def folder(tmp_path_factory, make_small_model):
     vectors = np.random.default_rng(0).normal(size=(len(ids), 3)).astype("float32")
     np.savez(folder / "vectors.npz", ids=np.array(ids), vectors=vectors)
     ranges = RoomRanges(t60=(0.2, 0.25))
-    bank = RIRBank.build(2, ranges=ranges, sources_per_room=3, max_duration=0.05, progress=False)
+    bank = RIRBank.build(3, ranges=ranges, sources_per_room=3, max_duration=0.05, progress=False)
     bank.save(folder / "bank.npz")
     return folder
 
