@@ -95,8 +95,10 @@ test-all: test
 test-torch: MARKS := not tensorflow
 test-tensorflow: MARKS := (not once or tensorflow)
 test-jax: MARKS := not once and not tensorflow
-EXTENSIVE := and not extensive
-test-all: EXTENSIVE :=
+# Left out by all but `make test-all`.
+test-torch: LONG := and not extensive
+test-tensorflow test-jax: LONG := and not extensive and not one_backend
+test-all: ALL := yes
 # Eager JAX compiles each operation in each process: here without optimising, shared by a cache.
 test-jax test-only-jax test-parity: export JAX_DISABLE_MOST_OPTIMIZATIONS := 1
 test-jax test-only-jax test-parity: export XLA_FLAGS := --xla_cpu_use_fusion_emitters=false
@@ -105,7 +107,7 @@ test-jax test-only-jax: export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS := 0
 test-jax test-only-jax: export JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES := -1
 $(BACKENDS:%=test-%): test-%: $(VENV)/.installed
 	@echo "== tests under $*"
-	KERAS_BACKEND=$* OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) -q -m "$(MARKS) $(EXTENSIVE)" $(APART) tests
+	KERAS_BACKEND=$* OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) -q -m "$(MARKS) $(if $(ALL),,$(LONG))" $(APART) tests
 
 test-parity: $(VENV)/.installed
 	@echo "== the same weights under every backend"

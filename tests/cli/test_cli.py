@@ -107,6 +107,7 @@ def test_train_names_an_encoder_that_is_not_there(option, workspace, tmp_path, c
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.one_backend
 def test_train_saves_a_model_that_loads(workspace, tmp_path, capsys):
     out = tmp_path / "trained"
     arguments = ["train", "--data", str(workspace / "classes"), "--out", str(out)]

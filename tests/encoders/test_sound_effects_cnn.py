@@ -104,6 +104,7 @@ def test_network_equation(encoder):
 
 
 @pytest.mark.parametrize(("seconds", "count"), [(0.05, 1), (1.0, 1), (2.0, 1), (2.4, 2), (10.0, 8)])
+@pytest.mark.one_backend
 def test_number_of_examples(encoder, seconds, count):
     audio = make_audio(seconds)
     assert encoder.compute_output_shape(audio.shape) == (1, count, 5)
@@ -152,6 +153,7 @@ def test_the_last_sound_of_a_recording_is_heard(encoder):
     assert change[0] < 1e-6 < 1e-3 < change[-1]
 
 
+@pytest.mark.one_backend
 def test_recordings_of_a_batch_are_independent(encoder):
     audio = make_audio(1.0, batch=3) * np.array([[1.0], [30.0], [1e-3]], "float32")
     alone = np.concatenate([embed(encoder, recording[None]) for recording in audio])
@@ -174,6 +176,7 @@ def test_silence_is_finite(encoder):
     assert np.isfinite(embed(encoder, silence)).all()
 
 
+@pytest.mark.one_backend
 def test_front_end_stays_in_float32_under_mixed_precision(encoder):
     low = make_encoder(dtype="mixed_bfloat16")
     audio = make_audio(1.0)
@@ -237,6 +240,7 @@ def test_preset_round_trip(encoder, tmp_path):
     assert other.convolutions[0].compute_dtype == "bfloat16"
 
 
+@pytest.mark.one_backend
 def test_inside_a_model(tmp_path):
     model = AVSSAN(
         image_encoder=ConvImageEncoder(8, (4, 8), (16, 16)),

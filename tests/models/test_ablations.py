@@ -35,6 +35,7 @@ def difference(first, second, key="mask"):
         for name in ROWS
     ],
 )
+@pytest.mark.one_backend
 def test_each_row_trains(name, make_tiny, batch, make_inputs, run):
     inputs, labels = batch
     model = make_tiny(**row(name))

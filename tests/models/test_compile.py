@@ -115,6 +115,7 @@ def test_no_metrics_and_no_loss_are_none(scored, shared, make_batch):
         scored(make_batch(), loss=None)
 
 
+@pytest.mark.one_backend
 def test_metrics_by_output_have_its_name(scored, make_batch):
     batch = make_batch()
 
@@ -149,6 +150,7 @@ def test_weights_of_scenes_reach_loss_and_weighted_metrics(scored, shared, make_
     assert np.isfinite(shared.fit(inputs, labels, sample_weight=weights, verbose=0).history["loss"])
 
 
+@pytest.mark.one_backend
 def test_azimuths_may_be_columns_or_stand_alone(scored, make_batch):
     inputs, labels = make_batch()
     columns = {name: part[:, None] if part.ndim == 1 else part for name, part in labels.items()}

@@ -24,6 +24,8 @@ from keras_avssan.encoders import (
 from keras_avssan.layers import Resampler, StereoSTFT
 from keras_avssan.models import baselines
 
+pytestmark = pytest.mark.one_backend
+
 PACKAGE = pathlib.Path(keras_avssan.__file__).parent
 SIZE = (16, 16)
 TOKENIZER = CLIPTextTokenizer(["d o", "do g</w>"], sequence_length=12)

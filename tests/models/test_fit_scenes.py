@@ -52,6 +52,7 @@ def test_fit_scenes_trains_and_validates(frozen, plan, make_tiny):
     assert has_changed(before, model.backbone.image_encoder.get_weights()) is not frozen
 
 
+@pytest.mark.one_backend
 def test_what_asks_may_change_from_scene_to_scene(plan, make_tiny):
     plan = dataclasses.replace(plan, prompt_kinds=("picture", "recording"))
     model = make_tiny()
@@ -71,6 +72,7 @@ def test_what_asks_may_change_from_scene_to_scene(plan, make_tiny):
         evaluate_localizer(model, plan, 4, prompt="text", progress=False)
 
 
+@pytest.mark.one_backend
 def test_losses_and_scores_that_were_compiled_are_kept(plan, make_tiny):
     model = make_tiny()
     losses = {"doa": DoALoss(), "masked_spectrogram": "mse"}

@@ -7,6 +7,8 @@ import pytest
 from keras_avssan import AVSSAN
 from keras_avssan.models.quantization import quantized_layers
 
+pytestmark = pytest.mark.one_backend
+
 
 @pytest.fixture(scope="module")
 def pair(make_tiny):

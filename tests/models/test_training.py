@@ -63,6 +63,7 @@ def test_scores_are_those_of_numpy(model, make_batch, run):
     assert results["selection"] == pytest.approx(selected.mean())
 
 
+@pytest.mark.one_backend
 def test_labels_without_an_interferer_train_too(make_tiny, make_batch):
     inputs, labels = make_batch()
     del labels["interferer_azimuth"]

@@ -8,6 +8,8 @@ import pytest
 
 from keras_avssan.training import NonFiniteLoss, load_checkpoint, replay_batch
 
+pytestmark = pytest.mark.one_backend
+
 
 def spoil(model):
     """Makes a weight NaN."""

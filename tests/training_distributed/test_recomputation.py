@@ -12,7 +12,7 @@ from keras_avssan.training.recomputation import recompute_activations
 TINY = {"prompt_dim": 8, "dim": 8, "bridge_layers": 1, "num_heads": 2, "mlp_dim": 16}
 BACKEND = keras.backend.backend()
 # JAX compiles whole steps: minutes, where others use the machine too.
-pytestmark = pytest.mark.timeout(1800)
+pytestmark = [pytest.mark.timeout(1800), pytest.mark.one_backend]
 
 
 class Loudness(keras.layers.Layer):

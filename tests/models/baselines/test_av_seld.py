@@ -28,6 +28,7 @@ def model():
     return AVSELD(prompt_dim=4, **SIZES)
 
 
+@pytest.mark.one_backend
 def test_learns_eight_scenes_and_whom_to_find(model, make_scenes, overfit):
     scenes = make_scenes(two_sources=True)
     assert overfit(model, scenes, learning_rate=3e-3) <= 3.0

@@ -15,6 +15,7 @@ def model():
     return AVST(prompt_dim=4, prompt_tokens=2, **SIZES)
 
 
+@pytest.mark.one_backend
 def test_learns_eight_scenes_and_whom_to_find(model, make_scenes, overfit):
     scenes = make_scenes(two_sources=True)
     assert overfit(model, scenes, learning_rate=5e-3) <= 3.0

@@ -143,6 +143,7 @@ def test_truth_that_weighs_nothing_is_not_computed(model, make_scenes):
     assert model.target_truth(inputs, labels, model.backbone(inputs)) == {}
 
 
+@pytest.mark.one_backend
 def test_learns_eight_scenes_and_heeds_the_prompt(model, make_scenes, overfit):
     inputs, labels = make_scenes(two_sources=True)
     assert overfit(model, (inputs, labels), learning_rate=3e-3) <= 3.0

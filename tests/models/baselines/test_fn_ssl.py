@@ -59,6 +59,7 @@ def disturbed(function, x, index):
     return np.any(before[0] != after[0], axis=-1)
 
 
+@pytest.mark.one_backend
 def test_learns_eight_scenes_of_one_source(model, make_scenes, overfit):
     assert overfit(model, make_scenes(two_sources=False), learning_rate=1e-2) <= 3.0
 

@@ -11,6 +11,7 @@ def model():
     return GCCMLP(hidden_dim=64)
 
 
+@pytest.mark.one_backend
 def test_learns_eight_scenes_of_one_source(model, make_scenes, overfit):
     assert overfit(model, make_scenes(two_sources=False), learning_rate=3e-3) <= 3.0
 

@@ -56,6 +56,7 @@ def test_length_of_the_prompt_says_nothing(model, make_scenes):
     )
 
 
+@pytest.mark.one_backend
 def test_learns_eight_scenes_and_heeds_the_prompt(model, make_scenes, overfit):
     inputs, labels = make_scenes(two_sources=True)
     assert overfit(model, (inputs, labels), learning_rate=3e-3) <= 3.0

@@ -42,6 +42,7 @@ def run_gru(x, kernel, recurrent_kernel, bias):
     return np.array(states)
 
 
+@pytest.mark.one_backend
 def test_learns_eight_scenes_of_one_source(model, make_scenes, overfit):
     assert overfit(model, make_scenes(two_sources=False), learning_rate=5e-3, every=10) <= 3.0
 
