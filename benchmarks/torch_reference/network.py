@@ -156,7 +156,7 @@ class DoAHead(nn.Module):
         )
         for parameter in self.correction[-1].parameters():
             nn.init.zeros_(parameter)
-        self.sharpness = nn.Parameter(torch.tensor(10.0))
+        self.sharpness = nn.Parameter(torch.tensor(30.0))
 
     def forward(self, spectrum, weights):
         cross = spectrum[:, 0] * spectrum[:, 1].conj()
