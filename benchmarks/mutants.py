@@ -25,12 +25,19 @@ ROOT = Path(__file__).resolve().parents[1]
 TESTS = {
     "keras_avssan/layers/*.py": ["tests/layers", "tests/models/test_backbone.py"],
     "keras_avssan/doa/*.py": ["tests/doa", "tests/models/test_training.py"],
-    "keras_avssan/data/scene_plan.py": ["tests/data/test_scene_plan.py"],
+    "keras_avssan/data/scene_plan.py": [
+        "tests/data/test_scene_plan.py",
+        "tests/data/test_augmentation.py",
+    ],
     "keras_avssan/data/rendering.py": [
         "tests/data/test_rendering.py",
         "tests/data/test_scene_plan.py",
+        "tests/data/test_augmentation.py",
     ],
-    "keras_avssan/evaluation/*.py": ["tests/evaluation"],
+    "keras_avssan/evaluation/*.py": [
+        "tests/evaluation",
+        "tests/starss23/test_evaluate_segments.py",
+    ],
     "keras_avssan/simulation/rooms.py": [
         "tests/simulation/test_rooms.py",
         "tests/simulation/test_bank.py",

@@ -160,6 +160,12 @@ def test_the_changed_recording_is_what_the_room_is_given(plan, bank):
     np.testing.assert_allclose(heard, gain * expected, atol=1e-5)
 
 
+def test_levels_of_noise_fill_their_range(plan):
+    levels = [scene.sensor_noise for scene in varied(plan, sensor_noise=(10.0, 30.0))[1]]
+    assert min(levels) >= 10.0 and max(levels) <= 30.0
+    assert max(levels) - min(levels) > 10.0
+
+
 def test_sensor_noise_has_its_level_and_is_white(plan, scenes):
     noisy, changed = varied(plan, sensor_noise=20.0)
     clean, heard = render_scenes(plan, scenes), render_scenes(noisy, changed)
