@@ -20,8 +20,8 @@ class Parser(argparse.ArgumentParser):
         option, kind, value = found.groups()
         expected = _KINDS.get(kind, kind)
         if kind == "choice":
-            actions = self._option_string_actions
-            expected = "one of " + ", ".join(map(str, actions[option].choices))
+            choices = self._option_string_actions[option].choices or ()
+            expected = f"one of {', '.join(map(str, choices))}"
         self.exit(2, f"{self.prog}: error: `{option}` must be {expected}. Received: {value}\n")
 
 

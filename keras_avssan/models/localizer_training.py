@@ -45,7 +45,9 @@ def _without_interferer(y):
     """What labels without the interferer's azimuth do to the scores, after a space."""
     if "interferer_azimuth" in y:
         return ""
-    return " They have no `interferer_azimuth` (batch,) either: the selection scores are NaN without it."
+    return (
+        " They have no `interferer_azimuth` (batch,) either: selection scores are NaN without it."
+    )
 
 
 class LocalizerTraining(KerasTraining):
