@@ -1,6 +1,5 @@
 """The command line: train, evaluate, localize, benchmark, rooms, build, app, completion."""
 
-import argparse
 import contextlib
 import re
 import sys
@@ -12,7 +11,7 @@ from keras_avssan.cli_build import add_build
 from keras_avssan.cli_checks import check_options, hint_after
 from keras_avssan.cli_completion import add_completion
 from keras_avssan.cli_evaluate import add_evaluate
-from keras_avssan.cli_help import HelpFormatter, complete_help
+from keras_avssan.cli_help import HelpFormatter, Parser, complete_help
 from keras_avssan.cli_localize import add_localize
 from keras_avssan.cli_rooms import add_rooms
 from keras_avssan.cli_train import add_train
@@ -65,7 +64,7 @@ def _message_of(error):
 
 
 def _parser(prog=PROG):
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog=prog,
         description="Localise the sound that a prompt shows.",
         epilog=f"`{prog} COMMAND --help` shows the options of a command, with an example.",

@@ -5,12 +5,13 @@ reported at once. What only the contents of a file can tell is checked by what r
 """
 
 import json
+import math
 import os
 import re
 import shlex
 from typing import Any
 
-from keras_avssan.cli_options import BUILT_IN, check_output
+from keras_avssan.cli_options import BUILT_IN, check_output, check_writable
 from keras_avssan.files import check_file
 
 # Least value of options that count something, and options that must be greater than zero.
@@ -24,7 +25,17 @@ _POSITIVE = (
     *("duration", "learning_rate", "spacing", "max_duration", "segment_duration"),
     *("image_std", "image_attenuation"),
 )
+# Options that are finite numbers, or lists of them, and options with an upper bound in metres.
+_FINITE = ("snr", "image_mean", "min_activity")
+_MOST = {"spacing": 5.0}
 _WEIGHTS = ("model.weights.h5", "model.weights.json")
+# What every saved model has in its files.
+_ENTRIES = {
+    "config.json": "registered_name",
+    "task.json": "registered_name",
+    "metadata.json": "keras_version",
+}
+_CHECKPOINT = re.compile(r"step-\d{8}\.npz")
 _CHOICES = {
     "configuration": ("base", "paper"),
     "prompts": ("picture", "text", "recording"),
@@ -48,13 +59,20 @@ def check_options(options: Any) -> None:
     """
     free = ("prompt",) if getattr(options, "command", None) == "localize" else ()
     for name, value in vars(options).items():
-        if value is None or callable(value) or name in free:
+        if value is None or callable(value) or name == "arguments":
             continue
         option = option_of(options, name)
+        _check_value(option, name, value)
+        if name in free:
+            continue
         if name in _LEAST and value < _LEAST[name]:
             raise ValueError(f"`{option}` must be at least {_LEAST[name]}. Received: {value}")
         if name in _POSITIVE and not 0 < value < float("inf"):
             raise ValueError(f"`{option}` must be positive. Received: {value:g}")
+        if name in _MOST and value > _MOST[name]:
+            raise ValueError(
+                f"`{option}` is in metres, and must be at most {_MOST[name]:g}. Received: {value:g}"
+            )
         for choice in value if isinstance(value, list) else [value]:
             if name in _CHOICES and choice not in _CHOICES[name]:
                 expected = ", ".join(_CHOICES[name])
@@ -63,6 +81,36 @@ def check_options(options: Any) -> None:
             _PATHS[name](option, value)
     _check_groups(options)
     getattr(options, "checked_by", lambda options: None)(options)
+
+
+def _check_value(option, name, value):
+    """Refuses empty words and paths, numbers that are none, and paths that cannot be followed."""
+    for item in value if isinstance(value, list) else [value]:
+        if isinstance(item, str) and not item.strip():
+            raise ValueError(f"`{option}` must not be empty. Received: {item!r}")
+        if name in _FINITE or isinstance(item, float):
+            _check_number(option, item, finite=name in _FINITE)
+        if name in (*_PATHS, *_OWN_CHECKS) and isinstance(item, str) and os.path.lexists(item):
+            _check_reachable(option, item)
+
+
+def _check_number(option, value, finite):
+    try:
+        number = float(value)
+    except ValueError:  # of words, which the command reads itself
+        return
+    if math.isnan(number) or (finite and math.isinf(number)):
+        raise ValueError(f"`{option}` must be a finite number. Received: {value}")
+
+
+def _check_reachable(option, path):
+    """Refuses what is there and cannot be opened, such as a link that leads to itself."""
+    try:
+        os.stat(path)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise ValueError(f"`{option}`: '{path}' cannot be opened: {error.strerror}.") from error
 
 
 def option_of(options: Any, name: str) -> str:
@@ -134,20 +182,39 @@ def _model(option, path):
     hint = f"`{option}` must be the folder of a saved model."
     if not os.path.isdir(path):
         what = f"the file '{path}'" if os.path.exists(path) else f"'{path}', which does not exist"
+        if os.path.isfile(path) and path.endswith(".keras"):
+            what += f". This makes a folder of it: {_make_folder(path)}"
         raise ValueError(f"{hint} Received: {what}")
     if not os.listdir(path):
         raise ValueError(f"{hint} Received: '{path}', which is empty")
-    for name in ("config.json", "task.json", "metadata.json"):
+    if any(map(_CHECKPOINT.fullmatch, os.listdir(path))):
+        raise ValueError(
+            f"{hint} Received: '{path}', the checkpoints of a training that is not finished: the "
+            "same `train` command again finishes it, and saves the model in its `--out`"
+        )
+    for name, entry in _ENTRIES.items():
         file = os.path.join(path, name)
         if not os.path.isfile(file):
             raise ValueError(f"{hint} Received: '{path}', which has no {name}")
         try:
             with open(file, encoding="utf-8") as stream:
-                json.load(stream)
+                content = json.load(stream)
         except ValueError as error:
             raise ValueError(f"'{file}' is damaged: {error}") from error
+        if not isinstance(content, dict) or entry not in content:
+            raise ValueError(
+                f"{hint} Received: '{path}', whose {name} is not that of a model: it has no "
+                f"`{entry}`"
+            )
     if not any(os.path.isfile(os.path.join(path, name)) for name in _WEIGHTS):
         raise ValueError(f"{hint} Received: '{path}', which has no {_WEIGHTS[0]}")
+
+
+def _make_folder(path):
+    """The command that makes a folder of a `.keras` file."""
+    folder = path.removesuffix(".keras")
+    load = f"keras.models.load_model({path!r})"
+    return f'python -c "import keras, keras_avssan; {load}.save_to_preset({folder!r})"'
 
 
 def _bank(option, path):
@@ -186,6 +253,7 @@ def _new_folder(option, path):
 def _any_folder(option, path):
     if os.path.exists(path) and not os.path.isdir(path):
         raise ValueError(f"`{option}` must be a folder. Received: the file '{path}'")
+    check_writable(option, path)
 
 
 def _check_groups(options):
@@ -212,6 +280,8 @@ _FILES = {
     **dict.fromkeys(("json", "plot", "figure"), check_output_file),
 }
 _PATHS = {**_FOLDERS, **_FILES}
+# Paths that the commands check themselves.
+_OWN_CHECKS = ("audio", "prompt", "csv")
 # Options that complete to folders, and to any path.
 FOLDERS = tuple(_FOLDERS)
-FILES = (*_FILES, "audio", "prompt", "csv")
+FILES = (*_FILES, *_OWN_CHECKS)

@@ -1,11 +1,15 @@
 """The command line: score a model."""
 
+import dataclasses
+
 from keras_avssan.cli_options import (
     ALL,
     add_scene_options,
     check_bank_spacing,
+    check_model_spacing,
     choose_test_rooms,
     choose_test_split,
+    command_line,
     load_model,
     make_plan,
     open_bank,
@@ -54,9 +58,14 @@ def add_evaluate(commands):
 
 
 def _evaluate(options):
+    from keras_avssan.models.recorded_training import circumstances
+
     evaluate = evaluate_starss23 if options.starss23 else _evaluate_scenes
-    evaluation = evaluate(options, load_model)
+    evaluation, facts = evaluate(options, load_model)
     if options.json:
+        run = {**circumstances(), "command": command_line(options), "model": options.model, **facts}
+        settings = {**evaluation.settings, "run": run}
+        evaluation = dataclasses.replace(evaluation, settings=settings)
         evaluation.save(options.json)
     print(evaluation.table())
 
@@ -68,11 +77,12 @@ def _evaluate_scenes(options, load_model):
     bank = open_bank(options)
     if bank is not None:
         check_bank_spacing(options, bank)
+    check_model_spacing(options, model, bank)
     catalog = open_catalog(options, bank.sampling_rate if bank else model.sampling_rate)
     split = choose_test_split(options, catalog)
     bank, rooms = choose_test_rooms(options, bank, model.microphone_spacing, catalog.sampling_rate)
     plan = make_plan(options, catalog, bank, split, rooms=rooms)
-    return evaluate_localizer(
+    evaluation = evaluate_localizer(
         model,
         plan,
         options.scenes,
@@ -80,3 +90,14 @@ def _evaluate_scenes(options, load_model):
         microphone_spacing=options.spacing,
         on_overlap=options.on_overlap,
     )
+    return evaluation, {"data": options.data, **_rooms(options, bank)}
+
+
+def _rooms(options, bank):
+    """Where the rooms of the scenes come from, for the JSON file."""
+    if options.bank:
+        where = {"bank": options.bank, "bank_part": options.bank_part}
+    else:
+        simulated = {"rooms": len(bank), "seed": bank.seed, "first_index": bank.first_index}
+        where = {"bank": None, "simulated_rooms": simulated}
+    return {**where, "sampling_rate": bank.sampling_rate}

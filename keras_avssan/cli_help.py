@@ -1,9 +1,28 @@
-"""The command line: what `--help` shows of every command."""
+"""The command line: what `--help` and wrong values show of every command."""
 
 import argparse
 import re
 
 _EXAMPLE = "example:\n  "
+_INVALID = re.compile(
+    r"argument (-[^ :]+): invalid (\w+)(?: value)?: '(.*?)'(?: \(choose .*)?", re.S
+)
+_KINDS = {"float": "a number", "int": "a whole number"}
+
+
+class Parser(argparse.ArgumentParser):
+    """Tells a wrong value in one line; usage is for options that are unknown or missing."""
+
+    def error(self, message):
+        found = _INVALID.fullmatch(message)
+        if not found:
+            super().error(message)
+        option, kind, value = found.groups()
+        expected = _KINDS.get(kind, kind)
+        if kind == "choice":
+            choices = self._option_string_actions[option].choices or ()
+            expected = f"one of {', '.join(map(str, choices))}"
+        self.exit(2, f"{self.prog}: error: `{option}` must be {expected}. Received: {value}\n")
 
 
 class HelpFormatter(argparse.HelpFormatter):

@@ -7,7 +7,7 @@ import os
 from typing import Any, cast
 
 from keras_avssan.cli_checks import check_input, check_output_file
-from keras_avssan.cli_options import load_model
+from keras_avssan.cli_options import check_model_spacing, load_model
 from keras_avssan.files import check_file, is_meant_as_file, write_json, write_text
 
 # Endings of a figure, each a format that Matplotlib writes without other programs.
@@ -125,6 +125,7 @@ def _localize(options):
             "`--figure` shows what led AV-SSAN to its answer, and this is another network. "
             f"Received: {type(model).__name__}"
         )
+    check_model_spacing(options, model)
     pair: dict[str, Any] = {}
     if options.channels:
         pair["channels"] = tuple(options.channels)

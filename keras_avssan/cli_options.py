@@ -1,9 +1,19 @@
 """The command line: options that several commands share, and what they open."""
 
 import os
+import shlex
+import sys
+import tempfile
 
 BUILT_IN = "built-in"
 ALL = "all"
+# What `--spacing` is to a command that trains, and to one that scores.
+_SPACING = "distance between the microphones; default: that of --bank, else 0.2"
+_TOLD_SPACING = (
+    "distance between the microphones of the scenes, which the model is told; default: the model "
+    "is told nothing, rooms are simulated with the spacing of its training, and a --bank with "
+    "another one is refused"
+)
 
 
 def add_data_options(parser):
@@ -54,8 +64,7 @@ def add_scene_options(parser, split, rooms, seed):
         "--spacing",
         type=float,
         metavar="METRES",
-        help="distance between the microphones; default: that of --bank, else of the model, else "
-        "0.2",
+        help=_SPACING if split else _TOLD_SPACING,
     )
 
 
@@ -120,8 +129,10 @@ def choose_test_split(options, catalog):
         Name of a split, or `None` for all of them.
 
     Raises:
-        ValueError: If none is named, and the data have neither `test` nor `val`.
+        ValueError: If none is named, and the data have neither `test` nor `val`, or they have not
+            what is named.
     """
+    check_splits(options, catalog)
     if options.split:
         return None if options.split == ALL else options.split
     for split in ("test", "val"):
@@ -132,6 +143,26 @@ def choose_test_split(options, catalog):
         "with `build folders --write-metadata`, or score what may be training data with "
         f"`--split {ALL}`."
     )
+
+
+def check_splits(options, catalog):
+    """Refuses a split that the data do not have, before rooms are simulated.
+
+    Args:
+        options: Parsed options of `add_scene_options`, perhaps with `validation_split`.
+        catalog: `keras_avssan.data.Catalog`.
+
+    Raises:
+        ValueError: If an option names a split that is not there.
+    """
+    for name in ("split", "validation_split", "reference_split"):
+        known = (*catalog.splits, *([] if name == "reference_split" else [ALL]))
+        split = getattr(options, name, None)
+        if split is not None and split not in known:
+            raise ValueError(
+                f"`--{name.replace('_', '-')}` must be one of {', '.join(known)}: the data have no "
+                f"other split. Received: {split}"
+            )
 
 
 def open_bank(options):
@@ -219,6 +250,24 @@ def check_bank_spacing(options, bank):
         )
 
 
+def check_model_spacing(options, model, bank=None):
+    """Refuses a model that has another spacing than `--bank`, or cannot be told `--spacing`.
+
+    Args:
+        options: Parsed options with `spacing`.
+        model: What is to be asked.
+        bank: What `open_bank` returned.
+
+    Raises:
+        ValueError: If the two do not fit.
+    """
+    from keras_avssan.models.microphones import check_spacing, match_spacing
+
+    check_spacing(model, options.spacing, spelling="--spacing {:g}")
+    if options.spacing is None and bank is not None:
+        match_spacing(model, bank.microphone_spacing, spelling="--spacing {:g}")
+
+
 def open_image_encoder(options):
     """Opens the image encoder that is named.
 
@@ -278,11 +327,35 @@ def check_output(option, path):
         path: Path of a file or folder to be written.
 
     Raises:
-        ValueError: If its folder does not exist.
+        ValueError: If its folder does not exist, or cannot be written to.
     """
     folder = os.path.dirname(os.path.abspath(path))
     if not os.path.isdir(folder):
         raise ValueError(f"`{option}` must lie in an existing folder. Received: {path}")
+    check_writable(option, path)
+
+
+def check_writable(option, path):
+    """Refuses what cannot be written, by a file without a name in the nearest folder.
+
+    Args:
+        option: Name of the option, for the message.
+        path: Path of a file or folder to be written; folders on the way may be missing.
+
+    Raises:
+        ValueError: If the nearest folder that exists takes no file.
+    """
+    folder = os.path.abspath(path)
+    while not os.path.isdir(folder) and folder != os.path.dirname(folder):
+        folder = os.path.dirname(folder)
+    try:
+        with tempfile.TemporaryFile(dir=folder):  # modes do not tell all, such as of /proc
+            pass
+    except OSError as error:
+        raise ValueError(
+            f"`{option}`: files cannot be written in the folder '{folder}' ({error.strerror}). "
+            f"Received: {path}"
+        ) from error
 
 
 def load_model(folder):
@@ -293,6 +366,11 @@ def load_model(folder):
     if not os.path.isdir(folder):
         raise ValueError(f"`--model` must be the folder of a saved model. Received: {folder}")
     return Localizer.from_preset(folder)
+
+
+def command_line(options):
+    """The command line as it was given, for records."""
+    return shlex.join(["keras-avssan", *getattr(options, "arguments", sys.argv[1:])])
 
 
 def make_plan(options, catalog, bank, split, **kwargs):

@@ -1,5 +1,6 @@
 """The command line: build banks of room impulse responses, and look at them."""
 
+import math
 from typing import Any, cast
 
 # What each of the ranges that rooms are drawn from is, for the help.
@@ -128,8 +129,12 @@ def _build(options):
         calibrate=options.calibrate,
     )
     bank = BankFolder.open(options.out)
-    whole = len(bank) - len(bank.missing())
-    print(f"{options.out}: {whole} of {len(bank)} shards are whole")
+    whole = set(range(len(bank))) - set(bank.missing())
+    rooms = sum(len(bank.indices(shard)) for shard in whole)
+    print(
+        f"{options.out}: {rooms} of {bank.settings['num_rooms']} rooms are there, "
+        f"{len(whole)} of {len(bank)} shards are whole"
+    )
 
 
 def _ranges(options):
@@ -149,7 +154,7 @@ def _show(options):
     bank = BankFolder.open(options.folder)
     if options.plot:
         _plot(bank.room(options.room), options.plot)
-    print(_table(bank, bank.missing(read_all=options.check)))
+    print(_table(bank, bank.missing(read_all=options.check), options.check))
 
 
 def _plot(room, path):
@@ -164,7 +169,7 @@ def _plot(room, path):
     figure.savefig(path, dpi=150, bbox_inches="tight")
 
 
-def _table(bank, missing):
+def _table(bank, missing, checked):
     """The contents of a bank, a line for each property."""
     settings = bank.settings
     whole = [shard for shard in range(len(bank)) if shard not in missing]
@@ -174,15 +179,20 @@ def _table(bank, missing):
     rows = {
         "rooms": f"{there} of {settings['num_rooms']}",
         "shards": _shards(len(bank), missing),
+        "checked": "all files were read" if checked else "sizes of files alone; --check reads all",
         "responses": f"{settings['sources_per_room']} sources x 2 microphones x "
         f"{settings['length']} samples at {settings['sampling_rate']} Hz",
+        "sampling": f"{settings['sampling_rate']} Hz",
         "seed": f"{settings['seed']}, from room {settings['first_index']} on",
         "absorption": _absorption(settings),
         "size": f"{size / 1e6:.1f} MB",
         "backend": settings["backend"],
     }
     if whole:
-        rows |= _drawn([bank.read(shard) for shard in whole])
+        shards = [bank.read(shard) for shard in whole]
+        first, second = shards[0]["microphones"][0]
+        rows["spacing"] = f"microphones {math.dist(first, second):.4g} m apart"
+        rows |= _drawn(shards)
     return "\n".join(f"{name:<12}{value}" for name, value in rows.items())
 
 

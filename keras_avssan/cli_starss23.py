@@ -1,6 +1,6 @@
 """The command line: score a model on real rooms."""
 
-from keras_avssan.cli_options import ALL
+from keras_avssan.cli_options import ALL, check_model_spacing
 
 
 def add_starss23_options(parser):
@@ -13,7 +13,8 @@ def add_starss23_options(parser):
         "real rooms",
         "Segments of STARSS23 in place of simulated scenes. --split, --classes (which may be "
         "targets), --prompt, --seed, --model, --spacing, --on-overlap and --json apply; the other "
-        "options do not.",
+        "options do not. The model is told the spacing of the pair, or --spacing where that is "
+        "given.",
     )
     _add_options(group)
 
@@ -75,7 +76,7 @@ def evaluate_starss23(options, load_model):
         load_model: Function from the folder of a model to the model.
 
     Returns:
-        `keras_avssan.evaluation.Evaluation`.
+        Tuple of a `keras_avssan.evaluation.Evaluation`, and a dict that says what was scored.
 
     Raises:
         ValueError: If an option is missing or wrong.
@@ -85,14 +86,18 @@ def evaluate_starss23(options, load_model):
     split = None if options.split == ALL else options.split or "test"
     prompts = open_segments(options, split, options.classes)
     model = load_model(options.model)
+    check_model_spacing(options, model)
     print(prompts.report(), end="\n\n")
-    return evaluate_segments(
+    evaluation = evaluate_segments(
         model,
         prompts,
         prompt=options.prompt,
         microphone_spacing=options.spacing,
         on_overlap=options.on_overlap,
     )
+    named = {name: getattr(options, name) for name in ("prompts_from", "class_map")}
+    rate = prompts.dataset.sampling_rate
+    return evaluation, {"data": options.starss23, **named, "sampling_rate": rate}
 
 
 def open_segments(options, split, classes):

@@ -1,15 +1,15 @@
 """The command line: train a model, so that a stopped training goes on."""
 
 import os
-import shlex
 import shutil
-import sys
 
 from keras_avssan.cli_options import (
     add_encoder_options,
     add_scene_options,
     check_output,
+    check_splits,
     choose_training_rooms,
+    command_line,
     make_plan,
     open_audio_encoder,
     open_bank,
@@ -82,7 +82,7 @@ def _add_checkpoint_options(parser):
 
 def _check(options):
     check_output("--out", options.out)
-    if os.path.exists(options.out):
+    if os.path.lexists(options.out):
         raise ValueError(f"`--out` must not exist yet. Received: {options.out}")
 
 
@@ -95,6 +95,7 @@ def _train(options):
     checkpoints = options.checkpoints or f"{os.path.normpath(options.out)}.checkpoints"
     bank = open_bank(options)
     catalog = open_catalog(options, bank.sampling_rate if bank else 16000)
+    check_splits(options, catalog)
     bank, *rooms = choose_training_rooms(options, bank, catalog.sampling_rate)
     keras.utils.set_random_seed(options.seed)  # begun twice, it is the same training
     model = AVSSAN(
@@ -117,17 +118,12 @@ def _train(options):
         checkpoints=checkpoints,
         checkpoint_every=options.checkpoint_every,
         tensorboard=options.tensorboard,
-        command=_command(options),
+        command=command_line(options),
     )
     save_whole(model, options.out)
     if not options.keep_checkpoints:
         shutil.rmtree(checkpoints, ignore_errors=True)
     print(f"saved {options.out}")
-
-
-def _command(options):
-    """The command line as it was given, for the training record."""
-    return shlex.join(["keras-avssan", *getattr(options, "arguments", sys.argv[1:])])
 
 
 def _plans(options, catalog, bank, rooms):

@@ -10,7 +10,7 @@ from keras_avssan.tables import Table, join_tables, make_table
 # Copies and damaged files that the table names.
 _NAMED = 20
 _HEAD = (
-    "class", "clips", "pictures", "unusable", "copied", "least s", "all s", "rates in Hz"
+    "class", "recordings", "pictures", "unusable", "copied", "shortest (s)", "all (s)", "rates (Hz)"
 )  # fmt: skip
 
 

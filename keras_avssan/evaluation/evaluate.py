@@ -149,7 +149,7 @@ def evaluate_localizer(
             "seed": plan.seed,
             "duration_s": plan.duration,
             "classes": list(plan.classes),
-            "rooms": plan.room_range[1] - plan.room_range[0],
+            "rooms": len({scene.room for scene in scenes}),
             "microphone_spacing_m": plan.microphone_spacing,
             **told_spacing(microphone_spacing),
             "prompt": prompt,

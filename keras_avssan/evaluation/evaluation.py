@@ -32,7 +32,9 @@ class Evaluation:
         target_classes: Class of the target of every scene, a tuple.
         interferer_classes: Class of the interferer of every scene, a tuple; of several all,
             joined by `" + "`; `None` where a scene has none.
-        settings: What was run: split, number of scenes, SNR, seed, duration, prompt.
+        settings: What was run: split, number of scenes and of their rooms, SNR, seed, duration,
+            prompt. `evaluate` of the command line adds `run`: date (UTC), versions, command line,
+            model, data, bank or simulated rooms, and sampling rate in hertz.
         t60: Reverberation time of the room of every scene in seconds, array (scenes,); `None`
             where it is not known.
 

@@ -7,7 +7,9 @@ import numpy as np
 from keras_avssan.evaluation.scoring import score_with_interval
 
 # What two systems may differ in and still have heard the same scenes.
-_OWN = ("prompt", "training_overlap")
+_OWN = ("prompt", "training_overlap", "run")
+# What follows from the azimuths, and earlier versions counted in another way.
+_COUNTED = ("rooms",)
 
 
 def paired_difference(first, second, confidence=0.95, resamples=2000, seed=0):
@@ -79,4 +81,4 @@ def _check_same(first, second):
 def _comparable(settings):
     """Settings as JSON gives them back, without what belongs to a system."""
     settings = json.loads(json.dumps(settings))
-    return {name: value for name, value in settings.items() if name not in _OWN}
+    return {name: value for name, value in settings.items() if name not in _OWN + _COUNTED}

@@ -41,6 +41,15 @@ def level_target(x, y):
     return ops.cast(y["target"], "float32") * level_gain(x["audio"])
 
 
+def _without_interferer(y):
+    """What labels without the interferer's azimuth do to the scores, after a space."""
+    if "interferer_azimuth" in y:
+        return ""
+    return (
+        " They have no `interferer_azimuth` (batch,) either: selection scores are NaN without it."
+    )
+
+
 class LocalizerTraining(KerasTraining):
     """Steps, losses and scores of `Localizer`, which says what inputs and labels are."""
 
@@ -267,9 +276,10 @@ class LocalizerTraining(KerasTraining):
         if names and not self._missed_target:
             self._missed_target = True
             warnings.warn(
-                "Labels hold no `target`, the target alone (batch, samples, 2): the loss goes "
-                f"without its terms of {list(names)}. To train without them and without this "
-                "warning, compile with `loss=DoALoss()`, or with weights of 0 for these terms.",
+                "Labels have no entry `target` (the target source alone, (batch, samples, 2)); the "
+                f"loss terms {', '.join(f'`{name}`' for name in names)} are left out. To train "
+                "without them and without this warning, compile with `loss=DoALoss()`, or with "
+                f"weights of 0 for these terms.{_without_interferer(y)}",
                 stacklevel=2,
             )
         return False

@@ -16,12 +16,13 @@ def takes_spacing(model):
     return getattr(getattr(model, "backbone", model), "takes_microphone_spacing", True)
 
 
-def check_spacing(model, microphone_spacing):
+def check_spacing(model, microphone_spacing, spelling="microphone_spacing={:.4f}"):
     """Checks a spacing that a model is told in place of its own.
 
     Args:
         model: A `Localizer`, or anything else that localises, such as a classical method.
         microphone_spacing: Distance in metres, or an array of them; `None` passes.
+        spelling: How the message writes the argument, or an option that stands for it.
 
     Raises:
         ValueError: If it is not positive, or the model cannot be told and has another one.
@@ -41,7 +42,7 @@ def check_spacing(model, microphone_spacing):
     if other.size:
         raise ValueError(
             f"The model's {_head(model)} cannot be told a spacing, and was trained for {own} m. "
-            f"Received: microphone_spacing={other.flat[0]:.4f}"
+            f"Received: {spelling.format(other.flat[0])}"
         )
 
 
@@ -70,12 +71,26 @@ def match_scenes(model, plan, microphone_spacing=None):
     if microphone_spacing is not None:
         check_spacing(model, microphone_spacing)
         return
-    own, scenes = own_spacing(model), plan.microphone_spacing
+    match_spacing(model, plan.microphone_spacing)
+
+
+def match_spacing(model, scenes, spelling="microphone_spacing={}"):
+    """Checks that a model that is told no spacing was made for that of scenes.
+
+    Args:
+        model: A `Localizer`, or anything else that localises.
+        scenes: Spacing of the scenes in metres; `None` or 0 passes.
+        spelling: How the message writes the argument that tells a spacing, or an option for it.
+
+    Raises:
+        ValueError: If they differ; the message names both values.
+    """
+    own = own_spacing(model)
     # Banks whose microphones are in one place were made up, and have no spacing.
     if own is None or not scenes or abs(own - scenes) <= SAME_SPACING:
         return
     advice = (
-        f"Tell the model with `microphone_spacing={scenes}`, or make both for one spacing."
+        f"Tell the model with `{spelling.format(scenes)}`, or make both for one spacing."
         if takes_spacing(model)
         else f"Its {_head(model)} cannot be told another one: make both for one spacing."
     )

@@ -155,7 +155,7 @@ def describe_plan(model, plan, validation_plan=None, *, command=None, **notes):
         "rooms": frozenset(room_digests(plan.bank, range(*plan.room_range))),
     }
     note = {
-        **_circumstances(),
+        **circumstances(),
         "command": command,
         **notes,
         **_scenes(plan),
@@ -197,7 +197,7 @@ def read_record(folder):
 
 def _unknown_training():
     """Record of a training on data of which nothing is known."""
-    return TrainingRecord(({**_circumstances(), "data": "not known"},))
+    return TrainingRecord(({**circumstances(), "data": "not known"},))
 
 
 def _scenes(plan):
@@ -217,7 +217,8 @@ def _scenes(plan):
     }
 
 
-def _circumstances():
+def circumstances():
+    """When and with which versions something is done, a dict that JSON can hold."""
     import keras_avssan
 
     now = datetime.datetime.now(datetime.UTC)

@@ -2,13 +2,15 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 
 import pytest
 
 from keras_avssan import cli
-from keras_avssan.cli_checks import FILES, FOLDERS
+from keras_avssan.cli_checks import _CHECKPOINT, FILES, FOLDERS
+from keras_avssan.training.checkpoint_folder import checkpoint_path
 
 pytestmark = pytest.mark.once
 
@@ -72,8 +74,9 @@ def folder(tmp_path_factory):
     root = tmp_path_factory.mktemp("checks")
     for name in ("model", "bank", "folder"):
         (root / name).mkdir()
-    for name in ("config.json", "task.json", "metadata.json"):
-        (root / "model" / name).write_text("{}")
+    for name in ("config.json", "task.json"):
+        (root / "model" / name).write_text('{"registered_name": "keras_avssan>AVSSAN"}')
+    (root / "model/metadata.json").write_text('{"keras_version": "3"}')
     (root / "model/model.weights.h5").write_text("something")
     (root / "bank/bank.json").write_text("{}")
     for name in ("table.csv", "dog.jpg", "mix.wav"):
@@ -86,7 +89,7 @@ def run(folder, lines):
     """Exit code, standard error, seconds and heavy modules after each command line."""
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM],
-        input=json.dumps([line.split() for line in lines]),
+        input=json.dumps([shlex.split(line) for line in lines]),
         capture_output=True,
         text=True,
         timeout=60,
@@ -170,6 +173,87 @@ def test_a_model_folder_is_told_from_what_is_none(folder):
         strict=True,
     ):
         assert what in error
+
+
+def test_a_checkpoints_folder_and_a_keras_file_are_told_from_a_saved_model(folder):
+    (folder / "begun").mkdir()
+    (folder / "begun/config.json").write_text('{"steps": 2}')
+    checkpoint_path(folder / "begun", 100).write_text("something")
+    assert _CHECKPOINT.fullmatch(checkpoint_path(folder, 100).name)
+    (folder / "best.keras").write_text("something")
+    begun, file = run(folder, ["app --model begun", "app --model best.keras"])
+    assert "not finished: the same `train` command again finishes it" in begun[1][1]
+    assert "load_model('best.keras').save_to_preset('best')" in file[1][1]
+    for _, (code, error, seconds, heavy) in (begun, file):
+        assert code == 2 and len(error.splitlines()) == 1 and seconds < 1 and not heavy
+
+
+@pytest.mark.parametrize(
+    ("name", "entry"),
+    [
+        ("config.json", "registered_name"),
+        ("task.json", "registered_name"),
+        ("metadata.json", "keras_version"),
+    ],
+)
+@pytest.mark.parametrize("content", ["{}", "[]"])
+def test_the_files_of_a_model_are_those_of_a_model(folder, name, entry, content):
+    before = (folder / "model" / name).read_text()
+    (folder / "model" / name).write_text(content)
+    ((_, (code, error, seconds, heavy)),) = run(folder, [EVALUATE])
+    (folder / "model" / name).write_text(before)
+    assert code == 2 and f"whose {name} is not that of a model: it has no `{entry}`" in error
+    assert error.startswith("keras-avssan evaluate: error: `--model`") and not heavy
+
+
+def test_empty_words_and_paths_are_told_at_once(folder):
+    lines = words(READ, "''") + words(WRITTEN, "''")
+    lines += ["train --out new --split ''", f"{EVALUATE} --classes ''"]
+    for line, (code, error, seconds, heavy) in run(folder, lines):
+        option = shlex.split(line)[-2]
+        assert code == 2 and error.endswith(f"`{option}` must not be empty. Received: ''\n"), line
+        assert seconds < 1 and not heavy
+
+
+def test_a_link_that_leads_to_itself_is_told_at_once(folder):
+    if not os.path.lexists(folder / "loop"):
+        os.symlink("loop", folder / "loop")
+    lines = words(READ, "loop") + words({k: v for k, v in WRITTEN.items() if k != LOCALIZE}, "loop")
+    lines += [f"{LOCALIZE} --csv loop", f"{EVALUATE} --json loop/scores.json"]
+    for line, (code, error, seconds, heavy) in run(folder, lines):
+        assert code == 2 and f"`{line.split()[-2]}`" in error, (line, error)
+        assert seconds < 1 and not heavy
+        assert "Too many levels" in error or "existing folder" in error, (line, error)
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="needs a folder without files of ours")
+def test_what_cannot_be_written_is_told_at_once(folder):
+    lines = words(WRITTEN, "/proc/new.png") + ["rooms build --rooms 2 --out /proc/new/rooms"]
+    for line, (code, error, seconds, heavy) in run(folder, lines):
+        assert code == 2 and f"`{line.split()[-2]}`: files cannot be written" in error, (
+            line,
+            error,
+        )
+        assert "'/proc'" in error and len(error.splitlines()) == 1
+        assert seconds < 1 and not heavy
+
+
+def test_numbers_that_are_none_and_spacings_in_centimetres_are_told_at_once(folder):
+    lines = {
+        f"{EVALUATE} --snr nan": "must be a finite number. Received: nan",
+        f"{EVALUATE} --snr inf": "must be a finite number. Received: inf",
+        f"{BENCHMARK} --snr 0 nan": "must be a finite number. Received: nan",
+        "train --out new --image-mean nan": "must be a finite number. Received: nan",
+        "train --out new --snr=-inf": "must be a finite number. Received: -inf",
+        f"{EVALUATE} --max-motion nan": "must be a finite number. Received: nan",
+    }
+    for command in ("train --out new", EVALUATE, LOCALIZE, BENCHMARK, "rooms build --out new"):
+        more = " --rooms 2" if command.startswith("rooms") else ""
+        lines[f"{command}{more} --spacing 20"] = "in metres, and must be at most 5. Received: 20"
+    for line, (code, error, seconds, heavy) in run(folder, lines):
+        option = [word for word in line.split() if word.startswith("--")][-1].split("=")[0]
+        assert code == 2 and f"`{option}`" in error and lines[line] in error, (line, error)
+        assert seconds < 1 and not heavy
 
 
 def leaves(parser, name=""):

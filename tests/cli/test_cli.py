@@ -13,6 +13,7 @@ from keras_avssan.encoders import (
     CLIPTextTokenizer,
     VGGish,
 )
+from keras_avssan.evaluation import Evaluation, paired_difference
 from keras_avssan.models.baselines import GCCMLP
 
 
@@ -56,6 +57,12 @@ def test_evaluate_takes_any_folder_of_classes(workspace, capsys, tmp_path):
     arguments += ["--json", str(out), "--duration", "0.5"]
     assert main(arguments) == 0
     report = json.loads(out.read_text())
+    made = report["settings"].pop("run")
+    assert made["model"] == str(workspace / "model") and made["data"] == str(workspace / "classes")
+    assert (made["bank"], made["bank_part"]) == (str(workspace / "bank.npz"), "test")
+    assert made["sampling_rate"] == 16000 and made["versions"]["backend"]
+    assert made["date"].endswith("+00:00")
+    assert made["command"].startswith("keras-avssan evaluate --model ")
     assert report["settings"]["scenes"] == 6
     assert report["settings"]["snr_db"] == -5
     assert 0 <= report["scores"]["selection"]["mean"] <= 1
@@ -69,7 +76,11 @@ def test_evaluate_takes_any_folder_of_classes(workspace, capsys, tmp_path):
     again = tmp_path / "again.json"
     arguments[arguments.index(str(out))] = str(again)
     assert main(arguments) == 0
-    assert json.loads(again.read_text()) == report
+    second = json.loads(again.read_text())
+    assert second["settings"].pop("run")["command"] != made["command"]
+    assert second == report
+    same = paired_difference(Evaluation.load(out), Evaluation.load(again), resamples=10)
+    assert same["mae"]["scenes"] == 6
 
 
 @pytest.mark.once

@@ -12,6 +12,7 @@ from keras_avssan import AVSSAN, training
 from keras_avssan.cli import main
 from keras_avssan.encoders import ConvImageEncoder, LogMelEncoder
 from keras_avssan.evaluation import Evaluation, SceneScores
+from keras_avssan.models.baselines import GCCMLP
 from keras_avssan.models.training_record import room_digests
 from keras_avssan.simulation import RIRBank, RoomRanges
 
@@ -142,7 +143,9 @@ def test_a_model_and_a_bank_of_two_spacings_are_refused(classes, tmp_path, capsy
     arguments = ["evaluate", "--model", str(tmp_path / "model"), "--data", str(classes)]
     arguments += ["--bank", build_bank(tmp_path / "bank.npz"), "--duration", "0.2"]
     assert main(arguments) == 2
-    assert "0.2 m apart, but those of the scenes are 0.08 m" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "0.2 m apart, but those of the scenes are 0.08 m" in error
+    assert "Tell the model with `--spacing 0.08`" in error and "microphone_spacing" not in error
 
 
 @pytest.mark.parametrize(
@@ -167,6 +170,41 @@ def test_data_without_a_split_to_test_on_are_refused(classes, tmp_path, capsys):
     error = capsys.readouterr().err
     assert "no split test or val" in error
     assert "build folders --write-metadata" in error and "--split all" in error
+
+
+def test_a_split_that_is_not_there_is_told_before_rooms_are_simulated(
+    classes, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(RIRBank, "build", lambda *_, **__: pytest.fail("rooms were simulated"))
+    AVSSAN(prompt_dim=4, dim=8, mlp_dim=16, num_heads=2).save_to_preset(str(tmp_path / "model"))
+    (tmp_path / "new").mkdir()
+    commands = [["evaluate", "--model", str(tmp_path / "model")]] * 2
+    commands += [["train", "--out", str(tmp_path / "new" / "out")]] * 3
+    options = ["--split", "--reference-split", "--split", "--validation-split", "--reference-split"]
+    for command, option in zip(commands, options, strict=True):
+        assert main([*command, "--data", str(classes), option, "validation"]) == 2
+        error = capsys.readouterr().err
+        assert f"`{option}` must be one of test, train, val" in error
+        assert "Received: validation" in error
+
+
+def test_the_json_file_names_the_rooms_that_were_simulated(classes, plans, tmp_path):
+    AVSSAN(prompt_dim=4, dim=8, mlp_dim=16, num_heads=2).save_to_preset(str(tmp_path / "model"))
+    arguments = ["evaluate", "--model", str(tmp_path / "model"), "--data", str(classes)]
+    arguments += ["--rooms", "3", "--json", str(tmp_path / "scores.json")]
+    assert main(arguments) == 0
+    made = json.loads((tmp_path / "scores.json").read_text())["settings"]["run"]
+    first = plans["test"].bank.first_index
+    assert made["simulated_rooms"] == {"rooms": 3, "seed": 0, "first_index": first}
+    assert made["bank"] is None and made["sampling_rate"] == 16000
+
+
+def test_a_model_that_cannot_be_told_names_the_option(classes, tmp_path, capsys):
+    GCCMLP(hidden_dim=8).save_to_preset(str(tmp_path / "model"))
+    arguments = ["evaluate", "--model", str(tmp_path / "model"), "--data", str(classes)]
+    assert main([*arguments, "--rooms", "3", "--spacing", "0.3"]) == 2
+    assert "cannot be told a spacing" in (error := capsys.readouterr().err)
+    assert "Received: --spacing 0.3" in error and "microphone_spacing" not in error
 
 
 def _with_splits(classes, root, splits):

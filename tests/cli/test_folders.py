@@ -32,6 +32,8 @@ def test_folders_are_checked(root, tmp_path, capsys):
     assert main(["build", "folders", str(root), "--json", str(tmp_path / "report.json")]) == 0
     printed = capsys.readouterr().out
     assert "dog/broken.wav: " in printed
+    assert printed.split("unusable")[0].split() == ["class", "recordings", "pictures"]
+    assert "shortest (s)" in printed
     assert "8 recordings (0.1 min) and 8 pictures; 1 files cannot be used" in printed
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["classes"]["bell"]["clips"] == 4

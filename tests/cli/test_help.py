@@ -98,6 +98,25 @@ def test_usage_is_that_of_the_command(capsys):
     assert code == 2 and captured.err.startswith("usage: keras-avssan rooms build")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ("train --out new --snr x", "train: error: `--snr` must be a number. Received: x"),
+        (
+            "train --out new --steps 1.5",
+            "train: error: `--steps` must be a whole number. Received: 1.5",
+        ),
+        (
+            "evaluate --model m --on-overlap no",
+            "evaluate: error: `--on-overlap` must be one of mark, error. Received: no",
+        ),
+    ],
+)
+def test_a_wrong_value_is_told_in_one_line(arguments, told, capsys):
+    code, captured = ended(arguments.split(), capsys)
+    assert code == 2 and captured.err == f"keras-avssan {told}\n"
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion(shell, capsys, tmp_path):
     assert main(["completion", shell]) == 0

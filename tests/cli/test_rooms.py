@@ -29,7 +29,9 @@ def test_build_passes_everything_on(tmp_path, capsys):
     options = ["--first-index", "7", "--formula", "eyring", "--spacing", "0.1", "--workers", "2"]
     assert build(tmp_path / "bank", *options, "--height", "2.5", "2.6") == 0
     captured = capsys.readouterr()
-    assert captured.out.splitlines()[-1] == f"{tmp_path / 'bank'}: 2 of 2 shards are whole"
+    assert captured.out.splitlines()[-1] == (
+        f"{tmp_path / 'bank'}: 3 of 3 rooms are there, 2 of 2 shards are whole"
+    )
     assert "3/3" in captured.err
     bank = RIRBank.load(tmp_path / "bank")
     assert bank.rirs.shape == (3, 2, 2, 160)
@@ -41,7 +43,9 @@ def test_build_passes_everything_on(tmp_path, capsys):
 
 def test_build_goes_on(tmp_path, capsys):
     assert build(tmp_path / "bank", "--shards", "1", "2") == 0
-    assert capsys.readouterr().out.strip().endswith("1 of 2 shards are whole")
+    assert (
+        capsys.readouterr().out.strip().endswith("1 of 3 rooms are there, 1 of 2 shards are whole")
+    )
     assert build(tmp_path / "bank") == 0
     assert capsys.readouterr().out.strip().endswith("2 of 2 shards are whole")
     # Nothing is left to do.
@@ -77,6 +81,8 @@ def test_show_tells_what_is_there(folder, capsys):
     bank = RIRBank.load(folder)
     assert rows["rooms"] == "3 of 3"
     assert rows["shards"] == "2, all whole"
+    assert rows["checked"] == "all files were read"
+    assert rows["sampling"] == "8000 Hz" and rows["spacing"] == "microphones 0.2 m apart"
     assert rows["responses"] == "2 sources x 2 microphones x 160 samples at 8000 Hz"
     assert rows["T60"] == f"{bank.t60.min():.2f} to {bank.t60.max():.2f} s"
     assert rows["width"] == (

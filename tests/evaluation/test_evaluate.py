@@ -100,6 +100,12 @@ def test_audio_only_networks_need_no_embeddings(plan):
     assert evaluation.settings["scenes"] == 3
 
 
+def test_the_rooms_of_the_scenes_are_counted(plan):
+    evaluation = evaluate_localizer(SRPPHAT(), plan, 1, progress=False)
+    assert len(plan.bank) > 1 and evaluation.settings["rooms"] == 1
+    assert "1 scene, 1 room," in evaluation.table()
+
+
 def test_the_oracle_is_never_worse(plan):
     plain = evaluate_localizer(SRPPHAT(), plan, 8, progress=False)
     oracle = evaluate_localizer(SRPPHAT(), plan, 8, decode=nearest_of_two_peaks, progress=False)

@@ -77,6 +77,16 @@ def test_other_scenes_are_refused(changes, named):
         paired_difference(make(estimate), make(estimate, **changes))
 
 
+def test_evaluations_of_another_day_model_and_version_are_of_the_same_scenes():
+    """Earlier versions counted the rooms that there were, and named no `run`."""
+    estimate = [92.0, 21.0, 144.0, 70.0]
+    new = {**SETTINGS, "rooms": 3, "run": {"date": "2026-01-01", "model": "a", "command": "b"}}
+    stored = make(estimate, settings={**SETTINGS, "rooms": 100})
+    assert paired_difference(make(estimate, settings=new), stored)["mae"]["mean"] == 0
+    other = {**new, "run": {**new["run"], "model": "c"}}
+    assert paired_difference(make(estimate, settings=new), make(estimate, settings=other))
+
+
 def test_another_prompt_and_lists_in_place_of_tuples_are_the_same_scenes():
     estimate = [92.0, 21.0, 144.0, 70.0]
     stored = make(estimate, settings={**SETTINGS, "snr_db": [-5.0, 5.0], "prompt": "recording"})

@@ -130,11 +130,15 @@ def test_the_command_reports_and_scores(arguments, tmp_path, capsys):
     assert re.search(r"^usable +6$", shown, re.MULTILINE) and "6 segments have a prompt." in shown
     assert "ACC@5°" in shown and "selection" in shown
     report = json.loads(scores.read_text())
+    made = report["settings"].pop("run")
+    assert made["data"] == arguments[2] and made["class_map"] == arguments[6]
     assert report["settings"]["segments"] == 6
     assert report["settings"]["split"] == "test"
     assert report["settings"]["pair"] == "M1-M4"
     assert main([*arguments, "--json", str(scores)]) == 0  # the split by default
-    assert json.loads(scores.read_text()) == report
+    second = json.loads(scores.read_text())
+    assert second["settings"].pop("run")["sampling_rate"] == made["sampling_rate"]
+    assert second == report
     # Its options reach the data set.
     arguments[arguments.index("M1-M4")] = "M2-M3"
     more = ["--classes", "bell", "--max-motion", "5", "--allow-several", "--prompt", "constant"]
