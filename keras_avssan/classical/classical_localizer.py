@@ -273,7 +273,8 @@ def _same_batch(shape, expected):
 
 
 def _check_positive(name, value, kind):
-    if not (np.isfinite(value) and value > 0):
+    number = isinstance(value, (int, float, np.integer, np.floating))
+    if not number or isinstance(value, bool) or not 0 < value < np.inf:
         raise ValueError(f"`{name}` must be a positive {kind}. Received: {name}={value}")
 
 

@@ -12,6 +12,7 @@ from keras_avssan.data.audio_io import (
 from keras_avssan.data.channel_pair import check_both_alive, warn_of_copies
 from keras_avssan.data.contents import as_contents, is_file
 
+_MOST_SPACING = 5.0  # metres; more are centimetres that were not converted
 # Peaks of recordings that keep their level; others are brought to it, for float32 holds no power
 # of theirs.
 _LEAST_PEAK, _GREATEST_PEAK = 1e-3, 1e6
@@ -171,6 +172,32 @@ def _one_by_one(audio):
     return list(audio) if audio.ndim == 3 else [audio]
 
 
+def check_spacings(microphone_spacing):
+    """Checks distances between two microphones.
+
+    Args:
+        microphone_spacing: One distance in metres, or an array of them.
+
+    Returns:
+        float64 array of its shape.
+
+    Raises:
+        ValueError: If it holds something else than positive numbers of at most 5 m.
+
+    Example:
+        >>> float(check_spacings(0.2))
+        0.2
+    """
+    spacings = np.asarray(microphone_spacing)
+    numbers = spacings.size and spacings.dtype.kind in "iuf"
+    if not (numbers and np.all((spacings > 0) & (spacings <= _MOST_SPACING))):
+        raise ValueError(
+            "`microphone_spacing` must be a positive distance in metres, of at most "
+            f"{_MOST_SPACING:g}. Received: microphone_spacing={microphone_spacing!r}"
+        )
+    return spacings.astype("float64")
+
+
 def spacing_input(microphone_spacing, count):
     """The input that tells a model the spacing of a batch.
 
@@ -182,11 +209,11 @@ def spacing_input(microphone_spacing, count):
         Dict to be joined to the other inputs.
 
     Raises:
-        ValueError: If an array has another shape.
+        ValueError: If an array has another shape, or `check_spacings` refuses it.
     """
     if microphone_spacing is None:
         return {}
-    spacings = np.asarray(microphone_spacing, "float32")
+    spacings = check_spacings(microphone_spacing).astype("float32")
     if spacings.shape not in ((), (1,), (count,)):
         raise ValueError(
             f"`microphone_spacing` must be one distance, or one for each of the {count} "

@@ -272,3 +272,33 @@ def test_loudness_has_no_influence(level, preprocessor, model):
 def test_what_float32_cannot_hold_is_refused(level, preprocessor):
     with pytest.raises(ValueError, match="`audio` must hold samples that float32 can hold"):
         prepare(preprocessor, audio=level * GOOD_AUDIO)
+
+
+@pytest.mark.parametrize("name", ["azimuth", "interferer_azimuth"])
+@pytest.mark.parametrize("angle", [-90.0, 184.0, np.inf])
+def test_azimuths_of_another_convention_are_refused(name, angle, model, make_batch):
+    inputs, labels = make_batch()
+    labels[name] = np.array([20.0, angle], "float32")
+    message = f"`{name}` must be from 0 to 180 degrees.*microphone 1.*{name}={angle} at index 1"
+    for work in (model.fit, model.evaluate, model.train_on_batch, model.test_on_batch):
+        with pytest.raises(ValueError, match=message):
+            work(inputs, labels)
+    with pytest.raises(ValueError, match=message):
+        model.fit(inputs, {"azimuth": np.ones(2)}, validation_data=(inputs, labels))
+
+
+def test_azimuths_alone_are_checked_too(model, make_batch):
+    with pytest.raises(ValueError, match="`azimuth` must be from 0 to 180.*nan at index 0"):
+        model.train_on_batch(make_batch()[0], np.array([[np.nan], [3.0]]))
+
+
+@pytest.mark.parametrize("spacing", ["0.2", True, 5.1, 20, None])
+def test_a_spacing_is_a_number_of_metres(spacing, model):
+    for localizer in (model, SRPPHAT()):
+        if spacing is None:
+            assert localizer.localize(GOOD_AUDIO, GOOD_PICTURE, microphone_spacing=None).shape == (
+                1,
+            )
+            continue
+        with pytest.raises(ValueError, match="positive distance in metres, of at most 5"):
+            localizer.localize(GOOD_AUDIO, GOOD_PICTURE, microphone_spacing=spacing)
