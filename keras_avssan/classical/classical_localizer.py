@@ -6,7 +6,7 @@ from keras import ops
 
 from keras_avssan.data.channel_pair import confidence
 from keras_avssan.data.recordings import read_recordings, spacing_input
-from keras_avssan.doa.grid import GRID_DEGREES, NUM_DIRECTIONS
+from keras_avssan.doa.grid import GRID_DEGREES, NUM_DIRECTIONS, check_finite
 from keras_avssan.layers.doa_head import SPEED_OF_SOUND
 from keras_avssan.layers.stereo_stft import StereoSTFT, level_gain
 from keras_avssan.one_line import one_line, span
@@ -14,6 +14,7 @@ from keras_avssan.orientation import transpose_hint
 from keras_avssan.write_once import WriteOnce
 
 _BATCH_SIZE = 32
+_MAX_DURATION = 3600.0  # seconds of a recording; longer ones exhaust the memory
 _INPUTS = ("audio", "microphone_spacing")
 _FLOOR = 1e-9  # beside values of the order of one: a spectrum of zeros becomes uniform
 
@@ -202,9 +203,9 @@ class ClassicalLocalizer(keras.layers.Layer):
         """Finds the direction of the strongest sound.
 
         Args:
-            audio: Two-microphone recording of at least one frame: a file (its path, its bytes, or
-                opened in binary mode), an array (samples, 2) or (batch, samples, 2), or a list of
-                files or arrays of equal duration.
+            audio: Two-microphone recording of at least one frame and at most an hour: a file (its
+                path, its bytes, or opened in binary mode), an array (samples, 2) or (batch,
+                samples, 2), or a list of files or arrays of equal duration.
             prompt: Taken in place of what a prompted model asks for, and ignored.
             sampling_rate: Sampling rate in hertz of arrays; the layer's if not given.
             return_confidence: Whether the confidence is returned too.
@@ -236,6 +237,7 @@ class ClassicalLocalizer(keras.layers.Layer):
             channels=channels,
             source_rate=sampling_rate,
             min_duration=self.stft.frame_length / self.sampling_rate,
+            max_duration=_MAX_DURATION,
         )
         inputs = {"audio": audio, **spacing_input(microphone_spacing, len(audio))}
         parts = [
@@ -244,7 +246,7 @@ class ClassicalLocalizer(keras.layers.Layer):
             )["doa"]
             for start in range(0, len(audio), _BATCH_SIZE)
         ]
-        spectrum = np.concatenate(parts)
+        spectrum = check_finite(np.concatenate(parts), [f"`audio[{k}]`" for k in range(len(audio))])
         azimuth = GRID_DEGREES[np.argmax(spectrum, axis=-1)]
         if return_confidence:
             return azimuth, confidence(spectrum, audio)
@@ -271,7 +273,8 @@ def _same_batch(shape, expected):
 
 
 def _check_positive(name, value, kind):
-    if not (np.isfinite(value) and value > 0):
+    number = isinstance(value, (int, float, np.integer, np.floating))
+    if not number or isinstance(value, bool) or not 0 < value < np.inf:
         raise ValueError(f"`{name}` must be a positive {kind}. Received: {name}={value}")
 
 

@@ -67,14 +67,23 @@ def recording_name(audio: Any) -> str:
     return "`audio`"
 
 
-def load_samples(audio, channels, source_rate, name):
+def load_samples(audio, channels, source_rate, name, max_duration=np.inf):
     """Checked samples of a file or an array, `(samples, channels)` at their own rate, and it."""
     if isinstance(audio, (str, os.PathLike, Contents)):
-        samples, source_rate = _decode(audio, name)
+        samples, source_rate = _decode(audio, name, max_duration)
     else:
         samples = _as_samples(audio)
         source_rate = check_integer("source_rate", source_rate, least=1)
     return _check_samples(samples, channels, name), source_rate
+
+
+def check_duration(duration, name, min_duration=0.0, max_duration=np.inf):
+    """Refuses a recording that lasts too short or too long, all in seconds."""
+    if not min_duration <= duration <= max_duration:
+        raise ValueError(
+            f"{name} must last from {min_duration:g} to {max_duration:g} seconds. "
+            f"Received: {duration:.3f} s"
+        )
 
 
 def resample_samples(samples, source_rate, sampling_rate, resample, name):
@@ -125,11 +134,20 @@ def _as_samples(audio):
         raise ValueError(
             f"`audio` must have shape (samples,) or (samples, channels), got shape {samples.shape}."
         )
-    return samples.astype("float32").reshape(len(samples), -1 if len(samples) else 1)
+    with np.errstate(over="ignore", under="ignore"):
+        single = samples.astype("float32")
+    if np.isfinite(samples).all() and (np.isinf(single).any() or samples.any() > single.any()):
+        raise ValueError(
+            "`audio` must hold samples that float32 can hold, full scale is 1. "
+            f"Received: samples of up to {np.abs(samples).max():g}"
+        )
+    return single.reshape(len(samples), -1 if len(samples) else 1)
 
 
-def _decode(path, name):
+def _decode(path, name, max_duration=np.inf):
     with open_sound(path, name) as file:
+        if knows_its_length(file) and file.frames > max_duration * file.samplerate:
+            check_duration(file.frames / file.samplerate, name, 0, max_duration)
         try:
             if not knows_its_length(file):
                 return read_to_the_end(file), file.samplerate

@@ -26,6 +26,29 @@ def check_integer(name: str, value: Any, least: int = 0) -> int:
     return int(value)
 
 
+def check_number(name: str, value: Any, least: float, most: float) -> float:
+    """Check that an argument is a number within a range.
+
+    Args:
+        name: Str. Name of the argument.
+        value: The argument.
+        least: Float. Smallest allowed value.
+        most: Float. Greatest allowed value.
+
+    Returns:
+        Float.
+
+    Raises:
+        ValueError: It is no number, or out of the range.
+    """
+    number = isinstance(value, (int, float, np.integer, np.floating))
+    if not number or isinstance(value, bool) or not least <= value <= most:
+        raise ValueError(
+            f"`{name}` must be a number from {least:g} to {most:g}. Received: {name}={value!r}"
+        )
+    return float(value)
+
+
 def check_classes(asked: str | Iterable[str], known: Iterable[str]) -> tuple[str, ...]:
     """Check that the classes asked for exist.
 

@@ -3,9 +3,19 @@
 import numpy as np
 from keras import ops
 
-from keras_avssan.data.audio_io import load_samples, recording_name, resample_samples
+from keras_avssan.data.audio_io import (
+    check_duration,
+    load_samples,
+    recording_name,
+    resample_samples,
+)
 from keras_avssan.data.channel_pair import check_both_alive, warn_of_copies
 from keras_avssan.data.contents import as_contents, is_file
+
+_MOST_SPACING = 5.0  # metres; more are centimetres that were not converted
+# Peaks of recordings that keep their level; others are brought to it, for float32 holds no power
+# of theirs.
+_LEAST_PEAK, _GREATEST_PEAK = 1e-3, 1e6
 
 
 def to_numpy(value, name):
@@ -47,6 +57,9 @@ def read_recordings(
 ):
     """Reads and checks recordings of two microphones.
 
+    Loudness tells nothing of a direction: recordings whose samples are all below 1e-3, or some
+    above 1e6, are scaled by a power of two to a peak from 0.5 to 1, and all others stay.
+
     Warns of those whose two channels are copies of each other (a `UserWarning`): there is no
     direction in them, see `channel_pair.find_copies`.
 
@@ -77,7 +90,8 @@ def read_recordings(
     source_rate = sampling_rate if source_rate is None else source_rate
     recordings = []
     for recording, name in zip(audio, names, strict=True):
-        samples, rate = load_samples(recording, channels, source_rate, name)
+        samples, rate = load_samples(recording, channels, source_rate, name, max_duration)
+        samples = at_usual_level(samples)
         check_recording(samples, name, rate, min_duration, max_duration)
         # Before it is resampled, which gives a constant channel edges that are heard.
         check_both_alive(samples, name)
@@ -94,6 +108,25 @@ def read_recordings(
     return batch
 
 
+def at_usual_level(samples):
+    """Scales samples of which float32 cannot compute the power; others stay as they are.
+
+    Args:
+        samples: float32 array, finite.
+
+    Returns:
+        float32 array of the same shape.
+
+    Example:
+        >>> float(at_usual_level(np.full(3, 2.0**40, "float32")).max())
+        0.5
+    """
+    peak = np.max(np.abs(samples), initial=0)
+    if not peak or _LEAST_PEAK <= peak <= _GREATEST_PEAK:
+        return samples
+    return np.ldexp(samples, -np.frexp(peak)[1])
+
+
 def check_recording(samples, name, sampling_rate, min_duration=0.0, max_duration=np.inf):
     """Refuses a recording that is too short, too long or silent.
 
@@ -107,12 +140,7 @@ def check_recording(samples, name, sampling_rate, min_duration=0.0, max_duration
     Raises:
         ValueError: If it is one of these.
     """
-    duration = len(samples) / sampling_rate
-    if not min_duration <= duration <= max_duration:
-        raise ValueError(
-            f"{name} must last from {min_duration:g} to {max_duration:g} seconds. "
-            f"Received: {duration:.3f} s"
-        )
+    check_duration(len(samples) / sampling_rate, name, min_duration, max_duration)
     if not np.ptp(samples, axis=0).any():
         found = "of the same value" if np.any(samples) else "zero"
         raise ValueError(f"{name} must not be silent. Received: all samples are {found}")
@@ -144,6 +172,32 @@ def _one_by_one(audio):
     return list(audio) if audio.ndim == 3 else [audio]
 
 
+def check_spacings(microphone_spacing):
+    """Checks distances between two microphones.
+
+    Args:
+        microphone_spacing: One distance in metres, or an array of them.
+
+    Returns:
+        float64 array of its shape.
+
+    Raises:
+        ValueError: If it holds something else than positive numbers of at most 5 m.
+
+    Example:
+        >>> float(check_spacings(0.2))
+        0.2
+    """
+    spacings = np.asarray(microphone_spacing)
+    numbers = spacings.size and spacings.dtype.kind in "iuf"
+    if not (numbers and np.all((spacings > 0) & (spacings <= _MOST_SPACING))):
+        raise ValueError(
+            "`microphone_spacing` must be a positive distance in metres, of at most "
+            f"{_MOST_SPACING:g}. Received: microphone_spacing={microphone_spacing!r}"
+        )
+    return spacings.astype("float64")
+
+
 def spacing_input(microphone_spacing, count):
     """The input that tells a model the spacing of a batch.
 
@@ -155,11 +209,11 @@ def spacing_input(microphone_spacing, count):
         Dict to be joined to the other inputs.
 
     Raises:
-        ValueError: If an array has another shape.
+        ValueError: If an array has another shape, or `check_spacings` refuses it.
     """
     if microphone_spacing is None:
         return {}
-    spacings = np.asarray(microphone_spacing, "float32")
+    spacings = check_spacings(microphone_spacing).astype("float32")
     if spacings.shape not in ((), (1,), (count,)):
         raise ValueError(
             f"`microphone_spacing` must be one distance, or one for each of the {count} "

@@ -12,13 +12,15 @@ import numpy as np
 
 from keras_avssan.data.augmentation import EQUALISER_HERTZ, Augmentation
 from keras_avssan.data.catalog import Catalog, Clip, Picture
-from keras_avssan.data.checks import check_integer
+from keras_avssan.data.checks import check_integer, check_number
 from keras_avssan.data.scene_source import SceneSource
 from keras_avssan.one_line import count, one_line, span
 
 if TYPE_CHECKING:
     from keras_avssan.simulation import RIRBank
 
+_MOST_DB = 200.0  # of a level above another; beyond it float32 knows one of them only
+_MOST_SECONDS = 86400.0
 PROMPT_KINDS = ("picture", "text", "recording")
 
 
@@ -206,8 +208,15 @@ class ScenePlan:
         )
 
     def __post_init__(self) -> None:
-        check_integer("seed", self.seed)
-        if not (np.isfinite(self.duration) and self.num_samples >= 1):
+        for name, kind in (("catalog", "a `Catalog`"), ("bank", "an `RIRBank`")):
+            if not hasattr(getattr(self, name), "sampling_rate"):
+                raise TypeError(
+                    f"`{name}` must be {kind}. Received: {name}={getattr(self, name)!r}"
+                )
+        # Whole floats are taken, and become the integers that they are.
+        object.__setattr__(self, "seed", check_integer("seed", self.seed))
+        check_number("duration", self.duration, 0, _MOST_SECONDS)
+        if self.num_samples < 1:
             raise ValueError(f"`duration` must be positive, in seconds, got {self.duration!r}.")
         self._check_augmentation()
         if self.catalog.sampling_rate != self.bank.sampling_rate:
@@ -219,6 +228,12 @@ class ScenePlan:
             raise ValueError(
                 f"Unknown `split` {self.split!r}; the catalog has {list(self.catalog.splits)}."
             )
+        if self.reference_split is not None and self.reference_split not in self.catalog.splits:
+            raise ValueError(
+                f"`reference_split` must be one of {list(self.catalog.splits)}. "
+                f"Received: reference_split={self.reference_split!r}"
+            )
+        check_number("min_separation", self.min_separation, 0, 180)
         self._check_interferers()
         if len(self.classes) < 2:
             raise ValueError(
@@ -230,22 +245,29 @@ class ScenePlan:
                 f"No room of `rooms` {self.rooms} has {1 + self.num_interferers} sources at least "
                 f"{self.min_separation} degrees apart (`min_separation`)."
             )
+        if self.rooms is not None:
+            object.__setattr__(self, "rooms", tuple(map(int, self.rooms)))
         self._check_prompts()
 
     def _check_augmentation(self) -> None:
         _limits("snr", self.snr)
         if self.sensor_noise is not None:
             _limits("sensor_noise", self.sensor_noise)
-        speed = np.asarray(self.speed, "float64")
+        for name in ("swap_channels", "absent"):
+            if not isinstance(getattr(self, name), (bool, np.bool_)):
+                raise ValueError(
+                    f"`{name}` must be True or False. Received: {name}={getattr(self, name)!r}"
+                )
+        speed = _numbers(self.speed)
         if speed.shape != (2,) or not 0.25 <= speed[0] <= speed[1] <= 4:
             raise ValueError(
                 f"`speed` must be (low, high), factors from 0.25 to 4, got {self.speed!r}."
             )
-        if not 0 <= self.equalise <= 40:
-            raise ValueError(f"`equalise` must be from 0 to 40 dB, got {self.equalise!r}.")
+        check_number("equalise", self.equalise, 0, 40)
 
     def _check_interferers(self) -> None:
-        check_integer("num_interferers", self.num_interferers, least=1)
+        number = check_integer("num_interferers", self.num_interferers, least=1)
+        object.__setattr__(self, "num_interferers", number)
         slots = self.bank.azimuths.shape[1]
         if self.num_interferers >= slots:
             raise ValueError(
@@ -258,11 +280,7 @@ class ScenePlan:
                 f"`num_interferers` {self.num_interferers} with `absent` {self.absent} needs "
                 f"{needed} classes; `split` {self.split!r} has {len(self.classes)}."
             )
-        if not 0 <= self.same_class_interferer <= 1:
-            raise ValueError(
-                "`same_class_interferer` must be a share from 0 to 1, got "
-                f"{self.same_class_interferer!r}."
-            )
+        check_number("same_class_interferer", self.same_class_interferer, 0, 1)
         if self.same_class_interferer:
             for name in self.classes:
                 if len({clip.instance for clip in self._clips[name]}) < 2:
@@ -273,7 +291,7 @@ class ScenePlan:
 
     def _check_prompts(self) -> None:
         kinds = self.prompt_kinds
-        if isinstance(kinds, str) or not kinds or set(kinds) - set(PROMPT_KINDS):
+        if not isinstance(kinds, (tuple, list)) or not kinds or set(kinds) - set(PROMPT_KINDS):
             raise ValueError(
                 f"`prompt_kinds` must be a tuple of one or more of {PROMPT_KINDS}, got {kinds!r}."
             )
@@ -357,7 +375,9 @@ class ScenePlan:
     @cached_property
     def _positions(self):
         """List of the rooms that may be used, each with an array of its allowed slot pairs."""
-        start, stop = self.room_range
+        rooms = _numbers(self.room_range)
+        whole = rooms.shape == (2,) and np.isfinite(rooms).all() and not np.any(rooms % 1)
+        start, stop = rooms.astype(int).tolist() if whole else (0, 0)
         if not 0 <= start < stop <= len(self.bank.azimuths):
             raise ValueError(
                 f"`rooms` must be (start, stop) within the bank's {len(self.bank.azimuths)} rooms, "
@@ -547,9 +567,21 @@ def _draw(rng, items):
 
 def _limits(name, value):
     """A range of decibels as a pair of floats; a single number is both ends."""
-    limits = np.asarray(value, "float64")
+    limits = _numbers(value)
     if limits.shape in ((), (2,)):
         low, high = np.broadcast_to(limits, 2).tolist()
-        if -np.inf < low <= high < np.inf:
+        if -_MOST_DB <= low <= high <= _MOST_DB:
             return low, high
-    raise ValueError(f"`{name}` must be a number or (low, high) in dB, got {value!r}.")
+    raise ValueError(
+        f"`{name}` must be a number or (low, high) in dB, within {_MOST_DB:g} to either side. "
+        f"Received: {name}={value!r}"
+    )
+
+
+def _numbers(value):
+    """One number or several as float64; an array of NaN of no use where it is something else."""
+    try:
+        numbers = np.asarray(value)
+    except ValueError:  # of lists of unequal lengths
+        return np.full(0, np.nan)
+    return numbers.astype("float64") if numbers.dtype.kind in "iuf" else np.full(0, np.nan)

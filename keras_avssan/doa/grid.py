@@ -11,6 +11,7 @@ NUM_DIRECTIONS = 180
 GRID_DEGREES = np.arange(1, NUM_DIRECTIONS + 1, dtype="float32")
 
 CONFIDENCE_TOLERANCE = 5.0  # degrees to either side of the estimate
+_NAMED = 5  # of the answers that are not finite, so many are named
 _SHAPES = ("laplacian", "gaussian")
 
 
@@ -73,7 +74,8 @@ def decode_posterior(posterior):
         posterior: Posterior over directions, shape (batch, 180).
 
     Returns:
-        float32 tensor of azimuths in degrees, shape (batch,), from 1 to 180.
+        float32 tensor of azimuths in degrees, shape (batch,), from 1 to 180; NaN where a posterior
+        holds NaN, which tells no direction.
 
     Example:
         >>> decode_posterior(encode_azimuth([42.0, 137.0]))  # 42 and 137 degrees
@@ -81,7 +83,40 @@ def decode_posterior(posterior):
     Reference:
         AV-SSAN, "Problem Formulation": θ̂ is the argument of the maximum.
     """
-    return ops.cast(ops.argmax(posterior, axis=-1), "float32") + 1.0
+    posterior = ops.cast(posterior, "float32")
+    azimuth = ops.cast(ops.argmax(posterior, axis=-1), "float32") + 1.0
+    return ops.where(ops.any(ops.isnan(posterior), axis=-1), float("nan"), azimuth)
+
+
+def check_finite(posterior, names=None):
+    """Refuses posteriors that tell no direction.
+
+    Args:
+        posterior: Array of shape (batch, 180).
+        names: What each of them is the answer to, for the message; their numbers from 0 if not
+            given.
+
+    Returns:
+        NumPy array of shape (batch, 180).
+
+    Raises:
+        ValueError: If one holds NaN or infinity.
+
+    Example:
+        >>> check_finite(np.full((1, 180), 1 / 180)).shape
+        (1, 180)
+    """
+    posterior = np.asarray(posterior)
+    broken = np.flatnonzero(~np.isfinite(posterior).all(axis=-1))
+    if broken.size:
+        names = range(len(posterior)) if names is None else names
+        found = ", ".join(str(names[index]) for index in broken[:_NAMED])
+        more = ", …" if len(broken) > _NAMED else ""
+        raise ValueError(
+            "The network's answer is not finite, and tells no direction: are its weights, and "
+            f"what it was given, finite? Received: NaN or infinity for {found}{more}"
+        )
+    return posterior
 
 
 def posterior_confidence(posterior):

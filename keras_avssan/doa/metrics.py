@@ -1,8 +1,9 @@
 """Scores of a selective localiser, as Keras metrics.
 
 All of them take the truth as azimuths in degrees and the prediction as a posterior over the
-180 directions. The truth has shape (batch,) for the target alone, or (batch, 2) for target and
-interferer; an interferer of NaN means that the scene has none.
+180 directions. The truth has shape (batch,) or (batch, 1) for the target alone, or (batch, 2) for
+target and interferer; an interferer of NaN means that the scene has none. Other shapes are refused.
+A posterior that holds NaN makes the score NaN.
 
 A metric over no scene is NaN: zero would be the best of errors and the worst of shares. Each tells
 its direction, so that `keras.callbacks.EarlyStopping` and `ModelCheckpoint` need no `mode`.
@@ -11,11 +12,26 @@ its direction, so that `keras.callbacks.EarlyStopping` and `ModelCheckpoint` nee
 import keras
 from keras import ops
 
-from keras_avssan.doa.grid import decode_posterior
+from keras_avssan.doa.grid import NUM_DIRECTIONS, decode_posterior
 
 
 def _target(y_true):
     return y_true if len(y_true.shape) == 1 else y_true[:, 0]
+
+
+def _check_shapes(truth, posterior):
+    """Refuses shapes that would be broadcast, as far as they are known."""
+    if len(truth) != 1 and (len(truth) != 2 or truth[1] not in (1, 2)):
+        raise ValueError(
+            "`y_true` must hold azimuths in degrees, of shape (batch,), (batch, 1) or (batch, 2) "
+            f"with the target first. Received: y_true of shape {truth}"
+        )
+    shaped = len(posterior) == 2 and posterior[1] in (None, NUM_DIRECTIONS)
+    if not shaped or (None not in (truth[0], posterior[0]) and truth[0] != posterior[0]):
+        raise ValueError(
+            f"`y_pred` must be a posterior of shape (batch, {NUM_DIRECTIONS}), one for each entry "
+            f"of `y_true`. Received: y_pred of shape {posterior} for y_true of shape {truth}"
+        )
 
 
 class _ScoreMetric(keras.metrics.Mean):
@@ -30,7 +46,12 @@ class _ScoreMetric(keras.metrics.Mean):
 
     def update_state(self, y_true, y_pred, sample_weight=None):
         y_true = ops.convert_to_tensor(y_true, dtype="float32")
-        score, weight = self.score(y_true, decode_posterior(y_pred))
+        y_pred = ops.convert_to_tensor(y_pred)
+        _check_shapes(tuple(y_true.shape), tuple(y_pred.shape))
+        azimuth = decode_posterior(y_pred)
+        score, weight = self.score(y_true, azimuth)
+        # Of comparisons with NaN none is true, which would count as an ordinary error.
+        score = ops.where(ops.isnan(azimuth), float("nan"), score)
         if sample_weight is not None:
             weight = weight * ops.reshape(ops.cast(sample_weight, "float32"), (-1,))
         return super().update_state(score, sample_weight=weight)
@@ -120,7 +141,7 @@ class AngularAccuracy(_ScoreMetric):
 
 def _selected(y_true, azimuth):
     """Whether the estimate is nearer to the target, and whether there is an interferer."""
-    if len(y_true.shape) == 1:
+    if len(y_true.shape) == 1 or y_true.shape[1] == 1:
         raise ValueError(
             "This metric compares target and interferer: `y_true` must have shape (batch, 2). "
             f"Received: shape {tuple(y_true.shape)}"

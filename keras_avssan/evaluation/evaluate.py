@@ -14,7 +14,7 @@ from keras_avssan.data.embeddings import (
 )
 from keras_avssan.data.scene_batches import SceneBatches
 from keras_avssan.data.scene_plan import PROMPT_KINDS
-from keras_avssan.doa.grid import GRID_DEGREES
+from keras_avssan.doa.grid import GRID_DEGREES, check_finite
 from keras_avssan.evaluation.evaluation import Evaluation
 from keras_avssan.evaluation.heading import told_spacing
 from keras_avssan.evaluation.scoring import SceneScores
@@ -102,8 +102,9 @@ def evaluate_localizer(
     Raises:
         ValueError: If `prompt` is unknown, `num_scenes` is not positive, pictures or words must
             be embedded and the model cannot, or the plan asks for what is absent; if plan and
-            model differ in microphone spacing or sampling rate, which the message names; or if
-            the model was trained on the scenes, with `on_overlap="error"`.
+            model differ in microphone spacing or sampling rate, which the message names; if the
+            model was trained on the scenes, with `on_overlap="error"`; or if an answer is not
+            finite, with the scene's index.
 
     Example:
         >>> evaluation = evaluate_localizer(model, plan, num_scenes=1000)
@@ -209,13 +210,20 @@ def run_batches(model, batches, microphone_spacing=None, progress=True):
 
     Yields:
         For every batch the outputs, of which `doa` (batch, 180) are the posteriors, and the labels.
+
+    Raises:
+        ValueError: If a posterior is not finite; the message names the scene.
     """
+    scene = batches.start
     for index in tqdm(range(len(batches)), desc="scenes", unit="batch", disable=not progress):
         inputs, labels = batches[index]
         if microphone_spacing is not None:
             spacing = np.full(len(labels["azimuth"]), microphone_spacing, "float32")
             inputs = {**inputs, "microphone_spacing": spacing}
-        yield model.predict_on_batch(inputs), labels
+        outputs = model.predict_on_batch(inputs)
+        check_finite(outputs["doa"], [f"scene {scene + k}" for k in range(len(labels["azimuth"]))])
+        scene += len(labels["azimuth"])
+        yield outputs, labels
 
 
 def _truth(scenes):

@@ -10,6 +10,7 @@ from keras_avssan.data.embeddings import (
     embed_pictures,
     takes_prompt,
 )
+from keras_avssan.doa.grid import check_finite
 from keras_avssan.evaluation.evaluate import strongest_direction
 from keras_avssan.evaluation.evaluation import Evaluation
 from keras_avssan.evaluation.heading import told_spacing
@@ -66,8 +67,8 @@ def evaluate_segments(
     Raises:
         ValueError: If `prompt` is unknown, `batch_size` or the spacing is not positive, the data
             set is in the FOA format or at another sampling rate than the model, the model's
-            head cannot be told the spacing and has another one, or the model was trained on the
-            pictures, with `on_overlap="error"`.
+            head cannot be told the spacing and has another one, the model was trained on the
+            pictures, with `on_overlap="error"`, or an answer is not finite.
 
     Example:
         >>> prompts = SegmentPrompts(STARSS23("STARSS23"), PictureFolders("pictures"), "map.csv")
@@ -91,7 +92,9 @@ def evaluate_segments(
             "prompt_embedding": np.stack([embeddings[segment.id] for segment in batch]),
             "microphone_spacing": np.full(len(batch), spacing, "float32"),
         }
-        posterior = np.asarray(model.predict_on_batch(inputs)["doa"])
+        posterior = check_finite(
+            model.predict_on_batch(inputs)["doa"], [f"segment {segment.id}" for segment in batch]
+        )
         estimates.append(decode(posterior, np.array([segment.azimuth for segment in batch])))
     return Evaluation(
         SceneScores(

@@ -1,6 +1,7 @@
 """Outcome of scoring a localiser, with everything that follows from it."""
 
 import json
+import os
 from dataclasses import dataclass
 
 import numpy as np
@@ -220,7 +221,12 @@ class Evaluation:
             ```
         """
         with open(path, encoding="utf-8") as file:
-            return cls.from_dict(json.load(file))
+            try:
+                return cls.from_dict(json.load(file))
+            except ValueError as error:
+                raise ValueError(
+                    f"file '{os.fspath(path)}' is not a whole one of `Evaluation.save`: {error}"
+                ) from error
 
 
 def _without_nan(values):

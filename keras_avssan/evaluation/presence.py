@@ -10,6 +10,7 @@ from keras_avssan.data.embeddings import takes_prompt
 from keras_avssan.data.scene_plan import PROMPT_KINDS
 from keras_avssan.doa.grid import posterior_confidence
 from keras_avssan.evaluation.evaluate import run_batches, scene_batches
+from keras_avssan.evaluation.scoring import check_bootstrap
 from keras_avssan.evaluation.training_overlap import scene_overlap
 from keras_avssan.models.microphones import match_scenes
 
@@ -32,12 +33,14 @@ def auroc(present, absent, confidence=0.95, resamples=2000, seed=0):
         Dict of `mean`, the area, and `interval`, a list of two bounds.
 
     Raises:
-        ValueError: If the scores are no two lists of the same length, are empty or not finite.
+        ValueError: If the scores are no two lists of the same length, are empty or not finite, or
+            `confidence` or `resamples` are out of range.
 
     Example:
         >>> auroc([0.9, 0.8, 0.4], [0.3, 0.5, 0.1])["mean"]
         0.888...
     """
+    resamples = check_bootstrap(confidence, resamples)
     scores = []
     for name, values in (("present", present), ("absent", absent)):
         values = np.asarray(values, "float64")

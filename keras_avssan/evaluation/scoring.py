@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from keras_avssan.data.checks import check_integer
 from keras_avssan.one_line import count, one_line
 
 TOLERANCES = (5, 10, 20)  # degrees
@@ -21,7 +22,7 @@ class SceneScores:
         estimate: Estimated azimuths in degrees, shape (scenes,).
 
     Raises:
-        ValueError: If the three differ in shape, are empty or not finite.
+        ValueError: If the three differ in shape, are empty, or hold no angles from 0 to 180.
 
     Example:
         >>> scores = SceneScores([90.0, 20.0], [30.0, 80.0], [92.0, 78.0])
@@ -36,14 +37,15 @@ class SceneScores:
     def __post_init__(self):
         for name in ("azimuth", "interferer_azimuth", "estimate"):
             values = np.asarray(getattr(self, name), dtype="float64")
-            known = np.isfinite(values)
+            known = (values >= 0) & (values <= 180)
             if name == "interferer_azimuth":
                 known |= np.isnan(values)
             shaped = values.ndim == 1 or (values.ndim == 2 and name == "interferer_azimuth")
             if not shaped or not values.size or not known.all():
                 raise ValueError(
-                    f"`{name}` must be a non-empty list of finite angles in degrees. "
-                    f"Received: shape {values.shape}"
+                    f"`{name}` must be a non-empty list of finite angles from 0 to 180 degrees. "
+                    f"Received: {name} of shape {values.shape}"
+                    + (f" with {values[~known][0]}" if values.size and shaped else "")
                 )
             object.__setattr__(self, name, values)
         if not len(self.azimuth) == len(self.interferer_azimuth) == len(self.estimate):
@@ -137,6 +139,32 @@ class SceneScores:
         }
 
 
+def check_bootstrap(confidence, resamples):
+    """Checks what an interval is to cover and how often is drawn for it.
+
+    Args:
+        confidence: Probability.
+        resamples: Number of resamples.
+
+    Returns:
+        `resamples` as an int.
+
+    Raises:
+        ValueError: If the first is not between 0 and 1 or the second no positive integer.
+
+    Example:
+        >>> check_bootstrap(0.95, 2000)
+        2000
+    """
+    number = isinstance(confidence, (int, float, np.integer, np.floating))
+    if not number or not 0 < confidence < 1:
+        raise ValueError(
+            "`confidence` must be a probability above 0 and below 1. "
+            f"Received: confidence={confidence!r}"
+        )
+    return check_integer("resamples", resamples, least=1)
+
+
 def bootstrap_interval(values, confidence=0.95, resamples=2000, seed=0):
     """Percentile bootstrap interval of a mean.
 
@@ -150,13 +178,15 @@ def bootstrap_interval(values, confidence=0.95, resamples=2000, seed=0):
         Tuple of the lower and the upper bound.
 
     Raises:
-        ValueError: If no value is left.
+        ValueError: If no value is left, `confidence` is not between 0 and 1, or `resamples` is
+            no positive integer.
 
     Example:
         >>> low, high = bootstrap_interval([0.0, 1.0] * 50)
         >>> low < 0.5 < high
         True
     """
+    resamples = check_bootstrap(confidence, resamples)
     values = np.asarray(values, dtype="float64")
     values = values[~np.isnan(values)]
     if not values.size:

@@ -7,19 +7,28 @@ from keras import ops
 from keras_avssan.orientation import transpose_hint
 
 _IMPLEMENTATIONS = ("fft", "conv")
+# Peaks of recordings whose power float32 holds as it is.
+_LEAST_PEAK, _GREATEST_PEAK = 1e-3, 1e6
+_QUIETEST = 1e-30  # what is below it counts as nearly silent
 
 
 def level_gain(audio):
     """Gain that brings a recording to a root mean square of one, over time and channels.
 
     Args:
-        audio: Audio, shape (batch, samples, channels).
+        audio: Audio, shape (batch, samples, channels); of any loudness from 1e-30 to 1e37, for
+            what is far from one is scaled by its peak first.
 
     Returns:
         float32 tensor of shape (batch, 1, 1). Silence gets a finite gain.
     """
-    power = ops.mean(ops.square(ops.cast(audio, "float32")), axis=(1, 2), keepdims=True)
-    return ops.rsqrt(power + 1e-10)
+    audio = ops.cast(audio, "float32")
+    peak = ops.max(ops.abs(audio), axis=(1, 2), keepdims=True)
+    quiet = ops.logical_and(peak > 0, peak < _LEAST_PEAK)
+    unusual = ops.logical_or(quiet, peak > _GREATEST_PEAK)
+    scale = ops.where(unusual, ops.maximum(peak, _QUIETEST), 1.0)
+    power = ops.mean(ops.square(audio / scale), axis=(1, 2), keepdims=True)
+    return ops.rsqrt(power + 1e-10) / scale
 
 
 def cross_spectrum(spectrogram):

@@ -6,6 +6,7 @@ import warnings
 import grain
 import keras
 
+from keras_avssan.models.labels import check_azimuths
 from keras_avssan.models.task_mixin import TaskMixin
 
 # Batches that Grain reads ahead, and threads that do so. Grain's own 500 batches would be rendered
@@ -71,11 +72,15 @@ class KerasTraining(TaskMixin):
             A `keras.callbacks.History`.
 
         Raises:
-            ValueError: If the labels lack what the loss and the metrics need.
+            ValueError: If the labels lack what the loss and the metrics need, or azimuths in
+                arrays are not from 0 to 180 degrees.
 
         Example:
             >>> history = model.fit(inputs, labels, batch_size=16, epochs=10, validation_split=0.1)
         """
+        check_azimuths(y)
+        if isinstance(validation_data, list | tuple) and len(validation_data) > 1:
+            check_azimuths(validation_data[1])
         x, steps_per_epoch = _counted(x, steps_per_epoch, epochs)
         validation_data, validation_steps = _counted(validation_data, validation_steps)
         return keras.Model.fit(
@@ -131,6 +136,7 @@ class KerasTraining(TaskMixin):
             >>> scores = model.evaluate(dataset, return_dict=True)
         """
         if not kwargs.get("_use_cached_eval_dataset"):  # `fit` has counted them
+            check_azimuths(y)
             x, steps = _counted(x, steps)
         return keras.Model.evaluate(
             self,
@@ -168,10 +174,12 @@ class KerasTraining(TaskMixin):
 
     def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):
         """Trains one step, see `keras.Model.train_on_batch`."""
+        check_azimuths(y)
         return keras.Model.train_on_batch(self, x, y, sample_weight, class_weight, return_dict)
 
     def test_on_batch(self, x, y=None, sample_weight=None, return_dict=False):
         """Scores one batch, see `keras.Model.test_on_batch`."""
+        check_azimuths(y)
         return keras.Model.test_on_batch(self, x, y, sample_weight, return_dict)
 
 

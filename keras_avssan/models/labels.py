@@ -1,5 +1,6 @@
 """Labels of a batch in one form, whatever form they come in."""
 
+import numpy as np
 from keras import ops
 
 _ANGLES = ("azimuth", "interferer_azimuth")
@@ -43,6 +44,35 @@ def _angles(name, angles):
             f"`{name}` must have shape (batch,) or (batch, 1), in degrees. Received: shape {shape}"
         )
     return ops.cast(angles, "float32")
+
+
+def check_azimuths(y):
+    """Refuses azimuths of no direction, where labels are arrays; other labels pass.
+
+    Args:
+        y: Labels as `fit` takes them, or `None`.
+
+    Raises:
+        ValueError: If an azimuth is not from 0 to 180 degrees; an interferer's may be NaN.
+
+    Example:
+        >>> check_azimuths({"azimuth": np.array([0.0, 180.0])})
+    """
+    for name, angles in (y if isinstance(y, dict) else {"azimuth": y}).items():
+        if name not in _ANGLES or not hasattr(angles, "shape"):
+            continue
+        angles = np.ravel(ops.convert_to_numpy(angles))
+        if angles.dtype.kind not in "fiu":
+            continue
+        right = (angles >= 0) & (angles <= 180)
+        right |= np.isnan(angles) & (name == "interferer_azimuth")
+        if not right.all():
+            first = int(np.argmin(right))
+            raise ValueError(
+                f"`{name}` must be from 0 to 180 degrees: 0 is beside microphone 1, 90 in front, "
+                "180 beside microphone 2. Angles of another convention are to be converted first. "
+                f"Received: {name}={angles[first]} at index {first}"
+            )
 
 
 def scene_weights(sample_weight):

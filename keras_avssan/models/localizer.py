@@ -8,7 +8,7 @@ from keras import ops
 from keras_avssan.data.channel_pair import confidence
 from keras_avssan.data.embeddings import encoder_fingerprint
 from keras_avssan.data.recordings import spacing_input
-from keras_avssan.doa.grid import GRID_DEGREES
+from keras_avssan.doa.grid import GRID_DEGREES, check_finite
 from keras_avssan.frozen_layers import KEY, set_trainable_layers, trainable_layers
 from keras_avssan.layers.scene_renderer import SceneRenderer
 from keras_avssan.models.export import export_localizer
@@ -16,6 +16,7 @@ from keras_avssan.models.localizer_preprocessor import LocalizerPreprocessor
 from keras_avssan.models.localizer_training import LocalizerTraining
 from keras_avssan.models.microphones import check_spacing
 from keras_avssan.models.preset_files import FORMAT_VERSION, check_format, check_preset_folder
+from keras_avssan.models.prompt_arrays import check_embeddings
 from keras_avssan.models.prompts import (
     MIN_RECORDING,
     as_prompt,
@@ -142,7 +143,7 @@ class Localizer(
         Raises:
             ValueError: If a recording or prompt is unusable, or one channel of a recording hears
                 nothing; the message names it. If the spacing is not positive, or the network cannot
-                be told it.
+                be told it. If the network's answer is not finite.
             TypeError: If a recording or prompt is of another kind.
 
         Example:
@@ -336,7 +337,7 @@ class Localizer(
         return model
 
     def _run(self, inputs):
-        """Runs the network batch by batch; returns its outputs as NumPy arrays."""
+        """Runs the network batch by batch; returns its outputs as NumPy arrays, `doa` finite."""
         count = len(inputs["audio"])
         parts = [
             self.predict_on_batch(
@@ -344,9 +345,11 @@ class Localizer(
             )
             for start in range(0, count, _BATCH_SIZE)
         ]
-        return keras.tree.map_structure(
+        outputs = keras.tree.map_structure(
             lambda *arrays: np.concatenate([np.asarray(array) for array in arrays]), *parts
         )
+        check_finite(outputs["doa"], [f"`audio[{k}]`" for k in range(count)])
+        return outputs
 
     def _preprocess(
         self, audio, prompt, sampling_rate=None, channels=None, microphone_spacing=None
@@ -409,7 +412,7 @@ class Localizer(
         if prompt.texts:
             parts.append(self.embed_texts(prompt.texts))
         if prompt.embeddings:
-            parts.append(np.stack(prompt.embeddings))
+            parts.append(check_embeddings(prompt.embeddings, self.backbone.prompt_dim))
         return np.concatenate(parts)
 
 

@@ -4,9 +4,11 @@ import keras
 import keras_hub
 import numpy as np
 
-from keras_avssan.data.audio_io import read_audio
+from keras_avssan.data.audio_io import load_samples, recording_name, resample_samples
+from keras_avssan.data.contents import as_contents
 from keras_avssan.data.image_io import read_image
-from keras_avssan.data.recordings import check_recording, read_recordings
+from keras_avssan.data.recordings import at_usual_level, check_recording, read_recordings
+from keras_avssan.models.prompt_arrays import check_embeddings, check_prompt_arrays
 from keras_avssan.models.prompts import (
     MIN_RECORDING,
     split_prompts,
@@ -126,7 +128,7 @@ class LocalizerPreprocessor(keras_hub.models.Preprocessor):
     def _read_prompts(self, prompt, sampling_rate):
         """Returns the batch of prompts as inputs of the model."""
         if isinstance(prompt, dict):
-            return prompt
+            return check_prompt_arrays(prompt, self.picture_size, self.prompt_dim)
         prompts, kinds = split_prompts(prompt, self.prompt_dim)
         if len(set(kinds)) > 1 or kinds[0] == "several":
             raise TypeError(
@@ -134,7 +136,7 @@ class LocalizerPreprocessor(keras_hub.models.Preprocessor):
                 f"`localize` takes them together. Received: {kinds}"
             )
         if kinds[0] == "embedding":
-            return {"prompt_embedding": self._check_embeddings(prompts)}
+            return {"prompt_embedding": check_embeddings(prompts, self.prompt_dim)}
         if kinds[0] == "text":
             return {"token_ids": self._tokenize(prompts)}
         if kinds[0] == "recording":
@@ -177,16 +179,16 @@ class LocalizerPreprocessor(keras_hub.models.Preprocessor):
         return stack_repeated([self._read_reference(r, sampling_rate) for r in recordings])
 
     def _read_reference(self, recording, sampling_rate):
-        recording = read_audio(
-            recording, self.sampling_rate, source_rate=sampling_rate, resample=self.resample
-        )
-        if recording.ndim == 2:
-            recording = recording.mean(axis=1)
+        recording = as_contents(recording, "prompt")
+        name = recording_name(recording).replace("`audio`", "A recording as `prompt`")
+        rate = self.sampling_rate if sampling_rate is None else sampling_rate
+        samples, rate = load_samples(recording, None, rate, name, self.max_duration)
+        samples = at_usual_level(samples)
+        # Before it is resampled, which a wrong rate makes endless.
         least = MIN_RECORDING / self.sampling_rate
-        check_recording(
-            recording, "A recording as `prompt`", self.sampling_rate, least, self.max_duration
-        )
-        return recording
+        check_recording(samples.mean(axis=1), name, rate, least, self.max_duration)
+        samples = resample_samples(samples, rate, self.sampling_rate, self.resample, name)
+        return samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1)
 
     def _tokenize(self, texts):
         if self.tokenize is None:
@@ -195,18 +197,6 @@ class LocalizerPreprocessor(keras_hub.models.Preprocessor):
                 f"CLIP's, and there is no file of this name. Received: prompt={texts[0]!r}"
             )
         return np.asarray(self.tokenize(texts))
-
-    def _check_embeddings(self, embeddings):
-        shapes = {embedding.shape for embedding in embeddings}
-        expected = (self.prompt_dim,) if self.prompt_dim else next(iter(shapes))
-        if shapes != {expected}:
-            raise ValueError(
-                f"Prompt embeddings must have shape {expected}. Received: {sorted(shapes)}"
-            )
-        embeddings = np.stack(embeddings).astype("float32")
-        if not np.isfinite(embeddings).all():
-            raise ValueError("`prompt` embeddings must be finite. Received: NaN or infinity")
-        return embeddings
 
     def get_config(self):
         return {

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from keras_avssan.data.recordings import check_spacings
+
 # Spacings that differ by less are the same one, in metres.
 SAME_SPACING = 1e-3
 
@@ -25,16 +27,12 @@ def check_spacing(model, microphone_spacing, spelling="microphone_spacing={:.4f}
         spelling: How the message writes the argument, or an option that stands for it.
 
     Raises:
-        ValueError: If it is not positive, or the model cannot be told and has another one.
+        ValueError: If it is no positive number of at most 5 m, or the model cannot be told and has
+            another one.
     """
     if microphone_spacing is None:
         return
-    spacings = np.asarray(microphone_spacing, "float64")
-    if not (spacings.size and np.all(np.isfinite(spacings) & (spacings > 0))):
-        raise ValueError(
-            "`microphone_spacing` must be a positive distance in metres. "
-            f"Received: microphone_spacing={microphone_spacing}"
-        )
+    spacings = check_spacings(microphone_spacing)
     own = own_spacing(model)
     if own is None or takes_spacing(model):
         return

@@ -81,8 +81,8 @@ def split_prompts(prompt: Any, prompt_dim: int | None = None) -> tuple[list, lis
 
     Raises:
         TypeError: If a prompt is neither a string, a path, an array nor a `Prompt`.
-        ValueError: If there is no prompt, or a file is missing, empty, a directory, or neither a
-            picture nor a recording.
+        ValueError: If there is no prompt, an array has the shape of none, or a file is missing,
+            empty, a directory, or neither a picture nor a recording.
 
     Example:
         >>> split_prompts(["dog.jpg", "a barking dog", "bark.wav"])[1]
@@ -148,6 +148,13 @@ def _kind(prompt, prompt_dim):
     if _is_recording(prompt.shape):
         return "recording"
     if prompt.ndim != 1:
+        if prompt.ndim != 3 or prompt.shape[-1] != 3:
+            raise ValueError(
+                "`prompt` as an array must be a picture (height, width, 3), a recording (samples,) "
+                f"or (samples, channels) of at least {MIN_RECORDING} samples and at most two "
+                f"channels, or an embedding ({prompt_dim or 'd_V'},). "
+                f"Received: shape {prompt.shape}"
+            )
         return "picture"
     is_recording = len(prompt) != prompt_dim and len(prompt) >= MIN_RECORDING
     return "recording" if is_recording else "embedding"

@@ -14,8 +14,20 @@ from keras_avssan.simulation.bank_settings import BankSettings, check_workers, s
 from keras_avssan.simulation.room_parts import PARTS, divide_rooms
 from keras_avssan.simulation.rooms import Room, RoomRanges
 from keras_avssan.simulation.sharded_rirs import ShardedRIRs
+from keras_avssan.simulation.validation import check_whole
 
 _FORMAT = "keras-avssan RIR bank 1"
+_TINY = float(np.finfo("float32").tiny)
+# Least and greatest value of each array, and what they are.
+_VALUES = {
+    "rirs": (-np.inf, np.inf, "finite samples"),
+    "azimuths": (0.0, 180.0, "degrees from 0, beside microphone 1, to 180"),
+    "t60": (_TINY, np.inf, "positive times in seconds"),
+    "room_sizes": (_TINY, np.inf, "positive lengths in metres"),
+    "microphones": (-np.inf, np.inf, "finite positions in metres"),
+    "sources": (-np.inf, np.inf, "finite positions in metres"),
+    "absorption": (0.0, np.inf, "finite shares of energy"),
+}
 # Spacings of rooms that differ by less are the same one, in metres.
 _SAME_SPACING = 1e-3
 
@@ -45,7 +57,10 @@ class RIRBank:
         calibrate: whether the absorption was solved for a measured T60.
 
     Raises:
-        ValueError: If the shapes of the arrays do not fit together.
+        ValueError: If the shapes of the arrays do not fit together, or a value is out of range:
+            azimuths beyond 0 to 180 degrees, times, sizes or a rate that are not positive,
+            anything that is not finite. Responses in files are not read for it.
+        TypeError: If one is no array.
 
     Example:
     >>> bank = RIRBank.build(num_rooms=2, seed=0, max_duration=0.05, progress=False)
@@ -84,7 +99,13 @@ class RIRBank:
         return np.linalg.norm(self.microphones[:, 0] - self.microphones[:, 1], axis=-1)
 
     def __post_init__(self) -> None:
-        """Checks the shapes."""
+        """Checks shapes and values."""
+        for name in _VALUES:
+            array = getattr(self, name)
+            if not hasattr(array, "shape") and (array is not None or name != "absorption"):
+                raise TypeError(
+                    f"`{name}` must be an array. Received: {name} of {type(array).__name__}"
+                )
         if self.rirs.ndim != 4 or self.rirs.shape[2] != 2 or 0 in self.rirs.shape:
             raise ValueError(
                 f"`rirs` must have shape (rooms, S, 2, length). Received {self.rirs.shape}."
@@ -104,6 +125,12 @@ class RIRBank:
                 raise ValueError(
                     f"`{name}` must have shape {shape} to fit `rirs`. Received {array.shape}."
                 )
+        for name, (least, most, kind) in _VALUES.items():
+            array = getattr(self, name)
+            if array is not None and not isinstance(array, ShardedRIRs):
+                _check_values(name, array, least, most, kind)
+        for name, least in (("sampling_rate", 1), ("first_index", 0)):
+            object.__setattr__(self, name, check_whole(getattr(self, name), name, least))
 
     def __len__(self) -> int:
         """Number of rooms."""
@@ -170,8 +197,8 @@ class RIRBank:
             tail=tail,
             calibrate=calibrate,
         )
-        if num_rooms < 1:
-            raise ValueError(f"`num_rooms` must be at least 1. Received: {num_rooms}.")
+        num_rooms = check_whole(num_rooms, "num_rooms", 1)
+        first_index = check_whole(first_index, "first_index")
         indices = range(first_index, first_index + num_rooms)
         with tqdm(total=num_rooms, desc="Rooms", disable=not progress) as bar:
             arrays = simulate_bank(settings, indices, check_workers(workers), bar)
@@ -255,6 +282,10 @@ class RIRBank:
     def load(cls, path: str | os.PathLike) -> "RIRBank":
         """Reads a bank that `save` or `build_bank` wrote.
 
+        A file is checked as a whole. Of a folder everything but the responses is, by checksums;
+        their files, of many gigabytes, are checked for size and shape only. `build_bank` with the
+        same arguments reads them too, and makes those again whose bytes were changed.
+
         Args:
             path: the file, or the folder: its responses are read when they are asked for.
 
@@ -277,10 +308,24 @@ class RIRBank:
             scalars = {name: value.item() for name, value in fields.items() if value.ndim == 0}
             return cls(**(fields | scalars))
         except FileNotFoundError:
-            raise
+            raise FileNotFoundError(
+                "`path` must be a file of `RIRBank.save` or a folder of `build_bank`. "
+                f"Received: path={os.fspath(path)!r}, which does not exist"
+            ) from None
         except Exception as error:
             # Damaged zip and npy files raise a dozen kinds of errors.
             raise ValueError(_unreadable(path, error)) from error
+
+
+def _check_values(name: str, array: np.ndarray, least: float, most: float, kind: str) -> None:
+    """Refuses an array that holds something else than numbers of a range, room by room."""
+    if array.dtype.kind not in "fiu":
+        raise ValueError(f"`{name}` must hold {kind}. Received: {name} of dtype {array.dtype}")
+    for row, values in enumerate(array):
+        wrong = ~(np.isfinite(values) & (values >= least) & (values <= most))
+        if wrong.any():
+            found = np.asarray(values)[wrong].flat[0]
+            raise ValueError(f"`{name}` must hold {kind}. Received: {name}={found} in room {row}")
 
 
 def _unreadable(path: str | os.PathLike, error: Exception) -> str:

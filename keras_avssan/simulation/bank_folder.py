@@ -15,6 +15,7 @@ from keras_avssan.files import PART_SUFFIX, write_text, write_whole
 from keras_avssan.simulation.bank_settings import BankSettings
 from keras_avssan.simulation.rooms import Room
 from keras_avssan.simulation.sharded_rirs import ShardedRIRs
+from keras_avssan.simulation.validation import check_whole
 
 # To be raised with every change after which the same settings give other responses.
 _FORMAT = "keras-avssan RIR shards 1"
@@ -71,6 +72,8 @@ class BankFolder:
             absent = _NEEDED - settings.keys()
             if absent:
                 raise ValueError(f"its {_SETTINGS} lacks {sorted(absent)}")
+            for name, least in (("num_rooms", 1), ("rooms_per_shard", 1), ("first_index", 0)):
+                settings[name] = check_whole(settings[name], name, least)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ValueError(
                 f"{path} is not the folder of a bank that `build_bank` wrote: {error}"
@@ -212,15 +215,19 @@ class BankFolder:
         """The fields of the `RIRBank` that this folder holds.
 
         Raises:
-            ValueError: If a shard is missing or damaged.
+            ValueError: If a shard is missing, damaged, or a copy of another one.
         """
-        missing = self.missing()
+        # No more can be whole than there are files, however many the settings say.
+        checked = min(len(self), 1 + sum(1 for _ in self.path.glob("rooms-*.npz")))
+        missing = self.missing(range(checked))
         if missing:
             raise ValueError(
-                f"{self.path} lacks {len(missing)} of its {len(self)} shards (the first: "
-                f"{missing[0]}). `build_bank` with the same settings goes on from there."
+                f"{self.path} lacks {len(missing) + len(self) - checked} of its {len(self)} shards "
+                f"(the first: {missing[0]}). `build_bank` with the same settings goes on from "
+                "there."
             )
         shards = [self.read(shard) for shard in range(len(self))]
+        self._check_copies(shards)
         arrays = {
             name: np.concatenate([shard[name] for shard in shards])
             for name in shards[0]
@@ -230,6 +237,17 @@ class BankFolder:
         scalars = {name: self.settings[name] for name in _FIELDS}
         rirs = ShardedRIRs(paths, self.settings["rooms_per_shard"])
         return {"rirs": rirs, **arrays, **scalars}
+
+    def _check_copies(self, shards: list[dict[str, np.ndarray]]) -> None:
+        """Refuses shards of the same rooms: no two are drawn alike."""
+        first: dict[bytes, int] = {}
+        for number, shard in enumerate(shards):
+            other = first.setdefault(shard["sources"].tobytes(), number)
+            if other != number:
+                raise ValueError(
+                    f"Shards {other} and {number} of {self.path} hold the same rooms, a file was "
+                    "copied over another. `build_bank` with the same settings makes it again."
+                )
 
     def room(self, row: int) -> Room:
         """One room of the bank, without its responses.

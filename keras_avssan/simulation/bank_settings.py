@@ -13,7 +13,7 @@ from keras_avssan.simulation.absorption import SPEED_OF_SOUND
 from keras_avssan.simulation.calibration import wall_absorption
 from keras_avssan.simulation.image_source import simulate_rirs
 from keras_avssan.simulation.rooms import Room, RoomRanges, sample_room
-from keras_avssan.simulation.validation import check_positive
+from keras_avssan.simulation.validation import check_positive, check_whole
 
 # Seeds of noise stay below this, so that they fit into every backend's integers.
 _MAX_SEED = 2**31
@@ -54,6 +54,7 @@ class BankSettings:
     def __post_init__(self) -> None:
         """Checks the rate and fixes the duration."""
         check_positive(self.sampling_rate, "sampling_rate")
+        check_whole(self.sampling_rate, "sampling_rate", 1)
         if self.image_attenuation is not None:
             check_positive(self.image_attenuation, "image_attenuation")
         longest = self.ranges.t60[1] if self.max_duration is None else self.max_duration
@@ -156,10 +157,8 @@ def simulate_bank(
 
 
 def check_workers(workers: int) -> int:
-    """Returns the number of threads after checking that it is at least 1."""
-    if workers < 1:
-        raise ValueError(f"`workers` must be at least 1. Received: {workers}.")
-    return workers
+    """Returns the number of threads after checking that it is a whole number of at least 1."""
+    return check_whole(workers, "workers", 1)
 
 
 def _simulate_rooms(

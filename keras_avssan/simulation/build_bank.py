@@ -8,6 +8,7 @@ from tqdm import tqdm
 
 from keras_avssan.simulation.bank_folder import BankFolder, folder_settings
 from keras_avssan.simulation.bank_settings import BankSettings, check_workers, simulate_bank
+from keras_avssan.simulation.validation import check_whole
 
 
 def build_bank(
@@ -59,10 +60,10 @@ def build_bank(
     """
     given = {name: value for name, value in settings.items() if value is not None}
     asked = BankSettings(seed=seed, **given)
-    for name, value in (("num_rooms", num_rooms), ("rooms_per_shard", rooms_per_shard)):
-        if value < 1:
-            raise ValueError(f"`{name}` must be at least 1. Received: {value}.")
-    check_workers(workers)
+    num_rooms = check_whole(num_rooms, "num_rooms", 1)
+    rooms_per_shard = check_whole(rooms_per_shard, "rooms_per_shard", 1)
+    first_index = check_whole(first_index, "first_index")
+    workers = check_workers(workers)
     asked.draw(first_index)  # Refuses what no room can be drawn from before there is a folder.
     layout = folder_settings(asked, num_rooms, first_index, rooms_per_shard)
     chosen = _check_shards(shards, -(-num_rooms // rooms_per_shard))

@@ -121,6 +121,22 @@ def test_sources_can_be_kept_apart(catalog, bank):
         ({"rooms": (0, 6)}, "rooms.*5 rooms"),
         ({"rooms": (3, 3)}, "rooms"),
         ({"min_separation": 181.0}, "min_separation"),
+        ({"min_separation": "40"}, "min_separation"),
+        ({"duration": "1"}, "duration"),
+        ({"rooms": 3}, "rooms"),
+        ({"rooms": ("0", "3")}, "rooms"),
+        ({"rooms": (0, 2.5)}, "rooms"),
+        ({"snr": "5"}, "snr"),
+        ({"snr": ((0,), (1, 2))}, "snr"),
+        ({"sensor_noise": -700.0}, "sensor_noise.*within 200"),
+        ({"sensor_noise": True}, "sensor_noise"),
+        ({"speed": "fast"}, "speed"),
+        ({"equalise": "6"}, "equalise"),
+        ({"same_class_interferer": "1"}, "same_class_interferer"),
+        ({"num_interferers": "2"}, "num_interferers"),
+        ({"prompt_kinds": 3}, "prompt_kinds"),
+        ({"reference_split": "dev"}, "reference_split.*dev"),
+        ({"absent": "no"}, "absent"),
     ],
 )
 def test_wrong_arguments_are_refused(catalog, bank, arguments, message):
@@ -195,3 +211,15 @@ def test_a_class_with_a_single_recording_needs_another_split(folder, bank):
 def test_unknown_prompt_kinds_are_refused(kinds, plan):
     with pytest.raises(ValueError, match="`prompt_kinds`"):
         dataclasses.replace(plan, prompt_kinds=kinds)
+
+
+def test_whole_floats_are_the_integers_that_they_are(catalog, bank):
+    plan = ScenePlan(catalog, bank, seed=2.0, num_interferers=2.0, rooms=[0.0, 3.0])
+    assert plan[3] == ScenePlan(catalog, bank, seed=2, num_interferers=2, rooms=(0, 3))[3]
+    assert (plan.seed, plan.num_interferers, plan.rooms) == (2, 2, (0, 3))
+
+
+@pytest.mark.parametrize("name", ["catalog", "bank"])
+def test_paths_in_place_of_catalog_or_bank_are_refused(name, catalog, bank):
+    with pytest.raises(TypeError, match=f"`{name}` must be an? .*Received: {name}='rooms'"):
+        ScenePlan(**{"catalog": catalog, "bank": bank, name: "rooms"})

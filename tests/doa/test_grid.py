@@ -72,3 +72,10 @@ def test_decode_rounds_to_the_nearest_degree():
 def test_encode_names_the_bad_argument(arguments, name):
     with pytest.raises(ValueError, match=f"`{name}`"):
         encode_azimuth([90.0], **arguments)
+
+
+def test_a_posterior_with_nan_has_no_direction():
+    posterior = ops.convert_to_numpy(encode_azimuth([42.0, 42.0])).copy()
+    posterior[1, 100] = np.nan
+    decoded = ops.convert_to_numpy(decode_posterior(posterior))
+    np.testing.assert_array_equal(decoded, [42.0, np.nan])

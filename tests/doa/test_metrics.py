@@ -161,3 +161,34 @@ def test_a_negative_tolerance_is_refused():
 def test_selection_needs_an_interferer(metric_class):
     with pytest.raises(ValueError, match=r"`y_true`.*\(batch, 2\)"):
         metric_class().update_state([90.0], encode_azimuth([90.0]))
+
+
+@pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
+def test_a_posterior_with_nan_makes_the_score_nan(metric):
+    posterior = keras.ops.convert_to_numpy(encode_azimuth([30.0, 90.0])).copy()
+    posterior[1] = np.nan
+    metric.reset_state()
+    metric.update_state([[30.0, 80.0], [90.0, 20.0]], posterior)
+    assert np.isnan(float(metric.result()))
+
+
+@pytest.mark.parametrize(
+    ("truth", "posterior", "message"),
+    [
+        ((2, 3), (2, 180), r"`y_true`.*\(2, 3\)"),
+        ((2, 2, 1), (2, 180), r"`y_true`.*\(2, 2, 1\)"),
+        ((), (1, 180), r"`y_true`.*\(\)"),
+        ((2,), (3, 180), r"`y_pred`.*\(3, 180\)"),
+        ((2,), (2, 90), r"`y_pred`.*\(2, 90\)"),
+        ((2,), (2,), r"`y_pred`.*shape \(2,\)"),
+    ],
+)
+def test_other_shapes_are_refused(truth, posterior, message):
+    with pytest.raises(ValueError, match=message):
+        AngularMAE().update_state(np.ones(truth), np.ones(posterior))
+
+
+@pytest.mark.parametrize("metric", PAIRWISE)
+def test_a_column_of_targets_holds_no_interferer(metric):
+    with pytest.raises(ValueError, match="must have shape"):
+        metric().update_state(np.ones((2, 1)), np.ones((2, 180)))

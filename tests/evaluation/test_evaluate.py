@@ -111,3 +111,17 @@ def test_the_oracle_is_never_worse(plan):
     oracle = evaluate_localizer(SRPPHAT(), plan, 8, decode=nearest_of_two_peaks, progress=False)
     assert np.all(oracle.scores.error <= plain.scores.error)
     assert oracle.scores.error.mean() < plain.scores.error.mean()
+
+
+def test_answers_that_are_not_finite_are_refused(plan):
+    class Broken(Recorder):
+        def predict_on_batch(self, inputs):
+            outputs = super().predict_on_batch(inputs)
+            outputs["doa"] = np.where(np.arange(len(outputs["doa"]))[:, None] == 1, np.nan, 0.1)
+            return outputs
+
+    vectors = {p.id: np.full(3, 10.0) for p in plan.pictures}
+    with pytest.raises(ValueError, match="not finite.*Received: NaN or infinity for scene 8$"):
+        evaluate_localizer(
+            Broken(), plan, 4, start=7, prompt_embeddings=vectors, progress=False, batch_size=2
+        )

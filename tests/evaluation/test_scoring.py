@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from keras_avssan.evaluation import Evaluation, SceneScores, bootstrap_interval
+from keras_avssan.evaluation.presence import auroc
 
 pytestmark = pytest.mark.once
 
@@ -128,3 +129,40 @@ def test_of_several_interferers_the_nearest_to_the_estimate_counts():
     evaluation = Evaluation(scores, ("a",) * 4, ("b + c", "b + c", "b", None), {})
     again = Evaluation.from_dict(evaluation.to_dict())
     np.testing.assert_array_equal(again.scores.interferer_azimuth, scores.interferer_azimuth)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        ({"confidence": 0}, "confidence"),
+        ({"confidence": 1.0}, "confidence"),
+        ({"confidence": 95}, "confidence"),
+        ({"confidence": float("nan")}, "confidence"),
+        ({"confidence": "0.9"}, "confidence"),
+        ({"resamples": 0}, "resamples"),
+        ({"resamples": 1.5}, "resamples"),
+    ],
+)
+def test_intervals_that_are_none_are_refused(arguments, name):
+    with pytest.raises(ValueError, match=f"`{name}`"):
+        bootstrap_interval([1.0, 2.0], **arguments)
+    with pytest.raises(ValueError, match=f"`{name}`"):
+        auroc([1.0, 2.0], [0.0, 1.0], **arguments)
+
+
+@pytest.mark.parametrize("angle", [-0.5, 180.5])
+@pytest.mark.parametrize("place", range(3))
+def test_angles_of_another_convention_are_refused(place, angle):
+    angles = [[90.0], [30.0], [92.0]]
+    angles[place] = [angle]
+    with pytest.raises(ValueError, match=f"from 0 to 180 degrees.* with {angle}"):
+        SceneScores(*angles)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"per_scene": {}}'])
+def test_a_damaged_evaluation_is_named(content, tmp_path):
+    (tmp_path / "scores.json").write_text(content)
+    with pytest.raises(ValueError, match=r"scores\.json' is not a whole one"):
+        Evaluation.load(tmp_path / "scores.json")
+    with pytest.raises(FileNotFoundError, match=r"none\.json"):
+        Evaluation.load(tmp_path / "none.json")

@@ -129,3 +129,15 @@ def test_inverse_refuses_another_duration():
     layer = StereoSTFT()
     with pytest.raises(ValueError, match="`samples` must fit the 3 frames.*samples=2048"):
         layer.inverse(np.zeros((1, 3, 513, 4), "float32"), 2048)
+
+
+@pytest.mark.parametrize("level", [1e-28, 1e-10, 1.0, 1e10, 1e30])
+def test_any_loudness_is_brought_to_one(level):
+    audio = np.random.default_rng(0).normal(size=(2, 500, 2)) * [[[level]], [[1.0]]]
+    audio = audio.astype("float32")
+    levelled = audio * ops.convert_to_numpy(level_gain(audio))
+    np.testing.assert_allclose(np.sqrt(np.mean(levelled**2, axis=(1, 2))), 1, rtol=1e-3)
+
+
+def test_silence_has_a_finite_gain():
+    assert np.isfinite(ops.convert_to_numpy(level_gain(np.zeros((1, 50, 2))))).all()

@@ -6,6 +6,8 @@ import soundfile
 from PIL import Image
 
 from keras_avssan import AVSSANPreprocessor
+from keras_avssan.classical import SRPPHAT
+from keras_avssan.models import Prompt
 
 RNG = np.random.default_rng(0)
 GOOD_AUDIO = 0.1 * RNG.normal(size=(8000, 2))
@@ -59,9 +61,9 @@ def test_bad_audio(case, preprocessor):
 
 
 BAD_PROMPTS = {
-    "grey picture": (noise(16, 16, 1), ValueError, "`image`.*(height, width, 3)"),
-    "rank 5": (noise(1, 1, 16, 16, 3), ValueError, "`image`"),
-    "scalar": (np.float32(1.0), ValueError, "`prompt`|`image`"),
+    "grey picture": (noise(16, 16, 1), ValueError, r"picture \(height, width, 3\).*\(16, 16, 1\)"),
+    "rank 5": (noise(1, 1, 16, 16, 3), ValueError, r"`prompt`.*embedding \(8,\)"),
+    "scalar": (np.float32(1.0), ValueError, r"`prompt`.*recording \(samples,\)"),
     "range 0 to 255": (255.0 * GOOD_PICTURE, ValueError, r"`image` must be in \[0, 1\]"),
     "negative": (GOOD_PICTURE - 0.5, ValueError, r"`image` must be in \[0, 1\]"),
     "NaN": (np.full((16, 16, 3), np.nan), ValueError, r"`image` must be in \[0, 1\]"),
@@ -171,3 +173,132 @@ def test_errors_reach_the_user_of_localize(model):
         model.localize(np.zeros((8000, 2)), GOOD_PICTURE)
     with pytest.raises(ValueError, match=r"`audio`.*\(8000,\)"):
         model.explain(noise(8000), GOOD_PICTURE)
+
+
+def test_an_answer_that_is_not_finite_is_refused(make_tiny, monkeypatch):
+    broken = make_tiny()
+    answers = {"doa": np.full((1, 180), np.nan, "float32")}
+    monkeypatch.setattr(broken, "predict_on_batch", lambda inputs: answers)
+    with pytest.raises(ValueError, match=r"answer is not finite.*`audio\[0\]`"):
+        broken.localize(GOOD_AUDIO, GOOD_PICTURE)
+
+
+PICTURES, VECTORS = GOOD_PICTURE[None], noise(1, 8)
+BAD_DICTS = {
+    "empty": ({}, ValueError, "one of.*a dict of \\[\\]"),
+    "unknown": ({"picture": PICTURES}, ValueError, "one of.*'picture'"),
+    "two that ask": ({"images": PICTURES, "prompt_embedding": VECTORS}, ValueError, "one of"),
+    "a weight alone": ({"prompt_audio_weight": np.ones(1)}, ValueError, "one of"),
+    "NaN": ({"images": np.full((1, 16, 16, 3), np.nan)}, ValueError, "must be in .0, 1."),
+    "0 to 255": ({"images": 255 * PICTURES}, ValueError, r"'images'.*in \[0, 1\]"),
+    "size": ({"images": np.zeros((1, 8, 16, 3))}, ValueError, r"\(batch, 16, 16, 3\).*8, 16"),
+    "rank": ({"images": GOOD_PICTURE}, ValueError, r"\(batch, 16, 16, 3\)"),
+    "embedding of 9": ({"prompt_embedding": noise(1, 9)}, ValueError, r"\(batch, 8\).*\(1, 9\)"),
+    "embedding NaN": ({"prompt_embedding": np.full((1, 8), np.nan)}, ValueError, "finite"),
+    "no embedding": ({"prompt_embedding": np.zeros((0, 8))}, ValueError, "not empty"),
+    "ragged": ({"prompt_embedding": [[1.0], [1.0, 2.0]]}, TypeError, "'prompt_embedding'"),
+    "words": ({"images": "dog.jpg"}, TypeError, "'images'.*array.*Received: str"),
+    "fractions": ({"token_ids": np.full((1, 4), 0.5)}, ValueError, "whole numbers"),
+    "another batch": (
+        {"prompt_embedding": VECTORS, "prompt_audio": noise(2, 8000)},
+        ValueError,
+        "one batch",
+    ),
+    "share of 2": (
+        {"prompt_audio": noise(1, 8000), "prompt_audio_weight": np.full(1, 2.0)},
+        ValueError,
+        "weight'.*in .0, 1.",
+    ),
+}
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("case", BAD_DICTS)
+def test_bad_dict_of_prompts(case, preprocessor):
+    prompt, error, message = BAD_DICTS[case]
+    with pytest.raises(error, match=message):
+        prepare(preprocessor, prompt=prompt)
+
+
+def test_a_good_dict_of_prompts_is_taken(preprocessor):
+    x = prepare(preprocessor, prompt={"images": PICTURES.tolist()})
+    np.testing.assert_allclose(x["images"], PICTURES, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("vector", "error", "message"),
+    [
+        (np.full(8, np.nan), ValueError, "must be finite"),
+        (np.ones(9), ValueError, r"shape \(8,\)"),
+        (np.ones((2, 8)), ValueError, r"shape \(8,\)"),
+        ("dog", TypeError, "`embeddings` must be an array"),
+    ],
+)
+def test_embeddings_in_a_prompt_are_checked_too(model, vector, error, message):
+    with pytest.raises(error, match=message):
+        model.localize(GOOD_AUDIO, Prompt(pictures=[GOOD_PICTURE], embeddings=[vector]))
+
+
+@pytest.mark.parametrize("rate", [1, 10])
+def test_durations_are_checked_before_recordings_are_resampled(rate, model):
+    with pytest.raises(ValueError, match="`audio` must last.*00.000 s"):
+        model.localize(noise(16000, 2), GOOD_PICTURE, sampling_rate=rate)
+    with pytest.raises(ValueError, match="must last"):
+        model.preprocessor.read_references([noise(16000)], rate)
+    with pytest.raises(ValueError, match="must last"):
+        SRPPHAT().localize(noise(36001, 2), sampling_rate=rate)
+
+
+def test_files_are_too_long_by_their_header(preprocessor, tmp_path):
+    soundfile.write(tmp_path / "mix.wav", np.zeros((62, 2), "int16"), 1)
+    with pytest.raises(ValueError, match="mix.wav' must last .*62.000 s"):
+        prepare(preprocessor, audio=tmp_path / "mix.wav")
+
+
+@pytest.mark.parametrize("level", [1e-12, 1e-30, 1e18, 1e36])
+def test_loudness_has_no_influence(level, preprocessor, model):
+    """Levels whose power float32 does not hold; the factor is brought to a power of two."""
+    level = 2.0 ** np.round(np.log2(level))
+    loud = prepare(preprocessor, audio=level * GOOD_AUDIO)["audio"]
+    assert 0.5 <= np.abs(loud).max() < 1
+    heard, said = (
+        model.localize(k * GOOD_AUDIO, GOOD_PICTURE, return_confidence=True) for k in (1.0, level)
+    )
+    assert heard[0] == said[0]
+    np.testing.assert_allclose(heard[1], said[1], rtol=1e-4)
+
+
+@pytest.mark.parametrize("level", [1e-60, 1e60])
+def test_what_float32_cannot_hold_is_refused(level, preprocessor):
+    with pytest.raises(ValueError, match="`audio` must hold samples that float32 can hold"):
+        prepare(preprocessor, audio=level * GOOD_AUDIO)
+
+
+@pytest.mark.parametrize("name", ["azimuth", "interferer_azimuth"])
+@pytest.mark.parametrize("angle", [-90.0, 184.0, np.inf])
+def test_azimuths_of_another_convention_are_refused(name, angle, model, make_batch):
+    inputs, labels = make_batch()
+    labels[name] = np.array([20.0, angle], "float32")
+    message = f"`{name}` must be from 0 to 180 degrees.*microphone 1.*{name}={angle} at index 1"
+    for work in (model.fit, model.evaluate, model.train_on_batch, model.test_on_batch):
+        with pytest.raises(ValueError, match=message):
+            work(inputs, labels)
+    with pytest.raises(ValueError, match=message):
+        model.fit(inputs, {"azimuth": np.ones(2)}, validation_data=(inputs, labels))
+
+
+def test_azimuths_alone_are_checked_too(model, make_batch):
+    with pytest.raises(ValueError, match="`azimuth` must be from 0 to 180.*nan at index 0"):
+        model.train_on_batch(make_batch()[0], np.array([[np.nan], [3.0]]))
+
+
+@pytest.mark.parametrize("spacing", ["0.2", True, 5.1, 20, None])
+def test_a_spacing_is_a_number_of_metres(spacing, model):
+    for localizer in (model, SRPPHAT()):
+        if spacing is None:
+            assert localizer.localize(GOOD_AUDIO, GOOD_PICTURE, microphone_spacing=None).shape == (
+                1,
+            )
+            continue
+        with pytest.raises(ValueError, match="positive distance in metres, of at most 5"):
+            localizer.localize(GOOD_AUDIO, GOOD_PICTURE, microphone_spacing=spacing)

@@ -156,7 +156,7 @@ def test_foreign_file(tmp_path):
 
 
 def test_missing_file(tmp_path):
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError, match=r"`path` must be .*none\.npz', which does not"):
         RIRBank.load(tmp_path / "none.npz")
 
 
@@ -179,9 +179,52 @@ def test_arrays_must_fit(bank):
         (dict(seed=-1), "`seed` and `index` must be zero or more"),
         (dict(formula="fitzroy"), "`formula` must be"),
         (dict(workers=0), "`workers` must be at least 1"),
+        (dict(workers=float("nan")), "`workers` must be at least 1, a whole number"),
+        (dict(workers="2"), "Received: workers='2'"),
+        (dict(num_rooms=1.5), "`num_rooms` must be at least 1, a whole number"),
+        (dict(sampling_rate=8000.5), "`sampling_rate` must be at least 1, a whole number"),
+        (dict(first_index=-1), "`first_index` must be at least 0"),
         (dict(sampling_rate=0), "`sampling_rate` must be finite and positive"),
     ],
 )
 def test_build_refuses(changed, message):
     with pytest.raises(ValueError, match=message):
         build(**changed)
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("azimuths", -1.0, "degrees from 0.*azimuths=-1.0 in room 1"),
+        ("azimuths", 180.5, "degrees from 0"),
+        ("azimuths", np.nan, "degrees from 0"),
+        ("rirs", np.inf, "finite samples.*rirs=inf in room 1"),
+        ("t60", 0.0, "positive times"),
+        ("t60", np.nan, "positive times"),
+        ("room_sizes", -2.0, "positive lengths"),
+        ("sources", np.nan, "finite positions"),
+        ("absorption", np.nan, "finite shares"),
+    ],
+)
+def test_values_out_of_range_are_refused(bank, name, value, message):
+    array = getattr(bank, name).copy()
+    array[1] = value
+    with pytest.raises(ValueError, match=f"`{name}` must hold {message}"):
+        dataclasses.replace(bank, **{name: array})
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    ("changed", "error", "message"),
+    [
+        (dict(rirs=np.zeros((2, 4, 2, 8), "complex64")), ValueError, "dtype complex64"),
+        (dict(t60=np.array(["0.2", "0.3"])), ValueError, "dtype <U3"),
+        (dict(t60=[0.2, 0.3]), TypeError, "`t60` must be an array"),
+        (dict(sampling_rate=0), ValueError, "`sampling_rate` must be at least 1"),
+        (dict(sampling_rate="16000"), ValueError, "`sampling_rate` must be at least 1"),
+    ],
+)
+def test_what_is_no_bank_is_refused(bank, changed, error, message):
+    with pytest.raises(error, match=message):
+        dataclasses.replace(bank, **changed)

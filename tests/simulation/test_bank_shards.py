@@ -478,3 +478,30 @@ def test_holds_one_shard_at_a_time(tmp_path, monkeypatch):
         tracemalloc.stop()
     assert shard < building < 3 * shard
     assert reading < shard
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("num_rooms", 0, "`num_rooms` must be at least 1"),
+        ("num_rooms", -1, "`num_rooms` must be at least 1"),
+        ("num_rooms", "5", "`num_rooms` must be at least 1, a whole number"),
+        ("num_rooms", 10**9, "lacks 499999998 of its 500000000 shards"),
+        ("rooms_per_shard", 0, "`rooms_per_shard` must be at least 1"),
+        ("first_index", -3, "`first_index` must be at least 0"),
+        ("sampling_rate", -8000, "`sampling_rate` must be at least 1"),
+    ],
+)
+def test_settings_out_of_range_are_refused(folder, name, value, message):
+    settings = json.loads((folder / "bank.json").read_text())
+    (folder / "bank.json").write_text(json.dumps({**settings, name: value}))
+    with pytest.raises(ValueError, match=message):
+        RIRBank.load(folder)
+
+
+@pytest.mark.once
+def test_a_shard_copied_over_another_is_refused(folder):
+    shutil.copy(folder / "rooms-00000.npz", folder / "rooms-00001.npz")
+    with pytest.raises(ValueError, match="Shards 0 and 1 of .* hold the same rooms"):
+        RIRBank.load(folder)
