@@ -185,7 +185,7 @@ def test_another_configuration_is_refused(command, tmp_path, capsys):
     before = content(tmp_path / "out")
     for change, named in (
         (["--budget", "3"], "`budget` is 2 there, but 3 now"),
-        (["--snr", "0"], "`snr`"),
+        (["--snr", "0"], "`--snr`"),
         (["--seed", "1"], "`seed`"),
         (["--classes", "dog", "rain"], "classes"),
     ):
@@ -202,8 +202,8 @@ def test_another_configuration_is_refused(command, tmp_path, capsys):
         (["--table", "1"], "`--table` must be one of 2, 3, 4"),
         (["--systems", "small", "unicorn"], "Received: unicorn"),
         (["--systems", "v_a"], "Received: v_a"),
-        (["--snr", "0", "loud"], "`snr`"),
-        (["--snr", "nan"], "`snr`"),
+        (["--snr", "0", "loud"], "`--snr`"),
+        (["--snr", "nan"], "`--snr`"),
         (["--scenes", "1000000"], "too small for 1000000 test scenes"),
         (["--classes", "dog"], "needs two classes"),
         (["--classes", "unicorn"], "unicorn"),

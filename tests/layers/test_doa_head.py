@@ -204,6 +204,22 @@ def test_cross_spectrum_form_ignores_loudness():
     np.testing.assert_allclose(ops.convert_to_numpy(loud), ops.convert_to_numpy(quiet), rtol=1e-3)
 
 
+def test_cross_spectrum_form_sees_shares():
+    """One frame of equal magnitudes in all bins: the MLP is given their cosines and sines."""
+    phase = np.linspace(-3, 3, BINS)
+    late = np.exp(1j * phase)
+    scene = np.stack([np.ones(BINS), np.zeros(BINS), late.real, late.imag], axis=-1)[None, None]
+    head = DoAHead("cross_spectrum", num_layers=0)
+    head.build((None, None, BINS, 4))
+    kernel = np.zeros((2 * BINS, 180), "float32")
+    kernel[:BINS, 20] = np.cos(phase)
+    kernel[:BINS, 30] = 0.9 * np.cos(phase)
+    head.logits.set_weights([kernel, np.zeros(180, "float32")])
+    posterior = ops.convert_to_numpy(head(scene.astype("float32")))[0]
+    expected = 0.1 * np.sum(np.cos(phase) ** 2)
+    assert np.log(posterior[20] / posterior[30]) == pytest.approx(expected, rel=1e-3)
+
+
 def test_a_louder_frame_counts_for_more():
     """What the mask keeps decides: two sources, the second masked to a hundredth."""
     first, second = pure_delay_scene(np.array([50.0, 130.0]), 0.2)

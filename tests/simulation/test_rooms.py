@@ -144,6 +144,7 @@ def test_oblique_sources_are_seen_under_the_whole_range_of_elevations(azimuth):
         (dict(t60=(0.0, 0.2)), "`t60` must be finite and positive"),
         (dict(length=(np.nan, 5)), "`length` must be"),
         (dict(width=5.0), "`width` must be"),
+        (dict(height=(2.5, 3.0, 3.5)), "`height` must be"),
         (dict(azimuth=(0, 270)), "`azimuth` must be .* within 0 to 180"),
         (dict(elevation=(10, 20)), "`elevation` must hold 0"),
         (dict(spacing=0.0), "`spacing` must be finite and positive"),

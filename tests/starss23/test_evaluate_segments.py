@@ -9,6 +9,7 @@ import pytest
 from keras_avssan.cli import main
 from keras_avssan.data import STARSS23, PictureFolders, SegmentPrompts
 from keras_avssan.evaluation import evaluate_segments
+from keras_avssan.models.training_record import TrainingRecord, item_digest
 
 CLASS_MAP = {"bell": ["church_bell", "bicycle_bell"], "telephone": "phone"}
 AZIMUTHS = (-135, -20, 45, 80, 120)
@@ -46,6 +47,17 @@ def test_scores_are_those_of_the_estimates(make_model, prompts):
     assert summary["per_class"]["bell"]["scenes"] == 5
     assert summary["settings"]["left_out"]["end of a recording"] == 1
     assert "NaN" not in json.dumps(summary)
+
+
+@pytest.mark.once
+def test_pictures_of_the_training_are_no_test(make_model, prompts):
+    model = make_model()
+    digests = {item_digest(prompts.catalog, picture) for picture in prompts.pictures}
+    model.training_record = TrainingRecord(({"split": "train"},), pictures=frozenset(digests))
+    evaluation = evaluate_segments(model, prompts, progress=False)
+    assert "NO TEST SCORES" in evaluation.table()
+    with pytest.raises(ValueError, match="NO TEST SCORES"):
+        evaluate_segments(model, prompts, progress=False, on_overlap="error")
 
 
 @pytest.mark.once
