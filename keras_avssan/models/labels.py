@@ -61,6 +61,8 @@ def check_azimuths(y):
     for name, angles in (y if isinstance(y, dict) else {"azimuth": y}).items():
         if name not in _ANGLES or not hasattr(angles, "shape"):
             continue
+        if len(angles.shape) > 1 and tuple(angles.shape[1:]) != (1,):
+            continue  # of a wrong shape, which `as_labels` refuses
         angles = np.ravel(ops.convert_to_numpy(angles))
         if angles.dtype.kind not in "fiu":
             continue

@@ -92,7 +92,7 @@ def test_bad_input_is_one_clear_line(material, tmp_path, capsys, bank_path):
         (["--bank", str(bank_path)], "`--spatialise` and `--bank` belong together"),
         (["--spatialise", "1", "--bank", "nowhere.npz"], "nowhere.npz"),
         (["--engine", "steam"], "`--engine` must be one of"),
-        (["--workers", "0"], "`workers`"),
+        (["--workers", "0"], "`--workers`"),
         (["--csv", "nowhere.csv"], "`--csv`: file 'nowhere.csv' does not exist"),
     ]:
         assert build(material, out, *options) == 2, options
