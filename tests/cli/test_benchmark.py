@@ -202,7 +202,7 @@ def test_another_configuration_is_refused(command, tmp_path, capsys):
         (["--table", "1"], "`--table` must be one of 2, 3, 4"),
         (["--systems", "small", "unicorn"], "Received: unicorn"),
         (["--systems", "v_a"], "Received: v_a"),
-        (["--snr", "0", "loud"], "`--snr`"),
+        (["--snr", "0", "loud"], "`snr`"),
         (["--snr", "nan"], "`--snr`"),
         (["--scenes", "1000000"], "too small for 1000000 test scenes"),
         (["--classes", "dog"], "needs two classes"),
