@@ -40,7 +40,8 @@ class TrainingRecord:
         >>> record = TrainingRecord(({"split": "train", "steps": 1200},), rooms=frozenset("ab"))
         >>> record
         <TrainingRecord: 1 training, 0 clips, 0 pictures, 2 rooms>
-        >>> record.trainings[-1]["split"]
+        >>> last = record.trainings[-1]
+        >>> last["split"]
         'train'
     """
 
