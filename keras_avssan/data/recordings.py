@@ -57,8 +57,8 @@ def read_recordings(
 ):
     """Reads and checks recordings of two microphones.
 
-    Loudness tells nothing of a direction: recordings whose samples are all below 1e-3, or some
-    above 1e6, are scaled by a power of two to a peak from 0.5 to 1, and all others stay.
+    The level has no influence on a direction: recordings whose samples are all below 1e-3, or
+    some above 1e6, are scaled by a power of two to a peak from 0.5 to 1, and all others stay.
 
     Warns of those whose two channels are copies of each other (a `UserWarning`): there is no
     direction in them, see `channel_pair.find_copies`.
