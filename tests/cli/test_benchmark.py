@@ -185,7 +185,7 @@ def test_another_configuration_is_refused(command, tmp_path, capsys):
     before = content(tmp_path / "out")
     for change, named in (
         (["--budget", "3"], "`budget` is 2 there, but 3 now"),
-        (["--snr", "0"], "`--snr`"),
+        (["--snr", "0"], "`snr` is [0.0, -5.0] there, but [0.0] now"),
         (["--seed", "1"], "`seed`"),
         (["--classes", "dog", "rain"], "classes"),
     ):
