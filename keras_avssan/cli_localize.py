@@ -26,7 +26,8 @@ def add_localize(commands):
         help="find prompted sounds in recordings",
         description="Find every prompted sound in every recording: prints the azimuth, 0 degrees "
         "beside the first microphone and 180 beside the second, and the posterior probability "
-        "within 5 degrees of it.",
+        "within 5 degrees of it, which says how sharp the answer is and not whether the prompted "
+        "sound is there.",
         epilog="keras-avssan localize mix.wav --prompt dog.jpg --model my_model\n"
         "keras-avssan localize mix.wav street.wav --prompt dog.jpg bark.wav --model my_model "
         "--csv answers.csv\n"
@@ -166,12 +167,12 @@ def _number(confidence):
 
 def _line(answer, options):
     """An answer; named, in columns, where there are several."""
-    confidence = "none" if answer["confidence"] is None else f"{answer['confidence']:.2f}"
-    text = f"{answer['azimuth']:.0f} degrees, confidence {confidence}"
+    near = "unknown" if answer["confidence"] is None else f"{answer['confidence']:.2f}"
+    text = f"{answer['azimuth']:3.0f} degrees, probability within 5 degrees: {near}"
     if len(options.audio) == len(options.prompt) == 1:
-        return text
+        return text.lstrip()
     recording = answer["recording"].ljust(max(map(len, options.audio)))
-    return f"{recording}  {answer['prompt'].ljust(max(map(len, options.prompt)))}  {text:>32}"
+    return f"{recording}  {answer['prompt'].ljust(max(map(len, options.prompt)))}  {text}"
 
 
 def _table(answers):

@@ -138,7 +138,9 @@ class Localizer(
             float32 array of azimuths in degrees, shape (batch,): 0° beside microphone 1
             (its channel leads), 90° broadside, 180° beside microphone 2. With
             `return_confidence`, a tuple of it and the posterior probability within 5° of it; 0
-            for a recording whose channels are copies of each other, after a warning.
+            for a recording whose channels are copies of each other, after a warning. The
+            probability says how sharp the answer is, hardly whether the prompted sound is there:
+            see `keras_avssan.evaluation.evaluate_presence`.
 
         Raises:
             ValueError: If a recording or prompt is unusable, or one channel of a recording hears

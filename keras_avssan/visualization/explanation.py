@@ -120,6 +120,6 @@ def _draw_answer(
         azimuth,
         interferer_azimuth,
         predicted=predicted,
-        title=f"heard at {predicted:.0f}°, confidence {confidence:.2f}",
+        title=f"answer {predicted:.0f}°, probability within 5°: {confidence:.2f}",
         figure=figure,
     )

@@ -17,15 +17,15 @@ from keras_avssan.evaluation import Evaluation, paired_difference
 from keras_avssan.models.baselines import GCCMLP
 
 
-def test_localize_prints_degrees_and_confidence_and_draws(workspace, capsys, tmp_path):
+def test_localize_prints_degrees_and_probability_and_draws(workspace, capsys, tmp_path):
     figure = tmp_path / "answer.png"
     arguments = ["localize", str(workspace / "mix.wav"), "--prompt", str(workspace / "dog.jpg")]
     arguments += ["--model", str(workspace / "model"), "--figure", str(figure)]
     assert main(arguments) == 0
     words = capsys.readouterr().out.splitlines()[-1].split()
     assert 1 <= int(words[0]) <= 180
-    assert words[1:3] == ["degrees,", "confidence"]
-    assert 0 <= float(words[3]) <= 1
+    assert words[1:-1] == "degrees, probability within 5 degrees:".split()
+    assert 0 <= float(words[-1]) <= 1
     assert Image.open(figure).size[0] > 100
 
 
@@ -40,7 +40,7 @@ def test_any_network_of_the_library_is_asked(workspace, capsys, tmp_path):
     arguments = ["localize", str(workspace / "mix.wav"), "--prompt", str(workspace / "dog.jpg")]
     arguments += ["--model", str(tmp_path / "model")]
     assert main(arguments) == 0
-    assert "degrees, confidence" in capsys.readouterr().out
+    assert "degrees, probability within 5 degrees: " in capsys.readouterr().out
     assert main([*arguments, "--figure", str(tmp_path / "answer.png")]) == 2
     assert "this is another network. Received: GCCMLP" in capsys.readouterr().err
     arguments = ["evaluate", "--model", str(tmp_path / "model"), "--scenes", "4"]

@@ -56,7 +56,8 @@ def test_every_prompt_is_found_in_every_recording(workspace, ask, tmp_path, caps
         assert answer["confidence"] == pytest.approx(confidence[0], abs=1e-4)
         assert line.split() == [
             *(answer["recording"], answer["prompt"], f"{theta[0]:.0f}", "degrees,"),
-            *("confidence", f"{answer['confidence']:.2f}"),
+            *"probability within 5 degrees:".split(),
+            f"{answer['confidence']:.2f}",
         ]
     assert len({len(line) for line in lines}) == 1  # in columns
     rows = list(csv.DictReader((tmp_path / "answers.csv").open()))
@@ -121,7 +122,7 @@ def test_the_spacing_and_the_channels_reach_the_model(ask, monkeypatch, tmp_path
     arguments = ["mix.wav", "--prompt", "a dog", "--spacing", 0.08, "--channels", 1, 0]
     assert ask(*arguments, *more) == 0
     assert received == {"microphone_spacing": 0.08, "channels": (1, 0)}
-    assert capsys.readouterr().out == "90 degrees, confidence none\n"
+    assert capsys.readouterr().out == "90 degrees, probability within 5 degrees: unknown\n"
     assert json.loads((tmp_path / "answers.json").read_text())[0]["confidence"] is None
 
 
@@ -137,7 +138,9 @@ def test_the_picture_that_asks_is_in_the_figure(ask, tmp_path, monkeypatch, prom
     monkeypatch.setattr("matplotlib.figure.Figure.savefig", savefig)
     with contextlib.suppress(OSError):  # nothing is written
         ask("mix.wav", "--prompt", prompt, "--figure", tmp_path / "answer.png")
-    assert ("prompt" in titles) == has_picture and any("heard at" in title for title in titles)
+    assert ("prompt" in titles) == has_picture and any(
+        title.startswith("answer ") for title in titles
+    )
 
 
 @pytest.mark.once
@@ -149,7 +152,7 @@ def test_a_figure_that_fails_leaves_the_answer(ask, tmp_path, monkeypatch, capsy
     files = ["--figure", tmp_path / "answer.png", "--json", tmp_path / "answer.json"]
     assert ask("mix.wav", "--prompt", "dog.jpg", *files) == 2
     captured = capsys.readouterr()
-    assert "degrees, confidence" in captured.out
+    assert "degrees, probability within 5 degrees: " in captured.out
     assert captured.err == "keras-avssan localize: error: No space left on device\n"
     assert os.listdir(tmp_path) == ["answer.json"]
 
@@ -179,4 +182,4 @@ def test_nothing_but_the_answer_is_printed(workspace, tmp_path):
     )
     assert done.returncode == 0 and done.stderr == ""
     (line,) = done.stdout.splitlines()
-    assert "degrees, confidence" in line
+    assert "degrees, probability within 5 degrees: " in line

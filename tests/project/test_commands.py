@@ -258,7 +258,7 @@ def check_evaluate(words, out):
 
 
 def check_localize(words, out):
-    found = re.findall(r"(\d+) degrees, confidence \d\.\d\d$", out, re.M)
+    found = re.findall(r"(\d+) degrees, probability within 5 degrees: \d\.\d\d$", out, re.M)
     assert found and all(1 <= int(azimuth) <= 180 for azimuth in found)
     if "--csv" in words:
         assert len(list(csv.DictReader(open(value(words, "--csv"))))) == len(found) == 2

@@ -22,7 +22,7 @@ def test_composes_all_that_the_model_tells(explanation, target_audio, tmp_path):
     )
     assert titles(figure) == [
         "prompt",
-        "heard at 40°, confidence 0.75",
+        "answer 40°, probability within 5°: 0.75",
         "mix",
         "mask",
         "masked mix",
@@ -38,7 +38,7 @@ def test_composes_all_that_the_model_tells(explanation, target_audio, tmp_path):
 def test_leaves_out_what_was_not_given(explanation):
     explanation |= {"band_attention": {}, "band_weights": None}
     assert titles(plot_explanation(explanation)) == [
-        "heard at 40°, confidence 0.75",
+        "answer 40°, probability within 5°: 0.75",
         "mix",
         "mask",
         "masked mix",
