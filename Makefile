@@ -1,4 +1,4 @@
-# make demo | test | lint | format | docs | clean
+# make demo | test | coverage | lint | format | docs | clean
 # Each target sets up what it needs: Python >= 3.11 with venv is enough.
 
 PYTHON ?= python3
@@ -21,7 +21,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-all test-parity test-single test-notebooks notebooks lint format docs clean \
+.PHONY: help demo test test-all test-parity test-single test-notebooks coverage notebooks lint format docs clean \
   venv environments \
   $(BACKENDS:%=test-%) test-only-torch test-only-jax test-tfio
 
@@ -30,6 +30,7 @@ help:
 	@echo "make test      run the tests for every change, under TensorFlow, PyTorch and JAX"
 	@echo "make test-all  run the long ones too: killed processes, clusters, devices, all exports, scripts"
 	@echo "make test-tfio run the tests of decoding with TensorFlow 2.16 and tensorflow-io"
+	@echo "make coverage  run the tests under PyTorch, and list the lines that none of them reaches"
 	@echo "make notebooks run all notebooks at full size, and keep their outputs"
 	@echo "make lint      ruff and mypy"
 	@echo "make format    let ruff rewrite the sources"
@@ -125,6 +126,15 @@ test-tfio: .venv-tfio/.installed
 	KERAS_BACKEND=tensorflow .venv-tfio/bin/python -c 'import tensorflow_io'
 	KERAS_BACKEND=tensorflow OMP_NUM_THREADS=1 .venv-tfio/bin/python -m pytest -q \
 	  tests/data/test_tf_audio.py tests/data/test_fit_audio.py
+
+# What `make test-torch` reaches of the library, as a table and in build/coverage.xml. COVERED names
+# other tests: make coverage COVERED=tests/doa
+COVERED ?= $(APART) tests
+coverage: $(VENV)/.installed
+	rm -rf build/coverage build/coverage.xml
+	@mkdir -p build/coverage
+	KERAS_BACKEND=torch OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) -q \
+	  -m "not tensorflow and not extensive" --cov --cov-report=term --cov-report=xml $(COVERED)
 
 # All under TensorFlow, and those that train under PyTorch too, side by side.
 NOTEBOOKS := $(sort $(wildcard notebooks/*.ipynb))

@@ -12,7 +12,8 @@ import keras_avssan
 pytestmark = pytest.mark.once
 
 ROOT = pathlib.Path(__file__).parents[2]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT, TOOLS = SETTINGS["project"], SETTINGS["tool"]
 # Extras that the constraints pin; the others exclude them, or need a machine of their own.
 TESTED_EXTRAS = (
     "tensorflow",
@@ -40,8 +41,10 @@ def lines_of(name):
 
 
 def test_one_version_everywhere():
-    version = PROJECT["version"]
-    assert keras_avssan.__version__ == version
+    version = keras_avssan.__version__
+    assert "version" not in PROJECT and PROJECT["dynamic"] == ["version"]
+    source = ROOT / TOOLS["hatch"]["version"]["path"]
+    assert re.findall(r'^__version__ = "(.+)"$', source.read_text(), re.MULTILINE) == [version]
     assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text()
     changes = re.findall(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert next(name for name in changes if name != "Unreleased") == version
