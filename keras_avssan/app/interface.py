@@ -227,7 +227,5 @@ def import_gradio():
     try:
         import gradio
     except ImportError as error:
-        raise ImportError(
-            'The page needs Gradio: install it with `pip install "keras-avssan[app]"`.'
-        ) from error
+        raise ImportError("The page needs Gradio: `pip install gradio`.") from error
     return gradio

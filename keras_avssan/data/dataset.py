@@ -123,8 +123,7 @@ def _tf_dataset(batches, repeat, num_workers):
         import tensorflow as tf
     except ImportError as error:
         raise ImportError(
-            '`loader="tf"` needs TensorFlow: install it with '
-            '`pip install "keras-avssan[tensorflow]"`, or use `loader="grain"`.'
+            '`loader="tf"` needs TensorFlow: `pip install tensorflow`, or use `loader="grain"`.'
         ) from error
 
     shapes = batches.shapes

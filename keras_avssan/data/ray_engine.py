@@ -47,9 +47,7 @@ def _import_ray():
         import ray
         import ray.data
     except ImportError as error:
-        raise ImportError(
-            '`engine="ray"` needs Ray Data: pip install "keras-avssan[scale]".'
-        ) from error
+        raise ImportError('`engine="ray"` needs Ray Data: `pip install "ray[data]"`.') from error
     return ray
 
 

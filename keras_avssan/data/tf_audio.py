@@ -89,10 +89,7 @@ def import_tensorflow(wanted_for: str) -> Any:
     try:
         import tensorflow as tf
     except ImportError as error:
-        raise ImportError(
-            f"{wanted_for} needs TensorFlow: install it with "
-            '`pip install "keras-avssan[tensorflow]"`.'
-        ) from error
+        raise ImportError(f"{wanted_for} needs TensorFlow: `pip install tensorflow`.") from error
     return tf
 
 

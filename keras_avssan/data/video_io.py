@@ -189,9 +189,7 @@ def import_av() -> Any:
     try:
         import av
     except ImportError as error:
-        raise ImportError(
-            'Videos need PyAV: install it with `pip install "keras-avssan[media]"`.'
-        ) from error
+        raise ImportError("Videos need PyAV: `pip install av`.") from error
     return av
 
 

@@ -153,7 +153,7 @@ def _writer(format: str) -> Callable[..., None]:
     if missing:
         raise ImportError(
             f"format={format!r} under the backend {backend!r} needs the packages {missing}: "
-            'pip install "keras-avssan[export]"'
+            f"pip install {' '.join(missing)}"
         )
     return write
 

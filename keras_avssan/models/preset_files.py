@@ -24,7 +24,7 @@ def check_format(version):
     if version > FORMAT_VERSION:
         raise ValueError(
             f"This model was saved in format {version}, and this version of keras-avssan reads "
-            f"formats up to {FORMAT_VERSION}. Upgrade with `pip install -U keras-avssan`."
+            f"formats up to {FORMAT_VERSION}. A later version of it reads this model."
         )
 
 

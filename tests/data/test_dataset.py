@@ -270,7 +270,7 @@ assert not Refuse.wanted, Refuse.wanted
 try:
     make_dataset(plan, 2, loader="tf")
 except ImportError as error:
-    assert "keras-avssan[tensorflow]" in str(error) and 'loader="grain"' in str(error)
+    assert "pip install tensorflow" in str(error) and 'loader="grain"' in str(error)
 else:
     raise AssertionError("no ImportError")
 """

@@ -96,3 +96,11 @@ def test_the_command_is_there():
 
 def test_type_hints_are_published():
     assert (pathlib.Path(keras_avssan.__file__).parent / "py.typed").is_file()
+
+
+def test_nothing_is_installed_from_an_index_that_does_not_have_it():
+    files = [*ROOT.glob("*.md"), *ROOT.glob("*.txt"), *ROOT.glob("docs/**/*.md")]
+    files += [*ROOT.glob("notebooks/*.ipynb"), *ROOT.glob("keras_avssan/**/*.py")]
+    wrong = re.compile(r"pip install[^\n`]*[ \"']keras[-_]avssan(?!\.)")
+    assert [str(path) for path in files if wrong.search(path.read_text(encoding="utf-8"))] == []
+    assert wrong.search('pip install "keras-avssan[torch]"')

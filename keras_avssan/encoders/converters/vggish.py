@@ -176,8 +176,7 @@ def _read_tensorflow(path, names):
         import tensorflow as tf
     except ImportError as error:
         raise ImportError(
-            "Reading a TensorFlow checkpoint needs TensorFlow: "
-            'pip install "keras-avssan[tensorflow]"'
+            "Reading a TensorFlow checkpoint needs TensorFlow: `pip install tensorflow`."
         ) from error
     try:
         reader = tf.train.load_checkpoint(path)
@@ -228,9 +227,7 @@ def _load_torch(path, argument):
     try:
         import torch
     except ImportError as error:
-        raise ImportError(
-            'Reading a .pth file needs PyTorch: pip install "keras-avssan[torch]"'
-        ) from error
+        raise ImportError("Reading a .pth file needs PyTorch: `pip install torch`.") from error
     if not os.path.isfile(path):
         raise FileNotFoundError(f"`{argument}` does not exist. Received: {os.fspath(path)}")
     try:
