@@ -97,3 +97,9 @@ def test_a_resolution_is_written_and_pixels_stay(pictures, tmp_path):
         assert picture.info["dpi"] == pytest.approx((96, 96), abs=0.02)
         assert picture.tobytes() == Image.linear_gradient("L").tobytes()
     assert pictures.least_width(file.read_bytes()) == 192
+
+
+def test_pictures_in_the_docs_say_how_large_their_text_is(pictures):
+    found = sorted((ROOT / "docs/images").iterdir())
+    assert found
+    assert [file.name for file in found if not pictures.least_width(file.read_bytes())] == []
