@@ -73,7 +73,7 @@ def keep(part, target, figure, inches):
     """Keeps what is seen of a part, whose smallest text is that of a figure of so many inches."""
     part.screenshot(path=target)
     with Image.open(target) as picture:
-        picture.convert("P", palette=Image.Palette.ADAPTIVE, colors=256).save(target, optimize=True)
+        picture.convert("RGB").save(target, optimize=True)
     write_resolution(target, SCALE * figure.bounding_box()["width"] / inches)
     print(f"{target}: {target.stat().st_size / 1000:.0f} kB")
 
