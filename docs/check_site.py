@@ -18,7 +18,7 @@ import urllib.parse
 from html.parser import HTMLParser
 
 from browser import find_browser, open_browser
-from notebook_pages import LEAST_SCALE
+from legible_pictures import least_width, read_embedded
 
 DESKTOP, PHONE = (1280, 800), (390, 844)
 # All pages are looked at in light; these in dark too.
@@ -34,19 +34,19 @@ UNRENDERED = {
     "code": re.compile(r"```"),
     "cross-reference": re.compile(r"^::: ", re.MULTILINE),
 }
-# The page as a whole does not scroll sideways, pictures are there, and wide tables, which scroll on
-# a phone, do so in a box of their own. Figures of notebooks are large enough for their text.
+# The page as a whole does not scroll sideways, pictures are there and large enough for their text,
+# and wide tables and pictures, which scroll on a phone, do so in a box of their own.
 LOOK = """() => ({
   wide: document.scrollingElement.scrollWidth - innerWidth,
   broken: [...document.images].filter(i => i.complete && !i.naturalWidth).map(i => i.src),
-  tables: [...document.querySelectorAll("article table")].filter(table => {
-    if (table.getBoundingClientRect().right <= innerWidth + 1) return false;
-    for (let box = table.parentElement; box; box = box.parentElement)
+  loose: [...document.querySelectorAll("article table, article img")].filter(part => {
+    if (part.getBoundingClientRect().right <= innerWidth + 1) return false;
+    for (let box = part.parentElement; box; box = box.parentElement)
       if (["auto", "scroll"].includes(getComputedStyle(box).overflowX)) return false;
     return true;
   }).length,
-  figures: [...document.querySelectorAll(".jp-OutputArea img")].map(
-    image => image.clientWidth / image.naturalWidth),
+  pictures: [...document.querySelectorAll("article img")].map(
+    image => [image.src.slice(0, 4000), image.getBoundingClientRect().width]),
   hidden: [...document.querySelectorAll("article table, .jp-InputArea pre")].filter(part => {
     for (let box = part; box && box.tagName != "ARTICLE"; box = box.parentElement)
       if (["auto", "scroll"].includes(getComputedStyle(box).overflowX)
@@ -152,7 +152,20 @@ def serve(site):
         server.shutdown()
 
 
-def look_at(page, looks):
+def check_width(site, source, width):
+    """What is wrong with the width in pixels in which a picture is shown, or `None`."""
+    least = least_width(*read_embedded(source))
+    name = "picture"
+    if least is None:
+        path = urllib.parse.unquote(urllib.parse.urlsplit(source).path).lstrip("/")
+        name, file = path[:80], site / path
+        least = least_width(file.read_bytes()) if file.is_file() else None
+    if least is None:
+        return f"{name}: not a PNG that says its pixels an inch"
+    return f"{name}: {width:.0f} pixels, not {least}" if width < 0.99 * least else None
+
+
+def look_at(site, page, looks):
     """Lines of what does not fit, of the page that is open, in several sizes and colours."""
     # Pictures further down are not waited for by themselves.
     page.evaluate("""() => Promise.all([...document.images].map(image => {
@@ -167,12 +180,13 @@ def look_at(page, looks):
         seen = page.evaluate(LOOK)
         if seen["wide"] > 0:
             yield f"{size[0]} pixels, {scheme}: {seen['wide']} pixels too wide"
-        if seen["tables"]:
-            yield f"{size[0]} pixels, {scheme}: {seen['tables']} table(s) in no box that scrolls"
+        if seen["loose"]:
+            yield f"{size[0]} pixels, {scheme}: {seen['loose']} part(s) in no box that scrolls"
         yield from (f"{size[0]} pixels, {scheme}: not shown: {name}" for name in seen["broken"])
-        small = [scale for scale in seen["figures"] if scale < 0.99 * LEAST_SCALE]
-        if small:
-            yield f"{size[0]} pixels, {scheme}: figures too small, to {min(small):.2f}"
+        for source, width in seen["pictures"]:
+            wrong = check_width(site, source, width)
+            if wrong:
+                yield f"{size[0]} pixels, {scheme}: {wrong}"
         if size == DESKTOP:
             yield from (f"{size[0]} pixels, {scheme}: wider: {part}" for part in seen["hidden"])
 
@@ -189,7 +203,7 @@ def check_look(site):
         for name in names:
             page.goto(f"{address}/{name}", wait_until="domcontentloaded")
             looks = light + dark if SAMPLE.match(name) else light
-            wrong += [f"{name}: {line}" for line in look_at(page, looks)]
+            wrong += [f"{name}: {line}" for line in look_at(site, page, looks)]
     return wrong
 
 

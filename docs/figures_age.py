@@ -1,4 +1,4 @@
-"""Lists the measured numbers whose code has changed since: `python docs/figures_age.py`.
+"""Lists measured numbers and pictures whose code has changed since: `python docs/figures_age.py`.
 
 Looked at are README, the pages of the documentation, and the notebooks, which
 `docs/run_notebooks.py` marks. A mark on a line of its own says what a number depends on, and the
@@ -9,9 +9,10 @@ text after it when and by which code it was measured:
     2026-11-23, commit `2c86030`, two shared CPU cores.
 
 `code` names files and folders of the repository, or of `keras_avssan`. Several marks in a row
-belong to as many dates in the text that follows. A number is old where one of these files has
-other code than at its commit, docstrings and comments aside; so is a notebook without a mark.
-`--check` exits with 1 if one is old.
+belong to as many dates in the text that follows. A picture that a command draws has its mark in
+the lines after it, with date and commit in a comment below. A number or a picture is old where one
+of these files has other code than at its commit, docstrings and comments aside; so is a notebook
+without a mark. `--check` exits with 1 if one is old.
 """
 
 import argparse
@@ -157,7 +158,8 @@ def main():
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""
             print(f"{found.page}:{found.line}: {found.date}, {found.commit}, {found.command}")
             print(f"    changed since: {', '.join(names[:3])}{more}")
-    print(f"{len(measurements)} numbers and tables have a date; {old} are older than their code.")
+    dated = f"{len(measurements)} numbers, tables and pictures have a date"
+    print(f"{dated}; {old} are older than their code.")
     raise SystemExit(bool(old and options.check))
 
 

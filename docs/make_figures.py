@@ -54,7 +54,7 @@ def main():
     plan = ScenePlan(SyntheticClasses(), bank, split="test", seed=7, min_separation=40.0)
     scene = plan[arguments.scene]
     IMAGES.mkdir(exist_ok=True)
-    draw_task(plan, scene).savefig(IMAGES / "task.png")
+    draw_task(plan, scene).savefig(IMAGES / "task.png", dpi=150)
 
 
 if __name__ == "__main__":

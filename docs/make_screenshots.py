@@ -1,8 +1,8 @@
-r"""Takes the picture of the app for its page.
+r"""Takes the pictures of the app for its page: the answer, and the figure that explains it.
 
     KERAS_BACKEND=tensorflow python docs/make_screenshots.py
 
-Shows the demo model, which is trained where it is not there yet; `--demo` names another folder of
+Asks the demo model, which is trained where it is not there yet; `--demo` names another folder of
 it. Needs the extra `app`, playwright, and the system's Chromium.
 """
 
@@ -12,9 +12,11 @@ import pathlib
 import tempfile
 
 from browser import open_browser
+from legible_pictures import write_resolution
 from PIL import Image
 
 IMAGES = pathlib.Path(__file__).parent / "images"
+SCALE = 1.5  # pixels of a picture for each of the page
 
 
 def main():
@@ -33,25 +35,46 @@ def take(options, folder):
     from keras_avssan.app import build_interface, demo_model
     from keras_avssan.app.examples import write_examples
     from keras_avssan.cli_app import serve
+    from keras_avssan.visualization.style import COLUMN_WIDTH, PHONE_WIDTH
 
     examples = pathlib.Path(folder, "examples")
     examples.mkdir()
     page = build_interface(demo_model(options.demo, progress=True), write_examples(str(examples)))
     address = serve(page, str(examples), "127.0.0.1", options.port, block=False)
     with open_browser() as browser:
-        # Shown 690 pixels wide on the site, its text is to have 9 pixels and more.
-        view = browser.new_page(viewport={"width": 1100, "height": 1180}, device_scale_factor=1.5)
-        view.goto(address)
-        view.locator("button.example").first.click()
-        view.locator("#direction h2").wait_for(timeout=60_000)
-        view.locator("#figure img").wait_for()
-        view.evaluate("window.scrollTo(0, 0)")
-        view.wait_for_timeout(1500)  # wave forms are drawn
-        target = IMAGES / "app.png"
-        view.screenshot(path=target)
+        # Shown 688 pixels wide on the site, its text has 9 pixels and more; down to the posterior.
+        view = ask(browser, address, {"width": 770, "height": 1112})
+        keep(view, IMAGES / "app.png", figure_of(view), PHONE_WIDTH)
+        # In a wide window the panels of the figure stand side by side.
+        view = ask(browser, address, {"width": 1100, "height": 1180})
+        keep(figure_of(view), IMAGES / "app_figure.png", figure_of(view), COLUMN_WIDTH)
     page.close()
+
+
+def ask(browser, address, size):
+    """The page in a window, with the answer to the first example."""
+    view = browser.new_page(viewport=size, device_scale_factor=SCALE)
+    view.goto(address)
+    view.locator("button.example").first.click()
+    view.locator("#direction h2").wait_for(timeout=60_000)
+    figure_of(view).wait_for()
+    # Buttons that lie over the figure.
+    view.add_style_tag(content="#figure .icon-button-wrapper { display: none !important }")
+    view.evaluate("window.scrollTo(0, 0)")
+    view.wait_for_timeout(1500)  # wave forms are drawn
+    return view
+
+
+def figure_of(view):
+    return view.locator("#figure img")
+
+
+def keep(part, target, figure, inches):
+    """Keeps what is seen of a part, whose smallest text is that of a figure of so many inches."""
+    part.screenshot(path=target)
     with Image.open(target) as picture:
-        picture.convert("P", palette=Image.Palette.ADAPTIVE, colors=96).save(target, optimize=True)
+        picture.convert("RGB").save(target, optimize=True)
+    write_resolution(target, SCALE * figure.bounding_box()["width"] / inches)
     print(f"{target}: {target.stat().st_size / 1000:.0f} kB")
 
 

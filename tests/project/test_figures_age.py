@@ -1,4 +1,4 @@
-"""Measured numbers of README and docs name their command, date and commit."""
+"""Measured numbers and pictures of README and docs name their command, date and commit."""
 
 import importlib.util
 import pathlib
@@ -30,9 +30,20 @@ GIVEN = {
     "docs/design-decisions.md#what-has-no-setting": "settings",
     "docs/design-decisions.md#what-the-paper-leaves-open-of-its-dataset": "settings",
     "docs/robustness.md#scenes": "settings",
-    "docs/starss23.md": "settings",
+    "docs/starss23.md#two-microphones-of-four": "settings",
     "docs/install.md": "sizes of packages",
 }
+
+IMAGE = re.compile(r"(?m)^!\[[^\]]*\]\((?:docs/)?(images/[^)]+)\)\n\n?(.*\n?.*)")
+# Pictures that no command draws.
+BY_HAND: set[str] = set()
+# README shows what a page of the documentation has a mark for.
+SHOWN = [
+    pytest.param(page, *found.groups(), id=f"{page}:{found[1]}")
+    for page in PAGES
+    if page != "README.md"
+    for found in IMAGE.finditer((ROOT / page).read_text(encoding="utf-8"))
+]
 
 
 def sections(page):
@@ -77,6 +88,19 @@ def test_tables_are_found_and_exceptions_are_real():
     assert len(MEASURED_SECTIONS) > 20
     anchors = {f"{page}#{anchor}" for page in PAGES for anchor, _ in sections(page)}
     assert set(GIVEN) <= anchors | set(PAGES)
+
+
+@pytest.mark.parametrize(("page", "picture", "after"), SHOWN)
+def test_a_picture_has_a_mark(page, picture, after):
+    assert picture in BY_HAND or len(figures_age.read_measurements(page, after)) == 1
+
+
+def test_pictures_are_found_on_pages():
+    files = {f"images/{path.name}" for path in (ROOT / "docs/images").iterdir()}
+    assert {case.values[1] for case in SHOWN} == files
+    assert files >= BY_HAND
+    written = "".join((ROOT / page).read_text(encoding="utf-8") for page in PAGES)
+    assert set(re.findall(r"\bimages/[\w.-]+", written)) == files
 
 
 def git(*arguments):

@@ -54,20 +54,52 @@ def test_the_quickstart_reads_as_a_tutorial():
 
 
 @pytest.fixture
-def notebook_pages():
-    spec = importlib.util.spec_from_file_location("pages", ROOT / "docs/notebook_pages.py")
+def pictures():
+    spec = importlib.util.spec_from_file_location("pictures", ROOT / "docs/legible_pictures.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-def test_figures_are_not_made_smaller_than_their_text_allows(notebook_pages):
+def png(width, **settings):
     file = io.BytesIO()
-    Image.new("RGB", (990, 40)).save(file, "PNG")
-    data = base64.b64encode(file.getvalue()).decode()
-    page = notebook_pages._FIGURE.sub(
-        notebook_pages.keep_legible, f'<p><img alt="" src="data:image/png;base64,{data}"></p>'
+    Image.new("RGB", (width, 40)).save(file, "PNG", **settings)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("settings", "dpi"), [({}, 110), ({"dpi": (150, 150)}, 150), ({"dpi": (72, 72)}, 72)]
+)
+def test_figures_are_not_made_smaller_than_their_text_allows(pictures, settings, dpi):
+    data = base64.b64encode(png(990, **settings)).decode()
+    page = pictures.keep_legible(
+        f'<div><img alt="" src="data:image/png;base64,{data}"></div>', None
     )
     (least,) = re.findall(r'<img alt="" style="min-width:(\d+)px" src=', page)
-    text = 9 / 72 * 110 * int(least) / 990  # pixels of 9 points at 110 pixels an inch
-    assert text == pytest.approx(9, abs=0.02) and text >= 9
+    text = 9 / 72 * dpi * int(least) / 990  # pixels of 9 points
+    assert text == pytest.approx(9, abs=0.02) and text > 8.999
+
+
+def test_pictures_of_pages_are_in_a_box_that_scrolls(pictures):
+    files = {"images/a.png": png(1100, dpi=(110, 110)), "images/b.png": png(1100)}
+    page = '<p><img alt="a" src="images/a.png" /></p><p><img alt="b" src="images/b.png" /></p>'
+    a, b = pictures.keep_legible(page, files.__getitem__).split("</p>")[:2]
+    assert a.startswith('<p class="picture"><img alt="a" style="min-width:72')
+    assert "min-width" not in b  # nothing says how large its text is
+    assert ".picture { overflow-x: auto; }" in (ROOT / "docs/stylesheets/site.css").read_text()
+
+
+def test_a_resolution_is_written_and_pixels_stay(pictures, tmp_path):
+    file = tmp_path / "a.png"
+    Image.linear_gradient("L").save(file, dpi=(300, 300))
+    pictures.write_resolution(file, 96)
+    with Image.open(file) as picture:
+        assert picture.info["dpi"] == pytest.approx((96, 96), abs=0.02)
+        assert picture.tobytes() == Image.linear_gradient("L").tobytes()
+    assert pictures.least_width(file.read_bytes()) == 192
+
+
+def test_pictures_in_the_docs_say_how_large_their_text_is(pictures):
+    found = sorted((ROOT / "docs/images").iterdir())
+    assert found
+    assert [file.name for file in found if not pictures.least_width(file.read_bytes())] == []
