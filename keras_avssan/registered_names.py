@@ -43,6 +43,7 @@ REGISTERED: dict[str, tuple[str, ...]] = {
     "layers.doa_head": ("DoAHead",),
     "layers.frame_alignment": ("FrameAlignment",),
     "layers.generalized_cross_correlation": ("GeneralizedCrossCorrelation",),
+    "layers.level_normalization": ("LevelNormalization",),
     "layers.resampler": ("Resampler",),
     "layers.scene_renderer": ("SceneRenderer",),
     "layers.semantic_bridge": ("SemanticBridge",),

@@ -4,6 +4,7 @@ import keras
 import keras_hub
 from keras import ops
 
+from keras_avssan.encoders.examples import FoldExamples, UnfoldExamples
 from keras_avssan.encoders.sound_effects_spectrogram import (
     HOP_LENGTH,
     NUM_MELS,
@@ -11,8 +12,8 @@ from keras_avssan.encoders.sound_effects_spectrogram import (
     SoundEffectsSpectrogram,
 )
 from keras_avssan.frozen_layers import KeepsFrozenModel
+from keras_avssan.functional_storage import StoredByAttribute
 from keras_avssan.layers.resampler import Resampler
-from keras_avssan.subclassing import SubclassedModel
 
 EXAMPLE_FRAMES = 100
 _FRAME_SECONDS = HOP_LENGTH / SAMPLING_RATE
@@ -20,7 +21,7 @@ _SMALLEST_PEAK = 1e-6  # recordings below are silent: they are not brought to th
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
-class SoundEffectsCNN(KeepsFrozenModel, keras_hub.models.Backbone, metaclass=SubclassedModel):
+class SoundEffectsCNN(StoredByAttribute, KeepsFrozenModel, keras_hub.models.Backbone):
     """Encodes what is heard by a network that was trained to sort sound-effects libraries.
 
     Resampling to 44.1 kHz → log-mel spectrogram → examples of 100 frames (2.3 s) → four blocks of
@@ -80,9 +81,6 @@ class SoundEffectsCNN(KeepsFrozenModel, keras_hub.models.Backbone, metaclass=Sub
         dtype=None,
         **kwargs,
     ):
-        super().__init__(dtype=dtype, **kwargs)
-        # Without autocast the recording stays in float32 under mixed precision.
-        self.autocast = False
         if len(filters) != 4:
             raise ValueError(f"`filters` must hold four numbers. Received: filters={filters}")
         if peak is not None and not peak > 0:
@@ -96,13 +94,19 @@ class SoundEffectsCNN(KeepsFrozenModel, keras_hub.models.Backbone, metaclass=Sub
         self.offset_seconds = 0.5 * (EXAMPLE_FRAMES - 1) * _FRAME_SECONDS
         self.resampler = Resampler(sampling_rate, SAMPLING_RATE, name="resampler")
         self.spectrogram = SoundEffectsSpectrogram(name="spectrogram")
-        self._build_blocks()
+        self._build_blocks(keras.dtype_policies.get(dtype))
+        self.check_arguments(kwargs)
+        audio = keras.Input((None,), name="audio")
+        super().__init__(inputs=audio, outputs=self._connect(audio), dtype=dtype, **kwargs)
+        # Without autocast the recording stays in float32 under mixed precision.
+        self.autocast = False
+        self.input_spec = None  # the shape is checked in `call`
+        self.order_layers(zip(self.convolutions, self.norms, strict=True))
         self.trainable = trainable
-        self.built = True
 
-    def _build_blocks(self):
+    def _build_blocks(self, policy):
         """Creates all weights, so that a model can be saved and loaded before its first call."""
-        shared = {"dtype": self.dtype_policy}
+        shared = {"dtype": policy}
         self.convolutions, self.norms, channels = [], [], 1
         for i, filters in enumerate(self.filters, start=1):
             for j in (1, 2):
@@ -125,43 +129,26 @@ class SoundEffectsCNN(KeepsFrozenModel, keras_hub.models.Backbone, metaclass=Sub
                 channels = filters
         self.pool = keras.layers.MaxPooling2D(2, data_format="channels_last", name="pool", **shared)
 
-    def call(self, audio, training=None):
+    def _connect(self, audio):
+        level = _PeakNormalization(self.peak, dtype="float32", name="level")
+        log_mel = self.spectrogram(self.resampler(level(audio)))
+        examples = _CutExamples(self._hop_frames, dtype="float32", name="cut")(log_mel)
+        x = FoldExamples(dtype="float32", name="fold")(examples)
+        layers = zip(self.convolutions, self.norms, strict=True)
+        for i, (convolution, norm) in enumerate(layers):
+            x = ops.relu(norm(convolution(x)))
+            if i in (1, 3, 5):  # after all blocks but the last
+                x = self.pool(x)
+        x = ops.max(ops.mean(x, axis=2), axis=1)
+        return UnfoldExamples(dtype=x.dtype, name="unfold")(x, examples)
+
+    def call(self, audio, training=None, mask=None):
         if len(audio.shape) != 2:
             raise ValueError(
                 f"`audio` must have shape (batch, samples). Received: shape {tuple(audio.shape)}"
             )
-        examples = self._cut(self._log_mel(audio))
-        count = ops.shape(examples)[1]
-        x = ops.reshape(examples, (-1, EXAMPLE_FRAMES, NUM_MELS))
-        x = self._embed(x, bool(training) and self.trainable)
-        x = ops.reshape(x, (-1, count, self.filters[-1]))
+        x = super().call(audio, training=bool(training) and self.trainable)
         return x if self.trainable else ops.stop_gradient(x)
-
-    def _log_mel(self, audio):
-        """Spectrogram of audio at the model's rate: (batch, samples) → (batch, T, 96)."""
-        audio = ops.cast(audio, "float32")
-        if self.peak is not None:
-            peak = ops.max(ops.abs(audio), axis=1, keepdims=True)
-            audio = audio * (self.peak / ops.maximum(peak, _SMALLEST_PEAK))
-        return self.spectrogram(self.resampler(audio))
-
-    def _cut(self, spectrogram):
-        """Cuts a spectrogram into examples: (batch, T, 96) → (batch, t, 100, 96)."""
-        count = _num_examples(ops.shape(spectrogram)[1], self._hop_frames)
-        # Enough silence for any number of frames, so that the padding is a constant.
-        padded = ops.pad(spectrogram, [[0, 0], [0, EXAMPLE_FRAMES], [0, 0]])
-        starts = self._hop_frames * ops.arange(count)
-        return ops.take(padded, starts[:, None] + ops.arange(EXAMPLE_FRAMES)[None, :], axis=1)
-
-    def _embed(self, examples, training):
-        """Embeds examples, each for itself: (n, frames, 96) → (n, d)."""
-        x = examples[..., None]
-        layers = zip(self.convolutions, self.norms, strict=True)
-        for i, (convolution, norm) in enumerate(layers):
-            x = ops.relu(norm(convolution(x), training=training))
-            if i in (1, 3, 5):  # after all blocks but the last
-                x = self.pool(x)
-        return ops.max(ops.mean(x, axis=2), axis=1)
 
     def compute_output_shape(self, input_shape):
         frames = self.spectrogram.compute_output_shape(
@@ -199,3 +186,41 @@ def _num_examples(frames, hop_frames):
     beyond = frames - EXAMPLE_FRAMES
     beyond = (beyond + abs(beyond)) // 2  # none for a short recording
     return 1 - (-beyond // hop_frames)
+
+
+class _PeakNormalization(keras.layers.Layer):
+    """Brings recordings (batch, samples) to one peak, or leaves them where it is `None`."""
+
+    def __init__(self, peak, **kwargs):
+        super().__init__(**kwargs)
+        self.peak = peak
+
+    def call(self, audio):
+        audio = ops.cast(audio, "float32")
+        if self.peak is None:
+            return audio
+        peak = ops.max(ops.abs(audio), axis=1, keepdims=True)
+        return audio * (self.peak / ops.maximum(peak, _SMALLEST_PEAK))
+
+    def compute_output_shape(self, audio_shape):
+        return audio_shape
+
+
+class _CutExamples(keras.layers.Layer):
+    """Cuts a spectrogram into examples: (batch, T, 96) to (batch, t, 100, 96)."""
+
+    def __init__(self, hop_frames, **kwargs):
+        super().__init__(**kwargs)
+        self.hop_frames = hop_frames
+
+    def call(self, spectrogram):
+        count = _num_examples(ops.shape(spectrogram)[1], self.hop_frames)
+        # Enough silence for any number of frames, so that the padding is a constant.
+        padded = ops.pad(spectrogram, [[0, 0], [0, EXAMPLE_FRAMES], [0, 0]])
+        starts = self.hop_frames * ops.arange(count)
+        return ops.take(padded, starts[:, None] + ops.arange(EXAMPLE_FRAMES)[None, :], axis=1)
+
+    def compute_output_shape(self, spectrogram_shape):
+        batch, frames, num_mels = spectrogram_shape
+        count = None if frames is None else _num_examples(frames, self.hop_frames)
+        return (batch, count, EXAMPLE_FRAMES, num_mels)

@@ -4,6 +4,7 @@ import keras
 import keras_hub
 from keras import ops
 
+from keras_avssan.encoders.examples import FoldExamples, UnfoldExamples
 from keras_avssan.encoders.vggish_postprocessor import VGGishPostprocessor
 from keras_avssan.encoders.vggish_spectrogram import (
     HOP_LENGTH,
@@ -13,7 +14,7 @@ from keras_avssan.encoders.vggish_spectrogram import (
     VGGishSpectrogram,
 )
 from keras_avssan.frozen_layers import KeepsFrozenModel
-from keras_avssan.subclassing import SubclassedModel
+from keras_avssan.functional_storage import StoredByAttribute
 
 _ACTIVATIONS = (None, "relu")
 _DEPTHS = (1, 1, 2, 2)  # convolutions before each pooling
@@ -21,7 +22,7 @@ _HOP_SECONDS = NUM_FRAMES * HOP_LENGTH / SAMPLING_RATE
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
-class VGGish(KeepsFrozenModel, keras_hub.models.Backbone, metaclass=SubclassedModel):
+class VGGish(StoredByAttribute, KeepsFrozenModel, keras_hub.models.Backbone):
     """Encodes what is heard by the VGGish network, one embedding for each 0.96 s.
 
     Log-mel examples of 96 frames, see `VGGishSpectrogram`, pass six 3 x 3 convolutions with four
@@ -81,9 +82,6 @@ class VGGish(KeepsFrozenModel, keras_hub.models.Backbone, metaclass=SubclassedMo
         dtype=None,
         **kwargs,
     ):
-        super().__init__(dtype=dtype, **kwargs)
-        # Without autocast the recording stays in float32 under mixed precision.
-        self.autocast = False
         _check_arguments(filters, hidden_dim, embedding_dim, activation, postprocess, eight_bit)
         self.settings = {
             "filters": list(filters),
@@ -102,18 +100,24 @@ class VGGish(KeepsFrozenModel, keras_hub.models.Backbone, metaclass=SubclassedMo
         self.spectrogram = VGGishSpectrogram(
             drop_remainder, gain, implementation, name="spectrogram"
         )
-        flat_dim = self._make_stages(filters)
-        self._make_dense_layers(flat_dim, hidden_dim, embedding_dim, activation)
+        policy = keras.dtype_policies.get(dtype)
+        flat_dim = self._make_stages(filters, policy)
+        self._make_dense_layers(flat_dim, hidden_dim, embedding_dim, activation, policy)
         self.postprocessor = None
         if postprocess:
             self.postprocessor = VGGishPostprocessor(eight_bit, name="postprocessor")
             self.postprocessor.build((None, None, embedding_dim))
+        self.check_arguments(kwargs)
+        audio = keras.Input((None,), name="audio")
+        super().__init__(inputs=audio, outputs=self._connect(audio), dtype=dtype, **kwargs)
+        # Without autocast the recording stays in float32 under mixed precision.
+        self.autocast = False
+        self.input_spec = None  # the shape is checked in `call`
+        self.order_layers()
         self.trainable = trainable
-        self.built = True
 
-    def _make_stages(self, filters):
+    def _make_stages(self, filters, policy):
         """Makes convolutions and poolings; returns the number of features that leave them."""
-        policy = self.dtype_policy
         shape = (None, NUM_FRAMES, NUM_MELS, 1)
         self.stages = []
         for i, (width, depth) in enumerate(zip(filters, _DEPTHS, strict=True), start=1):
@@ -130,8 +134,7 @@ class VGGish(KeepsFrozenModel, keras_hub.models.Backbone, metaclass=SubclassedMo
             self.stages.extend(stages)
         return shape[1] * shape[2] * shape[3]
 
-    def _make_dense_layers(self, flat_dim, hidden_dim, embedding_dim, activation):
-        policy = self.dtype_policy
+    def _make_dense_layers(self, flat_dim, hidden_dim, embedding_dim, activation, policy):
         self.dense_layers = [
             keras.layers.Dense(hidden_dim, activation="relu", dtype=policy, name="fc1_1"),
             keras.layers.Dense(hidden_dim, activation="relu", dtype=policy, name="fc1_2"),
@@ -145,24 +148,25 @@ class VGGish(KeepsFrozenModel, keras_hub.models.Backbone, metaclass=SubclassedMo
         """The six convolutions, in order."""
         return [stage for stage in self.stages if isinstance(stage, keras.layers.Conv2D)]
 
-    def call(self, audio, training=None):
-        if len(audio.shape) != 2:
-            raise ValueError(
-                "`audio` must be mono, of shape (batch, samples). "
-                f"Received: shape {tuple(audio.shape)}"
-            )
+    def _connect(self, audio):
         examples = self.spectrogram(audio)
-        count = ops.shape(examples)[1]
-        x = ops.reshape(examples, (-1, NUM_FRAMES, NUM_MELS, 1))
+        x = FoldExamples(dtype="float32", name="fold")(examples)
         for stage in self.stages:
             x = stage(x)
         # Time, then mel bands, then filters: the order that published weights expect.
         x = ops.reshape(x, (-1, self.dense_layers[0].kernel.shape[0]))
         for layer in self.dense_layers:
             x = layer(x)
-        x = ops.reshape(x, (-1, count, self.settings["embedding_dim"]))
-        if self.postprocessor is not None:
-            x = self.postprocessor(x)
+        x = UnfoldExamples(dtype=x.dtype, name="unfold")(x, examples)
+        return x if self.postprocessor is None else self.postprocessor(x)
+
+    def call(self, audio, training=None, mask=None):
+        if len(audio.shape) != 2:
+            raise ValueError(
+                "`audio` must be mono, of shape (batch, samples). "
+                f"Received: shape {tuple(audio.shape)}"
+            )
+        x = super().call(audio, training=training)
         return x if self.trainable else ops.stop_gradient(x)
 
     def compute_output_shape(self, input_shape):

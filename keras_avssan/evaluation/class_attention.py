@@ -9,6 +9,7 @@ import scipy.stats
 
 from keras_avssan.evaluation.examples import plan_embeddings, run_scenes, spectral_power
 from keras_avssan.evaluation.scoring import nan_mean
+from keras_avssan.models.av_ssan.av_ssan_backbone import BAND_ATTENTION
 from keras_avssan.one_line import count, names, one_line
 
 # A patch this far (-120 dB) below the loudest one is silent.
@@ -161,7 +162,8 @@ def band_agreement(attention, target_energy, interferer_energy):
 def _measure(sources, outputs):
     """Numbers of one scene, by what they are and by band type."""
     measured: dict[Any, np.ndarray] = {"band_weights": outputs["band_weights"].mean(axis=0)}
-    for band, attention in outputs["band_attention"].items():
+    for name in (name for name in outputs if name.startswith(BAND_ATTENTION)):
+        band, attention = name.removeprefix(BAND_ATTENTION), outputs[name]
         target, interferer = (patch_energy(source, len(attention)) for source in sources)
         measured["attention", band] = attention
         total = target.sum()

@@ -3,6 +3,7 @@
 from keras_avssan.layers.doa_head import DoAHead
 from keras_avssan.layers.frame_alignment import FrameAlignment
 from keras_avssan.layers.generalized_cross_correlation import GeneralizedCrossCorrelation
+from keras_avssan.layers.level_normalization import LevelNormalization
 from keras_avssan.layers.resampler import Resampler
 from keras_avssan.layers.scene_renderer import SceneRenderer
 from keras_avssan.layers.semantic_bridge import SemanticBridge
@@ -17,6 +18,7 @@ __all__ = [
     "DoAHead",
     "FrameAlignment",
     "GeneralizedCrossCorrelation",
+    "LevelNormalization",
     "Resampler",
     "SceneRenderer",
     "SemanticBridge",

@@ -9,8 +9,9 @@ class FrameAlignment(keras.layers.Layer):
     """Interpolates a sequence of embeddings linearly to the centre times of the frames.
 
     Args:
-        hop_seconds: Distance between spectrogram frames in seconds; frame t is centred on
-            `t * hop_seconds`.
+        hop_length: Hop of the spectrogram in samples; frame t is centred on sample
+            `t * hop_length`.
+        sampling_rate: Sampling rate in hertz.
         embedding_hop_seconds: Distance between embeddings in seconds. `None` means that the
             embeddings divide the recording into equal parts.
         embedding_offset_seconds: Centre of the first embedding in seconds; not used where
@@ -19,33 +20,45 @@ class FrameAlignment(keras.layers.Layer):
 
     Call arguments:
         sequence: Embeddings, shape (batch, t, D).
-        num_frames: Number of frames T.
-        duration: Duration of the recording in seconds.
+        spectrogram: Spectrogram whose frames count, shape (batch, T, ...).
+        audio: Recording whose duration counts, shape (batch, samples, ...).
 
     Returns:
         Tensor of shape (batch, T, D). Before the first and after the last embedding's centre the
         nearest embedding is held.
 
     Example:
-        >>> layer = FrameAlignment(0.032, 0.96, 0.48)
-        >>> layer(keras.ops.ones((2, 10, 64)), num_frames=313, duration=10.0).shape
+        >>> audio = keras.ops.ones((2, 160000, 2))
+        >>> layer = FrameAlignment(512, 16000, 0.96, 0.48)
+        >>> layer(keras.ops.ones((2, 10, 64)), StereoSTFT()(audio), audio).shape
         (2, 313, 64)
     """
 
     def __init__(
         self,
-        hop_seconds,
+        hop_length,
+        sampling_rate,
         embedding_hop_seconds=None,
         embedding_offset_seconds=0.0,
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.hop_seconds = hop_seconds
+        self.hop_length = hop_length
+        self.sampling_rate = sampling_rate
         self.embedding_hop_seconds = embedding_hop_seconds
         self.embedding_offset_seconds = embedding_offset_seconds
         self.built = True  # no weights: a whole model need not be run to build it
 
-    def call(self, sequence, num_frames, duration):
+    def build(self, sequence_shape, spectrogram_shape, audio_shape):
+        self.built = True
+
+    @property
+    def hop_seconds(self):
+        """Distance between spectrogram frames in seconds."""
+        return self.hop_length / self.sampling_rate
+
+    def call(self, sequence, spectrogram, audio):
+        num_frames = ops.shape(spectrogram)[1]
         if self._at_frames(sequence.shape[1], num_frames):
             return sequence
         count = ops.shape(sequence)[1]
@@ -53,7 +66,8 @@ class FrameAlignment(keras.layers.Layer):
         index = ops.arange(count, dtype="float32")
         hop, offset = self.embedding_hop_seconds, self.embedding_offset_seconds
         if hop is None:
-            hop = ops.cast(duration, "float32") / ops.cast(count, "float32")
+            duration = ops.cast(ops.shape(audio)[1], "float32") / self.sampling_rate
+            hop = duration / ops.cast(count, "float32")
             offset = 0.5 * hop
         times = self.hop_seconds * ops.arange(num_frames, dtype="float32")
         position = ops.minimum(ops.maximum((times - offset) / hop, 0.0), index[-1])
@@ -67,13 +81,14 @@ class FrameAlignment(keras.layers.Layer):
         known = isinstance(count, int) and isinstance(num_frames, int)
         return same_times and known and count == num_frames
 
-    def compute_output_shape(self, sequence_shape, num_frames=None, duration=None):
-        return (sequence_shape[0], num_frames, sequence_shape[-1])
+    def compute_output_shape(self, sequence_shape, spectrogram_shape, audio_shape=None):
+        return (sequence_shape[0], spectrogram_shape[1], sequence_shape[-1])
 
     def get_config(self):
         return {
             **super().get_config(),
-            "hop_seconds": self.hop_seconds,
+            "hop_length": self.hop_length,
+            "sampling_rate": self.sampling_rate,
             "embedding_hop_seconds": self.embedding_hop_seconds,
             "embedding_offset_seconds": self.embedding_offset_seconds,
         }

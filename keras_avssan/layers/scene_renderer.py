@@ -53,6 +53,9 @@ class SceneRenderer(keras.layers.Layer):
         self.mix_rms = float(mix_rms)
         self.built = True  # no weights: a whole model need not be run to build it
 
+    def build(self, dry_audio_shape, rirs_shape, snr_shape):
+        self.built = True
+
     def call(self, dry_audio, rirs, snr):
         self._check(dry_audio, rirs)
         wet = self._convolve(ops.cast(dry_audio, "float32"), ops.cast(rirs, "float32"))

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_avssan.layers.transformer_block import TransformerBlock
+from keras_avssan.unit_length import unit_length
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
@@ -28,6 +29,8 @@ class SemanticBridge(keras.layers.Layer):
         use_prompt: If `False`, the prompt has no influence (column V of Table 4).
         use_audio: If `False`, the semantic audio has no influence (column A of Table 4); the
             audio embeddings then only give the number of time steps.
+        return_similarity: Whether the projected prompt and its cosine with the audio are returned
+            too; needs `use_prompt` and `use_audio`.
         **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
@@ -40,10 +43,12 @@ class SemanticBridge(keras.layers.Layer):
         training: Whether dropout is active.
 
     Returns:
-        Tensor of shape (batch, t, D).
+        Tensor of shape (batch, t, D). With `return_similarity`, a tuple of it, the projected
+        prompt (batch, D) and its cosine with the audio's mean projection (batch,), in float32.
 
     Raises:
-        ValueError: If both `use_prompt` and `use_audio` are `False`.
+        ValueError: If both `use_prompt` and `use_audio` are `False`, or one of them is with
+            `return_similarity`.
 
     Example:
         >>> SemanticBridge()(keras.ops.ones((2, 512)), keras.ops.ones((2, 10, 128))).shape
@@ -64,6 +69,7 @@ class SemanticBridge(keras.layers.Layer):
         scale_prompt=False,
         use_prompt=True,
         use_audio=True,
+        return_similarity=False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -71,6 +77,11 @@ class SemanticBridge(keras.layers.Layer):
             raise ValueError(
                 "The bridge needs the prompt or the semantic audio. "
                 "Received: use_prompt=False, use_audio=False"
+            )
+        if return_similarity and not (use_prompt and use_audio):
+            raise ValueError(
+                "`return_similarity` compares the prompt with the audio and needs both. "
+                f"Received: use_prompt={use_prompt}, use_audio={use_audio}"
             )
         self.dim = dim
         self.num_layers = num_layers
@@ -81,6 +92,7 @@ class SemanticBridge(keras.layers.Layer):
         self.scale_prompt = scale_prompt
         self.use_prompt = use_prompt
         self.use_audio = use_audio
+        self.return_similarity = return_similarity
 
     def build(self, prompt_shape, audio_shape):
         dtype = self.dtype_policy
@@ -123,7 +135,12 @@ class SemanticBridge(keras.layers.Layer):
         x = self.linear_projection(ops.concatenate(parts, axis=-1))
         for block in self.blocks:
             x = block(x, training=training)
-        return self.norm(x)
+        if not self.return_similarity:
+            return self.norm(x)
+        semantics = ops.cast(projected, "float32")
+        mixture = ops.cast(self.project_audio(audio), "float32")
+        similarity = ops.sum(unit_length(semantics) * unit_length(mixture), axis=-1)
+        return self.norm(x), semantics, similarity
 
     def project_prompt(self, prompt, reference=None, reference_weight=None):
         """Projects what asks to the common space of prompts and audio.
@@ -154,8 +171,20 @@ class SemanticBridge(keras.layers.Layer):
             prompt = prompt * ops.cast(ops.rsqrt(power + 1e-8), prompt.dtype)
         return self.prompt_projection(prompt)
 
+    def compute_output_spec(
+        self, prompt, audio, reference=None, reference_weight=None, training=None
+    ):
+        cue = keras.KerasTensor((*audio.shape[:2], self.dim), self.compute_dtype)
+        if not self.return_similarity:
+            return cue
+        batch = prompt.shape[0]
+        return cue, keras.KerasTensor((batch, self.dim)), keras.KerasTensor((batch,))
+
     def compute_output_shape(self, prompt_shape, audio_shape, *reference_shapes):
-        return (*audio_shape[:2], self.dim)
+        cue = (*audio_shape[:2], self.dim)
+        if not self.return_similarity:
+            return cue
+        return cue, (prompt_shape[0], self.dim), (prompt_shape[0],)
 
     def get_config(self):
         return {
@@ -169,4 +198,5 @@ class SemanticBridge(keras.layers.Layer):
             "scale_prompt": self.scale_prompt,
             "use_prompt": self.use_prompt,
             "use_audio": self.use_audio,
+            "return_similarity": self.return_similarity,
         }

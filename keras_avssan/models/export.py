@@ -107,7 +107,7 @@ def convolutional_front_ends(model: keras.Model) -> Iterator[None]:
 
 
 class _Network(keras.Model):
-    """A backbone for inference, with outputs that are flat and named."""
+    """A backbone for inference, with the outputs that are asked for."""
 
     def __init__(self, backbone, names):
         super().__init__(name=backbone.name, dtype="float32")
@@ -117,19 +117,8 @@ class _Network(keras.Model):
         self.built = True
 
     def call(self, inputs):
-        outputs = _flat(self.backbone(inputs, training=False))
+        outputs = self.backbone(inputs, training=False)
         return {name: outputs[name] for name in self.names}
-
-
-def _flat(outputs):
-    """`{"band_attention": {"fine": …}}` as `{"band_attention_fine": …}`."""
-    flat = {}
-    for key, value in outputs.items():
-        if isinstance(value, dict):
-            flat.update({f"{key}_{name}": part for name, part in value.items()})
-        else:
-            flat[key] = value
-    return flat
 
 
 # --- arguments -------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from keras_avssan.data.embeddings import encoder_fingerprint
 from keras_avssan.data.recordings import spacing_input
 from keras_avssan.doa.grid import GRID_DEGREES, check_finite
 from keras_avssan.frozen_layers import KEY, set_trainable_layers, trainable_layers
+from keras_avssan.functional_storage import StoredByAttribute
 from keras_avssan.layers.scene_renderer import SceneRenderer
 from keras_avssan.models.export import export_localizer
 from keras_avssan.models.localizer_preprocessor import LocalizerPreprocessor
@@ -24,7 +25,6 @@ from keras_avssan.models.prompts import (
     stack_repeated,
 )
 from keras_avssan.models.recorded_training import RecordsTraining
-from keras_avssan.subclassing import SubclassedModel
 
 _BATCH_SIZE = 32
 
@@ -45,9 +45,7 @@ def refuse_parts(parts):
         )
 
 
-class Localizer(
-    RecordsTraining, LocalizerTraining, keras_hub.models.Task, metaclass=SubclassedModel
-):
+class Localizer(StoredByAttribute, RecordsTraining, LocalizerTraining, keras_hub.models.Task):
     """Base of the tasks that localise a prompted sound.
 
     Subclasses bring a `PromptedBackbone` whose outputs hold `doa` (batch, 180), and
@@ -80,7 +78,6 @@ class Localizer(
     preprocessor_cls = LocalizerPreprocessor
 
     def __init__(self, backbone, preprocessor=None, **kwargs):
-        super().__init__(compile=False, **kwargs)
         if preprocessor is None:
             preprocessor = self.preprocessor_cls(
                 sampling_rate=backbone.sampling_rate,
@@ -96,14 +93,23 @@ class Localizer(
         self.preprocessor = preprocessor
         preprocessor.tokenize = getattr(backbone.image_encoder, "tokenize", None)
         self.renderer = SceneRenderer(name="renderer")
-        self.dtype_policy = backbone.dtype_policy
+        self.check_arguments(kwargs)
+        inputs = backbone.input
+        super().__init__(compile=False, inputs=inputs, outputs=backbone(inputs), **kwargs)
         # Without autocast the recording stays in float32 under mixed precision.
         self.autocast = False
-        self.built = True
+        # Arrays may stand beside tensors among the inputs.
+        self._convert_input_args = True
+        # The backbone checks shapes, with messages that say what is expected.
+        self.input_spec = None
+        self.order_layers()
 
-    def call(self, inputs, training=None):
+    def call(self, inputs, training=None, mask=None):
         inputs, _ = self.render(inputs)
         return self.backbone(inputs, training=training)
+
+    def compute_output_spec(self, inputs, training=None, mask=None):
+        return keras.Operation.compute_output_spec(self, inputs)
 
     def localize(
         self,

@@ -8,50 +8,75 @@ import keras_hub
 from keras import ops
 
 from keras_avssan.frozen_layers import KeepsFrozenModel, freeze_parts
+from keras_avssan.functional_storage import StoredByAttribute
 from keras_avssan.models.quantization import quantize_layers, quantized_layers
 from keras_avssan.orientation import transpose_hint
-from keras_avssan.subclassing import SubclassedModel
 from keras_avssan.write_once import fixed_setting
 
+# Inputs that show what to look for, with the first that counts first.
+_PROMPTS = ("prompt_embedding", "token_ids", "images")
+_REFERENCE = ("prompt_audio", "prompt_audio_weight")
 
-class PromptedBackbone(KeepsFrozenModel, keras_hub.models.Backbone, metaclass=SubclassedModel):
-    """Base of the networks that localise a prompted sound.
 
-    Subclasses hand their arguments over as `settings`, build their layers on construction, and
-    bring a `call` from a dict of inputs to a dict that holds `doa` (batch, 180).
+class PromptedBackbone(StoredByAttribute, KeepsFrozenModel, keras_hub.models.Backbone):
+    """Base of the networks that localise a prompted sound, as functional Keras models.
+
+    The constructor of a subclass calls `set_up` with its arguments, makes its layers, and ends
+    with `super().__init__`, which composes the model: from `audio` and the prompt that the network
+    was made for (`images` with an image encoder, `prompt_embedding` without) to what the subclass's
+    `connect` returns, a dict that holds `doa` (batch, 180). Called with another prompt, or with
+    `microphone_spacing`, the same layers are connected for these inputs.
 
     Args:
-        settings: Dict of the subclass's own constructor arguments, numbers and strings; with
-            `sampling_rate` in hertz among them. They become the configuration.
-        image_encoder: Keras layer or model from pictures (batch, H, W, 3) in [0, 1] to embeddings
-            (batch, d_V), see `keras_avssan.encoders`. `None` where prompts always come as
-            embeddings; `prompt_dim` is needed then.
-        prompt_dim: Dimension d_V of prompt embeddings.
-        visual_prompt: Whether prompts have an influence at all.
         dtype: Data type or precision policy.
         **kwargs: Arguments of `keras_hub.models.Backbone`.
 
     Raises:
-        ValueError: If `prompt_dim` is missing, or the image encoder returns no vectors.
+        ValueError: If inputs have a wrong shape.
 
     Example:
         >>> class Network(PromptedBackbone):
-        ...     def __init__(self, sampling_rate=16000, **kwargs):
-        ...         super().__init__({"sampling_rate": sampling_rate}, **kwargs)
+        ...     def __init__(self, sampling_rate=16000, image_encoder=None, **kwargs):
+        ...         self.set_up({"sampling_rate": sampling_rate}, image_encoder=image_encoder)
+        ...         self.stft = StereoSTFT()
+        ...         super().__init__(**kwargs)
+        ...     def connect(self, inputs):
+        ...         return {"doa": ...}
     """
 
-    def __init__(
-        self,
-        settings,
-        image_encoder=None,
-        prompt_dim=None,
-        visual_prompt=True,
-        dtype=None,
-        **kwargs,
-    ):
-        super().__init__(dtype=dtype, **kwargs)
+    # Layers of two attributes that take turns in the order of the weights.
+    pairs: Any = ()
+
+    def __init__(self, dtype=None, **kwargs):
+        self.check_arguments(kwargs)
+        inputs = self.make_inputs()
+        super().__init__(inputs=inputs, outputs=self.connect(inputs), dtype=dtype, **kwargs)
         # Without autocast the recording stays in float32 under mixed precision.
         self.autocast = False
+        # Arrays may stand beside tensors among the inputs.
+        self._convert_input_args = True
+        # Shapes are checked here, with messages that say what is expected.
+        self.input_spec = None
+        self.order_layers(self.pairs)
+
+    def set_up(
+        self, settings, *, image_encoder=None, prompt_dim=None, visual_prompt=True, dtype=None
+    ):
+        """Notes what the model is made of, before its layers are made.
+
+        Args:
+            settings: Dict of the subclass's own constructor arguments, numbers and strings; with
+                `sampling_rate` in hertz among them. They become the configuration.
+            image_encoder: Keras layer or model from pictures (batch, H, W, 3) in [0, 1] to
+                embeddings (batch, d_V), see `keras_avssan.encoders`. `None` where prompts always
+                come as embeddings; `prompt_dim` is needed then.
+            prompt_dim: Dimension d_V of prompt embeddings.
+            visual_prompt: Whether prompts have an influence at all.
+            dtype: Data type or precision policy of the layers.
+
+        Raises:
+            ValueError: If `prompt_dim` is missing, or the image encoder returns no vectors.
+        """
         self.settings = MappingProxyType(dict(settings))  # read-only: the layers are made of it
         self.visual_prompt = visual_prompt
         self.image_encoder: Any = image_encoder
@@ -59,6 +84,54 @@ class PromptedBackbone(KeepsFrozenModel, keras_hub.models.Backbone, metaclass=Su
         if visual_prompt and image_encoder is not None and not image_encoder.built:
             image_encoder.build((None, *self.image_size, 3))
             freeze_parts(image_encoder)
+        self.policy = keras.dtype_policies.get(dtype)
+
+    def make_inputs(self):
+        """The inputs of the functional model.
+
+        Returns:
+            Dict from name to `keras.KerasTensor`: `audio` and, where there are prompts, `images` or
+            `prompt_embedding`.
+        """
+        inputs = {"audio": keras.Input((None, 2), name="audio")}
+        if self.visual_prompt and self.image_encoder is not None:
+            inputs["images"] = keras.Input((*self.image_size, 3), name="images")
+        elif self.visual_prompt:
+            inputs["prompt_embedding"] = keras.Input((self.prompt_dim,), name="prompt_embedding")
+        return inputs
+
+    def connect(self, inputs):
+        """Connects the layers.
+
+        Args:
+            inputs: Dict of inputs: tensors, or `keras.KerasTensor`s where the model is composed.
+
+        Returns:
+            Dict of outputs, with `doa` (batch, 180).
+        """
+        raise NotImplementedError
+
+    def call(self, inputs, training=None, mask=None):
+        inputs = self._known(inputs)
+        self.check_audio(inputs)
+        if set(inputs) == set(self.input):
+            self._check_prompt(inputs)
+            return super().call(inputs, training=training)
+        return self.connect(inputs)
+
+    def compute_output_spec(self, inputs, training=None, mask=None):
+        inputs = self._known(inputs)
+        if set(inputs) == set(self.input):
+            return super().compute_output_spec(inputs)
+        return keras.Operation.compute_output_spec(self, inputs)
+
+    def _known(self, inputs):
+        """Those of the inputs that the network makes use of, in float32 where they are floats."""
+        names = ["audio", "microphone_spacing"]
+        if self.visual_prompt:
+            names += [name for name in _PROMPTS if name in inputs][:1]
+            names += _REFERENCE
+        return {name: _as_tensor(inputs[name]) for name in names if inputs.get(name) is not None}
 
     def _prompt_dim(self, image_encoder, prompt_dim):
         if not self.visual_prompt:
@@ -113,17 +186,14 @@ class PromptedBackbone(KeepsFrozenModel, keras_hub.models.Backbone, metaclass=Su
         """Whether the image encoder has a text side, as CLIP has."""
         return hasattr(self.image_encoder, "encode_text")
 
-    def checked_audio(self, inputs):
-        """The recordings of a batch in float32, (batch, samples, 2).
+    def check_audio(self, inputs):
+        """Refuses recordings of a wrong shape.
 
         Args:
             inputs: Dict with `audio`.
 
-        Returns:
-            float32 tensor of shape (batch, samples, 2).
-
         Raises:
-            ValueError: If `audio` has another shape.
+            ValueError: If `audio` is not of shape (batch, samples, 2).
         """
         audio = inputs["audio"]
         if len(audio.shape) != 3 or audio.shape[-1] != 2:
@@ -131,7 +201,6 @@ class PromptedBackbone(KeepsFrozenModel, keras_hub.models.Backbone, metaclass=Su
                 "`audio` must have shape (batch, samples, 2), the two microphones last. "
                 f"Received: shape {tuple(audio.shape)}.{transpose_hint(audio.shape)}"
             )
-        return ops.cast(audio, "float32")
 
     def embed_prompt(self, inputs, training=None):
         """Embeds the prompts of a batch.
@@ -147,21 +216,32 @@ class PromptedBackbone(KeepsFrozenModel, keras_hub.models.Backbone, metaclass=Su
         Raises:
             ValueError: If there is no prompt, or one that does not fit the model.
         """
+        self._check_prompt(inputs)
         if "prompt_embedding" in inputs:
-            embedding = inputs["prompt_embedding"]
-            if len(embedding.shape) != 2 or embedding.shape[-1] != self.prompt_dim:
+            return inputs["prompt_embedding"]
+        if "token_ids" in inputs:
+            return self.image_encoder.encode_text(inputs["token_ids"])
+        return self.image_encoder(inputs["images"], training=training)
+
+    def _check_prompt(self, inputs):
+        """Refuses what is no prompt, or one that does not fit the model."""
+        if not self.visual_prompt:
+            return
+        if "prompt_embedding" in inputs:
+            shape = tuple(inputs["prompt_embedding"].shape)
+            if len(shape) != 2 or shape[-1] != self.prompt_dim:
                 raise ValueError(
                     f"`prompt_embedding` must have shape (batch, {self.prompt_dim}). "
-                    f"Received: shape {tuple(embedding.shape)}"
+                    f"Received: shape {shape}"
                 )
-            return embedding
+            return
         if "token_ids" in inputs:
             if not self.reads_words:
                 raise ValueError(
                     "Words as prompt need an image encoder with a text side, such as CLIP's. "
                     "Received: `token_ids`"
                 )
-            return self.image_encoder.encode_text(inputs["token_ids"])
+            return
         if "images" not in inputs:
             raise ValueError(
                 "A prompt is needed: `images` or `prompt_embedding` (or `token_ids`, "
@@ -171,12 +251,9 @@ class PromptedBackbone(KeepsFrozenModel, keras_hub.models.Backbone, metaclass=Su
             raise ValueError(
                 "This model has no image encoder: give `prompt_embedding` in place of `images`."
             )
-        images = inputs["images"]
-        if len(images.shape) != 4 or images.shape[-1] != 3:
-            raise ValueError(
-                f"`images` must have shape (batch, H, W, 3). Received: shape {tuple(images.shape)}"
-            )
-        return self.image_encoder(images, training=training)
+        shape = tuple(inputs["images"].shape)
+        if len(shape) != 4 or shape[-1] != 3:
+            raise ValueError(f"`images` must have shape (batch, H, W, 3). Received: shape {shape}")
 
     def get_config(self):
         config = {
@@ -202,3 +279,11 @@ class PromptedBackbone(KeepsFrozenModel, keras_hub.models.Backbone, metaclass=Su
         backbone = super().from_config(config)
         quantize_layers(backbone, modes)
         return backbone
+
+
+def _as_tensor(value):
+    """A tensor; floats in float32, whatever the precision of the layers."""
+    if not isinstance(value, keras.KerasTensor):
+        value = ops.convert_to_tensor(value)
+    floating = "float" in keras.backend.standardize_dtype(value.dtype)
+    return ops.cast(value, "float32") if floating else value

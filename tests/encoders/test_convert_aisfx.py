@@ -3,6 +3,7 @@
 import importlib
 import zipfile
 
+import keras
 import numpy as np
 import pytest
 import soundfile
@@ -102,8 +103,10 @@ def test_reads_a_checkpoint_and_a_wheel(tmp_path):
 
 def test_network_is_that_of_the_package(encoder, reference):
     spectrogram = np.random.default_rng(0).uniform(0, 9, size=(180, 96)).astype("float32")
-    examples = encoder._cut(spectrogram[None] / np.float32(9.457798957824707))[0]
-    output = ops.convert_to_numpy(encoder._embed(examples, training=False))
+    examples = encoder.get_layer("cut")(spectrogram[None] / np.float32(9.457798957824707))[0]
+    folded = encoder.get_layer("fold").output
+    network = keras.Model(folded, encoder.get_layer("unfold").input[0])
+    output = ops.convert_to_numpy(network(examples[..., None]))
     expected = reference(spectrogram)
     assert output.shape == expected.shape == (3, 512)
     assert np.std(expected, axis=0).max() > 0.01

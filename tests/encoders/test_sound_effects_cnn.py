@@ -62,6 +62,18 @@ def embed_in_numpy(encoder, example):
     return x.mean(axis=1).max(axis=0)
 
 
+def log_mel(encoder, audio):
+    """The spectrogram that the network sees."""
+    return keras.Model(encoder.input, encoder.get_layer("spectrogram").output)(audio)
+
+
+def embed_examples(encoder, examples):
+    """Embeddings of examples (n, 100, 96), each by itself."""
+    folded = encoder.get_layer("fold").output
+    network = keras.Model(folded, encoder.get_layer("unfold").input[0])
+    return network(examples[..., None])
+
+
 @pytest.fixture(scope="module")
 def encoder():
     return make_encoder()
@@ -90,7 +102,7 @@ def test_front_end_resamples_to_44100_hertz(encoder, sound_effects_spectrogram):
     audio = scipy.signal.fftconvolve(make_audio(1.0)[0], passband, mode="same")
     audio /= np.abs(audio).max()
     expected = sound_effects_spectrogram(soxr.resample(audio, 16000, 44100, "VHQ"))
-    output = ops.convert_to_numpy(encoder._log_mel(audio[None].astype("float32")))[0]
+    output = ops.convert_to_numpy(log_mel(encoder, audio[None].astype("float32")))[0]
     assert output.shape == expected.shape
     # Resamplers differ at the abrupt ends, which the first and the last two frames hear.
     np.testing.assert_allclose(9.457798957824707 * output[1:-2], expected[1:-2], atol=0.02)
@@ -98,7 +110,7 @@ def test_front_end_resamples_to_44100_hertz(encoder, sound_effects_spectrogram):
 
 def test_network_equation(encoder):
     examples = np.random.default_rng(0).uniform(size=(2, 100, 96)).astype("float32")
-    output = ops.convert_to_numpy(encoder._embed(examples, training=False))
+    output = ops.convert_to_numpy(embed_examples(encoder, examples))
     expected = np.stack([embed_in_numpy(encoder, example) for example in examples])
     np.testing.assert_allclose(output, expected, rtol=1e-4)
 
@@ -108,15 +120,15 @@ def test_network_equation(encoder):
 def test_number_of_examples(encoder, seconds, count):
     audio = make_audio(seconds)
     assert encoder.compute_output_shape(audio.shape) == (1, count, 5)
-    spectrogram = encoder._log_mel(audio)
-    assert tuple(encoder._cut(spectrogram).shape) == (1, count, 100, 96)
+    spectrogram = log_mel(encoder, audio)
+    assert tuple(encoder.get_layer("cut")(spectrogram).shape) == (1, count, 100, 96)
 
 
 @pytest.mark.parametrize("hop_frames", [1, 33, 100])
 def test_examples_hold_every_frame_at_their_times(hop_frames):
     encoder = make_encoder(hop_seconds=hop_frames * 1024 / 44100)
     spectrogram = np.random.default_rng(0).uniform(size=(2, 207, 96)).astype("float32")
-    examples = ops.convert_to_numpy(encoder._cut(spectrogram))
+    examples = ops.convert_to_numpy(encoder.get_layer("cut")(spectrogram))
     padded = np.pad(spectrogram, [(0, 0), (0, 100), (0, 0)])
     for i in range(examples.shape[1]):
         start = round(i * encoder.hop_seconds * 44100 / 1024)
@@ -128,7 +140,7 @@ def test_embeddings_are_those_of_the_examples(encoder):
     audio = make_audio(4.0, batch=2)
     output = embed(encoder, audio)
     assert output.shape == encoder.compute_output_shape(audio.shape) == (2, 3, 5)
-    examples = ops.convert_to_numpy(encoder._cut(encoder._log_mel(audio)))
+    examples = ops.convert_to_numpy(encoder.get_layer("cut")(log_mel(encoder, audio)))
     expected = np.stack([[embed_in_numpy(encoder, e) for e in row] for row in examples])
     np.testing.assert_allclose(output, expected, rtol=1e-3)
 
@@ -172,7 +184,7 @@ def test_level_has_no_influence_unless_asked(encoder):
 
 def test_silence_is_finite(encoder):
     silence = np.zeros((1, 8000), "float32")
-    np.testing.assert_array_equal(ops.convert_to_numpy(encoder._log_mel(silence)), 0.0)
+    np.testing.assert_array_equal(ops.convert_to_numpy(log_mel(encoder, silence)), 0.0)
     assert np.isfinite(embed(encoder, silence)).all()
 
 
@@ -181,7 +193,7 @@ def test_front_end_stays_in_float32_under_mixed_precision(encoder):
     low = make_encoder(dtype="mixed_bfloat16")
     audio = make_audio(1.0)
     np.testing.assert_array_equal(
-        ops.convert_to_numpy(low._log_mel(audio)), ops.convert_to_numpy(encoder._log_mel(audio))
+        ops.convert_to_numpy(log_mel(low, audio)), ops.convert_to_numpy(log_mel(encoder, audio))
     )
     assert keras.backend.standardize_dtype(low(audio).dtype) == "bfloat16"
     np.testing.assert_allclose(embed(low, audio), embed(encoder, audio), rtol=0.1)

@@ -6,7 +6,8 @@ from keras import ops
 
 from keras_avssan.layers import FrameAlignment
 
-HOP, FRAMES, DURATION = 0.032, 63, 2.0
+HOP_LENGTH, RATE, FRAMES, DURATION = 512, 16000, 63, 2.0
+HOP = HOP_LENGTH / RATE
 TIMES = HOP * np.arange(FRAMES)
 
 
@@ -16,7 +17,9 @@ def sequence(rng):
 
 
 def align(layer, sequence, num_frames=FRAMES, duration=DURATION):
-    return ops.convert_to_numpy(layer(sequence, num_frames=num_frames, duration=duration))
+    spectrogram = np.zeros((1, num_frames, 1), "float32")
+    audio = np.zeros((1, round(duration * RATE)), "float32")
+    return ops.convert_to_numpy(layer(sequence, spectrogram, audio))
 
 
 def interpolate(sequence, centres):
@@ -28,38 +31,40 @@ def interpolate(sequence, centres):
 
 @pytest.mark.parametrize(("hop", "offset"), [(0.48, 0.24), (0.96, 0.48), (0.1, 0.0)])
 def test_interpolates_between_centres(hop, offset, sequence):
-    layer = FrameAlignment(HOP, hop, offset)
+    layer = FrameAlignment(HOP_LENGTH, RATE, hop, offset)
     expected = interpolate(sequence, offset + hop * np.arange(4))
     np.testing.assert_allclose(align(layer, sequence), expected, atol=1e-5)
-    assert layer.compute_output_shape(sequence.shape, FRAMES) == (2, FRAMES, 3)
+    assert layer.compute_output_shape(sequence.shape, (1, FRAMES, 1)) == (2, FRAMES, 3)
 
 
 def test_without_a_hop_embeddings_divide_the_recording(sequence):
     expected = interpolate(sequence, DURATION / 4 * (np.arange(4) + 0.5))
-    np.testing.assert_allclose(align(FrameAlignment(HOP), sequence), expected, atol=1e-5)
+    np.testing.assert_allclose(
+        align(FrameAlignment(HOP_LENGTH, RATE), sequence), expected, atol=1e-5
+    )
 
 
 def test_frames_of_the_same_rate_pass_unchanged(rng):
     sequence = rng.normal(size=(1, FRAMES, 3)).astype("float32")
-    np.testing.assert_array_equal(align(FrameAlignment(HOP, HOP), sequence), sequence)
+    np.testing.assert_array_equal(align(FrameAlignment(HOP_LENGTH, RATE, HOP), sequence), sequence)
 
 
 def test_frames_of_the_same_rate_pass_unchanged_for_a_minute(rng):
     frames = 1 + 60 * 16000 // 512
     sequence = rng.normal(size=(1, frames, 2)).astype("float32")
-    aligned = align(FrameAlignment(HOP, HOP), sequence, frames, 60.0)
+    aligned = align(FrameAlignment(HOP_LENGTH, RATE, HOP), sequence, frames, 60.0)
     np.testing.assert_array_equal(aligned, sequence)
 
 
 def test_a_single_embedding_is_held(sequence):
-    aligned = align(FrameAlignment(HOP, 0.96, 0.48), sequence[:, :1])
+    aligned = align(FrameAlignment(HOP_LENGTH, RATE, 0.96, 0.48), sequence[:, :1])
     np.testing.assert_array_equal(aligned, np.repeat(sequence[:, :1], FRAMES, axis=1))
 
 
 def test_gradients_reach_every_embedding(gradient, sequence):
-    layer = FrameAlignment(HOP)
-    slope = gradient(
-        lambda x: ops.sum(layer(x, num_frames=FRAMES, duration=DURATION)), 0 * sequence
-    )
+    layer = FrameAlignment(HOP_LENGTH, RATE)
+    spectrogram = np.zeros((1, FRAMES, 1), "float32")
+    audio = np.zeros((1, round(DURATION * RATE)), "float32")
+    slope = gradient(lambda x: ops.sum(layer(x, spectrogram, audio)), 0 * sequence)
     np.testing.assert_allclose(slope.sum(axis=1), FRAMES, rtol=1e-5)
     assert slope.min() > 0

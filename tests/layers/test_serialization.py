@@ -7,10 +7,11 @@ from keras_avssan import layers
 
 EXAMPLES = [
     layers.DoAHead("cross_spectrum", 32, 1, 0.4, 8, 0.1, 8000, name="a"),
-    layers.FrameAlignment(0.032, 0.96, 0.48, name="b"),
+    layers.FrameAlignment(512, 16000, 0.96, 0.48, name="b"),
     layers.GeneralizedCrossCorrelation([-1.5, 0, 2], 1e-6, name="k"),
     layers.Resampler(16000, 44100, name="i"),
     layers.SceneRenderer(0.2, name="j"),
+    layers.LevelNormalization(name="m"),
     layers.SemanticBridge(8, 1, 2, 16, 0.1, True, True, False, name="c"),
     layers.SemanticSpatialAlignment(8, 1, 5, 16, None, False, True, name="d"),
     layers.SpatialRefiner(33, 16, False, True, name="e"),

@@ -96,7 +96,8 @@ def test_without_multi_band_only_the_full_band_is_left(make_tiny, inputs, run):
     model = make_tiny(multi_band=False)
     outputs = run(model, inputs)
     assert model.backbone.bands == ("full",)
-    assert list(outputs["band_attention"]) == ["full"]
+    attention = [name for name in outputs if name.startswith("band_attention_")]
+    assert attention == ["band_attention_full"]
     assert outputs["band_weights"].shape[-1] == 1
     assert {layer.name for layer in model.backbone.alignments} == {"alignment_full"}
     assert model.count_params() < make_tiny().count_params()
@@ -118,7 +119,8 @@ def spread(beta):
 
 @pytest.mark.parametrize("active", [True, False])
 def test_band_attention_weighs_the_patches(active, make_tiny, inputs, run):
-    beta = run(make_tiny(band_attention=active), inputs)["band_attention"]
+    outputs = run(make_tiny(band_attention=active), inputs)
+    beta = {name: outputs[f"band_attention_{name}"] for name in ("fine", "mid")}
     for name, count in [("fine", 16), ("mid", 4)]:
         if active:
             assert spread(beta[name]) > 1e-4

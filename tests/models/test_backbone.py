@@ -15,11 +15,9 @@ def check_shapes(outputs, batch, frames):
     assert outputs["doa"].shape == (batch, 180)
     assert outputs["mask"].shape == (batch, frames, 513)
     assert outputs["masked_spectrogram"].shape == (batch, frames, 513, 4)
-    assert {k: v.shape for k, v in outputs["band_attention"].items()} == {
-        "fine": (batch, 16),
-        "mid": (batch, 4),
-        "full": (batch, 1),
-    }
+    assert outputs["band_attention_fine"].shape == (batch, 16)
+    assert outputs["band_attention_mid"].shape == (batch, 4)
+    assert outputs["band_attention_full"].shape == (batch, 1)
     assert outputs["band_weights"].shape == (batch, frames, 3)
 
 
@@ -28,8 +26,8 @@ def check_values(outputs):
     assert all(leaf.dtype == "float32" and np.isfinite(leaf).all() for leaf in leaves)
     np.testing.assert_allclose(outputs["doa"].sum(axis=1), 1.0, rtol=1e-4)
     np.testing.assert_allclose(outputs["band_weights"].sum(axis=2), 1.0, rtol=1e-4)
-    for beta in outputs["band_attention"].values():
-        np.testing.assert_allclose(beta.sum(axis=1), 1.0, rtol=1e-4)
+    for band in ("fine", "mid", "full"):
+        np.testing.assert_allclose(outputs[f"band_attention_{band}"].sum(axis=1), 1.0, rtol=1e-4)
     assert 0 <= outputs["mask"].min() and outputs["mask"].max() <= 1
 
 

@@ -76,7 +76,7 @@ def test_backbone_and_arguments_for_one_exclude_each_other(model):
 
 def test_an_unknown_argument_is_refused():
     with pytest.raises((TypeError, ValueError), match="depth"):
-        AVSSANBackbone(depth=3)
+        AVSSANBackbone(prompt_dim=4, semantic_audio=False, depth=3)
 
 
 @pytest.mark.parametrize("magnitude", ["cues", "mask", "both"])

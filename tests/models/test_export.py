@@ -67,7 +67,7 @@ def largest_difference(model, run_keras, run_exported, inputs):
     assert np.ptp(expected["doa"]) > 1e-4  # a flat posterior would agree with anything
     np.testing.assert_allclose(outputs["mask"], expected["mask"], atol=1e-3, rtol=0)
     beta = outputs["band_attention_mid"]
-    np.testing.assert_allclose(beta, expected["band_attention"]["mid"], atol=1e-3, rtol=0)
+    np.testing.assert_allclose(beta, expected["band_attention_mid"], atol=1e-3, rtol=0)
     return np.abs(outputs["doa"] - expected["doa"]).max()
 
 

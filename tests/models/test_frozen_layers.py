@@ -1,4 +1,4 @@
-"""What is frozen stays frozen in files, presets and clones: told by the weights after a step."""
+"""What is frozen stays frozen in files and presets: told by the weights after a step."""
 
 import json
 
@@ -32,7 +32,6 @@ def to_preset(model, folder):
 FORMS = {
     "file": to_file,
     "preset": to_preset,
-    "clone": lambda model, _: keras.models.clone_model(model),
     "configuration": lambda model, _: type(model).from_config(
         json.loads(json.dumps(model.get_config()))
     ),
@@ -95,6 +94,19 @@ def test_a_step_changes_what_it_changed_before(form, make_tiny, make_batch, eage
     frozen = set(range(len(model.weights))) - positions(model)
     statistics = {i for i, weight in enumerate(model.weights) if "moving_" in weight.path}
     assert len(moved - statistics) > 50 and not moved & (frozen - statistics)
+
+
+@pytest.mark.once
+def test_a_clone_is_a_functional_model_with_the_same_layers_frozen(make_tiny, make_batch):
+    model = make_tiny(compiled=False)
+    freeze_part_of_an_encoder(model.backbone)
+    clone = keras.models.clone_model(model)
+    assert positions(clone) == positions(model)
+    clone.set_weights(model.get_weights())
+    inputs = {name: make_batch()[0][name] for name in model.input}
+    expected = model.predict_on_batch(inputs)
+    for name, value in clone.predict_on_batch(inputs).items():
+        np.testing.assert_allclose(value, expected[name], atol=1e-6)
 
 
 @pytest.mark.once

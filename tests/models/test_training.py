@@ -133,7 +133,7 @@ def test_no_step_after_the_first_traces_the_network(make_tiny, make_batch, monke
     network = type(model.backbone)
     call = network.call
 
-    def counted(self, inputs, training=None):
+    def counted(self, inputs, training=None, mask=None):
         calls.append(training)
         return call(self, inputs, training=training)
 

@@ -18,11 +18,7 @@ def predict(preset, inputs):
     model = AVSSAN.from_preset(preset)
     outputs = keras.tree.map_structure(np.asarray, model.predict_on_batch(inputs))
     arrays = {f"weights/{i}": weight for i, weight in enumerate(model.get_weights())}
-    for key in ("doa", "mask", "masked_spectrogram", "band_weights", "similarity"):
-        arrays[key] = outputs[key]
-    for band, beta in outputs["band_attention"].items():
-        arrays[f"band_attention/{band}"] = beta
-    return arrays
+    return arrays | outputs
 
 
 def train(preset, inputs, labels):

@@ -95,8 +95,8 @@ def test_outputs_agree(model, network, batch, training):
         found = network.train(training)(inputs["audio"], inputs["prompt_embedding"])
     for name in ("doa", "mask", "band_weights", "prompt_semantics"):
         close(found[name], ops.convert_to_numpy(expected[name]))
-    for band, beta in expected["band_attention"].items():
-        close(found["band_attention"][band], ops.convert_to_numpy(beta))
+    for band, beta in found["band_attention"].items():
+        close(beta, ops.convert_to_numpy(expected[f"band_attention_{band}"]))
     masked = torch.view_as_real(found["masked"]).permute(0, 3, 2, 1, 4).flatten(3)
     close(masked, ops.convert_to_numpy(expected["masked_spectrogram"]))
 

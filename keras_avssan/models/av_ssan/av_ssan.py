@@ -10,7 +10,7 @@ from keras_avssan.encoders.get_image_encoder import get_image_encoder
 from keras_avssan.encoders.log_mel_encoder import LogMelEncoder
 from keras_avssan.frozen_layers import freeze_parts
 from keras_avssan.layers.stereo_stft import level_gain
-from keras_avssan.models.av_ssan.av_ssan_backbone import AVSSANBackbone
+from keras_avssan.models.av_ssan.av_ssan_backbone import BAND_ATTENTION, AVSSANBackbone
 from keras_avssan.models.av_ssan.av_ssan_preprocessor import AVSSANPreprocessor
 from keras_avssan.models.av_ssan.av_ssan_presets import (
     CONFIGURATIONS,
@@ -50,7 +50,7 @@ class AVSSAN(Localizer):
             `AVSSANBackbone`.
 
     Returns:
-        Dict with `doa` (batch, 180), `mask`, `masked_spectrogram`, `band_attention`,
+        Dict with `doa` (batch, 180), `mask`, `masked_spectrogram`, `band_attention_…`,
         `band_weights`, see `AVSSANBackbone`.
 
     Raises:
@@ -158,7 +158,9 @@ class AVSSAN(Localizer):
             "mask": outputs["mask"],
             "masked_spectrogram": outputs["masked_spectrogram"],
             "masked_audio": self.backbone.stft.inverse(masked, recording.shape[1])[0],
-            "band_attention": outputs["band_attention"],
+            "band_attention": {
+                band: outputs[f"{BAND_ATTENTION}{band}"] for band in self.backbone.bands
+            },
             "band_weights": outputs["band_weights"],
             "bands": self.backbone.bands,
             "sampling_rate": self.backbone.sampling_rate,

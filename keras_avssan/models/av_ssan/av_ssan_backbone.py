@@ -8,16 +8,18 @@ from keras import ops
 from keras_avssan.frozen_layers import freeze_parts
 from keras_avssan.layers.doa_head import DoAHead
 from keras_avssan.layers.frame_alignment import FrameAlignment
+from keras_avssan.layers.level_normalization import LevelNormalization
 from keras_avssan.layers.semantic_bridge import SemanticBridge
 from keras_avssan.layers.semantic_spatial_alignment import SemanticSpatialAlignment
 from keras_avssan.layers.spatial_refiner import SpatialRefiner
-from keras_avssan.layers.stereo_stft import StereoSTFT, level_gain
+from keras_avssan.layers.stereo_stft import StereoSTFT
 from keras_avssan.layers.tri_band_spatial_features import TriBandSpatialFeatures
 from keras_avssan.models.prompted_backbone import PromptedBackbone
-from keras_avssan.unit_length import unit_length
 
 _FIRST_HEAD = {"phase_transform": False, "doa_padding": "zeros"}
 _MAGNITUDES = (None, "cues", "mask", "both")
+# What the names of the outputs that hold β begin with; the band's name follows.
+BAND_ATTENTION = "band_attention_"
 # Inputs of which each is, or gives, a prompt embedding.
 _EMBEDDED = {"images", "token_ids", "prompt_embedding"}
 
@@ -83,8 +85,8 @@ class AVSSANBackbone(PromptedBackbone):
 
     Returns:
         Dict of float32 tensors: `doa` (batch, 180), `mask` (batch, T, F), `masked_spectrogram`
-        (batch, T, F, 4), `band_attention` (dict from band name to β (batch, n)), `band_weights`
-        (batch, T, bands); and, where prompt and semantic audio are both used,
+        (batch, T, F, 4), `band_attention_fine`, `_mid` and `_full`, β of a band (batch, n),
+        `band_weights`, α (batch, T, bands); and, where prompt and semantic audio are both used,
         `prompt_semantics` (batch, D), the projected prompt, and `similarity` (batch,), the cosine
         between it and the mix in the space that `AlignmentLoss` trains: it tells whether what is
         asked for is there at all better than the posterior does.
@@ -167,23 +169,24 @@ class AVSSANBackbone(PromptedBackbone):
             "hop_length": hop_length,
             "stft_implementation": stft_implementation,
         }
-        super().__init__(
+        if magnitude not in _MAGNITUDES:
+            raise ValueError(
+                f"`magnitude` must be one of {_MAGNITUDES}. Received: magnitude={magnitude!r}"
+            )
+        self.set_up(
             settings,
             image_encoder=image_encoder,
             prompt_dim=prompt_dim,
             visual_prompt=visual_prompt,
             dtype=dtype,
-            **kwargs,
         )
-        if magnitude not in _MAGNITUDES:
-            raise ValueError(
-                f"`magnitude` must be one of {_MAGNITUDES}. Received: magnitude={magnitude!r}"
-            )
-        policy = self.dtype_policy
         self.semantic_audio = semantic_audio
         self.bands = ("fine", "mid", "full") if multi_band else ("full",)
         self.audio_encoder: Any = audio_encoder if semantic_audio else None
+        self._check_audio_encoder()
 
+        # === Layers ===
+        self.level = LevelNormalization(name="level")
         self.stft = StereoSTFT(frame_length, hop_length, stft_implementation, name="stft")
         self.spatial_features = TriBandSpatialFeatures(
             ipd,
@@ -203,14 +206,16 @@ class AVSSANBackbone(PromptedBackbone):
             scale_prompt,
             use_prompt=visual_prompt,
             use_audio=semantic_audio,
-            dtype=policy,
+            return_similarity=visual_prompt and semantic_audio,
+            dtype=self.policy,
             name="bridge",
         )
         self.frame_alignment = FrameAlignment(
-            hop_length / sampling_rate,
+            hop_length,
+            sampling_rate,
             getattr(audio_encoder, "hop_seconds", None),
             getattr(audio_encoder, "offset_seconds", 0.0),
-            dtype=policy,
+            dtype=self.policy,
             name="frame_alignment",
         )
         self.alignments = [
@@ -220,7 +225,7 @@ class AVSSANBackbone(PromptedBackbone):
                 residual=residual,
                 band_attention=band_attention,
                 scale_relevance=scale_relevance,
-                dtype=policy,
+                dtype=self.policy,
                 name=f"alignment_{band}",
             )
             for band in self.bands
@@ -230,7 +235,7 @@ class AVSSANBackbone(PromptedBackbone):
             mlp_dim,
             adaptive=spatial_refiner,
             magnitude=magnitude in ("mask", "both"),
-            dtype=policy,
+            dtype=self.policy,
             name="refiner",
         )
         self.doa_head = DoAHead(
@@ -241,42 +246,69 @@ class AVSSANBackbone(PromptedBackbone):
             padding=doa_padding,
             name="doa_head",
         )
-        self._build_layers(dim)
 
-    def _build_layers(self, dim):
-        """Creates all weights, so that a model can be saved and loaded before its first call."""
-        audio_dim = 1
+        # === Functional model: `connect`, Figure 1 ===
+        super().__init__(dtype=dtype, **kwargs)
+
+    def _check_audio_encoder(self):
+        """Refuses an encoder of the mixture that does not fit, and builds one that is not built."""
+        if not self.semantic_audio:
+            return
+        if self.audio_encoder is None:
+            raise ValueError(
+                "`audio_encoder` is needed unless `semantic_audio` is False. "
+                "Received: audio_encoder=None"
+            )
+        rate = getattr(self.audio_encoder, "sampling_rate", self.sampling_rate)
+        if rate != self.sampling_rate:
+            raise ValueError(
+                f"`audio_encoder` must be for the network's {self.sampling_rate} Hz. "
+                f"Received: an encoder for {rate} Hz"
+            )
+        shape = self.audio_encoder.compute_output_shape((None, self.sampling_rate))
+        if len(shape) != 3:
+            raise ValueError(
+                "`audio_encoder` must return embeddings of shape (batch, t, d_A); wrap "
+                "others in `keras_avssan.encoders.AudioEncoder`. "
+                f"Received: an encoder with output shape {shape}"
+            )
+        if not self.audio_encoder.built:
+            self.audio_encoder.build((None, self.sampling_rate))
+            freeze_parts(self.audio_encoder)
+
+    def connect(self, inputs):
+        """Figure 1, from mixture and prompt to posterior and mask.
+
+        Args:
+            inputs: Dict of inputs, see the call arguments.
+
+        Returns:
+            Dict of outputs, see above.
+        """
+        audio = self.level(inputs["audio"])
+        spectrogram = self.stft(audio)
+        prompt = self._embed_prompt(inputs, audio)
+        mixture = self._embed_mixture(audio, spectrogram)  # F_A
+        cue, *similarity = _as_list(self.bridge(audio=mixture, **prompt))  # (1)
         if self.semantic_audio:
-            if self.audio_encoder is None:
-                raise ValueError(
-                    "`audio_encoder` is needed unless `semantic_audio` is False. "
-                    "Received: audio_encoder=None"
-                )
-            rate = getattr(self.audio_encoder, "sampling_rate", self.sampling_rate)
-            if rate != self.sampling_rate:
-                raise ValueError(
-                    f"`audio_encoder` must be for the network's {self.sampling_rate} Hz. "
-                    f"Received: an encoder for {rate} Hz"
-                )
-            shape = self.audio_encoder.compute_output_shape((None, self.sampling_rate))
-            if len(shape) != 3:
-                raise ValueError(
-                    "`audio_encoder` must return embeddings of shape (batch, t, d_A); wrap "
-                    "others in `keras_avssan.encoders.AudioEncoder`. "
-                    f"Received: an encoder with output shape {shape}"
-                )
-            audio_dim = int(shape[-1])
-            if not self.audio_encoder.built:
-                self.audio_encoder.build((None, self.sampling_rate))
-                freeze_parts(self.audio_encoder)
-        spectrogram_shape = (None, None, self.stft.num_bins, 4)
-        features = self.spatial_features.compute_output_shape(spectrogram_shape)
-        self.bridge.build((None, self.prompt_dim), (None, None, audio_dim))
+            cue = self.frame_alignment(cue, spectrogram, audio)
+        features = self.spatial_features(spectrogram)  # (2), (3)
+        aligned, attention = [], {}
         for band, alignment in zip(self.bands, self.alignments, strict=True):
-            alignment.build((None, None, dim), features[band])
-        self.refiner.build([(None, None, dim)] * len(self.bands), spectrogram_shape)
-        self.doa_head.build(spectrogram_shape)
-        self.built = True
+            z, beta = alignment(cue, features[band])  # (4) to (7)
+            aligned.append(z)
+            attention[f"{BAND_ATTENTION}{band}"] = beta
+        mask, masked_spectrogram, alpha = self.refiner(aligned, spectrogram)  # (8) to (10)
+        spacing = inputs.get("microphone_spacing")
+        outputs = {
+            "doa": self._read_direction(spectrogram, mask, masked_spectrogram, spacing),  # (11)
+            "mask": mask,
+            "masked_spectrogram": masked_spectrogram,
+            **attention,
+            "band_weights": alpha,
+        }
+        names = ("prompt_semantics", "similarity")[: len(similarity)]
+        return {**outputs, **dict(zip(names, similarity, strict=True))}
 
     @property
     def _head_takes_mask(self):
@@ -291,36 +323,6 @@ class AVSSANBackbone(PromptedBackbone):
     def takes_microphone_spacing(self):
         """Whether the input `microphone_spacing` takes the place of the network's own."""
         return self.settings["doa_form"] == "srp"
-
-    def call(self, inputs, training=None):
-        audio = self.checked_audio(inputs)
-        audio = audio * level_gain(audio)
-        spectrogram = self.stft(audio)
-        prompt = self._prompt(inputs, audio, training)
-        embeddings = self._embed_mix(audio, training)
-        semantics = self._semantics(prompt, embeddings, audio, spectrogram, training)
-        features = self.spatial_features(spectrogram)
-        aligned, band_attention = [], {}
-        for band, alignment in zip(self.bands, self.alignments, strict=True):
-            z, beta = alignment(semantics, features[band])
-            aligned.append(z)
-            band_attention[band] = beta
-        mask, masked_spectrogram, band_weights = self.refiner(aligned, spectrogram)
-        spacing = inputs.get("microphone_spacing")
-        doa = self._read_direction(spectrogram, mask, masked_spectrogram, spacing)
-        outputs = {
-            "doa": doa,
-            "mask": mask,
-            "masked_spectrogram": masked_spectrogram,
-            "band_attention": band_attention,
-            "band_weights": band_weights,
-        }
-        if self.visual_prompt and self.semantic_audio:
-            asked = ops.cast(self.bridge.project_prompt(**prompt), "float32")
-            heard = ops.cast(self.bridge.project_audio(embeddings), "float32")
-            outputs["prompt_semantics"] = asked
-            outputs["similarity"] = ops.sum(unit_length(asked) * unit_length(heard), axis=-1)
-        return outputs
 
     def locate(self, spectrogram, mask, microphone_spacing=None):
         """Posterior over directions of what a mask keeps of a mix.
@@ -342,40 +344,30 @@ class AVSSANBackbone(PromptedBackbone):
             return self.doa_head(spectrogram, spacing, ops.square(mask))
         return self.doa_head(masked_spectrogram, spacing)
 
-    def _embed_mix(self, audio, training):
-        """Embeddings of what is heard, (batch, t, d_A); `None` without semantic audio."""
+    def _embed_mixture(self, audio, spectrogram):
+        """Embeddings of the mixture, (batch, t, d_A); without semantic audio, one zero a frame."""
         if not self.semantic_audio:
-            return None
-        return self.audio_encoder(ops.mean(audio, axis=-1), training=training)
+            return ops.zeros_like(spectrogram[:, :, 0, :1])
+        return self.audio_encoder(ops.mean(audio, axis=-1))
 
-    def _semantics(self, prompt, embeddings, audio, spectrogram, training):
-        """Semantic cue of equation (1), at the spectrogram's frames: (batch, T, D)."""
-        if embeddings is None:
-            steps = ops.zeros_like(spectrogram[:, :, 0, :1])
-            return self.bridge(prompt["prompt"], steps, training=training)
-        semantics = self.bridge(audio=embeddings, training=training, **prompt)
-        duration = ops.shape(audio)[1] / self.sampling_rate
-        frames = ops.shape(spectrogram)[1]
-        return self.frame_alignment(semantics, num_frames=frames, duration=duration)
-
-    def _prompt(self, inputs, audio, training):
-        """What asks, as arguments of the bridge: an embedding, a recording, or both."""
+    def _embed_prompt(self, inputs, audio):
+        """The prompt as arguments of the bridge: an embedding, a recording, or both."""
         if not self.visual_prompt:
             return {"prompt": audio[:, :1, 0]}
         if "prompt_audio" not in inputs:
-            return {"prompt": self.embed_prompt(inputs, training)}
-        reference = self._embed_reference(inputs["prompt_audio"], training)
+            return {"prompt": self.embed_prompt(inputs)}
+        reference = self._embed_reference(inputs["prompt_audio"])
         if not _EMBEDDED & set(inputs):
             return {"prompt": ops.zeros_like(reference[:, 0]), "reference": reference}
         weight = inputs.get("prompt_audio_weight")
         return {
-            "prompt": self.embed_prompt(inputs, training),
+            "prompt": self.embed_prompt(inputs),
             "reference": reference,
             "reference_weight": 0.5 * ops.ones_like(audio[:, 0, 0]) if weight is None else weight,
         }
 
-    def _embed_reference(self, recording, training):
-        """Embeddings (batch, t, d_A) of recordings that ask for a sound."""
+    def _embed_reference(self, recording):
+        """Embeddings (batch, t, d_A) of recordings that are the prompt."""
         if not self.semantic_audio:
             raise ValueError(
                 "A recording as prompt needs the audio encoder, which `semantic_audio=False` "
@@ -386,9 +378,8 @@ class AVSSANBackbone(PromptedBackbone):
                 "`prompt_audio` must have shape (batch, samples). "
                 f"Received: shape {tuple(recording.shape)}"
             )
-        recording = ops.cast(recording, "float32")
-        recording = recording * level_gain(recording[..., None])[..., 0]
-        return self.audio_encoder(recording, training=training)
+        recording = self.level(recording[..., None])[..., 0]
+        return self.audio_encoder(recording)
 
     def embed_target(self, target, training=None):
         """Embeds how targets sound, in the space of the prompts' projection.
@@ -413,3 +404,7 @@ class AVSSANBackbone(PromptedBackbone):
     def from_config(cls, config):
         # Networks that were stored before there was a choice have the heads that there were.
         return super().from_config({**_FIRST_HEAD, **config})
+
+
+def _as_list(outputs):
+    return list(outputs) if isinstance(outputs, list | tuple) else [outputs]

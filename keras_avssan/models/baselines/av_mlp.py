@@ -45,7 +45,7 @@ class AVMLPBackbone(PromptedCorrelationBackbone):
                 "`num_lags` must be at least two, the largest delays to either side. "
                 f"Received: num_lags={num_lags}"
             )
-        super().__init__(
+        kwargs = self.set_up(
             {
                 "num_lags": num_lags,
                 "hidden_dim": hidden_dim,
@@ -57,7 +57,8 @@ class AVMLPBackbone(PromptedCorrelationBackbone):
         seconds = self.settings["microphone_spacing"] / SPEED_OF_SOUND
         samples = seconds * self.sampling_rate
         lags = np.linspace(-samples, samples, num_lags)
-        self.build_network(lags, hidden_dim, num_layers, dropout)
+        self.make_layers(lags, hidden_dim, num_layers, dropout)
+        super().__init__(**kwargs)
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")

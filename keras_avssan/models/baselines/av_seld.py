@@ -67,7 +67,7 @@ class AVSELDBackbone(BaselineBackbone):
             "dropout": dropout,
         }
         _check_pools(num_mels, filters, time_pools)
-        super().__init__(
+        kwargs = self.set_up(
             {
                 "num_mels": num_mels,
                 "filters": list(filters),
@@ -84,10 +84,10 @@ class AVSELDBackbone(BaselineBackbone):
         joint_dim = filters[-1] + visual_dim
         self.joint_blocks = self._make_conformer("joint", num_layers, joint_dim, conformer)
         self.logits.build((None, joint_dim))
-        self.built = True
+        super().__init__(**kwargs)
 
     def _build_convolutions(self, num_mels, filters, time_pools):
-        dtype = self.dtype_policy
+        dtype = self.policy
         self.log_mel = StereoLogMel(num_mels, self.sampling_rate, name="log_mel")
         self.log_mel.build((None, None, self.stft.num_bins, 4))
         self.input_norm = keras.layers.BatchNormalization(
@@ -103,7 +103,7 @@ class AVSELDBackbone(BaselineBackbone):
 
     def _make_conformer(self, name, num_layers, dim, arguments):
         blocks = [
-            ConformerBlock(**arguments, dtype=self.dtype_policy, name=f"{name}_block_{i}")
+            ConformerBlock(**arguments, dtype=self.policy, name=f"{name}_block_{i}")
             for i in range(num_layers)
         ]
         for block in blocks:
@@ -111,7 +111,7 @@ class AVSELDBackbone(BaselineBackbone):
         return blocks
 
     def _build_projections(self, audio_dim, visual_dim):
-        dtype = self.dtype_policy
+        dtype = self.policy
         self.audio_norm = keras.layers.LayerNormalization(dtype=dtype, name="audio_norm")
         self.audio_norm.build((None, None, audio_dim))
         self.visual = PromptProjection(visual_dim, dtype=dtype, name="visual")
@@ -119,32 +119,34 @@ class AVSELDBackbone(BaselineBackbone):
         self.visual_norm = keras.layers.LayerNormalization(dtype=dtype, name="visual_norm")
         self.visual_norm.build((None, visual_dim))
 
-    def hear(self, audio, prompt, training=None):
-        heard = self._encode_audio(audio, training)
+    def hear(self, audio, prompt):
+        heard = self._encode_audio(audio)
         asked = self.visual_norm(self.visual(prompt))
         asked = asked[:, None, :] + ops.zeros_like(heard[:, :, :1])
         x = ops.concatenate([heard, asked], axis=-1)
         for block in self.joint_blocks:
-            x = block(x, training=training)
+            x = block(x)
         return {"logits": self.logits(ops.mean(x, axis=1))}
 
-    def _encode_audio(self, audio, training):
+    def _encode_audio(self, audio):
         """Encodes recordings frame by frame: (batch, samples, 2) → (batch, t, filters)."""
         spectrogram = self.stft(audio)
-        self._check_frames(spectrogram.shape[1])
-        x = self.input_norm(self.log_mel(spectrogram), training=training)
+        x = self.input_norm(self.log_mel(spectrogram))
         for block in self.convolutions:
-            x = block(x, training=training)
+            x = block(x)
         x = ops.mean(x, axis=2)
         for block in self.audio_blocks:
-            x = block(x, training=training)
+            x = block(x)
         return self.audio_norm(x)
 
-    def _check_frames(self, frames):
-        """Refuses recordings that pooling leaves no frame of; `None` is a length not known yet."""
+    def check_audio(self, inputs):
+        """Refuses recordings of a wrong shape, or that pooling leaves no frame of."""
+        super().check_audio(inputs)
         needed = 1
         for pool in self.settings["time_pools"]:
             needed *= pool
+        samples = inputs["audio"].shape[1]
+        frames = None if samples is None else 1 + samples // self.settings["hop_length"]
         if isinstance(frames, int) and frames < needed:
             samples = (needed - 1) * self.settings["hop_length"]
             raise ValueError(

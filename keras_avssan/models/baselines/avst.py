@@ -62,12 +62,12 @@ class AVSTBackbone(BaselineBackbone):
             "mlp_dim": mlp_dim,
             "dropout": dropout,
         }
-        super().__init__(
+        kwargs = self.set_up(
             {"num_lags": num_lags, "prompt_tokens": prompt_tokens, **encoder}, **kwargs
         )
         self.dim = dim
         self.prompt_tokens = prompt_tokens
-        dtype = self.dtype_policy
+        dtype = self.policy
         lags = (np.arange(num_lags) - num_lags // 2) * _LAG_STEP * self.sampling_rate
         self.correlation = GeneralizedCrossCorrelation(lags, name="correlation")
         self.correlation_norm = keras.layers.BatchNormalization(
@@ -83,6 +83,7 @@ class AVSTBackbone(BaselineBackbone):
         )
         self.attention_norm = keras.layers.LayerNormalization(dtype=dtype, name="attention_norm")
         self._build_weights(num_lags)
+        super().__init__(**kwargs)
 
     def _build_weights(self, num_lags):
         pair_shape = (None, 2, self.dim)
@@ -94,15 +95,14 @@ class AVSTBackbone(BaselineBackbone):
         self.attention.build(pair_shape, pair_shape)
         self.attention_norm.build(pair_shape)
         self.logits.build((None, 2 * self.dim))
-        self.built = True
 
-    def hear(self, audio, prompt, training=None):
-        heard = self.correlation_norm(self.correlation(self.stft(audio)), training=training)
+    def hear(self, audio, prompt):
+        heard = self.correlation_norm(self.correlation(self.stft(audio)))
         asked = self.prompt_projection(prompt)
         asked = ops.reshape(asked, (-1, self.prompt_tokens, self.dim))
         pair = [
-            self.audio_encoder(heard, training=training),
-            self.visual_encoder(asked, training=training),
+            self.audio_encoder(heard),
+            self.visual_encoder(asked),
         ]
         joined = self.join(ops.stack(pair, axis=1))
         return {"logits": self.logits(ops.reshape(joined, (-1, 2 * self.dim)))}

@@ -4,30 +4,21 @@ import keras
 from keras import ops
 
 from keras_avssan.doa.grid import NUM_DIRECTIONS
-from keras_avssan.layers.stereo_stft import StereoSTFT, level_gain
+from keras_avssan.layers.level_normalization import LevelNormalization
+from keras_avssan.layers.stereo_stft import StereoSTFT
 from keras_avssan.models.prompted_backbone import PromptedBackbone
 
 
 class BaselineBackbone(PromptedBackbone):
     """Base of the networks that AV-SSAN is compared with.
 
-    Inputs and the output `doa` are those of `AVSSANBackbone`. A subclass hands its own arguments
-    over as `settings`, builds its layers on construction (all weights exist before the first
-    call), sets `self.built = True`, and brings `hear`, from recording and prompt to a dict that
-    holds `logits` (batch, 180). What is heard has unit power, and the spectrogram is that of
-    AV-SSAN unless the subclass says otherwise.
+    Inputs and the output `doa` are those of `AVSSANBackbone`. The constructor of a subclass calls
+    `set_up` with its own arguments as settings, makes its layers, and ends with `super().__init__`;
+    `hear` goes from recording and prompt to a dict that holds `logits` (batch, 180). What is heard
+    has unit power, and the spectrogram is that of AV-SSAN unless the subclass says otherwise.
 
     Args:
-        settings: Dict of the subclass's own constructor arguments.
-        image_encoder: Encoder of pictures, see `PromptedBackbone`.
-        prompt_dim: Dimension d_V of prompt embeddings, likewise. Networks that take no prompt
-            ignore both.
-        sampling_rate: Sampling rate in hertz.
-        microphone_spacing: Distance between the microphones in metres.
-        frame_length: Frame length of the spectrogram in samples.
-        hop_length: Hop of the spectrogram in samples.
-        dtype: Data type or precision policy. Front end and posterior stay in float32.
-        **kwargs: Arguments of `keras_hub.models.Backbone`.
+        **kwargs: What `set_up` returned.
 
     Call arguments:
         inputs: Dict with `audio` (batch, samples, 2) and, where the network takes one, a prompt:
@@ -50,10 +41,13 @@ class BaselineBackbone(PromptedBackbone):
 
     # Whether a prompt decides what is found.
     takes_prompt = True
+    # Whether the last layer is a linear one, from features to logits.
+    projects_logits = True
 
-    def __init__(
+    def set_up(
         self,
         settings,
+        *,
         image_encoder=None,
         prompt_dim=None,
         sampling_rate=16000,
@@ -63,6 +57,26 @@ class BaselineBackbone(PromptedBackbone):
         dtype=None,
         **kwargs,
     ):
+        """Notes what the network is made of, and makes its front end.
+
+        Args:
+            settings: Dict of the subclass's own constructor arguments.
+            image_encoder: Encoder of pictures, see `PromptedBackbone.set_up`.
+            prompt_dim: Dimension d_V of prompt embeddings, likewise. Networks that take no prompt
+                ignore both.
+            sampling_rate: Sampling rate in hertz.
+            microphone_spacing: Distance between the microphones in metres.
+            frame_length: Frame length of the spectrogram in samples.
+            hop_length: Hop of the spectrogram in samples.
+            dtype: Data type or precision policy. Front end and posterior stay in float32.
+            **kwargs: Arguments of `keras_hub.models.Backbone`.
+
+        Returns:
+            Dict of the arguments for `super().__init__`.
+
+        Raises:
+            ValueError: If the spacing is not positive or `prompt_dim` is missing.
+        """
         if not microphone_spacing > 0:
             raise ValueError(
                 "`microphone_spacing` must be a positive distance in metres. "
@@ -75,42 +89,42 @@ class BaselineBackbone(PromptedBackbone):
             "frame_length": frame_length,
             "hop_length": hop_length,
         }
-        super().__init__(
+        super().set_up(
             settings,
             image_encoder=image_encoder if self.takes_prompt else None,
             prompt_dim=prompt_dim,
             visual_prompt=self.takes_prompt,
             dtype=dtype,
-            **kwargs,
         )
+        self.level = LevelNormalization(name="level")
         self.stft = StereoSTFT(frame_length, hop_length, name="stft")
-        self.logits = keras.layers.Dense(NUM_DIRECTIONS, dtype="float32", name="logits")
+        if self.projects_logits:
+            self.logits = keras.layers.Dense(NUM_DIRECTIONS, dtype="float32", name="logits")
+        return {"dtype": dtype, **kwargs}
 
-    def hear(self, audio, prompt, training=None):
+    def hear(self, audio, prompt):
         """From recording and prompt to the logits of the directions.
 
         Args:
             audio: float32 recordings of unit power, shape (batch, samples, 2).
             prompt: Prompt embeddings (batch, d_V), or `None` where the network takes none.
-            training: Whether dropout and batch normalisation run in training mode.
 
         Returns:
             Dict with `logits` (batch, 180) and whatever else the network's loss wants.
         """
         raise NotImplementedError
 
-    def call(self, inputs, training=None):
-        audio = self.checked_audio(inputs)
-        audio = audio * level_gain(audio)
-        prompt = self._prompt(inputs, training) if self.takes_prompt else None
-        outputs = dict(self.hear(audio, prompt, training=training))
+    def connect(self, inputs):
+        audio = self.level(inputs["audio"])
+        prompt = self._prompt(inputs) if self.takes_prompt else None
+        outputs = dict(self.hear(audio, prompt))
         logits = ops.cast(outputs.pop("logits"), "float32")
         return {"doa": ops.softmax(logits, axis=-1), **outputs}
 
-    def _prompt(self, inputs, training):
+    def _prompt(self, inputs):
         if "prompt_audio" in inputs:
             raise ValueError(
                 f"{type(self).__name__} takes pictures, words or embeddings as prompts, and no "
                 "recordings. Received: `prompt_audio`"
             )
-        return ops.cast(self.embed_prompt(inputs, training), self.compute_dtype)
+        return ops.cast(self.embed_prompt(inputs), self.policy.compute_dtype)

@@ -63,7 +63,7 @@ class CMAFBackbone(BaselineBackbone):
         hidden_dropout=0.2,
         **kwargs,
     ):
-        super().__init__(
+        kwargs = self.set_up(
             {
                 "max_lag": max_lag,
                 "num_mels": num_mels,
@@ -88,17 +88,19 @@ class CMAFBackbone(BaselineBackbone):
         )
         self._build_attention()
         self._build_mlp()
-        self.built = True
+        self.pairs = [(self.embeddings[name], self.norms[name]) for name in _STREAMS]
+        super().__init__(**kwargs)
 
     def _build_front_end(self, max_lag, num_mels):
         lags = range(-max_lag, max_lag + 1)
         self.correlation = GeneralizedCrossCorrelation(lags, name="correlation")
         self.log_mel = StereoLogMel(num_mels, self.sampling_rate, phase=False, name="log_mel")
+        self.mel_features = keras.layers.Reshape((-1, 2 * num_mels), name="mel_features")
         for layer in (self.correlation, self.log_mel):
             layer.build((None, None, self.stft.num_bins, 4))
 
     def _build_streams(self, shapes):
-        dtype, dim = self.dtype_policy, self.settings["dim"]
+        dtype, dim = self.policy, self.settings["dim"]
         self.embeddings, self.norms = {}, {}
         for stream, shape in shapes.items():
             embedding = keras.layers.Dense(dim, dtype=dtype, name=f"{stream}_embedding")
@@ -119,14 +121,14 @@ class CMAFBackbone(BaselineBackbone):
                 settings["num_heads"],
                 settings["ffn_dim"],
                 settings["attention_dropout"],
-                dtype=self.dtype_policy,
+                dtype=self.policy,
                 name=f"{query}_to_{value}",
             )
             layer.build((None, None, settings["dim"]), (None, None, settings["dim"]))
             self.attentions[f"{query}_to_{value}"] = layer
 
     def _build_mlp(self):
-        dtype, settings = self.dtype_policy, self.settings
+        dtype, settings = self.policy, self.settings
         features = len(self.attentions) * settings["dim"]
         self.fusion_norm = keras.layers.LayerNormalization(dtype=dtype, name="fusion_norm")
         self.fusion_norm.build((None, None, features))
@@ -136,39 +138,33 @@ class CMAFBackbone(BaselineBackbone):
             dtype=dtype,
             name="mlp",
         )
-        self.mlp.build((None, features))
+        self.mlp.build((None, None, features))
         self.logits.build((None, settings["hidden_dim"]))
 
-    def hear(self, audio, prompt, training=None):
-        fused = self.fusion_norm(self.fuse(self._embed(audio, prompt, training), training))
-        _, frames, features = ops.shape(fused)
-        hidden = self.mlp(ops.reshape(fused, (-1, features)), training=training)
-        hidden = ops.reshape(hidden, (-1, frames, self.settings["hidden_dim"]))
-        return {"logits": self.logits(ops.mean(hidden, axis=1))}
+    def hear(self, audio, prompt):
+        fused = self.fusion_norm(self.fuse(self._embed(audio, prompt)))
+        return {"logits": self.logits(ops.mean(self.mlp(fused), axis=1))}
 
-    def _embed(self, audio, prompt, training):
+    def _embed(self, audio, prompt):
         """Tokens of each stream: one a frame (batch, T, dim), or the prompt's (batch, 1, dim)."""
         spectrogram = self.stft(audio)
-        mel = self.log_mel(spectrogram)
-        _, frames, num_mels, channels = ops.shape(mel)
         features = {
             "correlation": self.correlation(spectrogram),
-            "mel": ops.reshape(mel, (-1, frames, num_mels * channels)),
+            "mel": self.mel_features(self.log_mel(spectrogram)),
             "visual": unit_power(prompt)[:, None, :],
         }
         tokens = {}
         for stream in _STREAMS:
-            x = self.norms[stream](self.embeddings[stream](features[stream]), training=training)
-            tokens[stream] = self.drop(ops.elu(x), training=training)
+            x = self.norms[stream](self.embeddings[stream](features[stream]))
+            tokens[stream] = self.drop(ops.elu(x))
         return tokens
 
-    def fuse(self, tokens, training=None):
+    def fuse(self, tokens):
         """Lets each stream attend to each other one.
 
         Args:
             tokens: Dict with `correlation` and `mel` (batch, T, dim) and `visual`
                 (batch, 1, dim).
-            training: Whether dropout is active.
 
         Returns:
             Tensor of shape (batch, T, 6 * dim): what came of the ordered pairs of streams. The
@@ -178,7 +174,7 @@ class CMAFBackbone(BaselineBackbone):
         fused = []
         for query, value in permutations(_STREAMS, 2):
             layer = self.attentions[f"{query}_to_{value}"]
-            fused.append(layer(tokens[query], tokens[value], training=training) + steps)
+            fused.append(layer(tokens[query], tokens[value]) + steps)
         return ops.concatenate(fused, axis=-1)
 
 

@@ -51,6 +51,8 @@ class DGBBackbone(BaselineBackbone):
         (1, 51)
     """
 
+    projects_logits = False  # they are steered
+
     def __init__(
         self,
         max_lag=25,
@@ -63,7 +65,7 @@ class DGBBackbone(BaselineBackbone):
         seed=None,
         **kwargs,
     ):
-        super().__init__(
+        kwargs = self.set_up(
             {
                 "max_lag": max_lag,
                 "condition_dim": condition_dim,
@@ -81,7 +83,6 @@ class DGBBackbone(BaselineBackbone):
         )
         self.sampler = GaussianSampler(seed, name="sampler")
         self._make_autoencoder(2 * max_lag + 1)
-        # The logits are steered, not projected.
         self.logits = SteeredResponse(
             max_lag,
             self.settings["microphone_spacing"],
@@ -91,11 +92,11 @@ class DGBBackbone(BaselineBackbone):
         )
         self.correlation.build((None, None, self.stft.num_bins, 4))
         self.logits.build((None, 2 * max_lag + 1))
-        self.built = True
+        super().__init__(**kwargs)
 
     def _make_autoencoder(self, num_lags):
         """Layers of encoder and decoder with their weights."""
-        dtype = self.dtype_policy
+        dtype = self.policy
         settings = self.settings
         condition_dim, latent_dim = settings["condition_dim"], settings["latent_dim"]
         widths = [settings["hidden_dim"]] * settings["num_layers"]
@@ -110,11 +111,11 @@ class DGBBackbone(BaselineBackbone):
         self.decoder.build((None, latent_dim + condition_dim))
         self.generated.build((None, settings["hidden_dim"]))
 
-    def hear(self, audio, prompt, training=None):
+    def hear(self, audio, prompt):
         condition = self.condition(prompt)
-        latent = self._encode(self.curve(audio), condition, training)
-        z = self.sampler(latent, training=training)
-        curve = self._decode(z, condition, training)
+        latent = self._encode(self.curve(audio), condition)
+        z = self.sampler(latent)
+        curve = self._decode(z, condition)
         return {"logits": self.logits(curve), "curve": curve, "latent": latent}
 
     def curve(self, audio):
@@ -131,17 +132,17 @@ class DGBBackbone(BaselineBackbone):
         """
         return unit_length(ops.mean(self.correlation(self.stft(audio)), axis=1))
 
-    def _encode(self, curve, condition, training):
+    def _encode(self, curve, condition):
         """Means and log variances of the latent vector, (batch, 2, latent_dim)."""
         heard = ops.cast(unit_power(curve), condition.dtype)
         x = ops.concatenate([heard, condition], axis=-1)
-        latent = self.latent(self.encoder(x, training=training))
+        latent = self.latent(self.encoder(x))
         return ops.reshape(latent, (-1, 2, self.settings["latent_dim"]))
 
-    def _decode(self, z, condition, training):
+    def _decode(self, z, condition):
         """Generated curve of unit length, (batch, lags)."""
         x = ops.concatenate([ops.cast(z, condition.dtype), condition], axis=-1)
-        return unit_length(self.generated(self.decoder(x, training=training)))
+        return unit_length(self.generated(self.decoder(x)))
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")

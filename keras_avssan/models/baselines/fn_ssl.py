@@ -10,25 +10,44 @@ from keras_avssan.models.baselines.full_narrow_block import FullNarrowBlock
 _NUM_PARTS = 4  # re1, im1, re2, im2
 
 
-def segment_means(x, segment):
+@keras.saving.register_keras_serializable(package="keras_avssan")
+class SegmentMeans(keras.layers.Layer):
     """Means of consecutive segments of frames; the last one holds what is left.
 
     Args:
-        x: Tensor of shape (batch, T, F, channels).
         segment: Length of a segment in frames.
+        **kwargs: Arguments of `keras.layers.Layer`.
+
+    Call arguments:
+        x: Tensor of shape (batch, T, F, channels).
 
     Returns:
         Tuple of the means (batch, S, F, channels), with S segments of at most `segment` frames,
         and the share of all frames that each segment holds, shape (1, S, 1).
     """
-    _, frames, bands, channels = ops.shape(x)
-    count = (frames + segment - 1) // segment
-    # More zeros than are needed, so that their number does not depend on the duration.
-    x = ops.pad(x, [[0, 0], [0, segment - 1], [0, 0], [0, 0]])[:, : count * segment]
-    sums = ops.sum(ops.reshape(x, (-1, count, segment, bands, channels)), axis=2)
-    starts = segment * ops.arange(count)
-    lengths = ops.cast(ops.minimum(segment, frames - starts), x.dtype)[None, :, None]
-    return sums / lengths[..., None], lengths / ops.cast(frames, x.dtype)
+
+    def __init__(self, segment, **kwargs):
+        super().__init__(**kwargs)
+        self.segment = segment
+
+    def call(self, x):
+        segment = self.segment
+        _, frames, bands, channels = ops.shape(x)
+        count = (frames + segment - 1) // segment
+        # More zeros than are needed, so that their number does not depend on the duration.
+        x = ops.pad(x, [[0, 0], [0, segment - 1], [0, 0], [0, 0]])[:, : count * segment]
+        sums = ops.sum(ops.reshape(x, (-1, count, segment, bands, channels)), axis=2)
+        starts = segment * ops.arange(count)
+        lengths = ops.cast(ops.minimum(segment, frames - starts), x.dtype)[None, :, None]
+        return sums / lengths[..., None], lengths / ops.cast(frames, x.dtype)
+
+    def compute_output_shape(self, x_shape):
+        batch, frames, bands, channels = x_shape
+        count = None if frames is None else -(-frames // self.segment)
+        return (batch, count, bands, channels), (1, count, 1)
+
+    def get_config(self):
+        return {**super().get_config(), "segment": self.segment}
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
@@ -77,7 +96,7 @@ class FNSSLBackbone(BaselineBackbone):
         hop_length=256,
         **kwargs,
     ):
-        super().__init__(
+        kwargs = self.set_up(
             {
                 "hidden_dim": hidden_dim,
                 "num_blocks": num_blocks,
@@ -94,15 +113,21 @@ class FNSSLBackbone(BaselineBackbone):
         self.segment_length = segment_length
         self._bands = (self.stft.num_bins - 1) // frequency_stride
         self._channels = _NUM_PARTS * frequency_stride
+        dtype = self.policy
+        self.to_bands = keras.layers.Reshape(
+            (-1, self._bands, self._channels), dtype=dtype, name="bands"
+        )
         self.blocks = self._build_blocks(hidden_dim, num_blocks, causal, dropout)
         # One complex number a bin, as the phase difference of the direct path would be.
         self.direct_path = keras.layers.Dense(
-            2 * frequency_stride, activation="tanh", dtype=self.dtype_policy, name="direct_path"
+            2 * frequency_stride, activation="tanh", dtype=dtype, name="direct_path"
         )
         self.direct_path.build((None, None, None, hidden_dim))
-        self._num_features = 2 * frequency_stride * self._bands
-        self.logits.build((None, None, self._num_features))
-        self.built = True
+        features = 2 * frequency_stride * self._bands
+        self.segments = SegmentMeans(segment_length, dtype=dtype, name="segments")
+        self.cues = keras.layers.Reshape((-1, features), dtype=dtype, name="cues")
+        self.logits.build((None, None, features))
+        super().__init__(**kwargs)
 
     def _check_sizes(self, num_blocks, frequency_stride, segment_length):
         for key, value in [("num_blocks", num_blocks), ("segment_length", segment_length)]:
@@ -123,7 +148,7 @@ class FNSSLBackbone(BaselineBackbone):
                 first=i == 0,
                 causal=causal,
                 dropout=dropout,
-                dtype=self.dtype_policy,
+                dtype=self.policy,
                 name=f"block_{i}",
             )
             block.build((None, None, None, channels))
@@ -131,16 +156,15 @@ class FNSSLBackbone(BaselineBackbone):
             channels = hidden_dim
         return blocks
 
-    def hear(self, audio, prompt, training=None):
+    def hear(self, audio, prompt):
         # The bin of constant pressure says nothing of directions.
-        x = ops.cast(self.stft(audio)[:, :, 1:], self.compute_dtype)
-        x = ops.reshape(x, (-1, ops.shape(x)[1], self._bands, self._channels))
+        x = ops.cast(self.stft(audio)[:, :, 1:], self.policy.compute_dtype)
+        x = self.to_bands(x)
         full = None
         for block in self.blocks:
-            x, full = block(x, full, training=training)
-        means, shares = segment_means(x, self.segment_length)
-        cues = self.direct_path(means)
-        cues = ops.reshape(cues, (-1, ops.shape(cues)[1], self._num_features))
+            x, full = block(x, full)
+        means, shares = self.segments(x)
+        cues = self.cues(self.direct_path(means))
         return {"logits": ops.sum(self.logits(cues) * ops.cast(shares, "float32"), axis=1)}
 
 

@@ -108,8 +108,8 @@ class FullNarrowBlock(keras.layers.Layer):
         narrow = ops.transpose(narrow, (0, 2, 1, 3))
         return self.drop(narrow, training=training), full
 
-    def compute_output_shape(self, input_shape, full_skip_shape=None):
-        shape = (*input_shape[:-1], self.hidden_dim)
+    def compute_output_shape(self, x_shape, full_skip_shape=None):
+        shape = (*x_shape[:-1], self.hidden_dim)
         return shape, shape
 
     def get_config(self):

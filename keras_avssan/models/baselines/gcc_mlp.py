@@ -34,7 +34,7 @@ class GCCMLPBackbone(BaselineBackbone):
     takes_prompt = False
 
     def __init__(self, max_lag=25, hidden_dim=1000, num_layers=3, dropout=0.2, **kwargs):
-        super().__init__(
+        kwargs = self.set_up(
             {
                 "max_lag": max_lag,
                 "hidden_dim": hidden_dim,
@@ -46,15 +46,15 @@ class GCCMLPBackbone(BaselineBackbone):
         self.correlation = GeneralizedCrossCorrelation(
             range(-max_lag, max_lag + 1), name="correlation"
         )
-        self.mlp = MLP([hidden_dim] * num_layers, dropout, dtype=self.dtype_policy, name="mlp")
+        self.mlp = MLP([hidden_dim] * num_layers, dropout, dtype=self.policy, name="mlp")
         self.correlation.build((None, None, self.stft.num_bins, 4))
         self.mlp.build((None, 2 * max_lag + 1))
         self.logits.build((None, hidden_dim))
-        self.built = True
+        super().__init__(**kwargs)
 
-    def hear(self, audio, prompt, training=None):
+    def hear(self, audio, prompt):
         correlation = ops.mean(self.correlation(self.stft(audio)), axis=1)
-        return {"logits": self.logits(self.mlp(correlation, training=training))}
+        return {"logits": self.logits(self.mlp(correlation))}
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")

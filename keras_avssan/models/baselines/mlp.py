@@ -13,11 +13,11 @@ class MLP(keras.layers.Layer):
         **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
-        x: Features, shape (batch, features).
+        x: Features, shape (..., features).
         training: Whether batch normalisation and dropout run in training mode.
 
     Returns:
-        Tensor of shape (batch, widths[-1]).
+        Tensor of shape (..., widths[-1]).
 
     Example:
         >>> MLP([1000, 1000, 1000])(keras.ops.ones((2, 51))).shape
@@ -36,8 +36,8 @@ class MLP(keras.layers.Layer):
         for i, width in enumerate(self.widths):
             hidden = keras.layers.Dense(width, dtype=dtype, name=f"hidden_{i}")
             norm = keras.layers.BatchNormalization(dtype=dtype, name=f"norm_{i}")
-            hidden.build((None, features))
-            norm.build((None, width))
+            hidden.build((*input_shape[:-1], features))
+            norm.build((*input_shape[:-1], width))
             self.hidden.append(hidden)
             self.norms.append(norm)
             self.drops.append(keras.layers.Dropout(self.dropout, dtype=dtype, name=f"drop_{i}"))

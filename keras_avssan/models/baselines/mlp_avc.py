@@ -37,7 +37,7 @@ class MLPAVCBackbone(PromptedCorrelationBackbone):
     """
 
     def __init__(self, max_lag=25, hidden_dim=1000, num_layers=3, dropout=0.2, **kwargs):
-        super().__init__(
+        kwargs = self.set_up(
             {
                 "max_lag": max_lag,
                 "hidden_dim": hidden_dim,
@@ -46,7 +46,8 @@ class MLPAVCBackbone(PromptedCorrelationBackbone):
             },
             **kwargs,
         )
-        self.build_network(range(-max_lag, max_lag + 1), hidden_dim, num_layers, dropout)
+        self.make_layers(range(-max_lag, max_lag + 1), hidden_dim, num_layers, dropout)
+        super().__init__(**kwargs)
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")

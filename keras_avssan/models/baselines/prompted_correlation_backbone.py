@@ -14,8 +14,7 @@ class PromptedCorrelationBackbone(BaselineBackbone):
 
     The correlation of the pair, averaged over the frames and scaled to a root mean square of one,
     and as many features of the prompt are concatenated; nothing but the multilayer perceptron
-    behind brings the two together. A subclass calls `build_network` at the end of its
-    construction.
+    behind brings the two together. A subclass calls `make_layers` after `set_up`.
 
     Args:
         settings: Dict of the subclass's own constructor arguments.
@@ -25,7 +24,7 @@ class PromptedCorrelationBackbone(BaselineBackbone):
         >>> backbone = MLPAVCBackbone(prompt_dim=512)  # a PromptedCorrelationBackbone
     """
 
-    def build_network(self, lags, hidden_dim, num_layers, dropout):
+    def make_layers(self, lags, hidden_dim, num_layers, dropout):
         """Makes the layers and their weights.
 
         Args:
@@ -34,7 +33,7 @@ class PromptedCorrelationBackbone(BaselineBackbone):
             num_layers: Number of hidden layers.
             dropout: Share of units dropped after each while training.
         """
-        dtype = self.dtype_policy
+        dtype = self.policy
         self.correlation = GeneralizedCrossCorrelation(lags, name="correlation")
         self.projection = PromptProjection(len(lags), dtype=dtype, name="prompt")
         self.mlp = MLP([hidden_dim] * num_layers, dropout, dtype=dtype, name="mlp")
@@ -42,11 +41,10 @@ class PromptedCorrelationBackbone(BaselineBackbone):
         self.projection.build((None, self.prompt_dim))
         self.mlp.build((None, 2 * len(lags)))
         self.logits.build((None, hidden_dim))
-        self.built = True
 
-    def hear(self, audio, prompt, training=None):
+    def hear(self, audio, prompt):
         x = self.features(audio, prompt)
-        return {"logits": self.logits(self.mlp(x, training=training))}
+        return {"logits": self.logits(self.mlp(x))}
 
     def features(self, audio, prompt):
         """What the multilayer perceptron sees.

@@ -75,7 +75,7 @@ class SELDNetBackbone(BaselineBackbone):
         momentum=0.99,
         **kwargs,
     ):
-        super().__init__(
+        kwargs = self.set_up(
             {
                 "filters": filters,
                 "pool_sizes": list(pool_sizes),
@@ -87,14 +87,15 @@ class SELDNetBackbone(BaselineBackbone):
             },
             **kwargs,
         )
-        dtype = self.dtype_policy
+        dtype = self.policy
         self.convolutions = self._build_convolutions(filters, pool_sizes, dropout, momentum)
+        self.flatten = keras.layers.Reshape((-1, self._num_features), dtype=dtype, name="flatten")
         self.recurrent = self._build_recurrent(recurrent_dim, num_recurrent_layers)
         self.drop = keras.layers.Dropout(dropout, dtype=dtype, name="drop")
         self.hidden = keras.layers.Dense(hidden_dim, dtype=dtype, name="hidden")
         self.hidden.build((None, None, recurrent_dim))
         self.logits.build((None, hidden_dim))
-        self.built = True
+        super().__init__(**kwargs)
 
     def _build_convolutions(self, filters, pool_sizes, dropout, momentum):
         shape = (None, None, self.stft.num_bins - 1, _NUM_MAPS)
@@ -105,7 +106,7 @@ class SELDNetBackbone(BaselineBackbone):
                 pool_size,
                 dropout,
                 momentum,
-                dtype=self.dtype_policy,
+                dtype=self.policy,
                 name=f"convolution_{i}",
             )
             block.build(shape)
@@ -120,7 +121,7 @@ class SELDNetBackbone(BaselineBackbone):
         return blocks
 
     def _build_recurrent(self, units, num_layers):
-        dtype, features = self.dtype_policy, self._num_features
+        dtype, features = self.policy, self._num_features
         layers = []
         for i in range(num_layers):
             layer = keras.layers.Bidirectional(
@@ -134,13 +135,13 @@ class SELDNetBackbone(BaselineBackbone):
             features = units
         return layers
 
-    def hear(self, audio, prompt, training=None):
-        x = ops.cast(magnitude_and_phase(self.stft(audio)), self.compute_dtype)
+    def hear(self, audio, prompt):
+        x = ops.cast(magnitude_and_phase(self.stft(audio)), self.policy.compute_dtype)
         for block in self.convolutions:
-            x = block(x, training=training)
-        x = ops.reshape(x, (-1, ops.shape(x)[1], self._num_features))
+            x = block(x)
+        x = self.flatten(x)
         for layer in self.recurrent:
-            x = self.drop(layer(x, training=training), training=training)
+            x = self.drop(layer(x))
         return {"logits": self.logits(ops.mean(self.hidden(x), axis=1))}
 
 

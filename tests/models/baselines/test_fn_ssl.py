@@ -5,7 +5,7 @@ import pytest
 from keras import ops
 
 from keras_avssan.models.baselines import FNSSL, FNSSLBackbone
-from keras_avssan.models.baselines.fn_ssl import segment_means
+from keras_avssan.models.baselines.fn_ssl import SegmentMeans
 from keras_avssan.models.baselines.full_narrow_block import FullNarrowBlock, along
 
 SMALL = {"hidden_dim": 16, "num_blocks": 2, "frequency_stride": 32}
@@ -108,7 +108,7 @@ def test_a_block_is_what_numpy_computes(x, first):
 @pytest.mark.parametrize("frames", [3, 8, 10])
 def test_segments_hold_what_is_left(frames):
     x = np.random.default_rng(3).normal(size=(2, frames, 3, 2)).astype("float32")
-    means, shares = segment_means(ops.convert_to_tensor(x), 4)
+    means, shares = SegmentMeans(4)(ops.convert_to_tensor(x))
     parts = [x[:, start : start + 4] for start in range(0, frames, 4)]
     expected = np.stack([part.mean(axis=1) for part in parts], axis=1)
     np.testing.assert_allclose(ops.convert_to_numpy(means), expected, atol=1e-6)
@@ -119,7 +119,7 @@ def test_segments_hold_what_is_left(frames):
 def test_a_repeated_segment_changes_nothing():
     # Without recurrence along time to tell them apart, equal segments give equal logits.
     x = np.random.default_rng(4).normal(size=(1, 4, 3, 2)).astype("float32")
-    means, shares = segment_means(ops.convert_to_tensor(np.tile(x, (1, 3, 1, 1))), 4)
+    means, shares = SegmentMeans(4)(ops.convert_to_tensor(np.tile(x, (1, 3, 1, 1))))
     mixed = ops.sum(means * shares[..., None], axis=1)
     np.testing.assert_allclose(ops.convert_to_numpy(mixed), x.mean(axis=1), atol=1e-6)
 

@@ -1,0 +1,45 @@
+"""Examples of a recording side by side in the batch, for networks that embed each by itself."""
+
+import keras
+from keras import ops
+
+
+class FoldExamples(keras.layers.Layer):
+    """Moves examples into the batch: (batch, t, ...) to (batch * t, ...).
+
+    Args:
+        **kwargs: Arguments of `keras.layers.Layer`.
+
+    Call arguments:
+        examples: Tensor of shape (batch, t, ...).
+
+    Returns:
+        Tensor of shape (batch * t, ..., 1), with an axis of channels.
+    """
+
+    def call(self, examples):
+        return ops.reshape(examples, (-1, *examples.shape[2:], 1))
+
+    def compute_output_shape(self, examples_shape):
+        return (None, *examples_shape[2:], 1)
+
+
+class UnfoldExamples(keras.layers.Layer):
+    """Undoes `FoldExamples` for the embeddings of the examples.
+
+    Args:
+        **kwargs: Arguments of `keras.layers.Layer`.
+
+    Call arguments:
+        embeddings: Tensor of shape (batch * t, d).
+        examples: The examples that were folded, shape (batch, t, ...).
+
+    Returns:
+        Tensor of shape (batch, t, d).
+    """
+
+    def call(self, embeddings, examples):
+        return ops.reshape(embeddings, (-1, ops.shape(examples)[1], embeddings.shape[-1]))
+
+    def compute_output_shape(self, embeddings_shape, examples_shape):
+        return (*examples_shape[:2], embeddings_shape[-1])

@@ -1,0 +1,119 @@
+"""The network is a graph of layers that can be looked at, cut and put together anew."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_avssan import AVSSANBackbone
+from keras_avssan.encoders import LogMelEncoder
+
+# Figure 1, in the names of its layers.
+BLOCKS = (
+    *("level", "stft", "bridge", "frame_alignment", "spatial_features"),
+    *("alignment_fine", "alignment_mid", "alignment_full", "refiner", "doa_head"),
+)
+
+
+@pytest.fixture
+def backbone(make_tiny):
+    return make_tiny(compiled=False).backbone
+
+
+@pytest.fixture
+def inputs(backbone, make_batch):
+    return {name: make_batch()[0][name] for name in backbone.input}
+
+
+def test_inputs_and_outputs_are_known_before_a_call(make_tiny, backbone):
+    model = make_tiny(compiled=False)
+    for network in (model, backbone):
+        assert network.input["audio"].shape == (None, None, 2)
+        assert set(network.input) == {"audio", "images"}
+        assert network.output["doa"].shape == (None, 180)
+        assert network.output["band_attention_fine"].shape == (None, 16)
+    assert set(AVSSANBackbone(None, LogMelEncoder(4, (2,)), prompt_dim=5).input) == {
+        "audio",
+        "prompt_embedding",
+    }
+
+
+@pytest.mark.once
+def test_the_summary_names_every_block_with_its_shape(backbone):
+    lines = []
+    backbone.summary(print_fn=lines.append, line_length=120)
+    text = "\n".join(lines)
+    assert all(name in text for name in BLOCKS)
+    assert "(None, None, 513, 4)" in text and "(None, 180)" in text
+
+
+def test_a_part_is_a_model_of_its_own(backbone, inputs):
+    part = keras.Model(backbone.inputs, backbone.get_layer("refiner").output)
+    mask, masked, weights = part(inputs)
+    outputs = backbone(inputs)
+    for found, name in ((mask, "mask"), (masked, "masked_spectrogram"), (weights, "band_weights")):
+        np.testing.assert_allclose(
+            ops.convert_to_numpy(found), ops.convert_to_numpy(outputs[name]), atol=1e-6
+        )
+
+
+def test_a_part_is_replaced(backbone, inputs):
+    """Another head on the masked spectrogram, trained beside frozen blocks."""
+    backbone.trainable = False
+    masked = backbone.get_layer("refiner").output[1]
+    power = keras.layers.Lambda(
+        lambda x: ops.mean(ops.square(x), axis=(1, 3)), output_shape=(513,), name="power"
+    )(masked)
+    side = keras.layers.Dense(2, name="side")(power)
+    model = keras.Model(backbone.input, side)
+    assert len(model.trainable_weights) == 2
+    assert model(inputs).shape == (len(inputs["audio"]), 2)
+
+
+@pytest.mark.once
+def test_a_clone_computes_the_same(backbone, inputs):
+    clone = keras.models.clone_model(backbone)
+    for layer in backbone.layers:
+        clone.get_layer(layer.name).set_weights(layer.get_weights())
+    expected = backbone.predict_on_batch(inputs)
+    for name, value in clone.predict_on_batch(inputs).items():
+        np.testing.assert_allclose(value, expected[name], atol=1e-6)
+
+
+def test_every_prompt_goes_through_the_same_layers(backbone, inputs):
+    """What the graph was made for, and a prompt that it was not made for."""
+    embedding = ops.convert_to_numpy(backbone.image_encoder(inputs["images"], training=False))
+    audio = {"audio": inputs["audio"]}
+    graph = backbone(inputs, training=False)["doa"]
+    beside = backbone({**audio, "prompt_embedding": embedding}, training=False)["doa"]
+    np.testing.assert_allclose(ops.convert_to_numpy(graph), ops.convert_to_numpy(beside), atol=1e-6)
+    before = len(backbone.weights)
+    reference = np.random.default_rng(0).normal(size=(len(embedding), 4000)).astype("float32")
+    backbone({**audio, "prompt_audio": reference})
+    assert len(backbone.weights) == before
+
+
+def test_inputs_that_the_network_has_no_use_for_are_left_out(make_tiny, inputs):
+    network = make_tiny(compiled=False, visual_prompt=False).backbone
+    assert set(network.input) == {"audio"}
+    alone = network({"audio": inputs["audio"]})["doa"]
+    np.testing.assert_array_equal(
+        ops.convert_to_numpy(network(inputs)["doa"]), ops.convert_to_numpy(alone)
+    )
+
+
+@pytest.mark.once
+def test_the_network_is_part_of_a_larger_graph(backbone):
+    """With a prompt that its own graph does not have, too."""
+    audio, embedding = keras.Input((None, 2)), keras.Input((backbone.prompt_dim,))
+    outputs = backbone({"audio": audio, "prompt_embedding": embedding})
+    model = keras.Model([audio, embedding], outputs["doa"])
+    rng = np.random.default_rng(0)
+    arrays = [
+        rng.normal(size=shape).astype("float32")
+        for shape in ((1, 8000, 2), (1, embedding.shape[1]))
+    ]
+    expected = backbone({"audio": arrays[0], "prompt_embedding": arrays[1]})["doa"]
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(model(arrays)), ops.convert_to_numpy(expected), atol=1e-6
+    )
