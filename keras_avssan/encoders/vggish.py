@@ -14,6 +14,7 @@ from keras_avssan.encoders.vggish_spectrogram import (
 )
 from keras_avssan.frozen_layers import KeepsFrozenModel
 from keras_avssan.subclassing import SubclassedModel
+from keras_avssan.write_once import FixedSettings
 
 _ACTIVATIONS = (None, "relu")
 _DEPTHS = (1, 1, 2, 2)  # convolutions before each pooling
@@ -21,7 +22,7 @@ _HOP_SECONDS = NUM_FRAMES * HOP_LENGTH / SAMPLING_RATE
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
-class VGGish(KeepsFrozenModel, keras_hub.models.Backbone, metaclass=SubclassedModel):
+class VGGish(KeepsFrozenModel, FixedSettings, keras_hub.models.Backbone, metaclass=SubclassedModel):
     """Encodes what is heard by the VGGish network, one embedding for each 0.96 s.
 
     Log-mel examples of 96 frames, see `VGGishSpectrogram`, pass six 3 x 3 convolutions with four
@@ -65,6 +66,8 @@ class VGGish(KeepsFrozenModel, keras_hub.models.Backbone, metaclass=SubclassedMo
         Hershey et al., CNN Architectures for Large-Scale Audio Classification, ICASSP 2017.
         AV-SSAN, "SBF Net": F_A comes from a frozen VGGish.
     """
+
+    also_fixed = ("settings", "sampling_rate", "hop_seconds", "offset_seconds")
 
     def __init__(
         self,

@@ -11,10 +11,12 @@ from keras_avssan.frozen_layers import KeepsFrozenModel, freeze_parts
 from keras_avssan.models.quantization import quantize_layers, quantized_layers
 from keras_avssan.orientation import transpose_hint
 from keras_avssan.subclassing import SubclassedModel
-from keras_avssan.write_once import fixed_setting
+from keras_avssan.write_once import FixedSettings, fixed_setting
 
 
-class PromptedBackbone(KeepsFrozenModel, keras_hub.models.Backbone, metaclass=SubclassedModel):
+class PromptedBackbone(
+    KeepsFrozenModel, FixedSettings, keras_hub.models.Backbone, metaclass=SubclassedModel
+):
     """Base of the networks that localise a prompted sound.
 
     Subclasses hand their arguments over as `settings`, build their layers on construction, and

@@ -52,7 +52,8 @@ class RecordsTraining(TaskMixin):
 
     def __setattr__(self, name, value):
         backbone = getattr(self, "backbone", None) if self.__dict__.get("built") else None
-        if name in _FIXED or name in getattr(backbone, "settings", ()):
+        parts = (getattr(backbone, kind, ()) for kind in ("settings", "_fixed_settings"))
+        if name in _FIXED or any(name in part for part in parts):
             raise AttributeError(fixed_setting(self, name, value))
         super().__setattr__(name, value)
 
