@@ -7,7 +7,9 @@ r"""Changes the library in one place at a time, and counts how often its tests n
 `draw` needs cosmic-ray alone: it lists the changes that cosmic-ray's operators make to what the
 project exists for, and draws some of them. `run` needs the environment of the tests: a process that
 has Keras loaded is forked for each mutant, and runs the tests of its folder until one fails. It
-writes each outcome into the same file, and goes on from there.
+writes each outcome into the same file, and goes on from there: `killed` where a test failed,
+`survived` where none did, `timed out` where the tests did not end, which proves neither. A mutant
+that timed out is run again by removing its outcome from the file.
 """
 
 import argparse
@@ -47,6 +49,7 @@ TESTS = {
 # Operators that numbers and names rarely meet: nearly all of their mutants fail at once.
 LEFT_OUT = ("Shift", "_Bit", "Invert", "_Mod", "Mod_")
 SECONDS = 400
+OUTCOMES = ("killed", "survived", "timed out")
 
 
 def main():
@@ -154,28 +157,43 @@ def _run(options):
         time.sleep(0.2)
         for child, (mutant, begun) in list(running.items()):
             seconds = time.monotonic() - begun
-            done, status = os.waitpid(child, os.WNOHANG)
-            if not done and seconds > SECONDS:
-                os.killpg(child, signal.SIGKILL)
-                _, status = os.waitpid(child, 0)
-            elif not done:
+            outcome = _outcome(child, seconds > SECONDS)
+            if outcome is None:
                 continue
             del running[child]
-            survived = os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0
-            mutant["outcome"] = "survived" if survived else "killed"
+            mutant["outcome"] = outcome
             mutant["seconds"] = round(seconds, 1)
             _write(options.file, state)
-            counted = [one for one in state["mutants"] if "outcome" in one]
-            killed = sum(one["outcome"] == "killed" for one in counted)
             print(
-                f"{killed} of {len(counted)} killed; {mutant['outcome']} in {seconds:.0f} s: "
+                f"{_summary(state['mutants'])}; {outcome} in {seconds:.0f} s: "
                 f"{mutant['module']}:{mutant['line']}",
                 flush=True,
             )
     for mutant in state["mutants"]:
-        if mutant["outcome"] == "survived":
-            print(f"\n{mutant['module']}:{mutant['line']}")
+        if mutant["outcome"] != "killed":
+            print(f"\n{mutant['module']}:{mutant['line']} ({mutant['outcome']})")
             print(f"- {mutant['was']}\n+ {mutant['now']}")
+    print(f"\n{_summary(state['mutants'])}")
+
+
+def _outcome(child, late):
+    """What became of a mutant's process, which is ended where it is late; `None` while it runs."""
+    done, status = os.waitpid(child, os.WNOHANG)
+    if done:
+        survived = os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0
+        return "survived" if survived else "killed"
+    if not late:
+        return None
+    os.killpg(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return "timed out"
+
+
+def _summary(mutants):
+    """How many mutants had each outcome, `3 killed, 1 survived, 0 timed out of 4`."""
+    outcomes = [one["outcome"] for one in mutants if "outcome" in one]
+    numbers = ", ".join(f"{outcomes.count(outcome)} {outcome}" for outcome in OUTCOMES)
+    return f"{numbers} of {len(outcomes)}"
 
 
 def _fork(mutant):

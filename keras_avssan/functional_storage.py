@@ -78,6 +78,16 @@ class StoredByAttribute(ModelMixin):
         if unknown:
             raise TypeError(f"There are no arguments of these names. Received: {unknown}")
 
+    def __setattr__(self, name, value):
+        held = self.__dict__.get(name)
+        if self._is_ordered and isinstance(held, keras.layers.Layer) and value is not held:
+            raise AttributeError(
+                f"`{name}` is a part of the model's graph, which goes on with it whatever the "
+                "attribute is. Make another model: pass the part to the constructor, or connect "
+                "layers by `keras.Model(model.inputs, ...)`."
+            )
+        super().__setattr__(name, value)
+
     def _obj_type(self):
         return "Layer"
 

@@ -82,6 +82,7 @@ REGISTERED: dict[str, tuple[str, ...]] = {
     ),
     "models.baselines.dgb_loss": ("DGBLoss",),
     "models.baselines.fn_ssl": (
+        "SegmentMeans",
         "FNSSLBackbone",
         "FNSSL",
     ),

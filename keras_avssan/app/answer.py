@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import soundfile
 from PIL import Image, UnidentifiedImageError
 
-from keras_avssan.data.audio_io import audio_num_samples
+from keras_avssan.data.audio_io import audio_num_samples, recording_name
+from keras_avssan.data.contents import Contents, as_contents, is_path
+from keras_avssan.data.sound_files import open_sound
 from keras_avssan.models.prompts import as_prompt
 from keras_avssan.one_line import one_line
 
@@ -63,10 +64,11 @@ def answer(model, recording, picture=None, words=None, sound=None, max_seconds=M
 
     Args:
         model: A trained `AVSSAN`.
-        recording: Path of a recording with two channels.
-        picture: Path of a picture that asks, or `None`.
+        recording: Recording with two channels: a file, by its path, its bytes, or opened in binary
+            mode.
+        picture: Picture that asks, a file likewise, or `None`.
         words: Words that ask, or `None`; for models that read words.
-        sound: Path of a recording that asks, or `None`.
+        sound: Recording that asks, a file likewise, or `None`.
         max_seconds: Greatest length of either recording in seconds.
 
     Returns:
@@ -76,6 +78,7 @@ def answer(model, recording, picture=None, words=None, sound=None, max_seconds=M
         ValueError: If there is no recording, not exactly one thing asks, a file is unreadable, too
             long or too large, or of another kind, or the recording has not two channels. Files are
             named without their folder.
+        TypeError: If a file is opened as text.
 
     Example:
         >>> answer(model, "mix.wav", picture="dog.jpg").azimuth
@@ -90,11 +93,14 @@ def answer(model, recording, picture=None, words=None, sound=None, max_seconds=M
             f"Ask with one thing: {kinds} a recording. "
             f"Received: {' and '.join(given) or 'none of them'}"
         )
-    paths = [path for path in (recording, picture, sound) if path]
+    paths = [_path(file) for file in (recording, picture, sound) if file]
     try:
-        for path in (recording, sound):
-            if path:
-                _check_sound(path, max_seconds)
+        recording = as_contents(recording, "recording")
+        asked["picture"] = picture = as_contents(picture, "picture")
+        asked["recording"] = sound = as_contents(sound, "sound")
+        for file in (recording, sound):
+            if file:
+                _check_sound(file, max_seconds)
         if picture:
             check_picture(picture)
         # Named by kind: words that look like a path are words, and no file of this machine.
@@ -127,49 +133,54 @@ def reads_words(model):
     return getattr(model.preprocessor, "tokenize", None) is not None
 
 
-def _check_sound(path, max_seconds):
-    seconds = audio_num_samples(path, 16000) / 16000
+def _path(file):
+    """Path of a file as errors have it; empty for bytes."""
+    named = file if is_path(file) else getattr(file, "name", "")
+    return os.fspath(named) if is_path(named) else ""
+
+
+def _check_sound(file, max_seconds):
+    seconds = audio_num_samples(file, 16000) / 16000
+    name = recording_name(file)
     if seconds > max_seconds:
+        raise ValueError(f"{name} must last at most {max_seconds:g} s. Received: {seconds:.1f} s")
+    with open_sound(file, name) as header:
+        channels, rate = header.channels, header.samplerate
+    if channels > 2 or rate > MAX_RATE:
         raise ValueError(
-            f"audio file '{path}' must last at most {max_seconds:g} s. Received: {seconds:.1f} s"
-        )
-    header = soundfile.info(path)
-    if header.channels > 2 or header.samplerate > MAX_RATE:
-        raise ValueError(
-            f"audio file '{path}' must have at most 2 channels and {MAX_RATE} Hz. "
-            f"Received: {header.channels} channels, {header.samplerate} Hz"
+            f"{name} must have at most 2 channels and {MAX_RATE} Hz. "
+            f"Received: {channels} channels, {rate} Hz"
         )
 
 
-def check_picture(path):
+def check_picture(file):
     """Refuses a file that is no picture of a kind that is read, or a vast one, by its header.
 
     Args:
-        path: Path of the file.
+        file: Path of the file, or its `Contents`.
 
     Raises:
         ValueError: If it is.
     """
+    name = file.label if isinstance(file, Contents) else f"image file '{file}'"
     try:
-        with Image.open(path, formats=PICTURES) as picture:
+        with Image.open(file, formats=PICTURES) as picture:
             width, height = picture.size  # from its header
     except UnidentifiedImageError as error:
-        raise ValueError(
-            f"image file '{path}' must be a picture. Expected: {', '.join(PICTURES)}"
-        ) from error
+        raise ValueError(f"{name} must be a picture. Expected: {', '.join(PICTURES)}") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return  # the reader of pictures says what is wrong
     if width * height > MAX_PIXELS:
         raise ValueError(
-            f"image file '{path}' must have at most {MAX_PIXELS // 10**6} million pixels. "
+            f"{name} must have at most {MAX_PIXELS // 10**6} million pixels. "
             f"Received: {width} x {height}"
         )
 
 
 def _without_folders(message, paths):
     """A message that says nothing of where the files lie."""
-    for path in paths:
-        message = message.replace(os.fspath(path), os.path.basename(path))
+    for path in filter(None, paths):
+        message = message.replace(path, os.path.basename(path))
     return message
 
 

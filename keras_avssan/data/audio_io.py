@@ -101,11 +101,11 @@ def resample_samples(samples, source_rate, sampling_rate, resample, name):
     return samples
 
 
-def audio_num_samples(path: str | os.PathLike, sampling_rate: int = 16000) -> int:
+def audio_num_samples(path: str | os.PathLike | Contents, sampling_rate: int = 16000) -> int:
     """Number of samples that a file will have at a sampling rate, from its header.
 
     Args:
-        path: Path of an audio file.
+        path: Path of an audio file, or its `Contents`.
         sampling_rate: Int. The rate in Hz.
 
     Returns:
@@ -114,7 +114,7 @@ def audio_num_samples(path: str | os.PathLike, sampling_rate: int = 16000) -> in
     Raises:
         ValueError: The file is unreadable, truncated or empty.
     """
-    name = f"audio file '{os.fspath(path)}'"
+    name = recording_name(path)
     with open_sound(path, name) as file:
         known = knows_its_length(file)
         frames, rate = file.frames, file.samplerate

@@ -4,10 +4,28 @@ import keras
 from keras import ops
 
 from keras_avssan.doa.grid import check_label_shape, encode_azimuth
+from keras_avssan.one_line import one_line
 from keras_avssan.unit_length import unit_length
 
 _DOA_LOSSES = ("cross_entropy", "mse")
 _RECONSTRUCTION_LOSSES = ("mse", "sum", "compressed")
+_REDUCTION = "sum_over_batch_size"
+
+
+def describe_loss(loss, *facts):
+    """The `__repr__` of a loss: its settings, and the reduction where it is not the usual one."""
+    unusual = loss.reduction != _REDUCTION
+    return one_line(loss, *facts, f"reduction {loss.reduction!r}" if unusual else "")
+
+
+def label_in_words(loss):
+    """The label that a `DoALoss` compares with, in words."""
+    return f"{loss.kind} label of {loss.sigma:g}°"
+
+
+def weighted(weight, term):
+    """A term of a loss in words, `0.5 x alignment`; empty where it has no weight."""
+    return f"{weight:g} x {term}" if weight else ""
 
 
 class _Float32Loss(keras.losses.Loss):
@@ -76,6 +94,9 @@ class DoALoss(_Float32Loss):
         label = encode_azimuth(y_true, self.sigma, self.kind, normalize=True)
         return -ops.sum(label * ops.log(y_pred + 1e-7), axis=-1)
 
+    def __repr__(self):
+        return describe_loss(self, self.loss, label_in_words(self))
+
     def get_config(self):
         return {**super().get_config(), "loss": self.loss, "sigma": self.sigma, "kind": self.kind}
 
@@ -139,6 +160,9 @@ class ReconstructionLoss(_Float32Loss):
             compressed += [real * gain, imaginary * gain]
         return compressed
 
+    def __repr__(self):
+        return describe_loss(self, self.loss)
+
     def get_config(self):
         return {**super().get_config(), "loss": self.loss}
 
@@ -186,6 +210,9 @@ class AlignmentLoss(_Float32Loss):
         by_prompt = ops.diagonal(ops.log_softmax(similarity, axis=1))
         by_target = ops.diagonal(ops.log_softmax(similarity, axis=0))
         return -0.5 * (by_prompt + by_target)
+
+    def __repr__(self):
+        return describe_loss(self, f"temperature {self.temperature:g}")
 
     def get_config(self):
         return {**super().get_config(), "temperature": self.temperature}
@@ -264,6 +291,16 @@ class JointLoss(_Float32Loss):
             alignment = self.alignment_loss(y_true["semantics"], y_pred["prompt_semantics"])
             loss = loss + self.alignment_weight * alignment
         return loss
+
+    def __repr__(self):
+        reconstruction = self.reconstruction_loss.loss
+        return describe_loss(
+            self,
+            weighted(self.doa_weight, f"direction ({self.doa_loss.loss})"),
+            weighted(self.reconstruction_weight, f"reconstruction ({reconstruction})"),
+            weighted(self.alignment_weight, "alignment"),
+            label_in_words(self.doa_loss),
+        )
 
     def get_config(self):
         return {

@@ -5,10 +5,11 @@ from keras import ops
 
 from keras_avssan.encoders.data_format import load_nested
 from keras_avssan.frozen_layers import KeepsFrozenLayers
+from keras_avssan.write_once import FixedSettings
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
-class AudioEncoder(KeepsFrozenLayers, keras.layers.Layer):
+class AudioEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
     """Makes a Keras audio model the encoder of semantic audio.
 
     Args:

@@ -19,6 +19,7 @@ from keras_avssan.encoders.clip_tokenizer import (
 from keras_avssan.encoders.data_format import channels_last, load_nested
 from keras_avssan.frozen_layers import KeepsFrozenLayers
 from keras_avssan.unit_length import unit_length
+from keras_avssan.write_once import FixedSettings
 
 # Mean and standard deviation of the pictures that CLIP was trained on, as published with it.
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -27,7 +28,7 @@ _TOKENIZER_FOLDER = "assets/tokenizer"
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
-class CLIPEncoder(KeepsFrozenLayers, keras.layers.Layer):
+class CLIPEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
     """Embeds pictures and texts in the space that they share in CLIP.
 
     Frozen by default, as in the paper. Pictures of another size are resized as a whole (bicubic,
@@ -65,6 +66,8 @@ class CLIPEncoder(KeepsFrozenLayers, keras.layers.Layer):
         AV-SSAN, "SBF Net": F_V comes from CLIP. Radford et al., Learning Transferable Visual
         Models From Natural Language Supervision, 2021.
     """
+
+    also_fixed = ("image_size", "dim")
 
     def __init__(
         self,

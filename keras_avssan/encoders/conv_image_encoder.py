@@ -3,10 +3,11 @@
 import keras
 
 from keras_avssan.frozen_layers import KeepsFrozenLayers, freeze_parts
+from keras_avssan.write_once import FixedSettings
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
-class ConvImageEncoder(KeepsFrozenLayers, keras.layers.Layer):
+class ConvImageEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
     """Encodes small pictures by strided convolutions and an average over the picture.
 
     Args:

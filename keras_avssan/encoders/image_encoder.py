@@ -6,10 +6,11 @@ from keras import ops
 from keras_avssan.encoders.data_format import load_nested
 from keras_avssan.frozen_layers import KeepsFrozenLayers
 from keras_avssan.unit_length import unit_length
+from keras_avssan.write_once import FixedSettings
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
-class ImageEncoder(KeepsFrozenLayers, keras.layers.Layer):
+class ImageEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
     """Makes a Keras image model, such as a KerasHub backbone, an encoder of picture prompts.
 
     Pictures are normalised as the model expects, its feature map is averaged over the picture

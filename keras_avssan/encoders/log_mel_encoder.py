@@ -7,6 +7,7 @@ from keras import ops
 from keras_avssan.frozen_layers import KeepsFrozenLayers, freeze_parts
 from keras_avssan.layers.spec_augment import SpecAugment
 from keras_avssan.layers.stereo_stft import StereoSTFT
+from keras_avssan.write_once import FixedSettings
 
 
 def mel_matrix(num_bins, num_mels, sampling_rate, lowest_hertz, highest_hertz):
@@ -34,7 +35,7 @@ def mel_matrix(num_bins, num_mels, sampling_rate, lowest_hertz, highest_hertz):
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
-class LogMelEncoder(KeepsFrozenLayers, keras.layers.Layer):
+class LogMelEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
     """Encodes what is heard, frame by frame, by convolutions over a log-mel spectrogram.
 
     Its frames are those of `StereoSTFT`, so its embeddings need no alignment in time. The
@@ -69,6 +70,8 @@ class LogMelEncoder(KeepsFrozenLayers, keras.layers.Layer):
         >>> LogMelEncoder()(keras.ops.ones((1, 16000))).shape
         (1, 32, 128)
     """
+
+    also_fixed = ("hop_seconds", "offset_seconds")
 
     def __init__(
         self,

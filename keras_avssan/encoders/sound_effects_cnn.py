@@ -14,6 +14,7 @@ from keras_avssan.encoders.sound_effects_spectrogram import (
 from keras_avssan.frozen_layers import KeepsFrozenModel
 from keras_avssan.functional_storage import StoredByAttribute
 from keras_avssan.layers.resampler import Resampler
+from keras_avssan.write_once import FixedSettings
 
 EXAMPLE_FRAMES = 100
 _FRAME_SECONDS = HOP_LENGTH / SAMPLING_RATE
@@ -21,7 +22,9 @@ _SMALLEST_PEAK = 1e-6  # recordings below are silent: they are not brought to th
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
-class SoundEffectsCNN(StoredByAttribute, KeepsFrozenModel, keras_hub.models.Backbone):
+class SoundEffectsCNN(
+    StoredByAttribute, KeepsFrozenModel, FixedSettings, keras_hub.models.Backbone
+):
     """Encodes what is heard by a network that was trained to sort sound-effects libraries.
 
     Resampling to 44.1 kHz → log-mel spectrogram → examples of 100 frames (2.3 s) → four blocks of
@@ -70,6 +73,8 @@ class SoundEffectsCNN(StoredByAttribute, KeepsFrozenModel, keras_hub.models.Back
         Ma and Lerch, "Representation Learning for the Automatic Indexing of Sound Effects
         Libraries", ISMIR 2022.
     """
+
+    also_fixed = ("offset_seconds",)
 
     def __init__(
         self,

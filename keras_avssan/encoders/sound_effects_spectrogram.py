@@ -5,6 +5,7 @@ import numpy as np
 from keras import ops
 
 from keras_avssan.encoders.log_mel_encoder import mel_matrix
+from keras_avssan.write_once import FixedSettings
 
 SAMPLING_RATE = 44100  # hertz
 FRAME_LENGTH = 2048  # samples
@@ -16,7 +17,7 @@ _LARGEST_VALUE = 9.457798957824707
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
-class SoundEffectsSpectrogram(keras.layers.Layer):
+class SoundEffectsSpectrogram(FixedSettings, keras.layers.Layer):
     """Log-mel spectrogram of audio at 44.1 kHz, as the network of `SoundEffectsCNN` takes it.
 
     Frames of 2048 samples under a symmetric Hann window with a peak of one, every 1024 samples;

@@ -15,6 +15,7 @@ from keras_avssan.encoders.vggish_spectrogram import (
 )
 from keras_avssan.frozen_layers import KeepsFrozenModel
 from keras_avssan.functional_storage import StoredByAttribute
+from keras_avssan.write_once import FixedSettings
 
 _ACTIVATIONS = (None, "relu")
 _DEPTHS = (1, 1, 2, 2)  # convolutions before each pooling
@@ -22,7 +23,7 @@ _HOP_SECONDS = NUM_FRAMES * HOP_LENGTH / SAMPLING_RATE
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
-class VGGish(StoredByAttribute, KeepsFrozenModel, keras_hub.models.Backbone):
+class VGGish(StoredByAttribute, KeepsFrozenModel, FixedSettings, keras_hub.models.Backbone):
     """Encodes what is heard by the VGGish network, one embedding for each 0.96 s.
 
     Log-mel examples of 96 frames, see `VGGishSpectrogram`, pass six 3 x 3 convolutions with four
@@ -66,6 +67,8 @@ class VGGish(StoredByAttribute, KeepsFrozenModel, keras_hub.models.Backbone):
         Hershey et al., CNN Architectures for Large-Scale Audio Classification, ICASSP 2017.
         AV-SSAN, "SBF Net": F_A comes from a frozen VGGish.
     """
+
+    also_fixed = ("settings", "sampling_rate", "hop_seconds", "offset_seconds")
 
     def __init__(
         self,

@@ -3,12 +3,14 @@
 import keras
 from keras import ops
 
+from keras_avssan.write_once import FixedSettings
+
 _LIMIT = 2.0  # whitened embeddings are clipped to ±2
 _LEVELS = 255
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
-class VGGishPostprocessor(keras.layers.Layer):
+class VGGishPostprocessor(FixedSettings, keras.layers.Layer):
     """Brings VGGish embeddings to the form in which those of AudioSet were published.
 
     The means are subtracted, the result is multiplied by the eigenvectors and clipped to ±2. The

@@ -6,6 +6,7 @@ from keras import ops
 
 from keras_avssan.encoders.log_mel_encoder import mel_matrix
 from keras_avssan.layers.stereo_stft import convolve_frames
+from keras_avssan.write_once import FixedSettings
 
 SAMPLING_RATE = 16000  # hertz
 FRAME_LENGTH = 400  # samples: 25 ms
@@ -25,7 +26,7 @@ _IMPLEMENTATIONS = ("fft", "conv")
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
-class VGGishSpectrogram(keras.layers.Layer):
+class VGGishSpectrogram(FixedSettings, keras.layers.Layer):
     """Cuts recordings into the log-mel examples that VGGish hears.
 
     Frames of 400 samples start every 160 samples; the magnitudes of their transform (periodic Hann
@@ -61,6 +62,8 @@ class VGGishSpectrogram(keras.layers.Layer):
     Reference:
         Hershey et al., CNN Architectures for Large-Scale Audio Classification, ICASSP 2017.
     """
+
+    settable = ("implementation",)  # exports switch it for a while
 
     def __init__(self, drop_remainder=False, gain=1.0, implementation="fft", **kwargs):
         super().__init__(**{**kwargs, "dtype": "float32", "trainable": False, "autocast": False})

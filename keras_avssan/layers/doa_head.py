@@ -6,7 +6,7 @@ from keras import ops
 
 from keras_avssan.doa.grid import GRID_DEGREES, NUM_DIRECTIONS
 from keras_avssan.layers.stereo_stft import cross_spectrum
-from keras_avssan.write_once import WriteOnce
+from keras_avssan.write_once import FixedSettings, WriteOnce
 
 SPEED_OF_SOUND = 343.0  # metres a second, in air at 20 °C
 _FORMS = ("srp", "cross_spectrum", "spectrogram")
@@ -19,7 +19,7 @@ _SILENCE = 1e-20  # squared magnitude of a cross-spectrum, 100 dB below a record
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
-class DoAHead(keras.layers.Layer):
+class DoAHead(FixedSettings, keras.layers.Layer):
     """Predicts the posterior p̂(θ) from the masked two-channel spectrogram.
 
     Computed in float32 under every precision policy. The feature extractor before the MLP has

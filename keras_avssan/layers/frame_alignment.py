@@ -3,9 +3,11 @@
 import keras
 from keras import ops
 
+from keras_avssan.write_once import FixedSettings
+
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
-class FrameAlignment(keras.layers.Layer):
+class FrameAlignment(FixedSettings, keras.layers.Layer):
     """Interpolates a sequence of embeddings linearly to the centre times of the frames.
 
     Args:

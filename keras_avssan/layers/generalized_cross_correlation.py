@@ -5,10 +5,11 @@ import numpy as np
 from keras import ops
 
 from keras_avssan.layers.stereo_stft import cross_spectrum
+from keras_avssan.write_once import FixedSettings
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
-class GeneralizedCrossCorrelation(keras.layers.Layer):
+class GeneralizedCrossCorrelation(FixedSettings, keras.layers.Layer):
     """Correlation of both microphones after the phase transform (GCC-PHAT), frame by frame.
 
     The cross-spectrum of each frame keeps its phase alone; its inverse transform is taken at the

@@ -6,6 +6,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_avssan.write_once import FixedSettings
+
 # Half the length of the filter in samples of the lower rate, and the shape of its Kaiser window:
 # together 100 dB from 1.0 of the lower Nyquist frequency on, and a passband up to 0.9 of it.
 _HALF_WIDTH = 64
@@ -15,7 +17,7 @@ _LARGEST_KERNEL = 2**22
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
-class Resampler(keras.layers.Layer):
+class Resampler(FixedSettings, keras.layers.Layer):
     """Resamples audio from one rate to another by a polyphase filter.
 
     The two rates are to each other as two integers M and L without a common divisor. Every block

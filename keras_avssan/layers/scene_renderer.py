@@ -5,13 +5,14 @@ import scipy.fft
 from keras import ops
 
 from keras_avssan.orientation import transpose_hint
+from keras_avssan.write_once import FixedSettings
 
 # Keeps the gains finite where a source does not reach the microphones within the scene.
 _SILENCE = 1e-20
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
-class SceneRenderer(keras.layers.Layer):
+class SceneRenderer(FixedSettings, keras.layers.Layer):
     """Renders scenes of a target and one or more interferers on the device that trains.
 
     Every source is convolved with its impulse responses and cut to the length of the scene; each

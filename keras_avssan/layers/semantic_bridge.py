@@ -5,10 +5,11 @@ from keras import ops
 
 from keras_avssan.layers.transformer_block import TransformerBlock
 from keras_avssan.unit_length import unit_length
+from keras_avssan.write_once import FixedSettings
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
-class SemanticBridge(keras.layers.Layer):
+class SemanticBridge(FixedSettings, keras.layers.Layer):
     """Tells which part of the sound means what the prompt shows.
 
     SBF = Transformer(LP(F'_V ⊛ F'_A)): prompt and audio embeddings are projected to one space,

@@ -4,12 +4,13 @@ import keras
 from keras import ops
 
 from keras_avssan.layers.transformer_block import attention_fits
+from keras_avssan.write_once import FixedSettings
 
 _RESIDUALS = ("query", None)
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
-class SemanticSpatialAlignment(keras.layers.Layer):
+class SemanticSpatialAlignment(FixedSettings, keras.layers.Layer):
     """Lets the semantic cue ask every band for the target's spatial cues.
 
     For each patch i of one band type: convolutions over time, shared by the patches and by the

@@ -4,10 +4,11 @@ import keras
 from keras import ops
 
 from keras_avssan.layers.stereo_stft import compressed_magnitude
+from keras_avssan.write_once import FixedSettings
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
-class SpatialRefiner(keras.layers.Layer):
+class SpatialRefiner(FixedSettings, keras.layers.Layer):
     """Weighs the bands frame by frame and turns their sum into a mask on the spectrogram.
 
     α(t) = softmax(MLP([Z^fine, Z^mid, Z^full])), Z'(t) = Σ_b α^b(t) Z^b(t),

@@ -3,9 +3,11 @@
 import keras
 from keras import ops
 
+from keras_avssan.write_once import FixedSettings
+
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
-class SpecAugment(keras.layers.Layer):
+class SpecAugment(FixedSettings, keras.layers.Layer):
     """Hides a band of frequencies and a span of time, other ones for each spectrogram.
 
     Width and place are drawn anew in each step; what is hidden becomes zero, which is the mean

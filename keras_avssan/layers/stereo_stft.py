@@ -5,6 +5,7 @@ import numpy as np
 from keras import ops
 
 from keras_avssan.orientation import transpose_hint
+from keras_avssan.write_once import FixedSettings
 
 _IMPLEMENTATIONS = ("fft", "conv")
 # Peaks of recordings whose power float32 holds as it is.
@@ -81,7 +82,7 @@ def convolve_frames(signal, window, hop_length, fft_length):
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
-class StereoSTFT(keras.layers.Layer):
+class StereoSTFT(FixedSettings, keras.layers.Layer):
     """Short-time Fourier transform of every channel, as real numbers.
 
     Frame t is centred on sample `t * hop_length`; the signal is continued with zeros at both
@@ -114,6 +115,8 @@ class StereoSTFT(keras.layers.Layer):
     Reference:
         AV-SSAN, "Training and Evaluation": frames of 64 ms, a hop of 32 ms.
     """
+
+    settable = ("implementation",)  # exports switch it for a while
 
     def __init__(self, frame_length=1024, hop_length=512, implementation="fft", **kwargs):
         super().__init__(**{**kwargs, "dtype": "float32", "trainable": False})

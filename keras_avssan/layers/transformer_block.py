@@ -2,6 +2,8 @@
 
 import keras
 
+from keras_avssan.write_once import FixedSettings
+
 
 def attention_fits(compute_dtype):
     """Whether `ops.dot_product_attention` runs: JAX compiles none in float16 for CPUs.
@@ -17,7 +19,7 @@ def attention_fits(compute_dtype):
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
-class TransformerBlock(keras.layers.Layer):
+class TransformerBlock(FixedSettings, keras.layers.Layer):
     """Self-attention and an MLP, each normalised first and added to its input.
 
     Args:

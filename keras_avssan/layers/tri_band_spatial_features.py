@@ -5,6 +5,7 @@ import numpy as np
 from keras import ops
 
 from keras_avssan.layers.stereo_stft import compressed_magnitude, cross_spectrum
+from keras_avssan.write_once import FixedSettings
 
 BAND_WIDTHS = {"fine": 32, "mid": 128, "full": None}
 _IPD_FORMS = ("cos_sin", "angle", "difference")
@@ -13,7 +14,7 @@ _NO_POWER = 1e-30  # below it a magnitude is zero
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
-class TriBandSpatialFeatures(keras.layers.Layer):
+class TriBandSpatialFeatures(FixedSettings, keras.layers.Layer):
     """Phase and level differences between the microphones, cut into bands.
 
     IPD(t, f) = ∠X₁ - ∠X₂, ILD(t, f) = 20 log₁₀(|X₁| / |X₂|) in decibels. Fine and mid bands drop

@@ -6,6 +6,7 @@ import warnings
 import grain
 import keras
 
+from keras_avssan.models.dataset_scenes import match_dataset
 from keras_avssan.models.labels import check_azimuths
 from keras_avssan.models.task_mixin import TaskMixin
 
@@ -164,9 +165,14 @@ class KerasTraining(TaskMixin):
         Returns:
             Dict of NumPy arrays, see the call of the model.
 
+        Raises:
+            ValueError: If a dataset of planned scenes is of another microphone spacing or sampling
+                rate than the model; the message names both.
+
         Example:
             >>> posterior = model.predict(inputs, batch_size=16)["doa"]
         """
+        match_dataset(self, x)
         x, steps = _counted(x, steps)
         return keras.Model.predict(
             self, x=x, batch_size=batch_size, verbose=verbose, steps=steps, callbacks=callbacks

@@ -11,14 +11,16 @@ from keras_avssan.frozen_layers import KeepsFrozenModel, freeze_parts
 from keras_avssan.functional_storage import StoredByAttribute
 from keras_avssan.models.quantization import quantize_layers, quantized_layers
 from keras_avssan.orientation import transpose_hint
-from keras_avssan.write_once import fixed_setting
+from keras_avssan.write_once import FixedSettings, fixed_setting
 
 # Inputs that show what to look for, with the first that counts first.
 _PROMPTS = ("prompt_embedding", "token_ids", "images")
 _REFERENCE = ("prompt_audio", "prompt_audio_weight")
 
 
-class PromptedBackbone(StoredByAttribute, KeepsFrozenModel, keras_hub.models.Backbone):
+class PromptedBackbone(
+    StoredByAttribute, KeepsFrozenModel, FixedSettings, keras_hub.models.Backbone
+):
     """Base of the networks that localise a prompted sound, as functional Keras models.
 
     The constructor of a subclass calls `set_up` with its arguments, makes its layers, and ends
@@ -44,6 +46,7 @@ class PromptedBackbone(StoredByAttribute, KeepsFrozenModel, keras_hub.models.Bac
         ...         return {"doa": ...}
     """
 
+    also_fixed = ("image_encoder", "prompt_dim", "visual_prompt")
     # Layers of two attributes that take turns in the order of the weights.
     pairs: Any = ()
 

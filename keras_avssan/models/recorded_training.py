@@ -2,15 +2,17 @@
 
 import contextlib
 import datetime
+import functools
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import keras
 import numpy as np
 
 from keras_avssan.files import read_json, write_json
-from keras_avssan.models.microphones import match_scenes
+from keras_avssan.models.dataset_scenes import match_dataset
 from keras_avssan.models.task_mixin import TaskMixin
 from keras_avssan.models.training_record import (
     TrainingRecord,
@@ -50,22 +52,19 @@ class RecordsTraining(TaskMixin):
 
     def __setattr__(self, name, value):
         backbone = getattr(self, "backbone", None) if self.__dict__.get("built") else None
-        if name in _FIXED or name in getattr(backbone, "settings", ()):
+        parts = (getattr(backbone, kind, ()) for kind in ("settings", "_fixed_settings"))
+        if name in _FIXED or any(name in part for part in parts):
             raise AttributeError(fixed_setting(self, name, value))
         super().__setattr__(name, value)
 
     def fit(self, x=None, *args, **kwargs):
         """Trains, see `keras.Model.fit`, and adds to `training_record`."""
-        batches = getattr(x, "scene_batches", None)
-        validation = getattr(kwargs.get("validation_data"), "scene_batches", None)
-        for scenes in filter(None, (batches, validation)):
-            match_scenes(self, scenes.plan, scenes.microphone_spacing)
+        scenes, complete = match_dataset(self, x)
+        data = kwargs.get("validation_data", args[6] if len(args) > 6 else None)
+        validation, _ = match_dataset(self, data)
         if self._is_recorded:
             return super().fit(x, *args, **kwargs)
-        record = _unknown_training()
-        if batches is not None:
-            plan = validation and validation.plan
-            record = describe_plan(self, batches.plan, plan, batch_size=batches.batch_size)
+        record = _describe_scenes(self, scenes, complete, validation)
         with recorded(self, record):
             return super().fit(x, *args, **kwargs)
 
@@ -79,9 +78,7 @@ class RecordsTraining(TaskMixin):
 
     def evaluate(self, x=None, *args, **kwargs):
         """Scores a dataset, see `keras.Model.evaluate`."""
-        batches = getattr(x, "scene_batches", None)
-        if batches is not None:
-            match_scenes(self, batches.plan, batches.microphone_spacing)
+        match_dataset(self, x)
         return super().evaluate(x, *args, **kwargs)
 
     def save_to_preset(self, preset_dir, *args, **kwargs):
@@ -193,6 +190,25 @@ def read_record(folder):
         return None if content is None else TrainingRecord.from_dict(content)
     except ValueError as error:
         raise ValueError(f"'{path}' is damaged: {error}") from error
+
+
+def _describe_scenes(model, scenes, complete, validation):
+    """Record of a training on a dataset, of which the scenes of some plans may be known."""
+    if not scenes:
+        return _unknown_training()
+    plan = validation[0].plan if validation else None
+    records = [
+        describe_plan(model, batches.plan, plan, batch_size=batches.batch_size)
+        for batches in scenes
+    ]
+    (note,), *others = (record.trainings for record in records)
+    if others:
+        kept = {*_PLAN, "classes", "catalog", "bank"}
+        further = [{name: one[name] for name in one if name in kept} for (one,) in others]
+        note = {**note, "further_scenes": further}
+    if not complete:
+        note = {**note, "data": "not known"}
+    return replace(functools.reduce(join_records, records), trainings=(note,))
 
 
 def _unknown_training():

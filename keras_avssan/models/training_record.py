@@ -20,11 +20,12 @@ _ROOM = ("room_sizes", "t60", "microphones", "sources", "azimuths")
 class TrainingRecord:
     """What a model was trained on: readable notes, and digests of all recordings and rooms.
 
-    `fit_scenes`, and `fit` on a dataset of `make_dataset`, set `model.training_record`. It is kept
-    in presets (`training_record.json`) and `.keras` files, and tells `evaluate_localizer` which
-    scenes are none of a test. A recording or picture is known by its class, its place in the data
-    and the size of its file, a room by its dimensions and positions: copies under other names are
-    not recognised, and no path of the machine is kept, unless the command line has one.
+    `fit_scenes`, and `fit` on a dataset of `make_dataset` or what was made of one, set
+    `model.training_record`. It is kept in presets (`training_record.json`) and `.keras` files, and
+    tells `evaluate_localizer` which scenes are none of a test. A recording or picture is known by
+    its class, its place in the data and the size of its file, a room by its dimensions and
+    positions: copies under other names are not recognised, and no path of the machine is kept,
+    unless the command line has one.
 
     Args:
         trainings: Tuple of dicts that JSON can hold, one a training, in order: `date` (UTC),

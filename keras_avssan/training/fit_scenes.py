@@ -17,6 +17,7 @@ from keras_avssan.training.configuration import describe_training, digest_embedd
 from keras_avssan.training.course import Course
 from keras_avssan.training.schedules import warmup_cosine
 from keras_avssan.training.tensorboard_log import check_tensorboard
+from keras_avssan.training.validation_overlap import warn_of_overlap
 from keras_avssan.training.watched_fit import WatchedFit
 
 
@@ -67,7 +68,9 @@ def fit_scenes(
         model: A `keras_avssan.models.Localizer`, such as `AVSSAN`.
         train_plan: `keras_avssan.data.ScenePlan` to train on.
         steps: Number of steps.
-        validation_plan: Plan to validate on after every epoch.
+        validation_plan: Plan to validate on after every epoch, of other rooms (`rooms=`) and of
+            another split: a warning counts the rooms, recordings and pictures of the training that
+            it draws from.
         validation_scenes: Number of its scenes.
         batch_size: Scenes a step.
         epochs: Number of equal parts into which the steps are divided, for the log.
@@ -139,6 +142,8 @@ def fit_scenes(
         learning_rate=rate,
         steps=steps,
     )
+    if validation_plan is not None:
+        warn_of_overlap(model, record, validation_plan)
     folder = state = None
     if checkpoints is not None:
         settings = {

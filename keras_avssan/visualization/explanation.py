@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import FigureBase
 from numpy.typing import ArrayLike
 
+from keras_avssan.data.contents import Contents, File, as_contents
 from keras_avssan.data.image_io import read_image
 from keras_avssan.visualization import style
 from keras_avssan.visualization.band_attention import plot_band_attention
@@ -25,7 +26,7 @@ def plot_explanation(
     azimuth: float | None = None,
     interferer_azimuth: float | None = None,
     *,
-    prompt: ArrayLike | str | os.PathLike | None = None,
+    prompt: ArrayLike | File | None = None,
     target: ArrayLike | None = None,
     title: str | None = None,
     width: float = style.COLUMN_WIDTH,
@@ -37,8 +38,8 @@ def plot_explanation(
         explanation: What `model.explain` returns for one scene.
         azimuth: True direction of the target in degrees, drawn where given.
         interferer_azimuth: True direction of the interferer in degrees, drawn where given.
-        prompt: The picture of the prompt: its path, or an array of shape `(H, W, 3)` with
-            values within 0 to 1.
+        prompt: The picture of the prompt: a file, by its path, its bytes, or opened in binary
+            mode; or an array of shape `(H, W, 3)` with values within 0 to 1.
         target: Audio of the target alone at the microphones, shape `(samples, 2)`.
         title: Text above everything.
         width: Width of a new figure in inches. Below 6 all panels stand one below another, as a
@@ -50,6 +51,7 @@ def plot_explanation(
 
     Raises:
         ValueError: If a key is missing, shapes do not fit each other, or `prompt` is no picture.
+        TypeError: If `prompt` is a file opened as text.
 
     Example:
         ```python
@@ -85,16 +87,17 @@ def _has_band_attention(explanation: Mapping[str, Any]) -> bool:
     return bool(explanation.get("band_attention")) or explanation.get("band_weights") is not None
 
 
-def _as_picture(prompt: ArrayLike | str | os.PathLike) -> np.ndarray:
+def _as_picture(prompt: ArrayLike | File) -> np.ndarray:
     """Pixels (H, W, 3) of a prompt, at most `_PIXELS` high and wide."""
-    if not isinstance(prompt, (str, os.PathLike)):
-        return as_array("prompt", prompt, (None, None, 3)).clip(0.0, 1.0)
-    pixels = read_image(prompt)
+    given = as_contents(prompt, "prompt")
+    if not isinstance(given, (str, os.PathLike, Contents)):
+        return as_array("prompt", given, (None, None, 3)).clip(0.0, 1.0)
+    pixels = read_image(given)
     largest = max(pixels.shape[:2])
     if largest <= _PIXELS:
         return pixels
     height, width = (max(1, round(side * _PIXELS / largest)) for side in pixels.shape[:2])
-    return read_image(prompt, (height, width))
+    return read_image(given, (height, width))
 
 
 def _draw_answer(
@@ -102,7 +105,7 @@ def _draw_answer(
     explanation: Mapping[str, Any],
     azimuth: float | None,
     interferer_azimuth: float | None,
-    prompt: ArrayLike | str | os.PathLike | None,
+    prompt: ArrayLike | File | None,
 ) -> None:
     predicted = float(entry(explanation, "azimuth"))
     confidence = float(entry(explanation, "confidence"))

@@ -1,5 +1,7 @@
 """What the page computes."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -29,6 +31,23 @@ def test_a_mono_recording_in_two_channels_is_told(tiny_model, files):
 def test_a_recording_asks_as_well(tiny_model, files):
     found = answer(tiny_model, str(files / "mix.wav"), sound=str(files / "bark.wav"))
     assert 1 <= found.azimuth <= 180
+
+
+@pytest.mark.parametrize("form", [Path.read_bytes, lambda path: open(path, "rb")])
+def test_bytes_and_opened_files_do_too(form, tiny_model, files):
+    expected = answer(tiny_model, str(files / "mix.wav"), picture=str(files / "dog.png"))
+    found = answer(tiny_model, form(files / "mix.wav"), picture=form(files / "dog.png"))
+    assert (found.azimuth, found.confidence) == (expected.azimuth, expected.confidence)
+    assert answer(tiny_model, form(files / "mix.wav"), sound=form(files / "bark.wav")).azimuth
+    for recording, asked, message in [
+        ("long.wav", {"picture": "dog.png"}, "`recording`.* must last at most 30 s. Received: 31"),
+        ("mix.wav", {"picture": "vast.png"}, "`picture`.* must have at most 40 million pixels"),
+        ("mix.wav", {"sound": "broken.wav"}, "`sound`.* cannot be read as audio"),
+    ]:
+        asked = {name: form(files / file) for name, file in asked.items()}
+        with pytest.raises(ValueError, match=message) as error:
+            answer(tiny_model, form(files / recording), **asked)
+        assert str(files) not in str(error.value)
 
 
 @pytest.mark.parametrize(

@@ -37,11 +37,11 @@ def test_fit_scenes_trains_and_validates(frozen, plan, make_tiny):
     before = model.backbone.image_encoder.get_weights()
     history = fit_scenes(
         model,
-        plan,
+        dataclasses.replace(plan, rooms=(0, 2)),
         steps=2,
         epochs=1,
         batch_size=2,
-        validation_plan=plan,
+        validation_plan=dataclasses.replace(plan, split="val", rooms=(2, 3)),
         validation_scenes=2,
         learning_rate=0.01,
         loader="grain",
@@ -50,6 +50,41 @@ def test_fit_scenes_trains_and_validates(frozen, plan, make_tiny):
     assert np.isfinite(history["loss"] + history["val_loss"]).all()
     assert int(model.optimizer.iterations) == 2
     assert has_changed(before, model.backbone.image_encoder.get_weights()) is not frozen
+
+
+@pytest.mark.once
+def test_validation_on_what_is_trained_on_is_told(plan, make_tiny):
+    def fit(train, validation):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            fit_scenes(
+                make_tiny(),
+                train,
+                steps=2,
+                epochs=1,
+                batch_size=2,
+                validation_plan=validation,
+                validation_scenes=2,
+                loader="grain",
+                verbose=0,
+            )
+        told = [one for one in caught if "`validation_plan`" in str(one.message)]
+        assert all(one.filename == __file__ for one in told)
+        return [str(one.message) for one in told]
+
+    apart = dataclasses.replace(plan, split="val", rooms=(2, 3))
+    assert fit(dataclasses.replace(plan, rooms=(0, 2)), apart) == []
+    (rooms,) = fit(plan, dataclasses.replace(apart, rooms=None))
+    assert "the training draws from: 3 of 3 rooms. Its" in rooms
+    assert 'rooms=bank.part("validation")' in rooms and "another split" not in rooms
+    (rooms,) = fit(plan, apart)
+    assert "1 of 1 room." in rooms
+    (every,) = fit(plan, plan)
+    numbers = f"3 of 3 rooms, {len(plan.clips)} of {len(plan.clips)} recordings, "
+    assert f"{numbers}{len(plan.pictures)} of {len(plan.pictures)} pictures. " in every
+    assert "other rooms" in every and "another split" in every
+    (parts,) = fit(dataclasses.replace(plan, rooms=(0, 2)), dataclasses.replace(plan, rooms=(2, 3)))
+    assert "other rooms" not in parts and "Give it another split;" in parts
 
 
 @pytest.mark.one_backend

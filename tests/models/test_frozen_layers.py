@@ -60,7 +60,12 @@ def freeze_all_but_the_head(backbone):
         layer.trainable = layer is backbone.doa_head
 
 
+def freeze_the_backbone(backbone):
+    backbone.trainable = False
+
+
 CHOICES = [
+    freeze_the_backbone,
     freeze_encoders,
     freeze_single_layers,
     freeze_part_of_an_encoder,
@@ -110,12 +115,15 @@ def test_a_clone_is_a_functional_model_with_the_same_layers_frozen(make_tiny, ma
 
 
 @pytest.mark.once
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("freeze", CHOICES)
-def test_every_choice_survives(freeze, make_tiny):
+def test_every_choice_survives(freeze, form, make_tiny, tmp_path):
     model = make_tiny(compiled=False)
     everything = positions(model)
     freeze(model.backbone)
-    restored = AVSSAN.from_config(json.loads(json.dumps(model.get_config())))
+    restored = FORMS[form](model, tmp_path)
+    assert restored is not model and restored.backbone is not model.backbone
+    assert restored.backbone.trainable == model.backbone.trainable
     assert positions(restored) == positions(model) != everything
     assert trainable_layers(restored) == trainable_layers(model)
 

@@ -1,5 +1,6 @@
 """Microphone spacing and sampling rate: none is lost between bank, plan, dataset and model."""
 
+import grain
 import keras
 import numpy as np
 import pytest
@@ -40,6 +41,25 @@ def delayed(spacing, azimuth=60.0):
     return np.stack([noise, np.fft.irfft(np.fft.rfft(noise) * phase, 8192)], axis=-1)
 
 
+USES = [
+    lambda model, dataset: model.fit(dataset, verbose=0),
+    lambda model, dataset: model.fit(None, validation_data=dataset),
+    lambda model, dataset: model.evaluate(dataset, verbose=0),
+    lambda model, dataset: model.predict(dataset, verbose=0),
+]
+CHANGES = [
+    lambda dataset: dataset.map(lambda batch: batch),
+    lambda dataset: dataset[:1].to_iter_dataset().map(lambda batch: batch),
+    lambda dataset: grain.MapDataset.concatenate([dataset, dataset]),
+    lambda dataset: torch_loader(dataset),
+]
+
+
+def torch_loader(dataset):
+    torch = pytest.importorskip("torch")
+    return torch.utils.data.DataLoader(dataset, batch_size=None)
+
+
 @pytest.mark.parametrize(
     "meet",
     [
@@ -52,11 +72,55 @@ def delayed(spacing, azimuth=60.0):
         lambda model, plan: model.fit(
             None, validation_data=make_dataset(plan, 2, 2, loader="grain")
         ),
+        lambda model, plan: model.fit(
+            None, None, 2, 1, 0, None, 0.0, make_dataset(plan, 2, 2, loader="grain")
+        ),
+        lambda model, plan: model.predict(make_dataset(plan, 2, 2, loader="grain")),
+        *(
+            lambda model, plan, use=use, change=change: use(
+                model, change(make_dataset(plan, 4, 2, loader="grain", image_size=16))
+            )
+            for use in USES
+            for change in CHANGES
+        ),
     ],
 )
 def test_wherever_they_meet_both_spacings_are_named(meet, plan, make_tiny):
     with pytest.raises(ValueError, match=r"microphones 0\.2 m apart.*scenes are 0\.08 m apart"):
         meet(make_tiny(), plan)
+
+
+@pytest.mark.parametrize("use", USES)
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda dataset: dataset.map(lambda x, y: (x, y)),
+        lambda dataset: dataset.take(1).prefetch(1),
+        lambda dataset: dataset.concatenate(dataset).repeat(2),
+    ],
+)
+def test_datasets_of_tf_data_are_seen_through_too(use, change, plan, make_tiny):
+    pytest.importorskip("tensorflow")
+    with pytest.raises(ValueError, match=r"microphones 0\.2 m apart.*scenes are 0\.08 m apart"):
+        use(make_tiny(), change(make_dataset(plan, 4, 2, loader="tf", image_size=16)))
+
+
+def test_a_transformation_may_tell_the_spacing_or_resample(plan, make_tiny):
+    def told(batch):
+        inputs, labels = batch
+        return {**inputs, "microphone_spacing": np.full(2, 0.08, "float32")}, labels
+
+    def halved(batch):
+        inputs, labels = told(batch)
+        halves = {"audio": inputs["audio"][:, ::2]}
+        return {**inputs, **halves}, {**labels, "target": labels["target"][:, ::2]}
+
+    dataset = make_dataset(plan, 2, 2, loader="grain", image_size=16)
+    assert make_tiny().predict(dataset.map(told), verbose=0)["doa"].shape == (2, 180)
+    model = make_tiny(sampling_rate=8000, audio_encoder=LogMelEncoder(8, (4,), sampling_rate=8000))
+    assert model.predict(dataset.map(halved), verbose=0)["doa"].shape == (2, 180)
+    with pytest.raises(ValueError, match="model's 8000 Hz.*plan at 16000 Hz"):
+        model.predict(dataset.map(told))
 
 
 def test_methods_without_training_are_compared_too(plan):
@@ -140,6 +204,18 @@ def test_spacings_that_are_none(spacing, plan, make_tiny):
         (lambda model: model.backbone, "dropout", 0.5),
         (lambda model: model.backbone.doa_head, "microphone_spacing", 0.08),
         (lambda model: model.preprocessor, "sampling_rate", 8000),
+        (lambda model: model, "prompt_dim", 5),
+        (lambda model: model, "configuration", "paper"),
+        (lambda model: model.backbone, "prompt_dim", 5),
+        (lambda model: model.backbone, "visual_prompt", False),
+        (lambda model: model.backbone, "semantic_audio", False),
+        (lambda model: model.backbone, "bands", ("full",)),
+        (lambda model: model.backbone, "settings", {}),
+        (lambda model: model.backbone.audio_encoder, "num_mels", 20),
+        (lambda model: model.backbone.audio_encoder, "hop_seconds", 0.1),
+        (lambda model: model.backbone.image_encoder, "dim", 20),
+        (lambda model: model.backbone.bridge, "num_heads", 8),
+        (lambda model: model.backbone.doa_head, "form", "spectrogram"),
         (lambda model: SRPPHAT(), "microphone_spacing", 0.08),
         (lambda model: GCCMLP(hidden_dim=8).backbone, "microphone_spacing", 0.08),
         (lambda model: DGB(prompt_dim=4).backbone.logits, "microphone_spacing", 0.08),

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 
+import grain
 import keras
 import numpy as np
 import pytest
@@ -131,7 +132,8 @@ def test_plain_fit_records_what_is_known(plan, unseen, make_tiny):
     assert model.training_record.trainings[0]["steps"] == 1
     assert model.training_record.rooms == set(room_digests(plan.bank, [0, 1]))
     assert model.training_record.complete
-    model.fit(make_dataset(plan, 2, 2, **arguments).map(lambda batch: batch), verbose=0)
+    unknown = grain.MapDataset.source([make_dataset(plan, 2, 2, **arguments)[0]])
+    model.fit(unknown, verbose=0)
     assert model.training_record.trainings[1]["data"] == "not known"
     assert not model.training_record.complete
     table = evaluate_localizer(model, unseen, 2, progress=False).table()
@@ -140,6 +142,30 @@ def test_plain_fit_records_what_is_known(plan, unseen, make_tiny):
     with pytest.raises((ValueError, TypeError, AttributeError)):
         model.fit("nothing", verbose=0)
     assert model.training_record == before  # no step was done
+
+
+def test_what_was_done_to_a_dataset_hides_no_scenes(plan, unseen, make_tiny):
+    arguments = {"loader": "grain", "image_size": (16, 16)}
+    dataset = make_dataset(plan, 2, 2, **arguments)
+    model = make_tiny()
+    model.fit(dataset.map(lambda batch: batch).to_iter_dataset(), verbose=0)
+    record = model.training_record
+    assert record.complete and record.trainings[0]["split"] == "train"
+    assert record.rooms == set(room_digests(plan.bank, [0, 1])) and record.clips
+
+    model = make_tiny()
+    other = make_dataset(unseen, 2, 2, **arguments)
+    model.fit(grain.MapDataset.concatenate([dataset, other]), verbose=0)
+    record = model.training_record
+    assert [one["split"] for one in record.trainings[0]["further_scenes"]] == ["test"]
+    assert record.complete and record.trainings[0]["steps"] == 2
+    assert record.rooms == set(room_digests(plan.bank, range(len(plan.bank))))
+
+    model = make_tiny()
+    unknown = grain.MapDataset.source([dataset[0]])
+    model.fit(grain.MapDataset.concatenate([unknown, dataset]), verbose=0)
+    record = model.training_record
+    assert not record.complete and record.clips and len(record.trainings) == 1
 
 
 def test_single_steps_are_data_that_are_not_known(trained, make_batch, tmp_path):

@@ -11,12 +11,12 @@ import keras_hub
 import numpy as np
 import pytest
 
-from keras_avssan import Prompt, classical, data, evaluation, simulation
+from keras_avssan import Prompt, classical, data, doa, evaluation, simulation
 from keras_avssan.app import Answer
 from keras_avssan.data.folder_report import FileReport
 from keras_avssan.encoders import CLIPTextTokenizer
 from keras_avssan.evaluation import benchmark
-from keras_avssan.models import TrainingRecord
+from keras_avssan.models import TrainingRecord, baselines
 from keras_avssan.one_line import count, names, one_line, span
 from keras_avssan.training import data_parallel
 
@@ -38,17 +38,22 @@ ELSEWHERE = {
 }  # fmt: skip
 
 
-def own_classes():
-    """Public classes that are neither Keras's kinds of thing nor errors."""
+def public_classes():
+    """All public classes but errors."""
     found = {}
     for line in FROZEN.read_text().splitlines():
         package, _, name = line.split("(")[0].split(": ")[0].rpartition(".")
         if not name[:1].isupper():
             continue
         thing = getattr(importlib.import_module(package), name, None)
-        if inspect.isclass(thing) and not issubclass(thing, (*OF_KERAS, BaseException)):
+        if inspect.isclass(thing) and not issubclass(thing, BaseException):
             found[name] = thing
     return found
+
+
+def own_classes():
+    """Those that are none of Keras's kinds of thing."""
+    return {name: one for name, one in public_classes().items() if not issubclass(one, OF_KERAS)}
 
 
 class Bells(data.Catalog):
@@ -280,6 +285,45 @@ def test_one_line_with_the_facts(name):
 def test_classes_with_files_have_a_line_of_their_own():
     for name in ELSEWHERE:
         assert own_classes()[name].__repr__ is not object.__repr__
+
+
+LOSSES = {
+    "AlignmentLoss": (doa.AlignmentLoss, "<AlignmentLoss: temperature 0.1>"),
+    "DGBLoss": (
+        baselines.DGBLoss,
+        "<DGBLoss: 1 x direction (cross_entropy), 1 x reconstruction, 0.001 x divergence, "
+        "laplacian label of 5°>",
+    ),
+    "DoALoss": (
+        lambda: doa.DoALoss("mse", 2.5, "gaussian", reduction="none"),
+        "<DoALoss: mse, gaussian label of 2.5°, reduction 'none'>",
+    ),
+    "JointLoss": (
+        lambda: doa.JointLoss(reconstruction="compressed", alignment_weight=0.1),
+        "<JointLoss: 1 x direction (cross_entropy), 1 x reconstruction (compressed), 0.1 x "
+        "alignment, laplacian label of 5°>",
+    ),
+    "ReconstructionLoss": (doa.ReconstructionLoss, "<ReconstructionLoss: mse>"),
+}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses_tell_their_settings(name):
+    make, expected = LOSSES[name]
+    assert repr(make()) == expected
+    assert len(expected) <= 118
+
+
+def test_terms_without_weight_are_left_out():
+    line = repr(doa.JointLoss(reconstruction_weight=0.0))
+    assert line == "<JointLoss: 1 x direction (cross_entropy), laplacian label of 5°>"
+
+
+def test_no_public_class_says_its_address():
+    classes = public_classes()
+    losses = {name for name, one in classes.items() if issubclass(one, keras.Loss)}
+    assert losses == set(LOSSES)
+    assert [name for name, one in classes.items() if one.__repr__ is object.__repr__] == []
 
 
 @pytest.mark.parametrize("name", ["GCCPHAT", "MUSIC", "SRPPHAT"])

@@ -5,6 +5,7 @@
 Writes the folder's checkpoints and, at the end, `weights.npz` beside it.
 """
 
+import dataclasses
 import functools
 import os
 import signal
@@ -33,7 +34,7 @@ def make_plan(seed=0):
         sampling_rate=16000,
     )
     catalog = SyntheticClasses(["dog", "rain"], instances_per_class=6, duration=0.5)
-    return ScenePlan(catalog, bank, split="train", duration=0.2, seed=seed)
+    return ScenePlan(catalog, bank, split="train", duration=0.2, seed=seed, rooms=(0, 2))
 
 
 def make_model(dim=8):
@@ -60,7 +61,7 @@ def train(folder, model=None, seed=0, **options):
     return fit_scenes(
         model or make_model(),
         plan,
-        validation_plan=plan,
+        validation_plan=dataclasses.replace(plan, split="val", rooms=(2, 3)),
         validation_scenes=2,
         loader="grain",
         checkpoints=folder,

@@ -5,6 +5,7 @@
 A program of its own, since a backend learns of its devices and processes when it starts.
 """
 
+import dataclasses
 import json
 import os
 import sys
@@ -65,7 +66,7 @@ def make_model(clipnorm, batch_norm):
 
 def make_plan():
     catalog = SyntheticClasses(instances_per_class=10, pictures_per_class=10)
-    return ScenePlan(catalog, TinyBank(), split="train", duration=0.5, seed=3)
+    return ScenePlan(catalog, TinyBank(), split="train", duration=0.5, seed=3, rooms=(0, 2))
 
 
 def train(out, devices=None, synchronize=True, clipnorm=0.05, batch_norm=True):
@@ -80,7 +81,7 @@ def train(out, devices=None, synchronize=True, clipnorm=0.05, batch_norm=True):
             steps=STEPS,
             epochs=2,
             batch_size=BATCH_SIZE,
-            validation_plan=plan,
+            validation_plan=dataclasses.replace(plan, split="val", rooms=(2, 3)),
             validation_scenes=2 * BATCH_SIZE,
             prompt_embeddings=prompts,
             learning_rate=1e-2,

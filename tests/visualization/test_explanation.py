@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -57,6 +59,19 @@ def test_takes_the_picture_that_was_asked_with_by_its_path(explanation, tmp_path
     (image,) = plot_explanation(explanation, prompt=path).axes[0].images
     assert image.get_array().shape == (150, 512, 3)  # no sharper than it is seen
     np.testing.assert_array_equal(image.get_array()[75, 256], (1, 0, 0))
+
+
+@pytest.mark.parametrize("form", [Path.read_bytes, lambda path: open(path, "rb")])
+def test_takes_the_picture_as_bytes_and_opened_too(form, explanation, tmp_path):
+    Image.new("RGB", (1024, 300), "red").save(tmp_path / "dog.png")
+    given = form(tmp_path / "dog.png")
+    for _ in range(2):  # an opened file can be given once more
+        (image,) = plot_explanation(explanation, prompt=given).axes[0].images
+        assert image.get_array().shape == (150, 512, 3)
+    with pytest.raises(ValueError, match="`prompt` is empty"):
+        plot_explanation(explanation, prompt=b"")
+    with pytest.raises(ValueError, match="`prompt` cannot be read as an image"):
+        plot_explanation(explanation, prompt=b"no picture")
 
 
 def test_refuses_a_prompt_that_is_no_picture(explanation):

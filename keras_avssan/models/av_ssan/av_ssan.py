@@ -20,6 +20,7 @@ from keras_avssan.models.av_ssan.av_ssan_presets import (
     make_optimizer,
 )
 from keras_avssan.models.localizer import Localizer, refuse_parts
+from keras_avssan.write_once import WriteOnce
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
@@ -72,6 +73,8 @@ class AVSSAN(Localizer):
     backbone_cls = AVSSANBackbone
     preprocessor_cls = AVSSANPreprocessor
     presets = PRESETS
+
+    configuration = WriteOnce()
 
     def __init__(
         self,

@@ -107,6 +107,8 @@ class AVSSANBackbone(PromptedBackbone):
         AV-SSAN, Figure 1 and equations (1) to (11).
     """
 
+    also_fixed = ("bands",)
+
     def __init__(
         self,
         image_encoder=None,

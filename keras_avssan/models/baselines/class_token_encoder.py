@@ -5,10 +5,11 @@ import keras_hub
 from keras import ops
 
 from keras_avssan.layers.transformer_block import TransformerBlock
+from keras_avssan.write_once import FixedSettings
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
-class ClassTokenEncoder(keras.layers.Layer):
+class ClassTokenEncoder(FixedSettings, keras.layers.Layer):
     """Linear embedding, class token, sinusoidal positions, Transformer blocks; returns the token.
 
     Positions are computed, not learnt, so that sequences may have any length.

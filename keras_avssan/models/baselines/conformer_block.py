@@ -3,10 +3,11 @@
 import keras
 
 from keras_avssan.models.baselines.conformer_convolution import ConformerConvolution
+from keras_avssan.write_once import FixedSettings
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
-class ConformerBlock(keras.layers.Layer):
+class ConformerBlock(FixedSettings, keras.layers.Layer):
     """Half a feed-forward step, self-attention, convolution, the other half, normalisation.
 
     Each part is normalised first and added to its input. Relative positions are left out of the

@@ -3,9 +3,11 @@
 import keras
 from keras import ops
 
+from keras_avssan.write_once import FixedSettings
+
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
-class ConformerConvolution(keras.layers.Layer):
+class ConformerConvolution(FixedSettings, keras.layers.Layer):
     """Gated linear unit, depthwise convolution over time, batch normalisation, swish.
 
     Normalised first; projections to twice the width before and to the width after.

@@ -3,9 +3,11 @@
 import keras
 from keras import ops
 
+from keras_avssan.write_once import FixedSettings
+
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
-class ConvPoolBlock(keras.layers.Layer):
+class ConvPoolBlock(FixedSettings, keras.layers.Layer):
     """Convolution 3 x 3, batch normalisation, ReLU, and the largest of neighbouring bins.
 
     Args:

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_avssan.doa.losses import DoALoss
+from keras_avssan.doa.losses import DoALoss, describe_loss, label_in_words, weighted
 
 
 def kl_divergence(prior, posterior):
@@ -101,6 +101,15 @@ class DGBLoss(keras.losses.Loss):
             divergence = kl_divergence(y_true["latent"], y_pred["latent"])
             loss = loss + self.kl_weight * divergence
         return loss
+
+    def __repr__(self):
+        return describe_loss(
+            self,
+            weighted(self.doa_weight, f"direction ({self.doa_loss.loss})"),
+            weighted(self.reconstruction_weight, "reconstruction"),
+            weighted(self.kl_weight, "divergence"),
+            label_in_words(self.doa_loss),
+        )
 
     def get_config(self):
         return {

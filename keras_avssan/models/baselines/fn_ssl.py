@@ -6,12 +6,13 @@ from keras import ops
 from keras_avssan.models.baselines.baseline import Baseline
 from keras_avssan.models.baselines.baseline_backbone import BaselineBackbone
 from keras_avssan.models.baselines.full_narrow_block import FullNarrowBlock
+from keras_avssan.write_once import FixedSettings
 
 _NUM_PARTS = 4  # re1, im1, re2, im2
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
-class SegmentMeans(keras.layers.Layer):
+class SegmentMeans(FixedSettings, keras.layers.Layer):
     """Means of consecutive segments of frames; the last one holds what is left.
 
     Args:

@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from keras_avssan.write_once import FixedSettings
+
 
 def along(layer, x, training=None):
     """Runs a recurrent layer along the third axis, for each entry of the first two alone.
@@ -21,7 +23,7 @@ def along(layer, x, training=None):
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
-class FullNarrowBlock(keras.layers.Layer):
+class FullNarrowBlock(FixedSettings, keras.layers.Layer):
     """Full-band recurrence over the frequencies of a frame, narrow-band over the time of a band.
 
     The full-band layer sees one frame at a time and reads it in both directions; the narrow-band

@@ -3,9 +3,11 @@
 import keras
 from keras import ops
 
+from keras_avssan.write_once import FixedSettings
+
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
-class GaussianSampler(keras.layers.Layer):
+class GaussianSampler(FixedSettings, keras.layers.Layer):
     """Draws from normal distributions while training, and takes their means otherwise.
 
     The draw is mean + exp(log variance / 2) · ε, through which gradients reach both. Computed in

@@ -2,9 +2,11 @@
 
 import keras
 
+from keras_avssan.write_once import FixedSettings
+
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
-class HANLayer(keras.layers.Layer):
+class HANLayer(FixedSettings, keras.layers.Layer):
     """Self-attention and cross-attention side by side, then a feed-forward step.
 
     q ← norm(q + selfattn(q) + crossattn(q, v)), q ← norm(q + ffn(q)).

@@ -2,9 +2,11 @@
 
 import keras
 
+from keras_avssan.write_once import FixedSettings
+
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
-class MLP(keras.layers.Layer):
+class MLP(FixedSettings, keras.layers.Layer):
     """Hidden layers with batch normalisation, ReLU and dropout.
 
     Args:

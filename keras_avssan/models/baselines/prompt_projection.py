@@ -3,10 +3,11 @@
 import keras
 
 from keras_avssan.models.baselines.unit_power import unit_power
+from keras_avssan.write_once import FixedSettings
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
-class PromptProjection(keras.layers.Layer):
+class PromptProjection(FixedSettings, keras.layers.Layer):
     """Projects prompt embeddings after they were scaled to a root mean square of one.
 
     Frozen encoders return embeddings of whatever length they have: those of unit length, as CLIP's

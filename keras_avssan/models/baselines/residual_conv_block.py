@@ -3,9 +3,11 @@
 import keras
 from keras import ops
 
+from keras_avssan.write_once import FixedSettings
+
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
-class ResidualConvBlock(keras.layers.Layer):
+class ResidualConvBlock(FixedSettings, keras.layers.Layer):
     """Twice [convolution 3 x 3, batch normalisation, ReLU], average pooling, plus a shortcut.
 
     The shortcut projects the first frame and bin of each pooled group to the new channels. Frames

@@ -6,11 +6,11 @@ from keras import ops
 
 from keras_avssan.doa.grid import GRID_DEGREES, NUM_DIRECTIONS
 from keras_avssan.layers.doa_head import SPEED_OF_SOUND
-from keras_avssan.write_once import WriteOnce
+from keras_avssan.write_once import FixedSettings, WriteOnce
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
-class SteeredResponse(keras.layers.Layer):
+class SteeredResponse(FixedSettings, keras.layers.Layer):
     """Values of a correlation curve at the delays of the 180 directions, times a learnt sharpness.
 
     The curve is given at whole samples and band-limited, so that its value at the delay

@@ -4,12 +4,13 @@ import keras
 from keras import ops
 
 from keras_avssan.encoders.log_mel_encoder import mel_matrix
+from keras_avssan.write_once import FixedSettings
 
 _POWER_FLOOR = 1e-3  # relative to recordings of unit power
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
-class StereoLogMel(keras.layers.Layer):
+class StereoLogMel(FixedSettings, keras.layers.Layer):
     """Log-mel spectrogram of each channel, and cosine and sine of the phase difference.
 
     The cross-spectrum passes the mel filters as the powers do and is divided by the root of both
