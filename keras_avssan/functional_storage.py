@@ -80,9 +80,10 @@ class StoredByAttribute(ModelMixin):
 
     def __setattr__(self, name, value):
         held = self.__dict__.get(name)
-        if self._is_ordered and isinstance(held, keras.layers.Layer) and value is not held:
+        is_part = isinstance(held, keras.layers.Layer) and name != "_preprocessor"
+        if self._is_ordered and is_part and value is not held:
             raise AttributeError(
-                f"`{name}` is a part of the model's graph, which goes on with it whatever the "
+                f"`{name.lstrip('_')}` is a part of the model's graph, which goes on with it whatever the "
                 "attribute is. Make another model: pass the part to the constructor, or connect "
                 "layers by `keras.Model(model.inputs, ...)`."
             )

@@ -117,3 +117,14 @@ def test_the_network_is_part_of_a_larger_graph(backbone):
     np.testing.assert_allclose(
         ops.convert_to_numpy(model(arrays)), ops.convert_to_numpy(expected), atol=1e-6
     )
+
+
+@pytest.mark.once
+def test_a_part_is_not_exchanged_behind_the_graph(make_tiny):
+    model, other = make_tiny(compiled=False), make_tiny(compiled=False)
+    with pytest.raises(AttributeError, match="`refiner` is a part of the model's graph"):
+        model.backbone.refiner = other.backbone.refiner
+    with pytest.raises(AttributeError, match="`backbone` is a part of the model's graph"):
+        model.backbone = other.backbone
+    model.preprocessor = None  # as in every task of KerasHub
+    assert model.preprocessor is None
