@@ -81,9 +81,10 @@ class StoredByAttribute(ModelMixin):
     def __setattr__(self, name, value):
         held = self.__dict__.get(name)
         is_part = isinstance(held, keras.layers.Layer) and name != "_preprocessor"
-        if self._is_ordered and is_part and value is not held:
+        fixed = getattr(self, "_fixed_settings", ())  # have a message of their own
+        if self._is_ordered and is_part and value is not held and name not in fixed:
             raise AttributeError(
-                f"`{name.lstrip('_')}` is a part of the model's graph, which goes on with it whatever the "
+                f"`{name.lstrip('_')}` is a part of the model's graph, which keeps it whatever the "
                 "attribute is. Make another model: pass the part to the constructor, or connect "
                 "layers by `keras.Model(model.inputs, ...)`."
             )

@@ -3,8 +3,10 @@
 import keras
 from keras import ops
 
+from keras_avssan.write_once import FixedSettings
 
-class FoldExamples(keras.layers.Layer):
+
+class FoldExamples(FixedSettings, keras.layers.Layer):
     """Moves examples into the batch: (batch, t, ...) to (batch * t, ...).
 
     Args:
@@ -24,7 +26,7 @@ class FoldExamples(keras.layers.Layer):
         return (None, *examples_shape[2:], 1)
 
 
-class UnfoldExamples(keras.layers.Layer):
+class UnfoldExamples(FixedSettings, keras.layers.Layer):
     """Undoes `FoldExamples` for the embeddings of the examples.
 
     Args:

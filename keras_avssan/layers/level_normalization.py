@@ -4,10 +4,11 @@ import keras
 from keras import ops
 
 from keras_avssan.layers.stereo_stft import level_gain
+from keras_avssan.write_once import FixedSettings
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
-class LevelNormalization(keras.layers.Layer):
+class LevelNormalization(FixedSettings, keras.layers.Layer):
     """Scales every recording to a root mean square of one, so that loudness has no influence.
 
     Args:

@@ -46,7 +46,7 @@ class PromptedBackbone(
         ...         return {"doa": ...}
     """
 
-    also_fixed: tuple[str, ...] = ("image_encoder", "prompt_dim", "visual_prompt")
+    also_fixed: tuple[str, ...] = ("image_encoder", "prompt_dim", "settings", "visual_prompt")
     # Layers of two attributes that take turns in the order of the weights.
     pairs: Any = ()
 

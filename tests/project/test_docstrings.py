@@ -21,7 +21,14 @@ from keras_avssan.models.baselines import GCCMLPBackbone
 pytestmark = pytest.mark.once
 
 # Keras says what these do; what they take is in the docstring of the class.
-FROM_KERAS = {"build", "call", "compute_output_shape", "from_config", "get_config"}
+FROM_KERAS = {
+    "build",
+    "call",
+    "compute_output_shape",
+    "compute_output_spec",
+    "from_config",
+    "get_config",
+}
 
 
 def public_objects():
