@@ -229,7 +229,7 @@ def test_a_silent_target_has_no_share_of_energy():
     silence, sound = np.zeros((4, 513, 4)), np.ones((4, 513, 4))
     outputs = {
         "band_weights": np.ones((4, 1)),
-        "band_attention": {"fine": np.linspace(0, 1, 16)},
+        "band_attention_fine": np.linspace(0, 1, 16),
     }
     scenes = [class_attention._measure(sources, outputs) for sources in [(silence, sound)] * 2]
     assert np.isnan(class_attention._mean(scenes)["energy", "fine"]).all()
