@@ -2,9 +2,9 @@ r"""Runs notebooks from top to bottom and keeps what they show.
 
     KERAS_BACKEND=tensorflow python docs/run_notebooks.py notebooks/*.ipynb
 
-What programs write to standard error (greetings of backends, progress) is not kept. The last cell
-says when the notebook ran, with which commit and backend, see `docs/figures_age.py`. A notebook
-whose cell fails stays as it was.
+What programs write to standard error (greetings of backends, progress) and TensorFlow's log are
+not kept. The last cell says when the notebook ran, with which commit and backend, see
+`docs/figures_age.py`. A notebook whose cell fails stays as it was.
 """
 
 import argparse
@@ -32,6 +32,19 @@ def stamp(notebook, path):
     notebook.cells = [*(kept for kept in notebook.cells if kept.id != MARK_ID), cell]
 
 
+def without_log(output):
+    """An output without lines of TensorFlow's log, which name folders of this machine."""
+    if output.get("output_type") == "stream":
+        lines = output["text"].splitlines(keepends=True)
+        output["text"] = "".join(line for line in lines if not line.startswith("INFO:"))
+    return output
+
+
+def shows(output):
+    """Whether a reader is to see an output."""
+    return output.get("name") != "stderr" and output.get("text") != ""
+
+
 def run(path):
     """Runs one notebook in its folder; returns the seconds it took."""
     notebook = nbformat.read(path, as_version=4)
@@ -40,7 +53,7 @@ def run(path):
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)  # times of day
         if cell.cell_type == "code":
-            cell.outputs = [out for out in cell.outputs if out.get("name") != "stderr"]
+            cell.outputs = [out for out in map(without_log, cell.outputs) if shows(out)]
     notebook.metadata.language_info = {"name": "python"}
     stamp(notebook, path)
     write_text(path, nbformat.writes(notebook) + "\n")

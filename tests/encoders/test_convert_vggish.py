@@ -192,7 +192,7 @@ def test_files_that_are_no_checkpoint(tmp_path, tiny):
 def test_without_tensorflow_the_extra_is_named(tmp_path, tiny, monkeypatch):
     (tmp_path / "vggish_model.ckpt").touch()
     monkeypatch.setitem(sys.modules, "tensorflow", None)
-    with pytest.raises(ImportError, match=r"keras-avssan\[tensorflow\]"):
+    with pytest.raises(ImportError, match=r"needs TensorFlow: `pip install tensorflow`"):
         convert_vggish_tensorflow(tmp_path / "vggish_model.ckpt", **tiny)
 
 
