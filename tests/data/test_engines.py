@@ -148,7 +148,7 @@ def test_wrong_arguments_are_refused_at_once(work_units, wrong, message):
 
 def test_ray_that_is_absent_is_named(work_units, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(ImportError, match=r"needs Ray Data: `pip install "ray\[data\]"`"):
+    with pytest.raises(ImportError, match=r'needs Ray Data: `pip install "ray\[data\]"`'):
         list(run_units(work_units.square, [1], engine="ray"))
 
 
