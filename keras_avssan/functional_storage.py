@@ -43,7 +43,7 @@ class StoredByAttribute(ModelMixin):
         held: dict[int, keras.layers.Layer] = {}
         for name, value in self.__dict__.items():
             is_ours = name in _PARTS or not name.startswith("_")
-            for layer in _layers_in(value) if is_ours else ():
+            for layer in layers_in(value) if is_ours else ():
                 held.setdefault(id(layer), layer)
                 if id(layer) in partners:
                     held.setdefault(id(partners[id(layer)]), partners[id(layer)])
@@ -80,7 +80,7 @@ class StoredByAttribute(ModelMixin):
 
     def __setattr__(self, name, value):
         held = self.__dict__.get(name)
-        is_part = isinstance(held, keras.layers.Layer) and name != "_preprocessor"
+        is_part = name == "_backbone" or not name.startswith("_") and bool(layers_in(held))
         fixed = getattr(self, "_fixed_settings", ())  # have a message of their own
         if self._is_ordered and is_part and value is not held and name not in fixed:
             raise AttributeError(
@@ -97,12 +97,19 @@ class StoredByAttribute(ModelMixin):
         return [name for name in super().__dir__() if name not in _GRAPH]
 
 
-def _layers_in(value):
-    """The layers that an attribute holds, by itself or in a list, tuple or dict."""
+def layers_in(value):
+    """The layers that an attribute holds.
+
+    Args:
+        value: A layer, a list, tuple or dict that holds some, or anything else.
+
+    Returns:
+        List of layers.
+    """
     if isinstance(value, keras.layers.Layer):
         return [value]
     if isinstance(value, dict):
         value = list(value.values())
     if isinstance(value, list | tuple):
-        return [layer for part in value for layer in _layers_in(part)]
+        return [layer for part in value for layer in layers_in(part)]
     return []

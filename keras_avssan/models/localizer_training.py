@@ -75,7 +75,7 @@ class LocalizerTraining(KerasTraining):
         Raises:
             ValueError: If only some of the dry inputs are there.
         """
-        if "dry_audio" not in inputs:
+        if not isinstance(inputs, dict) or "dry_audio" not in inputs:
             return inputs, labels
         missing = [name for name in _DRY_INPUTS if name not in inputs]
         if missing:

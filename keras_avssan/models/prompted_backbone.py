@@ -8,7 +8,7 @@ import keras_hub
 from keras import ops
 
 from keras_avssan.frozen_layers import KeepsFrozenModel, freeze_parts
-from keras_avssan.functional_storage import StoredByAttribute
+from keras_avssan.functional_storage import StoredByAttribute, layers_in
 from keras_avssan.models.quantization import quantize_layers, quantized_layers
 from keras_avssan.orientation import transpose_hint
 from keras_avssan.write_once import FixedSettings, fixed_setting
@@ -26,8 +26,8 @@ class PromptedBackbone(
     The constructor of a subclass calls `set_up` with its arguments, makes its layers, and ends
     with `super().__init__`, which composes the model: from `audio` and the prompt that the network
     was made for (`images` with an image encoder, `prompt_embedding` without) to what the subclass's
-    `connect` returns, a dict that holds `doa` (batch, 180). Called with another prompt, or with
-    `microphone_spacing`, the same layers are connected for these inputs.
+    `connect` returns, a dict that holds `doa` (batch, 180). For another prompt, or with
+    `microphone_spacing`, the same layers are composed once more.
 
     Args:
         dtype: Data type or precision policy.
@@ -52,7 +52,8 @@ class PromptedBackbone(
 
     def __init__(self, dtype=None, **kwargs):
         self.check_arguments(kwargs)
-        inputs = self.make_inputs()
+        self._tell_encoders_apart()
+        inputs = self.make_inputs(self.own_inputs())
         super().__init__(inputs=inputs, outputs=self.connect(inputs), dtype=dtype, **kwargs)
         # Without autocast the recording stays in float32 under mixed precision.
         self.autocast = False
@@ -89,25 +90,42 @@ class PromptedBackbone(
             freeze_parts(image_encoder)
         self.policy = keras.dtype_policies.get(dtype)
 
-    def make_inputs(self):
-        """The inputs of the functional model.
+    def own_inputs(self):
+        """Names of the inputs that the functional model is composed for."""
+        if not self.visual_prompt:
+            return ("audio",)
+        return "audio", "prompt_embedding" if self.image_encoder is None else "images"
+
+    def make_inputs(self, names):
+        """Symbolic inputs of a functional model.
+
+        Args:
+            names: Names of inputs.
 
         Returns:
-            Dict from name to `keras.KerasTensor`: `audio` and, where there are prompts, `images` or
-            `prompt_embedding`.
+            Dict from name to `keras.KerasTensor`.
         """
-        inputs = {"audio": keras.Input((None, 2), name="audio")}
-        if self.visual_prompt and self.image_encoder is not None:
-            inputs["images"] = keras.Input((*self.image_size, 3), name="images")
-        elif self.visual_prompt:
-            inputs["prompt_embedding"] = keras.Input((self.prompt_dim,), name="prompt_embedding")
-        return inputs
+        shapes = {
+            "audio": (None, 2),
+            "images": (*(self.image_size or (None, None)), 3),
+            "prompt_embedding": (self.prompt_dim,),
+            "token_ids": (None,),
+            "prompt_audio": (None,),
+        }
+        return {
+            name: keras.Input(
+                shapes.get(name, ()),
+                name=name,
+                dtype="int32" if name == "token_ids" else "float32",
+            )
+            for name in names
+        }
 
     def connect(self, inputs):
         """Connects the layers.
 
         Args:
-            inputs: Dict of inputs: tensors, or `keras.KerasTensor`s where the model is composed.
+            inputs: Dict of symbolic inputs, see `make_inputs`.
 
         Returns:
             Dict of outputs, with `doa` (batch, 180).
@@ -117,24 +135,57 @@ class PromptedBackbone(
     def call(self, inputs, training=None, mask=None):
         inputs = self._known(inputs)
         self.check_audio(inputs)
+        self._check_prompt(inputs)
         if set(inputs) == set(self.input):
-            self._check_prompt(inputs)
             return super().call(inputs, training=training)
-        return self.connect(inputs)
+        # Said outright: a model that was composed within a step keeps the mode of that step.
+        return self._model_for(inputs).call(inputs, training=bool(training))
 
     def compute_output_spec(self, inputs, training=None, mask=None):
         inputs = self._known(inputs)
         if set(inputs) == set(self.input):
             return super().compute_output_spec(inputs)
-        return keras.Operation.compute_output_spec(self, inputs)
+        return self._model_for(inputs).compute_output_spec(inputs)
+
+    def _model_for(self, inputs):
+        """The same layers as a functional model from other inputs, made when first asked for."""
+        names = tuple(sorted(inputs))
+        # Not an attribute that Keras tracks: its layers are those of this model.
+        models = self.__dict__.setdefault("_models_for", {})
+        if names not in models:
+            symbols = self.make_inputs(names)
+            models[names] = keras.Model(symbols, self.connect(symbols))
+        return models[names]
 
     def _known(self, inputs):
         """Those of the inputs that the network makes use of, in float32 where they are floats."""
+        if not isinstance(inputs, dict):
+            raise TypeError(
+                "Inputs must be a dict with `audio` and, where the network takes one, a prompt. "
+                f"Received: {type(inputs).__name__}"
+            )
+        given = {name for name in inputs if inputs[name] is not None}
         names = ["audio", "microphone_spacing"]
         if self.visual_prompt:
-            names += [name for name in _PROMPTS if name in inputs][:1]
+            names += [name for name in _PROMPTS if name in given][:1]
             names += _REFERENCE
-        return {name: _as_tensor(inputs[name]) for name in names if inputs.get(name) is not None}
+        known = {name: _as_tensor(inputs[name]) for name in names if name in given}
+        for name in {"microphone_spacing", "prompt_audio_weight"} & set(known):
+            known[name] = ops.reshape(known[name], (-1,))
+        return known
+
+    def _tell_encoders_apart(self):
+        """Gives an encoder that is called as another part, or an input, a name of its own."""
+        encoders = [self.image_encoder, getattr(self, "audio_encoder", None)]
+        parts = [layer for value in self.__dict__.values() for layer in layers_in(value)]
+        taken = {layer.name for layer in parts if not any(layer is one for one in encoders)}
+        taken |= {*_PROMPTS, *_REFERENCE, "audio", "microphone_spacing"}
+        for encoder in (one for one in encoders if one is not None):
+            name, number = encoder.name, 0
+            while encoder.name in taken:
+                number += 1
+                encoder.name = f"{name}_{number}"
+            taken.add(encoder.name)
 
     def _prompt_dim(self, image_encoder, prompt_dim):
         if not self.visual_prompt:
@@ -198,6 +249,8 @@ class PromptedBackbone(
         Raises:
             ValueError: If `audio` is not of shape (batch, samples, 2).
         """
+        if "audio" not in inputs:
+            raise ValueError(f"`audio` is needed. Received: inputs {sorted(inputs)}")
         audio = inputs["audio"]
         if len(audio.shape) != 3 or audio.shape[-1] != 2:
             raise ValueError(
@@ -228,7 +281,7 @@ class PromptedBackbone(
 
     def _check_prompt(self, inputs):
         """Refuses what is no prompt, or one that does not fit the model."""
-        if not self.visual_prompt:
+        if not self.visual_prompt or "prompt_audio" in inputs and not set(_PROMPTS) & set(inputs):
             return
         if "prompt_embedding" in inputs:
             shape = tuple(inputs["prompt_embedding"].shape)

@@ -6,7 +6,7 @@ import pytest
 from keras import ops
 
 from keras_avssan import AVSSANBackbone
-from keras_avssan.encoders import LogMelEncoder
+from keras_avssan.encoders import ConvImageEncoder, LogMelEncoder
 
 # Figure 1, in the names of its layers.
 BLOCKS = (
@@ -124,7 +124,94 @@ def test_a_part_is_not_exchanged_behind_the_graph(make_tiny):
     model, other = make_tiny(compiled=False), make_tiny(compiled=False)
     with pytest.raises(AttributeError, match="`refiner` is a part of the model's graph"):
         model.backbone.refiner = other.backbone.refiner
-    with pytest.raises(AttributeError, match="`backbone` is a part of the model's graph"):
-        model.backbone = other.backbone
+    with pytest.raises(AttributeError, match="`alignments` is a part of the model's graph"):
+        model.backbone.alignments = []
+    for network in (other.backbone, None):
+        with pytest.raises(AttributeError, match="`backbone` is a part of the model's graph"):
+            model.backbone = network
     model.preprocessor = None  # as in every task of KerasHub
     assert model.preprocessor is None
+
+
+def _prompts(backbone, inputs):
+    """Inputs by what they hold beside the mixture."""
+    rng = np.random.default_rng(0)
+    audio = {"audio": inputs["audio"]}
+    batch = len(inputs["audio"])
+    recording = rng.normal(size=(batch, 4000)).astype("float32")
+    weight = np.full(batch, 0.3, "float32")
+    spacing = np.full(batch, 0.15, "float32")
+    embedding = rng.normal(size=(batch, backbone.prompt_dim)).astype("float32")
+    return {
+        "images": inputs,
+        "images, spacing": {**inputs, "microphone_spacing": spacing},
+        "embedding": {**audio, "prompt_embedding": embedding},
+        "recording": {**audio, "prompt_audio": recording},
+        "images, recording": {
+            **{**inputs, "prompt_audio": recording},
+            "prompt_audio_weight": weight,
+        },
+    }
+
+
+KINDS = ("images", "images, spacing", "embedding", "recording", "images, recording")
+
+
+def _statistics(layer):
+    return [ops.convert_to_numpy(w) for w in layer.weights if "moving_" in w.path]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("frozen", [False, True])
+def test_training_reaches_every_layer_whatever_the_prompt(kind, frozen, make_tiny, make_batch):
+    """Dropout and batch normalisation, told by answers and statistics."""
+    backbone = make_tiny(compiled=False, dropout=0.5).backbone
+    backbone.audio_encoder.trainable = not frozen
+    inputs = {name: make_batch()[0][name] for name in backbone.input}
+    inputs = _prompts(backbone, inputs)[kind]
+    moving = [] if frozen else [backbone.audio_encoder]
+    moving += [backbone.image_encoder] if "images" in kind else []
+    before = [_statistics(layer) for layer in moving]
+    first, second = (ops.convert_to_numpy(backbone(inputs, training=True)["doa"]) for _ in range(2))
+    assert np.abs(first - second).max() > 1e-6
+    for layer, old in zip(moving, before, strict=True):
+        assert old and not any(map(np.array_equal, old, _statistics(layer)))
+    rest = [_statistics(layer) for layer in (backbone.audio_encoder, backbone.image_encoder)]
+    answers = [
+        ops.convert_to_numpy(backbone(inputs, training=mode)["doa"])
+        for mode in (False, None, False)
+    ]
+    np.testing.assert_allclose(answers[1], answers[0], atol=1e-6)
+    np.testing.assert_allclose(answers[2], answers[0], atol=1e-6)
+    after = [_statistics(layer) for layer in (backbone.audio_encoder, backbone.image_encoder)]
+    for old, new in zip(rest, after, strict=True):
+        assert all(map(np.array_equal, old, new))
+
+
+@pytest.mark.once
+def test_encoders_of_the_same_name_or_that_of_a_part(make_tiny, make_batch):
+    encoders = {
+        "image_encoder": ConvImageEncoder(8, (4,), (16, 16), name="refiner"),
+        "audio_encoder": LogMelEncoder(8, (4,), name="refiner"),
+    }
+    model = make_tiny(compiled=False, **encoders)
+    names = [layer.name for layer in model.backbone.layers]
+    assert len(set(names)) == len(names)
+    again = type(model).from_config(model.get_config())
+    again.set_weights(model.get_weights())
+    inputs = {name: make_batch()[0][name] for name in model.input}
+    np.testing.assert_allclose(
+        again.predict_on_batch(inputs)["doa"], model.predict_on_batch(inputs)["doa"], atol=1e-6
+    )
+
+
+@pytest.mark.once
+def test_inputs_that_are_none_or_no_dict(backbone, inputs):
+    expected = ops.convert_to_numpy(backbone(inputs)["doa"])
+    nothing = {"prompt_embedding": None, "microphone_spacing": None}
+    found = ops.convert_to_numpy(backbone({**inputs, **nothing})["doa"])
+    np.testing.assert_array_equal(found, expected)
+    with pytest.raises(ValueError, match=r"`audio` is needed. Received: inputs \['images'\]"):
+        backbone({"images": inputs["images"]})
+    with pytest.raises(TypeError, match="Inputs must be a dict with `audio`"):
+        backbone(inputs["audio"])

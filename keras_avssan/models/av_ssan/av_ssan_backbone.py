@@ -282,7 +282,7 @@ class AVSSANBackbone(PromptedBackbone):
         """Figure 1, from mixture and prompt to posterior and mask.
 
         Args:
-            inputs: Dict of inputs, see the call arguments.
+            inputs: Dict of symbolic inputs, see `make_inputs`.
 
         Returns:
             Dict of outputs, see above.
