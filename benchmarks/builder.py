@@ -35,6 +35,10 @@ SIZE = (256, 340)
 DISTINCT = 16
 ROWS_PER_PART = 50
 CLASSES = ("bird", "drum", "rain", "siren")
+# CLIP of the size of ViT-B/32: patch, width, layers, heads and hidden width of the pictures' half;
+# embedding, width, layers, heads and hidden width of that of the words.
+VISION = (32, 768, 12, 12, 3072)
+TEXT = (512, 512, 12, 8, 2048)
 
 
 def make_videos(folder, num_clips):
@@ -122,8 +126,8 @@ def measure_chooser(videos, num_clips):
     from keras_avssan.encoders import CLIPEncoder, CLIPTextTokenizer
 
     tokenizer = CLIPTextTokenizer(["d o", "do g</w>"])
-    vision = keras_hub.models.CLIPVisionEncoder(32, 768, 12, 12, 3072, image_shape=(224, 224, 3))
-    text = keras_hub.models.CLIPTextEncoder(len(tokenizer.vocabulary), 512, 512, 12, 8, 2048)
+    vision = keras_hub.models.CLIPVisionEncoder(*VISION, image_shape=(224, 224, 3))
+    text = keras_hub.models.CLIPTextEncoder(len(tokenizer.vocabulary), *TEXT)
     backbone = keras_hub.models.CLIPBackbone(vision, text, projection_dim=512)
     choose = FrameChooser(CLIPEncoder(backbone, tokenizer), frames=8)
     choose(videos[0], "dog")
@@ -151,6 +155,8 @@ def main():
             child = spawn.Process(target=measure_build, args=arguments)
             child.start()
             child.join()
+            if child.exitcode:
+                raise SystemExit(f"The process that builds ended with {child.exitcode}.")
 
 
 if __name__ == "__main__":

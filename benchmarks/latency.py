@@ -57,12 +57,12 @@ def main():
 def measure(options):
     """Runs all processes; returns figures and what they were measured on."""
     rows = {}
+    chosen = {name: row for name, row in ROWS.items() if not options.row or name in options.row}
     with tempfile.TemporaryDirectory() as folder:
-        for backend in EXPORTS:
-            _start(backend, "export", folder, options)
-        for name, (backend, what) in ROWS.items():
-            if options.row and name not in options.row:
-                continue
+        for backend, files in EXPORTS.items():
+            if any(what in files for _, what in chosen.values()):
+                _start(backend, "export", folder, options)
+        for name, (backend, what) in chosen.items():
             rows[name] = _start(backend, what, folder, options)
             print(f"{name}: {rows[name]}", file=sys.stderr, flush=True)
     return {

@@ -263,8 +263,8 @@ def tables(results):
         f"| target above interferer by the mask, dB | {_number(mask['own'])} |",
         f"| the same, ideal ratio mask | {_number(mask['ideal'])} |",
         f"| scenes whose mask favours the target | {_percent(mask['target_above'])} |",
-        f"| selection where it does / does not | {100 * mask['selection_where_above']:.1f} % / "
-        f"{100 * mask['selection_where_below']:.1f} % |",
+        f"| selection where it does / does not | {_share(mask['selection_where_above'], 1)} / "
+        f"{_share(mask['selection_where_below'], 1)} |",
         f"| selection | {_percent(own['selection'])} |",
         f"| selection, ideal ratio mask | {_percent(ideal['selection'])} |",
         f"| MAE, ideal ratio mask, degrees | {_number(ideal['mae'])} |",
@@ -277,7 +277,7 @@ def tables(results):
     lines += [f"| {name} | {_percent(score)} |" for name, score in results["answers"].items()]
     lines += ["", "| Class | found | others asked for, this taken |", "|---|---|---|"]
     for name, row in results["confusions"]["by_class"].items():
-        lines.append(f"| {name} | {100 * row['found']:.0f} % | {100 * row['taken']:.0f} % |")
+        lines.append(f"| {name} | {_share(row['found'])} | {_share(row['taken'])} |")
     lines += ["", "| Pair | scenes | selection |", "|---|---|---|"]
     for pair in results["confusions"]["by_pair"][:_PAIRS]:
         title = " and ".join(pair["classes"])
@@ -288,6 +288,11 @@ def tables(results):
 def _power_line(power, scores):
     parts = ", ".join(_percent(scores[name]) for name in ("selection", "acc_5deg"))
     return f"| selection and ACC@5°, mask to the power of {power:g} | {parts} |"
+
+
+def _share(value, digits=0):
+    """A share in percent; a dash where no scene tells it."""
+    return "–" if np.isnan(value) else f"{100 * value:.{digits}f} %"
 
 
 def _percent(score):

@@ -25,9 +25,10 @@ from keras_avssan.simulation.bank_folder import BankFolder
 
 pytestmark = pytest.mark.once
 
-ROOT = pathlib.Path(__file__).parents[2]
-PAGES = ["README.md", *sorted(str(page.relative_to(ROOT)) for page in ROOT.glob("docs/**/*.md"))]
-PAGES += sorted(str(page.relative_to(ROOT)) for page in ROOT.glob("notebooks/*.ipynb"))
+SPEC = importlib.util.spec_from_file_location("pages", pathlib.Path(__file__).with_name("pages.py"))
+pages = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(pages)
+ROOT, with_option = pages.ROOT, pages.with_option
 
 # What is not run, as regular expressions, each with the reason.
 NOT_RUN = {
@@ -41,7 +42,7 @@ NOT_RUN = {
     r"python -c .import (torch|tensorflow|jax)\b": "lists devices; needs every backend",
     r"python -c '\nfrom keras_avssan[^']*onnx": "tests/models/test_export.py writes every format",
     r"python -c '\nfrom keras_avssan[^']*int8": "tests/models/test_quantization.py has the same",
-    r"python benchmarks/\w+\.py": "measures for minutes to hours; its options are checked below",
+    r"python benchmarks/\w+\.py": "tests/project/test_scripts.py runs them",
     r"(for|do|done)\b|first=": "a loop of the shell, or its variable",
 }
 
@@ -87,33 +88,7 @@ SYSTEMS = [System("mine", "My network", "audio-visual", make)]
 """
 
 
-def shell_blocks(page):
-    """Blocks for a shell in a page, or in the text of a notebook."""
-    text = (ROOT / page).read_text(encoding="utf-8")
-    if page.endswith(".ipynb"):
-        cells = json.loads(text)["cells"]
-        text = "\n\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
-    for language, block in re.findall(r"^```(\w*)[^\n]*\n(.*?)^```", text, re.DOTALL | re.M):
-        if language == "bash" or (not language and re.search("^keras-avssan ", block, re.M)):
-            yield block
-
-
-def commands_of(page):
-    """Commands of a page, one string each; a quoted text may have several lines."""
-    for block in shell_blocks(page):
-        command = ""
-        for line in block.replace("\\\n", " ").splitlines():
-            command = f"{command}\n{line}" if command else line
-            try:
-                words = shlex.split(command, comments=True)
-            except ValueError:
-                continue  # within a quotation
-            if words:
-                yield re.sub(r"^\s*(([A-Z_]+=\w+|taskset -c \S+) )*(?=\S+ )", "", command).strip()
-            command = ""
-
-
-COMMANDS = {page: list(commands_of(page)) for page in PAGES}
+COMMANDS = {page: list(pages.commands_of(page)) for page in pages.PAGES}
 
 
 def reason_not_to_run(command):
@@ -127,18 +102,6 @@ def arguments_of(command):
     program, *words = shlex.split(command.split(" > ")[0], comments=True)
     assert program == "keras-avssan"
     return words
-
-
-def with_option(words, option, values):
-    """Arguments with an option in place of what it was, or added to them."""
-    words = list(words)
-    if option in words:
-        start = words.index(option)
-        stop = start + 1
-        while stop < len(words) and not words[stop].startswith("--"):
-            stop += 1
-        del words[start:stop]
-    return [*words, option, *values.split()] if values is not None else words
 
 
 def tiny(words):
@@ -388,19 +351,3 @@ def test_what_is_not_run_is_still_there(pattern):
     assert any(re.match(pattern, command) for command in commands), "a stale entry"
     for named in re.findall(r"tests/[\w/]+\.py", NOT_RUN[pattern]):
         assert (ROOT / named).exists()
-
-
-SCRIPTS = sorted(
-    {c for commands in COMMANDS.values() for c in commands if c.startswith("python benchmarks/")}
-)
-
-
-@pytest.mark.parametrize("command", SCRIPTS)
-def test_scripts_have_the_options_that_pages_name(command):
-    _, script, *words = shlex.split(command.rstrip("& "), comments=True)
-    source = (ROOT / script).read_text()
-    for module in re.findall(r"^(?:from|import) (\w+)", source, re.M):
-        beside = (ROOT / script).with_name(f"{module}.py")
-        source += beside.read_text() if beside.exists() else ""
-    for option in (word for word in words if word.startswith("--")):
-        assert f'"{option}"' in source or option[2:].replace("-", "_") in source, option

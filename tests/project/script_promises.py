@@ -1,0 +1,199 @@
+"""What each script of `benchmarks` promises: checks of its arguments and of what it printed."""
+
+import json
+import pathlib
+import re
+
+from PIL import Image
+
+TWELVE = (
+    "airplane car_engine cow drums female_speech fire hammer horse songbird thunder train violin"
+).split()
+
+
+def rows_of(out):
+    """Cells of all tables that were printed, by the first cell of the row; no heads."""
+    lines = [line.strip("| ").split(" | ") for line in out.splitlines() if line.startswith("|")]
+    return {cells[0].strip(): cells[1:] for cells in lines if not cells[0].startswith("-")}
+
+
+def number(text):
+    """The first number of a cell."""
+    return float(
+        re.search(r"[-+−]?[\d,]*\.?\d+(e[-+]\d+)?", text)[0].replace(",", "").replace("−", "-")
+    )
+
+
+def check_share(text):
+    assert "%" in text and 0 <= number(text) <= 100
+
+
+def check_builder(words, out):
+    if "--chooser" not in words:
+        assert re.search(r"^20 clips, the middle frame: \d+\.\d clips/s of one core$", out, re.M)
+        peaks = [float(peak) for peak in re.findall(r": (\d+) MB$", out, re.M)]
+        assert len(peaks) == 5 and peaks == sorted(peaks) and peaks[0] > 50
+        return
+    for stage in ("sound", "the middle frame", "8 frames", r"CLIP \(ViT-B/32, \w+\), 8 frames"):
+        assert re.search(rf"^{stage}: \d+ ms a clip$", out, re.M), stage
+
+
+def check_built_in(words, out):
+    names = [words[place + 1] for place, word in enumerate(words) if word == "--run"]
+    assert len(names) == 6
+    assert re.findall(r"^(.+): 2 steps in \d+ s, \w+$", out, re.M) == names
+    assert out.count("selection") >= 6
+
+
+def check_copies(words, out):
+    rows = rows_of(out)
+    found, copied = map(int, rows["inverted"][0].split(" of "))
+    assert found == copied > 0
+    assert rows["none: originals among each other"][0] == "–"
+    assert re.search(r"^Leaks between test, train, val: \d+ clips, \d+ pictures\.$", out, re.M)
+
+
+def check_decay(words, out):
+    rows = rows_of(out)
+    assert re.search(r"^2 rooms, T60 0.2 s, 2 sources and as many", out, re.M)
+    for formula in ("Sabine", "Eyring", "calibrated"):
+        measured, median, *_ = rows[formula]
+        assert measured == "8 of 8" and abs(number(median)) < 50
+    assert abs(number(rows["calibrated"][1])) < 10
+
+
+def check_encoder_probe(words, out):
+    (cells,) = rows_of(out).values()
+    assert cells[0] == "8"
+    for cell in cells[2:]:
+        check_share(cell)
+
+
+def check_export_table(words, out):
+    page = pathlib.Path("export-table.md").read_text()
+    assert number(rows_of(page)["`torch`"][1]) < 1e-4
+    assert re.search(r"^\d{4}-\d\d-\d\d, commit `\w+`; keras \d", page, re.M)
+
+
+def check_figures(words, out):
+    for name in ("figure2.png", "figure3.png", "figure3_scenes.png"):
+        assert min(Image.open(f"figures/{name}").size) > 200
+    scenes = json.loads(pathlib.Path("figures/figures.json").read_text())["scenes"]
+    assert len(out.splitlines()) == len(scenes) > 0
+    assert all(0 <= scene["error"] <= 180 for scene in scenes)
+
+
+def check_fine_grid(words, out):
+    rows = rows_of(out)
+    errors = [number(rows[bins][0]) for bins in ("8", "32")]
+    assert errors[1] < errors[0] < -30
+    assert all(number(cell) > 0 for cell in rows["8"][1:])
+    assert re.search(r"^2\^18 images: \d+\.\d ms by real additions, \d+\.\d ms", out, re.M)
+
+
+def check_input_pipeline(words, out):
+    rows = rows_of(out)
+    if "--profile" in words:
+        assert 0 < number(rows["convolve"][0]) < number(rows["all"][0])
+    elif "--decode" in words:
+        assert [number(cell) > 0 for cell in rows["flac, 16000 Hz, 0.5 s"]] == [True, True]
+    else:
+        assert rows["plain loop"][2] == "1.0 (1.0–1.0)"
+        assert len(rows) == 13 and "host, TensorFlow, 2 threads" in rows
+        assert list(json.loads(pathlib.Path("rates.json").read_text())["rates"]) == list(rows)[1:]
+
+
+def check_latency(words, out):
+    results = json.loads(pathlib.Path("latency.json").read_text())["rows"]
+    assert list(results) == ["Keras, PyTorch", "ONNX Runtime"]
+    rows = rows_of(out)
+    for name, row in results.items():
+        assert len(row["median"]) == 2 and min(row["fastest"]) > 0, row
+        assert number(rows[name][2]) > 0
+    assert rows["Keras, PyTorch"][3] == "1.00 / 1.00"
+
+
+def check_limits(words, out):
+    results = json.loads(pathlib.Path("limits.json").read_text())
+    assert all(0 <= score["mean"] <= 1 for score in results["semantics"].values())
+    assert set(results["confusions"]["by_class"]) <= set(TWELVE)
+    assert "| selection, ideal ratio mask |" in out
+
+
+def check_memory(words, out):
+    rows = [line.strip("| ").split(" | ") for line in out.splitlines() if line[:4] == "| 0."]
+    assert [row[:3] for row in rows] == [["0.3", "2", "1"]]
+    assert all(number(row[3]) > 0 and number(row[4]) > 0 and "%" in row[5] for row in rows)
+
+
+def check_printed_loss(words, out):
+    for form in ("sum", "mse"):
+        [error] = re.findall(rf"^{form}, learning rate 0.005: MAE (.*)° after \d+ s$", out, re.M)
+        assert 0 <= float(error) < 180
+    assert out.count("before every 1th step") == 2
+
+
+def check_quantization(words, out):
+    rows = rows_of(out)
+    assert number(rows["int8"][0]) < number(rows["float32"][0])
+    for cells in (rows["float32"], rows["int8"]):
+        assert number(cells[1]) >= 0 and 0 <= number(cells[3]) < 180
+        check_share(cells[2])
+        check_share(cells[4])
+    assert re.search(r"^another direction in \d+\.\d % of scenes$", out, re.M)
+    assert len(json.loads(pathlib.Path("int8.json").read_text())["int8"]["azimuths"]) == 4
+
+
+def check_real_classes(words, out):
+    asked = ["picture", *(["recording"] if "recording" in words else []), "constant"]
+    assert re.findall(r"^prompt: (\w+)$", out, re.M) == asked
+    for line in re.findall(r"^.*selection.*$", out, re.M):
+        assert not re.search(r"\bnan\b", line)
+    assert re.search(r"^trained 2 steps in \d+ s$", out, re.M)
+
+
+def check_recipe(words, out):
+    table = pathlib.Path("results/recipe.md").read_text()
+    check_share(rows_of(table)["`baseline`"][0])
+    assert table.strip() in out
+    assert pathlib.Path("results/models/baseline").is_dir()
+
+
+def check_robustness(words, out):
+    rows = json.loads(pathlib.Path("robustness.json").read_text())["rows"]
+    assert list(rows) == ["as trained", "three sources", "absent"]
+    check_share(rows_of(out)["as trained"][0])
+    assert "AUROC" in out
+
+
+def check_rooms(words, out):
+    rows = rows_of(out)
+    if "paper" in words:
+        assert rows["pyroomacoustics, images"][2].startswith("1.00 (1.00–1.00)")
+        ours = rows["keras-avssan, PyTorch, images"]
+        assert all(number(cell) >= 0 for cell in ours) and number(ours[3]) > 10
+    elif "grid" in words:
+        for value in ("1", "8", "0.1 s", "0.15 s"):
+            assert all(number(cell) > 0 for cell in rows[value])
+    elif "accuracy" in words:
+        errors = rows["keras_avssan"]
+        assert len(errors) == 2 and all(-120 < number(error) < -60 for error in errors)
+        assert number(rows["pyroomacoustics"][0]) < -50
+    else:
+        assert re.search(r"^4 rooms: \d+\.\d\d s after", out, re.M)
+        for what in ("Moving these bytes", "These operations"):
+            assert re.search(rf"^{what} at the card's limit: [\d.e-]+ s, [\d.e-]+ % of", out, re.M)
+
+
+def check_training(words, out):
+    rows = rows_of(out)
+    if "--count" in words:
+        [found] = re.findall(r"products alone: .*; kernel by kernel: ", out)
+        assert len(rows) > 5 and found
+        return
+    asked = [words[place + 1] for place, word in enumerate(words) if word == "--row"]
+    assert list(rows)[1:] == asked
+    for cells in (rows[name] for name in asked):
+        assert len(cells) > 4, cells
+        assert all(number(cell) >= 0 for cell in cells) and number(cells[-1]) > 0
+    assert rows["PyTorch, eager"][-3:-1] == ["1.00 (1.00–1.00)"] * 2
