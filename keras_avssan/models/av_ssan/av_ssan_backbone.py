@@ -370,18 +370,21 @@ class AVSSANBackbone(PromptedBackbone):
 
     def _embed_reference(self, recording):
         """Embeddings (batch, t, d_A) of recordings that are the prompt."""
+        return self.audio_encoder(self.level(recording[..., None])[..., 0])
+
+    def _check_prompt(self, inputs):
+        """Refuses what is no prompt, recordings included."""
+        super()._check_prompt(inputs)
+        if "prompt_audio" not in inputs:
+            return
         if not self.semantic_audio:
             raise ValueError(
                 "A recording as prompt needs the audio encoder, which `semantic_audio=False` "
                 "leaves out. Received: `prompt_audio`"
             )
-        if len(recording.shape) != 2:
-            raise ValueError(
-                "`prompt_audio` must have shape (batch, samples). "
-                f"Received: shape {tuple(recording.shape)}"
-            )
-        recording = self.level(recording[..., None])[..., 0]
-        return self.audio_encoder(recording)
+        shape = tuple(inputs["prompt_audio"].shape)
+        if len(shape) != 2:
+            raise ValueError(f"`prompt_audio` must have shape (batch, samples). Received: {shape}")
 
     def embed_target(self, target, training=None):
         """Embeds how targets sound, in the space of the prompts' projection.
