@@ -66,9 +66,9 @@ def answer(model, recording, picture=None, words=None, sound=None, max_seconds=M
         model: A trained `AVSSAN`.
         recording: Recording with two channels: a file, by its path, its bytes, or opened in binary
             mode.
-        picture: Picture that asks, a file likewise, or `None`.
-        words: Words that ask, or `None`; for models that read words.
-        sound: Recording that asks, a file likewise, or `None`.
+        picture: Picture as prompt, a file likewise, or `None`.
+        words: Words as prompt, or `None`; for models that read words.
+        sound: Recording as prompt, a file likewise, or `None`.
         max_seconds: Greatest length of either recording in seconds.
 
     Returns:
