@@ -125,7 +125,7 @@ test-tfio: .venv-tfio/.installed
 	@echo "== decoding with tensorflow-io"
 	KERAS_BACKEND=tensorflow .venv-tfio/bin/python -c 'import tensorflow_io'
 	KERAS_BACKEND=tensorflow OMP_NUM_THREADS=1 .venv-tfio/bin/python -m pytest -q \
-	  tests/data/test_tf_audio.py tests/data/test_fit_audio.py
+	  tests/data/media/test_tf_audio.py tests/data/media/test_fit_audio.py
 
 # What `make test-torch` reaches of the library, as a table and in build/coverage.xml. COVERED names
 # other tests: make coverage COVERED=tests/doa

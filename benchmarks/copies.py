@@ -25,14 +25,14 @@ from PIL import Image, ImageEnhance, ImageOps
 from tqdm import tqdm
 
 from keras_avssan.data import ClassFolders, SyntheticClasses, find_leaks
-from keras_avssan.data.copies import (
+from keras_avssan.data.curation.fingerprints import PICTURE_SIZE
+from keras_avssan.data.curation.near_duplicates import (
     find_copied_pictures,
     find_copied_sounds,
     fingerprint_picture,
     fingerprint_sound,
 )
-from keras_avssan.data.fingerprints import PICTURE_SIZE
-from keras_avssan.data.image_io import read_image
+from keras_avssan.data.media.image_io import read_image
 
 RATE = 16_000  # hertz
 SIDE = 256  # pixels of the built-in pictures

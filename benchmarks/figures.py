@@ -28,7 +28,7 @@ import numpy as np
 from prompt_options import add_embedding_options, open_embeddings, open_plan
 
 from keras_avssan import AVSSAN
-from keras_avssan.cli_options import (
+from keras_avssan.cli.options import (
     add_scene_options,
     choose_test_rooms,
     open_bank,

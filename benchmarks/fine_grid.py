@@ -16,7 +16,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_avssan.simulation import fine_grid
+from keras_avssan.simulation import oversampling as fine_grid
 
 HIGHEST = 7000 / 8000  # of the Nyquist frequency
 SAMPLES = 9216  # of a response: 0.58 s at 16 kHz

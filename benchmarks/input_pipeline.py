@@ -44,7 +44,7 @@ from keras_avssan.data import (
     read_scenes,
     write_scenes,
 )
-from keras_avssan.data.rendering import MIX_RMS
+from keras_avssan.data.scenes.rendering import MIX_RMS
 from keras_avssan.layers import SceneRenderer
 from keras_avssan.simulation import RIRBank
 

@@ -28,14 +28,14 @@ from prompt_options import open_embeddings, open_plan, open_trained_rooms, parse
 from tqdm import tqdm
 
 from keras_avssan import AVSSAN
+from keras_avssan._internal.atomic_files import write_json
+from keras_avssan._internal.unit_length import unit_length
 from keras_avssan.data import SceneBatches
-from keras_avssan.data.embeddings import embed_pictures
 from keras_avssan.doa import GRID_DEGREES
 from keras_avssan.evaluation import SceneScores
 from keras_avssan.evaluation.scoring import nan_mean, score_with_interval
-from keras_avssan.files import write_json
 from keras_avssan.layers.stereo_stft import level_gain
-from keras_avssan.unit_length import unit_length
+from keras_avssan.models.prompt_embeddings import embed_pictures
 
 _NEAR = 5.0  # degrees
 _POWERS = (0.5, 1.5, 2.0)  # of the mask: softer and sharper ones

@@ -64,7 +64,7 @@ def measure(seconds, batch, parts, recompute):
     import keras
 
     from keras_avssan import AVSSAN
-    from keras_avssan.training.recomputation import recompute_activations
+    from keras_avssan.training.gradient_checkpointing import recompute_activations
 
     model = AVSSAN(prompt_dim=512)
     accumulate = {"gradient_accumulation_steps": parts} if parts > 1 else {}

@@ -27,18 +27,18 @@ ROOT = Path(__file__).resolve().parents[1]
 TESTS = {
     "keras_avssan/layers/*.py": ["tests/layers", "tests/models/test_backbone.py"],
     "keras_avssan/doa/*.py": ["tests/doa", "tests/models/test_training.py"],
-    "keras_avssan/data/scene_plan.py": [
-        "tests/data/test_scene_plan.py",
-        "tests/data/test_augmentation.py",
+    "keras_avssan/data/scenes/scene_plan.py": [
+        "tests/data/scenes/test_scene_plan.py",
+        "tests/data/scenes/test_augmentation.py",
     ],
-    "keras_avssan/data/rendering.py": [
-        "tests/data/test_rendering.py",
-        "tests/data/test_scene_plan.py",
-        "tests/data/test_augmentation.py",
+    "keras_avssan/data/scenes/rendering.py": [
+        "tests/data/scenes/test_rendering.py",
+        "tests/data/scenes/test_scene_plan.py",
+        "tests/data/scenes/test_augmentation.py",
     ],
     "keras_avssan/evaluation/*.py": [
         "tests/evaluation",
-        "tests/starss23/test_evaluate_segments.py",
+        "tests/data/starss23/test_evaluate_segments.py",
     ],
     "keras_avssan/simulation/rooms.py": [
         "tests/simulation/test_rooms.py",

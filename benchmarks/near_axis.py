@@ -21,14 +21,14 @@ import keras
 import numpy as np
 
 from keras_avssan import AVSSAN
+from keras_avssan._internal.atomic_files import write_json
 from keras_avssan.classical import SRPPHAT
 from keras_avssan.data import ScenePlan, SyntheticClasses
-from keras_avssan.data.rendering import render_scenes
+from keras_avssan.data.scenes.rendering import render_scenes
 from keras_avssan.doa import GRID_DEGREES
 from keras_avssan.encoders import LogMelEncoder
 from keras_avssan.evaluation import evaluate_localizer, paired_difference
 from keras_avssan.evaluation.scoring import score_with_interval
-from keras_avssan.files import write_json
 from keras_avssan.layers import DoAHead, StereoSTFT
 from keras_avssan.layers.stereo_stft import level_gain
 from keras_avssan.simulation import RIRBank

@@ -6,8 +6,8 @@ Run it with `keras-avssan benchmark --table 2 --data FOLDER --size small
 
 from functools import partial
 
-from keras_avssan.evaluation.benchmark import System
-from keras_avssan.evaluation.benchmark.systems import make_avssan
+from keras_avssan.benchmark import System
+from keras_avssan.benchmark.systems import make_avssan
 
 _VARIANTS = {
     "scaled": ("β from scaled scores", {"scale_relevance": True}),

@@ -7,7 +7,7 @@ import numpy as np
 import tqdm
 from real_classes import TWELVE
 
-from keras_avssan.cli_options import (
+from keras_avssan.cli.options import (
     add_scene_options,
     choose_test_rooms,
     choose_test_split,
@@ -17,7 +17,7 @@ from keras_avssan.cli_options import (
 )
 from keras_avssan.data import ScenePlan
 from keras_avssan.simulation import RIRBank, RoomRanges
-from keras_avssan.simulation.room_parts import FIRST_EVALUATION_ROOM
+from keras_avssan.simulation.bank.room_parts import FIRST_EVALUATION_ROOM
 
 _SOURCES = 4  # a room
 

@@ -19,7 +19,7 @@ from keras_avssan import AVSSAN
 from keras_avssan.data import ClassFolders, ScenePlan
 from keras_avssan.evaluation import evaluate_localizer
 from keras_avssan.simulation import RIRBank
-from keras_avssan.simulation.room_parts import FIRST_EVALUATION_ROOM
+from keras_avssan.simulation.bank.room_parts import FIRST_EVALUATION_ROOM
 
 _RUNS = 15
 

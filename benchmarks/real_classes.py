@@ -23,7 +23,7 @@ from keras_avssan.doa import JointLoss
 from keras_avssan.encoders import ImageEncoder, LogMelEncoder
 from keras_avssan.evaluation import evaluate_localizer
 from keras_avssan.simulation import RIRBank
-from keras_avssan.simulation.room_parts import FIRST_EVALUATION_ROOM
+from keras_avssan.simulation.bank.room_parts import FIRST_EVALUATION_ROOM
 from keras_avssan.training import fit_scenes
 
 # Well-filled classes, chosen by their number of recordings before any training.

@@ -29,19 +29,19 @@ import keras
 from prompt_options import add_image_encoder_options, expand_classes
 
 from keras_avssan import AVSSAN
-from keras_avssan.cli_options import add_data_options, open_catalog, open_image_encoder
-from keras_avssan.data.embeddings import encoder_fingerprint
+from keras_avssan._internal.atomic_files import read_json
+from keras_avssan.benchmark import BenchmarkSettings
+from keras_avssan.benchmark.prompt_vectors import PromptVectors, default_image_encoder
+from keras_avssan.benchmark.results_folder import ResultsFolder, write_row
+from keras_avssan.benchmark.rooms import build_banks
+from keras_avssan.benchmark.scene_store import SceneStore
+from keras_avssan.benchmark.scenes import BenchmarkScenes
+from keras_avssan.benchmark.train_and_score import default_rate
+from keras_avssan.cli.options import add_data_options, open_catalog, open_image_encoder
 from keras_avssan.doa import JointLoss
 from keras_avssan.encoders import LogMelEncoder
 from keras_avssan.evaluation import Evaluation, evaluate_localizer, paired_difference
-from keras_avssan.evaluation.benchmark import BenchmarkSettings
-from keras_avssan.evaluation.benchmark.benchmark import default_rate
-from keras_avssan.evaluation.benchmark.prompt_vectors import PromptVectors, default_image_encoder
-from keras_avssan.evaluation.benchmark.results_folder import ResultsFolder, write_row
-from keras_avssan.evaluation.benchmark.rooms import build_banks
-from keras_avssan.evaluation.benchmark.scene_store import SceneStore
-from keras_avssan.evaluation.benchmark.scenes import BenchmarkScenes
-from keras_avssan.files import read_json
+from keras_avssan.models.prompt_embeddings import encoder_fingerprint
 from keras_avssan.training import fit_scenes, save_whole
 
 _SWAP = {"swap_channels": True}

@@ -25,8 +25,8 @@ from prompt_options import (
 )
 
 from keras_avssan import AVSSAN
+from keras_avssan._internal.atomic_files import read_json, write_json
 from keras_avssan.evaluation import evaluate_localizer, evaluate_presence
-from keras_avssan.files import read_json, write_json
 
 # What is changed about the plan, by the name of the row.
 CONDITIONS: dict[str, dict] = {

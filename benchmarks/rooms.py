@@ -602,7 +602,7 @@ def least_work(rooms, options):
     Each image is two bins of a fine grid that are read and written. Each grid is made, masked and
     multiplied by the low-pass, which gives each bin to three frames of samples.
     """
-    from keras_avssan.simulation.fine_grid import FRAME, OVERSAMPLING
+    from keras_avssan.simulation.oversampling import FRAME, OVERSAMPLING
 
     images = grids = products = 0
     for room in rooms:

@@ -34,7 +34,7 @@ def take(options, folder):
     """Serves the app, runs its first example, and keeps what is seen."""
     from keras_avssan.app import build_interface, demo_model
     from keras_avssan.app.examples import write_examples
-    from keras_avssan.cli_app import serve
+    from keras_avssan.cli.app import serve
     from keras_avssan.visualization.style import COLUMN_WIDTH, PHONE_WIDTH
 
     examples = pathlib.Path(folder, "examples")

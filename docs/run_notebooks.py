@@ -16,7 +16,7 @@ import nbformat
 from figures_age import make_mark, name_run
 from nbclient import NotebookClient
 
-from keras_avssan.files import write_text
+from keras_avssan._internal.atomic_files import write_text
 
 # What the numbers of a notebook depend on.
 CODE = "simulation data layers models encoders doa training evaluation visualization"

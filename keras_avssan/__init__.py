@@ -3,7 +3,7 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from keras_avssan.registered_names import register
+from keras_avssan._internal.registered_names import register
 
 if TYPE_CHECKING:
     from keras_avssan.models.av_ssan.av_ssan import AVSSAN

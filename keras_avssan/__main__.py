@@ -2,8 +2,8 @@
 
 import sys
 
-from keras_avssan import cli
-from keras_avssan.cli_quiet import quiet_libraries
+from keras_avssan.cli import main as cli
+from keras_avssan.cli.quiet import quiet_libraries
 
 
 def main(prog=cli.PROG):
@@ -13,7 +13,7 @@ def main(prog=cli.PROG):
         prog: Name of the program in usage and errors.
 
     Returns:
-        Exit code, see `keras_avssan.cli.main`.
+        Exit code, see `keras_avssan.cli.main.main`.
     """
     return cli.main(prog=prog, around=quiet_libraries)
 

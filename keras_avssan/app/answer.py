@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from keras_avssan.data.audio_io import audio_num_samples, recording_name
-from keras_avssan.data.contents import Contents, as_contents, is_path
-from keras_avssan.data.sound_files import open_sound
+from keras_avssan._internal.one_line import one_line
+from keras_avssan.data.media.audio_io import audio_num_samples, recording_name
+from keras_avssan.data.media.contents import Contents, as_contents, is_path
+from keras_avssan.data.media.sound_files import open_sound
 from keras_avssan.models.prompts import as_prompt
-from keras_avssan.one_line import one_line
 
 MAX_SECONDS = 30.0
 MAX_PIXELS = 40_000_000

@@ -16,7 +16,7 @@ from keras_avssan.app.wording import (
     known_classes,
     second_candidate,
 )
-from keras_avssan.data.image_io import read_image
+from keras_avssan.data.media.image_io import read_image
 
 # Pixels of a picture beside an answer; screens with two pixels for one show it at half the size.
 _THUMBNAIL = 320

@@ -4,14 +4,14 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_avssan.data.channel_pair import confidence
-from keras_avssan.data.recordings import read_recordings, spacing_input
+from keras_avssan._internal.checks import transpose_hint
+from keras_avssan._internal.one_line import one_line, span
+from keras_avssan._internal.write_once import WriteOnce
+from keras_avssan.data.media.channel_pair import confidence
+from keras_avssan.data.media.recordings import read_recordings, spacing_input
 from keras_avssan.doa.grid import GRID_DEGREES, NUM_DIRECTIONS, check_finite
 from keras_avssan.layers.doa_head import SPEED_OF_SOUND
 from keras_avssan.layers.stereo_stft import StereoSTFT, level_gain
-from keras_avssan.one_line import one_line, span
-from keras_avssan.orientation import transpose_hint
-from keras_avssan.write_once import WriteOnce
 
 _BATCH_SIZE = 32
 _MAX_DURATION = 3600.0  # seconds of a recording; longer ones exhaust the memory

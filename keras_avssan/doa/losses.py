@@ -3,9 +3,9 @@
 import keras
 from keras import ops
 
+from keras_avssan._internal.one_line import one_line
+from keras_avssan._internal.unit_length import unit_length
 from keras_avssan.doa.grid import check_label_shape, encode_azimuth
-from keras_avssan.one_line import one_line
-from keras_avssan.unit_length import unit_length
 
 _DOA_LOSSES = ("cross_entropy", "mse")
 _RECONSTRUCTION_LOSSES = ("mse", "sum", "compressed")

@@ -3,9 +3,9 @@
 import keras
 from keras import ops
 
+from keras_avssan._internal.frozen_layers import KeepsFrozenLayers
+from keras_avssan._internal.write_once import FixedSettings
 from keras_avssan.encoders.data_format import load_nested
-from keras_avssan.frozen_layers import KeepsFrozenLayers
-from keras_avssan.write_once import FixedSettings
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")

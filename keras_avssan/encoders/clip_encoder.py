@@ -10,6 +10,9 @@ import keras_hub
 import numpy as np
 from keras import ops
 
+from keras_avssan._internal.frozen_layers import KeepsFrozenLayers
+from keras_avssan._internal.unit_length import unit_length
+from keras_avssan._internal.write_once import FixedSettings
 from keras_avssan.encoders.clip_tokenizer import (
     MERGES_FILE,
     VOCABULARY_FILE,
@@ -17,9 +20,6 @@ from keras_avssan.encoders.clip_tokenizer import (
     as_texts,
 )
 from keras_avssan.encoders.data_format import channels_last, load_nested
-from keras_avssan.frozen_layers import KeepsFrozenLayers
-from keras_avssan.unit_length import unit_length
-from keras_avssan.write_once import FixedSettings
 
 # Mean and standard deviation of the pictures that CLIP was trained on, as published with it.
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)

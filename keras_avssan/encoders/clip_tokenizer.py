@@ -12,7 +12,7 @@ import numpy as np
 import tokenizers
 from tokenizers import models, normalizers, pre_tokenizers
 
-from keras_avssan.one_line import one_line
+from keras_avssan._internal.one_line import one_line
 
 START_TOKEN = "<|startoftext|>"
 END_TOKEN = "<|endoftext|>"

@@ -2,8 +2,8 @@
 
 import keras
 
-from keras_avssan.frozen_layers import KeepsFrozenLayers, freeze_parts
-from keras_avssan.write_once import FixedSettings
+from keras_avssan._internal.frozen_layers import KeepsFrozenLayers, freeze_parts
+from keras_avssan._internal.write_once import FixedSettings
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")

@@ -3,10 +3,10 @@
 import keras
 from keras import ops
 
+from keras_avssan._internal.frozen_layers import KeepsFrozenLayers
+from keras_avssan._internal.unit_length import unit_length
+from keras_avssan._internal.write_once import FixedSettings
 from keras_avssan.encoders.data_format import load_nested
-from keras_avssan.frozen_layers import KeepsFrozenLayers
-from keras_avssan.unit_length import unit_length
-from keras_avssan.write_once import FixedSettings
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")

@@ -4,10 +4,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_avssan.frozen_layers import KeepsFrozenLayers, freeze_parts
+from keras_avssan._internal.frozen_layers import KeepsFrozenLayers, freeze_parts
+from keras_avssan._internal.write_once import FixedSettings
 from keras_avssan.layers.spec_augment import SpecAugment
 from keras_avssan.layers.stereo_stft import StereoSTFT
-from keras_avssan.write_once import FixedSettings
 
 
 def mel_matrix(num_bins, num_mels, sampling_rate, lowest_hertz, highest_hertz):

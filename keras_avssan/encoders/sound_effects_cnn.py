@@ -4,6 +4,9 @@ import keras
 import keras_hub
 from keras import ops
 
+from keras_avssan._internal.frozen_layers import KeepsFrozenModel
+from keras_avssan._internal.functional_storage import StoredByAttribute
+from keras_avssan._internal.write_once import FixedSettings
 from keras_avssan.encoders.examples import FoldExamples, UnfoldExamples
 from keras_avssan.encoders.sound_effects_spectrogram import (
     HOP_LENGTH,
@@ -11,10 +14,7 @@ from keras_avssan.encoders.sound_effects_spectrogram import (
     SAMPLING_RATE,
     SoundEffectsSpectrogram,
 )
-from keras_avssan.frozen_layers import KeepsFrozenModel
-from keras_avssan.functional_storage import StoredByAttribute
 from keras_avssan.layers.resampler import Resampler
-from keras_avssan.write_once import FixedSettings
 
 EXAMPLE_FRAMES = 100
 _FRAME_SECONDS = HOP_LENGTH / SAMPLING_RATE

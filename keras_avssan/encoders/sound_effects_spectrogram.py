@@ -4,8 +4,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_avssan._internal.write_once import FixedSettings
 from keras_avssan.encoders.log_mel_encoder import mel_matrix
-from keras_avssan.write_once import FixedSettings
 
 SAMPLING_RATE = 44100  # hertz
 FRAME_LENGTH = 2048  # samples

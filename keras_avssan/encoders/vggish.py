@@ -4,6 +4,9 @@ import keras
 import keras_hub
 from keras import ops
 
+from keras_avssan._internal.frozen_layers import KeepsFrozenModel
+from keras_avssan._internal.functional_storage import StoredByAttribute
+from keras_avssan._internal.write_once import FixedSettings
 from keras_avssan.encoders.examples import FoldExamples, UnfoldExamples
 from keras_avssan.encoders.vggish_postprocessor import VGGishPostprocessor
 from keras_avssan.encoders.vggish_spectrogram import (
@@ -13,9 +16,6 @@ from keras_avssan.encoders.vggish_spectrogram import (
     SAMPLING_RATE,
     VGGishSpectrogram,
 )
-from keras_avssan.frozen_layers import KeepsFrozenModel
-from keras_avssan.functional_storage import StoredByAttribute
-from keras_avssan.write_once import FixedSettings
 
 _ACTIVATIONS = (None, "relu")
 _DEPTHS = (1, 1, 2, 2)  # convolutions before each pooling

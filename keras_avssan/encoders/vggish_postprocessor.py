@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_avssan.write_once import FixedSettings
+from keras_avssan._internal.write_once import FixedSettings
 
 _LIMIT = 2.0  # whitened embeddings are clipped to ±2
 _LEVELS = 255

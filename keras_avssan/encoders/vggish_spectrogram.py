@@ -4,9 +4,9 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_avssan._internal.write_once import FixedSettings
 from keras_avssan.encoders.log_mel_encoder import mel_matrix
 from keras_avssan.layers.stereo_stft import convolve_frames
-from keras_avssan.write_once import FixedSettings
 
 SAMPLING_RATE = 16000  # hertz
 FRAME_LENGTH = 400  # samples: 25 ms

@@ -1,13 +1,13 @@
 """Scores of a localiser on scenes, with intervals and with the blind choice beside it."""
 
+from keras_avssan.evaluation.absent_targets import auroc, evaluate_presence, posterior_entropy
 from keras_avssan.evaluation.breakdown import breakdowns
 from keras_avssan.evaluation.class_attention import ClassBandAttention, class_band_attention
-from keras_avssan.evaluation.evaluate import evaluate_localizer
+from keras_avssan.evaluation.evaluate_localizer import evaluate_localizer
 from keras_avssan.evaluation.evaluate_segments import evaluate_segments
-from keras_avssan.evaluation.evaluation import Evaluation
+from keras_avssan.evaluation.evaluation_result import Evaluation
 from keras_avssan.evaluation.examples import SeparationExample, separation_examples
 from keras_avssan.evaluation.paired import paired_difference
-from keras_avssan.evaluation.presence import auroc, evaluate_presence, posterior_entropy
 from keras_avssan.evaluation.scoring import SceneScores, bootstrap_interval
 
 __all__ = [

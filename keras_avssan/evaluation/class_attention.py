@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import scipy.stats
 
+from keras_avssan._internal.one_line import count, names, one_line
 from keras_avssan.evaluation.examples import plan_embeddings, run_scenes, spectral_power
 from keras_avssan.evaluation.scoring import nan_mean
 from keras_avssan.models.av_ssan.av_ssan_backbone import BAND_ATTENTION
-from keras_avssan.one_line import count, names, one_line
 
 # A patch this far (-120 dB) below the loudest one is silent.
 _SILENCE = 1e-12

@@ -3,20 +3,20 @@
 import numpy as np
 from tqdm import tqdm
 
-from keras_avssan.data.checks import check_integer
-from keras_avssan.data.embeddings import (
+from keras_avssan._internal.checks import check_integer
+from keras_avssan.doa.grid import check_finite
+from keras_avssan.evaluation.evaluate_localizer import strongest_direction
+from keras_avssan.evaluation.evaluation_result import Evaluation
+from keras_avssan.evaluation.heading import told_spacing
+from keras_avssan.evaluation.scoring import SceneScores
+from keras_avssan.evaluation.training_overlap import picture_overlap
+from keras_avssan.models.microphones import check_spacing
+from keras_avssan.models.prompt_embeddings import (
     blank_prompts,
     embed_class_names,
     embed_pictures,
     takes_prompt,
 )
-from keras_avssan.doa.grid import check_finite
-from keras_avssan.evaluation.evaluate import strongest_direction
-from keras_avssan.evaluation.evaluation import Evaluation
-from keras_avssan.evaluation.heading import told_spacing
-from keras_avssan.evaluation.scoring import SceneScores
-from keras_avssan.evaluation.training_overlap import picture_overlap
-from keras_avssan.models.microphones import check_spacing
 
 SEGMENT_PROMPTS = ("picture", "text", "constant")
 

@@ -7,14 +7,14 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
-from keras_avssan.data.checks import check_integer
-from keras_avssan.data.embeddings import blank_prompts, embed_pictures, takes_prompt
-from keras_avssan.data.rendering import render_scenes
-from keras_avssan.data.scene_plan import Scene
+from keras_avssan._internal.checks import check_integer
+from keras_avssan._internal.one_line import one_line
+from keras_avssan.data.scenes.rendering import render_scenes
+from keras_avssan.data.scenes.scene_plan import Scene
 from keras_avssan.doa.grid import GRID_DEGREES
 from keras_avssan.layers.stereo_stft import level_gain
 from keras_avssan.models.microphones import match_scenes
-from keras_avssan.one_line import one_line
+from keras_avssan.models.prompt_embeddings import blank_prompts, embed_pictures, takes_prompt
 
 # Where each region of frequencies begins, in hertz: low, mid, high.
 FREQUENCY_REGIONS = {"L": 0.0, "M": 500.0, "H": 2000.0}

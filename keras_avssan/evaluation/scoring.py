@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keras_avssan.data.checks import check_integer
-from keras_avssan.one_line import count, one_line
+from keras_avssan._internal.checks import check_integer
+from keras_avssan._internal.one_line import count, one_line
 
 TOLERANCES = (5, 10, 20)  # degrees
 _DRAWS_AT_ONCE = 2**18  # of a bootstrap, which bounds its memory

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from keras_avssan.data.embeddings import takes_prompt
-from keras_avssan.models.training_record import item_digest, room_digests
+from keras_avssan.models.fitting.training_record import item_digest, room_digests
+from keras_avssan.models.prompt_embeddings import takes_prompt
 
 ON_OVERLAP = ("mark", "error")
 # What of a scene a model may know, and how it is named in JSON and messages. Recordings that ask

@@ -4,9 +4,9 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_avssan._internal.write_once import FixedSettings, WriteOnce
 from keras_avssan.doa.grid import GRID_DEGREES, NUM_DIRECTIONS
 from keras_avssan.layers.stereo_stft import cross_spectrum
-from keras_avssan.write_once import FixedSettings, WriteOnce
 
 SPEED_OF_SOUND = 343.0  # metres a second, in air at 20 °C
 _FORMS = ("srp", "cross_spectrum", "spectrogram")

@@ -4,8 +4,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_avssan._internal.write_once import FixedSettings
 from keras_avssan.layers.stereo_stft import cross_spectrum
-from keras_avssan.write_once import FixedSettings
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")

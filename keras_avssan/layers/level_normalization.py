@@ -3,8 +3,8 @@
 import keras
 from keras import ops
 
+from keras_avssan._internal.write_once import FixedSettings
 from keras_avssan.layers.stereo_stft import level_gain
-from keras_avssan.write_once import FixedSettings
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_avssan.write_once import FixedSettings
+from keras_avssan._internal.write_once import FixedSettings
 
 # Half the length of the filter in samples of the lower rate, and the shape of its Kaiser window:
 # together 100 dB from 1.0 of the lower Nyquist frequency on, and a passband up to 0.9 of it.

@@ -4,8 +4,8 @@ import keras
 import scipy.fft
 from keras import ops
 
-from keras_avssan.orientation import transpose_hint
-from keras_avssan.write_once import FixedSettings
+from keras_avssan._internal.checks import transpose_hint
+from keras_avssan._internal.write_once import FixedSettings
 
 # Keeps the gains finite where a source does not reach the microphones within the scene.
 _SILENCE = 1e-20

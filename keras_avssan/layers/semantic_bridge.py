@@ -3,9 +3,9 @@
 import keras
 from keras import ops
 
+from keras_avssan._internal.unit_length import unit_length
+from keras_avssan._internal.write_once import FixedSettings
 from keras_avssan.layers.transformer_block import TransformerBlock
-from keras_avssan.unit_length import unit_length
-from keras_avssan.write_once import FixedSettings
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")

@@ -3,8 +3,8 @@
 import keras
 from keras import ops
 
+from keras_avssan._internal.write_once import FixedSettings
 from keras_avssan.layers.transformer_block import attention_fits
-from keras_avssan.write_once import FixedSettings
 
 _RESIDUALS = ("query", None)
 

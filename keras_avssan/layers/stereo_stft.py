@@ -4,8 +4,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_avssan.orientation import transpose_hint
-from keras_avssan.write_once import FixedSettings
+from keras_avssan._internal.checks import transpose_hint
+from keras_avssan._internal.write_once import FixedSettings
 
 _IMPLEMENTATIONS = ("fft", "conv")
 # Peaks of recordings whose power float32 holds as it is.

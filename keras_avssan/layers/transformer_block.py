@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_avssan.write_once import FixedSettings
+from keras_avssan._internal.write_once import FixedSettings
 
 
 def attention_fits(compute_dtype):

@@ -4,8 +4,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_avssan._internal.write_once import FixedSettings
 from keras_avssan.layers.stereo_stft import compressed_magnitude, cross_spectrum
-from keras_avssan.write_once import FixedSettings
 
 BAND_WIDTHS = {"fine": 32, "mid": 128, "full": None}
 _IPD_FORMS = ("cos_sin", "angle", "difference")

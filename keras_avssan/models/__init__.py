@@ -3,11 +3,11 @@
 from keras_avssan.models.av_ssan.av_ssan import AVSSAN
 from keras_avssan.models.av_ssan.av_ssan_backbone import AVSSANBackbone
 from keras_avssan.models.av_ssan.av_ssan_preprocessor import AVSSANPreprocessor
+from keras_avssan.models.export.load_exported import load_exported
+from keras_avssan.models.fitting.training_record import TrainingRecord
 from keras_avssan.models.localizer import Localizer
 from keras_avssan.models.localizer_preprocessor import LocalizerPreprocessor
 from keras_avssan.models.prompts import Prompt
-from keras_avssan.models.runtimes import load_exported
-from keras_avssan.models.training_record import TrainingRecord
 
 __all__ = [
     "AVSSAN",

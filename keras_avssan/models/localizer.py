@@ -5,26 +5,26 @@ import keras_hub
 import numpy as np
 from keras import ops
 
-from keras_avssan.data.channel_pair import confidence
-from keras_avssan.data.embeddings import encoder_fingerprint
-from keras_avssan.data.recordings import spacing_input
+from keras_avssan._internal.frozen_layers import KEY, set_trainable_layers, trainable_layers
+from keras_avssan._internal.functional_storage import StoredByAttribute
+from keras_avssan.data.media.channel_pair import confidence
+from keras_avssan.data.media.recordings import spacing_input
 from keras_avssan.doa.grid import GRID_DEGREES, check_finite
-from keras_avssan.frozen_layers import KEY, set_trainable_layers, trainable_layers
-from keras_avssan.functional_storage import StoredByAttribute
 from keras_avssan.layers.scene_renderer import SceneRenderer
-from keras_avssan.models.export import export_localizer
+from keras_avssan.models.export.export import export_localizer
+from keras_avssan.models.fitting.localizer_training import LocalizerTraining
+from keras_avssan.models.fitting.recorded_training import RecordsTraining
 from keras_avssan.models.localizer_preprocessor import LocalizerPreprocessor
-from keras_avssan.models.localizer_training import LocalizerTraining
 from keras_avssan.models.microphones import check_spacing
 from keras_avssan.models.preset_files import FORMAT_VERSION, check_format, check_preset_folder
 from keras_avssan.models.prompt_arrays import check_embeddings
+from keras_avssan.models.prompt_embeddings import encoder_fingerprint
 from keras_avssan.models.prompts import (
     MIN_RECORDING,
     as_prompt,
     split_prompts,
     stack_repeated,
 )
-from keras_avssan.models.recorded_training import RecordsTraining
 
 _BATCH_SIZE = 32
 

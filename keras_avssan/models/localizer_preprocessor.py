@@ -4,17 +4,17 @@ import keras
 import keras_hub
 import numpy as np
 
-from keras_avssan.data.audio_io import load_samples, recording_name, resample_samples
-from keras_avssan.data.contents import as_contents
-from keras_avssan.data.image_io import read_image
-from keras_avssan.data.recordings import at_usual_level, check_recording, read_recordings
+from keras_avssan._internal.write_once import WriteOnce
+from keras_avssan.data.media.audio_io import load_samples, recording_name, resample_samples
+from keras_avssan.data.media.contents import as_contents
+from keras_avssan.data.media.image_io import read_image
+from keras_avssan.data.media.recordings import at_usual_level, check_recording, read_recordings
 from keras_avssan.models.prompt_arrays import check_embeddings, check_prompt_arrays
 from keras_avssan.models.prompts import (
     MIN_RECORDING,
     split_prompts,
     stack_repeated,
 )
-from keras_avssan.write_once import WriteOnce
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")

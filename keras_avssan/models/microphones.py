@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_avssan.data.recordings import check_spacings
+from keras_avssan.data.media.recordings import check_spacings
 
 # Spacings that differ by less are the same one, in metres.
 SAME_SPACING = 1e-3

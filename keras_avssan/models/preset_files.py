@@ -3,7 +3,7 @@
 import json
 import os
 
-from keras_avssan.registered_names import import_registered
+from keras_avssan._internal.registered_names import import_registered
 
 # Version of the folders and files that models are saved in; rises when they change.
 FORMAT_VERSION = 1

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_avssan.data.recordings import to_numpy
+from keras_avssan.data.media.recordings import to_numpy
 
 # What a dict of arrays in the model's form may hold.
 _FORMS = {

@@ -7,11 +7,11 @@ import keras
 import keras_hub
 from keras import ops
 
-from keras_avssan.frozen_layers import KeepsFrozenModel, freeze_parts
-from keras_avssan.functional_storage import StoredByAttribute, layers_in
-from keras_avssan.models.quantization import quantize_layers, quantized_layers
-from keras_avssan.orientation import transpose_hint
-from keras_avssan.write_once import FixedSettings, fixed_setting
+from keras_avssan._internal.checks import transpose_hint
+from keras_avssan._internal.frozen_layers import KeepsFrozenModel, freeze_parts
+from keras_avssan._internal.functional_storage import StoredByAttribute, layers_in
+from keras_avssan._internal.write_once import FixedSettings, fixed_setting
+from keras_avssan.models.export.quantization import quantize_layers, quantized_layers
 
 # Inputs that show what to look for, with the first that counts first.
 _PROMPTS = ("prompt_embedding", "token_ids", "images")

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from keras_avssan.data.contents import Contents, as_contents, is_file
-from keras_avssan.data.file_kinds import file_kind
-from keras_avssan.data.recordings import to_numpy
-from keras_avssan.files import check_file, is_meant_as_file
-from keras_avssan.one_line import count, one_line
+from keras_avssan._internal.atomic_files import check_file, is_meant_as_file
+from keras_avssan._internal.one_line import count, one_line
+from keras_avssan.data.media.contents import Contents, as_contents, is_file
+from keras_avssan.data.media.file_kinds import file_kind
+from keras_avssan.data.media.recordings import to_numpy
 
 # Shortest array that is taken for a recording, in samples.
 MIN_RECORDING = 1600

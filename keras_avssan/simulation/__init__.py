@@ -1,13 +1,13 @@
 """Rooms, microphones and impulse responses."""
 
 from keras_avssan.simulation.absorption import eyring_absorption, sabine_absorption
-from keras_avssan.simulation.bank import RIRBank
-from keras_avssan.simulation.build_bank import build_bank
+from keras_avssan.simulation.bank.build_bank import build_bank
+from keras_avssan.simulation.bank.rir_bank import RIRBank
 from keras_avssan.simulation.calibration import calibrated_absorption
 from keras_avssan.simulation.decay import energy_decay_curve, reverberation_time
 from keras_avssan.simulation.diffuse_tail import diffuse_tail
 from keras_avssan.simulation.expected_decay import expected_power
-from keras_avssan.simulation.image_source import simulate_rirs
+from keras_avssan.simulation.image_source.image_source import simulate_rirs
 from keras_avssan.simulation.moving_source import render_moving
 from keras_avssan.simulation.rooms import Room, RoomRanges, azimuth_of, sample_room
 from keras_avssan.simulation.trajectory import Trajectory, arc_trajectory, linear_trajectory

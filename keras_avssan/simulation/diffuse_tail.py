@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 from keras import ops
 
+from keras_avssan._internal.backend import compiled
 from keras_avssan.simulation.absorption import SPEED_OF_SOUND
-from keras_avssan.simulation.backend import compiled
 from keras_avssan.simulation.expected_decay import check_shapes, expected_power
-from keras_avssan.simulation.fine_grid import low_pass_gain
+from keras_avssan.simulation.oversampling import low_pass_gain
 from keras_avssan.simulation.validation import check_positive
 
 # Samples of the blocks in which noise is made; neighbours overlap by half.

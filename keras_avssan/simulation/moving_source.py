@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from keras_avssan.simulation.backend import compiled
+from keras_avssan._internal.backend import compiled
 from keras_avssan.simulation.trajectory import check_times
 from keras_avssan.simulation.validation import check_positive, known_values
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_avssan.one_line import count, one_line
+from keras_avssan._internal.one_line import count, one_line
 from keras_avssan.simulation.validation import check_distinct_microphones, check_positive
 
 _UP = np.array([0.0, 0.0, 1.0])

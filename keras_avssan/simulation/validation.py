@@ -51,16 +51,6 @@ def check_positive(value: Any, name: str) -> np.ndarray:
     return array
 
 
-def check_whole(value: Any, name: str, least: int = 0) -> int:
-    """Returns `value` as an int after checking that it is whole and not below `least`."""
-    number = isinstance(value, (int, float, np.integer, np.floating))
-    if not number or isinstance(value, bool) or not value >= least or value % 1 != 0:
-        raise ValueError(
-            f"`{name}` must be at least {least}, a whole number. Received: {name}={value!r}"
-        )
-    return int(value)
-
-
 def check_absorption(value: Any) -> np.ndarray:
     """Returns the wall absorption as float64 after checking that it lies in (0, 1]."""
     array = np.asarray(value, dtype="float64")

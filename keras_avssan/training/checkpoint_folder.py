@@ -10,8 +10,8 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from keras_avssan.files import PART_SUFFIX, write_json, write_whole
-from keras_avssan.training.configuration import check_configuration
+from keras_avssan._internal.atomic_files import PART_SUFFIX, write_json, write_whole
+from keras_avssan.training.run_configuration import check_configuration
 from keras_avssan.training.training_state import TrainingState
 
 _CONFIG = "config.json"

@@ -2,23 +2,23 @@
 
 import keras
 
-from keras_avssan.data.checks import check_integer
-from keras_avssan.data.dataset import make_dataset
-from keras_avssan.data.embeddings import (
+from keras_avssan._internal.checks import check_integer
+from keras_avssan.data.scenes.make_dataset import make_dataset
+from keras_avssan.models.fitting.recorded_training import begin_record, describe_plan, recorded
+from keras_avssan.models.microphones import match_scenes
+from keras_avssan.models.prompt_embeddings import (
     blank_prompts,
     embed_class_names,
     embed_pictures,
     takes_prompt,
 )
-from keras_avssan.models.microphones import match_scenes
-from keras_avssan.models.recorded_training import begin_record, describe_plan, recorded
 from keras_avssan.training.checkpoint_folder import CheckpointFolder
-from keras_avssan.training.configuration import describe_training, digest_embeddings
-from keras_avssan.training.course import Course
+from keras_avssan.training.resumable_fit import WatchedFit
+from keras_avssan.training.run_configuration import describe_training, digest_embeddings
 from keras_avssan.training.schedules import warmup_cosine
 from keras_avssan.training.tensorboard_log import check_tensorboard
+from keras_avssan.training.training_progress import Course
 from keras_avssan.training.validation_overlap import warn_of_overlap
-from keras_avssan.training.watched_fit import WatchedFit
 
 
 def default_loader():

@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 
-from keras_avssan.models.recorded_training import read_record
-from keras_avssan.models.training_record import with_steps
+from keras_avssan.models.fitting.recorded_training import read_record
+from keras_avssan.models.fitting.training_record import with_steps
 from keras_avssan.training.checkpoint_folder import (
     checkpoint_numbers,
     checkpoint_path,

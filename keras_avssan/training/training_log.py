@@ -4,7 +4,7 @@ import csv
 import os
 from pathlib import Path
 
-from keras_avssan.files import write_text
+from keras_avssan._internal.atomic_files import write_text
 
 _STEPS, _EPOCHS = "log.csv", "epochs.csv"
 

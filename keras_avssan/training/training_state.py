@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
-from keras_avssan.training.configuration import frozen_weights
 from keras_avssan.training.random_state import read_random_state
+from keras_avssan.training.run_configuration import frozen_weights
 
 
 @dataclass(frozen=True, eq=False)

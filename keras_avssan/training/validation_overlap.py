@@ -2,8 +2,8 @@
 
 import warnings
 
-from keras_avssan.models.recorded_training import describe_plan
-from keras_avssan.one_line import count
+from keras_avssan._internal.one_line import count
+from keras_avssan.models.fitting.recorded_training import describe_plan
 
 _KINDS = {"rooms": "rooms", "clips": "recordings", "pictures": "pictures"}
 _HOW = {

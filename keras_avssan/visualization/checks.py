@@ -7,8 +7,8 @@ import keras
 import numpy as np
 from numpy.typing import ArrayLike
 
+from keras_avssan._internal.checks import transpose_hint
 from keras_avssan.evaluation.examples import SeparationExample
-from keras_avssan.orientation import transpose_hint
 
 
 def as_array(name: str, value: ArrayLike, shape: tuple[int | None, ...]) -> np.ndarray:

@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.figure import FigureBase
 from numpy.typing import ArrayLike
 
-from keras_avssan.data.contents import Contents, File, as_contents
-from keras_avssan.data.image_io import read_image
+from keras_avssan.data.media.contents import Contents, File, as_contents
+from keras_avssan.data.media.image_io import read_image
 from keras_avssan.visualization import style
 from keras_avssan.visualization.band_attention import plot_band_attention
 from keras_avssan.visualization.checks import as_array, entry

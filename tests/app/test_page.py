@@ -36,7 +36,7 @@ def address(tiny_model, tmp_path_factory):
     """A page that is served; uploads go to a folder of its own."""
     from keras_avssan.app import build_interface
     from keras_avssan.app.examples import write_examples
-    from keras_avssan.cli_app import serve
+    from keras_avssan.cli.app import serve
 
     folder = tmp_path_factory.mktemp("uploads")
     with pytest.MonkeyPatch.context() as patch:

@@ -11,14 +11,15 @@ from types import SimpleNamespace
 
 import pytest
 
-from keras_avssan import AVSSAN, cli_app
+from keras_avssan import AVSSAN
 from keras_avssan.app import demo_folder, demo_model, localize_command
 from keras_avssan.app.demo_folder import as_typed
 from keras_avssan.app.demo_model import demo_plan
 from keras_avssan.app.examples import write_examples
-from keras_avssan.cli import main
-from keras_avssan.data.audio_io import read_audio
-from keras_avssan.data.image_io import read_image
+from keras_avssan.cli import app as cli_app
+from keras_avssan.cli.main import main
+from keras_avssan.data.media.audio_io import read_audio
+from keras_avssan.data.media.image_io import read_image
 
 pytestmark = pytest.mark.once
 

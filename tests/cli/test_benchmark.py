@@ -7,9 +7,9 @@ import pytest
 import soundfile
 from PIL import Image
 
-from keras_avssan.cli import main
+from keras_avssan.benchmark import train_and_score as benchmark
+from keras_avssan.cli.main import main
 from keras_avssan.evaluation import Evaluation, paired_difference
-from keras_avssan.evaluation.benchmark import benchmark
 from keras_avssan.models.baselines import GCCMLP
 from keras_avssan.simulation import RIRBank, RoomRanges
 from keras_avssan.training import NonFiniteLoss
@@ -17,7 +17,7 @@ from keras_avssan.training import NonFiniteLoss
 pytestmark = pytest.mark.once
 
 SMALL = """
-from keras_avssan.evaluation.benchmark import System
+from keras_avssan.benchmark import System
 from keras_avssan.models.baselines import GCCMLP, MLPAVC
 
 

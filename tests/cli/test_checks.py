@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from keras_avssan import cli
-from keras_avssan.cli_checks import _CHECKPOINT, FILES, FOLDERS
+from keras_avssan.cli import main as cli
+from keras_avssan.cli.checks import _CHECKPOINT, FILES, FOLDERS
 from keras_avssan.training.checkpoint_folder import checkpoint_path
 
 pytestmark = pytest.mark.once
@@ -56,7 +56,7 @@ NUMBERS = {
 PROGRAM = """
 import io, json, sys, time, contextlib
 begun = time.process_time()
-from keras_avssan.cli import main
+from keras_avssan.cli.main import main
 answers = []
 for line in json.load(sys.stdin):
     error, begun = io.StringIO(), time.process_time()
@@ -288,7 +288,7 @@ def test_an_error_within_a_tensorflow_pipeline_is_one_line(folder, capsys, monke
         def run(_):
             raise error
 
-        monkeypatch.setattr("keras_avssan.cli_rooms._show", run)
+        monkeypatch.setattr("keras_avssan.cli.rooms._show", run)
         return cli.main(["rooms", "show", str(folder)])
 
     assert fail(InvalidArgumentError(f"{text}Traceback (most recent call last):\n\n  File")) == 2

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from keras_avssan import AVSSAN
-from keras_avssan.cli import main
+from keras_avssan.cli.main import main
 from keras_avssan.encoders import (
     CLIPEncoder,
     CLIPTextTokenizer,

@@ -9,11 +9,11 @@ import soundfile
 from PIL import Image
 
 from keras_avssan import AVSSAN, training
-from keras_avssan.cli import main
+from keras_avssan.cli.main import main
 from keras_avssan.encoders import ConvImageEncoder, LogMelEncoder
 from keras_avssan.evaluation import Evaluation, SceneScores
 from keras_avssan.models.baselines import GCCMLP
-from keras_avssan.models.training_record import room_digests
+from keras_avssan.models.fitting.training_record import room_digests
 from keras_avssan.simulation import RIRBank, RoomRanges
 
 pytestmark = pytest.mark.once

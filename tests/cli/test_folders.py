@@ -8,7 +8,7 @@ import pytest
 import soundfile
 from PIL import Image
 
-from keras_avssan.cli import main
+from keras_avssan.cli.main import main
 
 pytestmark = pytest.mark.once
 

@@ -6,8 +6,9 @@ import subprocess
 
 import pytest
 
-from keras_avssan import __version__, cli
-from keras_avssan.cli import main
+from keras_avssan import __version__
+from keras_avssan.cli import main as cli
+from keras_avssan.cli.main import main
 from keras_avssan.simulation import RoomRanges
 
 pytestmark = pytest.mark.once

@@ -14,7 +14,7 @@ import soundfile
 from PIL import Image
 
 from keras_avssan import AVSSAN
-from keras_avssan.cli import main
+from keras_avssan.cli.main import main
 from keras_avssan.models import Localizer
 
 
@@ -116,7 +116,7 @@ def test_the_spacing_and_the_channels_reach_the_model(ask, monkeypatch, tmp_path
             return {"azimuth": 90.0, "confidence": float("nan")}
 
     monkeypatch.setattr(Localizer, "from_preset", lambda *_: Model())
-    monkeypatch.setattr("keras_avssan.cli_localize._draw", lambda *_: None)
+    monkeypatch.setattr("keras_avssan.cli.localize._draw", lambda *_: None)
     more = ["--figure", tmp_path / figure] if figure else []
     more += ["--json", tmp_path / "answers.json"]
     arguments = ["mix.wav", "--prompt", "a dog", "--spacing", 0.08, "--channels", 1, 0]

@@ -29,7 +29,7 @@ ERRORS = [
 ]
 PROGRAM = """
 import logging, os, sys, warnings
-from keras_avssan.cli_quiet import quiet_libraries
+from keras_avssan.cli.quiet import quiet_libraries
 
 def write(lines):
     os.write(2, "\\n".join(lines).encode())
@@ -48,7 +48,7 @@ print("after", file=sys.stderr)
 
 CRASH = """
 import os
-from keras_avssan.cli_quiet import quiet_libraries
+from keras_avssan.cli.quiet import quiet_libraries
 with quiet_libraries("keras-avssan train"):
     os.write(2, b"I0000 00:00:1.1   1 a.cc:1] noise\\nF0000 why\\n")
     os.abort()

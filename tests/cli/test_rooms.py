@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_avssan import cli, cli_options
-from keras_avssan.cli import main
-from keras_avssan.simulation import RIRBank, bank_settings
+from keras_avssan.cli import main as cli
+from keras_avssan.cli import options as cli_options
+from keras_avssan.cli.main import main
+from keras_avssan.simulation import RIRBank
+from keras_avssan.simulation.bank import bank_settings
 
 pytestmark = pytest.mark.once
 

@@ -12,7 +12,7 @@ import soundfile
 from PIL import Image
 
 from keras_avssan import AVSSAN, training
-from keras_avssan.cli import main
+from keras_avssan.cli.main import main
 from keras_avssan.encoders import ConvImageEncoder, LogMelEncoder
 from keras_avssan.simulation import RIRBank, RoomRanges
 

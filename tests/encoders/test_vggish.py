@@ -6,7 +6,7 @@ import pytest
 from keras import ops
 
 from keras_avssan import AVSSAN
-from keras_avssan.data.audio_io import read_audio
+from keras_avssan.data.media.audio_io import read_audio
 from keras_avssan.encoders import (
     ConvImageEncoder,
     VGGish,

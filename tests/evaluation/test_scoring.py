@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from keras_avssan.evaluation import Evaluation, SceneScores, bootstrap_interval
-from keras_avssan.evaluation.presence import auroc
+from keras_avssan.evaluation.absent_targets import auroc
 
 pytestmark = pytest.mark.once
 

@@ -7,8 +7,12 @@ import soundfile
 from PIL import Image
 
 from keras_avssan.data import ClassFolders, ScenePlan, make_dataset
-from keras_avssan.data.embeddings import EmbeddingStore, embed_pictures, encoder_fingerprint
 from keras_avssan.encoders import ConvImageEncoder, ImageEncoder
+from keras_avssan.models.prompt_embeddings import (
+    EmbeddingStore,
+    embed_pictures,
+    encoder_fingerprint,
+)
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ import pytest
 
 from keras_avssan.encoders import AudioEncoder
 from keras_avssan.layers import StereoSTFT
-from keras_avssan.models import export as export_module
 from keras_avssan.models import load_exported
-from keras_avssan.models.export import SUFFIXES, convolutional_front_ends
+from keras_avssan.models.export import export as export_module
+from keras_avssan.models.export.export import SUFFIXES, convolutional_front_ends
 
 BACKEND = keras.config.backend()
 TOLERANCE = 1e-4  # of the posterior

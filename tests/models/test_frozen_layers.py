@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from keras_avssan import AVSSAN
+from keras_avssan._internal.frozen_layers import trainable_layers
 from keras_avssan.encoders import (
     AudioEncoder,
     ConvImageEncoder,
@@ -14,9 +15,8 @@ from keras_avssan.encoders import (
     LogMelEncoder,
     VGGish,
 )
-from keras_avssan.frozen_layers import trainable_layers
 from keras_avssan.models.baselines import MLPAVC
-from keras_avssan.training.configuration import frozen_weights
+from keras_avssan.training.run_configuration import frozen_weights
 
 
 def to_file(model, folder):

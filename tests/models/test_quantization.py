@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from keras_avssan import AVSSAN
-from keras_avssan.models.quantization import quantized_layers
+from keras_avssan.models.export.quantization import quantized_layers
 
 pytestmark = pytest.mark.one_backend
 

@@ -11,11 +11,11 @@ import soundfile
 from PIL import Image
 
 from keras_avssan import AVSSAN
+from keras_avssan.benchmark.held_out import HeldOut
 from keras_avssan.data import ClassFolders, ScenePlan, SyntheticClasses, make_dataset
 from keras_avssan.evaluation import evaluate_localizer, evaluate_presence
-from keras_avssan.evaluation.benchmark.held_out import HeldOut
 from keras_avssan.models import TrainingRecord
-from keras_avssan.models.training_record import item_digest, room_digests
+from keras_avssan.models.fitting.training_record import item_digest, room_digests
 from keras_avssan.training import fit_scenes, load_checkpoint, save_whole
 
 pytestmark = pytest.mark.once

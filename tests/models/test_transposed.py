@@ -6,7 +6,7 @@ from keras import ops
 
 from keras_avssan.classical import SRPPHAT
 from keras_avssan.data import read_audio
-from keras_avssan.data.video_io import _audio_stream
+from keras_avssan.data.media.video_io import _audio_stream
 from keras_avssan.layers import SceneRenderer, StereoSTFT
 from keras_avssan.visualization.checks import as_array
 

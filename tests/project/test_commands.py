@@ -21,7 +21,7 @@ from keras_avssan import cli, training
 from keras_avssan.data import STARSS23_CLASSES, ClassFolders, VGGSoundSSL, write_video
 from keras_avssan.models import Localizer
 from keras_avssan.simulation import RIRBank
-from keras_avssan.simulation.bank_folder import BankFolder
+from keras_avssan.simulation.bank.bank_folder import BankFolder
 
 pytestmark = pytest.mark.once
 
@@ -35,7 +35,7 @@ NOT_RUN = {
     r"pip install": "downloads; tests/project/test_packaging.py holds the extras",
     r"make (demo|test)": "sets up environments; the notebook and the suite have runs of their own",
     r"keras-avssan app": "serves until it is stopped; tests/app/test_page.py opens the page",
-    r"ray start|export RAY_ADDRESS": "starts a cluster; tests/data/test_engines.py has one of Ray",
+    r"ray start|export RAY_ADDRESS": "starts a cluster; tests/_internal/test_engines.py has one",
     r"export KERAS_BACKEND": "sets the backend of a shell",
     r"pytest tests/parity": "a process for each backend; `make test-parity` runs it",
     r"python -c 'import kagglehub": "downloads",
@@ -71,7 +71,7 @@ TINY = {
 }
 SHARDS = {"0 50": "0 2", "50 100": "2 4", "$first 7": "1 2"}
 OWN_ROWS = """
-from keras_avssan.evaluation.benchmark import System
+from keras_avssan.benchmark import System
 from keras_avssan.models.baselines import MLPAVC
 
 

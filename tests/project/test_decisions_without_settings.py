@@ -26,11 +26,11 @@ ELSEWHERE = {
     "X_gt of (12)": "tests/models/test_training.py",
     "losses over a batch": "tests/doa/test_losses.py",
     "140,000 steps": "tests/models/test_fit_scenes.py",
-    "level of 0 dB": "tests/data/test_rendering.py",
+    "level of 0 dB": "tests/data/scenes/test_rendering.py",
     "GPU-RIR": "tests/simulation/test_accuracy.py",
-    "prompt images": "tests/vggsound_ssl",
-    "which two microphones": "tests/starss23/test_starss23.py",
-    "Table 3": "tests/starss23/test_benchmark.py",
+    "prompt images": "tests/data/vggsound_ssl",
+    "which two microphones": "tests/data/starss23/test_starss23.py",
+    "Table 3": "tests/data/starss23/test_benchmark.py",
 }
 
 

@@ -53,8 +53,8 @@ NOT_RUN = re.compile(r"<!-- not run: ([^\n]+) -->\n")
 BLOCK = re.compile(r"(<!-- not run: [^\n]+ -->\n)?```python\n(.*?)```", re.DOTALL)
 # Pages whose data take a test of their own to make.
 ELSEWHERE = {
-    "docs/starss23.md": "tests/starss23/test_docs_page.py",
-    "docs/vggsound-ssl.md": "tests/vggsound_ssl/test_page.py",
+    "docs/starss23.md": "tests/data/starss23/test_docs_page.py",
+    "docs/vggsound-ssl.md": "tests/data/vggsound_ssl/test_page.py",
 }
 # What the text of a page has introduced before its first block.
 GIVEN = {

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from keras_avssan.files import (
+from keras_avssan._internal.atomic_files import (
     PART_SUFFIX,
     read_json,
     remove_parts,

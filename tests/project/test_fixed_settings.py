@@ -12,8 +12,8 @@ import pytest
 
 import keras_avssan
 from keras_avssan import encoders, layers
+from keras_avssan._internal.write_once import FixedSettings
 from keras_avssan.models import baselines
-from keras_avssan.write_once import FixedSettings
 
 pytestmark = pytest.mark.once
 

@@ -11,13 +11,12 @@ import keras_hub
 import numpy as np
 import pytest
 
-from keras_avssan import Prompt, classical, data, doa, evaluation, simulation
+from keras_avssan import Prompt, benchmark, classical, data, doa, evaluation, simulation
+from keras_avssan._internal.one_line import count, names, one_line, span
 from keras_avssan.app import Answer
-from keras_avssan.data.folder_report import FileReport
+from keras_avssan.data.curation.folder_report import FileReport
 from keras_avssan.encoders import CLIPTextTokenizer
-from keras_avssan.evaluation import benchmark
 from keras_avssan.models import TrainingRecord, baselines
-from keras_avssan.one_line import count, names, one_line, span
 from keras_avssan.training import data_parallel
 
 pytestmark = pytest.mark.once

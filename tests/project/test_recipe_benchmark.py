@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from keras_avssan import AVSSAN
+from keras_avssan.benchmark.rooms import divide_bank
 from keras_avssan.data import ScenePlan, SyntheticClasses
 from keras_avssan.doa import JointLoss
 from keras_avssan.encoders import LogMelEncoder
-from keras_avssan.evaluation.benchmark.rooms import divide_bank
 from keras_avssan.models import AVSSANBackbone
 from keras_avssan.simulation import RIRBank, RoomRanges
 

@@ -9,7 +9,7 @@ import keras
 import pytest
 
 import keras_avssan
-from keras_avssan.registered_names import REGISTERED
+from keras_avssan._internal.registered_names import REGISTERED
 
 pytestmark = pytest.mark.once
 

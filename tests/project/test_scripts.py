@@ -16,7 +16,7 @@ from PIL import Image
 
 from keras_avssan.data import SyntheticClasses
 from keras_avssan.encoders import SoundEffectsCNN
-from keras_avssan.simulation import fine_grid
+from keras_avssan.simulation import oversampling as fine_grid
 
 pytestmark = pytest.mark.once
 
@@ -44,7 +44,7 @@ TESTS = {
     ),
     "mutants": "tests/project/test_mutants.py",
     "near_axis": "tests/project/test_near_axis_benchmark.py",
-    "rigid_sphere": "tests/starss23/test_docs_page.py",
+    "rigid_sphere": "tests/data/starss23/test_docs_page.py",
 }
 
 TWO_ROWS = (["PyTorch, eager"], ["Keras, PyTorch"])

@@ -16,13 +16,13 @@ import pytest
 from keras_avssan.simulation import (
     RIRBank,
     RoomRanges,
-    bank_settings,
     build_bank,
     calibrated_absorption,
     sample_room,
     simulate_rirs,
 )
-from keras_avssan.simulation.bank_folder import BankFolder
+from keras_avssan.simulation.bank import bank_settings
+from keras_avssan.simulation.bank.bank_folder import BankFolder
 
 ARRAYS = ("rirs", "azimuths", "t60", "room_sizes", "microphones", "sources", "absorption")
 SCALARS = ("sampling_rate", "seed", "first_index", "formula", "speed_of_sound", "tail", "calibrate")
@@ -486,7 +486,7 @@ def test_holds_one_shard_at_a_time(tmp_path, monkeypatch):
     [
         ("num_rooms", 0, "`num_rooms` must be at least 1"),
         ("num_rooms", -1, "`num_rooms` must be at least 1"),
-        ("num_rooms", "5", "`num_rooms` must be at least 1, a whole number"),
+        ("num_rooms", "5", "`num_rooms` must be an integer of at least 1"),
         ("num_rooms", 10**9, "lacks 499999998 of its 500000000 shards"),
         ("rooms_per_shard", 0, "`rooms_per_shard` must be at least 1"),
         ("first_index", -3, "`first_index` must be at least 0"),

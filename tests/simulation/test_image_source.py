@@ -180,7 +180,7 @@ def test_work_in_small_pieces_gives_the_same(bound, monkeypatch):
     settings = dict(absorption=[0.3, 0.4, 0.3, 0.5], duration=[0.1, 0.1, 0.05, 0.1])
     whole = simulate(sizes, sources, MICROPHONES, **settings)
     assert whole.shape == (4, 5, 2, 1600)
-    monkeypatch.setattr(f"keras_avssan.simulation.image_sum.{bound}", 2**13)
+    monkeypatch.setattr(f"keras_avssan.simulation.image_source.image_sum.{bound}", 2**13)
     pieces = simulate(sizes, sources, MICROPHONES, **settings)
     np.testing.assert_allclose(pieces, whole, atol=1e-6 * abs(whole).max())
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from keras_avssan.simulation import RIRBank, RoomRanges
-from keras_avssan.simulation.room_parts import FIRST_EVALUATION_ROOM, divide_rooms
+from keras_avssan.simulation.bank.room_parts import FIRST_EVALUATION_ROOM, divide_rooms
 
 pytestmark = pytest.mark.once
 

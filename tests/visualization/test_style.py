@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from keras_avssan.evaluation.benchmark import figure as benchmark_figure
+from keras_avssan.benchmark import figure as benchmark_figure
 from keras_avssan.simulation import simulate_rirs
 from keras_avssan.visualization import plot_decay, plot_posterior, style
 

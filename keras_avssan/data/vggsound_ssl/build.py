@@ -8,9 +8,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from keras_avssan._internal.atomic_files import remove_parts
+from keras_avssan.data.media.video_io import import_av
 from keras_avssan.data.vggsound_ssl.folder import MANIFEST_FILE, STAGING, begin_folder
-from keras_avssan.data.vggsound_ssl.manifest import read_manifest, write_manifest
-from keras_avssan.data.vggsound_ssl.parts import (
+from keras_avssan.data.vggsound_ssl.run_stage import check_engine, run_stage
+from keras_avssan.data.vggsound_ssl.settings import BuildSettings, encoder_identity
+from keras_avssan.data.vggsound_ssl.stage1_decode import (
     Part,
     PartJob,
     build_part,
@@ -18,14 +21,11 @@ from keras_avssan.data.vggsound_ssl.parts import (
     part_is_whole,
     read_part,
 )
-from keras_avssan.data.vggsound_ssl.run_stage import check_engine, run_stage
-from keras_avssan.data.vggsound_ssl.selection import select_clips
-from keras_avssan.data.vggsound_ssl.settings import BuildSettings, encoder_identity
-from keras_avssan.data.vggsound_ssl.shards import ShardJob, shard_is_whole, write_shard
+from keras_avssan.data.vggsound_ssl.stage2_select import select_clips
+from keras_avssan.data.vggsound_ssl.stage3_shard import ShardJob, shard_is_whole, write_shard
+from keras_avssan.data.vggsound_ssl.stage4_manifest import read_manifest, write_manifest
 from keras_avssan.data.vggsound_ssl.staged_clip import DroppedClip, StagedClip
 from keras_avssan.data.vggsound_ssl.vggsound import VGGSound
-from keras_avssan.data.video_io import import_av
-from keras_avssan.files import remove_parts
 
 
 def build_vggsound_ssl(
@@ -55,7 +55,7 @@ def build_vggsound_ssl(
         videos: Path of the folder of its videos.
         clip: Folder or name of a CLIP preset, see `keras_avssan.encoders.CLIPEncoder`; or `None`:
             the picture of a clip is the frame in its middle.
-        engine: Str. What runs the work, see `keras_avssan.data.engines.run_units`.
+        engine: Str. What runs the work, see `keras_avssan._internal.work_units.run_units`.
         workers: Int. Number of units of work at a time.
         progress: Bool. Whether to show progress bars.
         **settings: Further settings, see `BuildSettings`.

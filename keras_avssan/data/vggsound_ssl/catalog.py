@@ -12,12 +12,12 @@ import numpy as np
 import soundfile
 from PIL import Image
 
-from keras_avssan.data.catalog import Catalog, Clip, Picture
-from keras_avssan.data.checks import check_classes
-from keras_avssan.data.image_io import read_image
+from keras_avssan.data.catalogs.catalog import Catalog, Clip, Picture
+from keras_avssan.data.catalogs.checks import check_classes
+from keras_avssan.data.media.image_io import read_image
 from keras_avssan.data.vggsound_ssl.folder import MANIFEST_FILE
-from keras_avssan.data.vggsound_ssl.manifest import FORMAT, read_manifest
-from keras_avssan.data.vggsound_ssl.shards import read_index, shard_path
+from keras_avssan.data.vggsound_ssl.stage3_shard import read_index, shard_path
+from keras_avssan.data.vggsound_ssl.stage4_manifest import FORMAT, read_manifest
 from keras_avssan.data.vggsound_ssl.tar_files import read_member
 
 # Where a member lies: the shard's name, offset and size in bytes.

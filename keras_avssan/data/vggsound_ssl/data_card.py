@@ -4,9 +4,9 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from keras_avssan._internal.tables import make_table
 from keras_avssan.data.vggsound_ssl.folder import MANIFEST_FILE
-from keras_avssan.data.vggsound_ssl.selection import SPLITS
-from keras_avssan.tables import make_table
+from keras_avssan.data.vggsound_ssl.stage2_select import SPLITS
 
 CARD_FILE = "README.md"
 DROPPED_FILE = "dropped.csv"

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from keras_avssan.files import remove_parts, write_json
+from keras_avssan._internal.atomic_files import remove_parts, write_json
 
 BUILD_FILE = "build.json"
 MANIFEST_FILE = "manifest.json"

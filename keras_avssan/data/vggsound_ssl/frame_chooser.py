@@ -7,8 +7,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_avssan.data.image_io import read_image
-from keras_avssan.data.video_io import VideoFrame
+from keras_avssan.data.media.image_io import read_image
+from keras_avssan.data.media.video_io import VideoFrame
 
 
 class FrameChooser:

@@ -4,15 +4,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from keras_avssan.data.checks import check_integer
-from keras_avssan.data.engines import ENGINES, run_units
+from keras_avssan._internal.checks import check_integer
+from keras_avssan._internal.work_units import ENGINES, run_units
 
 
 def check_engine(engine: str, workers: int) -> None:
     """Check what runs the units, before anything is written.
 
     Args:
-        engine: Str. See `keras_avssan.data.engines.run_units`.
+        engine: Str. See `keras_avssan._internal.work_units.run_units`.
         workers: Int. Number of units at a time.
 
     Raises:
@@ -37,7 +37,7 @@ def run_stage(
     """Run those units of a stage that are not done yet.
 
     Args:
-        function: Function of a unit, see `keras_avssan.data.engines.run_units`.
+        function: Function of a unit, see `keras_avssan._internal.work_units.run_units`.
         units: Sequence of the units.
         total: Int. Number of units of the stage, with those that are done.
         noun: Str. What the units make, for the progress bar and the message.

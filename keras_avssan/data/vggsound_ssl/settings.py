@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from keras_avssan.data.checks import check_integer, check_splits
+from keras_avssan._internal.checks import check_integer
+from keras_avssan.data.catalogs.checks import check_splits
 
 
 @dataclasses.dataclass(frozen=True)

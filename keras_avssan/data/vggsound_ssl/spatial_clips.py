@@ -5,12 +5,12 @@ import os
 from pathlib import Path
 from typing import Any
 
+from keras_avssan._internal.one_line import count, one_line
 from keras_avssan.data.vggsound_ssl.catalog import decode_flac
 from keras_avssan.data.vggsound_ssl.folder import MANIFEST_FILE
-from keras_avssan.data.vggsound_ssl.shards import read_index, shard_path
-from keras_avssan.data.vggsound_ssl.spatial import FORMAT, SPATIAL
+from keras_avssan.data.vggsound_ssl.spatialise_clips import FORMAT, SPATIAL
+from keras_avssan.data.vggsound_ssl.stage3_shard import read_index, shard_path
 from keras_avssan.data.vggsound_ssl.tar_files import read_member
-from keras_avssan.one_line import count, one_line
 
 
 class SpatialClips:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from keras_avssan.data.checks import check_classes
-from keras_avssan.data.csv_files import read_csv
-from keras_avssan.one_line import count, one_line
+from keras_avssan._internal.one_line import count, one_line
+from keras_avssan.data.catalogs.checks import check_classes
+from keras_avssan.data.catalogs.csv_files import read_csv
 
 _COLUMNS = "youtube_id,start_second,label,split"
 _CSV_SPLITS = ("train", "test")

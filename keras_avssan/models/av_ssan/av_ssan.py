@@ -3,12 +3,13 @@
 import keras
 import numpy as np
 
-from keras_avssan.data.channel_pair import confidence
+from keras_avssan._internal.frozen_layers import freeze_parts
+from keras_avssan._internal.write_once import WriteOnce
+from keras_avssan.data.media.channel_pair import confidence
 from keras_avssan.doa.grid import GRID_DEGREES
 from keras_avssan.encoders.conv_image_encoder import ConvImageEncoder
 from keras_avssan.encoders.get_image_encoder import get_image_encoder
 from keras_avssan.encoders.log_mel_encoder import LogMelEncoder
-from keras_avssan.frozen_layers import freeze_parts
 from keras_avssan.layers.stereo_stft import level_gain
 from keras_avssan.models.av_ssan.av_ssan_backbone import BAND_ATTENTION, AVSSANBackbone
 from keras_avssan.models.av_ssan.av_ssan_preprocessor import AVSSANPreprocessor
@@ -20,7 +21,6 @@ from keras_avssan.models.av_ssan.av_ssan_presets import (
     make_optimizer,
 )
 from keras_avssan.models.localizer import Localizer, refuse_parts
-from keras_avssan.write_once import WriteOnce
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_avssan.frozen_layers import freeze_parts
+from keras_avssan._internal.frozen_layers import freeze_parts
 from keras_avssan.layers.doa_head import DoAHead
 from keras_avssan.layers.frame_alignment import FrameAlignment
 from keras_avssan.layers.level_normalization import LevelNormalization

@@ -2,8 +2,8 @@
 
 import keras
 
+from keras_avssan._internal.frozen_layers import freeze_parts
 from keras_avssan.doa.losses import JointLoss
-from keras_avssan.frozen_layers import freeze_parts
 from keras_avssan.models.localizer import Localizer, refuse_parts
 
 

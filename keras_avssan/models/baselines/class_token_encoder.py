@@ -4,8 +4,8 @@ import keras
 import keras_hub
 from keras import ops
 
+from keras_avssan._internal.write_once import FixedSettings
 from keras_avssan.layers.transformer_block import TransformerBlock
-from keras_avssan.write_once import FixedSettings
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")

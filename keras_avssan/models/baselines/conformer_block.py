@@ -2,8 +2,8 @@
 
 import keras
 
+from keras_avssan._internal.write_once import FixedSettings
 from keras_avssan.models.baselines.conformer_convolution import ConformerConvolution
-from keras_avssan.write_once import FixedSettings
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_avssan.write_once import FixedSettings
+from keras_avssan._internal.write_once import FixedSettings
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")

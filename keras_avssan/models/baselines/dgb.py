@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_avssan._internal.unit_length import unit_length
 from keras_avssan.layers.generalized_cross_correlation import GeneralizedCrossCorrelation
 from keras_avssan.models.baselines.baseline import Baseline
 from keras_avssan.models.baselines.baseline_backbone import BaselineBackbone
@@ -12,8 +13,7 @@ from keras_avssan.models.baselines.mlp import MLP
 from keras_avssan.models.baselines.prompt_projection import PromptProjection
 from keras_avssan.models.baselines.steered_response import SteeredResponse
 from keras_avssan.models.baselines.unit_power import unit_power
-from keras_avssan.models.localizer_training import level_target
-from keras_avssan.unit_length import unit_length
+from keras_avssan.models.fitting.localizer_training import level_target
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")

@@ -3,10 +3,10 @@
 import keras
 from keras import ops
 
+from keras_avssan._internal.write_once import FixedSettings
 from keras_avssan.models.baselines.baseline import Baseline
 from keras_avssan.models.baselines.baseline_backbone import BaselineBackbone
 from keras_avssan.models.baselines.full_narrow_block import FullNarrowBlock
-from keras_avssan.write_once import FixedSettings
 
 _NUM_PARTS = 4  # re1, im1, re2, im2
 

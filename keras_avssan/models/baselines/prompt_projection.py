@@ -2,8 +2,8 @@
 
 import keras
 
+from keras_avssan._internal.write_once import FixedSettings
 from keras_avssan.models.baselines.unit_power import unit_power
-from keras_avssan.write_once import FixedSettings
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")

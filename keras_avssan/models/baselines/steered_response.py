@@ -4,9 +4,9 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_avssan._internal.write_once import FixedSettings, WriteOnce
 from keras_avssan.doa.grid import GRID_DEGREES, NUM_DIRECTIONS
 from keras_avssan.layers.doa_head import SPEED_OF_SOUND
-from keras_avssan.write_once import FixedSettings, WriteOnce
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")

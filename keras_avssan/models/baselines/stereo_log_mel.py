@@ -3,8 +3,8 @@
 import keras
 from keras import ops
 
+from keras_avssan._internal.write_once import FixedSettings
 from keras_avssan.encoders.log_mel_encoder import mel_matrix
-from keras_avssan.write_once import FixedSettings
 
 _POWER_FLOOR = 1e-3  # relative to recordings of unit power
 

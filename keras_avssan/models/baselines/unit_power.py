@@ -1,6 +1,6 @@
 """Scales features to a root mean square of one."""
 
-from keras_avssan.unit_length import unit_length
+from keras_avssan._internal.unit_length import unit_length
 
 
 def unit_power(x):

@@ -1,0 +1,39 @@
+"""Checks of arguments that every part of the library takes."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+
+def check_integer(name: str, value: Any, least: int = 0) -> int:
+    """Returns `value` as an int; refuses what is not whole, or below `least`, with a ValueError."""
+    number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+    if not number or not np.isfinite(value) or value != int(value) or value < least:
+        raise ValueError(
+            f"`{name}` must be an integer of at least {least}. Received: {name}={value!r}"
+        )
+    return int(value)
+
+
+def check_number(name: str, value: Any, least: float, most: float) -> float:
+    """Returns `value` as a float; refuses what is not within the range with a ValueError."""
+    number = isinstance(value, (int, float, np.integer, np.floating))
+    if not number or isinstance(value, bool) or not least <= value <= most:
+        raise ValueError(
+            f"`{name}` must be a number from {least:g} to {most:g}. Received: {name}={value!r}"
+        )
+    return float(value)
+
+
+def transpose_hint(shape: Sequence[Any], last: str = "microphones") -> str:
+    """A sentence for errors on arrays (…, 2, samples) in place of (…, samples, 2); else empty.
+
+    `last` names what the last axis must be.
+    """
+    sides = tuple(shape)[-2:]
+    if len(sides) < 2 or not all(isinstance(side, int) for side in sides):
+        return ""
+    if not 1 <= sides[0] <= 8 or sides[0] >= sides[1]:
+        return ""
+    return f" The {last} must be the last axis: transpose it, `np.swapaxes(array, -1, -2)`."

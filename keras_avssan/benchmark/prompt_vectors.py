@@ -1,0 +1,108 @@
+"""The embeddings that ask all systems alike."""
+
+import os
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_avssan._internal.atomic_files import write_whole
+from keras_avssan.encoders import ConvImageEncoder, LogMelEncoder
+from keras_avssan.models.av_ssan.av_ssan import AVSSAN
+from keras_avssan.models.prompt_embeddings import embed_class_names, embed_pictures
+
+
+def default_image_encoder(seed):
+    """A small image encoder with random weights, for data whose pictures it tells apart.
+
+    Args:
+        seed: Seed of the weights.
+
+    Returns:
+        A Keras layer, frozen.
+    """
+    keras.utils.set_random_seed(seed)
+    encoder = ConvImageEncoder()
+    encoder.build((None, *encoder.image_size, 3))
+    encoder.trainable = False
+    return encoder
+
+
+class PromptVectors:
+    """Embeddings of pictures and of the names of classes, by one frozen encoder for all systems.
+
+    Args:
+        image_encoder: A frozen image encoder, see `keras_avssan.encoders`.
+
+    Example:
+        >>> vectors = PromptVectors(default_image_encoder(seed=0))
+        >>> pictures, names = vectors.embed([train_plan, test_plan])
+    """
+
+    def __init__(self, image_encoder):
+        # Of this network nothing but the encoder is used.
+        self._model = AVSSAN(
+            image_encoder=image_encoder,
+            audio_encoder=LogMelEncoder(4, (4,), num_mels=16),
+            dim=8,
+            mlp_dim=8,
+            num_heads=2,
+            bridge_layers=1,
+            compile=False,
+        )
+        self._model.backbone.image_encoder.trainable = False
+
+    @property
+    def encoder(self):
+        """The image encoder."""
+        return self._model.backbone.image_encoder
+
+    @property
+    def prompt_dim(self):
+        """Dimension of the embeddings."""
+        return self._model.backbone.prompt_dim
+
+    @property
+    def reads_words(self):
+        """Whether the encoder reads words."""
+        return self._model.backbone.reads_words
+
+    def embed(self, plans, path=None, progress=True):
+        """Embeds all pictures of plans, and the names of their classes.
+
+        Args:
+            plans: `ScenePlan`s, or `SegmentPrompts`.
+            path: File that keeps the embeddings; nothing is kept if not given.
+            progress: Whether a progress bar is shown.
+
+        Returns:
+            Tuple of a dict from picture id to embedding, and a dict from class to embedding, which
+            is empty where the encoder reads no words.
+        """
+        pictures, names = _read(path)
+        for plan in plans:
+            if any(picture.id not in pictures for picture in plan.pictures):
+                pictures |= embed_pictures(self._model, plan, progress=progress)
+            if self.reads_words and any(name not in names for name in plan.classes):
+                names |= embed_class_names(self._model, plan)
+        if path is not None:
+            _write(path, pictures, names)
+        return pictures, names
+
+
+def _read(path):
+    if path is None or not os.path.exists(path):
+        return {}, {}
+    with np.load(path, allow_pickle=False) as file:
+        return tuple(
+            dict(zip(file[f"{kind}_ids"].tolist(), file[f"{kind}_vectors"], strict=True))
+            for kind in ("picture", "name")
+        )
+
+
+def _write(path, pictures, names):
+    arrays: dict[str, Any] = {}
+    for kind, vectors in (("picture", pictures), ("name", names)):
+        arrays[f"{kind}_ids"] = np.array(list(vectors), "U")
+        arrays[f"{kind}_vectors"] = np.array(list(vectors.values()), "float32")
+    write_whole(path, lambda file: np.savez(file, **arrays))

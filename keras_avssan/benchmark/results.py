@@ -1,0 +1,284 @@
+"""Finished rows of a table, compared."""
+
+from functools import cached_property
+
+from keras_avssan._internal.tables import make_table
+from keras_avssan.benchmark.systems import REFERENCE, built_in_systems
+from keras_avssan.evaluation.evaluation_result import Evaluation
+from keras_avssan.evaluation.paired import paired_difference
+
+_HEAD = (
+    "System",
+    "Selection",
+    "MAE",
+    "ACC@5°",
+    "ACC@10°",
+    "MAE when selected",
+    f"`{REFERENCE}` selects more by",
+    "Paper: MAE, ACC",
+)
+_MIN_PAIR_SCENES = 5  # that a class pair needs to be listed
+_NUM_PAIRS = 10
+
+
+class TableResults:
+    """Finished rows of a table, compared with each other and with the paper.
+
+    Args:
+        table: Number of the table.
+        rows: List of dicts, as `Benchmark.fill` wrote them.
+
+    Attributes:
+        rows: The rows, in the order of the table.
+        scored: Those that were not left out.
+        levels: SNRs in dB as strings, from the highest on, or `"STARSS23"`.
+    """
+
+    def __init__(self, table, rows):
+        order = [system.name for system in built_in_systems()]
+        self.table = table
+        self.rows = sorted(
+            rows,
+            key=lambda row: (
+                order.index(row["name"]) if row["name"] in order else len(order),
+                row["name"],
+            ),
+        )
+        self.scored = [row for row in self.rows if not row["left_out"]]
+        levels = {level for row in self.scored for level in row["evaluations"]}
+        self.levels = sorted(levels, key=lambda level: -_number(level))
+
+    def summary(self, row, level):
+        """The scores of a row at a level.
+
+        Args:
+            row: One of `scored`.
+            level: One of `levels`.
+
+        Returns:
+            Dict, see `Evaluation.summary`.
+        """
+        return row["evaluations"][level]
+
+    @staticmethod
+    def level_title(level):
+        """What a level is called."""
+        return level if level == "STARSS23" else f"{level.replace('-', '−')} dB"
+
+    @cached_property
+    def differences(self):
+        """Dict from name and level to the paired difference, of the reference minus the row."""
+        reference = next((row for row in self.scored if row["name"] == REFERENCE), None)
+        if reference is None:
+            return {}
+        differences = {}
+        for level, content in reference["evaluations"].items():
+            base = Evaluation.from_dict(content)
+            for row in self.scored:
+                if row is not reference and level in row["evaluations"]:
+                    other = Evaluation.from_dict(row["evaluations"][level])
+                    differences[row["name"], level] = paired_difference(base, other)
+        return differences
+
+    def to_dict(self):
+        """All that the table says, as a dict that JSON can hold."""
+        return {
+            "table": self.table,
+            "reference": REFERENCE,
+            "blind_choice": {level: self._blind(level) for level in self.levels},
+            "rows": [self._entry(row) for row in self.rows],
+        }
+
+    def _entry(self, row):
+        entry = {key: value for key, value in row.items() if key != "evaluations"}
+        if row["left_out"]:
+            return entry
+        entry["scores"] = {
+            level: content["scores"] for level, content in row["evaluations"].items()
+        }
+        entry["reference_minus_row"] = {
+            level: self.differences[row["name"], level]
+            for level in row["evaluations"]
+            if (row["name"], level) in self.differences
+        }
+        return entry
+
+    def _blind(self, level):
+        return next(
+            row["evaluations"][level]["blind_choice"]
+            for row in self.scored
+            if level in row["evaluations"]
+        )
+
+    def markdown(self):
+        """The table in Markdown: a part for each level, then what the rows cost."""
+        parts = [f"# Table {self.table}"]
+        for level in self.levels:
+            rows = [row for row in self.scored if level in row["evaluations"]]
+            settings = rows[0]["evaluations"][level]["settings"]
+            count = settings.get("scenes", settings.get("segments"))
+            parts.append(f"## {self.level_title(level)}\n\n{count} scenes, 95 % intervals.")
+            lines = [self._line(row, level) for row in rows]
+            parts.append(_table(_HEAD, [*lines, _blind_line(self._blind(level))]))
+        parts.append("## Training")
+        parts.append(_table(_COST_HEAD, [_cost_line(row) for row in self.scored]))
+        missing = [row for row in self.rows if row["left_out"]]
+        if missing:
+            parts.append("## Left out")
+            parts.append("\n".join(f"- {row['title']}: {row['left_out']}" for row in missing))
+        return "\n\n".join(parts) + "\n"
+
+    def _line(self, row, level):
+        scores = self.summary(row, level)["scores"]
+        difference = self.differences.get((row["name"], level), {}).get("selection")
+        return (
+            row["title"],
+            _score(scores["selection"], "%"),
+            _score(scores["mae"], "°"),
+            _score(scores["acc_5deg"], "%"),
+            _score(scores["acc_10deg"], "%"),
+            _score(scores["selected_mae"], "°"),
+            _score(difference, "points"),
+            _paper(row, self.table, level),
+        )
+
+    def breakdown(self):
+        """Scores by angle, reverberation time, class and class pair, in Markdown."""
+        parts = [f"# Table {self.table}: breakdown"]
+        for level in self.levels:
+            rows = [row for row in self.scored if level in row["evaluations"]]
+            named = [(row["title"], row["evaluations"][level]) for row in rows]
+            parts.append(f"## {self.level_title(level)}")
+            for key, title, unit in _BINS:
+                parts += _binned(named, key, title, unit)
+            parts += _classes(named)
+            for row in rows:
+                if row["name"] == REFERENCE:
+                    parts += _class_pairs(row["title"], row["evaluations"][level])
+        return "\n\n".join(parts) + "\n"
+
+
+_COST_HEAD = (
+    "System",
+    "Trainable weights",
+    "Steps",
+    "Learning rate",
+    "Trials: rate, validation MAE",
+    "Trials",
+    "Training",
+    "Tests",
+)
+_BINS = (
+    ("by_separation", "Selection by the angle between the sources", "°"),
+    ("by_t60", "Selection by the reverberation time", " s"),
+)
+
+
+def _cost_line(row):
+    trials = row.get("trials", [])
+    tried = ", ".join(f"{t['learning_rate']:.2g}: {t['mae']:.1f}°" for t in trials)
+    seconds = row["seconds"]
+    times = (
+        f"{seconds[name]:.0f} s" if name in seconds else "–"
+        for name in ("trials", "training", "tests")
+    )
+    rate = f"{row['learning_rate']:.2g}" if "learning_rate" in row else "–"
+    weights = f"{row['trainable_parameters']:,}"
+    return (row["title"], weights, str(row["steps"]), rate, tried or "–", *times)
+
+
+def _blind_line(blind):
+    selection = None if blind["selection"] is None else {"mean": blind["selection"]}
+    cells = [_score(selection, "%"), _score({"mean": blind["mae"]}, "°")]
+    cells += [_score({"mean": blind[f"acc_{t}deg"]}, "%") for t in (5, 10)]
+    when_selected = "–" if selection is None else "0.0°"
+    return ("blind choice, perfect angles", *cells, when_selected, "–", "–")
+
+
+def _paper(row, table, level):
+    snr = None if level == "STARSS23" else float(level)
+    for number, at, mae, accuracy in row["paper"]:
+        if number == table and at == snr:
+            return f"{mae:.2f}°, {accuracy:.2f} %"
+    return "–"
+
+
+def _binned(named, key, title, unit):
+    """A table with a row for each system and a column for each bin."""
+    bins = {(g["from"], g["to"]): g["scenes"] for _, content in named for g in content[key]}
+    if not bins:
+        return []
+    columns = sorted(bins)
+    head = [
+        (f"{low:g}–{high:g}{unit}" if high is not None else f"from {low:g}{unit}")
+        + f" ({bins[low, high]} scenes)"
+        for low, high in columns
+    ]
+    lines = []
+    for name, content in named:
+        groups = {(g["from"], g["to"]): g["selection"] for g in content[key]}
+        lines.append((name, *(_score(groups.get(column), "%") for column in columns)))
+    return [f"### {title}", _table(("System", *head), lines)]
+
+
+def _classes(named):
+    """A table with a row for each class and a column for each system."""
+    classes = sorted({name for _, content in named for name in content["per_class"]})
+    lines = []
+    for name in classes:
+        entries = [content["per_class"].get(name) for _, content in named]
+        scenes = next(entry["scenes"] for entry in entries if entry)
+        cells = (
+            "–" if not entry or entry["selection"] is None else f"{100 * entry['selection']:.0f} %"
+            for entry in entries
+        )
+        lines.append((f"{name} ({scenes})", *cells))
+    head = ("Target (scenes)", *(name for name, _ in named))
+    return ["### Selection by the target's class", _table(head, lines)]
+
+
+def _class_pairs(title, content):
+    """The class pairs that are hardest and easiest."""
+    pairs = [
+        pair
+        for pair in content["by_class_pair"]
+        if pair["scenes"] >= _MIN_PAIR_SCENES and pair["selection"]
+    ]
+    if not pairs:
+        return []
+    pairs.sort(key=lambda pair: (pair["selection"]["mean"], -pair["scenes"]))
+    listed = pairs if len(pairs) <= 2 * _NUM_PAIRS else pairs[:_NUM_PAIRS] + pairs[-_NUM_PAIRS:]
+    lines = [
+        (
+            pair["target"],
+            str(pair["interferer"]),
+            str(pair["scenes"]),
+            _score(pair["selection"], "%"),
+            _score(pair["mae"], "°"),
+        )
+        for pair in listed
+    ]
+    words = f"### {title}: the hardest and the easiest class pairs"
+    return [words, _table(("Target", "Interferer", "Scenes", "Selection", "MAE"), lines)]
+
+
+def _table(head, lines):
+    return make_table(head, lines).markdown()
+
+
+def _score(score, unit):
+    """Mean and interval of a score."""
+    if score is None:
+        return "–"
+    scale, sign = (1, "") if unit == "°" else (100, "+" if unit == "points" else "")
+    ending = "" if unit == "points" else unit if unit == "°" else f" {unit}"
+    text = f"{scale * score['mean']:{sign}.1f}{ending}".replace("-", "−")
+    if "interval" not in score:
+        return text
+    low, high = (f"{scale * b:{sign}.1f}".replace("-", "−") for b in score["interval"])
+    between = " to " if unit == "points" else "–"
+    return f"{text} ({low}{between}{high})"
+
+
+def _number(level):
+    return float("inf") if level == "STARSS23" else float(level)

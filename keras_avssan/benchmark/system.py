@@ -1,0 +1,113 @@
+"""A row of a table."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from keras_avssan._internal.one_line import one_line
+from keras_avssan.evaluation.evaluate_localizer import strongest_direction
+
+KINDS = ("audio", "audio-visual", "classical", "oracle")
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a network has to fit.
+
+    Args:
+        prompt_dim: Dimension d_V of the prompt embeddings.
+        sampling_rate: Sampling rate in hertz.
+        microphone_spacing: Distance between the microphones in metres.
+        duration: Duration of training scenes in seconds.
+        make_audio_encoder: Function that makes the audio encoder that the user named, or returns
+            `None`; `None` where there is no such function.
+        reads_words: Whether there are embeddings of the classes' names too.
+        size: `"full"` for networks as published, or `"small"` for those that processors can train
+            within minutes, where a network has such a form.
+
+    Example:
+        >>> setup = Setup(prompt_dim=512, microphone_spacing=0.12)
+        >>> model = built_in_systems()[0].make(setup)
+    """
+
+    prompt_dim: int
+    sampling_rate: int = 16000
+    microphone_spacing: float = 0.2
+    duration: float = 1.0
+    make_audio_encoder: Callable[[], Any] | None = None
+    reads_words: bool = False
+    size: str = "full"
+
+    def __repr__(self):
+        return one_line(
+            self,
+            f"{self.size} size",
+            f"prompts of {self.prompt_dim} numbers",
+            f"{self.sampling_rate} Hz",
+            f"{self.microphone_spacing:g} m apart",
+            f"{self.duration:g} s",
+            "reads words" if self.reads_words else "",
+        )
+
+
+@dataclass(frozen=True)
+class System:
+    """A row of a table: a network that is trained, or a method that needs no training.
+
+    Args:
+        name: Short name, for options and files.
+        title: Name in the table.
+        kind: `"audio"`, `"audio-visual"`, `"classical"` or `"oracle"`; the first two are trained.
+        make: Function from a `Setup` to a new `keras_avssan.models.Localizer`, or to a method of
+            `keras_avssan.classical`. The learning rate tried first is that of the model's
+            `default_optimizer`.
+        tables: Numbers of the tables that have this row.
+        train_prompts: What asks in training, drawn anew for each scene: of `"picture"`,
+            `"text"`, `"recording"`.
+        prompt: What asks in tests.
+        decode: What estimates, see `evaluate_localizer`.
+        paper: The paper's own numbers, dict from `(table, SNR in dB)`, or `(3, None)`, to MAE in
+            degrees and ACC@5° in percent.
+
+    Raises:
+        ValueError: If `kind` is unknown or the name cannot be one of a file.
+
+    Example:
+        ```python
+        def make(setup):
+            return GCCMLP(
+                sampling_rate=setup.sampling_rate, microphone_spacing=setup.microphone_spacing
+            )
+
+        SYSTEMS = [System("mine", "My network", "audio", make)]
+        ```
+    """
+
+    name: str
+    title: str
+    kind: str
+    make: Callable[[Setup], Any]
+    tables: tuple[int, ...] = (2, 3)
+    train_prompts: tuple[str, ...] = ("picture",)
+    prompt: str = "picture"
+    decode: Callable = strongest_direction
+    paper: Mapping[tuple[int, float | None], tuple[float, float]] = field(default_factory=dict)
+
+    def __post_init__(self):
+        if self.kind not in KINDS:
+            raise ValueError(f"`kind` must be one of {KINDS}. Received: kind={self.kind!r}")
+        if not self.name.replace("_", "").replace("-", "").isalnum():
+            raise ValueError(
+                f"`name` must consist of letters, digits, `_` and `-`. Received: name={self.name!r}"
+            )
+
+    def __repr__(self):
+        tables = f"table{'s' * (len(self.tables) > 1)} {' and '.join(map(str, self.tables))}"
+        return one_line(
+            self, f"{self.name!r} ({self.title})", self.kind, f"prompt: {self.prompt}", tables
+        )
+
+    @property
+    def trained(self):
+        """Whether this row is a network that is trained."""
+        return self.kind in KINDS[:2]

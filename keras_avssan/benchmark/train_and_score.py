@@ -1,0 +1,229 @@
+"""One row after another: choose a learning rate, train, score."""
+
+import time
+from dataclasses import dataclass, replace
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_avssan._internal.atomic_files import read_json
+from keras_avssan.benchmark.results_folder import ResultsFolder, write_row
+from keras_avssan.benchmark.scene_store import SceneStore
+from keras_avssan.benchmark.scenes import BenchmarkScenes
+from keras_avssan.benchmark.settings import TRIAL_FACTORS, BenchmarkSettings
+from keras_avssan.benchmark.system import Setup
+from keras_avssan.evaluation.evaluate_localizer import evaluate_localizer
+from keras_avssan.evaluation.evaluate_segments import evaluate_segments
+from keras_avssan.training import NonFiniteLoss, fit_scenes, save_whole
+
+# Scores of a trial whose loss became NaN or infinite: the worst there are.
+_DIVERGED = {"mae": 180.0, "selection": 0.0}
+
+
+@dataclass
+class Benchmark:
+    """Everything that rows have in common.
+
+    Args:
+        settings: `BenchmarkSettings`.
+        scenes: `BenchmarkScenes`.
+        folder: `ResultsFolder`.
+        setup: `Setup` that networks have to fit.
+        pictures: Dict from picture id to embedding.
+        names: Dict from class to embedding of its name; empty where there are none.
+        stores: Dict from `"train"` and `"trial"` to the `SceneStore` of that plan.
+        segments: `SegmentPrompts` of Table 3, or `None`.
+        progress: Whether progress bars are shown.
+    """
+
+    settings: BenchmarkSettings
+    scenes: BenchmarkScenes
+    folder: ResultsFolder
+    setup: Setup
+    pictures: dict
+    names: dict
+    stores: dict[str, SceneStore]
+    segments: Any = None
+    progress: bool = True
+
+    def fill(self, system, table):
+        """Trains a system where that is missing, scores it, and writes its row.
+
+        Args:
+            system: `System`.
+            table: Number of the table.
+        """
+        row = {
+            "name": system.name,
+            "title": system.title,
+            "kind": system.kind,
+            "tables": list(system.tables),
+            "prompt": system.prompt,
+            "paper": [[*key, *pair] for key, pair in system.paper.items()],
+        }
+        reason = self._left_out(system)
+        if reason is None:
+            try:
+                row |= self._scored(system, table)
+            except NonFiniteLoss as error:
+                reason = str(error)
+        if reason:
+            print(f"{system.name} is left out: {reason}", flush=True)
+        write_row(self.folder.row_path(system.name, table), {**row, "left_out": reason})
+
+    def _scored(self, system, table):
+        """What was trained, how, and its scores."""
+        model, training = self._trained(system) if system.trained else self._untrained(system)
+        started = time.perf_counter()
+        evaluations = self._evaluate(system, model, table)
+        training["seconds"]["tests"] = time.perf_counter() - started
+        return {**training, "evaluations": evaluations}
+
+    def _left_out(self, system):
+        """Why a system cannot be run on these data, or `None`."""
+        if system.prompt == "text" and not self.setup.reads_words:
+            return "the image encoder reads no words"
+        try:
+            self.scenes.with_prompts(system.train_prompts)
+        except ValueError as error:
+            return str(error)
+        return None
+
+    def _untrained(self, system):
+        return system.make(self.setup), {"steps": 0, "trainable_parameters": 0, "seconds": {}}
+
+    def _make(self, system):
+        """A new network, with weights that depend on the seed alone."""
+        keras.utils.clear_session()
+        keras.utils.set_random_seed(self.settings.seed)
+        return system.make(self.setup)
+
+    def _trained(self, system):
+        """A trained network and how it was trained; read where that was done before."""
+        path = self.folder.model_path(system.name)
+        training = read_json(self.folder.training_path(system.name))
+        model = self._make(system)
+        if training is not None and path.is_dir():
+            return type(model).from_preset(str(path)), training
+        trials = self._trials(system)
+        best = min(trials, key=lambda trial: trial["mae"]) if trials else None
+        rate = best["learning_rate"] if best else default_rate(model)
+        model = self._make(system)
+        started = time.perf_counter()
+        print(f"{system.name}: training with learning rate {rate:.2g}", flush=True)
+        self._fit(system, model, "train", self.settings.budget, rate)
+        training = {
+            "learning_rate": rate,
+            "trials": trials,
+            "steps": self.settings.budget,
+            "trainable_parameters": num_trainable(model),
+            "seconds": {
+                "trials": sum(trial["seconds"] for trial in trials),
+                "training": time.perf_counter() - started,
+            },
+        }
+        save_whole(model, str(path))
+        write_row(self.folder.training_path(system.name), training)
+        return model, training
+
+    def _trials(self, system):
+        """Short trainings with several learning rates, those done before included."""
+        if self.settings.trials == 1:
+            return []
+        path = self.folder.trials_path(system.name)
+        trials = read_json(path) or []
+        for factor in TRIAL_FACTORS[len(trials) : self.settings.trials]:
+            model = self._make(system)
+            rate = factor * default_rate(model)
+            started = time.perf_counter()
+            print(f"{system.name}: trial with learning rate {rate:.2g}", flush=True)
+            scores = self._try(system, model, rate)
+            trial = {"factor": factor, "learning_rate": rate, "mae": scores["mae"]}
+            trial |= {"selection": scores["selection"], "seconds": time.perf_counter() - started}
+            trials.append(trial)
+            write_row(path, trials)
+        return trials
+
+    def _try(self, system, model, rate):
+        """Scores after a short training; the worst where it diverges."""
+        try:
+            self._fit(system, model, "trial", self.settings.trial_steps, rate)
+        except NonFiniteLoss:
+            return _DIVERGED
+        return self._score(
+            system, model, self.scenes.validation, self.settings.validation_scenes
+        ).scores.means()
+
+    def _fit(self, system, model, role, steps, rate):
+        plans = dict(
+            zip(("train", "trial"), self.scenes.with_prompts(system.train_prompts), strict=True)
+        )
+        fit_scenes(
+            model,
+            plans[role],
+            steps=steps,
+            batch_size=self.settings.batch_size,
+            epochs=1,
+            learning_rate=rate,
+            prompt_embeddings=self.pictures,
+            text_embeddings=self.names or None,
+            make=self.stores[role].make_dataset,
+            verbose="auto" if self.progress else 0,
+        )
+
+    def _score(self, system, model, plan, num_scenes):
+        return evaluate_localizer(
+            model,
+            plan,
+            num_scenes,
+            prompt=system.prompt,
+            prompt_embeddings=self.pictures,
+            text_embeddings=self.names or None,
+            decode=system.decode,
+            progress=self.progress,
+        )
+
+    def _evaluate(self, system, model, table):
+        """Dict from SNR, or `"STARSS23"`, to an evaluation as JSON has it."""
+        if table == 3:
+            evaluation = evaluate_segments(
+                model,
+                self.segments,
+                prompt=system.prompt,
+                prompt_embeddings=self.pictures,
+                text_embeddings=self.names or None,
+                decode=system.decode,
+                progress=self.progress,
+            )
+            return {"STARSS23": evaluation.to_dict()}
+        return {
+            f"{snr:g}": self._score(
+                system, model, replace(self.scenes.test, snr=snr), self.settings.scenes
+            ).to_dict()
+            for snr in self.settings.snr
+        }
+
+
+def default_rate(model):
+    """Learning rate of a model's own optimizer.
+
+    Args:
+        model: A `Localizer`.
+
+    Returns:
+        Float.
+    """
+    return float(keras.ops.convert_to_numpy(model.default_optimizer().learning_rate))
+
+
+def num_trainable(model):
+    """Number of weights that training changes.
+
+    Args:
+        model: A Keras model.
+
+    Returns:
+        Int.
+    """
+    return int(sum(np.prod(variable.shape) for variable in model.trainable_variables))

@@ -1,0 +1,155 @@
+"""The command line: a page in the browser."""
+
+import contextlib
+import os
+import signal
+import socket
+import sys
+import tempfile
+
+from keras_avssan.cli.options import load_model
+
+MAX_UPLOAD = "20mb"
+
+
+def add_app(commands):
+    """Adds `app`.
+
+    Args:
+        commands: What `ArgumentParser.add_subparsers` returned.
+    """
+    parser = commands.add_parser(
+        "app",
+        help="open a page in the browser: drop a recording and a picture, see the direction",
+        epilog="keras-avssan app --model my_model --open",
+    )
+    model = parser.add_mutually_exclusive_group(required=True)
+    model.add_argument("--model", help="folder of the trained model")
+    model.add_argument(
+        "--demo",
+        action="store_true",
+        help="small model on built-in data: that of `make demo`, or trained once in some minutes",
+    )
+    parser.add_argument(
+        "--cache",
+        metavar="DIR",
+        help="folder that keeps the model of --demo; default: one of this user, which the "
+        "environment variable KERAS_AVSSAN_CACHE moves",
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen at")
+    parser.add_argument("--port", type=int, default=7860, help="port to listen at")
+    parser.add_argument("--open", action="store_true", help="open the page in the browser")
+    parser.set_defaults(run=_run, checked_by=_check)
+
+
+def _run(options):
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    with _orderly_end(), tempfile.TemporaryDirectory(prefix="keras-avssan-") as folder:
+        os.environ["GRADIO_TEMP_DIR"] = folder  # of all uploads, removed at the end
+        from keras_avssan.app.interface import import_gradio
+
+        import_gradio()
+        examples = os.path.join(folder, "examples")
+        page = _build(_open_model(options), examples)
+        serve(page, examples, options.host, options.port, options.open)
+
+
+def _check(options):
+    """What is wrong with the options is said before anything is imported or trained."""
+    if options.model and options.cache:
+        raise ValueError("`--cache` is the folder of `--demo`'s model. Received: --model, --cache")
+    if not 0 < options.port < 65536:
+        raise ValueError(f"`--port` must be from 1 to 65535. Received: {options.port}")
+    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((options.host, options.port))
+        except OSError as error:
+            raise OSError(
+                "`--host` and `--port` must be an address of this machine that is free. "
+                f"Received: {options.host}:{options.port} ({error.strerror})"
+            ) from error
+
+
+@contextlib.contextmanager
+def _orderly_end():
+    """Cleans up after the signal that stops a service, too."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _open_model(options):
+    from keras_avssan.app import demo_model
+
+    if options.model:
+        model = load_model(options.model)
+    else:
+        model = demo_model(options.cache, progress=True)
+    if not hasattr(model, "explain"):
+        raise ValueError(
+            "`--model` must be an AVSSAN, which shows what led to its answers. "
+            f"Received: {type(model).__name__}"
+        )
+    return model
+
+
+def _build(model, examples):
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from keras_avssan.app import build_interface
+    from keras_avssan.app.examples import write_examples
+
+    os.mkdir(examples)
+    return build_interface(model, write_examples(examples))
+
+
+def serve(page, examples, host, port, open_browser=False, block=True):
+    """Serves a page, with bounds on what may be uploaded.
+
+    Args:
+        page: What `build_interface` returned.
+        examples: Folder of the examples; no other may be read through the page.
+        host: Address to listen at.
+        port: Port to listen at.
+        open_browser: Whether the page is opened in the browser.
+        block: Whether to wait until the user stops it.
+
+    Returns:
+        The address of the page, where it does not wait.
+
+    Raises:
+        OSError: If the port is taken.
+    """
+    from keras_avssan.app.interface import import_gradio
+    from keras_avssan.app.page_parts import STYLE
+
+    gradio = import_gradio()
+    # Fonts of the reader's own: nothing is asked of other servers.
+    theme = gradio.themes.Base(font=["system-ui", "sans-serif"], font_mono=["monospace"])
+    _, address, _ = page.launch(
+        server_name=host,
+        server_port=port,
+        inbrowser=open_browser,
+        share=False,
+        max_file_size=MAX_UPLOAD,
+        allowed_paths=[examples],
+        enable_monitoring=False,
+        footer_links=[],
+        theme=theme,
+        css=STYLE,
+        quiet=True,
+        prevent_thread_lock=True,
+    )
+    print(f"{address} (Ctrl-C stops it)", flush=True)
+    if not block:
+        return address
+    try:
+        page.block_thread()
+    finally:
+        page.close()
+    return None

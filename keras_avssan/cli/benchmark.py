@@ -1,0 +1,173 @@
+"""The command line: train and score the systems of the paper's tables."""
+
+import os
+from typing import Any
+
+from keras_avssan.cli.options import (
+    add_data_options,
+    add_encoder_options,
+    check_bank_spacing,
+    check_output,
+    open_audio_encoder,
+    open_catalog,
+    open_image_encoder,
+)
+from keras_avssan.cli.starss23 import add_segment_options, open_segments
+
+# Options that decide the results, each with its type, its default and that of --smoke.
+_NUMBERS = {
+    "budget": (int, 2000, 2, "training steps of every network"),
+    "batch_size": (int, 16, 4, "scenes a step"),
+    "trials": (int, 3, 2, "learning rates that are tried: of the default times 1, 3, 10, 1/3"),
+    "trial_steps": (int, 300, 2, "training steps of each"),
+    "scenes": (int, 1000, 16, "test scenes"),
+    "validation_scenes": (int, 300, 8, "scenes on which the learning rate is chosen"),
+    "duration": (float, 1.0, 0.5, "seconds a scene lasts"),
+    "rooms": (int, 300, 4, "rooms to train in"),
+    "test_rooms": (int, 60, 2, "rooms to test in; half as many to validate in"),
+    "seed": (int, 0, 0, "seed of scenes and weights"),
+    "unseen_classes": (int, 0, 0, "so many classes are kept from training, and tested alone"),
+}
+
+
+def add_benchmark(commands):
+    """Adds `benchmark`.
+
+    Args:
+        commands: What `ArgumentParser.add_subparsers` returned.
+    """
+    parser = commands.add_parser(
+        "benchmark",
+        help="train and score the systems of a table of the paper; the same command again goes on "
+        "where it stopped",
+        epilog="keras-avssan benchmark --table 2 --out smoke --smoke\n"
+        "keras-avssan benchmark --table 2 --data sounds --size small --out results",
+    )
+    parser.add_argument(
+        "--table",
+        required=True,
+        metavar="N",
+        help="2: all systems at several SNRs, 3: on STARSS23, 4: what each part of AV-SSAN does",
+    )
+    parser.add_argument(
+        "--out", required=True, metavar="DIR", help="folder of results: new, empty, or a begun one"
+    )
+    add_data_options(parser)
+    parser.add_argument(
+        "--systems", nargs="+", metavar="NAME", help="rows to fill; default: all of the table"
+    )
+    parser.add_argument(
+        "--systems-from",
+        metavar="FILE.py",
+        help="file with a list SYSTEMS of further rows, see the documentation",
+    )
+    for name, (kind, default, _, meaning) in _NUMBERS.items():
+        option = f"--{name.replace('_', '-')}"
+        parser.add_argument(option, type=kind, metavar="N", help=f"{meaning}; default: {default}")
+    parser.add_argument(
+        "--size",
+        metavar="SIZE",
+        help="full: networks as published; small: those that processors can train, where there "
+        "are such; default: full, or small with --smoke",
+    )
+    parser.add_argument(
+        "--snr",
+        nargs="+",
+        default=["0", "-5", "-10"],
+        metavar="DB",
+        help="target over interferer in test scenes; training is at 0 dB",
+    )
+    parser.add_argument(
+        "--spacing",
+        type=float,
+        help="between the simulated microphones in metres; default: 0.2, or in table 3 that of "
+        "the data set",
+    )
+    parser.add_argument("--split", default="train", help="split to train on")
+    parser.add_argument(
+        "--test-split", help="split to test on; default: test, or val where there is none"
+    )
+    parser.add_argument(
+        "--bank",
+        help="bank of rooms to use instead: eight tenths train, one validates, one tests",
+    )
+    add_encoder_options(
+        parser, image_default="a small one with random weights, enough for the built-in data"
+    )
+    parser.add_argument(
+        "--scene-cache",
+        type=float,
+        default=10.0,
+        metavar="GB",
+        help="rendered training scenes that are kept in --out, for all systems",
+    )
+    parser.add_argument(
+        "--delete-scenes", action="store_true", help="delete these when the command is through"
+    )
+    parser.add_argument(
+        "--smoke",
+        action="store_true",
+        help="everything in minutes: defaults that are tiny, results that mean nothing",
+    )
+    add_segment_options(parser)
+    parser.set_defaults(run=_benchmark, checked_by=_check)
+
+
+def _check(options):
+    check_output("--out", options.out)
+
+
+def _benchmark(options):
+    from keras_avssan.benchmark import choose_systems, run_benchmark
+
+    systems = choose_systems(options.table, options.systems, options.systems_from)
+    catalog = open_catalog(options)
+    segments = None
+    if int(options.table) == 3:
+        segments = open_segments(options, split="test", classes=None)
+        print(segments.report(), end="\n\n")
+    settings = _settings(options, segments)
+    run_benchmark(
+        int(options.table),
+        systems,
+        settings,
+        catalog,
+        options.out,
+        bank=_bank(options),
+        image_encoder=open_image_encoder(options),
+        make_audio_encoder=lambda: open_audio_encoder(options),
+        segments=segments,
+        scene_cache=options.scene_cache,
+        delete_scenes=options.delete_scenes,
+    )
+    print(f"wrote {os.path.join(options.out, f'table{options.table}.md')}")
+
+
+def _bank(options):
+    from keras_avssan.simulation import RIRBank
+
+    if not options.bank:
+        return None
+    bank = RIRBank.load(options.bank)
+    check_bank_spacing(options, bank)
+    return bank
+
+
+def _settings(options, segments):
+    from keras_avssan.benchmark import BenchmarkSettings
+
+    numbers: dict[str, Any] = {}
+    for name, (_, default, tiny, _) in _NUMBERS.items():
+        given = getattr(options, name)
+        numbers[name] = given if given is not None else tiny if options.smoke else default
+    spacing = options.spacing
+    if spacing is None:
+        spacing = 0.2 if segments is None else segments.dataset.microphone_spacing
+    return BenchmarkSettings(
+        **numbers,
+        snr=options.snr,
+        size=options.size or ("small" if options.smoke else "full"),
+        spacing=spacing,
+        train_split=options.split,
+        test_split=options.test_split,
+    )

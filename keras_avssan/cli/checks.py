@@ -1,0 +1,287 @@
+"""The command line: checks of options that need nothing but the standard library.
+
+They run before TensorFlow or Keras is imported, which takes many seconds: a mistyped path is
+reported at once. What only the contents of a file can tell is checked by what reads it.
+"""
+
+import json
+import math
+import os
+import re
+import shlex
+from typing import Any
+
+from keras_avssan._internal.atomic_files import check_file
+from keras_avssan.cli.options import BUILT_IN, check_output, check_writable
+
+# Least value of options that count something, and options that must be greater than zero.
+_LEAST = dict.fromkeys(
+    "steps epochs batch_size checkpoint_every scenes rooms workers image_size sources_per_room "
+    "sampling_rate rooms_per_shard budget trials trial_steps validation_scenes test_rooms frames "
+    "min_instances max_classes max_clips max_clips_per_class rows_per_part clips_per_shard".split(),
+    1,
+) | dict.fromkeys("seed first_index room unseen_classes spatialise scene_cache".split(), 0)
+_POSITIVE = (
+    *("duration", "learning_rate", "spacing", "max_duration", "segment_duration"),
+    *("image_std", "image_attenuation"),
+)
+# Options that are finite numbers, or lists of them, and options with an upper bound in metres.
+_FINITE = ("snr", "image_mean", "min_activity")
+_MOST = {"spacing": 5.0}
+_WEIGHTS = ("model.weights.h5", "model.weights.json")
+# What every saved model has in its files.
+_ENTRIES = {
+    "config.json": "registered_name",
+    "task.json": "registered_name",
+    "metadata.json": "keras_version",
+}
+_CHECKPOINT = re.compile(r"step-\d{8}\.npz")
+_CHOICES = {
+    "configuration": ("base", "paper"),
+    "prompts": ("picture", "text", "recording"),
+    "engine": ("processes", "ray"),
+    "pair": ("M1-M4", "M2-M3"),
+    "baffle": ("rigid", "open"),
+    "size": ("full", "small"),
+    "table": ("2", "3", "4"),
+    "prompt": ("picture", "text", "recording", "constant"),
+}
+
+
+def check_options(options: Any) -> None:
+    """Checks numbers, choices and paths of a command, and what the command itself checks.
+
+    Args:
+        options: Parsed options; `options.checked_by`, where there is one, is called with them.
+
+    Raises:
+        ValueError: If an option is out of range, or a path is not what the command needs.
+    """
+    free = ("prompt",) if getattr(options, "command", None) == "localize" else ()
+    for name, value in vars(options).items():
+        if value is None or callable(value) or name == "arguments":
+            continue
+        option = option_of(options, name)
+        _check_value(option, name, value)
+        if name in free:
+            continue
+        if name in _LEAST and value < _LEAST[name]:
+            raise ValueError(f"`{option}` must be at least {_LEAST[name]}. Received: {value}")
+        if name in _POSITIVE and not 0 < value < float("inf"):
+            raise ValueError(f"`{option}` must be positive. Received: {value:g}")
+        if name in _MOST and value > _MOST[name]:
+            raise ValueError(
+                f"`{option}` is in metres, and must be at most {_MOST[name]:g}. Received: {value:g}"
+            )
+        for choice in value if isinstance(value, list) else [value]:
+            if name in _CHOICES and choice not in _CHOICES[name]:
+                expected = ", ".join(_CHOICES[name])
+                raise ValueError(f"`{option}` must be one of {expected}. Received: {choice}")
+        if name in _PATHS:
+            _PATHS[name](option, value)
+    _check_groups(options)
+    getattr(options, "checked_by", lambda options: None)(options)
+
+
+def _check_value(option, name, value):
+    """Refuses empty words and paths, numbers that are none, and paths that cannot be followed."""
+    for item in value if isinstance(value, list) else [value]:
+        if isinstance(item, str) and not item.strip():
+            raise ValueError(f"`{option}` must not be empty. Received: {item!r}")
+        if name in _FINITE or isinstance(item, float):
+            _check_number(option, item, finite=name in _FINITE)
+        if name in (*_PATHS, *_OWN_CHECKS) and isinstance(item, str) and os.path.lexists(item):
+            _check_reachable(option, item)
+
+
+def _check_number(option, value, finite):
+    try:
+        number = float(value)
+    except ValueError:  # of words, which the command reads itself
+        return
+    if math.isnan(number) or (finite and math.isinf(number)):
+        raise ValueError(f"`{option}` must be a finite number. Received: {value}")
+
+
+def _check_reachable(option, path):
+    """Refuses what is there and cannot be opened, such as a link that leads to itself."""
+    try:
+        os.stat(path)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise ValueError(f"`{option}`: '{path}' cannot be opened: {error.strerror}.") from error
+
+
+def option_of(options: Any, name: str) -> str:
+    """Name of an option as the user writes it, such as `--batch-size`; `FOLDER` of an argument."""
+    for action in options.parser._actions:
+        if action.dest == name:
+            return action.option_strings[0] if action.option_strings else name
+    return name
+
+
+def check_input(option: str, path: str) -> None:
+    """Refuses what is missing, a directory or empty, each with words of its own.
+
+    Args:
+        option: Name of the option, for the message.
+        path: Path of a file to be read.
+
+    Raises:
+        ValueError: If it is not a file with something in it.
+    """
+    check_file(path, f"`{option}`: file '{path}'")
+
+
+def check_folder(option: str, path: str) -> None:
+    """Refuses what is missing or a file, each with words of its own.
+
+    Args:
+        option: Name of the option, for the message.
+        path: Path of a folder to be read.
+
+    Raises:
+        ValueError: If it is not a folder.
+    """
+    if not os.path.exists(path):
+        raise ValueError(f"`{option}`: folder '{path}' does not exist.")
+    if not os.path.isdir(path):
+        raise ValueError(f"`{option}` must be a folder. Received: the file '{path}'")
+
+
+def check_output_file(option: str, path: str) -> None:
+    """Refuses a file that cannot be written: a directory, or in a folder that does not exist."""
+    check_output(option, path)
+    if os.path.isdir(path):
+        raise ValueError(f"`{option}` must be a file. Received: the directory '{path}'")
+
+
+def hint_after(options: Any, message: str) -> str:
+    """What a user may do about an error of a command that reads a folder of classes.
+
+    Args:
+        options: Parsed options.
+        message: Message of the error.
+
+    Returns:
+        A sentence after a space; nothing where there is no advice.
+    """
+    data = getattr(options, "data", None)
+    if data and os.path.isdir(data) and re.search(r"(audio|image) file '", message):
+        program = options.prog
+        return (
+            f" `{program} build folders {shlex.quote(data)} --write-metadata` lists what cannot be "
+            "used, and writes a metadata.csv without it."
+        )
+    return ""
+
+
+def _model(option, path):
+    """A saved model, by its files: what is in them is checked by what loads them."""
+    hint = f"`{option}` must be the folder of a saved model."
+    if not os.path.isdir(path):
+        what = f"the file '{path}'" if os.path.exists(path) else f"'{path}', which does not exist"
+        if os.path.isfile(path) and path.endswith(".keras"):
+            what += f". This makes a folder of it: {_make_folder(path)}"
+        raise ValueError(f"{hint} Received: {what}")
+    if not os.listdir(path):
+        raise ValueError(f"{hint} Received: '{path}', which is empty")
+    if any(map(_CHECKPOINT.fullmatch, os.listdir(path))):
+        raise ValueError(
+            f"{hint} Received: '{path}', the checkpoints of a training that is not finished: the "
+            "same `train` command again finishes it, and saves the model in its `--out`"
+        )
+    for name, entry in _ENTRIES.items():
+        file = os.path.join(path, name)
+        if not os.path.isfile(file):
+            raise ValueError(f"{hint} Received: '{path}', which has no {name}")
+        try:
+            with open(file, encoding="utf-8") as stream:
+                content = json.load(stream)
+        except ValueError as error:
+            raise ValueError(f"'{file}' is damaged: {error}") from error
+        if not isinstance(content, dict) or entry not in content:
+            raise ValueError(
+                f"{hint} Received: '{path}', whose {name} is not that of a model: it has no "
+                f"`{entry}`"
+            )
+    if not any(os.path.isfile(os.path.join(path, name)) for name in _WEIGHTS):
+        raise ValueError(f"{hint} Received: '{path}', which has no {_WEIGHTS[0]}")
+
+
+def _make_folder(path):
+    """The command that makes a folder of a `.keras` file."""
+    folder = path.removesuffix(".keras")
+    load = f"keras.models.load_model({path!r})"
+    return f'python -c "import keras, keras_avssan; {load}.save_to_preset({folder!r})"'
+
+
+def _bank(option, path):
+    if os.path.isdir(path):
+        if not os.path.isfile(os.path.join(path, "bank.json")):
+            raise ValueError(f"`{option}`: '{path}' is not the folder of a bank.")
+    else:
+        check_input(option, path)
+
+
+def _data(option, path):
+    """A folder of classes, or what else a command's option takes in its place."""
+    if path == BUILT_IN or (option == "data" and os.path.isfile(path) and os.path.getsize(path)):
+        return
+    if option == "data" and os.path.exists(path) and not os.path.isdir(path):
+        check_input(option, path)
+    check_folder(option, path)
+
+
+def _preset(option, path):
+    """A folder, an address or the name of a CLIP preset; all of these begin alike."""
+    if os.path.exists(path):
+        check_folder(option, path)
+    elif path != "none" and "://" not in path and not path.startswith("clip_"):
+        raise ValueError(
+            f"`{option}` must be an existing folder, an address (kaggle://, hf://) or the name of "
+            f"a CLIP preset such as clip_vit_base_patch32. Received: {path}"
+        )
+
+
+def _new_folder(option, path):
+    check_output(option, path)
+    _any_folder(option, path)
+
+
+def _any_folder(option, path):
+    if os.path.exists(path) and not os.path.isdir(path):
+        raise ValueError(f"`{option}` must be a folder. Received: the file '{path}'")
+    check_writable(option, path)
+
+
+def _check_groups(options):
+    """Options that need one another."""
+    if getattr(options, "starss23", None) and not options.prompts_from:
+        raise ValueError("`--starss23` needs `--prompts-from`, a folder with pictures.")
+    if getattr(options, "table", None) == "3" and not options.starss23:
+        raise ValueError("Table 3 needs `--starss23`, the folder of the data set.")
+
+
+_FOLDERS = {
+    "model": _model,
+    **dict.fromkeys(
+        ("root", "folder", "videos", "starss23", "prompts_from", "audio_encoder"), check_folder
+    ),
+    **dict.fromkeys(("image_encoder", "clip"), _preset),
+    **dict.fromkeys(("checkpoints", "cache"), _new_folder),
+    **dict.fromkeys(("out", "tensorboard"), _any_folder),
+}
+_FILES = {
+    "bank": _bank,
+    "data": _data,
+    **dict.fromkeys(("class_map", "systems_from"), check_input),
+    **dict.fromkeys(("json", "plot", "figure"), check_output_file),
+}
+_PATHS = {**_FOLDERS, **_FILES}
+# Paths that the commands check themselves.
+_OWN_CHECKS = ("audio", "prompt", "csv")
+# Options that complete to folders, and to any path.
+FOLDERS = tuple(_FOLDERS)
+FILES = (*_FILES, *_OWN_CHECKS)

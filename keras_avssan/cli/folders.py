@@ -1,0 +1,122 @@
+"""The command line: check folders of classes, and the splits of a catalog."""
+
+import os
+
+from keras_avssan._internal.atomic_files import write_json
+
+# What is made in memory, where a path stands else.
+BUILT_IN = "built-in"
+
+
+def add_folders(actions):
+    """Adds `build folders`.
+
+    Args:
+        actions: What `ArgumentParser.add_subparsers` of `build` returned.
+    """
+    parser = actions.add_parser(
+        "folders",
+        help="check a folder of classes: what is there, twice there, or damaged",
+        epilog="keras-avssan build folders sounds --write-metadata",
+    )
+    parser.add_argument("root", help="folder with one folder per class")
+    parser.add_argument("--json", metavar="FILE", help="file for all that was found")
+    parser.add_argument(
+        "--write-metadata",
+        action="store_true",
+        help="write metadata.csv in the folder: its usable files and their splits, with copies in "
+        "the same split",
+    )
+    parser.add_argument(
+        "--splits",
+        type=float,
+        nargs=3,
+        default=(0.7, 0.15, 0.15),
+        metavar=("TRAIN", "VAL", "TEST"),
+        help="shares of the splits",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of the splits")
+    add_engine(parser)
+    parser.set_defaults(run=_check_folders)
+
+
+def add_check_splits(actions):
+    """Adds `build check-splits`.
+
+    Args:
+        actions: What `ArgumentParser.add_subparsers` of `build` returned.
+    """
+    parser = actions.add_parser(
+        "check-splits",
+        help="find clips and pictures that are in two splits, also near-duplicates; the exit code "
+        "is 1 if there are any",
+        epilog="keras-avssan build check-splits sounds --json pairs.json",
+    )
+    parser.add_argument(
+        "data", help=f"folder of classes, or of `build vggsound-ssl`, CSV of files, or {BUILT_IN!r}"
+    )
+    parser.add_argument("--root", help="folder that a CSV's paths start from; default: its own")
+    parser.add_argument("--seed", type=int, default=0, help="seed of splits not written down")
+    parser.add_argument("--json", metavar="FILE", help="file for the pairs")
+    add_engine(parser)
+    parser.set_defaults(run=_check_splits)
+
+
+def add_engine(parser):
+    """Adds `--engine` and `--workers`, the arguments of `run_units`.
+
+    Args:
+        parser: `ArgumentParser` of a command.
+    """
+    parser.add_argument("--engine", default="processes", help="processes or ray")
+    parser.add_argument("--workers", type=int, default=1, help="units of work at a time")
+
+
+def _check_folders(options):
+    from keras_avssan.data import check_folders, write_metadata
+    from keras_avssan.data.catalogs.checks import check_splits
+
+    check_splits(options.splits)
+    metadata = os.path.join(options.root, "metadata.csv")
+    if options.write_metadata and os.path.exists(metadata):
+        raise ValueError(f"{metadata} exists, and may hold other splits: move it away first.")
+    report = check_folders(
+        options.root, engine=options.engine, workers=options.workers, progress=True
+    )
+    print(report.table())
+    if options.json:
+        write_json(options.json, report.to_dict())
+    if options.write_metadata:
+        print(f"wrote {write_metadata(report, splits=tuple(options.splits), seed=options.seed)}")
+
+
+def _check_splits(options):
+    from keras_avssan.data import find_leaks
+
+    catalog = _open_catalog(options)
+    leaks = find_leaks(catalog, engine=options.engine, workers=options.workers, progress=True)
+    for leak in leaks:
+        print(leak)
+    if options.json:
+        write_json(options.json, [leak.to_dict() for leak in leaks])
+    counts = [
+        f"{sum(item.split == split for item in items)} {kind} of {split}"
+        for split in catalog.splits
+        for kind, items in (("clips", catalog.clips), ("pictures", catalog.pictures))
+    ]
+    print(f"{len(leaks)} leaks among {', '.join(counts)}")
+    return 1 if leaks else 0
+
+
+def _open_catalog(options):
+    from keras_avssan.data import ClassFolders, SyntheticClasses, VGGSoundSSL
+    from keras_avssan.data.vggsound_ssl.catalog import is_vggsound_ssl
+
+    if options.data == BUILT_IN:
+        return SyntheticClasses()
+    if is_vggsound_ssl(options.data):
+        return VGGSoundSSL(options.data)
+    settings = {"seed": options.seed, "allow_single_picture": True}
+    if os.path.isdir(options.data):
+        return ClassFolders(options.data, **settings)
+    return ClassFolders.from_csv(options.data, options.root, **settings)

@@ -1,0 +1,200 @@
+"""The command line: find prompted sounds in recordings."""
+
+import csv
+import io
+import math
+import os
+from typing import Any, cast
+
+from keras_avssan._internal.atomic_files import check_file, is_meant_as_file, write_json, write_text
+from keras_avssan.cli.checks import check_input, check_output_file
+from keras_avssan.cli.options import check_model_spacing, load_model
+
+# Endings of a figure, each a format that Matplotlib writes without other programs.
+_FIGURES = (".jpeg", ".jpg", ".pdf", ".png", ".svg", ".tif", ".tiff", ".webp")
+_COLUMNS = ("recording", "prompt", "azimuth", "confidence")
+
+
+def add_localize(commands):
+    """Adds `localize`.
+
+    Args:
+        commands: What `ArgumentParser.add_subparsers` returned.
+    """
+    parser = commands.add_parser(
+        "localize",
+        help="find prompted sounds in recordings",
+        description="Find every prompted sound in every recording: prints the azimuth, 0 degrees "
+        "beside the first microphone and 180 beside the second, and the posterior probability "
+        "within 5 degrees of it, which says how sharp the answer is and not whether the prompted "
+        "sound is there.",
+        epilog="keras-avssan localize mix.wav --prompt dog.jpg --model my_model\n"
+        "keras-avssan localize mix.wav street.wav --prompt dog.jpg bark.wav --model my_model "
+        "--csv answers.csv\n"
+        "keras-avssan localize array.wav --channels 0 2 --spacing 0.08 --prompt dog.jpg "
+        "--model my_model",
+    )
+    parser.add_argument("audio", nargs="+", help="recording of two microphones")
+    parser.add_argument(
+        "--prompt",
+        action="extend",
+        nargs="+",
+        required=True,
+        help="what to look for: a picture, a recording of such a sound, or words",
+    )
+    parser.add_argument("--model", required=True, metavar="DIR", help="folder of the trained model")
+    parser.add_argument(
+        "--channels",
+        type=int,
+        nargs=2,
+        metavar=("FIRST", "SECOND"),
+        help="channels of the two microphones, from 0, in recordings of several",
+    )
+    parser.add_argument(
+        "--spacing",
+        type=float,
+        metavar="METRES",
+        help="between the two microphones; default: that of the model's training",
+    )
+    parser.add_argument("--json", metavar="FILE", help="file for the answers, a list of objects")
+    parser.add_argument("--csv", metavar="FILE", help="file for the answers, a row each")
+    parser.add_argument(
+        "--figure",
+        metavar="FILE",
+        help="file for a figure of posterior, mask and bands of one recording and one prompt: "
+        + ", ".join(_FIGURES),
+    )
+    parser.set_defaults(run=_localize, checked_by=_check)
+
+
+def _check(options):
+    for path in options.audio:
+        check_file(path, f"audio file '{path}'")
+    for prompt in options.prompt:
+        if os.path.exists(prompt) or is_meant_as_file(prompt):
+            check_input("--prompt", prompt)
+    if options.csv:
+        check_output_file("--csv", options.csv)
+    if options.figure:
+        _check_figure(options)
+    if options.channels and (min(options.channels) < 0 or len(set(options.channels)) < 2):
+        raise ValueError(
+            f"`--channels` must be two different channels, from 0. Received: {options.channels}"
+        )
+    for path in options.audio:
+        _check_channels(path, options.channels)
+
+
+def _check_figure(options):
+    if os.path.splitext(options.figure)[1].lower() not in _FIGURES:
+        raise ValueError(
+            f"`--figure` must end in one of {', '.join(_FIGURES)}. Received: {options.figure}"
+        )
+    if len(options.audio) > 1 or len(options.prompt) > 1:
+        raise ValueError(
+            "`--figure` shows one recording and one prompt. "
+            f"Received: {len(options.audio)} recordings and {len(options.prompt)} prompts"
+        )
+
+
+def _check_channels(path, channels):
+    """By the header; what soundfile cannot open is left to the reader, which says why."""
+    import soundfile
+
+    try:
+        count = soundfile.info(path).channels
+    except soundfile.SoundFileError:
+        return
+    if channels is None and count != 2:
+        hint = (
+            "choose two with `--channels`, such as `--channels 0 1`"
+            if count > 2
+            else ("a direction takes two microphones")
+        )
+        raise ValueError(f"audio file '{path}' has {count} channel{'s'[: count > 1]}: {hint}.")
+    if channels is not None and max(channels) >= count:
+        raise ValueError(
+            f"`--channels` must be from 0 to {count - 1} for audio file '{path}'. "
+            f"Received: {channels[0]} {channels[1]}"
+        )
+
+
+def _localize(options):
+    model = load_model(options.model)
+    if options.figure and not hasattr(model, "explain"):
+        raise ValueError(
+            "`--figure` shows what led AV-SSAN to its answer, and this is another network. "
+            f"Received: {type(model).__name__}"
+        )
+    check_model_spacing(options, model)
+    pair: dict[str, Any] = {}
+    if options.channels:
+        pair["channels"] = tuple(options.channels)
+    if options.spacing:
+        pair["microphone_spacing"] = options.spacing
+    answers, explanation = [], None
+    for recording in options.audio:
+        if options.figure:
+            explanation = model.explain(recording, options.prompt[0], **pair)
+            found = [(explanation["azimuth"], explanation["confidence"])]
+        else:
+            found = _ask(model, recording, options.prompt, pair)
+        for prompt, (azimuth, confidence) in zip(options.prompt, found, strict=True):
+            values = (recording, prompt, float(azimuth), _number(confidence))
+            answers.append(dict(zip(_COLUMNS, values, strict=True)))
+            print(_line(answers[-1], options), flush=True)
+    if options.json:
+        write_json(options.json, answers)
+    if options.csv:
+        write_text(options.csv, _table(answers))
+    if options.figure:
+        _draw(explanation, options.prompt[0], options.figure)
+
+
+def _ask(model, recording, prompts, pair):
+    """Azimuth and confidence for each prompt."""
+    pairs = []
+    # One by one: in a batch, recordings are repeated to the length of the longest.
+    for prompt in prompts:
+        azimuth, confidence = model.localize(recording, prompt, return_confidence=True, **pair)
+        pairs.append((azimuth[0], confidence[0]))
+    return pairs
+
+
+def _number(confidence):
+    return None if confidence is None or math.isnan(confidence) else float(confidence)
+
+
+def _line(answer, options):
+    """An answer; named, in columns, where there are several."""
+    near = "unknown" if answer["confidence"] is None else f"{answer['confidence']:.2f}"
+    text = f"{answer['azimuth']:3.0f} degrees, probability within 5 degrees: {near}"
+    if len(options.audio) == len(options.prompt) == 1:
+        return text.lstrip()
+    recording = answer["recording"].ljust(max(map(len, options.audio)))
+    return f"{recording}  {answer['prompt'].ljust(max(map(len, options.prompt)))}  {text}"
+
+
+def _table(answers):
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, _COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(answers)
+    return stream.getvalue()
+
+
+def _draw(explanation, prompt, path):
+    """The figure, with the prompt in it where that is a picture."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib.figure import Figure
+
+    from keras_avssan._internal.atomic_files import whole_file
+    from keras_avssan.models.prompts import split_prompts
+    from keras_avssan.visualization import plot_explanation
+
+    picture = prompt if split_prompts(prompt)[1] == ["picture"] else None
+    figure = cast(Figure, plot_explanation(explanation, prompt=picture))
+    with whole_file(path) as part:
+        figure.savefig(part, dpi=150, format=os.path.splitext(path)[1][1:].lower())

@@ -1,0 +1,84 @@
+"""The command line: train, evaluate, localize, benchmark, rooms, build, app, completion."""
+
+import contextlib
+import re
+import sys
+
+from keras_avssan import __version__
+from keras_avssan.cli.app import add_app
+from keras_avssan.cli.benchmark import add_benchmark
+from keras_avssan.cli.build import add_build
+from keras_avssan.cli.checks import check_options, hint_after
+from keras_avssan.cli.completion import add_completion
+from keras_avssan.cli.evaluate import add_evaluate
+from keras_avssan.cli.help import HelpFormatter, Parser, complete_help
+from keras_avssan.cli.localize import add_localize
+from keras_avssan.cli.rooms import add_rooms
+from keras_avssan.cli.train import add_train
+
+PROG = "keras-avssan"
+
+
+def main(arguments=None, prog=PROG, around=contextlib.nullcontext):
+    """Runs a command.
+
+    Args:
+        arguments: List of arguments; those of the process if not given.
+        prog: Name of the program in usage and errors.
+        around: Function from the name of the command to a context manager, in which the command
+            runs once its options are checked.
+
+    Returns:
+        Exit code: 0, or 1 where a check found something, or 2 after bad input, with one line on
+        standard error that names it, or 130 where the user stopped it.
+    """
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    options, unknown = _parser(prog).parse_known_args(arguments)
+    if unknown:
+        options.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    options.arguments = arguments
+    command, options.prog = options.parser.prog, prog
+    try:
+        check_options(options)
+        with around(command):
+            return options.run(options) or 0
+    except Exception as error:
+        message = " ".join(_message_of(error).split())
+        hint = hint_after(options, message)
+        print(f"{command}: error: {message}{hint}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt as stopped:
+        print(f"{command}: {str(stopped) or 'stopped'}", file=sys.stderr)
+        return 130
+
+
+def _message_of(error):
+    """What a user can mend; other errors are raised again, with their traceback."""
+    if isinstance(error, (ValueError, TypeError, OSError, ImportError)):
+        return str(error)
+    # `tf.data` wraps what this library raises while it reads a file, and loses its type.
+    wrapped = re.search(r"\b(?:ValueError|TypeError|OSError): (.*)\nTraceback", str(error))
+    if wrapped and type(error).__module__.startswith("tensorflow."):
+        return wrapped[1]
+    raise error
+
+
+def _parser(prog=PROG):
+    parser = Parser(
+        prog=prog,
+        description="Localise the sound that a prompt shows.",
+        epilog=f"`{prog} COMMAND --help` shows the options of a command, with an example.",
+        formatter_class=HelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"keras-avssan {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    add_train(commands)
+    add_evaluate(commands)
+    add_localize(commands)
+    add_benchmark(commands)
+    add_rooms(commands)
+    add_build(commands)
+    add_app(commands)
+    add_completion(commands, _parser)
+    complete_help(parser, prog)
+    return parser

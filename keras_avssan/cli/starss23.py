@@ -1,0 +1,135 @@
+"""The command line: score a model on real rooms."""
+
+from keras_avssan.cli.options import ALL, check_model_spacing
+
+
+def add_starss23_options(parser):
+    """Adds the options that put segments of STARSS23 in place of simulated scenes.
+
+    Args:
+        parser: The parser of `evaluate`.
+    """
+    group = parser.add_argument_group(
+        "real rooms",
+        "Segments of STARSS23 in place of simulated scenes. --split, --classes (which may be "
+        "targets), --prompt, --seed, --model, --spacing, --on-overlap and --json apply; the other "
+        "options do not. The model is told the spacing of the pair, or --spacing where that is "
+        "given.",
+    )
+    _add_options(group)
+
+
+def add_segment_options(parser):
+    """Adds the options that name the segments of Table 3.
+
+    Args:
+        parser: The parser of `benchmark`.
+    """
+    group = parser.add_argument_group(
+        "table 3", "Segments of STARSS23 on which the systems are tested; its split `test`."
+    )
+    _add_options(group)
+
+
+def _add_options(group):
+    group.add_argument("--starss23", metavar="ROOT", help="folder of the data set")
+    group.add_argument(
+        "--prompts-from", metavar="FOLDER", help="folder of pictures, one folder a class"
+    )
+    group.add_argument(
+        "--class-map",
+        metavar="CSV",
+        help="columns `class` (of STARSS23) and `pictures` (a class of --prompts-from); default: "
+        "classes of the same name",
+    )
+    group.add_argument("--pair", default="M1-M4", help="M1-M4 or M2-M3")
+    group.add_argument(
+        "--segment-duration", type=float, default=10.0, help="seconds a segment lasts"
+    )
+    group.add_argument(
+        "--min-activity", type=float, default=1.0, help="seconds a target must be active"
+    )
+    group.add_argument(
+        "--max-motion",
+        type=float,
+        default=10.0,
+        metavar="DEGREES",
+        help="segments whose target moves more are left out",
+    )
+    group.add_argument(
+        "--allow-several",
+        action="store_true",
+        help="keep segments with several sources of the target's class",
+    )
+    group.add_argument(
+        "--baffle",
+        default="rigid",
+        help="rigid: the sphere of the published recordings, open: free microphones",
+    )
+
+
+def evaluate_starss23(options, load_model):
+    """Scores a model on segments of STARSS23, and prints what they are.
+
+    Args:
+        options: Parsed options of `evaluate`.
+        load_model: Function from the folder of a model to the model.
+
+    Returns:
+        Tuple of a `keras_avssan.evaluation.Evaluation`, and a dict that says what was scored.
+
+    Raises:
+        ValueError: If an option is missing or wrong.
+    """
+    from keras_avssan.evaluation import evaluate_segments
+
+    split = None if options.split == ALL else options.split or "test"
+    prompts = open_segments(options, split, options.classes)
+    model = load_model(options.model)
+    check_model_spacing(options, model)
+    print(prompts.report(), end="\n\n")
+    evaluation = evaluate_segments(
+        model,
+        prompts,
+        prompt=options.prompt,
+        microphone_spacing=options.spacing,
+        on_overlap=options.on_overlap,
+    )
+    named = {name: getattr(options, name) for name in ("prompts_from", "class_map")}
+    rate = prompts.dataset.sampling_rate
+    return evaluation, {"data": options.starss23, **named, "sampling_rate": rate}
+
+
+def open_segments(options, split, classes):
+    """Opens the segments that the options name, with the pictures that ask.
+
+    Args:
+        options: Parsed options.
+        split: Split of STARSS23.
+        classes: Its classes that may be targets; all if `None`.
+
+    Returns:
+        `keras_avssan.data.SegmentPrompts`.
+
+    Raises:
+        ValueError: If an option is missing or wrong.
+    """
+    from keras_avssan.data import STARSS23, PictureFolders, SegmentPrompts
+
+    if not options.starss23:
+        raise ValueError("Table 3 needs `--starss23`, the folder of the data set.")
+    if not options.prompts_from:
+        raise ValueError("`--starss23` needs `--prompts-from`, a folder with pictures.")
+    dataset = STARSS23(
+        options.starss23,
+        split=split,
+        pair=options.pair,
+        classes=classes,
+        duration=options.segment_duration,
+        min_activity=options.min_activity,
+        max_motion=options.max_motion,
+        allow_several=options.allow_several,
+        baffle=options.baffle,
+    )
+    catalog = PictureFolders(options.prompts_from)
+    return SegmentPrompts(dataset, catalog, options.class_map, seed=options.seed or 0)

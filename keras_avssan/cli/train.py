@@ -1,0 +1,136 @@
+"""The command line: train a model, so that a stopped training goes on."""
+
+import os
+import shutil
+
+from keras_avssan.cli.options import (
+    add_encoder_options,
+    add_scene_options,
+    check_output,
+    check_splits,
+    choose_training_rooms,
+    command_line,
+    make_plan,
+    open_audio_encoder,
+    open_bank,
+    open_catalog,
+    open_image_encoder,
+)
+
+
+def add_train(commands):
+    """Adds `train`.
+
+    Args:
+        commands: What `ArgumentParser.add_subparsers` returned.
+    """
+    parser = commands.add_parser(
+        "train",
+        help="train a model and save it as a preset folder; the same command again goes on where "
+        "it stopped",
+        epilog="keras-avssan train --data sounds --bank rooms --out my_model --steps 20000",
+    )
+    add_scene_options(parser, split="train", rooms=300, seed=0)
+    parser.add_argument("--out", required=True, help="folder to save the model in")
+    parser.add_argument("--validation-split", default="val", help="split to validate on")
+    parser.add_argument(
+        "--configuration",
+        default="base",
+        help="base, or paper, which needs both encoders",
+    )
+    add_encoder_options(parser, image_default="a small one that trains")
+    parser.add_argument("--steps", type=int, default=1200, help="training steps")
+    parser.add_argument("--epochs", type=int, default=4, help="validations on the way")
+    parser.add_argument("--batch-size", type=int, default=32, help="scenes a step")
+    parser.add_argument(
+        "--learning-rate",
+        type=float,
+        help="highest learning rate; default: that of the configuration",
+    )
+    parser.add_argument(
+        "--prompts",
+        nargs="+",
+        default=["picture"],
+        metavar="KIND",
+        help="what asks, drawn anew for each scene: picture, text, recording",
+    )
+    parser.add_argument(
+        "--render",
+        choices=("host", "device"),
+        default="host",
+        help="where scenes are rendered; the device is worth it where it is a GPU",
+    )
+    _add_checkpoint_options(parser)
+    parser.set_defaults(run=_train, checked_by=_check)
+
+
+def _add_checkpoint_options(parser):
+    parser.add_argument(
+        "--checkpoints",
+        metavar="DIR",
+        help="folder of checkpoints and logs, from which the same command goes on; "
+        "default: OUT.checkpoints",
+    )
+    parser.add_argument(
+        "--checkpoint-every", type=int, default=100, metavar="N", help="steps between two"
+    )
+    parser.add_argument(
+        "--keep-checkpoints", action="store_true", help="keep that folder after the training"
+    )
+    parser.add_argument("--tensorboard", metavar="DIR", help="folder of a log for TensorBoard")
+
+
+def _check(options):
+    check_output("--out", options.out)
+    if os.path.lexists(options.out):
+        raise ValueError(f"`--out` must not exist yet. Received: {options.out}")
+
+
+def _train(options):
+    import keras
+
+    from keras_avssan import AVSSAN
+    from keras_avssan.training import fit_scenes, save_whole
+
+    checkpoints = options.checkpoints or f"{os.path.normpath(options.out)}.checkpoints"
+    bank = open_bank(options)
+    catalog = open_catalog(options, bank.sampling_rate if bank else 16000)
+    check_splits(options, catalog)
+    bank, *rooms = choose_training_rooms(options, bank, catalog.sampling_rate)
+    keras.utils.set_random_seed(options.seed)  # begun twice, it is the same training
+    model = AVSSAN(
+        configuration=options.configuration,
+        image_encoder=open_image_encoder(options),
+        audio_encoder=open_audio_encoder(options),
+        sampling_rate=bank.sampling_rate,
+        microphone_spacing=bank.microphone_spacing,
+    )
+    train_plan, validation_plan = _plans(options, catalog, bank, rooms)
+    fit_scenes(
+        model,
+        train_plan,
+        steps=options.steps,
+        validation_plan=validation_plan,
+        batch_size=options.batch_size,
+        epochs=options.epochs,
+        learning_rate=options.learning_rate,
+        render=options.render,
+        checkpoints=checkpoints,
+        checkpoint_every=options.checkpoint_every,
+        tensorboard=options.tensorboard,
+        command=command_line(options),
+    )
+    save_whole(model, options.out)
+    if not options.keep_checkpoints:
+        shutil.rmtree(checkpoints, ignore_errors=True)
+    print(f"saved {options.out}")
+
+
+def _plans(options, catalog, bank, rooms):
+    """Plans for training and validation, which share no room."""
+    kinds = tuple(options.prompts)
+    splits = (options.split, options.validation_split)
+    return [
+        make_plan(options, catalog, bank, split, rooms=where, prompt_kinds=kinds)
+        for split, where in zip(splits, rooms, strict=True)
+    ]

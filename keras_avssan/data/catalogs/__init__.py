@@ -1,0 +1,1 @@
+"""What there is to hear and to see, by class."""

@@ -1,0 +1,248 @@
+"""What there is to hear and to see: clips and pictures, by class."""
+
+import abc
+import copy
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from keras_avssan._internal.one_line import count, one_line
+from keras_avssan.data.catalogs.array_cache import ArrayCache
+from keras_avssan.data.catalogs.checks import check_classes
+from keras_avssan.data.media.image_io import image_size
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One recording of a sound class.
+
+    Args:
+        class_name: Str.
+        id: Str, unique among the clips of a catalog (a path relative to its root).
+        instance: Str. The thing recorded: a clip and a picture of the same instance, such as a
+            video's sound and one of its frames, are never paired.
+        split: Str: `"train"`, `"val"` or `"test"`.
+        num_samples: Int. Length at the catalog's sampling rate.
+
+    Example:
+        >>> clip = Clip("dog", "dog/bark1.wav", "bark1", split="train", num_samples=32000)
+        >>> clip.num_samples / 16000  # seconds
+        2.0
+    """
+
+    class_name: str
+    id: str
+    instance: str
+    split: str
+    num_samples: int
+
+    def __repr__(self):
+        return one_line(
+            self, f"{self.id!r} of {self.class_name}", self.split, f"{self.num_samples} samples"
+        )
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture of a sound class.
+
+    Args:
+        class_name: Str.
+        id: Str, unique among the pictures of a catalog (a path relative to its root).
+        instance: Str. The thing shown; see `Clip`.
+        split: Str: `"train"`, `"val"` or `"test"`.
+
+    Example:
+        >>> Picture("dog", "dog/rex.jpg", "rex", split="train").class_name
+        'dog'
+    """
+
+    class_name: str
+    id: str
+    instance: str
+    split: str
+
+    def __repr__(self):
+        return one_line(self, f"{self.id!r} of {self.class_name}", self.split)
+
+
+class Catalog(abc.ABC):
+    """Base class of all sources of clips and pictures.
+
+    A subclass lists its clips and pictures and implements `read_clip` and `read_picture`.
+    Whatever was read is kept in a private, bounded cache, which views made by `select` share.
+
+    Args:
+        clips: Iterable of `Clip`.
+        pictures: Iterable of `Picture`.
+        sampling_rate: Int. Rate of the audio in Hz.
+        cache_bytes: Int. Memory for decoded audio and resized pictures together.
+
+    Raises:
+        ValueError: `cache_bytes` is negative.
+
+    Example:
+        ```python
+        class Hums(Catalog):
+            def __init__(self):
+                names = ("low", "high")
+                clips = [Clip(name, name, f"{name} hum", "train", 16000) for name in names]
+                pictures = [Picture(name, name, f"{name} card", "train") for name in names]
+                super().__init__(clips, pictures)
+
+            def read_clip(self, clip):
+                pitch = {"low": 100, "high": 1000}[clip.class_name]
+                return np.float32(np.sin(2 * np.pi * pitch * np.arange(16000) / 16000))
+
+            def read_picture(self, picture, size):
+                return np.full((*size, 3), picture.class_name == "high", "float32")
+        ```
+    """
+
+    def __init__(
+        self,
+        clips: Iterable[Clip],
+        pictures: Iterable[Picture],
+        *,
+        sampling_rate: int = 16000,
+        cache_bytes: int = 512 * 2**20,
+    ) -> None:
+        self._clips = tuple(clips)
+        self._pictures = tuple(pictures)
+        self._sampling_rate = int(sampling_rate)
+        self._cache = ArrayCache(cache_bytes)
+
+    @property
+    def clips(self) -> tuple[Clip, ...]:
+        """Tuple of `Clip`."""
+        return self._clips
+
+    @property
+    def pictures(self) -> tuple[Picture, ...]:
+        """Tuple of `Picture`."""
+        return self._pictures
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Tuple of str: the classes that have a clip or a picture, sorted."""
+        return tuple(sorted({item.class_name for item in self._items}))
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Tuple of str: the splits that have a clip or a picture, sorted."""
+        return tuple(sorted({item.split for item in self._items}))
+
+    @property
+    def _items(self) -> tuple[Clip | Picture, ...]:
+        return (*self._clips, *self._pictures)
+
+    @property
+    def sampling_rate(self) -> int:
+        """Int. Rate of the audio in Hz."""
+        return self._sampling_rate
+
+    @property
+    def store(self) -> str | None:
+        """Str or `None`: folder beside the data where embeddings of its pictures may be kept."""
+        return None
+
+    def fingerprint(self, picture: Picture) -> str:
+        """Tells whether a picture has changed; needed where there is a `store`.
+
+        Args:
+            picture: `Picture` of this catalog.
+
+        Returns:
+            Str that is another one when the picture is.
+
+        Raises:
+            NotImplementedError: The catalog keeps no embeddings.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no `store`.")
+
+    def identity(self, item: Clip | Picture) -> str:
+        """What tells a clip or picture from all others, wherever the data are.
+
+        A model's training record knows by it which clips and pictures were in its training.
+
+        Args:
+            item: `Clip` or `Picture` of this catalog.
+
+        Returns:
+            Str: class and id, unless a subclass knows better.
+        """
+        return f"{item.class_name}/{item.id}"
+
+    @abc.abstractmethod
+    def read_clip(self, clip: Clip) -> np.ndarray:
+        """Read a clip: float32 array `(samples,)`, mono, at the catalog's sampling rate."""
+
+    @abc.abstractmethod
+    def read_picture(self, picture: Picture, size: tuple[int, int]) -> np.ndarray:
+        """Read a picture: float32 array `(height, width, 3)` in [0, 1]."""
+
+    def load_audio(self, clip: Clip) -> np.ndarray:
+        """Read a clip, or take it from the cache.
+
+        Args:
+            clip: `Clip` of this catalog.
+
+        Returns:
+            Float32 array of shape `(samples,)`, mono, at `sampling_rate`; read-only.
+        """
+        return self._cache.get(("clip", clip.id), lambda: self.read_clip(clip))
+
+    def load_image(self, picture: Picture, size: int | tuple[int, int]) -> np.ndarray:
+        """Read a picture in a given size, or take it from the cache.
+
+        Args:
+            picture: `Picture` of this catalog.
+            size: Int, or tuple `(height, width)` in pixels.
+
+        Returns:
+            Float32 array of shape `(height, width, 3)` in [0, 1]; read-only.
+        """
+        size = image_size(size)
+        return self._cache.get(
+            ("picture", picture.id, size), lambda: self.read_picture(picture, size)
+        )
+
+    def select(self, classes: Iterable[str] | None = None, split: str | None = None) -> "Catalog":
+        """A view of some classes, or of one split.
+
+        Args:
+            classes: Iterable of str, or `None` for all.
+            split: Str, or `None` for all.
+
+        Returns:
+            A catalog of the same kind that shares this one's cache.
+
+        Raises:
+            ValueError: A class or the split is not in the catalog.
+
+        Example:
+            >>> SyntheticClasses().select(classes=["bird", "dog"]).classes
+            ('bird', 'dog')
+        """
+        wanted = self.classes if classes is None else check_classes(classes, self.classes)
+        if split is not None and split not in self.splits:
+            raise ValueError(f"Unknown `split` {split!r}; this catalog has {list(self.splits)}.")
+        view = copy.copy(self)
+
+        def chosen(item: Clip | Picture) -> bool:
+            return item.class_name in wanted and split in (None, item.split)
+
+        view._clips = tuple(filter(chosen, self._clips))
+        view._pictures = tuple(filter(chosen, self._pictures))
+        return view
+
+    def __repr__(self):
+        return one_line(
+            self,
+            count(len(self.classes), "class", "classes"),
+            count(len(self._clips), "clip"),
+            count(len(self._pictures), "picture"),
+            " / ".join(self.splits),
+            f"{self.sampling_rate} Hz",
+        )

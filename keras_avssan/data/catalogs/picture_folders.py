@@ -1,0 +1,77 @@
+"""A catalog of pictures alone."""
+
+import hashlib
+import os
+from pathlib import Path
+
+import numpy as np
+
+from keras_avssan.data.catalogs.catalog import Catalog, Clip, Picture
+from keras_avssan.data.media.file_kinds import file_kind
+from keras_avssan.data.media.image_io import read_image
+
+_SPLIT = "all"
+
+
+class PictureFolders(Catalog):
+    """Pictures in one folder per class, to ask for sounds that were recorded elsewhere.
+
+    ```
+    root/bell/church.jpg   root/bell/bicycle.png   root/telephone/…
+    ```
+
+    Pictures are what pillow reads (JPEG, PNG, WebP, …), whatever their names; other files, such as
+    recordings, are ignored.
+    All pictures are of one split, `"all"`. Embeddings of them are kept in `root/.embeddings`.
+
+    Args:
+        root: Path of the folder.
+        cache_bytes: Int. Memory for resized pictures.
+
+    Raises:
+        ValueError: The folder does not exist or has no picture.
+
+    Example:
+        ```python
+        catalog = PictureFolders("pictures")
+        catalog.classes  # ('bell', 'telephone')
+        ```
+    """
+
+    def __init__(self, root: str | os.PathLike, *, cache_bytes: int = 512 * 2**20) -> None:
+        self.root = Path(root)
+        if not self.root.is_dir():
+            raise ValueError(f"`root` must be a folder, '{root}' is none.")
+        paths = sorted(self.root.glob("[!.]*/[!.]*"))
+        relative = [path.relative_to(self.root) for path in paths if file_kind(path) == "image"]
+        pictures = [
+            Picture(path.parts[0], path.as_posix(), path.with_suffix("").as_posix(), _SPLIT)
+            for path in relative
+        ]
+        if not pictures:
+            raise ValueError(
+                f"'{root}' holds no picture: expected folders <class>/ with pictures (JPEG, PNG, "
+                "WebP, …)."
+            )
+        super().__init__((), pictures, cache_bytes=cache_bytes)
+
+    def read_clip(self, clip: Clip) -> np.ndarray:
+        """Refuses: there are no clips."""
+        raise ValueError(f"A `PictureFolders` has no clips, got '{clip.id}'.")
+
+    def identity(self, item: Clip | Picture) -> str:
+        """Class, id and the size of the file in bytes."""
+        return f"{super().identity(item)}/{(self.root / item.id).stat().st_size}"
+
+    @property
+    def store(self) -> str | None:
+        """Str or `None`: the folder `.embeddings` in the root, where that can be written to."""
+        return str(self.root / ".embeddings") if os.access(self.root, os.W_OK) else None
+
+    def fingerprint(self, picture: Picture) -> str:
+        """SHA-256 of a picture's file."""
+        return hashlib.sha256((self.root / picture.id).read_bytes()).hexdigest()
+
+    def read_picture(self, picture: Picture, size: tuple[int, int]) -> np.ndarray:
+        """Decode a picture and fit it into `size`."""
+        return read_image(self.root / picture.id, size)

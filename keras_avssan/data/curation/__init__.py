@@ -1,0 +1,1 @@
+"""Checks of folders, near duplicates, splits that share recordings."""

@@ -1,0 +1,183 @@
+"""What is in a folder of classes, file by file."""
+
+import dataclasses
+from collections import defaultdict
+from typing import Any
+
+from keras_avssan._internal.one_line import one_line
+from keras_avssan._internal.tables import Table, join_tables, make_table
+
+# Copies and damaged files that the table names.
+_NAMED = 20
+_HEAD = (
+    "class", "recordings", "pictures", "unusable", "copied", "shortest (s)", "all (s)", "rates (Hz)"
+)  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class FileReport:
+    """What one file holds, or why it cannot be used.
+
+    Args:
+        path: Str, relative to the folder.
+        class_name: Str.
+        kind: Str: `"audio"` or `"image"`.
+        problem: Str: why it is of no use (unreadable, truncated, near-silent); empty if it is.
+        seconds: Float. Duration of a recording.
+        sampling_rate: Int. Rate of a recording in Hz.
+        channels: Int. Number of channels of a recording.
+        level: Float. Root mean square of a recording in dB of full scale.
+        height: Int. Height of a picture in pixels.
+        width: Int. Width of a picture in pixels.
+    """
+
+    path: str
+    class_name: str
+    kind: str
+    problem: str = ""
+    seconds: float = 0.0
+    sampling_rate: int = 0
+    channels: int = 0
+    level: float = 0.0
+    height: int = 0
+    width: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class FileCopy:
+    """Two files of a folder that are the same, or nearly so.
+
+    Args:
+        first: Str. Path of the first.
+        second: Str. Path of the second.
+        kind: Str: `"audio"` or `"image"`.
+        reason: Str: `"identical"` or `"near-duplicate"`.
+        similarity: Float. Correlation, 1 where they are identical.
+        same_class: Bool. Whether both are in the same class.
+    """
+
+    first: str
+    second: str
+    kind: str
+    reason: str
+    similarity: float
+    same_class: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class FolderReport:
+    """What `check_folders` found.
+
+    Args:
+        root: Str. The folder.
+        files: Tuple of `FileReport`, sorted by path.
+        copies: Tuple of `FileCopy`.
+        ignored: Tuple of str: paths of files that are neither recordings nor pictures of a class.
+
+    Example:
+        ```python
+        report = check_folders("sounds")
+        print(report.table())
+        ```
+    """
+
+    root: str
+    files: tuple[FileReport, ...]
+    copies: tuple[FileCopy, ...]
+    ignored: tuple[str, ...]
+
+    def __repr__(self):
+        return one_line(self, self.summary())
+
+    @property
+    def usable(self) -> tuple[FileReport, ...]:
+        """Tuple of `FileReport`: the files without a problem."""
+        return tuple(file for file in self.files if not file.problem)
+
+    @property
+    def problems(self) -> tuple[FileReport, ...]:
+        """Tuple of `FileReport`: the files that cannot be used."""
+        return tuple(file for file in self.files if file.problem)
+
+    def counts(self) -> dict[str, dict[str, Any]]:
+        """What each class has: a dict from its name to numbers, durations and sampling rates."""
+        files = defaultdict(list)
+        for file in self.files:
+            files[file.class_name].append(file)
+        copied = {path for copy in self.copies for path in (copy.first, copy.second)}
+        return {name: _counts(files[name], copied) for name in sorted(files)}
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as JSON has it: dicts, lists, strings and numbers."""
+        return {"classes": self.counts()} | dataclasses.asdict(self)
+
+    def table(self) -> Table:
+        """A line for each class, then what is wrong, then a summary.
+
+        Returns:
+            Str, aligned for a terminal, and Markdown as the value of a cell of a notebook.
+        """
+        problems = [f"{file.path}: {file.problem}" for file in self.problems]
+        return join_tables(
+            [
+                make_table(_HEAD, [(name, *_cells(row)) for name, row in self.counts().items()]),
+                *_named("cannot be used", problems),
+                *_named("copies", [_words(copy) for copy in self.copies]),
+                *_named("ignored", self.ignored),
+                self.summary(),
+            ]
+        )
+
+    def _repr_markdown_(self):
+        return self.table().markdown()
+
+    def summary(self) -> str:
+        """One line: how much can be used, and what is wrong."""
+        rows = self.counts().values()
+        both = sum(bool(row["clips"] and row["pictures"]) for row in rows)
+        clips, pictures = (sum(row[kind] for row in rows) for kind in ("clips", "pictures"))
+        minutes = sum(row["seconds"] for row in rows) / 60
+        mixed = sum(not copy.same_class for copy in self.copies)
+        return (
+            f"{self.root}: {len(rows)} classes, {both} with both recordings and pictures; "
+            f"{clips} recordings ({minutes:.1f} min) and {pictures} pictures; "
+            f"{len(self.problems)} files cannot be used; {len(self.copies)} pairs of copies, "
+            f"{mixed} of them in two classes"
+        )
+
+
+def _counts(files, copied):
+    """What one class has."""
+    usable = [file for file in files if not file.problem]
+    clips = [file for file in usable if file.kind == "audio"]
+    return {
+        "clips": len(clips),
+        "pictures": len(usable) - len(clips),
+        "unusable": len(files) - len(usable),
+        "copied": sum(file.path in copied for file in files),
+        "least_seconds": min((file.seconds for file in clips), default=0.0),
+        "seconds": round(sum(file.seconds for file in clips), 4),
+        "sampling_rates": sorted({file.sampling_rate for file in clips}),
+    }
+
+
+def _cells(counts):
+    rates = ", ".join(map(str, counts["sampling_rates"]))
+    numbers = (counts[name] for name in ("clips", "pictures", "unusable", "copied"))
+    return (*numbers, f"{counts['least_seconds']:.2f}", f"{counts['seconds']:.1f}", rates)
+
+
+def _words(copy):
+    mixed = "" if copy.same_class else ", in two classes"
+    return f"{copy.first}  {copy.second}: {copy.reason} ({copy.similarity:.2f}{mixed})"
+
+
+def _named(title, lines):
+    """A heading and the first lines below it; nothing where there are none."""
+    if not lines:
+        return []
+    named = list(lines[:_NAMED])
+    if len(lines) > _NAMED:
+        named.append(f"and {len(lines) - _NAMED} more")
+    text, markdown = ("".join(mark + line for line in named) for mark in ("\n  ", "\n- "))
+    return [Table(f"{title}:{text}", f"{title}:\n{markdown}")]

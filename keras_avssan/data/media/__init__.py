@@ -1,0 +1,1 @@
+"""Reading recordings, pictures and videos."""

@@ -1,0 +1,196 @@
+"""Read recordings: decode, check, resample."""
+
+import os
+from typing import Any
+
+import numpy as np
+import soundfile
+import soxr
+
+from keras_avssan._internal.checks import check_integer
+from keras_avssan.data.media.contents import Contents, File, as_contents
+from keras_avssan.data.media.sound_files import knows_its_length, open_sound, read_to_the_end
+
+# MP3 decoders may drop up to one frame at either end.
+_MP3_FRAME = 1152
+
+
+def read_audio(
+    audio: File | np.ndarray,
+    sampling_rate: int = 16000,
+    *,
+    channels: int | tuple[int, ...] | None = None,
+    source_rate: int | None = None,
+    resample: bool = True,
+) -> np.ndarray:
+    """Read a recording as float32 samples at a given sampling rate.
+
+    Args:
+        audio: File that soundfile reads (WAV, FLAC, Ogg Vorbis, MP3, …): its path, its bytes, or
+            the file opened in binary mode; or an array of shape `(samples,)` or
+            `(samples, channels)`.
+        sampling_rate: Int. Rate of the result in Hz.
+        channels: Int, tuple of ints or `None`. The number of channels the recording must have,
+            or which of its channels are taken, 0 the first, in this order; `None` takes all.
+            Channels are never duplicated or mixed.
+        source_rate: Int or `None`. Rate of `audio` in Hz where it is an array; `None` means
+            `sampling_rate`. A file tells its own rate.
+        resample: Bool. Whether a recording at another rate is resampled; `False` refuses it.
+
+    Returns:
+        Float32 array of shape `(samples,)` for one channel, else `(samples, channels)`.
+
+    Raises:
+        ValueError: The recording is unreadable, truncated, empty, not finite, at a rate that
+            may not be resampled, or has another number of channels.
+
+    Example:
+        >>> tone = np.sin(np.arange(48000) / 10)
+        >>> read_audio(tone, 16000, source_rate=48000).shape
+        (16000,)
+    """
+    sampling_rate = check_integer("sampling_rate", sampling_rate, least=1)
+    source_rate = sampling_rate if source_rate is None else source_rate
+    audio = as_contents(audio, "audio")
+    name = recording_name(audio)
+    samples, source_rate = load_samples(audio, channels, source_rate, name)
+    samples = resample_samples(samples, source_rate, sampling_rate, resample, name)
+    return np.ascontiguousarray(samples if samples.shape[1] > 1 else samples[:, 0])
+
+
+def recording_name(audio: Any) -> str:
+    """What an error calls a recording."""
+    if isinstance(audio, (str, os.PathLike)):
+        return f"audio file '{os.fspath(audio)}'"
+    if isinstance(audio, Contents):
+        return audio.label
+    return "`audio`"
+
+
+def load_samples(audio, channels, source_rate, name, max_duration=np.inf):
+    """Checked samples of a file or an array, `(samples, channels)` at their own rate, and it."""
+    if isinstance(audio, (str, os.PathLike, Contents)):
+        samples, source_rate = _decode(audio, name, max_duration)
+    else:
+        samples = _as_samples(audio)
+        source_rate = check_integer("source_rate", source_rate, least=1)
+    return _check_samples(samples, channels, name), source_rate
+
+
+def check_duration(duration, name, min_duration=0.0, max_duration=np.inf):
+    """Refuses a recording that lasts too short or too long, all in seconds."""
+    if not min_duration <= duration <= max_duration:
+        raise ValueError(
+            f"{name} must last from {min_duration:g} to {max_duration:g} seconds. "
+            f"Received: {duration:.3f} s"
+        )
+
+
+def resample_samples(samples, source_rate, sampling_rate, resample, name):
+    """Samples at another rate, `(samples, channels)`."""
+    if source_rate == sampling_rate:
+        return samples
+    if not resample:
+        raise ValueError(
+            f"{name} is sampled at {source_rate} Hz, expected {sampling_rate} Hz "
+            "(`resample=False`)."
+        )
+    samples = soxr.resample(samples, source_rate, sampling_rate)
+    if not len(samples):
+        raise ValueError(f"{name} is too short to be resampled to {sampling_rate} Hz.")
+    return samples
+
+
+def audio_num_samples(path: str | os.PathLike | Contents, sampling_rate: int = 16000) -> int:
+    """Number of samples that a file will have at a sampling rate, from its header.
+
+    Args:
+        path: Path of an audio file, or its `Contents`.
+        sampling_rate: Int. The rate in Hz.
+
+    Returns:
+        Int, at least 1.
+
+    Raises:
+        ValueError: The file is unreadable, truncated or empty.
+    """
+    name = recording_name(path)
+    with open_sound(path, name) as file:
+        known = knows_its_length(file)
+        frames, rate = file.frames, file.samplerate
+    if not known:
+        frames = len(_decode(path, name)[0])
+    return max(1, round(frames * sampling_rate / rate))
+
+
+def _as_samples(audio):
+    samples = np.asarray(audio)
+    if samples.dtype.kind != "f":
+        raise ValueError(
+            f"`audio` must hold floating-point samples, got dtype {samples.dtype}; divide "
+            "integer samples by their full scale first."
+        )
+    if samples.ndim not in (1, 2):
+        raise ValueError(
+            f"`audio` must have shape (samples,) or (samples, channels), got shape {samples.shape}."
+        )
+    with np.errstate(over="ignore", under="ignore"):
+        single = samples.astype("float32")
+    if np.isfinite(samples).all() and (np.isinf(single).any() or samples.any() > single.any()):
+        raise ValueError(
+            "`audio` must hold samples that float32 can hold, full scale is 1. "
+            f"Received: samples of up to {np.abs(samples).max():g}"
+        )
+    return single.reshape(len(samples), -1 if len(samples) else 1)
+
+
+def _decode(path, name, max_duration=np.inf):
+    with open_sound(path, name) as file:
+        if knows_its_length(file) and file.frames > max_duration * file.samplerate:
+            check_duration(file.frames / file.samplerate, name, 0, max_duration)
+        try:
+            if not knows_its_length(file):
+                return read_to_the_end(file), file.samplerate
+            samples = file.read(dtype="float32", always_2d=True)
+        except soundfile.SoundFileError as error:
+            raise ValueError(f"{name} is truncated or damaged: {error}") from error
+        missing = file.frames - len(samples)
+        if missing > (_MP3_FRAME if file.format == "MP3" else 0):
+            raise ValueError(
+                f"{name} is truncated: {len(samples)} of {file.frames} samples could be decoded."
+            )
+        return samples, file.samplerate
+
+
+def _check_samples(samples, channels, name):
+    """The channels that are wanted, once they hold usable samples."""
+    if not len(samples):
+        raise ValueError(f"{name} is empty: it holds no samples.")
+    samples = _choose_channels(samples, channels, name)
+    if not np.isfinite(samples).all():
+        raise ValueError(f"{name} holds NaN or infinite samples.")
+    return samples
+
+
+def _choose_channels(samples, channels, name):
+    length, present = samples.shape
+    sideways = (
+        f" The first axis must be the samples, transpose it: its shape is {samples.shape}."
+        if present > length
+        else ""
+    )
+    if isinstance(channels, tuple):
+        if sideways:
+            raise ValueError(f"{name} has {present} channels of {length} samples.{sideways}")
+        if not all(0 <= channel < present for channel in channels):
+            raise ValueError(
+                f"{name} has {present} channel(s), numbered from 0. Received: channels={channels}"
+            )
+        return samples[:, channels]
+    if channels is not None and present != channels:
+        hint = sideways
+        if not sideways and present > channels:
+            example = tuple(range(channels))
+            hint = f" Choose {channels} of them with `channels`, such as `channels={example}`."
+        raise ValueError(f"{name} must have {channels} channel(s), got {present}.{hint}")
+    return samples

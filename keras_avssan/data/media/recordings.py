@@ -1,0 +1,222 @@
+"""Recordings of a pair of microphones, from files and arrays to one batch."""
+
+import numpy as np
+from keras import ops
+
+from keras_avssan.data.media.audio_io import (
+    check_duration,
+    load_samples,
+    recording_name,
+    resample_samples,
+)
+from keras_avssan.data.media.channel_pair import check_both_alive, warn_of_copies
+from keras_avssan.data.media.contents import as_contents, is_file
+
+_MOST_SPACING = 5.0  # metres; more are centimetres that were not converted
+# Peaks of recordings that keep their level; others are brought to it, for float32 holds no power
+# of theirs.
+_LEAST_PEAK, _GREATEST_PEAK = 1e-3, 1e6
+
+
+def to_numpy(value, name):
+    """Brings an array or a tensor of any backend to NumPy.
+
+    Args:
+        value: Array, tensor, or nested lists of numbers.
+        name: Name of the argument, for the error.
+
+    Returns:
+        NumPy array of numbers.
+
+    Raises:
+        TypeError: If it is none of these.
+    """
+    try:
+        array = ops.convert_to_numpy(value)
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            f"`{name}` must be a path, a file or an array. Received: {type(value).__name__}"
+        ) from error
+    if array.dtype.kind not in "fiub":
+        raise TypeError(
+            f"`{name}` must be a path, a file or an array of numbers. "
+            f"Received: {type(value).__name__}"
+        )
+    return array
+
+
+def read_recordings(
+    audio,
+    sampling_rate,
+    *,
+    channels=None,
+    source_rate=None,
+    resample=True,
+    min_duration=0.0,
+    max_duration=np.inf,
+):
+    """Reads and checks recordings of two microphones.
+
+    The level has no influence on a direction: recordings whose samples are all below 1e-3, or
+    some above 1e6, are scaled by a power of two to a peak from 0.5 to 1, and all others stay.
+
+    Warns of those whose two channels are copies of each other (a `UserWarning`): there is no
+    direction in them, see `channel_pair.find_copies`.
+
+    Args:
+        audio: File (its path, its bytes, or opened in binary mode), array (samples, 2) or (batch,
+            samples, 2), or a list of files or arrays.
+        sampling_rate: Sampling rate of the result in hertz.
+        channels: Which two of more channels are microphone 1 and microphone 2, counted from 0:
+            a tuple of two ints. If not given, recordings must have two.
+        source_rate: Sampling rate of arrays in hertz; `sampling_rate` if not given.
+        resample: Whether recordings at another rate are resampled; `False` refuses them.
+        min_duration: Shortest recording in seconds.
+        max_duration: Longest recording in seconds.
+
+    Returns:
+        float32 array of shape (batch, samples, 2).
+
+    Raises:
+        ValueError: If a recording is unreadable, has a wrong shape, rate or duration, is silent,
+            wholly or in one channel, or not finite, or if their durations differ.
+        TypeError: If it is neither a path nor an array.
+    """
+    channels = 2 if channels is None else _check_pair(channels)
+    audio = [as_contents(recording, "audio") for recording in _one_by_one(audio)]
+    names = [recording_name(recording) for recording in audio]
+    if len(audio) > 1:
+        names = [f"`audio[{k}]`" if name == "`audio`" else name for k, name in enumerate(names)]
+    source_rate = sampling_rate if source_rate is None else source_rate
+    recordings = []
+    for recording, name in zip(audio, names, strict=True):
+        samples, rate = load_samples(recording, channels, source_rate, name, max_duration)
+        samples = at_usual_level(samples)
+        check_recording(samples, name, rate, min_duration, max_duration)
+        # Before it is resampled, which gives a constant channel edges that are heard.
+        check_both_alive(samples, name)
+        recordings.append(resample_samples(samples, rate, sampling_rate, resample, name))
+    lengths = [len(recording) for recording in recordings]
+    if not lengths:
+        raise ValueError("`audio` must hold at least one recording. Received: none")
+    if len(set(lengths)) > 1:
+        raise ValueError(
+            f"Recordings of one batch must have the same duration. Received: {lengths} samples"
+        )
+    batch = np.stack(recordings)
+    warn_of_copies(batch, names)
+    return batch
+
+
+def at_usual_level(samples):
+    """Scales samples of which float32 cannot compute the power; others stay as they are.
+
+    Args:
+        samples: float32 array, finite.
+
+    Returns:
+        float32 array of the same shape.
+
+    Example:
+        >>> float(at_usual_level(np.full(3, 2.0**40, "float32")).max())
+        0.5
+    """
+    peak = np.max(np.abs(samples), initial=0)
+    if not peak or _LEAST_PEAK <= peak <= _GREATEST_PEAK:
+        return samples
+    return np.ldexp(samples, -np.frexp(peak)[1])
+
+
+def check_recording(samples, name, sampling_rate, min_duration=0.0, max_duration=np.inf):
+    """Refuses a recording that is too short, too long or silent.
+
+    Args:
+        samples: Array whose first axis is time.
+        name: What it is, for the error.
+        sampling_rate: Its sampling rate in hertz.
+        min_duration: Shortest recording in seconds.
+        max_duration: Longest recording in seconds.
+
+    Raises:
+        ValueError: If it is one of these.
+    """
+    check_duration(len(samples) / sampling_rate, name, min_duration, max_duration)
+    if not np.ptp(samples, axis=0).any():
+        found = "of the same value" if np.any(samples) else "zero"
+        raise ValueError(f"{name} must not be silent. Received: all samples are {found}")
+
+
+def _check_pair(channels):
+    """The two channels as a tuple of ints."""
+    pair = np.asarray(channels)
+    if pair.shape != (2,) or pair.dtype.kind not in "iu" or pair.min() < 0 or pair[0] == pair[1]:
+        raise ValueError(
+            "`channels` must be two different channels, counted from 0, such as (0, 1). "
+            f"Received: channels={channels!r}"
+        )
+    return tuple(pair.tolist())
+
+
+def _one_by_one(audio):
+    """Recordings as a list of files and arrays."""
+    if is_file(audio):
+        return [audio]
+    if isinstance(audio, (list, tuple)):
+        return audio
+    audio = to_numpy(audio, "audio")
+    if audio.ndim not in (2, 3):
+        raise ValueError(
+            "`audio` must have shape (samples, channels) or (batch, samples, channels). "
+            f"Received: shape {audio.shape}"
+        )
+    return list(audio) if audio.ndim == 3 else [audio]
+
+
+def check_spacings(microphone_spacing):
+    """Checks distances between two microphones.
+
+    Args:
+        microphone_spacing: One distance in metres, or an array of them.
+
+    Returns:
+        float64 array of its shape.
+
+    Raises:
+        ValueError: If it holds something else than positive numbers of at most 5 m.
+
+    Example:
+        >>> float(check_spacings(0.2))
+        0.2
+    """
+    spacings = np.asarray(microphone_spacing)
+    numbers = spacings.size and spacings.dtype.kind in "iuf"
+    if not (numbers and np.all((spacings > 0) & (spacings <= _MOST_SPACING))):
+        raise ValueError(
+            "`microphone_spacing` must be a positive distance in metres, of at most "
+            f"{_MOST_SPACING:g}. Received: microphone_spacing={microphone_spacing!r}"
+        )
+    return spacings.astype("float64")
+
+
+def spacing_input(microphone_spacing, count):
+    """The input that tells a model the spacing of a batch.
+
+    Args:
+        microphone_spacing: Distance in metres, or an array (count,); `None` tells nothing.
+        count: Size of the batch.
+
+    Returns:
+        Dict to be joined to the other inputs.
+
+    Raises:
+        ValueError: If an array has another shape, or `check_spacings` refuses it.
+    """
+    if microphone_spacing is None:
+        return {}
+    spacings = check_spacings(microphone_spacing).astype("float32")
+    if spacings.shape not in ((), (1,), (count,)):
+        raise ValueError(
+            f"`microphone_spacing` must be one distance, or one for each of the {count} "
+            f"recordings. Received: shape {spacings.shape}"
+        )
+    return {"microphone_spacing": np.broadcast_to(spacings, (count,)).copy()}

@@ -1,0 +1,1 @@
+"""Scenes: planned, rendered, batched, written."""

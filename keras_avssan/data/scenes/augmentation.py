@@ -1,0 +1,99 @@
+"""What is changed about recordings before they are played."""
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import scipy.fft
+import soxr
+
+from keras_avssan._internal.one_line import one_line, span
+
+# Where an equaliser's gains are set; between them they are interpolated over octaves.
+EQUALISER_HERTZ = tuple(62.5 * 2.0**octave for octave in range(8))
+# Silence behind a sound that an equaliser may ring into, so that it does not return at the start.
+_RING_SECONDS = 0.05
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Changes of one recording: its speed and pitch, and its colour.
+
+    Args:
+        speed: Float. Factor of both speed and pitch: at 2 a recording lasts half as long and sounds
+            an octave higher.
+        equaliser: Tuple of a gain in dB for each of `EQUALISER_HERTZ`, octaves apart; empty for
+            none.
+
+    Raises:
+        ValueError: `speed` is not positive, or there is not one gain a frequency.
+
+    Example:
+        >>> change = Augmentation(speed=1.1)
+        >>> change.apply(np.ones(change.num_samples(16000), "float32"), 16000, 16000).shape
+        (16000,)
+    """
+
+    speed: float = 1.0
+    equaliser: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not 0 < self.speed < math.inf:
+            raise ValueError(f"`speed` must be a positive factor, got {self.speed!r}.")
+        if len(self.equaliser) not in (0, len(EQUALISER_HERTZ)):
+            raise ValueError(
+                f"`equaliser` must be empty or hold {len(EQUALISER_HERTZ)} gains in dB, got "
+                f"{self.equaliser!r}."
+            )
+
+    def __repr__(self):
+        gains = span(self.equaliser, " dB")
+        return one_line(self, f"speed {self.speed:.3g}", gains and f"equaliser {gains}")
+
+    def num_samples(self, length: int) -> int:
+        """Number of samples of a recording that become a number of samples.
+
+        Args:
+            length: Int. Number of samples that are to be played.
+
+        Returns:
+            Int.
+        """
+        return length if self.speed == 1 else math.ceil(length * self.speed) + 1
+
+    def apply(self, samples: np.ndarray, length: int, sampling_rate: int) -> np.ndarray:
+        """Change a part of a recording.
+
+        Args:
+            samples: Float32 array of shape `(num_samples(length),)`.
+            length: Int. Number of samples to return.
+            sampling_rate: Int. In Hz.
+
+        Returns:
+            Float32 array of shape `(length,)`.
+        """
+        if self.speed != 1:
+            samples = soxr.resample(samples, sampling_rate * self.speed, sampling_rate)
+            samples = np.pad(samples[:length], (0, max(0, length - len(samples))))
+        if self.equaliser:
+            samples = _equalise(samples, self.equaliser, sampling_rate)
+        return samples
+
+
+def _equalise(samples, gains, sampling_rate):
+    """Weighs frequencies without shifting their phase."""
+    length = len(samples)
+    size = scipy.fft.next_fast_len(length + round(_RING_SECONDS * sampling_rate), real=True)
+    weights = _interpolation(size, sampling_rate) @ np.asarray(gains, "float32")
+    spectrum = scipy.fft.rfft(samples, size) * 10 ** (weights / 20)
+    return scipy.fft.irfft(spectrum, size, overwrite_x=True)[:length]
+
+
+@lru_cache(maxsize=4)
+def _interpolation(size, sampling_rate):
+    """Matrix from gains at `EQUALISER_HERTZ` to gains of all bins, constant beyond both ends."""
+    hertz = np.maximum(scipy.fft.rfftfreq(size, 1 / sampling_rate), EQUALISER_HERTZ[0])
+    octaves = np.log2(EQUALISER_HERTZ)
+    columns = [np.interp(np.log2(hertz), octaves, row) for row in np.eye(len(octaves))]
+    return np.stack(columns, axis=-1).astype("float32")

@@ -1,0 +1,245 @@
+"""From scenes to sound: crop, convolve, scale, mix."""
+
+from collections.abc import Sequence
+from functools import reduce
+from typing import Any
+
+import numpy as np
+
+from keras_avssan.data.catalogs.catalog import Clip
+from keras_avssan.data.scenes.convolution import convolve
+from keras_avssan.data.scenes.scene_plan import Scene, ScenePlan
+
+# Root mean square of every mix, over both channels.
+MIX_RMS = 0.1
+# A crop this far (-60 dB) below the mean power of its clip is silent.
+_SILENCE = 1e-6
+# The end of a crop that the microphones may not hear within the scene: 10 m of sound travel.
+_TRAVEL_SECONDS = 0.03
+_UNHEARD = "A source does not reach the microphones within the scene."
+
+
+def render_scene(plan: ScenePlan, scene: Scene | int) -> dict[str, Any]:
+    """Render one scene.
+
+    Args:
+        plan: `ScenePlan` that the scene belongs to.
+        scene: `Scene`, or Int: its index in the plan.
+
+    Returns:
+        Dict with `audio`, `target`, `interferer`: float32 `(samples, 2)`, where `audio` is the sum
+        of the other two and has an RMS of 0.1, and `interferer` holds all interferers together;
+        where the plan has sensor noise, it is added to `audio`; `azimuth`, `interferer_azimuth`:
+        degrees, float32, of several interferers the one at the least angle from the target;
+        `picture`: the `Picture` that asks for the target.
+
+    Raises:
+        ValueError: A clip is silent from beginning to end.
+
+    Example:
+        ```python
+        rendered = render_scene(plan, 0)
+        soundfile.write("mix.wav", rendered["audio"], plan.sampling_rate)
+        ```
+    """
+    scene = scene if isinstance(scene, Scene) else plan[scene]
+    rendered = {name: values[0] for name, values in render_scenes(plan, [scene]).items()}
+    return {**rendered, "picture": scene.picture}
+
+
+def render_scenes(
+    plan: ScenePlan, scenes: Sequence[Scene], *, interferer_alone: bool = True
+) -> dict[str, np.ndarray]:
+    """Render several scenes; per scene the same as `render_scene`, only faster.
+
+    Args:
+        plan: `ScenePlan`.
+        scenes: Sequence of its `Scene`s.
+        interferer_alone: Bool. Whether the interferers alone are returned too.
+
+    Returns:
+        Dict of float32 arrays: `audio`, `target`, `interferer` of shape `(scenes, samples, 2)`,
+        `azimuth` and `interferer_azimuth` of shape `(scenes,)`.
+
+    Raises:
+        ValueError: A clip is silent from beginning to end.
+
+    Example:
+        ```python
+        rendered = render_scenes(plan, [plan[i] for i in range(8)])
+        rendered["audio"].shape  # (8, samples, 2)
+        ```
+    """
+    shape = (len(scenes), plan.num_samples, 2)
+    names = ("audio", "target", "interferer") if interferer_alone else ("audio", "target")
+    rendered = {name: np.empty(shape, "float32") for name in names}
+    for row, scene in enumerate(scenes):
+        target, *interferers = _render_sources(plan, scene)
+        interferer = reduce(np.add, interferers)
+        # One microphone at a time: NumPy is slow where the last axis is a short one.
+        for microphone in range(2):
+            sources = target[microphone], interferer[microphone]
+            np.add(*sources, out=rendered["audio"][row, :, microphone])
+            for name, source in zip(names[1:], sources, strict=False):
+                rendered[name][row, :, microphone] = source
+        if scene.sensor_noise is not None:
+            rendered["audio"][row] += _sensor_noise(plan, scene)
+    return {**rendered, **_azimuths(scenes)}
+
+
+def load_dry_scenes(plan: ScenePlan, scenes: Sequence[Scene]) -> dict[str, np.ndarray]:
+    """Load what `keras_avssan.layers.SceneRenderer` renders several scenes from.
+
+    Args:
+        plan: `ScenePlan`.
+        scenes: Sequence of its `Scene`s.
+
+    Returns:
+        Dict of float32 arrays: `dry_audio` `(scenes, sources, samples)`, target and interferers as
+        recorded; `rirs` `(scenes, sources, 2, length)`, their impulse responses at both
+        microphones; `snr` `(scenes,)` in dB; `azimuth` and `interferer_azimuth` `(scenes,)` in
+        degrees, as `render_scene` returns them.
+
+    Raises:
+        ValueError: A clip is silent from beginning to end, or an impulse response is within the
+            scene; or the plan has sensor noise.
+
+    Example:
+        ```python
+        dry = load_dry_scenes(plan, [plan[i] for i in range(8)])
+        audio, target = SceneRenderer()(dry["dry_audio"], dry["rirs"], dry["snr"])
+        ```
+    """
+    check_device_rendering(plan)
+    sources = {
+        "dry_audio": np.stack([_dry_sources(plan, scene) for scene in scenes]),
+        "rirs": np.stack([_impulse_responses(plan, scene) for scene in scenes]),
+        "snr": np.array([scene.snr for scene in scenes], "float32"),
+    }
+    if not sources["rirs"].any(axis=(2, 3)).all():
+        raise ValueError(_UNHEARD)
+    return {**sources, **_azimuths(scenes)}
+
+
+def check_device_rendering(plan: ScenePlan) -> None:
+    """Refuses a plan whose scenes the device cannot render.
+
+    Args:
+        plan: `ScenePlan`.
+
+    Raises:
+        ValueError: It has sensor noise.
+    """
+    if plan.sensor_noise is not None:
+        raise ValueError(
+            'Scenes with `sensor_noise` are rendered with `render="host"` only, got a plan with '
+            f"`sensor_noise` {plan.sensor_noise!r}."
+        )
+
+
+def _azimuths(scenes):
+    return {
+        "azimuth": np.array([scene.azimuth for scene in scenes], "float32"),
+        "interferer_azimuth": np.array([s.nearest_interferer_azimuth for s in scenes], "float32"),
+    }
+
+
+def _dry_sources(plan, scene):
+    """Crops of target and interferers, augmented where the plan says so, `(sources, samples)`."""
+    sources = scene.sources
+    dry = np.empty((len(sources), plan.num_samples), "float32")
+    for row, source in enumerate(sources):
+        change = source.augmentation
+        if change is None:
+            dry[row] = crop_clip(plan, source.clip, source.offset)
+        else:
+            length = change.num_samples(plan.num_samples)
+            crop = crop_clip(plan, source.clip, source.offset, length)
+            dry[row] = change.apply(crop, plan.num_samples, plan.sampling_rate)
+    return dry
+
+
+def _impulse_responses(plan, scene):
+    """Responses of all sources, `(sources, 2, length)`, at most as long as the scene."""
+    slots = [source.slot for source in scene.sources]
+    rirs = plan.bank.rirs[scene.room, slots][..., : plan.num_samples]
+    return rirs[:, ::-1] if scene.swapped else rirs
+
+
+def _sensor_noise(plan, scene):
+    """White noise of the same level at both microphones, `(samples, 2)`."""
+    rng = plan.generator(scene.index, "noise samples")
+    noise = rng.standard_normal((plan.num_samples, 2), "float32")
+    return noise * np.float32(MIX_RMS * 10 ** (-scene.sensor_noise / 20))
+
+
+def _render_sources(plan, scene):
+    """Target and interferers at the microphones, scaled: `(sources, 2, samples)`."""
+    wet = convolve(_dry_sources(plan, scene), _impulse_responses(plan, scene))
+    wet *= _gains(wet, scene.snr)[:, None, None]
+    return wet
+
+
+def crop_clip(plan: ScenePlan, clip: Clip, offset: int, length: int | None = None) -> np.ndarray:
+    """The part of a clip that a scene plays.
+
+    A crop that is digitally silent (60 dB below the clip's mean power) is replaced by the loudest
+    part of the clip.
+
+    Args:
+        plan: `ScenePlan` that says the length and holds the catalog.
+        clip: `Clip`.
+        offset: Int. First sample.
+        length: Int. Number of samples; those of a scene if not given.
+
+    Returns:
+        Float32 array of shape `(length,)`.
+
+    Raises:
+        ValueError: The clip is silent from beginning to end.
+    """
+    samples = plan.catalog.load_audio(clip)
+    power = _power(samples)
+    if power == 0:
+        raise ValueError(f"The clip '{clip.id}' is silent from beginning to end.")
+    length = plan.num_samples if length is None else length
+    crop = _window(samples, offset, length)
+    heard = max(1, length - round(_TRAVEL_SECONDS * plan.sampling_rate))
+    if _power(crop[:heard]) <= _SILENCE * power:
+        crop = _window(samples, _loudest_offset(samples, heard), length)
+    return crop
+
+
+def _window(samples, offset, length):
+    """`length` samples from `offset`; a clip that is too short is repeated."""
+    if len(samples) >= length:
+        offset = min(offset, len(samples) - length)
+        return samples[offset : offset + length]
+    return np.take(samples, np.arange(offset, offset + length), mode="wrap")
+
+
+def _loudest_offset(samples, length):
+    energy = np.concatenate([[0.0], np.cumsum(np.square(samples, dtype="float64"))])
+    if len(samples) <= length:
+        return int(np.argmax(np.abs(samples)))
+    return int(np.argmax(energy[length:] - energy[:-length]))
+
+
+def _power(samples):
+    return np.dot(samples, samples) / len(samples)
+
+
+def _gains(wet, snr):
+    """Gains of target and interferers: first the SNR, then the level of the mix."""
+    sources = wet.reshape(len(wet), -1)
+    powers = [float(np.dot(source, source)) for source in sources]
+    if not np.all(powers):
+        raise ValueError(_UNHEARD)
+    gains = [1.0, *(np.sqrt(powers[0] / power / 10 ** (snr / 10)) for power in powers[1:])]
+    mix = 0.0
+    for column, gain in enumerate(gains):
+        for row in range(column):
+            mix += 2 * gains[row] * gain * float(np.dot(sources[row], sources[column]))
+        mix += gain**2 * powers[column]
+    level = MIX_RMS * np.sqrt(sources.shape[1] / mix)
+    return np.array([level * gain for gain in gains], "float32")

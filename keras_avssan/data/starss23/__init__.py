@@ -1,0 +1,1 @@
+"""STARSS23: recordings of real rooms with annotated events."""

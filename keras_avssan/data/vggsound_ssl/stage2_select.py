@@ -1,0 +1,161 @@
+"""Second stage: which clips are in the dataset, in which split and in which shard."""
+
+import zlib
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from keras_avssan.data.catalogs.checks import check_splits
+from keras_avssan.data.vggsound_ssl.settings import BuildSettings
+from keras_avssan.data.vggsound_ssl.staged_clip import DroppedClip, StagedClip
+
+SPLITS = ("train", "val", "test")
+# In each split a clip needs a picture of another instance to be asked for with.
+_NEEDED_IN_SPLIT = 2
+
+
+@dataclass(frozen=True)
+class ShardPlan:
+    """What a shard will hold.
+
+    Args:
+        name: Str. `{split}-{number:05d}`.
+        split: Str: `"train"`, `"val"` or `"test"`.
+        clips: Tuple of `StagedClip`.
+    """
+
+    name: str
+    split: str
+    clips: tuple[StagedClip, ...]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The clips of a dataset by shards, and those that were left out.
+
+    Args:
+        shards: Tuple of `ShardPlan`.
+        dropped: Tuple of `DroppedClip`.
+    """
+
+    shards: tuple[ShardPlan, ...]
+    dropped: tuple[DroppedClip, ...]
+
+
+def select_clips(clips: Sequence[StagedClip], settings: BuildSettings) -> Selection:
+    """Choose classes and clips, and deal them to splits and shards.
+
+    Every choice is a function of the seed and of the clips, whatever the order of the work was.
+
+    Args:
+        clips: Sequence of `StagedClip`, in the order of the table.
+        settings: `BuildSettings`.
+
+    Returns:
+        A `Selection`.
+
+    Raises:
+        ValueError: No class has enough videos.
+    """
+    reasons: dict[str, tuple[str, str]] = {}
+    by_class = _choose_classes(clips, settings, reasons)
+    chosen = _choose_clips(by_class, settings, reasons)
+    splits = _deal(chosen, settings)
+    dropped = [_dropped(clip, *reasons[clip.key]) for clip in clips if clip.key in reasons]
+    return Selection(tuple(_shards(chosen, splits, settings)), tuple(dropped))
+
+
+def _choose_classes(clips, settings, reasons) -> dict[str, list[StagedClip]]:
+    """Clips by class, in random order, for the classes that are kept."""
+    by_class = defaultdict(list)
+    for clip in clips:
+        by_class[clip.class_name].append(clip)
+    counts = {name: len({clip.youtube_id for clip in by_class[name]}) for name in by_class}
+    large = [name for name in by_class if counts[name] >= settings.min_instances]
+    if not large:
+        raise ValueError(
+            f"No class has `min_instances` {settings.min_instances} videos that can be used; the "
+            f"largest has {max(counts.values(), default=0)}."
+        )
+    kept = sorted(large, key=lambda name: (-counts[name], name))[: settings.max_classes]
+    for name in by_class.keys() - kept:
+        reason = "class not chosen" if name in large else "small class"
+        detail = f"the class has {counts[name]} videos that can be used"
+        reasons.update({clip.key: (reason, detail) for clip in by_class[name]})
+    return {name: _shuffled(by_class[name], settings.seed, name) for name in sorted(kept)}
+
+
+def _choose_clips(by_class, settings, reasons) -> list[StagedClip]:
+    """At most so many clips of each class and of all, the classes as even as they can be."""
+    ranked = []
+    for name, members in by_class.items():
+        ranked += [(rank, name, clip) for rank, clip in enumerate(members)]
+    # The first clips of all classes come first.
+    ranked.sort(key=lambda item: item[:2])
+    chosen = [
+        item
+        for item in ranked
+        if settings.max_clips_per_class is None or item[0] < settings.max_clips_per_class
+    ][: settings.max_clips]
+    kept = {clip.key for *_, clip in chosen}
+    for *_, clip in ranked:
+        if clip.key not in kept:
+            reasons[clip.key] = ("not chosen", "over the number of clips asked for")
+    return [clip for *_, clip in chosen]
+
+
+def _deal(clips: Iterable[StagedClip], settings: BuildSettings) -> dict[str, str]:
+    """Split of each video: no video is in two splits, even if it is of several classes."""
+    shares = check_splits(settings.splits)
+    splits: dict[str, str] = {}
+    if settings.csv_splits:
+        shares = check_splits((*settings.splits[:2], 0.0))
+        splits = {clip.youtube_id: "test" for clip in clips if clip.csv_split == "test"}
+    by_class = defaultdict(list)
+    for clip in clips:
+        by_class[clip.class_name].append(clip.youtube_id)
+    for name in sorted(by_class):
+        _deal_class(list(dict.fromkeys(by_class[name])), shares, splits)
+    return splits
+
+
+def _deal_class(instances: list[str], shares: dict[str, float], splits: dict[str, str]) -> None:
+    """Gives the videos of a class to splits, each to the one that is farthest below its share.
+
+    Splits receive as many as they need first, in the order of their shares.
+    """
+    dealt = Counter(splits[instance] for instance in instances if instance in splits)
+    free = [instance for instance in instances if instance not in splits]
+    total = len(free) + sum(dealt[split] for split in shares)
+
+    def need(split: str) -> tuple[bool, bool, float]:
+        count = dealt[split]
+        return count < _NEEDED_IN_SPLIT, count > 0, shares[split] * total - count
+
+    for instance in free:
+        split = max(shares, key=need)
+        splits[instance] = split
+        dealt[split] += 1
+
+
+def _shards(clips, splits, settings) -> Iterable[ShardPlan]:
+    for split in SPLITS:
+        members = [clip for clip in clips if splits[clip.youtube_id] == split]
+        # Whoever reads a shard from beginning to end meets the classes in random order.
+        members = _shuffled(sorted(members, key=lambda clip: clip.key), settings.seed, split)
+        for number, start in enumerate(range(0, len(members), settings.clips_per_shard)):
+            part = members[start : start + settings.clips_per_shard]
+            yield ShardPlan(f"{split}-{number:05d}", split, tuple(part))
+
+
+def _shuffled(items: Sequence, seed: int, name: str) -> list:
+    rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
+    return [items[k] for k in rng.permutation(len(items))]
+
+
+def _dropped(clip: StagedClip, reason: str, detail: str) -> DroppedClip:
+    return DroppedClip(
+        clip.youtube_id, clip.start_second, clip.class_name, clip.csv_split, reason, detail
+    )

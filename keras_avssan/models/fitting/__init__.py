@@ -1,0 +1,1 @@
+"""Training, scoring and training records of localisers."""

@@ -1,0 +1,339 @@
+"""How localisers are trained and scored."""
+
+import warnings
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_avssan.doa.metrics import (
+    AngularAccuracy,
+    AngularMAE,
+    SelectedAngularMAE,
+    SelectionRate,
+)
+from keras_avssan.layers.stereo_stft import level_gain
+from keras_avssan.models.fitting.compile_arguments import (
+    check_metrics,
+    metrics_by_output,
+    named_losses,
+)
+from keras_avssan.models.fitting.keras_training import KerasTraining
+from keras_avssan.models.fitting.labels import as_labels, output_weights, scene_weights
+from keras_avssan.models.fitting.optimizer_state import build_when_loaded
+
+# Inputs of a scene that is rendered on the device, in the order in which the layer takes them.
+_DRY_INPUTS = ("dry_audio", "rirs", "snr")
+# Output that the loss compares with what it is to be; others have the same name on either side.
+_PREDICTIONS = {
+    "azimuth": "doa",
+    "spectrogram": "masked_spectrogram",
+    "semantics": "prompt_semantics",
+}
+
+
+def level_target(x, y):
+    """The targets alone, with the gain that brings their mixes to unit power.
+
+    Args:
+        x: Inputs of a batch, a dict with `audio` (batch, samples, 2).
+        y: Labels of the batch, a dict with `target` (batch, samples, 2).
+
+    Returns:
+        float32 tensor of shape (batch, samples, 2).
+    """
+    return ops.cast(y["target"], "float32") * level_gain(x["audio"])
+
+
+def _without_interferer(y):
+    """What labels without the interferer's azimuth do to the scores, after a space."""
+    if "interferer_azimuth" in y:
+        return ""
+    return (
+        " They have no `interferer_azimuth` (batch,) either: selection scores are NaN without it."
+    )
+
+
+class LocalizerTraining(KerasTraining):
+    """Steps, losses and scores of `Localizer`, which says what inputs and labels are."""
+
+    # Outputs that losses and metrics can be given for by name.
+    compared_outputs: Any = ("doa",)
+    # Names of outputs where metrics were given by output; without, they are those of `doa`.
+    _scored_outputs: tuple[str, ...] | None = None
+    _missed_target = False
+    _compile_loss: Any  # of `keras.Model`
+
+    def render(self, inputs, labels=None):
+        """Renders scenes that come dry; others stay as they are.
+
+        Args:
+            inputs: Inputs of a batch, a dict. Those rendered hold `dry_audio` (batch, 2, samples),
+                `rirs` (batch, 2, 2, length) and `snr` (batch,).
+            labels: Labels of the batch, a dict, or `None`.
+
+        Returns:
+            Tuple of inputs and labels: with `audio` in place of what was dry, and `target` among
+            the labels.
+
+        Raises:
+            ValueError: If only some of the dry inputs are there.
+        """
+        if not isinstance(inputs, dict) or "dry_audio" not in inputs:
+            return inputs, labels
+        missing = [name for name in _DRY_INPUTS if name not in inputs]
+        if missing:
+            raise ValueError(
+                f"Scenes that come dry need the inputs {_DRY_INPUTS}. Received: {sorted(inputs)}"
+            )
+        audio, target = self.renderer(*(inputs[name] for name in _DRY_INPUTS))
+        prompts = {name: value for name, value in inputs.items() if name not in _DRY_INPUTS}
+        if labels is not None:
+            labels = {**labels, "target": target}
+        return {"audio": audio, **prompts}, labels
+
+    def default_loss(self):
+        """Loss of `compile(loss="auto")`: called with dicts, see `doa.JointLoss`."""
+        raise NotImplementedError
+
+    def default_optimizer(self):
+        """Optimizer of `compile(optimizer="auto")`."""
+        raise NotImplementedError
+
+    def compile(
+        self,
+        optimizer="auto",
+        loss="auto",
+        metrics="auto",
+        loss_weights=None,
+        weighted_metrics=None,
+        **kwargs,
+    ):
+        """Configures training.
+
+        Names of outputs are those of `compared_outputs`: `doa`, whose truth is the azimuth in
+        degrees, and, in networks that have them, `masked_spectrogram` and `prompt_semantics`,
+        whose truth is computed from the label `target`.
+
+        Args:
+            optimizer: A Keras optimizer or the name of one; `"auto"` takes the configuration's.
+            loss: `"auto"` takes the configuration's. A `keras.losses.Loss` that is called with
+                dicts, such as `doa.JointLoss`; a loss on one output, `doa.DoALoss`,
+                `doa.ReconstructionLoss` or `doa.AlignmentLoss`; or a dict from output to loss. In
+                a dict, `doa` takes `DoALoss` or a loss or function of your own, the others take
+                Keras's losses, functions and their names too. `None` leaves the model without.
+            metrics: `"auto"` takes MAE, accuracy within 5°, selection rate and the MAE of
+                correctly selected scenes. A list of metrics of `keras_avssan.doa`, or of your own
+                metrics and functions: they compare azimuths of target and interferer in degrees
+                (batch, 2) with the posterior. Or a dict from output to metrics; names of scores
+                begin with that of the output then. `None` is the loss alone.
+            loss_weights: Dict from output to weight, where `loss` is a dict.
+            weighted_metrics: Metrics that take `sample_weight` into account, as `metrics`.
+            **kwargs: Further arguments of `keras.Model.compile`.
+
+        Raises:
+            ValueError: If a loss or metric cannot be computed; the message says what can.
+
+        Example:
+            >>> model.compile("adam", loss=DoALoss(), metrics=[AngularMAE()])
+            >>> model.compile(loss={"doa": DoALoss(), "masked_spectrogram": "mae"},
+            ...               loss_weights={"masked_spectrogram": 5.0})
+        """
+        if isinstance(loss, str) and loss == "auto":
+            loss = self.default_loss()
+        if isinstance(metrics, str) and metrics == "auto":
+            metrics = [AngularMAE(), AngularAccuracy(5), SelectionRate(), SelectedAngularMAE()]
+        outputs = tuple(self.compared_outputs)
+        loss, loss_weights = named_losses(loss, loss_weights, outputs)
+        check_metrics("metrics", metrics, outputs)
+        check_metrics("weighted_metrics", weighted_metrics, outputs)
+        metrics, weighted_metrics = metrics_by_output(metrics, weighted_metrics)
+        self._scored_outputs = None
+        if isinstance(metrics, dict) or isinstance(weighted_metrics, dict):
+            self._scored_outputs = tuple({**(metrics or {}), **(weighted_metrics or {})})
+        self._missed_target = False
+        # Keras leaves what was compiled before where there is nothing now.
+        self._compile_loss = self._compile_metrics = self.loss = None
+        super().compile(
+            optimizer=self.default_optimizer() if optimizer == "auto" else optimizer,
+            loss=loss,
+            loss_weights=loss_weights,
+            metrics=metrics,
+            weighted_metrics=weighted_metrics,
+            **kwargs,
+        )
+        build_when_loaded(self)
+        if self._compile_loss is not None and not isinstance(loss, dict):
+            # `compute_loss` calls the loss itself, so that Keras's wrapper of it is never built;
+            # to build it, every `train_on_batch` would trace the whole network again.
+            self._compile_loss.built = True
+
+    def compile_from_config(self, config):
+        """Compiles as a saved model was compiled."""
+        config = keras.saving.deserialize_keras_object(config)
+        try:
+            self.compile(**config)
+        except ValueError as error:  # stored before `compile` refused what no step can compute
+            warnings.warn(
+                "The model was stored with a loss or metrics that cannot be computed, and is "
+                f"compiled with those of its configuration. {error}",
+                stacklevel=2,
+            )
+            self.compile(config.get("optimizer", "auto"))
+
+    def preprocess_samples(self, x, y=None, sample_weight=None):
+        """Leaves batches as they are: datasets come in the model's form already."""
+        return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
+
+    def make_train_function(self, force=False):
+        """Makes the training step; the optimizer is built before.
+
+        TensorFlow traces a step that creates the optimizer's variables twice.
+        """
+        if self.optimizer is not None and not self.optimizer.built:
+            self.optimizer.build(self.trainable_variables)
+        return super().make_train_function(force)
+
+    # A step takes (data) or (state, data), as the backend wants it: the batch comes last. It is
+    # rendered here once, for the network, the loss and the metrics.
+    def train_step(self, *arguments):
+        """Trains one step, see `keras.Model.train_step`."""
+        return super().train_step(*self._rendered(arguments))
+
+    def test_step(self, *arguments):
+        """Scores one batch, see `keras.Model.test_step`."""
+        return super().test_step(*self._rendered(arguments))
+
+    def predict_step(self, *arguments):
+        """Runs one batch, see `keras.Model.predict_step`."""
+        return super().predict_step(*self._rendered(arguments))
+
+    def _rendered(self, arguments):
+        """Arguments of a step, with the batch rendered."""
+        *state, data = arguments
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        if isinstance(x, dict):
+            x, y = self.render(x, None if y is None else as_labels(y))
+            data = keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
+        return (*state, data)
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """Computes the loss; what it compares with is computed here, on the device."""
+        x, y = self.render(x, as_labels(y))
+        if self.loss is None:
+            raise ValueError("There is no loss to compute: give `loss` to `compile`.")
+        if isinstance(self.loss, dict):
+            truth = {
+                name: self.output_truth(name, x, y, y_pred, training=training) for name in self.loss
+            }
+            prediction = {name: y_pred[name] for name in self.loss}
+            weights = output_weights(sample_weight, self.loss)
+            loss = self._compile_loss(truth, prediction, weights)
+        else:
+            truth = self.target_truth(x, y, y_pred, training)
+            truth["azimuth"] = y["azimuth"]
+            names = [_PREDICTIONS.get(name, name) for name in truth]
+            prediction = {name: y_pred[name] for name in names}
+            loss = self.loss(truth, prediction, sample_weight=scene_weights(sample_weight))
+        for extra in self.losses:
+            # Under `tf.distribute`, a replica's share of it.
+            loss = loss + ops.cast(self._aggregate_additional_loss(extra), loss.dtype)
+        return loss
+
+    def target_truth(self, x, y, y_pred, training=None):
+        """What a loss on dicts compares with besides the azimuth, computed from the target alone.
+
+        Args:
+            x: Inputs of a batch, a dict with `audio`.
+            y: Labels of the batch, a dict with `target` (batch, samples, 2).
+            y_pred: Outputs of the network.
+            training: Whether encoders run in training mode.
+
+        Returns:
+            Dict with `spectrogram` (batch, T, F, 4) and `semantics` (batch, D): those that the
+            loss weighs and the network has an output for. Empty where labels hold no `target`.
+        """
+        weighed = {
+            "spectrogram": getattr(self.loss, "reconstruction_weight", 1),
+            "semantics": getattr(self.loss, "alignment_weight", 0),
+        }
+        names = [name for name in weighed if weighed[name] and _PREDICTIONS[name] in y_pred]
+        if not self.has_target(y, names):
+            return {}
+        return {
+            name: self.output_truth(_PREDICTIONS[name], x, y, y_pred, training=training)
+            for name in names
+        }
+
+    def has_target(self, y, names):
+        """Whether labels hold the target alone; warns once where the loss loses terms without.
+
+        Args:
+            y: Labels of a batch, a dict.
+            names: Names of the terms that need it.
+
+        Returns:
+            Bool.
+        """
+        if "target" in y:
+            return True
+        if names and not self._missed_target:
+            self._missed_target = True
+            warnings.warn(
+                "Labels have no entry `target` (the target source alone, (batch, samples, 2)); the "
+                f"loss terms {', '.join(f'`{name}`' for name in names)} are left out. To train "
+                "without them and without this warning, compile with `loss=DoALoss()`, or with "
+                f"weights of 0 for these terms.{_without_interferer(y)}",
+                stacklevel=2,
+            )
+        return False
+
+    def output_truth(self, output, x, y, y_pred, training=None):
+        """What one output of the network is compared with.
+
+        Args:
+            output: Name of the output, one of `compared_outputs`.
+            x: Inputs of a batch, a dict with `audio`.
+            y: Labels of the batch, a dict.
+            y_pred: Outputs of the network.
+            training: Whether encoders run in training mode.
+
+        Returns:
+            Tensor: azimuths (batch,) in degrees for `doa`; for other outputs of the output's shape.
+
+        Raises:
+            ValueError: If the labels hold no `target` and the output needs it.
+        """
+        if output == "doa":
+            return y["azimuth"]
+        if "target" not in y:
+            raise ValueError(
+                f"A loss or metric of `{output}` needs the label `target`, the target alone "
+                f"(batch, samples, 2). Received: labels {sorted(y)}"
+            )
+        target = level_target(x, y)
+        if output == "prompt_semantics":
+            return self.backbone.embed_target(target, training=training)
+        return ops.stop_gradient(self.backbone.stft(target))
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        """Scores the posterior against the azimuths of target and interferer."""
+        y = as_labels(y)
+        azimuth = y["azimuth"]
+        interferer = y.get("interferer_azimuth")
+        if interferer is None:
+            interferer = ops.full_like(azimuth, float("nan"))
+        truth = ops.stack([azimuth, interferer], axis=-1)
+        if self._scored_outputs is None:
+            weights = output_weights(sample_weight, self.compared_outputs)
+            weights = weights["doa"] if isinstance(weights, dict) else weights
+            return super().compute_metrics(x, truth, y_pred["doa"], weights)
+        # Keras names scores by output where it sees several.
+        prediction = {name: y_pred[name] for name in self.compared_outputs}
+        truths = {**prediction, "doa": truth}
+        if set(self._scored_outputs) - {"doa"}:
+            x, y = self.render(x, y)
+            for name in set(self._scored_outputs) - {"doa"}:
+                truths[name] = self.output_truth(name, x, y, y_pred, training=False)
+        weights = output_weights(sample_weight, self.compared_outputs)
+        return super().compute_metrics(x, truths, prediction, weights)

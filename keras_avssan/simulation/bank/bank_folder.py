@@ -1,0 +1,303 @@
+"""A folder that holds a bank of impulse responses in shards."""
+
+import dataclasses
+import json
+import os
+import pathlib
+import zlib
+from collections.abc import Iterable
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_avssan._internal.atomic_files import PART_SUFFIX, write_text, write_whole
+from keras_avssan._internal.checks import check_integer
+from keras_avssan.simulation.bank.bank_settings import BankSettings
+from keras_avssan.simulation.bank.sharded_rirs import ShardedRIRs
+from keras_avssan.simulation.rooms import Room
+
+# To be raised with every change after which the same settings give other responses.
+_FORMAT = "keras-avssan RIR shards 1"
+_SETTINGS = "bank.json"
+
+# Read at a time.
+_READ_BYTES = 2**20
+
+# The settings that are fields of a `RIRBank`, and those that lay out the folder.
+_FIELDS = (
+    *("sampling_rate", "seed", "first_index", "formula", "speed_of_sound"),
+    *("image_attenuation", "tail", "calibrate"),
+)
+_NEEDED = {*_FIELDS, "num_rooms", "rooms_per_shard"}
+
+
+@dataclasses.dataclass(frozen=True)
+class BankFolder:
+    """What is where in the folder of a bank.
+
+    `bank.json` holds the settings. Shard k holds the rooms from `k * rooms_per_shard` on:
+    `rirs-0000k.npy` their responses, `rooms-0000k.npz`, which is written last, everything else and
+    a checksum. All files are written under another name and renamed when they are whole.
+
+    Args:
+        path: the folder.
+        settings: what `bank.json` holds.
+    """
+
+    path: pathlib.Path
+    settings: dict[str, Any]
+
+    @classmethod
+    def open(cls, path: str | os.PathLike) -> "BankFolder":
+        """Opens a folder that holds a bank, whole or not.
+
+        Args:
+            path: the folder.
+
+        Returns:
+            A `BankFolder`.
+
+        Raises:
+            FileNotFoundError: If there is no such folder.
+            ValueError: If it holds no bank.
+        """
+        path = pathlib.Path(path)
+        if not path.exists():
+            raise FileNotFoundError(f"There is no folder {path}.")
+        try:
+            settings = json.loads((path / _SETTINGS).read_text())
+            if settings["format"] != _FORMAT:
+                raise ValueError(f"its format is {settings['format']}")
+            absent = _NEEDED - settings.keys()
+            if absent:
+                raise ValueError(f"its {_SETTINGS} lacks {sorted(absent)}")
+            for name, least in (("num_rooms", 1), ("rooms_per_shard", 1), ("first_index", 0)):
+                settings[name] = check_integer(name, settings[name], least)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"{path} is not the folder of a bank that `build_bank` wrote: {error}"
+            ) from error
+        return cls(path, settings)
+
+    @classmethod
+    def create(cls, path: str | os.PathLike, settings: dict[str, Any]) -> "BankFolder":
+        """Begins a bank, or opens one of the same settings.
+
+        Args:
+            path: a folder that is new, empty or holds a bank.
+            settings: what `folder_settings` returned.
+
+        Returns:
+            A `BankFolder`.
+
+        Raises:
+            ValueError: If the folder holds other files, or a bank of other settings.
+        """
+        path = pathlib.Path(path)
+        if (path / _SETTINGS).exists():
+            folder = cls.open(path)
+            folder._check_settings(settings)
+            return folder
+        path.mkdir(parents=True, exist_ok=True)
+        others = [file.name for file in path.iterdir() if not file.name.endswith(PART_SUFFIX)]
+        if others and not (path / _SETTINGS).exists():
+            raise ValueError(
+                f"`folder` must be new, empty or hold a bank. Received: {path}, which holds "
+                f"{min(others)} and no {_SETTINGS}."
+            )
+        text = json.dumps({"format": _FORMAT, **settings}, indent=1) + "\n"
+        try:
+            write_text(path / _SETTINGS, text)
+        except FileNotFoundError:
+            # Another process that begins the same bank may have been first, and tidied up.
+            if not (path / _SETTINGS).exists():
+                raise
+        folder = cls.open(path)
+        folder._check_settings(settings)
+        return folder
+
+    def _check_settings(self, settings: dict[str, Any]) -> None:
+        """Checks that this bank was begun with these settings."""
+        there, wanted = _flat(self.settings), _flat({"format": _FORMAT, **settings})
+        differences = [
+            f"`{name}` is {there.get(name)!r} there, but {wanted.get(name)!r} is asked for"
+            for name in sorted(there | wanted)
+            if there.get(name) != wanted.get(name)
+        ]
+        if differences:
+            raise ValueError(
+                f"{self.path} holds a bank of other settings: {'; '.join(differences)}. Name "
+                "another folder."
+            )
+
+    def __len__(self) -> int:
+        """Number of shards."""
+        return -(-self.settings["num_rooms"] // self.settings["rooms_per_shard"])
+
+    def indices(self, shard: int) -> range:
+        """Numbers of a shard's rooms in the series of the seed."""
+        first, last = self.settings["first_index"], self.settings["num_rooms"]
+        start = shard * self.settings["rooms_per_shard"]
+        stop = min(start + self.settings["rooms_per_shard"], last)
+        return range(first + start, first + stop)
+
+    def responses(self, shard: int) -> pathlib.Path:
+        """Where the responses of a shard are."""
+        return self.path / f"rirs-{shard:05d}.npy"
+
+    def parameters(self, shard: int) -> pathlib.Path:
+        """Where everything else of a shard is."""
+        return self.path / f"rooms-{shard:05d}.npz"
+
+    def write(self, shard: int, arrays: dict[str, np.ndarray]) -> None:
+        """Writes a shard.
+
+        Args:
+            shard: its number.
+            arrays: what `simulate_bank` returned.
+        """
+        parameters: dict[str, Any] = dict(arrays)
+        responses = parameters.pop("rirs")
+        write_whole(self.responses(shard), lambda file: np.save(file, responses))
+        parameters["checksum"] = np.uint32(self._checksum(shard))
+        write_whole(self.parameters(shard), lambda file: np.savez(file, **parameters))
+
+    def read(self, shard: int) -> dict[str, np.ndarray]:
+        """Everything but the responses of a shard, by name. Raises one of many errors."""
+        with np.load(self.parameters(shard), allow_pickle=False) as file:
+            return dict(file)
+
+    def is_whole(self, shard: int, read_all: bool) -> bool:
+        """Whether a shard is there and undamaged.
+
+        Args:
+            shard: its number.
+            read_all: whether to read the responses too, and compare their checksum; else only the
+                size of their file is looked at.
+
+        Returns:
+            Whether it is.
+        """
+        try:
+            checksum = self.read(shard)["checksum"]
+            rirs = ShardedRIRs([self.responses(shard)], self.settings["rooms_per_shard"])
+            if len(rirs) != len(self.indices(shard)):
+                return False
+            return not read_all or bool(checksum == self._checksum(shard))
+        except Exception:
+            # Damaged zip and npy files raise a dozen kinds of errors.
+            return False
+
+    def missing(self, shards: Iterable[int] | None = None, read_all: bool = False) -> list[int]:
+        """The shards, of all or of those named, that are not there or damaged, see `is_whole`."""
+        shards = range(len(self)) if shards is None else shards
+        return [shard for shard in shards if not self.is_whole(shard, read_all)]
+
+    def remove_parts(self, shards: Iterable[int]) -> None:
+        """Removes half-written files of these shards and of the settings."""
+        begun = {_SETTINGS}
+        for shard in shards:
+            begun |= {self.responses(shard).name, self.parameters(shard).name}
+        for file in self.path.glob(f"*{PART_SUFFIX}"):
+            if file.name.rsplit(".", 2)[0] in begun:
+                file.unlink(missing_ok=True)
+
+    def _checksum(self, shard: int) -> int:
+        """CRC-32 of the settings, the shard's number and the file of its responses."""
+        checksum = zlib.crc32(f"{json.dumps(self.settings, sort_keys=True)} {shard}".encode())
+        with open(self.responses(shard), "rb") as file:
+            while part := file.read(_READ_BYTES):
+                checksum = zlib.crc32(part, checksum)
+        return checksum
+
+    def fields(self) -> dict[str, Any]:
+        """The fields of the `RIRBank` that this folder holds.
+
+        Raises:
+            ValueError: If a shard is missing, damaged, or a copy of another one.
+        """
+        # No more can be whole than there are files, however many the settings say.
+        checked = min(len(self), 1 + sum(1 for _ in self.path.glob("rooms-*.npz")))
+        missing = self.missing(range(checked))
+        if missing:
+            raise ValueError(
+                f"{self.path} lacks {len(missing) + len(self) - checked} of its {len(self)} shards "
+                f"(the first: {missing[0]}). `build_bank` with the same settings goes on from "
+                "there."
+            )
+        shards = [self.read(shard) for shard in range(len(self))]
+        self._check_copies(shards)
+        arrays = {
+            name: np.concatenate([shard[name] for shard in shards])
+            for name in shards[0]
+            if name != "checksum"
+        }
+        paths = [self.responses(shard) for shard in range(len(self))]
+        scalars = {name: self.settings[name] for name in _FIELDS}
+        rirs = ShardedRIRs(paths, self.settings["rooms_per_shard"])
+        return {"rirs": rirs, **arrays, **scalars}
+
+    def _check_copies(self, shards: list[dict[str, np.ndarray]]) -> None:
+        """Refuses shards of the same rooms: no two are drawn alike."""
+        first: dict[bytes, int] = {}
+        for number, shard in enumerate(shards):
+            other = first.setdefault(shard["sources"].tobytes(), number)
+            if other != number:
+                raise ValueError(
+                    f"Shards {other} and {number} of {self.path} hold the same rooms, a file was "
+                    "copied over another. `build_bank` with the same settings makes it again."
+                )
+
+    def room(self, row: int) -> Room:
+        """One room of the bank, without its responses.
+
+        Args:
+            row: its place in the bank, from 0.
+
+        Returns:
+            A `Room`.
+
+        Raises:
+            ValueError: If there is no such room, or its shard is missing or damaged.
+        """
+        if not 0 <= row < self.settings["num_rooms"]:
+            raise ValueError(
+                f"`room` must be from 0 to {self.settings['num_rooms'] - 1}. Received: {row}."
+            )
+        shard, row_there = divmod(row, self.settings["rooms_per_shard"])
+        if not self.is_whole(shard, read_all=False):
+            raise ValueError(f"Shard {shard} of {self.path}, which holds room {row}, is missing.")
+        fields = self.read(shard)
+        names = ("room_sizes", "t60", "microphones", "sources")
+        return Room(*(fields[name][row_there] for name in names))
+
+
+def folder_settings(
+    settings: BankSettings, num_rooms: int, first_index: int, rooms_per_shard: int
+) -> dict[str, Any]:
+    """Everything that the files of a bank depend on, as JSON has it.
+
+    The backend is among them: backends agree up to rounding, not to the last bit.
+    """
+    everything = {
+        "num_rooms": int(num_rooms),
+        "first_index": int(first_index),
+        "rooms_per_shard": int(rooms_per_shard),
+        "length": settings.length,
+        "backend": keras.config.backend(),
+        **dataclasses.asdict(settings),
+    }
+    return json.loads(json.dumps(everything, default=_as_python))
+
+
+def _as_python(number: Any) -> Any:
+    """NumPy's numbers as Python's, which JSON knows."""
+    if isinstance(number, np.generic):
+        return number.item()
+    raise TypeError(f"The settings of a bank must be numbers and words. Received: {number!r}.")
+
+
+def _flat(settings: dict[str, Any]) -> dict[str, Any]:
+    ranges = settings.get("ranges", {})
+    return settings | {"ranges": None} | {f"ranges.{name}": ranges[name] for name in ranges}

@@ -1,0 +1,177 @@
+"""What the rooms of a bank are drawn from, and how they become impulse responses."""
+
+import contextlib
+import dataclasses
+from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from keras import ops
+from tqdm import tqdm
+
+from keras_avssan._internal.checks import check_integer
+from keras_avssan.simulation.absorption import SPEED_OF_SOUND
+from keras_avssan.simulation.calibration import wall_absorption
+from keras_avssan.simulation.image_source.image_source import simulate_rirs
+from keras_avssan.simulation.rooms import Room, RoomRanges, sample_room
+from keras_avssan.simulation.validation import check_positive
+
+# Seeds of noise stay below this, so that they fit into every backend's integers.
+_MAX_SEED = 2**31
+
+
+@dataclasses.dataclass(frozen=True)
+class BankSettings:
+    """Everything that room number `index` of a bank depends on, but for the index.
+
+    Args:
+        seed: integer of zero or more.
+        sources_per_room: number of sources S in each room.
+        ranges: a `RoomRanges`.
+        sampling_rate: in samples a second.
+        max_duration: duration of all responses in seconds; the longest T60 of `ranges` where not
+            given.
+        formula: `"sabine"` or `"eyring"`: how T60 becomes wall absorption.
+        speed_of_sound: in metres a second.
+        image_attenuation: images arrive until T60 times this over 60; all of T60 where `None`.
+        tail: see `simulate_rirs`.
+        calibrate: see `simulate_rirs`.
+
+    Raises:
+        ValueError: If the sampling rate, the duration or the attenuation is not positive.
+    """
+
+    seed: int = 0
+    sources_per_room: int = 4
+    ranges: RoomRanges = RoomRanges()
+    sampling_rate: int = 16000
+    max_duration: float | None = None
+    formula: str = "sabine"
+    speed_of_sound: float = SPEED_OF_SOUND
+    image_attenuation: float | None = None
+    tail: bool = False
+    calibrate: bool = False
+
+    def __post_init__(self) -> None:
+        """Checks the rate and fixes the duration."""
+        check_positive(self.sampling_rate, "sampling_rate")
+        check_integer("sampling_rate", self.sampling_rate, 1)
+        if self.image_attenuation is not None:
+            check_positive(self.image_attenuation, "image_attenuation")
+        longest = self.ranges.t60[1] if self.max_duration is None else self.max_duration
+        longest = float(check_positive(longest, "max_duration"))
+        object.__setattr__(self, "max_duration", longest)
+        if self.length < 1:
+            raise ValueError(
+                f"`max_duration` must hold a sample at {self.sampling_rate} Hz. "
+                f"Received: {longest}."
+            )
+
+    @property
+    def length(self) -> int:
+        """Number of samples of every response."""
+        return round((self.max_duration or 0.0) * self.sampling_rate)
+
+    def draw(self, index: int) -> Room:
+        """Room number `index`, see `sample_room`."""
+        return sample_room(
+            self.seed,
+            index,
+            num_sources=self.sources_per_room,
+            ranges=self.ranges,
+            formula=self.formula,
+            calibrate=self.calibrate,
+            tail=self.tail,
+            speed_of_sound=self.speed_of_sound,
+        )
+
+    def simulate(self, index: int) -> tuple[Room, float, np.ndarray]:
+        """Draws room number `index` and simulates it.
+
+        One room a call: what comes out must not depend on its neighbours, to the last bit.
+
+        Args:
+            index: integer of zero or more.
+
+        Returns:
+            The `Room`, the absorption of its walls, and its responses: float32 array of shape
+            `(S, 2, length)`.
+        """
+        room = self.draw(index)
+        absorption = wall_absorption(
+            room.size, room.t60, self.formula, self.calibrate, self.speed_of_sound, self.tail
+        )
+        images = 1.0 if self.image_attenuation is None else self.image_attenuation / 60
+        responses = simulate_rirs(
+            room.size,
+            room.sources,
+            room.microphones,
+            absorption=absorption,
+            duration=room.t60,
+            image_duration=images * room.t60,
+            tail=self.tail,
+            seed=_noise_seed(self.seed, index),
+            length=self.length,
+            sampling_rate=self.sampling_rate,
+            speed_of_sound=self.speed_of_sound,
+        )
+        return room, float(absorption), ops.convert_to_numpy(responses)
+
+
+def _noise_seed(seed: int, index: int) -> int:
+    state = np.random.SeedSequence([seed, index]).generate_state(1)
+    return int(state[0] % _MAX_SEED)
+
+
+def simulate_bank(
+    settings: BankSettings, indices: range, workers: int, bar: tqdm
+) -> dict[str, np.ndarray]:
+    """Draws and simulates the rooms of a bank or of a part of it.
+
+    Args:
+        settings: a `BankSettings`.
+        indices: numbers of the rooms in the series of the seed.
+        workers: number of threads, each with a room of its own.
+        bar: a progress bar, moved on by one for each room.
+
+    Returns:
+        Dict of float32 arrays, by their names in `RIRBank`: `rirs`, `azimuths`, `t60`,
+        `room_sizes`, `microphones`, `sources` and `absorption`.
+    """
+    rirs = np.zeros((len(indices), settings.sources_per_room, 2, settings.length), "float32")
+    rooms, walls = [], []
+    with contextlib.closing(_simulate_rooms(settings, indices, workers)) as simulated:
+        for row, (room, absorption, responses) in enumerate(simulated):
+            rirs[row] = responses
+            rooms.append(room)
+            walls.append(absorption)
+            bar.update()
+    return {
+        "rirs": rirs,
+        "azimuths": _stack(rooms, "azimuths"),
+        "t60": _stack(rooms, "t60"),
+        "room_sizes": _stack(rooms, "size"),
+        "microphones": _stack(rooms, "microphones"),
+        "sources": _stack(rooms, "sources"),
+        "absorption": np.repeat(np.array(walls, "float32")[:, None], 6, axis=1),
+    }
+
+
+def check_workers(workers: int) -> int:
+    """Returns the number of threads after checking that it is a whole number of at least 1."""
+    return check_integer("workers", workers, 1)
+
+
+def _simulate_rooms(
+    settings: BankSettings, indices: range, workers: int
+) -> Generator[tuple[Room, float, np.ndarray]]:
+    """The rooms in the order of their indices, whichever thread is done first."""
+    if workers == 1:
+        yield from map(settings.simulate, indices)
+        return
+    with ThreadPoolExecutor(workers) as pool:
+        yield from pool.map(settings.simulate, indices)
+
+
+def _stack(rooms: list[Room], name: str) -> np.ndarray:
+    return np.stack([getattr(room, name) for room in rooms]).astype("float32")

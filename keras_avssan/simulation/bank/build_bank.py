@@ -1,0 +1,95 @@
+"""Building a bank of any size in a folder, piece by piece."""
+
+import os
+from collections.abc import Iterable
+from typing import Any
+
+from tqdm import tqdm
+
+from keras_avssan._internal.checks import check_integer
+from keras_avssan.simulation.bank.bank_folder import BankFolder, folder_settings
+from keras_avssan.simulation.bank.bank_settings import BankSettings, check_workers, simulate_bank
+
+
+def build_bank(
+    folder: str | os.PathLike,
+    num_rooms: int,
+    seed: int = 0,
+    *,
+    first_index: int = 0,
+    rooms_per_shard: int = 100,
+    shards: Iterable[int] | None = None,
+    workers: int = 1,
+    progress: bool = True,
+    **settings: Any,
+) -> None:
+    """Builds a bank in a folder, shard by shard, from where an earlier call stopped.
+
+    Draws and simulates the rooms that `RIRBank.build` with the same arguments does, but holds one
+    shard of them at a time and writes it before it begins the next. A shard appears whole or not
+    at all: whatever stopped an earlier call, the same call goes on and ends with the same bytes,
+    on the same backend and machine. Shards that were damaged since are made again. The files are
+    `.npy` and `.npz`, and `RIRBank.load(folder)` reads them when they are asked for.
+
+    Several processes may build one bank, each with `shards` of its own.
+
+    Args:
+        folder: where to: a folder that is new, empty or holds the begun bank.
+        num_rooms: number of rooms of the whole bank.
+        seed: integer of zero or more.
+        first_index: index of the first room in the series of the seed.
+        rooms_per_shard: number of rooms in each shard but the last, which may hold fewer.
+        shards: numbers from 0 of the shards to build, all where not given.
+        workers: number of threads, each with a room of its own. The files are the same.
+        progress: whether to show a progress bar.
+        **settings: `sources_per_room`, `ranges`, `sampling_rate`, `max_duration`, `formula`,
+            `speed_of_sound`, `image_attenuation`, `tail` and `calibrate`, see `RIRBank.build`.
+
+    Raises:
+        ValueError: If an argument is out of range, or the folder holds other files or a bank of
+            other settings, which are named.
+        TypeError: If an argument is not known.
+        KeyboardInterrupt: If the user stops it. Its message says how far the bank is.
+
+    Example:
+        ```python
+        build_bank("rooms", num_rooms=10_000, seed=0)
+        bank = RIRBank.load("rooms")
+        bank.rirs[[17, 9000], [0, 3]].shape  # (2, 2, 12800)
+        ```
+    """
+    given = {name: value for name, value in settings.items() if value is not None}
+    asked = BankSettings(seed=seed, **given)
+    num_rooms = check_integer("num_rooms", num_rooms, 1)
+    rooms_per_shard = check_integer("rooms_per_shard", rooms_per_shard, 1)
+    first_index = check_integer("first_index", first_index)
+    workers = check_workers(workers)
+    asked.draw(first_index)  # Refuses what no room can be drawn from before there is a folder.
+    layout = folder_settings(asked, num_rooms, first_index, rooms_per_shard)
+    chosen = _check_shards(shards, -(-num_rooms // rooms_per_shard))
+    bank = BankFolder.create(folder, layout)
+    bank.remove_parts(chosen)
+    missing = bank.missing(chosen, read_all=True)
+    rooms, rooms_left = (sum(len(bank.indices(k)) for k in some) for some in (chosen, missing))
+    with tqdm(
+        total=rooms, initial=rooms - rooms_left, desc="Rooms", unit="room", disable=not progress
+    ) as bar:
+        try:
+            for shard in missing:
+                bank.write(shard, simulate_bank(asked, bank.indices(shard), workers, bar))
+        except KeyboardInterrupt:
+            whole = len(bank) - len(bank.missing())
+            raise KeyboardInterrupt(
+                f"stopped with {whole} of {len(bank)} shards whole in {bank.path}; the same call "
+                "or command goes on from there"
+            ) from None
+
+
+def _check_shards(shards: Iterable[int] | None, num_shards: int) -> list[int]:
+    """The shards to build, in order, after checking that the bank has them."""
+    chosen = sorted(set(range(num_shards) if shards is None else shards))
+    if not chosen or not 0 <= chosen[0] <= chosen[-1] < num_shards:
+        raise ValueError(
+            f"`shards` must be numbers from 0 to {num_shards - 1}. Received: {chosen}."
+        )
+    return chosen

@@ -1,0 +1,332 @@
+"""A bank of simulated impulse responses, from which scenes are rendered."""
+
+import dataclasses
+import os
+
+import numpy as np
+from tqdm import tqdm
+
+from keras_avssan._internal.atomic_files import write_whole
+from keras_avssan._internal.checks import check_integer
+from keras_avssan._internal.one_line import count, one_line, span
+from keras_avssan.simulation.absorption import SPEED_OF_SOUND
+from keras_avssan.simulation.bank.bank_folder import BankFolder
+from keras_avssan.simulation.bank.bank_settings import BankSettings, check_workers, simulate_bank
+from keras_avssan.simulation.bank.room_parts import PARTS, divide_rooms
+from keras_avssan.simulation.bank.sharded_rirs import ShardedRIRs
+from keras_avssan.simulation.rooms import Room, RoomRanges
+
+_FORMAT = "keras-avssan RIR bank 1"
+_TINY = float(np.finfo("float32").tiny)
+# Least and greatest value of each array, and what they are.
+_VALUES = {
+    "rirs": (-np.inf, np.inf, "finite samples"),
+    "azimuths": (0.0, 180.0, "degrees from 0, beside microphone 1, to 180"),
+    "t60": (_TINY, np.inf, "positive times in seconds"),
+    "room_sizes": (_TINY, np.inf, "positive lengths in metres"),
+    "microphones": (-np.inf, np.inf, "finite positions in metres"),
+    "sources": (-np.inf, np.inf, "finite positions in metres"),
+    "absorption": (0.0, np.inf, "finite shares of energy"),
+}
+# Spacings of rooms that differ by less are the same one, in metres.
+_SAME_SPACING = 1e-3
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class RIRBank:
+    """Impulse responses from S sources to a pair of microphones in each of many rooms.
+
+    Args:
+        rirs: float32 array of shape `(rooms, S, 2, length)`. In a bank that was loaded from a
+            folder it stands in files: indexed by rooms and sources it reads what is asked for,
+            `np.asarray` reads all of it.
+        azimuths: float32 azimuths in degrees, shape `(rooms, S)`.
+        t60: float32 reverberation times in seconds, shape `(rooms,)`.
+        room_sizes: float32 lengths in metres, shape `(rooms, 3)`.
+        microphones: float32 positions in metres, shape `(rooms, 2, 3)`.
+        sources: float32 positions in metres, shape `(rooms, S, 3)`.
+        sampling_rate: in samples a second.
+        seed: the seed that the rooms were drawn with.
+        first_index: the index of the first room in the series of that seed.
+        formula: `"sabine"` or `"eyring"`.
+        speed_of_sound: in metres a second.
+        absorption: float32 absorption of the walls x = 0, x = Lx, y = 0, y = Ly, z = 0, z = Lz,
+            shape `(rooms, 6)`; `None` where it is not known.
+        image_attenuation: what `simulate_rirs` was given, as are the next two.
+        tail: whether a diffuse tail follows the images.
+        calibrate: whether the absorption was solved for a measured T60.
+
+    Raises:
+        ValueError: If the shapes of the arrays do not fit together, or a value is out of range:
+            azimuths beyond 0 to 180 degrees, times, sizes or a rate that are not positive,
+            anything that is not finite. Responses in files are not read for it.
+        TypeError: If one is no array.
+
+    Example:
+    >>> bank = RIRBank.build(num_rooms=2, seed=0, max_duration=0.05, progress=False)
+    >>> bank.rirs.shape
+    (2, 4, 2, 800)
+    """
+
+    rirs: np.ndarray | ShardedRIRs
+    azimuths: np.ndarray
+    t60: np.ndarray
+    room_sizes: np.ndarray
+    microphones: np.ndarray
+    sources: np.ndarray
+    sampling_rate: int
+    seed: int
+    first_index: int = 0
+    formula: str = "sabine"
+    speed_of_sound: float = SPEED_OF_SOUND
+    absorption: np.ndarray | None = None
+    image_attenuation: float | None = None
+    tail: bool = False
+    calibrate: bool = False
+
+    def __repr__(self):
+        rooms, sources, _, length = self.rirs.shape
+        return one_line(
+            self,
+            f"{count(rooms, 'room')} of {count(sources, 'source')}",
+            f"T60 {span(self.t60, ' s', 2)}",
+            f"microphones {span(self._spacings(), ' m')} apart",
+            f"{length / self.sampling_rate:.2g} s at {self.sampling_rate} Hz",
+            f"seed {self.seed} from room {self.first_index}",
+        )
+
+    def _spacings(self):
+        return np.linalg.norm(self.microphones[:, 0] - self.microphones[:, 1], axis=-1)
+
+    def __post_init__(self) -> None:
+        """Checks shapes and values."""
+        for name in _VALUES:
+            array = getattr(self, name)
+            if not hasattr(array, "shape") and (array is not None or name != "absorption"):
+                raise TypeError(
+                    f"`{name}` must be an array. Received: {name} of {type(array).__name__}"
+                )
+        if self.rirs.ndim != 4 or self.rirs.shape[2] != 2 or 0 in self.rirs.shape:
+            raise ValueError(
+                f"`rirs` must have shape (rooms, S, 2, length). Received {self.rirs.shape}."
+            )
+        rooms, sources = self.rirs.shape[:2]
+        expected = {
+            "azimuths": (rooms, sources),
+            "t60": (rooms,),
+            "room_sizes": (rooms, 3),
+            "microphones": (rooms, 2, 3),
+            "sources": (rooms, sources, 3),
+            "absorption": (rooms, 6),
+        }
+        for name, shape in expected.items():
+            array = getattr(self, name)
+            if array is not None and array.shape != shape:
+                raise ValueError(
+                    f"`{name}` must have shape {shape} to fit `rirs`. Received {array.shape}."
+                )
+        for name, (least, most, kind) in _VALUES.items():
+            array = getattr(self, name)
+            if array is not None and not isinstance(array, ShardedRIRs):
+                _check_values(name, array, least, most, kind)
+        for name, least in (("sampling_rate", 1), ("first_index", 0)):
+            object.__setattr__(self, name, check_integer(name, getattr(self, name), least))
+
+    def __len__(self) -> int:
+        """Number of rooms."""
+        return len(self.rirs)
+
+    @classmethod
+    def build(
+        cls,
+        num_rooms: int,
+        seed: int = 0,
+        *,
+        sources_per_room: int = 4,
+        ranges: RoomRanges | None = None,
+        sampling_rate: int = 16000,
+        max_duration: float | None = None,
+        first_index: int = 0,
+        formula: str = "sabine",
+        speed_of_sound: float = SPEED_OF_SOUND,
+        image_attenuation: float | None = None,
+        tail: bool = False,
+        calibrate: bool = False,
+        workers: int = 1,
+        progress: bool = True,
+    ) -> "RIRBank":
+        """Draws rooms and simulates their impulse responses.
+
+        Room number i depends on `seed` and `first_index + i` alone, so that a bank may be built in
+        parts; `build_bank` does so, for banks that are large or take long. Every response holds
+        the images that arrive within the room's T60, followed by zeros up to the common length.
+
+        Args:
+            num_rooms: number of rooms.
+            seed: integer of zero or more.
+            sources_per_room: number of sources S in each room.
+            ranges: a `RoomRanges`; its defaults where not given.
+            sampling_rate: in samples a second.
+            max_duration: duration of all responses in seconds; the longest T60 of `ranges` where
+                not given.
+            first_index: index of the first room.
+            formula: `"sabine"` or `"eyring"`: how T60 becomes wall absorption.
+            speed_of_sound: in metres a second.
+            image_attenuation: images are sought until the expected decay has reached so many
+                decibels, see `simulate_rirs`.
+            tail: whether a diffuse tail follows the images, see `simulate_rirs`.
+            calibrate: whether the absorption is solved for a measured T60, see `simulate_rirs`.
+            workers: number of threads, each with a room of its own. The result is the same.
+            progress: whether to show a progress bar.
+
+        Returns:
+            A `RIRBank`.
+
+        Raises:
+            ValueError: If `num_rooms` is below 1 or another argument is out of range.
+        """
+        settings = BankSettings(
+            seed=seed,
+            sources_per_room=sources_per_room,
+            ranges=ranges or RoomRanges(),
+            sampling_rate=sampling_rate,
+            max_duration=max_duration,
+            formula=formula,
+            speed_of_sound=speed_of_sound,
+            image_attenuation=image_attenuation,
+            tail=tail,
+            calibrate=calibrate,
+        )
+        num_rooms = check_integer("num_rooms", num_rooms, 1)
+        first_index = check_integer("first_index", first_index)
+        indices = range(first_index, first_index + num_rooms)
+        with tqdm(total=num_rooms, desc="Rooms", disable=not progress) as bar:
+            arrays = simulate_bank(settings, indices, check_workers(workers), bar)
+        return cls(
+            **arrays,
+            sampling_rate=sampling_rate,
+            seed=seed,
+            first_index=first_index,
+            formula=formula,
+            speed_of_sound=speed_of_sound,
+            image_attenuation=image_attenuation,
+            tail=tail,
+            calibrate=calibrate,
+        )
+
+    def room(self, row: int) -> Room:
+        """One room of the bank.
+
+        Args:
+            row: its place in the bank, from 0.
+
+        Returns:
+            A `Room`.
+        """
+        return Room(
+            self.room_sizes[row], float(self.t60[row]), self.microphones[row], self.sources[row]
+        )
+
+    def part(self, name: str) -> tuple[int, int]:
+        """The rooms that train, validate or test, so that no room is in two of the three.
+
+        The last tenth of the rooms tests, the tenth before validates, all others train. The
+        command line divides every bank in this way.
+
+        Args:
+            name: `"train"`, `"validation"` or `"test"`.
+
+        Returns:
+            Tuple `(start, stop)`, as `keras_avssan.data.ScenePlan` takes it.
+
+        Raises:
+            ValueError: If there is no such part, or the bank has fewer than three rooms.
+
+        Example:
+            ```python
+            train_plan = ScenePlan(catalog, bank, "train", rooms=bank.part("train"))
+            test_plan = ScenePlan(catalog, bank, "test", rooms=bank.part("test"))
+            ```
+        """
+        if name not in PARTS:
+            raise ValueError(f"`name` must be one of {PARTS}. Received: name={name!r}")
+        return divide_rooms(len(self))[name]
+
+    @property
+    def microphone_spacing(self) -> float:
+        """Distance between the two microphones in metres, the same in every room.
+
+        Raises:
+            ValueError: If rooms differ in it by more than a millimetre.
+        """
+        pairs = np.asarray(self.microphones, "float64")
+        spacings = np.linalg.norm(pairs[:, 0] - pairs[:, 1], axis=-1)
+        least, most = spacings.min(), spacings.max()
+        if most - least > _SAME_SPACING:
+            raise ValueError(
+                "The rooms of a bank must have the same distance between the microphones. "
+                f"Received: from {least:.4f} to {most:.4f} m."
+            )
+        return round(float(np.median(spacings)), 4)
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Writes the bank to an npz file, whole or not at all.
+
+        Args:
+            path: where to; taken as it is, with no ending added.
+        """
+        fields = {name: value for name, value in vars(self).items() if value is not None}
+        write_whole(path, lambda file: np.savez(file, format=_FORMAT, **fields))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> "RIRBank":
+        """Reads a bank that `save` or `build_bank` wrote.
+
+        A file is checked as a whole. Of a folder everything but the responses is, by checksums;
+        their files, of many gigabytes, are checked for size and shape only. `build_bank` with the
+        same arguments reads them too, and makes those again whose bytes were changed.
+
+        Args:
+            path: the file, or the folder: its responses are read when they are asked for.
+
+        Returns:
+            A `RIRBank`.
+
+        Raises:
+            FileNotFoundError: If there is no such file or folder.
+            ValueError: If there is no bank of impulse responses in it, or one that is damaged or
+                not whole.
+        """
+        if os.path.isdir(path):
+            return cls(**BankFolder.open(path).fields())
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                if file["format"] != _FORMAT:
+                    raise ValueError(f"its format is {file['format']}")
+                names = {field.name for field in dataclasses.fields(cls)} & set(file.files)
+                fields = {name: file[name] for name in names}
+            scalars = {name: value.item() for name, value in fields.items() if value.ndim == 0}
+            return cls(**(fields | scalars))
+        except FileNotFoundError:
+            raise FileNotFoundError(
+                "`path` must be a file of `RIRBank.save` or a folder of `build_bank`. "
+                f"Received: path={os.fspath(path)!r}, which does not exist"
+            ) from None
+        except Exception as error:
+            # Damaged zip and npy files raise a dozen kinds of errors.
+            raise ValueError(_unreadable(path, error)) from error
+
+
+def _check_values(name: str, array: np.ndarray, least: float, most: float, kind: str) -> None:
+    """Refuses an array that holds something else than numbers of a range, room by room."""
+    if array.dtype.kind not in "fiu":
+        raise ValueError(f"`{name}` must hold {kind}. Received: {name} of dtype {array.dtype}")
+    for row, values in enumerate(array):
+        wrong = ~(np.isfinite(values) & (values >= least) & (values <= most))
+        if wrong.any():
+            found = np.asarray(values)[wrong].flat[0]
+            raise ValueError(f"`{name}` must hold {kind}. Received: {name}={found} in room {row}")
+
+
+def _unreadable(path: str | os.PathLike, error: Exception) -> str:
+    return f"{os.fspath(path)} is not a whole bank of impulse responses of RIRBank.save: {error}"

@@ -1,0 +1,1 @@
+"""The image-source method for shoebox rooms."""
