@@ -11,14 +11,16 @@ text after it when and by which code it was measured:
 `code` names files and folders of the repository, or of `keras_avssan`. Several marks in a row
 belong to as many dates in the text that follows. A picture that a command draws has its mark in
 the lines after it, with date and commit in a comment below. A number or a picture is old where one
-of these files has other code than at its commit, docstrings and comments aside; so is a notebook
-without a mark. `--check` exits with 1 if one is old.
+of these files has code that was nowhere in the repository at its commit, or has lost some that was;
+docstrings, annotations, imports and the words of errors aside. So is a notebook without a mark.
+`--check` exits with 1 if one is old.
 """
 
 import argparse
 import ast
 import dataclasses
 import datetime
+import functools
 import json
 import pathlib
 import re
@@ -103,27 +105,96 @@ def _resolve(entry, page, line):
 
 
 def changed_files(commit, paths):
-    """Files below `paths` whose code is another one than at `commit`; sorted."""
+    """Files below `paths` with other code than at `commit`, wherever that code stood then; sorted.
+
+    A function that has moved to another file is the same code; so is one whose annotations, error
+    messages or imports alone have changed.
+    """
     names = _git("diff", "--name-only", "--no-renames", commit, "--", *paths).splitlines()
-    return sorted(name for name in names if _code(commit, name) != _code(None, name))
+    others = _git("ls-files", "--others", "--exclude-standard", "--", *paths).splitlines()
+    return sorted(
+        name
+        for name in {*names, *others}
+        if not (
+            _code_of_file(None, name) <= _code_at(commit)
+            and _code_of_file(commit, name) <= _code_at(None)
+        )
+    )
 
 
-def _code(commit, name):
-    """What a file does: its syntax tree without docstrings, or its text; `None` where absent."""
+@functools.cache
+def _code_at(commit):
+    """All that the repository's modules did at a commit; `None` for now."""
+    if commit is None:
+        names = _git("ls-files", "--cached", "--others", "--exclude-standard").splitlines()
+        modules = (_code_of_file(None, name) for name in names if name.endswith(".py"))
+    else:
+        modules = (
+            _blob_code(digest) for name, digest in _tree(commit).items() if name[-3:] == ".py"
+        )
+    return frozenset().union(*modules)
+
+
+def _code_of_file(commit, name):
+    """What a file does, as a set of definitions, or of its text; empty where it is absent."""
     if commit is None:
         path = ROOT / name
-        text = path.read_text(encoding="utf-8") if path.exists() else None
-    else:
-        known = _git("ls-tree", "--name-only", commit, "--", name).strip()
-        text = _git("show", f"{commit}:{name}") if known else None
-    if text is None or not name.endswith(".py"):
-        return text
-    tree = ast.parse(text)
-    for node in ast.walk(tree):
+        return _code(name, path.read_text(encoding="utf-8") if path.is_file() else "")
+    digest = _tree(commit).get(name)
+    if digest and name.endswith(".py"):
+        return _blob_code(digest)
+    return _code(name, _git("cat-file", "blob", digest) if digest else "")
+
+
+@functools.cache
+def _tree(commit):
+    """The files of a commit: their digests by name."""
+    lines = _git("ls-tree", "-r", commit).splitlines()
+    return {name: entry.split()[2] for entry, _, name in (line.partition("\t") for line in lines)}
+
+
+@functools.cache
+def _blob_code(digest):
+    return _code(".py", _git("cat-file", "blob", digest))
+
+
+@functools.cache
+def _code(name, text):
+    """Definitions of a module, those of a class one by one; another file is compared as it is."""
+    if not name.endswith(".py"):
+        return frozenset({(name, text)} if text else ())
+    found = []
+    for node in _Bare().visit(ast.parse(text)).body:
+        if isinstance(node, ast.ClassDef):
+            found += [(node.name, ast.dump(member)) for member in node.body]
+            node.body = []
+        found.append(("", ast.dump(node)))
+    return frozenset(found)
+
+
+class _Bare(ast.NodeTransformer):
+    """Leaves out docstrings, imports, annotations and the words of errors."""
+
+    def generic_visit(self, node):
         body = getattr(node, "body", None)
         if isinstance(body, list) and body and _is_docstring(body[0]):
             del body[0]
-    return ast.dump(tree)
+        for annotation in ("annotation", "returns"):
+            if hasattr(node, annotation):
+                setattr(node, annotation, None)
+        return super().generic_visit(node)
+
+    def visit_AnnAssign(self, node):
+        node = self.generic_visit(node)
+        return ast.Assign([node.target], node.value, lineno=0) if node.value else None
+
+    def visit_Raise(self, node):
+        return ast.Raise()
+
+    def _leave_out(self, node):
+        return None
+
+    visit_Import = visit_ImportFrom = _leave_out
 
 
 def _is_docstring(node):

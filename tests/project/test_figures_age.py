@@ -159,12 +159,36 @@ def repository(tmp_path, monkeypatch):
     return head.stdout.strip()
 
 
-def test_only_code_makes_a_number_old(repository, tmp_path):
-    assert figures_age.changed_files(repository, ["code.py"]) == []
+@pytest.fixture
+def changed(repository):
+    """`changed(*paths)` since the first commit, as the files are now."""
+
+    def files(*paths):
+        figures_age._code_at.cache_clear()
+        return figures_age.changed_files(repository, list(paths))
+
+    return files
+
+
+def test_only_code_makes_a_number_old(changed, tmp_path):
+    assert changed("code.py") == []
     (tmp_path / "other.py").write_text("x = 2\n")
     (tmp_path / "code.py").write_text('"""Says more."""\n\n\ndef f():\n    # why\n    return 1\n')
-    assert figures_age.changed_files(repository, ["code.py"]) == []
+    assert changed("code.py") == []
     (tmp_path / "code.py").write_text("def f():\n    return 2\n")
-    assert figures_age.changed_files(repository, ["code.py"]) == ["code.py"]
+    assert changed("code.py") == ["code.py"]
     (tmp_path / "code.py").unlink()
-    assert figures_age.changed_files(repository, ["."]) == ["code.py", "other.py"]
+    assert changed(".") == ["code.py", "other.py"]
+
+
+def test_code_that_moves_is_the_same_code(changed, tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "code.py").rename(tmp_path / "folder/moved.py")
+    assert changed(".") == []
+    (tmp_path / "folder/moved.py").write_text(
+        "import os\nx: int = 1\n\n\ndef f() -> int:\n    return 1\n"
+    )
+    (tmp_path / "other.py").unlink()
+    assert changed(".") == []
+    (tmp_path / "folder/moved.py").write_text("def f():\n    return 1\n")
+    assert changed(".") == ["other.py"]
