@@ -32,7 +32,7 @@ help:
 	@echo "make test-tfio run the tests of decoding with TensorFlow 2.16 and tensorflow-io"
 	@echo "make coverage  run the tests under PyTorch, and list the lines that none of them reaches"
 	@echo "make notebooks run all notebooks at full size, and keep their outputs"
-	@echo "make lint      ruff and mypy"
+	@echo "make lint      ruff, mypy and the order of the folders"
 	@echo "make format    let ruff rewrite the sources"
 	@echo "make docs      build the documentation into site/"
 	@echo "make clean     remove what was built, environments included"
@@ -155,6 +155,7 @@ lint: $(VENV)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 format: $(VENV)/.installed
 	$(BIN)/ruff check --fix .
