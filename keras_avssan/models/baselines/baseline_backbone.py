@@ -9,6 +9,7 @@ from keras_avssan.layers.level_normalization import LevelNormalization
 from keras_avssan.layers.stereo_stft import StereoSTFT
 from keras_avssan.models.baselines.shared_layers import MLP, PromptProjection, unit_power
 from keras_avssan.models.prompted_backbone import PromptedBackbone
+from keras_avssan.models.prompting import embed_inputs
 
 
 class BaselineBackbone(PromptedBackbone):
@@ -118,18 +119,20 @@ class BaselineBackbone(PromptedBackbone):
 
     def connect(self, inputs):
         audio = self.level(inputs["audio"])
-        prompt = self._prompt(inputs) if self.takes_prompt else None
+        prompt = None
+        if self.takes_prompt:
+            prompt = ops.cast(embed_inputs(self, inputs), self.policy.compute_dtype)
         outputs = dict(self.hear(audio, prompt))
         logits = ops.cast(outputs.pop("logits"), "float32")
         return {"doa": ops.softmax(logits, axis=-1), **outputs}
 
-    def _prompt(self, inputs):
+    def _check_prompt(self, inputs):
+        super()._check_prompt(inputs)
         if "prompt_audio" in inputs:
             raise ValueError(
                 f"{type(self).__name__} takes pictures, words or embeddings as prompts, and no "
                 "recordings. Received: `prompt_audio`"
             )
-        return ops.cast(self.embed_prompt(inputs), self.policy.compute_dtype)
 
 
 class PromptedCorrelationBackbone(BaselineBackbone):
