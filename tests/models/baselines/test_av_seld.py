@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_avssan.models.baselines import AVSELD, AVSELDBackbone
-from keras_avssan.models.baselines.av_seld import ResidualConvBlock
+from keras_avssan.models.baselines import AVSELD
+from keras_avssan.models.baselines.av_seld import AVSELDBackbone, ResidualConvBlock
 from keras_avssan.models.baselines.shared_layers import StereoLogMel
 
 SIZES = {
