@@ -37,7 +37,7 @@ class BaselineBackbone(PromptedBackbone):
             wrong shape.
 
     Example:
-        >>> backbone = GCCMLPBackbone()  # a BaselineBackbone
+        >>> backbone = GCCMLP().backbone  # a BaselineBackbone
         >>> backbone({"audio": keras.ops.ones((1, 16000, 2))})["doa"].shape
         (1, 180)
     """
