@@ -1,5 +1,6 @@
 """Where the weights of the library's functional models stand in files."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -22,14 +23,45 @@ class StoredByAttribute(ModelMixin):
     Keras stores those of functional models by the names and the order of the graph's layers, so
     that a file would no longer load once a layer without weights joins the graph, and models of
     before, which were no graphs, would not load at all. For classes of `keras.Model`, before it
-    among the bases; a constructor ends with `order_layers`.
+    among the bases. A constructor makes its layers, and ends with `super().__init__`.
+
+    Recordings stay in float32 under mixed precision, and shapes are for `call` to check, with
+    messages that say what is expected.
+
+    Args:
+        inputs: Symbolic inputs of the model.
+        outputs: Its symbolic outputs.
+        pairs: Layers of two attributes that take turns in the order of the weights.
+        base: Dict of arguments of KerasHub's class that are not the user's, such as `dtype`.
+        **kwargs: `name` and `trainable`, as the user gave them.
+
+    Raises:
+        TypeError: If there are other arguments, which Keras would pass over in silence.
 
     Example:
         >>> class Network(StoredByAttribute, keras_hub.models.Backbone):
-        ...     ...
+        ...     def __init__(self, **kwargs):
+        ...         self.hidden = keras.layers.Dense(8)
+        ...         features = keras.Input((4,))
+        ...         super().__init__(inputs=features, outputs=self.hidden(features), **kwargs)
     """
 
     _is_ordered = False
+
+    def __init__(
+        self,
+        inputs: Any,
+        outputs: Any,
+        *,
+        pairs: Iterable[tuple[keras.layers.Layer, keras.layers.Layer]] = (),
+        base: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self.check_arguments(kwargs)
+        super().__init__(inputs=inputs, outputs=outputs, **(base or {}), **kwargs)
+        self.autocast = False
+        self.input_spec = None
+        self.order_layers(pairs)
 
     def order_layers(self, pairs=()):
         """Brings the layers, and so the weights, to the order of the attributes.

@@ -63,49 +63,53 @@ REGISTERED: dict[str, tuple[str, ...]] = {
     "models.baselines.av_seld": (
         "AVSELDBackbone",
         "AVSELD",
+        "ResidualConvBlock",
     ),
     "models.baselines.avst": (
         "AVSTBackbone",
         "AVST",
+        "ClassTokenEncoder",
     ),
-    "models.baselines.class_token_encoder": ("ClassTokenEncoder",),
     "models.baselines.cmaf": (
         "CMAFBackbone",
         "CMAF",
+        "HANLayer",
     ),
-    "models.baselines.conformer_block": ("ConformerBlock",),
-    "models.baselines.conformer_convolution": ("ConformerConvolution",),
-    "models.baselines.conv_pool_block": ("ConvPoolBlock",),
+    "models.baselines.conformer": (
+        "ConformerBlock",
+        "ConformerConvolution",
+    ),
     "models.baselines.dgb": (
         "DGBBackbone",
         "DGB",
+        "GaussianSampler",
+        "SteeredResponse",
     ),
     "models.baselines.dgb_loss": ("DGBLoss",),
     "models.baselines.fn_ssl": (
         "SegmentMeans",
         "FNSSLBackbone",
         "FNSSL",
+        "FullNarrowBlock",
     ),
-    "models.baselines.full_narrow_block": ("FullNarrowBlock",),
-    "models.baselines.gaussian_sampler": ("GaussianSampler",),
     "models.baselines.gcc_mlp": (
         "GCCMLPBackbone",
         "GCCMLP",
     ),
-    "models.baselines.han_layer": ("HANLayer",),
-    "models.baselines.mlp": ("MLP",),
     "models.baselines.mlp_avc": (
         "MLPAVCBackbone",
         "MLPAVC",
     ),
-    "models.baselines.prompt_projection": ("PromptProjection",),
-    "models.baselines.residual_conv_block": ("ResidualConvBlock",),
     "models.baselines.seld_net": (
+        "ConvPoolBlock",
         "SELDNetBackbone",
         "SELDNet",
     ),
-    "models.baselines.steered_response": ("SteeredResponse",),
-    "models.baselines.stereo_log_mel": ("StereoLogMel",),
+    "models.baselines.shared_layers": (
+        "MLP",
+        "PromptProjection",
+        "StereoLogMel",
+    ),
     "models.localizer_preprocessor": ("LocalizerPreprocessor",),
 }
 

@@ -1,9 +1,12 @@
 """CLIP as the encoder of picture and text prompts."""
 
 import contextlib
+import importlib
 import json
 import os
 import pathlib
+from collections.abc import Callable
+from typing import Any
 
 import keras
 import keras_hub
@@ -25,6 +28,11 @@ from keras_avssan.encoders.data_format import channels_last, load_nested
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 _TOKENIZER_FOLDER = "assets/tokenizer"
+# Modules and names of the functions that convert CLIP from the formats of others. By name, since
+# converters import the encoders that they make, and not the other way round.
+_CONVERTERS = {
+    "huggingface": ("keras_avssan.encoders.converters.clip", "convert_clip_huggingface"),
+}
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
@@ -122,9 +130,8 @@ class CLIPEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
         preset = os.fspath(preset)
         check_clip_preset(preset)
         if _is_huggingface(preset):
-            from keras_avssan.encoders.converters.clip import convert_clip_huggingface
-
-            return convert_clip_huggingface(preset, load_weights, dtype, **kwargs)
+            convert = _find_converter("huggingface")
+            return convert(preset, load_weights, dtype, **kwargs)
         with _offline_advice(preset), channels_last():
             backbone = keras_hub.models.CLIPBackbone.from_preset(
                 preset, load_weights=load_weights, dtype=dtype
@@ -328,6 +335,12 @@ def _is_huggingface(preset):
     """Whether a folder holds a checkpoint of Hugging Face rather than one of KerasHub."""
     config = _read_config(preset)
     return "model_type" in config and "registered_name" not in config
+
+
+def _find_converter(checkpoint_format: str) -> Callable[..., Any]:
+    """The function that makes an encoder from a folder of a format, imported when it is needed."""
+    module, name = _CONVERTERS[checkpoint_format]
+    return getattr(importlib.import_module(module), name)
 
 
 def _read_config(folder):

@@ -100,13 +100,9 @@ class SoundEffectsCNN(
         self.resampler = Resampler(sampling_rate, SAMPLING_RATE, name="resampler")
         self.spectrogram = SoundEffectsSpectrogram(name="spectrogram")
         self._build_blocks(keras.dtype_policies.get(dtype))
-        self.check_arguments(kwargs)
         audio = keras.Input((None,), name="audio")
-        super().__init__(inputs=audio, outputs=self._connect(audio), dtype=dtype, **kwargs)
-        # Without autocast the recording stays in float32 under mixed precision.
-        self.autocast = False
-        self.input_spec = None  # the shape is checked in `call`
-        self.order_layers(zip(self.convolutions, self.norms, strict=True))
+        pairs = zip(self.convolutions, self.norms, strict=True)
+        super().__init__(audio, self._connect(audio), pairs=pairs, base={"dtype": dtype}, **kwargs)
         self.trainable = trainable
 
     def _build_blocks(self, policy):

@@ -110,13 +110,8 @@ class VGGish(StoredByAttribute, KeepsFrozenModel, FixedSettings, keras_hub.model
         if postprocess:
             self.postprocessor = VGGishPostprocessor(eight_bit, name="postprocessor")
             self.postprocessor.build((None, None, embedding_dim))
-        self.check_arguments(kwargs)
         audio = keras.Input((None,), name="audio")
-        super().__init__(inputs=audio, outputs=self._connect(audio), dtype=dtype, **kwargs)
-        # Without autocast the recording stays in float32 under mixed precision.
-        self.autocast = False
-        self.input_spec = None  # the shape is checked in `call`
-        self.order_layers()
+        super().__init__(audio, self._connect(audio), base={"dtype": dtype}, **kwargs)
         self.trainable = trainable
 
     def _make_stages(self, filters, policy):

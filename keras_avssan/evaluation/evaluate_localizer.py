@@ -14,12 +14,7 @@ from keras_avssan.evaluation.heading import told_spacing
 from keras_avssan.evaluation.scoring import SceneScores
 from keras_avssan.evaluation.training_overlap import scene_overlap
 from keras_avssan.models.microphones import match_scenes
-from keras_avssan.models.prompt_embeddings import (
-    blank_prompts,
-    embed_class_names,
-    embed_pictures,
-    takes_prompt,
-)
+from keras_avssan.models.prompt_embeddings import embed_plan, takes_prompt
 
 PROMPTS = (*PROMPT_KINDS, "constant")
 # Of a plan, what is among the settings of an evaluation where it is not the default.
@@ -189,13 +184,22 @@ def scene_batches(
     Returns:
         `keras_avssan.data.SceneBatches`.
     """
+    pictures, texts = embed_plan(
+        model,
+        plan,
+        ("picture", prompt),
+        pictures=prompt_embeddings,
+        texts=text_embeddings,
+        progress=progress,
+    )
     return SceneBatches(
         plan,
         num_scenes,
         batch_size,
         start=start,
         prompt="embedding",
-        **_prompts(model, plan, prompt, prompt_embeddings, text_embeddings, progress),
+        prompt_embeddings=pictures,
+        text_embeddings=texts,
     )
 
 
@@ -237,17 +241,3 @@ def _options(plan):
     """What makes scenes other than those of a plan with default options."""
     defaults = {field.name: field.default for field in fields(plan)}
     return {name: getattr(plan, name) for name in _OPTIONS if getattr(plan, name) != defaults[name]}
-
-
-def _prompts(model, plan, prompt, pictures, texts, progress):
-    """The embeddings that scenes are asked for with, as arguments of `SceneBatches`."""
-    if not takes_prompt(model):
-        return {"prompt_embeddings": blank_prompts(plan)}
-    if pictures is None:
-        pictures = embed_pictures(model, plan, progress=progress)
-    if prompt == "constant":
-        mean = np.mean([pictures[picture.id] for picture in plan.pictures], axis=0)
-        pictures = {picture.id: mean for picture in plan.pictures}
-    if prompt == "text" and texts is None:
-        texts = embed_class_names(model, plan)
-    return {"prompt_embeddings": pictures, "text_embeddings": texts}

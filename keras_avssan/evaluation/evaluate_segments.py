@@ -11,12 +11,7 @@ from keras_avssan.evaluation.heading import told_spacing
 from keras_avssan.evaluation.scoring import SceneScores
 from keras_avssan.evaluation.training_overlap import picture_overlap
 from keras_avssan.models.microphones import check_spacing
-from keras_avssan.models.prompt_embeddings import (
-    blank_prompts,
-    embed_class_names,
-    embed_pictures,
-    takes_prompt,
-)
+from keras_avssan.models.prompt_embeddings import embed_plan, takes_prompt
 
 SEGMENT_PROMPTS = ("picture", "text", "constant")
 
@@ -140,15 +135,10 @@ def _check(model, dataset, spacing):
 
 
 def _embeddings(model, prompts, prompt, pictures, texts, progress):
-    """Dict from id of a segment to the embedding that asks for its target."""
-    if not takes_prompt(model):
-        pictures = blank_prompts(prompts)
-    elif prompt == "text":
-        texts = texts or embed_class_names(model, prompts)
+    """Dict from id of a segment to the embedding of its prompt."""
+    pictures, texts = embed_plan(
+        model, prompts, (prompt,), pictures=pictures, texts=texts, progress=progress
+    )
+    if prompt == "text" and takes_prompt(model):
         return {segment.id: texts[segment.class_name] for segment in prompts.segments}
-    elif pictures is None:
-        pictures = embed_pictures(model, prompts, progress=progress)
-    if prompt == "constant":
-        mean = np.mean([pictures[picture.id] for picture in prompts.pictures], axis=0)
-        return {segment.id: mean for segment in prompts.segments}
     return {segment.id: pictures[prompts.picture(segment).id] for segment in prompts.segments}

@@ -14,7 +14,7 @@ from keras_avssan.data.scenes.scene_plan import Scene
 from keras_avssan.doa.grid import GRID_DEGREES
 from keras_avssan.layers.stereo_stft import level_gain
 from keras_avssan.models.microphones import match_scenes
-from keras_avssan.models.prompt_embeddings import blank_prompts, embed_pictures, takes_prompt
+from keras_avssan.models.prompt_embeddings import embed_plan
 
 # Where each region of frequencies begins, in hertz: low, mid, high.
 FREQUENCY_REGIONS = {"L": 0.0, "M": 500.0, "H": 2000.0}
@@ -340,17 +340,8 @@ def plan_embeddings(model, plan, prompt_embeddings=None, progress=True):
             or plan and model differ in sampling rate or microphone spacing.
     """
     match_scenes(model, plan)
-    if not takes_prompt(model):
-        return blank_prompts(plan)
-    if prompt_embeddings is None:
-        return embed_pictures(model, plan, progress=progress)
-    missing = [picture.id for picture in plan.pictures if picture.id not in prompt_embeddings]
-    if missing:
-        raise ValueError(
-            "`prompt_embeddings` must hold every picture of the plan. "
-            f"Received: {len(prompt_embeddings)} embeddings, none for '{missing[0]}'"
-        )
-    return {p.id: np.asarray(prompt_embeddings[p.id], "float32") for p in plan.pictures}
+    pictures, _ = embed_plan(model, plan, pictures=prompt_embeddings, progress=progress)
+    return {picture.id: np.asarray(pictures[picture.id], "float32") for picture in plan.pictures}
 
 
 def _is_right(estimate, azimuth, interferer_azimuth):

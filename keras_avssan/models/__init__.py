@@ -3,6 +3,17 @@
 from keras_avssan.models.av_ssan.av_ssan import AVSSAN
 from keras_avssan.models.av_ssan.av_ssan_backbone import AVSSANBackbone
 from keras_avssan.models.av_ssan.av_ssan_preprocessor import AVSSANPreprocessor
+from keras_avssan.models.baselines import (
+    AVMLP,
+    AVSELD,
+    AVST,
+    CMAF,
+    DGB,
+    FNSSL,
+    GCCMLP,
+    MLPAVC,
+    SELDNet,
+)
 from keras_avssan.models.export.load_exported import load_exported
 from keras_avssan.models.fitting.training_record import TrainingRecord
 from keras_avssan.models.localizer import Localizer
@@ -10,12 +21,21 @@ from keras_avssan.models.localizer_preprocessor import LocalizerPreprocessor
 from keras_avssan.models.prompts import Prompt
 
 __all__ = [
+    "AVMLP",
+    "AVSELD",
     "AVSSAN",
     "AVSSANBackbone",
     "AVSSANPreprocessor",
+    "AVST",
+    "CMAF",
+    "DGB",
+    "FNSSL",
+    "GCCMLP",
     "Localizer",
     "LocalizerPreprocessor",
+    "MLPAVC",
     "Prompt",
+    "SELDNet",
     "TrainingRecord",
     "load_exported",
 ]

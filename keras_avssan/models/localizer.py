@@ -3,7 +3,6 @@
 import keras
 import keras_hub
 import numpy as np
-from keras import ops
 
 from keras_avssan._internal.frozen_layers import KEY, set_trainable_layers, trainable_layers
 from keras_avssan._internal.functional_storage import StoredByAttribute
@@ -16,15 +15,9 @@ from keras_avssan.models.fitting.localizer_training import LocalizerTraining
 from keras_avssan.models.fitting.recorded_training import RecordsTraining
 from keras_avssan.models.localizer_preprocessor import LocalizerPreprocessor
 from keras_avssan.models.microphones import check_spacing
-from keras_avssan.models.preset_files import FORMAT_VERSION, check_format, check_preset_folder
-from keras_avssan.models.prompt_arrays import check_embeddings
-from keras_avssan.models.prompt_embeddings import encoder_fingerprint
-from keras_avssan.models.prompts import (
-    MIN_RECORDING,
-    as_prompt,
-    split_prompts,
-    stack_repeated,
-)
+from keras_avssan.models.preset_files import FORMAT_VERSION, check_format
+from keras_avssan.models.preset_loading import LoadsPresets
+from keras_avssan.models.prompting import embed_batches
 
 _BATCH_SIZE = 32
 
@@ -45,7 +38,9 @@ def refuse_parts(parts):
         )
 
 
-class Localizer(StoredByAttribute, RecordsTraining, LocalizerTraining, keras_hub.models.Task):
+class Localizer(
+    StoredByAttribute, LoadsPresets, RecordsTraining, LocalizerTraining, keras_hub.models.Task
+):
     """Base of the tasks that localise a prompted sound.
 
     Subclasses bring a `PromptedBackbone` whose outputs hold `doa` (batch, 180), and
@@ -93,16 +88,10 @@ class Localizer(StoredByAttribute, RecordsTraining, LocalizerTraining, keras_hub
         self.preprocessor = preprocessor
         preprocessor.tokenize = getattr(backbone.image_encoder, "tokenize", None)
         self.renderer = SceneRenderer(name="renderer")
-        self.check_arguments(kwargs)
         inputs = backbone.input
-        super().__init__(compile=False, inputs=inputs, outputs=backbone(inputs), **kwargs)
-        # Without autocast the recording stays in float32 under mixed precision.
-        self.autocast = False
+        super().__init__(inputs, backbone(inputs), base={"compile": False}, **kwargs)
         # Arrays may stand beside tensors among the inputs.
         self._convert_input_args = True
-        # The backbone checks shapes, with messages that say what is expected.
-        self.input_spec = None
-        self.order_layers()
 
     def call(self, inputs, training=None, mask=None):
         inputs, _ = self.render(inputs)
@@ -163,7 +152,7 @@ class Localizer(StoredByAttribute, RecordsTraining, LocalizerTraining, keras_hub
         inputs = self._preprocess(
             audio, prompt, sampling_rate, channels=channels, microphone_spacing=microphone_spacing
         )
-        posterior = self._run(inputs)["doa"]
+        posterior = self._predict(inputs)["doa"]
         azimuth = GRID_DEGREES[np.argmax(posterior, axis=-1)]
         if return_confidence:
             return azimuth, confidence(posterior, inputs["audio"])
@@ -237,7 +226,7 @@ class Localizer(StoredByAttribute, RecordsTraining, LocalizerTraining, keras_hub
         Raises:
             ValueError: If the model has no image encoder or the pictures have a wrong shape.
         """
-        return self._embed("images", images, batch_size)
+        return embed_batches(self.backbone, "images", images, batch_size)
 
     def embed_texts(self, texts, batch_size=32):
         """Embeds words once.
@@ -258,74 +247,7 @@ class Localizer(StoredByAttribute, RecordsTraining, LocalizerTraining, keras_hub
                 f"Received: texts={list(texts)!r}"
             )
         token_ids = self.backbone.image_encoder.tokenize(list(texts))
-        return self._embed("token_ids", token_ids, batch_size)
-
-    def _embed(self, key, prompts, batch_size):
-        parts = [
-            ops.convert_to_numpy(
-                self.backbone.embed_prompt(
-                    {key: ops.convert_to_tensor(prompts[start : start + batch_size])},
-                    training=False,
-                )
-            )
-            for start in range(0, len(prompts), batch_size)
-        ]
-        return np.concatenate(parts).astype("float32")
-
-    @classmethod
-    def from_preset(cls, preset, load_weights=True, image_encoder=None, **kwargs):
-        """Loads a model that was saved, or builds a named network.
-
-        Nothing that a preset holds is run as code: it is made of JSON and of arrays.
-
-        Args:
-            preset: Folder that `save_to_preset` made, a hub handle (`hf://…`, `kaggle://…`), or a
-                name of the class's `presets`. No weights are published for the names yet, so that
-                they need `load_weights=False`.
-            load_weights: Whether the weights are loaded too; random ones otherwise.
-            image_encoder: The image encoder that the model is expected to have been trained
-                with; another one is refused. For a name, the one to build with.
-            **kwargs: Arguments of the class that win over the preset's.
-
-        Returns:
-            A model of this class.
-
-        Raises:
-            ValueError: If there is no such preset, a file of it is missing or damaged, it was
-                written by a later version, or `image_encoder` is another one.
-
-        Example:
-            >>> model = AVSSAN.from_preset("avssan_small", load_weights=False)
-            >>> model.save_to_preset("my_model")
-            >>> model = AVSSAN.from_preset("my_model")
-        """
-        if preset in cls.presets:
-            return cls._from_name(preset, load_weights, image_encoder=image_encoder, **kwargs)
-        check_preset_folder(preset, load_weights, cls.__name__)
-        try:
-            model = super().from_preset(preset, load_weights=load_weights, **kwargs)
-        except (OSError, KeyError) as error:
-            raise ValueError(
-                f"`preset` '{preset}' cannot be loaded, a file of it is missing or damaged: {error}"
-            ) from error
-        if image_encoder is not None:
-            _check_encoder(model.backbone.image_encoder, image_encoder)
-        return model
-
-    @classmethod
-    def _from_name(cls, name, load_weights, **kwargs):
-        if load_weights:
-            raise ValueError(
-                f"No weights are published for '{name}' yet: pass `load_weights=False` and train "
-                "it, or load a folder of your own."
-            )
-        given = {key: value for key, value in kwargs.items() if value is not None}
-        parts = cls.presets[name]["parts"]
-        made = {key: make() for key, make in parts.items() if key not in given}
-        arguments = {**cls.presets[name]["arguments"], **made, **given}
-        if "image_encoder" in given:
-            arguments.pop("prompt_dim", None)
-        return cls(**arguments)
+        return embed_batches(self.backbone, "token_ids", token_ids, batch_size)
 
     def get_config(self):
         config = {**super().get_config(), "format_version": FORMAT_VERSION}
@@ -344,7 +266,7 @@ class Localizer(StoredByAttribute, RecordsTraining, LocalizerTraining, keras_hub
             set_trainable_layers(model, state)
         return model
 
-    def _run(self, inputs):
+    def _predict(self, inputs):
         """Runs the network batch by batch; returns its outputs as NumPy arrays, `doa` finite."""
         count = len(inputs["audio"])
         parts = [
@@ -364,72 +286,22 @@ class Localizer(StoredByAttribute, RecordsTraining, LocalizerTraining, keras_hub
     ):
         """Brings recordings, prompts and the spacing to the network's form."""
         check_spacing(self, microphone_spacing)
-        inputs = self._read(audio, prompt, sampling_rate, channels)
-        check_spacing(self, inputs.get("microphone_spacing"))
-        return {**inputs, **spacing_input(microphone_spacing, len(inputs["audio"]))}
-
-    def _read(self, audio, prompt, sampling_rate, channels):
-        """Recordings and prompts in the network's form."""
         if self.preprocessor is None:
             raise ValueError("This model has no preprocessor: set `model.preprocessor` first.")
-        if not self.backbone.visual_prompt:
-            return self.preprocessor.without_prompt(audio, sampling_rate, channels)
-        if prompt is None:
-            raise ValueError("`prompt` must say what to look for. Received: prompt=None")
-        if not isinstance(prompt, dict):
-            prompts, kinds = split_prompts(prompt, self.preprocessor.prompt_dim)
-            if len(set(kinds)) > 1 or kinds[0] == "several":
-                prompt = self._average(map(as_prompt, prompts, kinds), sampling_rate)
-        # Not through `__call__`, which would bury the message of an error under its arguments.
-        return self.preprocessor.call(
-            {
-                "audio": audio,
-                "prompt": prompt,
-                "sampling_rate": sampling_rate,
-                "channels": channels,
-            }
-        )
-
-    def _average(self, prompts, sampling_rate):
-        """Each `Prompt` as one embedding, one recording and the recording's share."""
-        embeddings, recordings, weights = [], [], []
-        for prompt in prompts:
-            vectors = self._embed_parts(prompt)
-            embeddings.append(np.mean(vectors, axis=0) if len(vectors) else None)
-            heard = self.preprocessor.read_references(prompt.recordings, sampling_rate)
-            recordings.append(heard.ravel())
-            weights.append(len(heard) / len(prompt))
-        inputs = {}
-        if any(vector is not None for vector in embeddings):
-            blank = np.zeros(self.backbone.prompt_dim)
-            vectors = [blank if vector is None else vector for vector in embeddings]
-            inputs["prompt_embedding"] = np.stack(vectors).astype("float32")
-        if any(weights):
-            blank = np.zeros(MIN_RECORDING, "float32")
-            recordings = [recording if len(recording) else blank for recording in recordings]
-            inputs["prompt_audio"] = stack_repeated(recordings)
-            inputs["prompt_audio_weight"] = np.array(weights, "float32")
-        return inputs
-
-    def _embed_parts(self, prompt):
-        """Embeddings of all parts of a `Prompt` but the recordings, shape (parts, d_V)."""
-        parts = [np.zeros((0, self.backbone.prompt_dim))]
-        if prompt.pictures:
-            images = [self.preprocessor.read_picture(picture) for picture in prompt.pictures]
-            parts.append(self.embed_prompts(np.stack(images)))
-        if prompt.texts:
-            parts.append(self.embed_texts(prompt.texts))
-        if prompt.embeddings:
-            parts.append(check_embeddings(prompt.embeddings, self.backbone.prompt_dim))
-        return np.concatenate(parts)
-
-
-def _check_encoder(stored, given):
-    """Refuses an image encoder that is not the one of the preset."""
-    if stored is not None and not given.built:
-        given.build((None, *stored.image_size, 3))
-    if stored is None or encoder_fingerprint(stored) != encoder_fingerprint(given):
-        raise ValueError(
-            "`image_encoder` is not the one that this model was trained with, whose embeddings it "
-            f"needs. Received: {type(given).__name__} in place of {type(stored).__name__}"
-        )
+        if self.backbone.visual_prompt:
+            if prompt is None:
+                raise ValueError("`prompt` must say what to look for. Received: prompt=None")
+            # Not through `__call__`, which would bury the message of an error under its arguments.
+            inputs = self.preprocessor.call(
+                {
+                    "audio": audio,
+                    "prompt": prompt,
+                    "sampling_rate": sampling_rate,
+                    "channels": channels,
+                    "model": self,
+                }
+            )
+        else:
+            inputs = self.preprocessor.without_prompt(audio, sampling_rate, channels)
+        check_spacing(self, inputs.get("microphone_spacing"))
+        return {**inputs, **spacing_input(microphone_spacing, len(inputs["audio"]))}

@@ -9,12 +9,8 @@ from keras_avssan.data.media.audio_io import load_samples, recording_name, resam
 from keras_avssan.data.media.contents import as_contents
 from keras_avssan.data.media.image_io import read_image
 from keras_avssan.data.media.recordings import at_usual_level, check_recording, read_recordings
-from keras_avssan.models.prompt_arrays import check_embeddings, check_prompt_arrays
-from keras_avssan.models.prompts import (
-    MIN_RECORDING,
-    split_prompts,
-    stack_repeated,
-)
+from keras_avssan.models.prompting import read_prompts
+from keras_avssan.models.prompts import MIN_RECORDING, stack_repeated
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
@@ -44,7 +40,8 @@ class LocalizerPreprocessor(keras_hub.models.Preprocessor):
             (d_V,); a batch or a list of one kind of them; or a dict of arrays in the model's form;
             `sampling_rate`: optional, sampling rate of `audio` and `prompt` arrays in hertz;
             `channels`: optional, the two channels of `audio` that are microphone 1 and
-            microphone 2, counted from 0, where it has more than two.
+            microphone 2, counted from 0, where it has more than two;
+            `model`: optional, the `Localizer` that embeds prompts which have to be averaged.
         y: Labels, passed through.
         sample_weight: Weights, passed through.
 
@@ -94,7 +91,7 @@ class LocalizerPreprocessor(keras_hub.models.Preprocessor):
             found = sorted(x) if isinstance(x, dict) else type(x).__name__
             raise TypeError(f"`x` must be a dict with `audio` and `prompt`. Received: {found}")
         audio = self._read_recordings(x["audio"], x.get("sampling_rate"), x.get("channels"))
-        prompts = self._read_prompts(x["prompt"], x.get("sampling_rate"))
+        prompts = read_prompts(x["prompt"], self, x.get("sampling_rate"), x.get("model"))
         return keras.utils.pack_x_y_sample_weight(_match(audio, prompts), y, sample_weight)
 
     def without_prompt(self, audio, sampling_rate=None, channels=None):
@@ -124,24 +121,6 @@ class LocalizerPreprocessor(keras_hub.models.Preprocessor):
             min_duration=self.min_duration,
             max_duration=self.max_duration,
         )
-
-    def _read_prompts(self, prompt, sampling_rate):
-        """Returns the batch of prompts as inputs of the model."""
-        if isinstance(prompt, dict):
-            return check_prompt_arrays(prompt, self.picture_size, self.prompt_dim)
-        prompts, kinds = split_prompts(prompt, self.prompt_dim)
-        if len(set(kinds)) > 1 or kinds[0] == "several":
-            raise TypeError(
-                "`prompt` must hold either pictures or embeddings, texts or recordings, not both; "
-                f"`localize` takes them together. Received: {kinds}"
-            )
-        if kinds[0] == "embedding":
-            return {"prompt_embedding": check_embeddings(prompts, self.prompt_dim)}
-        if kinds[0] == "text":
-            return {"token_ids": self._tokenize(prompts)}
-        if kinds[0] == "recording":
-            return {"prompt_audio": self.read_references(prompts, sampling_rate)}
-        return {"images": np.stack([self.read_picture(picture) for picture in prompts])}
 
     def read_picture(self, picture):
         """Reads a picture that asks for a sound.
@@ -189,14 +168,6 @@ class LocalizerPreprocessor(keras_hub.models.Preprocessor):
         check_recording(samples.mean(axis=1), name, rate, least, self.max_duration)
         samples = resample_samples(samples, rate, self.sampling_rate, self.resample, name)
         return samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1)
-
-    def _tokenize(self, texts):
-        if self.tokenize is None:
-            raise ValueError(
-                "Words as `prompt` need a model whose image encoder has a text side, such as "
-                f"CLIP's, and there is no file of this name. Received: prompt={texts[0]!r}"
-            )
-        return np.asarray(self.tokenize(texts))
 
     def get_config(self):
         return {

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -11,6 +12,66 @@ import numpy as np
 from tqdm import tqdm
 
 from keras_avssan._internal.atomic_files import write_whole
+
+
+def embed_plan(
+    model: Any,
+    plan: Any,
+    kinds: Collection[str] = ("picture",),
+    *,
+    pictures: Mapping[str, np.ndarray] | None = None,
+    texts: Mapping[str, np.ndarray] | None = None,
+    progress: bool = True,
+) -> tuple[Mapping[str, np.ndarray], Mapping[str, np.ndarray] | None]:
+    """Embeds what a plan prompts a model with, as far as the embeddings are not given.
+
+    Args:
+        model: A `Localizer`, or anything else that localises; one that takes no prompt gets
+            placeholders, see `blank_prompts`.
+        plan: `keras_avssan.data.ScenePlan`, or `keras_avssan.data.SegmentPrompts`.
+        kinds: Kinds of the prompts, as `ScenePlan.prompt_kinds` has them; `"constant"` puts the
+            mean of all pictures in place of each. Pictures are embedded unless there is `"text"`
+            alone, words where there is `"text"`.
+        pictures: Dict from the id of every picture of the plan to its embedding, where they are
+            known.
+        texts: Dict from class to the embedding of its name, likewise.
+        progress: Whether a progress bar is shown.
+
+    Returns:
+        Tuple of a dict from picture id to embedding, empty for words alone, and one from class to
+        embedding, `texts` where there are no words, as `data.make_dataset` takes them.
+
+    Raises:
+        ValueError: If a picture's embedding is missing, or the model has no image encoder, or one
+            without a text side, and embeddings are needed.
+
+    Example:
+        >>> pictures, texts = embed_plan(model, plan, plan.prompt_kinds)
+    """
+    if not takes_prompt(model):
+        return blank_prompts(plan), None
+    if set(kinds) == {"text"}:
+        pictures = {}
+    elif pictures is None:
+        pictures = embed_pictures(model, plan, progress=progress)
+    elif isinstance(pictures, Mapping):
+        _check_pictures(pictures, plan)
+    if "constant" in kinds:
+        mean = np.mean([pictures[picture.id] for picture in plan.pictures], axis=0)
+        pictures = {picture.id: mean for picture in plan.pictures}
+    if "text" in kinds and texts is None:
+        texts = embed_class_names(model, plan)
+    return pictures, texts
+
+
+def _check_pictures(embeddings: Mapping[str, np.ndarray], plan: Any) -> None:
+    """Refuses embeddings that lack a picture of a plan."""
+    missing = [picture.id for picture in plan.pictures if picture.id not in embeddings]
+    if missing:
+        raise ValueError(
+            "`prompt_embeddings` must hold every picture of the plan. "
+            f"Received: {len(embeddings)} embeddings, none for '{missing[0]}'"
+        )
 
 
 def embed_pictures(model, plan, batch_size=32, progress=True, store=None):
@@ -94,7 +155,7 @@ def takes_prompt(model):
 
 
 def blank_prompts(plan):
-    """Embeddings that tell nothing, for models that are not asked.
+    """Placeholder embeddings, for models that take no prompt.
 
     Args:
         plan: `keras_avssan.data.ScenePlan`.

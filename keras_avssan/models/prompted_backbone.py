@@ -12,10 +12,7 @@ from keras_avssan._internal.frozen_layers import KeepsFrozenModel, freeze_parts
 from keras_avssan._internal.functional_storage import StoredByAttribute, layers_in
 from keras_avssan._internal.write_once import FixedSettings, fixed_setting
 from keras_avssan.models.export.quantization import quantize_layers, quantized_layers
-
-# Inputs that show what to look for, with the first that counts first.
-_PROMPTS = ("prompt_embedding", "token_ids", "images")
-_REFERENCE = ("prompt_audio", "prompt_audio_weight")
+from keras_avssan.models.prompting import EMBEDDED, REFERENCE, check_inputs, embed_inputs
 
 
 class PromptedBackbone(
@@ -51,17 +48,13 @@ class PromptedBackbone(
     pairs: Any = ()
 
     def __init__(self, dtype=None, **kwargs):
-        self.check_arguments(kwargs)
         self._tell_encoders_apart()
         inputs = self.make_inputs(self.own_inputs())
-        super().__init__(inputs=inputs, outputs=self.connect(inputs), dtype=dtype, **kwargs)
-        # Without autocast the recording stays in float32 under mixed precision.
-        self.autocast = False
+        super().__init__(
+            inputs, self.connect(inputs), pairs=self.pairs, base={"dtype": dtype}, **kwargs
+        )
         # Arrays may stand beside tensors among the inputs.
         self._convert_input_args = True
-        # Shapes are checked here, with messages that say what is expected.
-        self.input_spec = None
-        self.order_layers(self.pairs)
 
     def set_up(
         self, settings, *, image_encoder=None, prompt_dim=None, visual_prompt=True, dtype=None
@@ -134,8 +127,6 @@ class PromptedBackbone(
 
     def call(self, inputs, training=None, mask=None):
         inputs = self._known(inputs)
-        self.check_audio(inputs)
-        self._check_prompt(inputs)
         if set(inputs) == set(self.input):
             return super().call(inputs, training=training)
         # Said outright: a model that was composed within a step keeps the mode of that step.
@@ -158,7 +149,7 @@ class PromptedBackbone(
         return models[names]
 
     def _known(self, inputs):
-        """Those of the inputs that the network makes use of, in float32 where they are floats."""
+        """The inputs that the network makes use of, checked, in float32 where they are floats."""
         if not isinstance(inputs, dict):
             raise TypeError(
                 "Inputs must be a dict with `audio` and, where the network takes one, a prompt. "
@@ -167,11 +158,13 @@ class PromptedBackbone(
         given = {name for name in inputs if inputs[name] is not None}
         names = ["audio", "microphone_spacing"]
         if self.visual_prompt:
-            names += [name for name in _PROMPTS if name in given][:1]
-            names += _REFERENCE
+            names += [name for name in EMBEDDED if name in given][:1]
+            names += REFERENCE
         known = {name: _as_tensor(inputs[name]) for name in names if name in given}
         for name in {"microphone_spacing", "prompt_audio_weight"} & set(known):
             known[name] = ops.reshape(known[name], (-1,))
+        self.check_audio(known)
+        self._check_prompt(known)
         return known
 
     def _tell_encoders_apart(self):
@@ -179,7 +172,7 @@ class PromptedBackbone(
         encoders = [self.image_encoder, getattr(self, "audio_encoder", None)]
         parts = [layer for value in self.__dict__.values() for layer in layers_in(value)]
         taken = {layer.name for layer in parts if not any(layer is one for one in encoders)}
-        taken |= {*_PROMPTS, *_REFERENCE, "audio", "microphone_spacing"}
+        taken |= {*EMBEDDED, *REFERENCE, "audio", "microphone_spacing"}
         for encoder in (one for one in encoders if one is not None):
             name, number = encoder.name, 0
             while encoder.name in taken:
@@ -273,43 +266,12 @@ class PromptedBackbone(
             ValueError: If there is no prompt, or one that does not fit the model.
         """
         self._check_prompt(inputs)
-        if "prompt_embedding" in inputs:
-            return inputs["prompt_embedding"]
-        if "token_ids" in inputs:
-            return self.image_encoder.encode_text(inputs["token_ids"])
-        return self.image_encoder(inputs["images"], training=training)
+        return embed_inputs(self, inputs, training)
 
     def _check_prompt(self, inputs):
-        """Refuses what is no prompt, or one that does not fit the model."""
-        if not self.visual_prompt or "prompt_audio" in inputs and not set(_PROMPTS) & set(inputs):
-            return
-        if "prompt_embedding" in inputs:
-            shape = tuple(inputs["prompt_embedding"].shape)
-            if len(shape) != 2 or shape[-1] != self.prompt_dim:
-                raise ValueError(
-                    f"`prompt_embedding` must have shape (batch, {self.prompt_dim}). "
-                    f"Received: shape {shape}"
-                )
-            return
-        if "token_ids" in inputs:
-            if not self.reads_words:
-                raise ValueError(
-                    "Words as prompt need an image encoder with a text side, such as CLIP's. "
-                    "Received: `token_ids`"
-                )
-            return
-        if "images" not in inputs:
-            raise ValueError(
-                "A prompt is needed: `images` or `prompt_embedding` (or `token_ids`, "
-                f"`prompt_audio`). Received: inputs {sorted(inputs)}"
-            )
-        if self.image_encoder is None:
-            raise ValueError(
-                "This model has no image encoder: give `prompt_embedding` in place of `images`."
-            )
-        shape = tuple(inputs["images"].shape)
-        if len(shape) != 4 or shape[-1] != 3:
-            raise ValueError(f"`images` must have shape (batch, H, W, 3). Received: shape {shape}")
+        """Refuses what is no prompt, or one that does not fit the network."""
+        if self.visual_prompt:
+            check_inputs(self, inputs)
 
     def get_config(self):
         config = {

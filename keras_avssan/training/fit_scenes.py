@@ -6,12 +6,7 @@ from keras_avssan._internal.checks import check_integer
 from keras_avssan.data.scenes.make_dataset import make_dataset
 from keras_avssan.models.fitting.recorded_training import begin_record, describe_plan, recorded
 from keras_avssan.models.microphones import match_scenes
-from keras_avssan.models.prompt_embeddings import (
-    blank_prompts,
-    embed_class_names,
-    embed_pictures,
-    takes_prompt,
-)
+from keras_avssan.models.prompt_embeddings import embed_plan, takes_prompt
 from keras_avssan.training.checkpoint_folder import CheckpointFolder
 from keras_avssan.training.resumable_fit import WatchedFit
 from keras_avssan.training.run_configuration import describe_training, digest_embeddings
@@ -250,14 +245,11 @@ def _finished(model, state):
 
 
 def _prompts(model, plan, pictures, texts):
-    """How scenes are asked for, as arguments of `make_dataset`."""
-    if not takes_prompt(model):
-        return {"prompt": "embedding", "prompt_embeddings": blank_prompts(plan)}
-    if pictures is None:
+    """The prompts of scenes, as arguments of `make_dataset`; pictures where an encoder learns."""
+    if takes_prompt(model) and pictures is None:
         encoder = model.backbone.image_encoder
         if encoder is None or encoder.trainable:
             return {"image_size": model.backbone.image_size}
-        pictures = embed_pictures(model, plan)
-    if "text" in plan.prompt_kinds and texts is None:
-        texts = embed_class_names(model, plan)
+    kinds = ("picture", *plan.prompt_kinds)
+    pictures, texts = embed_plan(model, plan, kinds, pictures=pictures, texts=texts)
     return {"prompt": "embedding", "prompt_embeddings": pictures, "text_embeddings": texts}

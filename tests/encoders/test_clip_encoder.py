@@ -1,6 +1,8 @@
 """CLIP as an encoder: embeddings, frozen weights, presets, errors, and its place in a model."""
 
+import ast
 import json
+import pathlib
 
 import keras
 import keras_hub
@@ -8,7 +10,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_avssan import AVSSAN
+from keras_avssan import AVSSAN, encoders
 from keras_avssan.encoders import (
     CLIPEncoder,
     CLIPTextTokenizer,
@@ -403,3 +405,12 @@ def test_wrong_arguments_are_named(encoder):
         encoder.embed_text("dog", batch_size=0)
     with pytest.raises(TypeError, match="`texts`.*int"):
         encoder.embed_text(3)
+
+
+def test_encoders_do_not_import_their_converters():
+    """Converters import the encoders that they make; the other way would be a circle."""
+    folder = pathlib.Path(encoders.__file__).parent
+    for path in folder.glob("*.py"):
+        nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        imports = [ast.unparse(n) for n in nodes if isinstance(n, ast.Import | ast.ImportFrom)]
+        assert not [one for one in imports if "converters" in one], path.name

@@ -8,9 +8,11 @@ from PIL import Image
 
 from keras_avssan.data import ClassFolders, ScenePlan, make_dataset
 from keras_avssan.encoders import ConvImageEncoder, ImageEncoder
+from keras_avssan.models.baselines import GCCMLP
 from keras_avssan.models.prompt_embeddings import (
     EmbeddingStore,
     embed_pictures,
+    embed_plan,
     encoder_fingerprint,
 )
 
@@ -144,3 +146,30 @@ def test_a_fingerprint_tells_encoders_apart():
 def test_a_model_without_an_image_encoder_is_refused(plan, make_tiny):
     with pytest.raises(ValueError, match="`model` has no image encoder"):
         embed_pictures(make_tiny(image_encoder=None, prompt_dim=8), plan, progress=False)
+
+
+def test_a_plan_is_embedded_as_its_kinds_of_prompts_need(model, plan, counted):
+    pictures, texts = embed_plan(model, plan, progress=False)
+    assert_same(pictures, embed_pictures(model, plan, progress=False))
+    assert texts is None
+    constant, _ = embed_plan(model, plan, ("constant",), pictures=pictures, progress=False)
+    assert_same(constant, dict.fromkeys(pictures, np.mean(list(pictures.values()), axis=0)))
+    names = {name: np.ones(8) for name in plan.classes}
+    before = sum(counted)
+    assert embed_plan(model, plan, ("text",), texts=names) == ({}, names)
+    assert sum(counted) == before
+    with pytest.raises(ValueError, match="text side"):
+        embed_plan(model, plan, ("text",))
+
+
+def test_given_embeddings_must_hold_every_picture(model, plan):
+    given = {picture.id: np.ones(8) for picture in plan.pictures[1:]}
+    with pytest.raises(ValueError, match=f"5 embeddings, none for '{plan.pictures[0].id}'"):
+        embed_plan(model, plan, pictures=given)
+
+
+def test_models_without_prompts_get_placeholders(plan):
+    given = {picture.id: np.ones(8) for picture in plan.pictures}
+    pictures, texts = embed_plan(GCCMLP(hidden_dim=4), plan, ("text", "picture"), pictures=given)
+    assert texts is None
+    assert_same(pictures, {picture.id: np.zeros(1, "float32") for picture in plan.pictures})

@@ -9,6 +9,7 @@ import pytest
 
 from keras_avssan import AVSSAN
 from keras_avssan.encoders import ConvImageEncoder, ImageEncoder, LogMelEncoder
+from keras_avssan.models import Localizer, SELDNet
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +108,25 @@ def test_the_encoder_of_training_is_the_only_one(saved, make_tiny):
     for other in (ConvImageEncoder(8, (4, 8), (16, 16)), ImageEncoder(network)):
         with pytest.raises(ValueError, match="`image_encoder` is not the one.*trained with"):
             AVSSAN.from_preset(str(saved), image_encoder=other)
+
+
+def test_a_model_of_another_system_is_refused(saved):
+    with pytest.raises(ValueError, match="of the class SELDNet.*`AVSSAN.from_preset`"):
+        SELDNet.from_preset(str(saved))
+    assert type(Localizer.from_preset(str(saved))) is AVSSAN
+
+
+def test_a_class_of_the_users_loads_the_model_of_its_base(saved, make_batch):
+    class Own(AVSSAN):
+        pass
+
+    inputs, _ = make_batch()
+    model = Own.from_preset(str(saved))
+    assert type(model) is Own
+    np.testing.assert_array_equal(
+        model.predict_on_batch(inputs)["doa"],
+        AVSSAN.from_preset(str(saved)).predict_on_batch(inputs)["doa"],
+    )
 
 
 DANGEROUS = {

@@ -9,6 +9,7 @@ from PIL import Image
 
 from keras_avssan import Prompt
 from keras_avssan.encoders import ConvImageEncoder
+from keras_avssan.models import prompted_backbone
 from keras_avssan.models.prompts import split_prompts
 
 SIZE = (16, 16)
@@ -161,9 +162,30 @@ def test_a_recording_weighs_as_one_of_the_parts(model, recording, picture, bark)
 
 def test_kinds_may_be_mixed_in_a_list(model, recording, picture, bark):
     prompts = [picture, "a dog", bark, Prompt(texts=["a dog"], recordings=[bark])]
-    together = model._run(model._preprocess(recording, prompts))["mask"]
-    each = [model._run(model._preprocess(recording, prompt))["mask"][0] for prompt in prompts]
+    together = model._predict(model._preprocess(recording, prompts))["mask"]
+    each = [model._predict(model._preprocess(recording, prompt))["mask"][0] for prompt in prompts]
     np.testing.assert_allclose(together, each, atol=1e-4)
+
+
+def test_inputs_are_checked_once(model, recording, picture, bark, monkeypatch):
+    checked, check = [], prompted_backbone.check_inputs
+
+    def check_inputs(backbone, inputs):
+        checked.append(sorted(inputs))
+        check(backbone, inputs)
+
+    monkeypatch.setattr(prompted_backbone, "check_inputs", check_inputs)
+    inputs = model._preprocess(recording, [picture, picture])
+    model.backbone(inputs)
+    assert checked == [["audio", "images"]]
+    model.backbone({"audio": inputs["audio"], "prompt_audio": bark[None]})
+    assert checked[1:] == [["audio", "prompt_audio"]]
+
+
+def test_a_symbolic_prompt_of_a_wrong_shape_is_refused(model):
+    inputs = {"audio": keras.Input((None, 2)), "prompt_embedding": keras.Input((5,))}
+    with pytest.raises(ValueError, match="`prompt_embedding` must have shape"):
+        model.backbone(inputs)
 
 
 def test_without_a_weight_a_recording_counts_half(model, recording, bark):

@@ -16,7 +16,7 @@ import soundfile
 import keras_avssan
 from keras_avssan.data import make_dataset
 from keras_avssan.evaluation import evaluate_localizer
-from keras_avssan.models.baselines import GCCMLPBackbone
+from keras_avssan.models.baselines.gcc_mlp import GCCMLPBackbone
 
 pytestmark = pytest.mark.once
 

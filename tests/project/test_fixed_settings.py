@@ -92,7 +92,8 @@ def make(name):
 
 def constructor_arguments(one):
     """Names of all arguments that a class of the library's own takes."""
-    own = [base for base in one.__mro__ if base.__module__.startswith("keras_avssan.")]
+    of_keras = [base for base in one.__mro__ if issubclass(base, keras.Layer)]
+    own = [base for base in of_keras if base.__module__.startswith("keras_avssan.")]
     made = [vars(base)["__init__"] for base in own if "__init__" in vars(base)]
     return set().union(*(inspect.signature(function).parameters for function in made)) - ALWAYS
 

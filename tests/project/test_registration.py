@@ -60,6 +60,21 @@ from keras_avssan.models import Localizer
 assert type(Localizer.from_preset("baseline")).__name__ == "MLPAVC"
 """
 
+FRESH = """
+from keras_avssan.models import Localizer
+assert type(Localizer.from_preset("baseline")).__name__ == "MLPAVC"
+"""
+
+REFUSED = """
+from keras_avssan import AVSSAN
+try:
+    AVSSAN.from_preset("baseline")
+except ValueError as error:
+    assert "of the class AVSSAN" in str(error) and "`MLPAVC.from_preset`" in str(error), error
+else:
+    raise AssertionError("the folder of another system was loaded")
+"""
+
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
@@ -79,6 +94,11 @@ def run(code, folder):
 def test_files_load_in_a_new_process(imports, saved):
     code = LOAD.format(imports=imports)
     run(code if imports.startswith("import keras,") else code + PRESET, saved)
+
+
+@pytest.mark.parametrize("code", [FRESH, REFUSED], ids=["loaded", "refused"])
+def test_a_baseline_is_known_to_a_process_that_imported_none(code, saved):
+    run(code, saved)
 
 
 @pytest.mark.extensive

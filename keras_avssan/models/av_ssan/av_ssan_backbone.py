@@ -5,7 +5,6 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_avssan._internal.frozen_layers import freeze_parts
 from keras_avssan.layers.doa_head import DoAHead
 from keras_avssan.layers.frame_alignment import FrameAlignment
 from keras_avssan.layers.level_normalization import LevelNormalization
@@ -14,14 +13,14 @@ from keras_avssan.layers.semantic_spatial_alignment import SemanticSpatialAlignm
 from keras_avssan.layers.spatial_refiner import SpatialRefiner
 from keras_avssan.layers.stereo_stft import StereoSTFT
 from keras_avssan.layers.tri_band_spatial_features import TriBandSpatialFeatures
+from keras_avssan.models.av_ssan.audio_encoder_check import check_audio_encoder
 from keras_avssan.models.prompted_backbone import PromptedBackbone
+from keras_avssan.models.prompting import EMBEDDED, check_reference, embed_inputs
 
 _FIRST_HEAD = {"phase_transform": False, "doa_padding": "zeros"}
 _MAGNITUDES = (None, "cues", "mask", "both")
 # What the names of the outputs that hold β begin with; the band's name follows.
 BAND_ATTENTION = "band_attention_"
-# Inputs of which each is, or gives, a prompt embedding.
-_EMBEDDED = {"images", "token_ids", "prompt_embedding"}
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
@@ -185,7 +184,8 @@ class AVSSANBackbone(PromptedBackbone):
         self.semantic_audio = semantic_audio
         self.bands = ("fine", "mid", "full") if multi_band else ("full",)
         self.audio_encoder: Any = audio_encoder if semantic_audio else None
-        self._check_audio_encoder()
+        if semantic_audio:
+            check_audio_encoder(audio_encoder, sampling_rate)
 
         # === Layers ===
         self.level = LevelNormalization(name="level")
@@ -251,32 +251,6 @@ class AVSSANBackbone(PromptedBackbone):
 
         # === Functional model: `connect`, Figure 1 ===
         super().__init__(dtype=dtype, **kwargs)
-
-    def _check_audio_encoder(self):
-        """Refuses an encoder of the mixture that does not fit, and builds one that is not built."""
-        if not self.semantic_audio:
-            return
-        if self.audio_encoder is None:
-            raise ValueError(
-                "`audio_encoder` is needed unless `semantic_audio` is False. "
-                "Received: audio_encoder=None"
-            )
-        rate = getattr(self.audio_encoder, "sampling_rate", self.sampling_rate)
-        if rate != self.sampling_rate:
-            raise ValueError(
-                f"`audio_encoder` must be for the network's {self.sampling_rate} Hz. "
-                f"Received: an encoder for {rate} Hz"
-            )
-        shape = self.audio_encoder.compute_output_shape((None, self.sampling_rate))
-        if len(shape) != 3:
-            raise ValueError(
-                "`audio_encoder` must return embeddings of shape (batch, t, d_A); wrap "
-                "others in `keras_avssan.encoders.AudioEncoder`. "
-                f"Received: an encoder with output shape {shape}"
-            )
-        if not self.audio_encoder.built:
-            self.audio_encoder.build((None, self.sampling_rate))
-            freeze_parts(self.audio_encoder)
 
     def connect(self, inputs):
         """Figure 1, from mixture and prompt to posterior and mask.
@@ -357,13 +331,13 @@ class AVSSANBackbone(PromptedBackbone):
         if not self.visual_prompt:
             return {"prompt": audio[:, :1, 0]}
         if "prompt_audio" not in inputs:
-            return {"prompt": self.embed_prompt(inputs)}
+            return {"prompt": embed_inputs(self, inputs)}
         reference = self._embed_reference(inputs["prompt_audio"])
-        if not _EMBEDDED & set(inputs):
+        if not set(EMBEDDED) & set(inputs):
             return {"prompt": ops.zeros_like(reference[:, 0]), "reference": reference}
         weight = inputs.get("prompt_audio_weight")
         return {
-            "prompt": self.embed_prompt(inputs),
+            "prompt": embed_inputs(self, inputs),
             "reference": reference,
             "reference_weight": 0.5 * ops.ones_like(audio[:, 0, 0]) if weight is None else weight,
         }
@@ -375,16 +349,7 @@ class AVSSANBackbone(PromptedBackbone):
     def _check_prompt(self, inputs):
         """Refuses what is no prompt, recordings included."""
         super()._check_prompt(inputs)
-        if "prompt_audio" not in inputs:
-            return
-        if not self.semantic_audio:
-            raise ValueError(
-                "A recording as prompt needs the audio encoder, which `semantic_audio=False` "
-                "leaves out. Received: `prompt_audio`"
-            )
-        shape = tuple(inputs["prompt_audio"].shape)
-        if len(shape) != 2:
-            raise ValueError(f"`prompt_audio` must have shape (batch, samples). Received: {shape}")
+        check_reference(inputs, self.semantic_audio)
 
     def embed_target(self, target, training=None):
         """Embeds how targets sound, in the space of the prompts' projection.

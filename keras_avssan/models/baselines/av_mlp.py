@@ -5,7 +5,7 @@ import numpy as np
 
 from keras_avssan.layers.doa_head import SPEED_OF_SOUND
 from keras_avssan.models.baselines.baseline import Baseline
-from keras_avssan.models.baselines.prompted_correlation_backbone import (
+from keras_avssan.models.baselines.baseline_backbone import (
     PromptedCorrelationBackbone,
 )
 

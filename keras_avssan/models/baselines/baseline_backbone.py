@@ -1,12 +1,15 @@
-"""What the networks that AV-SSAN is compared with share."""
+"""Bases of the baselines' networks."""
 
 import keras
 from keras import ops
 
 from keras_avssan.doa.grid import NUM_DIRECTIONS
+from keras_avssan.layers.generalized_cross_correlation import GeneralizedCrossCorrelation
 from keras_avssan.layers.level_normalization import LevelNormalization
 from keras_avssan.layers.stereo_stft import StereoSTFT
+from keras_avssan.models.baselines.shared_layers import MLP, PromptProjection, unit_power
 from keras_avssan.models.prompted_backbone import PromptedBackbone
+from keras_avssan.models.prompting import embed_inputs
 
 
 class BaselineBackbone(PromptedBackbone):
@@ -34,7 +37,7 @@ class BaselineBackbone(PromptedBackbone):
             wrong shape.
 
     Example:
-        >>> backbone = GCCMLPBackbone()  # a BaselineBackbone
+        >>> backbone = GCCMLP().backbone  # a BaselineBackbone
         >>> backbone({"audio": keras.ops.ones((1, 16000, 2))})["doa"].shape
         (1, 180)
     """
@@ -116,15 +119,69 @@ class BaselineBackbone(PromptedBackbone):
 
     def connect(self, inputs):
         audio = self.level(inputs["audio"])
-        prompt = self._prompt(inputs) if self.takes_prompt else None
+        prompt = None
+        if self.takes_prompt:
+            prompt = ops.cast(embed_inputs(self, inputs), self.policy.compute_dtype)
         outputs = dict(self.hear(audio, prompt))
         logits = ops.cast(outputs.pop("logits"), "float32")
         return {"doa": ops.softmax(logits, axis=-1), **outputs}
 
-    def _prompt(self, inputs):
+    def _check_prompt(self, inputs):
+        super()._check_prompt(inputs)
         if "prompt_audio" in inputs:
             raise ValueError(
                 f"{type(self).__name__} takes pictures, words or embeddings as prompts, and no "
                 "recordings. Received: `prompt_audio`"
             )
-        return ops.cast(self.embed_prompt(inputs), self.policy.compute_dtype)
+
+
+class PromptedCorrelationBackbone(BaselineBackbone):
+    """Base of `MLPAVCBackbone` and `AVMLPBackbone`.
+
+    The correlation of the pair, averaged over the frames and scaled to a root mean square of one,
+    and as many features of the prompt are concatenated; nothing but the multilayer perceptron
+    behind brings the two together. A subclass calls `make_layers` after `set_up`.
+
+    Args:
+        settings: Dict of the subclass's own constructor arguments.
+        **kwargs: Arguments of `BaselineBackbone`.
+
+    Example:
+        >>> backbone = MLPAVCBackbone(prompt_dim=512)  # a PromptedCorrelationBackbone
+    """
+
+    def make_layers(self, lags, hidden_dim, num_layers, dropout):
+        """Makes the layers and their weights.
+
+        Args:
+            lags: Lags of the correlation in samples.
+            hidden_dim: Width of the hidden layers.
+            num_layers: Number of hidden layers.
+            dropout: Share of units dropped after each while training.
+        """
+        dtype = self.policy
+        self.correlation = GeneralizedCrossCorrelation(lags, name="correlation")
+        self.projection = PromptProjection(len(lags), dtype=dtype, name="prompt")
+        self.mlp = MLP([hidden_dim] * num_layers, dropout, dtype=dtype, name="mlp")
+        self.correlation.build((None, None, self.stft.num_bins, 4))
+        self.projection.build((None, self.prompt_dim))
+        self.mlp.build((None, 2 * len(lags)))
+        self.logits.build((None, hidden_dim))
+
+    def hear(self, audio, prompt):
+        x = self.features(audio, prompt)
+        return {"logits": self.logits(self.mlp(x))}
+
+    def features(self, audio, prompt):
+        """What the multilayer perceptron sees.
+
+        Args:
+            audio: float32 recordings of unit power, shape (batch, samples, 2).
+            prompt: Prompt embeddings, shape (batch, d_V).
+
+        Returns:
+            Tensor of shape (batch, 2 * lags): the correlation, then the features of the prompt.
+        """
+        correlation = unit_power(ops.mean(self.correlation(self.stft(audio)), axis=1))
+        prompt = self.projection(prompt)
+        return ops.concatenate([ops.cast(correlation, prompt.dtype), prompt], axis=-1)

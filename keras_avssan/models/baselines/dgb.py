@@ -1,19 +1,146 @@
 """DGB: generates the clean correlation of the prompted sound, and steers it."""
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_avssan._internal.unit_length import unit_length
+from keras_avssan._internal.write_once import FixedSettings, WriteOnce
+from keras_avssan.doa.grid import GRID_DEGREES, NUM_DIRECTIONS
+from keras_avssan.layers.doa_head import SPEED_OF_SOUND
 from keras_avssan.layers.generalized_cross_correlation import GeneralizedCrossCorrelation
 from keras_avssan.models.baselines.baseline import Baseline
 from keras_avssan.models.baselines.baseline_backbone import BaselineBackbone
 from keras_avssan.models.baselines.dgb_loss import DGBLoss
-from keras_avssan.models.baselines.gaussian_sampler import GaussianSampler
-from keras_avssan.models.baselines.mlp import MLP
-from keras_avssan.models.baselines.prompt_projection import PromptProjection
-from keras_avssan.models.baselines.steered_response import SteeredResponse
-from keras_avssan.models.baselines.unit_power import unit_power
+from keras_avssan.models.baselines.shared_layers import MLP, PromptProjection, unit_power
 from keras_avssan.models.fitting.localizer_training import level_target
+
+
+@keras.saving.register_keras_serializable(package="keras_avssan")
+class GaussianSampler(FixedSettings, keras.layers.Layer):
+    """Draws from normal distributions while training, and takes their means otherwise.
+
+    The draw is mean + exp(log variance / 2) · ε, through which gradients reach both. Computed in
+    float32 under every precision policy.
+
+    Args:
+        seed: Seed of the draws; a random one if not given.
+        **kwargs: Arguments of `keras.layers.Layer`.
+
+    Call arguments:
+        latent: Means and log variances, shape (batch, 2, d).
+        training: Whether to draw.
+
+    Returns:
+        float32 tensor of shape (batch, d).
+
+    Example:
+        >>> GaussianSampler()(keras.ops.zeros((8, 2, 16)), training=True).shape
+        (8, 16)
+
+    Reference:
+        Kingma and Welling, "Auto-encoding variational Bayes", 2014.
+    """
+
+    def __init__(self, seed=None, **kwargs):
+        super().__init__(**{**kwargs, "dtype": "float32"})
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.built = True
+
+    def call(self, latent, training=None):
+        mean, log_variance = latent[:, 0], latent[:, 1]
+        if not training:
+            return mean
+        noise = keras.random.normal(ops.shape(mean), dtype="float32", seed=self.seed_generator)
+        return mean + ops.exp(0.5 * log_variance) * noise
+
+    def compute_output_shape(self, latent_shape):
+        return (latent_shape[0], latent_shape[2])
+
+    def get_config(self):
+        return {**super().get_config(), "seed": self.seed}
+
+
+@keras.saving.register_keras_serializable(package="keras_avssan")
+class SteeredResponse(FixedSettings, keras.layers.Layer):
+    """Values of a correlation curve at the delays of the 180 directions, times a learnt sharpness.
+
+    The curve is given at whole samples and band-limited, so that its value at the delay
+    `spacing * cos(θ) / c` is a sum of shifted sincs: one matrix for all curves. Computed in
+    float32 under every precision policy.
+
+    Args:
+        max_lag: Largest lag of the curve in samples; the curve has `2 * max_lag + 1` values.
+        microphone_spacing: Distance between the microphones in metres.
+        sampling_rate: Sampling rate in hertz.
+        sharpness: Initial factor between the response and the logits.
+        **kwargs: Arguments of `keras.layers.Layer`.
+
+    Call arguments:
+        curve: Correlation at the lags from `-max_lag` to `max_lag`, shape (batch, lags).
+
+    Returns:
+        float32 logits of shape (batch, 180); index k is the direction of k + 1 degrees.
+
+    Raises:
+        ValueError: If the largest delay of the pair lies outside the curve.
+
+    Example:
+        >>> SteeredResponse()(keras.ops.ones((2, 51))).shape
+        (2, 180)
+
+    Reference:
+        DiBiase et al., "Robust localization in reverberant rooms", 2001.
+    """
+
+    microphone_spacing = WriteOnce()
+    sampling_rate = WriteOnce()
+    max_lag = WriteOnce()
+
+    def __init__(
+        self,
+        max_lag=25,
+        microphone_spacing=0.2,
+        sampling_rate=16000,
+        sharpness=10.0,
+        **kwargs,
+    ):
+        super().__init__(**{**kwargs, "dtype": "float32"})
+        largest = microphone_spacing / SPEED_OF_SOUND * sampling_rate
+        if not max_lag >= largest:
+            raise ValueError(
+                "`max_lag` must reach the largest delay of the pair, "
+                f"{largest:.1f} samples. Received: max_lag={max_lag}"
+            )
+        self.max_lag = max_lag
+        self.microphone_spacing = microphone_spacing
+        self.sampling_rate = sampling_rate
+        self.sharpness = sharpness
+        delays = largest * np.cos(np.deg2rad(GRID_DEGREES))
+        lags = np.arange(-max_lag, max_lag + 1)
+        self._matrix = np.sinc(lags[:, None] - delays[None, :]).astype("float32")
+
+    def build(self, curve_shape):
+        self.factor = self.add_weight(
+            shape=(), initializer=keras.initializers.Constant(self.sharpness), name="factor"
+        )
+        self.built = True
+
+    def call(self, curve):
+        return self.factor * ops.matmul(curve, ops.convert_to_tensor(self._matrix))
+
+    def compute_output_shape(self, curve_shape):
+        return (*curve_shape[:-1], NUM_DIRECTIONS)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "max_lag": self.max_lag,
+            "microphone_spacing": self.microphone_spacing,
+            "sampling_rate": self.sampling_rate,
+            "sharpness": self.sharpness,
+        }
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")

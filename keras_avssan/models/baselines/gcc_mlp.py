@@ -6,7 +6,7 @@ from keras import ops
 from keras_avssan.layers.generalized_cross_correlation import GeneralizedCrossCorrelation
 from keras_avssan.models.baselines.baseline import Baseline
 from keras_avssan.models.baselines.baseline_backbone import BaselineBackbone
-from keras_avssan.models.baselines.mlp import MLP
+from keras_avssan.models.baselines.shared_layers import MLP
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")

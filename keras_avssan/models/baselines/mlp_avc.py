@@ -3,7 +3,7 @@
 import keras
 
 from keras_avssan.models.baselines.baseline import Baseline
-from keras_avssan.models.baselines.prompted_correlation_backbone import (
+from keras_avssan.models.baselines.baseline_backbone import (
     PromptedCorrelationBackbone,
 )
 

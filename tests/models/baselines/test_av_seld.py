@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_avssan.models.baselines import AVSELD, AVSELDBackbone
-from keras_avssan.models.baselines.residual_conv_block import ResidualConvBlock
-from keras_avssan.models.baselines.stereo_log_mel import StereoLogMel
+from keras_avssan.models.baselines import AVSELD
+from keras_avssan.models.baselines.av_seld import AVSELDBackbone, ResidualConvBlock
+from keras_avssan.models.baselines.shared_layers import StereoLogMel
 
 SIZES = {
     "num_mels": 32,

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_avssan.models.baselines import AVST, AVSTBackbone
-from keras_avssan.models.baselines.class_token_encoder import ClassTokenEncoder
+from keras_avssan.models.baselines import AVST
+from keras_avssan.models.baselines.avst import AVSTBackbone, ClassTokenEncoder
 
 SIZES = {"num_lags": 48, "dim": 16, "num_layers": 1, "num_heads": 2, "mlp_dim": 32, "dropout": 0.0}
 

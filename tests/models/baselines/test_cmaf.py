@@ -5,7 +5,7 @@ import pytest
 from keras import ops
 
 from keras_avssan.models.baselines import CMAF
-from keras_avssan.models.baselines.han_layer import HANLayer
+from keras_avssan.models.baselines.cmaf import HANLayer
 
 SIZES = {"num_mels": 16, "dim": 16, "num_heads": 2, "ffn_dim": 32, "hidden_dim": 32}
 NO_DROPOUT = {"stream_dropout": 0.0, "attention_dropout": 0.0, "hidden_dropout": 0.0}

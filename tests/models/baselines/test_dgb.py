@@ -6,10 +6,9 @@ import pytest
 from keras import ops
 
 from keras_avssan.doa import DoALoss
-from keras_avssan.models.baselines import DGB, DGBLoss
-from keras_avssan.models.baselines.dgb_loss import kl_divergence
-from keras_avssan.models.baselines.gaussian_sampler import GaussianSampler
-from keras_avssan.models.baselines.steered_response import SteeredResponse
+from keras_avssan.models.baselines import DGB
+from keras_avssan.models.baselines.dgb import GaussianSampler, SteeredResponse
+from keras_avssan.models.baselines.dgb_loss import DGBLoss, kl_divergence
 
 AZIMUTHS = np.arange(1, 181)
 DELAYS = 0.2 * np.cos(np.deg2rad(AZIMUTHS)) / 343 * 16000

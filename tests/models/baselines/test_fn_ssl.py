@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_avssan.models.baselines import FNSSL, FNSSLBackbone
-from keras_avssan.models.baselines.fn_ssl import SegmentMeans
-from keras_avssan.models.baselines.full_narrow_block import FullNarrowBlock, along
+from keras_avssan.models.baselines import FNSSL
+from keras_avssan.models.baselines.fn_ssl import FNSSLBackbone, FullNarrowBlock, SegmentMeans, along
 
 SMALL = {"hidden_dim": 16, "num_blocks": 2, "frequency_stride": 32}
 

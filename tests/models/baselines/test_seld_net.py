@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_avssan.models.baselines import SELDNet, SELDNetBackbone
-from keras_avssan.models.baselines.conv_pool_block import ConvPoolBlock
-from keras_avssan.models.baselines.seld_net import magnitude_and_phase
+from keras_avssan.models.baselines import SELDNet
+from keras_avssan.models.baselines.seld_net import (
+    ConvPoolBlock,
+    SELDNetBackbone,
+    magnitude_and_phase,
+)
 
 # Running statistics that follow within the few steps of a test.
 SMALL = {

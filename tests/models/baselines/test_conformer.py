@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_avssan.models.baselines.conformer_block import ConformerBlock
-from keras_avssan.models.baselines.conformer_convolution import ConformerConvolution
+from keras_avssan.models.baselines.conformer import ConformerBlock, ConformerConvolution
 
 DIM = 6
 

@@ -1,0 +1,188 @@
+"""Layers that several baselines use."""
+
+import keras
+from keras import ops
+
+from keras_avssan._internal.unit_length import unit_length
+from keras_avssan._internal.write_once import FixedSettings
+from keras_avssan.encoders.log_mel_encoder import mel_matrix
+
+_POWER_FLOOR = 1e-3  # relative to recordings of unit power
+
+
+@keras.saving.register_keras_serializable(package="keras_avssan")
+class MLP(FixedSettings, keras.layers.Layer):
+    """Hidden layers with batch normalisation, ReLU and dropout.
+
+    Args:
+        widths: Width of each hidden layer, a sequence of integers.
+        dropout: Share of units dropped after each while training.
+        **kwargs: Arguments of `keras.layers.Layer`.
+
+    Call arguments:
+        x: Features, shape (..., features).
+        training: Whether batch normalisation and dropout run in training mode.
+
+    Returns:
+        Tensor of shape (..., widths[-1]).
+
+    Example:
+        >>> MLP([1000, 1000, 1000])(keras.ops.ones((2, 51))).shape
+        (2, 1000)
+    """
+
+    def __init__(self, widths, dropout=0.2, **kwargs):
+        super().__init__(**kwargs)
+        self.widths = list(widths)
+        self.dropout = dropout
+
+    def build(self, input_shape):
+        dtype = self.dtype_policy
+        self.hidden, self.norms, self.drops = [], [], []
+        features = input_shape[-1]
+        for i, width in enumerate(self.widths):
+            hidden = keras.layers.Dense(width, dtype=dtype, name=f"hidden_{i}")
+            norm = keras.layers.BatchNormalization(dtype=dtype, name=f"norm_{i}")
+            hidden.build((*input_shape[:-1], features))
+            norm.build((*input_shape[:-1], width))
+            self.hidden.append(hidden)
+            self.norms.append(norm)
+            self.drops.append(keras.layers.Dropout(self.dropout, dtype=dtype, name=f"drop_{i}"))
+            features = width
+        self.built = True
+
+    def call(self, x, training=None):
+        for hidden, norm, drop in zip(self.hidden, self.norms, self.drops, strict=True):
+            x = keras.ops.relu(norm(hidden(x), training=training))
+            x = drop(x, training=training)
+        return x
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], self.widths[-1])
+
+    def get_config(self):
+        return {**super().get_config(), "widths": self.widths, "dropout": self.dropout}
+
+
+def unit_power(x):
+    """Scales vectors to a root mean square of one; zeros stay zeros.
+
+    Where a correlation and a prompt meet in one layer, both have to come with the same power: the
+    prompt is not heard otherwise, or learnt by heart in place of the correlation. The scaling is
+    ours, see `SemanticBridge` for AV-SSAN's own.
+
+    Args:
+        x: Vectors, shape (..., d).
+
+    Returns:
+        Tensor of the shape and data type of `x`.
+
+    Example:
+        >>> unit_power(keras.ops.convert_to_tensor([[3.0, 0.0, 0.0, 4.0]]))  # 1.2, 0, 0, 1.6
+    """
+    return x.shape[-1] ** 0.5 * unit_length(x)
+
+
+@keras.saving.register_keras_serializable(package="keras_avssan")
+class PromptProjection(FixedSettings, keras.layers.Layer):
+    """Projects prompt embeddings after they were scaled to a root mean square of one.
+
+    Frozen encoders return embeddings of whatever length they have: those of unit length, as CLIP's
+    are, come out √d_V times smaller than features of unit variance, and are not heard. The scaling
+    is ours.
+
+    Args:
+        dim: Number of features.
+        **kwargs: Arguments of `keras.layers.Layer`.
+
+    Call arguments:
+        prompt: Prompt embeddings, shape (batch, d_V).
+
+    Returns:
+        Tensor of shape (batch, dim).
+
+    Example:
+        >>> PromptProjection(51)(keras.ops.ones((2, 512))).shape
+        (2, 51)
+    """
+
+    def __init__(self, dim, **kwargs):
+        super().__init__(**kwargs)
+        self.dim = dim
+
+    def build(self, prompt_shape):
+        self.projection = keras.layers.Dense(self.dim, dtype=self.dtype_policy, name="projection")
+        self.projection.build(prompt_shape)
+        self.built = True
+
+    def call(self, prompt):
+        return self.projection(unit_power(prompt))
+
+    def compute_output_shape(self, prompt_shape):
+        return (*prompt_shape[:-1], self.dim)
+
+    def get_config(self):
+        return {**super().get_config(), "dim": self.dim}
+
+
+@keras.saving.register_keras_serializable(package="keras_avssan")
+class StereoLogMel(FixedSettings, keras.layers.Layer):
+    """Log-mel spectrogram of each channel, and cosine and sine of the phase difference.
+
+    The cross-spectrum passes the mel filters as the powers do and is divided by the root of both
+    channels' power in the band: the phase difference averaged over the band, strong bins first.
+    Computed in float32 under every precision policy.
+
+    Args:
+        num_mels: Number of mel bands, those of `keras_avssan.encoders.LogMelEncoder`.
+        sampling_rate: Sampling rate in hertz.
+        phase: Whether the phase difference is returned too.
+        **kwargs: Arguments of `keras.layers.Layer`.
+
+    Call arguments:
+        spectrogram: Shape (batch, T, F, 4) as re1, im1, re2, im2.
+
+    Returns:
+        float32 tensor of shape (batch, T, num_mels, 4), or 2 without phase: log power of channel
+        1 and 2, cosine and sine within [-1, 1].
+
+    Example:
+        >>> StereoLogMel(64)(keras.ops.ones((1, 9, 513, 4))).shape
+        (1, 9, 64, 4)
+    """
+
+    def __init__(self, num_mels=64, sampling_rate=16000, phase=True, **kwargs):
+        super().__init__(**{**kwargs, "dtype": "float32", "trainable": False})
+        self.num_mels = num_mels
+        self.sampling_rate = sampling_rate
+        self.phase = phase
+
+    def build(self, spectrogram_shape):
+        highest = 0.975 * self.sampling_rate / 2.0
+        self._mel = mel_matrix(
+            spectrogram_shape[2], self.num_mels, self.sampling_rate, 60.0, highest
+        )
+        self.built = True
+
+    def call(self, spectrogram):
+        mel = ops.convert_to_tensor(self._mel)
+        re1, im1, re2, im2 = (spectrogram[..., i] for i in range(4))
+        power1 = ops.matmul(ops.square(re1) + ops.square(im1), mel)
+        power2 = ops.matmul(ops.square(re2) + ops.square(im2), mel)
+        maps = [ops.log(power1 + _POWER_FLOOR), ops.log(power2 + _POWER_FLOOR)]
+        if self.phase:
+            gain = ops.rsqrt((power1 + _POWER_FLOOR) * (power2 + _POWER_FLOOR))
+            maps.append(ops.matmul(re1 * re2 + im1 * im2, mel) * gain)
+            maps.append(ops.matmul(im1 * re2 - re1 * im2, mel) * gain)
+        return ops.stack(maps, axis=-1)
+
+    def compute_output_shape(self, spectrogram_shape):
+        return (*spectrogram_shape[:2], self.num_mels, 4 if self.phase else 2)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_mels": self.num_mels,
+            "sampling_rate": self.sampling_rate,
+            "phase": self.phase,
+        }

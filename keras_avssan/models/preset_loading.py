@@ -1,0 +1,83 @@
+"""Loading of stored models, and of named networks."""
+
+from typing import Any
+
+from keras_avssan.models.fitting.task_mixin import TaskMixin
+from keras_avssan.models.preset_files import check_preset_folder
+from keras_avssan.models.prompt_embeddings import encoder_fingerprint
+
+
+class LoadsPresets(TaskMixin):
+    """What a task adds to `keras_hub.models.Task` to be loaded from folders and by names.
+
+    `presets` is a dict from name to a dict with `description`, the `arguments` of the class, and
+    `parts`, functions that make further ones.
+    """
+
+    presets: Any
+
+    @classmethod
+    def from_preset(cls, preset, load_weights=True, image_encoder=None, **kwargs):
+        """Loads a model that was saved, or builds a named network.
+
+        Nothing that a preset holds is run as code: it is made of JSON and of arrays.
+
+        Args:
+            preset: Folder that `save_to_preset` made, a hub handle (`hf://…`, `kaggle://…`), or a
+                name of the class's `presets`. No weights are published for the names yet, so that
+                they need `load_weights=False`.
+            load_weights: Whether the weights are loaded too; random ones otherwise.
+            image_encoder: The image encoder that the model is expected to have been trained
+                with; another one is refused. For a name, the one to build with.
+            **kwargs: Arguments of the class that win over the preset's.
+
+        Returns:
+            A model of this class.
+
+        Raises:
+            ValueError: If there is no such preset, a file of it is missing or damaged, it was
+                written by a later version, or `image_encoder` is another one.
+
+        Example:
+            >>> model = AVSSAN.from_preset("avssan_small", load_weights=False)
+            >>> model.save_to_preset("my_model")
+            >>> model = AVSSAN.from_preset("my_model")
+        """
+        if preset in cls.presets:
+            return cls._from_name(preset, load_weights, image_encoder=image_encoder, **kwargs)
+        check_preset_folder(preset, load_weights, cls)
+        try:
+            model = super().from_preset(preset, load_weights=load_weights, **kwargs)
+        except (OSError, KeyError) as error:
+            raise ValueError(
+                f"`preset` '{preset}' cannot be loaded, a file of it is missing or damaged: {error}"
+            ) from error
+        if image_encoder is not None:
+            _check_encoder(model.backbone.image_encoder, image_encoder)
+        return model
+
+    @classmethod
+    def _from_name(cls, name, load_weights, **kwargs):
+        if load_weights:
+            raise ValueError(
+                f"No weights are published for '{name}' yet: pass `load_weights=False` and train "
+                "it, or load a folder of your own."
+            )
+        given = {key: value for key, value in kwargs.items() if value is not None}
+        parts = cls.presets[name]["parts"]
+        made = {key: make() for key, make in parts.items() if key not in given}
+        arguments = {**cls.presets[name]["arguments"], **made, **given}
+        if "image_encoder" in given:
+            arguments.pop("prompt_dim", None)
+        return cls(**arguments)
+
+
+def _check_encoder(stored, given):
+    """Refuses an image encoder that is not the one of the preset."""
+    if stored is not None and not given.built:
+        given.build((None, *stored.image_size, 3))
+    if stored is None or encoder_fingerprint(stored) != encoder_fingerprint(given):
+        raise ValueError(
+            "`image_encoder` is not the one that this model was trained with, whose embeddings it "
+            f"needs. Received: {type(given).__name__} in place of {type(stored).__name__}"
+        )
