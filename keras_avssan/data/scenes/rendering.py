@@ -8,7 +8,8 @@ import numpy as np
 
 from keras_avssan.data.catalogs.catalog import Clip
 from keras_avssan.data.scenes.convolution import convolve
-from keras_avssan.data.scenes.scene_plan import Scene, ScenePlan
+from keras_avssan.data.scenes.scene import Scene
+from keras_avssan.data.scenes.scene_plan import ScenePlan
 
 # Root mean square of every mix, over both channels.
 MIX_RMS = 0.1
