@@ -54,7 +54,7 @@ class ScenePlan:
         rooms: Tuple `(start, stop)` of room indices to draw from, or `None` for all. Give training
             and validation different rooms.
         min_separation: Float. Least angle between the two sources in degrees.
-        prompt_kinds: Tuple of `"picture"`, `"text"` and `"recording"`: each scene is asked for with
+        prompt_kinds: Tuple of `"picture"`, `"text"` and `"recording"`: each scene is prompted with
             one of them, drawn uniformly.
         reference_split: Str, or `None` for `split`: where recordings that serve as prompts come
             from.
@@ -64,13 +64,13 @@ class ScenePlan:
             its logarithm. Recordings as prompts are played as they are.
         equalise: Float. Every source gets gains over frequency, uniform within so many dB to
             either side for each octave.
-        sensor_noise: Float, tuple `(low, high)`, or `None`: level of the mix above white noise at
-            each microphone in dB. Host rendering only.
+        sensor_noise: Float, tuple `(low, high)`, or `None`: level of the mixture above white
+            noise at each microphone in dB. Host rendering only.
         num_interferers: Int. Number of interferers, of different classes and at different
             positions, each at the same level.
         same_class_interferer: Float. Share of scenes whose first interferer is of the target's
-            class, of another instance. What asks cannot tell the two apart.
-        absent: Bool. Whether scenes are asked for a class that is not in the mix, for
+            class, of another instance. No prompt distinguishes the two.
+        absent: Bool. Whether scenes are prompted with a class that is not in the mixture, for
             `keras_avssan.evaluation.evaluate_presence`.
 
     Raises:
@@ -179,12 +179,12 @@ class ScenePlan:
                 if not self._other_recordings(clip):
                     raise ValueError(
                         f"`prompt_kinds` {kinds}: the class '{name}' has no recording in the split "
-                        f"{self.reference_split or self.split!r} to ask for '{clip.id}' with. Name "
+                        f"{self.reference_split or self.split!r} as a prompt for '{clip.id}'. Name "
                         "another `reference_split`."
                     )
 
     def _other_recordings(self, clip):
-        """Recordings of a clip's class, of other instances, that may ask for it."""
+        """Recordings of a clip's class, of other instances, that may be its prompt."""
         return [c for c in self._references[clip.class_name] if c.instance != clip.instance]
 
     @property
@@ -219,13 +219,14 @@ class ScenePlan:
 
     @cached_property
     def references(self) -> tuple[Clip, ...]:
-        """Tuple of `Clip`: all that a scene may be asked for with."""
-        asks = "recording" in self.prompt_kinds
-        return tuple(c for name in self.classes for c in self._references[name] if asks)
+        """Tuple of `Clip`: all that may serve as a prompt."""
+        if "recording" not in self.prompt_kinds:
+            return ()
+        return tuple(c for name in self.classes for c in self._references[name])
 
     @cached_property
     def pictures(self) -> tuple[Picture, ...]:
-        """Tuple of `Picture`: all that a scene may be asked for with."""
+        """Tuple of `Picture`: all that may serve as a prompt."""
         return tuple(p for name in self.classes for p in self._pictures[name])
 
     @cached_property
@@ -289,7 +290,7 @@ class ScenePlan:
         return np.random.default_rng([self.seed, zlib.crc32(name.encode()), index])
 
     def _draw_scene(self, index):
-        """Two sources of two classes, and what asks for the first."""
+        """Two sources of two classes, and the prompt for the first."""
         rng = self.generator(index)
         target_class, interferer_class = self._draw_classes(rng)
         target = _draw(rng, self._targets[target_class])
@@ -315,7 +316,7 @@ class ScenePlan:
         return SceneSource(clip, self._draw_offset(rng, clip), slot, azimuth)
 
     def _draw_prompt(self, index, target):
-        """What else may ask for a target, drawn apart, so that the scene itself stays the same."""
+        """Kind of prompt and recording, drawn apart, so that the scene itself stays the same."""
         rng = self.generator(index, "prompt")
         kind, reference, offset = _draw(rng, self.prompt_kinds), None, 0
         if "recording" in self.prompt_kinds:
@@ -350,8 +351,8 @@ class ScenePlan:
     def _draw_further(self, scene):
         """The interferers beyond the first, of other classes and at other positions."""
         rng = self.generator(scene.index, "further interferers")
-        heard = {scene.target.class_name, scene.interferer.class_name}
-        names = [name for name in self.classes if name not in heard]
+        present = {scene.target.class_name, scene.interferer.class_name}
+        names = [name for name in self.classes if name not in present]
         drawn = rng.permutation(len(names))[: self.num_interferers - 1]
         slots = self._positions.further_slots(
             scene.room, (scene.target_slot, scene.interferer_slot)
@@ -363,10 +364,10 @@ class ScenePlan:
         return tuple(sources)
 
     def _draw_absent(self, scene):
-        """What asks for a class that is not in the mix."""
+        """A prompt of a class that is not in the mixture."""
         rng = self.generator(scene.index, "absent")
-        heard = {source.clip.class_name for source in scene.sources}
-        name = _draw(rng, [name for name in self.classes if name not in heard])
+        present = {source.clip.class_name for source in scene.sources}
+        name = _draw(rng, [name for name in self.classes if name not in present])
         changes = {"picture": _draw(rng, self._pictures[name])}
         if scene.reference is not None:
             reference = _draw(rng, self._references[name])
