@@ -28,6 +28,7 @@ TESTS = {
     "keras_avssan/layers/*.py": ["tests/layers", "tests/models/test_backbone.py"],
     "keras_avssan/doa/*.py": ["tests/doa", "tests/models/test_training.py"],
     "keras_avssan/data/scenes/scene_plan.py": [
+        "tests/data/scenes/test_scene.py",
         "tests/data/scenes/test_scene_plan.py",
         "tests/data/scenes/test_augmentation.py",
     ],

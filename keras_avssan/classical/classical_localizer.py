@@ -10,7 +10,7 @@ from keras_avssan._internal.write_once import WriteOnce
 from keras_avssan.data.media.channel_pair import confidence
 from keras_avssan.data.media.recordings import read_recordings, spacing_input
 from keras_avssan.doa.grid import GRID_DEGREES, NUM_DIRECTIONS, check_finite
-from keras_avssan.layers.doa_head import SPEED_OF_SOUND
+from keras_avssan.doa.steering import direction_delays, steering_phases
 from keras_avssan.layers.stereo_stft import StereoSTFT, level_gain
 
 _BATCH_SIZE = 32
@@ -52,7 +52,7 @@ class ClassicalLocalizer(keras.layers.Layer):
         TypeError: If `inputs` is not a dict with `audio`.
 
     Example:
-        >>> from keras_avssan.classical.steering import steered_response
+        >>> from keras_avssan.doa.steering import steered_response
         >>> from keras_avssan.layers.stereo_stft import cross_spectrum
         >>> class SteeredPower(ClassicalLocalizer):  # without phase transform
         ...     def spectrum(self, spectrogram, phase):
@@ -86,8 +86,7 @@ class ClassicalLocalizer(keras.layers.Layer):
         self.stft = StereoSTFT(frame_length, hop_length, name="stft")
         self._bins = self._choose_bins()
         hertz = np.arange(self._bins.start, self._bins.stop) * sampling_rate / frame_length
-        delay = np.cos(np.deg2rad(GRID_DEGREES)) / SPEED_OF_SOUND  # seconds a metre of spacing
-        phase = 2 * np.pi * hertz[:, None] * delay[None, :]
+        phase = steering_phases(hertz, direction_delays())
         self._phase_a_metre = phase[None].astype("float32")  # (1, F, 180)
         self.built = True  # no weights: a whole model need not be run to build it
 

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from keras_avssan.classical.classical_localizer import ClassicalLocalizer
-from keras_avssan.classical.steering import phase_transform, steered_response
+from keras_avssan.doa.steering import phase_transform, steered_response
 from keras_avssan.layers.stereo_stft import cross_spectrum
 
 

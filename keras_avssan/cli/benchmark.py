@@ -3,11 +3,11 @@
 import os
 from typing import Any
 
+from keras_avssan.cli.checks import check_output
 from keras_avssan.cli.options import (
     add_data_options,
     add_encoder_options,
     check_bank_spacing,
-    check_output,
     open_audio_encoder,
     open_catalog,
     open_image_encoder,
@@ -114,7 +114,7 @@ def add_benchmark(commands):
 
 
 def _check(options):
-    check_output("--out", options.out)
+    check_output("--out", options.out, kind="folder")
 
 
 def _benchmark(options):

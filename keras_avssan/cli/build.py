@@ -2,6 +2,7 @@
 
 from keras_avssan.cli.checks import check_input
 from keras_avssan.cli.folders import add_check_splits, add_folders
+from keras_avssan.cli.options import add_engine_options
 
 # Options of the command that are settings of the builder, each with its type and meaning.
 _NUMBERS = {
@@ -73,8 +74,7 @@ def _add_vggsound_ssl(actions):
         help="also write every clip in N rooms, with two channels",
     )
     parser.add_argument("--bank", help="for these: rooms, the file or folder of a bank")
-    parser.add_argument("--engine", default="processes", help="processes or ray")
-    parser.add_argument("--workers", type=int, default=1, help="units of work at a time")
+    add_engine_options(parser)
     parser.set_defaults(run=_build_vggsound_ssl, checked_by=_check)
 
 

@@ -9,10 +9,13 @@ import math
 import os
 import re
 import shlex
+import tempfile
+from functools import partial
 from typing import Any
 
 from keras_avssan._internal.atomic_files import check_file
-from keras_avssan.cli.options import BUILT_IN, check_output, check_writable
+from keras_avssan._internal.saved_files import CHECKPOINT_PATTERN, MODEL_ENTRIES, MODEL_WEIGHTS
+from keras_avssan.cli.options import BUILT_IN
 
 # Least value of options that count something, and options that must be greater than zero.
 _LEAST = dict.fromkeys(
@@ -28,14 +31,6 @@ _POSITIVE = (
 # Options that are finite numbers, or lists of them, and options with an upper bound in metres.
 _FINITE = ("snr", "image_mean", "min_activity")
 _MOST = {"spacing": 5.0}
-_WEIGHTS = ("model.weights.h5", "model.weights.json")
-# What every saved model has in its files.
-_ENTRIES = {
-    "config.json": "registered_name",
-    "task.json": "registered_name",
-    "metadata.json": "keras_version",
-}
-_CHECKPOINT = re.compile(r"step-\d{8}\.npz")
 _CHOICES = {
     "configuration": ("base", "paper"),
     "prompts": ("picture", "text", "recording"),
@@ -150,11 +145,41 @@ def check_folder(option: str, path: str) -> None:
         raise ValueError(f"`{option}` must be a folder. Received: the file '{path}'")
 
 
-def check_output_file(option: str, path: str) -> None:
-    """Refuses a file that cannot be written: a directory, or in a folder that does not exist."""
-    check_output(option, path)
-    if os.path.isdir(path):
+def check_output(option: str, path: str, kind: str = "file", make_parents: bool = False) -> None:
+    """Refuses a path that cannot be written, or is something else.
+
+    Args:
+        option: Name of the option, for the message.
+        path: Path to be written.
+        kind: What it is to be, `"file"` or `"folder"`.
+        make_parents: Whether folders on the way may be missing.
+
+    Raises:
+        ValueError: If its folder does not exist or takes no file, or it is of the other kind.
+    """
+    parent = os.path.dirname(os.path.abspath(path))
+    if not make_parents and not os.path.isdir(parent):
+        raise ValueError(f"`{option}` must lie in an existing folder. Received: {path}")
+    if kind == "file" and os.path.isdir(path):
         raise ValueError(f"`{option}` must be a file. Received: the directory '{path}'")
+    if kind == "folder" and os.path.exists(path) and not os.path.isdir(path):
+        raise ValueError(f"`{option}` must be a folder. Received: the file '{path}'")
+    _check_writable(option, path)
+
+
+def _check_writable(option, path):
+    """Refuses what cannot be written, by a file without a name in the nearest folder."""
+    folder = os.path.abspath(path)
+    while not os.path.isdir(folder) and folder != os.path.dirname(folder):
+        folder = os.path.dirname(folder)
+    try:
+        with tempfile.TemporaryFile(dir=folder):  # modes do not tell all, such as of /proc
+            pass
+    except OSError as error:
+        raise ValueError(
+            f"`{option}`: files cannot be written in the folder '{folder}' ({error.strerror}). "
+            f"Received: {path}"
+        ) from error
 
 
 def hint_after(options: Any, message: str) -> str:
@@ -187,12 +212,12 @@ def _model(option, path):
         raise ValueError(f"{hint} Received: {what}")
     if not os.listdir(path):
         raise ValueError(f"{hint} Received: '{path}', which is empty")
-    if any(map(_CHECKPOINT.fullmatch, os.listdir(path))):
+    if any(map(CHECKPOINT_PATTERN.fullmatch, os.listdir(path))):
         raise ValueError(
             f"{hint} Received: '{path}', the checkpoints of a training that is not finished: the "
             "same `train` command again finishes it, and saves the model in its `--out`"
         )
-    for name, entry in _ENTRIES.items():
+    for name, entry in MODEL_ENTRIES.items():
         file = os.path.join(path, name)
         if not os.path.isfile(file):
             raise ValueError(f"{hint} Received: '{path}', which has no {name}")
@@ -206,8 +231,8 @@ def _model(option, path):
                 f"{hint} Received: '{path}', whose {name} is not that of a model: it has no "
                 f"`{entry}`"
             )
-    if not any(os.path.isfile(os.path.join(path, name)) for name in _WEIGHTS):
-        raise ValueError(f"{hint} Received: '{path}', which has no {_WEIGHTS[0]}")
+    if not any(os.path.isfile(os.path.join(path, name)) for name in MODEL_WEIGHTS):
+        raise ValueError(f"{hint} Received: '{path}', which has no {MODEL_WEIGHTS[0]}")
 
 
 def _make_folder(path):
@@ -245,17 +270,6 @@ def _preset(option, path):
         )
 
 
-def _new_folder(option, path):
-    check_output(option, path)
-    _any_folder(option, path)
-
-
-def _any_folder(option, path):
-    if os.path.exists(path) and not os.path.isdir(path):
-        raise ValueError(f"`{option}` must be a folder. Received: the file '{path}'")
-    check_writable(option, path)
-
-
 def _check_groups(options):
     """Options that need one another."""
     if getattr(options, "starss23", None) and not options.prompts_from:
@@ -270,14 +284,16 @@ _FOLDERS = {
         ("root", "folder", "videos", "starss23", "prompts_from", "audio_encoder"), check_folder
     ),
     **dict.fromkeys(("image_encoder", "clip"), _preset),
-    **dict.fromkeys(("checkpoints", "cache"), _new_folder),
-    **dict.fromkeys(("out", "tensorboard"), _any_folder),
+    **dict.fromkeys(("checkpoints", "cache"), partial(check_output, kind="folder")),
+    **dict.fromkeys(
+        ("out", "tensorboard"), partial(check_output, kind="folder", make_parents=True)
+    ),
 }
 _FILES = {
     "bank": _bank,
     "data": _data,
     **dict.fromkeys(("class_map", "systems_from"), check_input),
-    **dict.fromkeys(("json", "plot", "figure"), check_output_file),
+    **dict.fromkeys(("json", "plot", "figure"), check_output),
 }
 _PATHS = {**_FOLDERS, **_FILES}
 # Paths that the commands check themselves.

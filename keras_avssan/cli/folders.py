@@ -3,9 +3,7 @@
 import os
 
 from keras_avssan._internal.atomic_files import write_json
-
-# What is made in memory, where a path stands else.
-BUILT_IN = "built-in"
+from keras_avssan.cli.options import BUILT_IN, add_engine_options, open_catalog
 
 
 def add_folders(actions):
@@ -36,7 +34,7 @@ def add_folders(actions):
         help="shares of the splits",
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of the splits")
-    add_engine(parser)
+    add_engine_options(parser)
     parser.set_defaults(run=_check_folders)
 
 
@@ -58,18 +56,8 @@ def add_check_splits(actions):
     parser.add_argument("--root", help="folder that a CSV's paths start from; default: its own")
     parser.add_argument("--seed", type=int, default=0, help="seed of splits not written down")
     parser.add_argument("--json", metavar="FILE", help="file for the pairs")
-    add_engine(parser)
-    parser.set_defaults(run=_check_splits)
-
-
-def add_engine(parser):
-    """Adds `--engine` and `--workers`, the arguments of `run_units`.
-
-    Args:
-        parser: `ArgumentParser` of a command.
-    """
-    parser.add_argument("--engine", default="processes", help="processes or ray")
-    parser.add_argument("--workers", type=int, default=1, help="units of work at a time")
+    add_engine_options(parser)
+    parser.set_defaults(run=_check_splits, classes=None, allow_single_picture=True)
 
 
 def _check_folders(options):
@@ -93,7 +81,7 @@ def _check_folders(options):
 def _check_splits(options):
     from keras_avssan.data import find_leaks
 
-    catalog = _open_catalog(options)
+    catalog = open_catalog(options, seed=options.seed)
     leaks = find_leaks(catalog, engine=options.engine, workers=options.workers, progress=True)
     for leak in leaks:
         print(leak)
@@ -106,17 +94,3 @@ def _check_splits(options):
     ]
     print(f"{len(leaks)} leaks among {', '.join(counts)}")
     return 1 if leaks else 0
-
-
-def _open_catalog(options):
-    from keras_avssan.data import ClassFolders, SyntheticClasses, VGGSoundSSL
-    from keras_avssan.data.vggsound_ssl.catalog import is_vggsound_ssl
-
-    if options.data == BUILT_IN:
-        return SyntheticClasses()
-    if is_vggsound_ssl(options.data):
-        return VGGSoundSSL(options.data)
-    settings = {"seed": options.seed, "allow_single_picture": True}
-    if os.path.isdir(options.data):
-        return ClassFolders(options.data, **settings)
-    return ClassFolders.from_csv(options.data, options.root, **settings)

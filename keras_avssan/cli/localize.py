@@ -7,7 +7,7 @@ import os
 from typing import Any, cast
 
 from keras_avssan._internal.atomic_files import check_file, is_meant_as_file, write_json, write_text
-from keras_avssan.cli.checks import check_input, check_output_file
+from keras_avssan.cli.checks import check_input, check_output
 from keras_avssan.cli.options import check_model_spacing, load_model
 
 # Endings of a figure, each a format that Matplotlib writes without other programs.
@@ -74,7 +74,7 @@ def _check(options):
         if os.path.exists(prompt) or is_meant_as_file(prompt):
             check_input("--prompt", prompt)
     if options.csv:
-        check_output_file("--csv", options.csv)
+        check_output("--csv", options.csv)
     if options.figure:
         _check_figure(options)
     if options.channels and (min(options.channels) < 0 or len(set(options.channels)) < 2):

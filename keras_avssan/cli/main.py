@@ -9,9 +9,8 @@ from keras_avssan.cli.app import add_app
 from keras_avssan.cli.benchmark import add_benchmark
 from keras_avssan.cli.build import add_build
 from keras_avssan.cli.checks import check_options, hint_after
-from keras_avssan.cli.completion import add_completion
 from keras_avssan.cli.evaluate import add_evaluate
-from keras_avssan.cli.help import HelpFormatter, Parser, complete_help
+from keras_avssan.cli.help import HelpFormatter, Parser, add_completion, complete_help
 from keras_avssan.cli.localize import add_localize
 from keras_avssan.cli.rooms import add_rooms
 from keras_avssan.cli.train import add_train

@@ -3,9 +3,8 @@
 import os
 import shlex
 import sys
-import tempfile
 
-BUILT_IN = "built-in"
+BUILT_IN = "built-in"  # data that are made in memory, where a path stands else
 ALL = "all"
 # What `--spacing` is to a command that trains, and to one that scores.
 _SPACING = "distance between the microphones; default: that of --bank, else 0.2"
@@ -92,12 +91,24 @@ def add_encoder_options(parser, image_default):
     )
 
 
-def open_catalog(options, sampling_rate=16000):
-    """Opens what `--data` names.
+def add_engine_options(parser):
+    """Adds `--engine` and `--workers`, the arguments of `run_units`.
 
     Args:
-        options: Parsed options of `add_data_options`.
+        parser: `ArgumentParser` of a command.
+    """
+    parser.add_argument("--engine", default="processes", help="processes or ray")
+    parser.add_argument("--workers", type=int, default=1, help="units of work at a time")
+
+
+def open_catalog(options, sampling_rate=16000, **settings):
+    """Opens the catalog of a command.
+
+    Args:
+        options: Parsed options of `add_data_options`, or what stands for them; where `data` is
+            a CSV of files, also `root`.
         sampling_rate: Sampling rate in hertz; a folder of `build vggsound-ssl` has its own.
+        **settings: Further arguments of `ClassFolders`.
 
     Returns:
         A `keras_avssan.data.Catalog`.
@@ -110,12 +121,15 @@ def open_catalog(options, sampling_rate=16000):
         return catalog.select(classes=options.classes) if options.classes else catalog
     if is_vggsound_ssl(options.data):
         return VGGSoundSSL(options.data, classes=options.classes)
-    return ClassFolders(
-        options.data,
-        classes=options.classes,
-        allow_single_picture=options.allow_single_picture,
-        sampling_rate=sampling_rate,
-    )
+    settings = {
+        "classes": options.classes,
+        "allow_single_picture": options.allow_single_picture,
+        "sampling_rate": sampling_rate,
+        **settings,
+    }
+    if os.path.isfile(options.data):
+        return ClassFolders.from_csv(options.data, options.root, **settings)
+    return ClassFolders(options.data, **settings)
 
 
 def choose_test_split(options, catalog):
@@ -317,45 +331,6 @@ def open_audio_encoder(options):
             f"`--audio-encoder` must be a preset folder. Received: {options.audio_encoder}"
         )
     return keras_hub.models.Backbone.from_preset(options.audio_encoder)
-
-
-def check_output(option, path):
-    """Refuses a path in a folder that does not exist.
-
-    Args:
-        option: Name of the option, for the message.
-        path: Path of a file or folder to be written.
-
-    Raises:
-        ValueError: If its folder does not exist, or cannot be written to.
-    """
-    folder = os.path.dirname(os.path.abspath(path))
-    if not os.path.isdir(folder):
-        raise ValueError(f"`{option}` must lie in an existing folder. Received: {path}")
-    check_writable(option, path)
-
-
-def check_writable(option, path):
-    """Refuses what cannot be written, by a file without a name in the nearest folder.
-
-    Args:
-        option: Name of the option, for the message.
-        path: Path of a file or folder to be written; folders on the way may be missing.
-
-    Raises:
-        ValueError: If the nearest folder that exists takes no file.
-    """
-    folder = os.path.abspath(path)
-    while not os.path.isdir(folder) and folder != os.path.dirname(folder):
-        folder = os.path.dirname(folder)
-    try:
-        with tempfile.TemporaryFile(dir=folder):  # modes do not tell all, such as of /proc
-            pass
-    except OSError as error:
-        raise ValueError(
-            f"`{option}`: files cannot be written in the folder '{folder}' ({error.strerror}). "
-            f"Received: {path}"
-        ) from error
 
 
 def load_model(folder):

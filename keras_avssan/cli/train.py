@@ -3,10 +3,10 @@
 import os
 import shutil
 
+from keras_avssan.cli.checks import check_output
 from keras_avssan.cli.options import (
     add_encoder_options,
     add_scene_options,
-    check_output,
     check_splits,
     choose_training_rooms,
     command_line,
@@ -81,7 +81,7 @@ def _add_checkpoint_options(parser):
 
 
 def _check(options):
-    check_output("--out", options.out)
+    check_output("--out", options.out, kind="folder")
     if os.path.lexists(options.out):
         raise ValueError(f"`--out` must not exist yet. Received: {options.out}")
 

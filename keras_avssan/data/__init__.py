@@ -22,10 +22,10 @@ from keras_avssan.data.media.video_io import (
 from keras_avssan.data.scenes.augmentation import Augmentation
 from keras_avssan.data.scenes.make_dataset import make_dataset
 from keras_avssan.data.scenes.rendering import load_dry_scenes, render_scene, render_scenes
+from keras_avssan.data.scenes.scene import Scene, SceneSource
 from keras_avssan.data.scenes.scene_batches import SceneBatches
 from keras_avssan.data.scenes.scene_files import read_scenes, write_scenes
-from keras_avssan.data.scenes.scene_plan import Scene, ScenePlan
-from keras_avssan.data.scenes.scene_source import SceneSource
+from keras_avssan.data.scenes.scene_plan import ScenePlan
 from keras_avssan.data.starss23.annotations import STARSS23_CLASSES, Events, read_events
 from keras_avssan.data.starss23.microphone_pair import MicrophonePair
 from keras_avssan.data.starss23.segment_prompts import SegmentPrompts, read_class_map

@@ -6,7 +6,7 @@ import numpy as np
 import scipy.stats
 
 from keras_avssan._internal.checks import check_integer
-from keras_avssan.data.scenes.scene_plan import PROMPT_KINDS
+from keras_avssan.data.scenes.scene import PROMPT_KINDS
 from keras_avssan.doa.grid import posterior_confidence
 from keras_avssan.evaluation.evaluate_localizer import run_batches, scene_batches
 from keras_avssan.evaluation.scoring import check_bootstrap

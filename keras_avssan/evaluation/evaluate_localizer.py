@@ -6,8 +6,8 @@ import numpy as np
 from tqdm import tqdm
 
 from keras_avssan._internal.checks import check_integer
+from keras_avssan.data.scenes.scene import PROMPT_KINDS
 from keras_avssan.data.scenes.scene_batches import SceneBatches
-from keras_avssan.data.scenes.scene_plan import PROMPT_KINDS
 from keras_avssan.doa.grid import GRID_DEGREES, check_finite
 from keras_avssan.evaluation.evaluation_result import Evaluation
 from keras_avssan.evaluation.heading import told_spacing

@@ -10,7 +10,7 @@ from tqdm import tqdm
 from keras_avssan._internal.checks import check_integer
 from keras_avssan._internal.one_line import one_line
 from keras_avssan.data.scenes.rendering import render_scenes
-from keras_avssan.data.scenes.scene_plan import Scene
+from keras_avssan.data.scenes.scene import Scene
 from keras_avssan.doa.grid import GRID_DEGREES
 from keras_avssan.layers.stereo_stft import level_gain
 from keras_avssan.models.microphones import match_scenes

@@ -6,16 +6,15 @@ from keras import ops
 
 from keras_avssan._internal.write_once import FixedSettings, WriteOnce
 from keras_avssan.doa.grid import GRID_DEGREES, NUM_DIRECTIONS
+from keras_avssan.doa.steering import direction_delays, phase_transform, steering_phases
 from keras_avssan.layers.stereo_stft import cross_spectrum
 
-SPEED_OF_SOUND = 343.0  # metres a second, in air at 20 °C
 _FORMS = ("srp", "cross_spectrum", "spectrogram")
 _PADDINGS = ("mirror", "zeros")
 _REACH = 4  # directions to either side that a convolution over the angle sees
 # Factor between the steered response and the logits at first. With 10 the correction, which decides
 # between sources, moved the peaks too.
 _SHARPNESS = 30.0
-_SILENCE = 1e-20  # squared magnitude of a cross-spectrum, 100 dB below a recording of unit power
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
@@ -141,8 +140,7 @@ class DoAHead(FixedSettings, keras.layers.Layer):
         # Bin 0 has no phase: the bands start at bin 1.
         self._bins = np.arange(1, 1 + width * self.num_bands)
         hertz = self._bins * self.sampling_rate / (2.0 * (num_bins - 1))
-        delay = np.cos(np.deg2rad(GRID_DEGREES)) / SPEED_OF_SOUND  # seconds a metre of spacing
-        phase = 2 * np.pi * hertz[:, None] * delay[None, :]
+        phase = steering_phases(hertz, direction_delays())
         self._phase = phase.reshape(self.num_bands, width, NUM_DIRECTIONS).astype("float32")
         angle = np.deg2rad(GRID_DEGREES)
         self._position = np.stack([np.cos(angle), np.sin(angle)], axis=-1).astype("float32")
@@ -210,9 +208,8 @@ class DoAHead(FixedSettings, keras.layers.Layer):
 
     def _weighted_phases(self, spectrogram, weight):
         """Weighted phase transform, averaged over time, and the mean weight: (batch, F)."""
-        real, imaginary = cross_spectrum(spectrogram)
-        gain = ops.rsqrt(ops.square(real) + ops.square(imaginary) + _SILENCE) * weight
-        return (ops.mean(part, axis=1) for part in (real * gain, imaginary * gain, weight))
+        real, imaginary = phase_transform(*cross_spectrum(spectrogram))
+        return (ops.mean(part, axis=1) for part in (real * weight, imaginary * weight, weight))
 
     def _steered_logits(self, spectrogram, microphone_spacing, bin_weights):
         if bin_weights is None:

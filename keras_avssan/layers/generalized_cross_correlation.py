@@ -5,6 +5,7 @@ import numpy as np
 from keras import ops
 
 from keras_avssan._internal.write_once import FixedSettings
+from keras_avssan.doa.steering import phase_transform, steering_phases
 from keras_avssan.layers.stereo_stft import cross_spectrum
 
 
@@ -52,7 +53,8 @@ class GeneralizedCrossCorrelation(FixedSettings, keras.layers.Layer):
 
     def build(self, spectrogram_shape):
         bins = spectrogram_shape[2]
-        phase = np.pi * np.outer(np.arange(bins), self.lags) / (bins - 1)
+        cycles = np.arange(bins) / (2 * (bins - 1))  # a sample
+        phase = steering_phases(cycles, self.lags)
         # The inverse transform of a real signal: bins between 0 and Nyquist count twice.
         weight = np.full((bins, 1), 2.0)
         weight[[0, -1]] = 1.0
@@ -62,11 +64,10 @@ class GeneralizedCrossCorrelation(FixedSettings, keras.layers.Layer):
         self.built = True
 
     def call(self, spectrogram):
-        real, imaginary = cross_spectrum(spectrogram)
-        gain = ops.rsqrt(ops.square(real) + ops.square(imaginary) + self.epsilon**2)
+        real, imaginary = phase_transform(*cross_spectrum(spectrogram), self.epsilon**2)
         # Channel 0 leads by τ: its phase is ahead by ωτ, so exp(-jωτ) brings the product to zero.
-        cosine = ops.matmul(real * gain, ops.convert_to_tensor(self._cosine))
-        return cosine + ops.matmul(imaginary * gain, ops.convert_to_tensor(self._sine))
+        cosine = ops.matmul(real, ops.convert_to_tensor(self._cosine))
+        return cosine + ops.matmul(imaginary, ops.convert_to_tensor(self._sine))
 
     def compute_output_shape(self, spectrogram_shape):
         return (*spectrogram_shape[:2], len(self.lags))

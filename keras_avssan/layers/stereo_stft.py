@@ -9,7 +9,7 @@ from keras_avssan._internal.write_once import FixedSettings
 
 _IMPLEMENTATIONS = ("fft", "conv")
 # Peaks of recordings whose power float32 holds as it is.
-_LEAST_PEAK, _GREATEST_PEAK = 1e-3, 1e6
+LEAST_PEAK, GREATEST_PEAK = 1e-3, 1e6
 _QUIETEST = 1e-30  # what is below it counts as nearly silent
 
 
@@ -25,8 +25,8 @@ def level_gain(audio):
     """
     audio = ops.cast(audio, "float32")
     peak = ops.max(ops.abs(audio), axis=(1, 2), keepdims=True)
-    quiet = ops.logical_and(peak > 0, peak < _LEAST_PEAK)
-    unusual = ops.logical_or(quiet, peak > _GREATEST_PEAK)
+    quiet = ops.logical_and(peak > 0, peak < LEAST_PEAK)
+    unusual = ops.logical_or(quiet, peak > GREATEST_PEAK)
     scale = ops.where(unusual, ops.maximum(peak, _QUIETEST), 1.0)
     power = ops.mean(ops.square(audio / scale), axis=(1, 2), keepdims=True)
     return ops.rsqrt(power + 1e-10) / scale

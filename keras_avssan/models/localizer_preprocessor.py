@@ -1,14 +1,14 @@
 """From files and arrays to what the model takes."""
 
+from functools import partial
+
 import keras
 import keras_hub
 import numpy as np
 
 from keras_avssan._internal.write_once import WriteOnce
-from keras_avssan.data.media.audio_io import load_samples, recording_name, resample_samples
-from keras_avssan.data.media.contents import as_contents
 from keras_avssan.data.media.image_io import read_image
-from keras_avssan.data.media.recordings import at_usual_level, check_recording, read_recordings
+from keras_avssan.data.media.recordings import read_recordings, read_reference
 from keras_avssan.models.prompting import read_prompts
 from keras_avssan.models.prompts import MIN_RECORDING, stack_repeated
 
@@ -155,19 +155,15 @@ class LocalizerPreprocessor(keras_hub.models.Preprocessor):
         Raises:
             ValueError: If a recording is unusable.
         """
-        return stack_repeated([self._read_reference(r, sampling_rate) for r in recordings])
-
-    def _read_reference(self, recording, sampling_rate):
-        recording = as_contents(recording, "prompt")
-        name = recording_name(recording).replace("`audio`", "A recording as `prompt`")
-        rate = self.sampling_rate if sampling_rate is None else sampling_rate
-        samples, rate = load_samples(recording, None, rate, name, self.max_duration)
-        samples = at_usual_level(samples)
-        # Before it is resampled, which a wrong rate makes endless.
-        least = MIN_RECORDING / self.sampling_rate
-        check_recording(samples.mean(axis=1), name, rate, least, self.max_duration)
-        samples = resample_samples(samples, rate, self.sampling_rate, self.resample, name)
-        return samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1)
+        read = partial(
+            read_reference,
+            sampling_rate=self.sampling_rate,
+            source_rate=sampling_rate,
+            resample=self.resample,
+            min_duration=MIN_RECORDING / self.sampling_rate,
+            max_duration=self.max_duration,
+        )
+        return stack_repeated(list(map(read, recordings)))
 
     def get_config(self):
         return {

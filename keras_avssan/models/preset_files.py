@@ -6,13 +6,12 @@ import os
 import keras
 
 from keras_avssan._internal.registered_names import import_registered
+from keras_avssan._internal.saved_files import MODEL_ENTRIES, MODEL_WEIGHTS
 
 # Version of the folders and files that models are saved in; rises when they change.
 FORMAT_VERSION = 1
 
 _TASK = "task.json"
-_CONFIGS = ("config.json", _TASK, "metadata.json")
-_WEIGHTS = ("model.weights.h5", "model.weights.json")
 
 
 def check_format(version: int) -> None:
@@ -56,14 +55,16 @@ def check_preset_folder(
             "`preset` must be the folder of a saved model, a name of "
             f"`{owner.__name__}.presets` or a hub handle. Received: preset={preset!r}"
         )
-    for name in _CONFIGS:
+    for name in MODEL_ENTRIES:
         config = _read_json(os.path.join(preset, name))
         # KerasHub wants the class itself, where Keras is content with a stand-in.
         import_registered(config.get("registered_name") or "")
         if name == _TASK:
             _check_class(preset, config.get("registered_name"), owner)
-    if with_weights and not any(os.path.isfile(os.path.join(preset, name)) for name in _WEIGHTS):
-        raise ValueError(f"'{preset}' has no weights: the file '{_WEIGHTS[0]}' is missing.")
+    if with_weights and not any(
+        os.path.isfile(os.path.join(preset, name)) for name in MODEL_WEIGHTS
+    ):
+        raise ValueError(f"'{preset}' has no weights: the file '{MODEL_WEIGHTS[0]}' is missing.")
 
 
 def _check_class(preset: str, registered_name: str | None, owner: type[keras.Model]) -> None:

@@ -5,10 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from keras_avssan.doa.steering import SPEED_OF_SOUND
 from keras_avssan.simulation.validation import check_absorption, check_positive, check_room_size
-
-SPEED_OF_SOUND = 343.0
-"""Speed of sound in air at 20 degrees Celsius, in metres a second."""
 
 # Walls that absorb more than this take 60 dB from a wave at its first reflection.
 _MAX_EYRING_ABSORPTION = 1 - 1e-6

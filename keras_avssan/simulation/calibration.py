@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from scipy import optimize
 
+from keras_avssan.doa.steering import SPEED_OF_SOUND
 from keras_avssan.simulation.absorption import (
-    SPEED_OF_SOUND,
     eyring_decay_time,
     formula_absorption,
 )

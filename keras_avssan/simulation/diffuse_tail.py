@@ -6,7 +6,7 @@ import numpy as np
 from keras import ops
 
 from keras_avssan._internal.backend import compiled
-from keras_avssan.simulation.absorption import SPEED_OF_SOUND
+from keras_avssan.doa.steering import SPEED_OF_SOUND
 from keras_avssan.simulation.expected_decay import check_shapes, expected_power
 from keras_avssan.simulation.oversampling import low_pass_gain
 from keras_avssan.simulation.validation import check_positive

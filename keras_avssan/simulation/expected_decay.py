@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 
 from keras_avssan._internal.backend import compiled
-from keras_avssan.simulation.absorption import SPEED_OF_SOUND
+from keras_avssan.doa.steering import SPEED_OF_SOUND
 from keras_avssan.simulation.validation import check_positive
 
 # Nodes of the quadrature over each of the two angles of an octant of directions. Against 64 nodes

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from keras_avssan._internal.one_line import count, one_line, span
-from keras_avssan.simulation.absorption import SPEED_OF_SOUND, check_formula
+from keras_avssan.doa.steering import SPEED_OF_SOUND
+from keras_avssan.simulation.absorption import check_formula
 from keras_avssan.simulation.calibration import wall_absorption
 from keras_avssan.simulation.validation import (
     check_distinct_microphones,

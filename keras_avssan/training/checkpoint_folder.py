@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -11,11 +10,11 @@ from zipfile import BadZipFile
 import numpy as np
 
 from keras_avssan._internal.atomic_files import PART_SUFFIX, write_json, write_whole
+from keras_avssan._internal.saved_files import CHECKPOINT_NAME, CHECKPOINT_PATTERN
 from keras_avssan.training.run_configuration import check_configuration
 from keras_avssan.training.training_state import TrainingState
 
 _CONFIG = "config.json"
-_CHECKPOINT = re.compile(r"step-(\d{8})\.npz")
 _KEPT = 2
 
 
@@ -98,7 +97,7 @@ def checkpoint_numbers(folder):
     Returns:
         Sorted list of ints.
     """
-    names = (_CHECKPOINT.fullmatch(path.name) for path in Path(folder).iterdir())
+    names = (CHECKPOINT_PATTERN.fullmatch(path.name) for path in Path(folder).iterdir())
     return sorted(int(name[1]) for name in names if name)
 
 
@@ -112,7 +111,7 @@ def checkpoint_path(folder, number):
     Returns:
         A `Path`.
     """
-    return Path(folder) / f"step-{number:08d}.npz"
+    return Path(folder) / CHECKPOINT_NAME.format(number)
 
 
 def read_checkpoint(path):

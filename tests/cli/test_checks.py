@@ -8,8 +8,9 @@ import sys
 
 import pytest
 
+from keras_avssan._internal.saved_files import CHECKPOINT_PATTERN
 from keras_avssan.cli import main as cli
-from keras_avssan.cli.checks import _CHECKPOINT, FILES, FOLDERS
+from keras_avssan.cli.checks import FILES, FOLDERS
 from keras_avssan.training.checkpoint_folder import checkpoint_path
 
 pytestmark = pytest.mark.once
@@ -179,7 +180,7 @@ def test_a_checkpoints_folder_and_a_keras_file_are_told_from_a_saved_model(folde
     (folder / "begun").mkdir()
     (folder / "begun/config.json").write_text('{"steps": 2}')
     checkpoint_path(folder / "begun", 100).write_text("something")
-    assert _CHECKPOINT.fullmatch(checkpoint_path(folder, 100).name)
+    assert CHECKPOINT_PATTERN.fullmatch(checkpoint_path(folder, 100).name)
     (folder / "best.keras").write_text("something")
     begun, file = run(folder, ["app --model begun", "app --model best.keras"])
     assert "not finished: the same `train` command again finishes it" in begun[1][1]

@@ -92,6 +92,13 @@ def make_plan():
     return data.ScenePlan(Bells(), make_bank(), rooms=(0, 270), snr=(-5.0, 5.0))
 
 
+def make_scene():
+    scene = make_plan()[0]
+    pairs = zip(scene.sources, (90.0, 0.0), strict=True)
+    sources = tuple(dataclasses.replace(source, azimuth=azimuth) for source, azimuth in pairs)
+    return dataclasses.replace(scene, sources=sources, snr=2.0)
+
+
 @functools.cache
 def make_evaluation():
     scores = evaluation.SceneScores([90.0, 20.0], [30.0, 80.0], [92.0, 78.0])
@@ -208,7 +215,7 @@ EXAMPLES = {
         "microphones 0.2 m apart>",
     ),
     "Scene": (
-        lambda: dataclasses.replace(make_plan()[0], azimuth=90.0, interferer_azimuth=0.0, snr=2.0),
+        make_scene,
         "<Scene: 0: {0} at 90.0° among {1} at 0.0°, 2 dB, room {2}, prompt: picture>",
     ),
     "SceneBatches": (

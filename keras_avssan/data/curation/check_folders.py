@@ -14,7 +14,7 @@ from keras_avssan._internal.checks import check_integer
 from keras_avssan._internal.work_units import run_units
 from keras_avssan.data.catalogs.checks import check_splits
 from keras_avssan.data.catalogs.metadata_csv import FileRow, deal_splits, list_folders, write_table
-from keras_avssan.data.curation.fingerprints import PICTURE_SIZE, content_digest
+from keras_avssan.data.curation.fingerprints import PICTURE_SIZE, SAMPLING_RATE, content_digest
 from keras_avssan.data.curation.folder_report import FileCopy, FileReport, FolderReport
 from keras_avssan.data.curation.near_duplicates import (
     find_copied_pictures,
@@ -27,8 +27,6 @@ from keras_avssan.data.media.image_io import read_image
 
 # Recordings with a lower root mean square, in dB of full scale, hold nothing to localise.
 _SILENCE_DB = -60.0
-# Recordings are compared at this rate in Hz.
-_SAMPLING_RATE = 16000
 _FILES_PER_UNIT = 32
 
 
@@ -161,7 +159,7 @@ def _inspect_recording(path):
     if facts["level"] < _SILENCE_DB:
         return facts | {"problem": f"near-silent: {facts['level']:.0f} dB"}, None
     digest = content_digest(samples)
-    fingerprint = fingerprint_sound(_as_mono(samples, rate), _SAMPLING_RATE)
+    fingerprint = fingerprint_sound(_as_mono(samples, rate), SAMPLING_RATE)
     return facts, fingerprint._replace(digest=digest)
 
 
@@ -169,7 +167,7 @@ def _sampling_rate(path):
     try:
         return soundfile.info(path).samplerate
     except soundfile.SoundFileError:
-        return _SAMPLING_RATE  # `read_audio` says what is wrong.
+        return SAMPLING_RATE  # `read_audio` says what is wrong.
 
 
 def _level(samples):
@@ -179,7 +177,7 @@ def _level(samples):
 
 def _as_mono(samples, rate):
     mono = samples if samples.ndim == 1 else samples.mean(axis=1)
-    return mono if rate == _SAMPLING_RATE else soxr.resample(mono, rate, _SAMPLING_RATE)
+    return mono if rate == SAMPLING_RATE else soxr.resample(mono, rate, SAMPLING_RATE)
 
 
 def _inspect_picture(path):

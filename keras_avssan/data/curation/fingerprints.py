@@ -9,7 +9,7 @@ from PIL import Image
 from scipy.ndimage import maximum_filter
 
 # Sounds: peaks of a spectrogram (64 ms frames every 16 ms), and pairs of them.
-_SAMPLING_RATE = 16000
+SAMPLING_RATE = 16000  # in Hz, at which recordings are compared
 _FRAME, _HOP = 1024, 256
 _DYNAMIC_RANGE_DB = 60.0
 # A peak is the greatest value of so many frames and bins around it.
@@ -43,7 +43,7 @@ def content_digest(array: np.ndarray) -> str:
     return digest.hexdigest()
 
 
-def sound_landmarks(samples: np.ndarray, sampling_rate: int = _SAMPLING_RATE) -> np.ndarray:
+def sound_landmarks(samples: np.ndarray, sampling_rate: int = SAMPLING_RATE) -> np.ndarray:
     """Pairs of spectral peaks, which survive gain, codecs, resampling, noise and cuts.
 
     Args:
@@ -62,8 +62,8 @@ def sound_landmarks(samples: np.ndarray, sampling_rate: int = _SAMPLING_RATE) ->
         >>> len(sound_landmarks(sound)) > 50
         True
     """
-    if sampling_rate != _SAMPLING_RATE:
-        samples = soxr.resample(samples, sampling_rate, _SAMPLING_RATE)
+    if sampling_rate != SAMPLING_RATE:
+        samples = soxr.resample(samples, sampling_rate, SAMPLING_RATE)
     frames, bins = _spectral_peaks(samples)
     pairs = []
     for first in range(len(frames)):
@@ -87,7 +87,7 @@ def _spectral_peaks(samples):
     floor = power.max(initial=0.0) * 10 ** (-_DYNAMIC_RANGE_DB / 10)
     peaks = (power == maximum_filter(power, _NEIGHBOURS)) & (power > floor)
     frames, bins = np.nonzero(peaks)
-    number = max(_FEWEST_PEAKS, round(_PEAKS_PER_SECOND * len(samples) / _SAMPLING_RATE))
+    number = max(_FEWEST_PEAKS, round(_PEAKS_PER_SECOND * len(samples) / SAMPLING_RATE))
     strongest = np.sort(np.argsort(-power[frames, bins], kind="stable")[:number])
     return frames[strongest].tolist(), bins[strongest].tolist()
 

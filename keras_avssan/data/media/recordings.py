@@ -11,11 +11,9 @@ from keras_avssan.data.media.audio_io import (
 )
 from keras_avssan.data.media.channel_pair import check_both_alive, warn_of_copies
 from keras_avssan.data.media.contents import as_contents, is_file
+from keras_avssan.layers.stereo_stft import GREATEST_PEAK, LEAST_PEAK
 
 _MOST_SPACING = 5.0  # metres; more are centimetres that were not converted
-# Peaks of recordings that keep their level; others are brought to it, for float32 holds no power
-# of theirs.
-_LEAST_PEAK, _GREATEST_PEAK = 1e-3, 1e6
 
 
 def to_numpy(value, name):
@@ -87,15 +85,11 @@ def read_recordings(
     names = [recording_name(recording) for recording in audio]
     if len(audio) > 1:
         names = [f"`audio[{k}]`" if name == "`audio`" else name for k, name in enumerate(names)]
-    source_rate = sampling_rate if source_rate is None else source_rate
-    recordings = []
-    for recording, name in zip(audio, names, strict=True):
-        samples, rate = load_samples(recording, channels, source_rate, name, max_duration)
-        samples = at_usual_level(samples)
-        check_recording(samples, name, rate, min_duration, max_duration)
-        # Before it is resampled, which gives a constant channel edges that are heard.
-        check_both_alive(samples, name)
-        recordings.append(resample_samples(samples, rate, sampling_rate, resample, name))
+    rates = sampling_rate if source_rate is None else source_rate, sampling_rate
+    recordings = [
+        _read(recording, name, channels, rates, resample, min_duration, max_duration)
+        for recording, name in zip(audio, names, strict=True)
+    ]
     lengths = [len(recording) for recording in recordings]
     if not lengths:
         raise ValueError("`audio` must hold at least one recording. Received: none")
@@ -108,38 +102,64 @@ def read_recordings(
     return batch
 
 
-def at_usual_level(samples):
-    """Scales samples of which float32 cannot compute the power; others stay as they are.
+def read_reference(
+    recording,
+    sampling_rate,
+    *,
+    source_rate=None,
+    resample=True,
+    min_duration=0.0,
+    max_duration=np.inf,
+):
+    """Reads and checks one recording that serves as a prompt.
 
     Args:
-        samples: float32 array, finite.
+        recording: File (its path, its bytes, or opened in binary mode), or array (samples,) or
+            (samples, channels); channels are averaged.
+        sampling_rate: Sampling rate of the result in hertz.
+        source_rate: Sampling rate of an array in hertz; `sampling_rate` if not given.
+        resample: Whether a recording at another rate is resampled; `False` refuses it.
+        min_duration: Shortest recording in seconds.
+        max_duration: Longest recording in seconds.
 
     Returns:
-        float32 array of the same shape.
+        float32 array of shape (samples,).
 
-    Example:
-        >>> float(at_usual_level(np.full(3, 2.0**40, "float32")).max())
-        0.5
+    Raises:
+        ValueError: If it is unreadable, has a wrong shape, rate or duration, is silent or not
+            finite.
+        TypeError: If it is neither a file nor an array.
     """
+    recording = as_contents(recording, "prompt")
+    name = recording_name(recording).replace("`audio`", "A recording as `prompt`")
+    rates = sampling_rate if source_rate is None else source_rate, sampling_rate
+    samples = _read(recording, name, None, rates, resample, min_duration, max_duration)
+    return samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1)
+
+
+def _read(recording, name, channels, rates, resample, min_duration, max_duration):
+    """One recording (samples, channels); with `channels` of `None` all, checked by their mean."""
+    samples, rate = load_samples(recording, channels, rates[0], name, max_duration)
+    samples = _at_usual_level(samples)
+    # Before it is resampled, which a wrong rate makes endless, and which gives a constant channel
+    # edges that are heard.
+    heard = samples.mean(axis=1) if channels is None else samples
+    _check_recording(heard, name, rate, min_duration, max_duration)
+    if channels is not None:
+        check_both_alive(samples, name)
+    return resample_samples(samples, rate, rates[1], resample, name)
+
+
+def _at_usual_level(samples):
+    """Scales samples of which float32 cannot compute the power; others stay as they are."""
     peak = np.max(np.abs(samples), initial=0)
-    if not peak or _LEAST_PEAK <= peak <= _GREATEST_PEAK:
+    if not peak or LEAST_PEAK <= peak <= GREATEST_PEAK:
         return samples
     return np.ldexp(samples, -np.frexp(peak)[1])
 
 
-def check_recording(samples, name, sampling_rate, min_duration=0.0, max_duration=np.inf):
-    """Refuses a recording that is too short, too long or silent.
-
-    Args:
-        samples: Array whose first axis is time.
-        name: What it is, for the error.
-        sampling_rate: Its sampling rate in hertz.
-        min_duration: Shortest recording in seconds.
-        max_duration: Longest recording in seconds.
-
-    Raises:
-        ValueError: If it is one of these.
-    """
+def _check_recording(samples, name, sampling_rate, min_duration, max_duration):
+    """Refuses a recording, its first axis time, that is too short, too long or silent."""
     check_duration(len(samples) / sampling_rate, name, min_duration, max_duration)
     if not np.ptp(samples, axis=0).any():
         found = "of the same value" if np.any(samples) else "zero"

@@ -81,6 +81,23 @@ class Augmentation:
         return samples
 
 
+def draw_augmentations(
+    speed_rng: np.random.Generator,
+    equaliser_rng: np.random.Generator,
+    count: int,
+    speed: tuple[float, float],
+    equalise: float,
+) -> tuple[Augmentation, ...]:
+    """Draws speeds evenly over their logarithm, and gains within `equalise` dB to either side."""
+    low, high = speed
+    speeds = (low * (high / low) ** speed_rng.random(count)).tolist()
+    equalisers: list[tuple[float, ...]] = [()] * count
+    if equalise:
+        gains = equaliser_rng.uniform(-equalise, equalise, (count, len(EQUALISER_HERTZ)))
+        equalisers = [tuple(row) for row in gains.tolist()]
+    return tuple(map(Augmentation, speeds, equalisers))
+
+
 def _equalise(samples, gains, sampling_rate):
     """Weighs frequencies without shifting their phase."""
     length = len(samples)

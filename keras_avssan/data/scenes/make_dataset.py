@@ -38,7 +38,7 @@ def make_dataset(
     `inputs` holds `audio` `(batch, samples, 2)` and `images` `(batch, height, width, 3)` in
     [0, 1], or `prompt_embedding` `(batch, dimensions)`; where the plan's `prompt_kinds` have
     `"recording"`, also `prompt_audio` `(batch, samples)` and `prompt_audio_weight` `(batch,)`, 1
-    where the recording asks and 0 where the rest does; `labels` holds `azimuth` `(batch,)` in
+    where the recording is the prompt and 0 elsewhere; `labels` holds `azimuth` `(batch,)` in
     degrees, `target` `(batch, samples, 2)` and `interferer_azimuth` `(batch,)`.
 
     With `render="device"`, `dry_audio` `(batch, 2, samples)` (target and interferer as recorded),

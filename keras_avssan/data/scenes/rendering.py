@@ -8,9 +8,10 @@ import numpy as np
 
 from keras_avssan.data.catalogs.catalog import Clip
 from keras_avssan.data.scenes.convolution import convolve
-from keras_avssan.data.scenes.scene_plan import Scene, ScenePlan
+from keras_avssan.data.scenes.scene import Scene
+from keras_avssan.data.scenes.scene_plan import ScenePlan
 
-# Root mean square of every mix, over both channels.
+# Root mean square of every mixture, over both channels.
 MIX_RMS = 0.1
 # A crop this far (-60 dB) below the mean power of its clip is silent.
 _SILENCE = 1e-6
@@ -31,7 +32,7 @@ def render_scene(plan: ScenePlan, scene: Scene | int) -> dict[str, Any]:
         of the other two and has an RMS of 0.1, and `interferer` holds all interferers together;
         where the plan has sensor noise, it is added to `audio`; `azimuth`, `interferer_azimuth`:
         degrees, float32, of several interferers the one at the least angle from the target;
-        `picture`: the `Picture` that asks for the target.
+        `picture`: the `Picture` that prompts for the target.
 
     Raises:
         ValueError: A clip is silent from beginning to end.
@@ -230,7 +231,7 @@ def _power(samples):
 
 
 def _gains(wet, snr):
-    """Gains of target and interferers: first the SNR, then the level of the mix."""
+    """Gains of target and interferers: first the SNR, then the level of the mixture."""
     sources = wet.reshape(len(wet), -1)
     powers = [float(np.dot(source, source)) for source in sources]
     if not np.all(powers):

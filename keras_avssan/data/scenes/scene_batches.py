@@ -41,7 +41,7 @@ class SceneBatches:
         drop_remainder: Bool. Whether to leave out a last batch that is not full.
         render: `"host"` or `"device"`; see `make_dataset`.
         shard: Tuple `(index, count)`: take every `count`-th batch, from batch `index` on.
-        microphone_spacing: Float or `None`. Distance in metres that the model is told.
+        microphone_spacing: Float or `None`. Distance in metres, an input of the model.
 
     Raises:
         ValueError: An argument is out of range.
@@ -157,7 +157,7 @@ class SceneBatches:
         return {**inputs, **self._prompts(scenes)}, {name: arrays[name] for name in label_shapes}
 
     def _prompts(self, scenes):
-        """The inputs that ask for the targets."""
+        """The prompts for the targets."""
         inputs = {}
         if self.prompt == "image":
             load = self.plan.catalog.load_image
@@ -166,8 +166,8 @@ class SceneBatches:
             inputs["prompt_embedding"] = np.stack([self._embedding(s) for s in scenes])
         if "recording" in self.plan.prompt_kinds:
             inputs["prompt_audio"] = np.stack([self._reference(s) for s in scenes])
-            asks = [s.prompt_kind == "recording" for s in scenes]
-            inputs["prompt_audio_weight"] = np.array(asks, "float32")
+            weights = [s.prompt_kind == "recording" for s in scenes]
+            inputs["prompt_audio_weight"] = np.array(weights, "float32")
         return inputs
 
     def _reference(self, scene):
@@ -198,7 +198,7 @@ class SceneBatches:
 
     @property
     def _scene_shapes(self) -> tuple[dict[str, tuple], dict[str, tuple]]:
-        """Shapes of the inputs and labels without what asks."""
+        """Shapes of the inputs and labels without the prompts."""
         samples = self.plan.num_samples
         azimuths: dict[str, tuple] = {"azimuth": (None,), "interferer_azimuth": (None,)}
         if self.render == "host":

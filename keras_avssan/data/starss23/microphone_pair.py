@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import scipy.special
 
+from keras_avssan.doa.steering import SPEED_OF_SOUND, steering_phases
+
 # Directions (azimuth counter-clockwise, elevation) of the capsules in degrees, on a sphere.
 MICROPHONES = {
     "M1": (45.0, 35.0),
@@ -18,7 +20,6 @@ ARRAY_RADIUS = 0.042  # metres
 LEVEL_PAIRS = (("M1", "M4"), ("M2", "M3"))
 BAFFLES = ("rigid", "open")
 
-_SPEED_OF_SOUND = 343.0  # metres a second
 # What the spacing on a rigid sphere is fitted to.
 _FREQUENCIES = np.arange(20.0, 8000.0, 20.0)  # hertz
 _ANGLES = np.arange(0.0, 85.0, 5.0)  # degrees
@@ -122,7 +123,7 @@ class MicrophonePair:
             B. Rafaely, Fundamentals of Spherical Array Processing, 2015, for the rigid sphere.
         """
         along = unit_vector(azimuth, elevation) @ self.positions.T / ARRAY_RADIUS
-        size = 2 * np.pi * np.asarray(frequencies, "float64") * ARRAY_RADIUS / _SPEED_OF_SOUND
+        size = 2 * np.pi * np.asarray(frequencies, "float64") * ARRAY_RADIUS / SPEED_OF_SOUND
         if self.baffle == "open":
             return np.exp(1j * size * along[..., None])
         return _pressure_on_sphere(size, along)
@@ -163,6 +164,5 @@ def _spacing_on_sphere(pair):
     waves = pair.responses(pair.axis_azimuth + _ANGLES, np.zeros_like(_ANGLES), _FREQUENCIES)
     # Frequencies are close enough for the phase to be followed.
     phases = np.unwrap(np.angle(waves[:, 0] * waves[:, 1].conj()))
-    cosines = np.cos(np.radians(_ANGLES))[:, None]
-    per_metre = 2 * np.pi * _FREQUENCIES * cosines / _SPEED_OF_SOUND
+    per_metre = steering_phases(_FREQUENCIES, np.cos(np.radians(_ANGLES)) / SPEED_OF_SOUND).T
     return float(np.sum(phases * per_metre) / np.sum(per_metre**2))

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from keras_avssan.layers.doa_head import SPEED_OF_SOUND
+from keras_avssan.doa.steering import SPEED_OF_SOUND
 from keras_avssan.models.baselines.baseline import Baseline
 from keras_avssan.models.baselines.baseline_backbone import (
     PromptedCorrelationBackbone,

@@ -6,8 +6,8 @@ from keras import ops
 
 from keras_avssan._internal.unit_length import unit_length
 from keras_avssan._internal.write_once import FixedSettings, WriteOnce
-from keras_avssan.doa.grid import GRID_DEGREES, NUM_DIRECTIONS
-from keras_avssan.layers.doa_head import SPEED_OF_SOUND
+from keras_avssan.doa.grid import NUM_DIRECTIONS
+from keras_avssan.doa.steering import SPEED_OF_SOUND, direction_delays
 from keras_avssan.layers.generalized_cross_correlation import GeneralizedCrossCorrelation
 from keras_avssan.models.baselines.baseline import Baseline
 from keras_avssan.models.baselines.baseline_backbone import BaselineBackbone
@@ -117,7 +117,7 @@ class SteeredResponse(FixedSettings, keras.layers.Layer):
         self.microphone_spacing = microphone_spacing
         self.sampling_rate = sampling_rate
         self.sharpness = sharpness
-        delays = largest * np.cos(np.deg2rad(GRID_DEGREES))
+        delays = sampling_rate * direction_delays(microphone_spacing)
         lags = np.arange(-max_lag, max_lag + 1)
         self._matrix = np.sinc(lags[:, None] - delays[None, :]).astype("float32")
 

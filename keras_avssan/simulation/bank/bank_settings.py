@@ -10,7 +10,7 @@ from keras import ops
 from tqdm import tqdm
 
 from keras_avssan._internal.checks import check_integer
-from keras_avssan.simulation.absorption import SPEED_OF_SOUND
+from keras_avssan.doa.steering import SPEED_OF_SOUND
 from keras_avssan.simulation.calibration import wall_absorption
 from keras_avssan.simulation.image_source.image_source import simulate_rirs
 from keras_avssan.simulation.rooms import Room, RoomRanges, sample_room

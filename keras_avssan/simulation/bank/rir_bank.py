@@ -9,7 +9,7 @@ from tqdm import tqdm
 from keras_avssan._internal.atomic_files import write_whole
 from keras_avssan._internal.checks import check_integer
 from keras_avssan._internal.one_line import count, one_line, span
-from keras_avssan.simulation.absorption import SPEED_OF_SOUND
+from keras_avssan.doa.steering import SPEED_OF_SOUND
 from keras_avssan.simulation.bank.bank_folder import BankFolder
 from keras_avssan.simulation.bank.bank_settings import BankSettings, check_workers, simulate_bank
 from keras_avssan.simulation.bank.room_parts import PARTS, divide_rooms

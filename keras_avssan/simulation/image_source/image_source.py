@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from keras_avssan.simulation.absorption import SPEED_OF_SOUND, eyring_decay_time
+from keras_avssan.doa.steering import SPEED_OF_SOUND
+from keras_avssan.simulation.absorption import eyring_decay_time
 from keras_avssan.simulation.calibration import wall_absorption
 from keras_avssan.simulation.diffuse_tail import diffuse_tail
 from keras_avssan.simulation.image_source.directivity import diffuse_gain, omni_share

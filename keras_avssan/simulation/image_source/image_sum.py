@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from keras_avssan._internal.backend import compiled, scatter_add, static_size
+from keras_avssan._internal.backend import compiled, scatter_add
+from keras_avssan.simulation.image_source.image_cells import ImageCells, round_up
 from keras_avssan.simulation.image_source.image_lattice import BLOCK, ImageLattice
 from keras_avssan.simulation.image_source.room_batch import RoomBatch
 from keras_avssan.simulation.oversampling import FRAME, OVERSAMPLING, decimate
@@ -18,9 +19,8 @@ from keras_avssan.simulation.oversampling import FRAME, OVERSAMPLING, decimate
 _MAX_BINS = 2**22
 _MAX_PAIRS = 2**20
 
-# Sizes are rounded up to multiples of these, so that compiled backends meet few shapes.
+# Lengths are rounded up to multiples of this, so that compiled backends meet few shapes.
 _SAMPLES_STEP = 64 * FRAME
-_CELLS_STEP = 256
 
 # Keeps the logarithm of a reflection coefficient of zero finite.
 _TINY = 1e-20
@@ -90,7 +90,7 @@ class _Group:
     padded: int
     rows: np.ndarray
     samples: np.ndarray
-    cells: "_Cells"
+    cells: ImageCells
     max_sources: int
 
     def source_slices(self, num_sources: int) -> Iterator[slice]:
@@ -108,7 +108,7 @@ def _groups(
     rows: list[int] = []
     found: list[ImageLattice] = []
     pairs = 0
-    padded = [_round_up(int(number) + 1, _SAMPLES_STEP) for number in samples]
+    padded = [round_up(int(number) + 1, _SAMPLES_STEP) for number in samples]
 
     def group():
         bins = padded[rows[-1]] * OVERSAMPLING * num_microphones
@@ -116,7 +116,7 @@ def _groups(
             padded[rows[-1]],
             np.array(rows),
             samples[rows],
-            _Cells.of(found),
+            ImageCells.of(found),
             max(1, _MAX_BINS // bins),
         )
 
@@ -138,80 +138,6 @@ def _groups(
 
 
 # --- one group ----------------------------------------------------------------------------------
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class _Cells:
-    """The cells of all rooms and axes of a group, one after another.
-
-    Attributes:
-        number: number of the cell along its axis, shape `(cells,)`.
-        room: number of its room in the group.
-        axis: 0, 1 or 2.
-        is_cell: 0 where the array is only filled up.
-        x: number of the cell along x for each block of images, shape `(blocks,)`.
-        y: the same along y.
-        z: number of the block of cells along z.
-        block_room: number of the room for each block of images.
-    """
-
-    number: np.ndarray
-    room: np.ndarray
-    axis: np.ndarray
-    is_cell: np.ndarray
-    x: np.ndarray
-    y: np.ndarray
-    z: np.ndarray
-    block_room: np.ndarray
-
-    @classmethod
-    def of(cls, lattices: list[ImageLattice]) -> "_Cells":
-        """Puts blocks of cells along z first, so that each begins at a multiple of `BLOCK`."""
-        parts = [
-            (lattice.cells[axis], room, axis)
-            for axis in (2, 0, 1)
-            for room, lattice in enumerate(lattices)
-        ]
-        sizes = [len(numbers) for numbers, *_ in parts]
-        starts = dict(zip([part[1:] for part in parts], np.cumsum([0, *sizes]), strict=False))
-        total = _round_up(sum(sizes) + 1, _CELLS_STEP)
-        filled = total - sum(sizes)
-        number = np.concatenate([numbers for numbers, *_ in parts])
-        room = np.repeat([part[1] for part in parts], sizes)
-        axis = np.repeat([part[2] for part in parts], sizes)
-        places = [
-            np.concatenate(
-                [
-                    getattr(lattice, name) + starts[room, axis] // step
-                    for room, lattice in enumerate(lattices)
-                ]
-            )
-            for axis, name, step in ((0, "x", 1), (1, "y", 1), (2, "z", BLOCK))
-        ]
-        block_room = np.repeat(np.arange(len(lattices)), [len(each.x) for each in lattices])
-        x, y, z = (place.astype("int32") for place in places)
-        return cls(
-            number=np.pad(number, (0, filled)),
-            room=np.pad(room, (0, filled)),
-            axis=np.pad(axis, (0, filled)),
-            is_cell=np.pad(np.ones(len(number), "float32"), (0, filled)),
-            x=x,
-            y=y,
-            z=z,
-            block_room=block_room.astype("int32"),
-        )
-
-    def chunks(self, max_blocks: int) -> Iterator[tuple[np.ndarray, ...]]:
-        """Yields x, y, z and room of so many blocks; filled up with a cell that counts nothing."""
-        nothing = len(self.number) - 1
-        for start in range(0, len(self.x), max_blocks):
-            part = slice(start, start + max_blocks)
-            count = len(self.x[part])
-            fill = (0, static_size(count, max_blocks) - count)
-            yield (
-                np.pad(self.x[part], fill, constant_values=nothing),
-                *(np.pad(index[part], fill) for index in (self.y, self.z, self.block_room)),
-            )
 
 
 def _sum_group(
@@ -244,7 +170,7 @@ def _sum_group(
 
 
 def _tables(
-    cells: _Cells,
+    cells: ImageCells,
     rooms: RoomBatch,
     bins_per_metre: float,
     max_order: int | None,
@@ -400,7 +326,3 @@ def _blocks(table: Any) -> Any:
 
 def _tensor(array: np.ndarray) -> Any:
     return ops.convert_to_tensor(array)
-
-
-def _round_up(value: int, step: int) -> int:
-    return -(-value // step) * step

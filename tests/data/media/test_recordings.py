@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 from keras_avssan.data.media.channel_pair import confidence, find_copies
-from keras_avssan.data.media.recordings import read_recordings
+from keras_avssan.data.media.recordings import read_recordings, read_reference
 
 pytestmark = pytest.mark.once
 
@@ -131,3 +131,31 @@ class TestCopies:
         for name, audio in pairs.items():
             assert not find_copies(audio[None])[0], name
             read_quietly(audio.astype("float32"), 16000)
+
+
+class TestReferences:
+    def test_channels_are_averaged_whatever_the_source(self, tmp_path):
+        audio = noise(8000, 3)
+        soundfile.write(tmp_path / "three.wav", audio, 16000, subtype="FLOAT")
+        for source in (audio, tmp_path / "three.wav"):
+            read = read_reference(source, 16000)
+            assert read.shape == (8000,) and read.dtype == np.float32
+            np.testing.assert_allclose(read, audio.mean(axis=1), atol=1e-7)
+        np.testing.assert_array_equal(read_reference(audio[:, 0], 16000), audio[:, 0])
+
+    def test_it_is_resampled_unless_it_must_not(self):
+        assert read_reference(noise(22050), 16000, source_rate=44100).shape == (8000,)
+        with pytest.raises(ValueError, match="A recording as `prompt`.*44100"):
+            read_reference(noise(22050), 16000, source_rate=44100, resample=False)
+
+    def test_what_cannot_be_used_is_refused(self):
+        opposite = noise(8000)
+        for audio in (np.zeros(8000), np.stack([opposite, -opposite], axis=1)):
+            with pytest.raises(ValueError, match="A recording as `prompt` must not be silent"):
+                read_reference(audio, 16000)
+        with pytest.raises(ValueError, match="A recording as `prompt`"):
+            read_reference(noise(800), 16000, min_duration=0.1)
+
+    def test_one_silent_channel_of_a_pair_is_no_error(self):
+        audio = np.stack([noise(8000), np.zeros(8000, "float32")], axis=1)
+        np.testing.assert_allclose(read_reference(audio, 16000), audio[:, 0] / 2, atol=1e-7)

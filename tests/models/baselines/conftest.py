@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_avssan.layers.doa_head import SPEED_OF_SOUND
+from keras_avssan.doa.steering import SPEED_OF_SOUND
 
 SAMPLING_RATE = 16000
 SPACING = 0.2  # metres

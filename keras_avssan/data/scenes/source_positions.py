@@ -1,0 +1,54 @@
+"""Where the sources of a scene may stand: source positions of a bank's rooms, far enough apart."""
+
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+
+
+class SourcePositions:
+    """Positions of target and interferers in each of a bank's rooms.
+
+    Args:
+        azimuths: Array of shape `(rooms, slots)`, in degrees.
+        rooms: Tuple `(start, stop)` of the rooms that may be used.
+        min_separation: Float. Least angle between any two sources in degrees.
+        num_interferers: Int.
+    """
+
+    def __init__(
+        self,
+        azimuths: np.ndarray,
+        rooms: tuple[int, int],
+        min_separation: float,
+        num_interferers: int,
+    ):
+        self._azimuths = azimuths
+        self._min_separation = min_separation
+        self._num_further = num_interferers - 1
+        #: List of the rooms that may be used, each with an array of its allowed slot pairs.
+        self.pairs = self._find_pairs(*rooms)
+
+    def _find_pairs(self, start, stop):
+        azimuths = np.asarray(self._azimuths[start:stop], "float64")
+        separation = np.abs(azimuths[:, :, None] - azimuths[:, None, :])
+        different = ~np.eye(azimuths.shape[1], dtype=bool)
+        allowed = (separation >= self._min_separation) & different
+        pairs = ((start + room, np.argwhere(allowed[room])) for room in range(stop - start))
+        if self._num_further and self._min_separation > 0:
+            pairs = ((room, self._with_room_for_more(room, slots)) for room, slots in pairs)
+        return [(room, slots) for room, slots in pairs if len(slots)]
+
+    def _with_room_for_more(self, room, pairs):
+        """Those pairs of slots beside which all further interferers find one."""
+        keep = [pair for pair in pairs if next(self.further_slots(room, pair), None)]
+        return np.array(keep).reshape(-1, 2)
+
+    def further_slots(self, room: int, used: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+        """Iterator over tuples of slots for the further interferers, each far from all others."""
+        azimuths = np.asarray(self._azimuths[room], "float64")
+        free = [slot for slot in range(len(azimuths)) if slot not in used]
+        for slots in itertools.permutations(free, self._num_further):
+            together = np.sort(azimuths[[*used, *slots]])
+            if np.diff(together).min() >= self._min_separation:
+                yield slots
