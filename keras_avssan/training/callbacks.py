@@ -179,5 +179,5 @@ class CheckpointWriter(keras.callbacks.Callback):
     def _stop(self, step):
         raise KeyboardInterrupt(
             f"stopped after step {step} of {self.course.steps}, which '{self.folder.path}' holds; "
-            "the same call or command goes on from there"
+            "the same call or command resumes from there"
         )

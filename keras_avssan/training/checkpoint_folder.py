@@ -10,8 +10,8 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from keras_avssan._internal.atomic_files import PART_SUFFIX, write_json, write_whole
-from keras_avssan.training.run_configuration import check_configuration
+from keras_avssan._internal.atomic_files import write_whole
+from keras_avssan._internal.resumable_folder import ResumableFolder
 from keras_avssan.training.training_state import TrainingState
 
 _CONFIG = "config.json"
@@ -32,20 +32,9 @@ class CheckpointFolder:
 
     def __init__(self, path, config):
         self.path = Path(path)
-        self._check(config)
-        self.path.mkdir(exist_ok=True)
-        if not (self.path / _CONFIG).exists():
-            write_json(self.path / _CONFIG, config)
-
-    def _check(self, config):
         if not self.path.parent.is_dir():
             raise ValueError(f"`checkpoints` must lie in an existing folder. Received: {self.path}")
-        if self.path.exists() and not self.path.is_dir():
-            raise ValueError(f"`checkpoints` must be a folder. Received: {self.path}")
-        if (self.path / _CONFIG).exists():
-            check_configuration(self.path / _CONFIG, config, "a training")
-        elif self.path.is_dir() and any(item.suffix != PART_SUFFIX for item in self.path.iterdir()):
-            raise ValueError(f"'{self.path}' is neither empty nor the folder of a training.")
+        ResumableFolder(self.path, _CONFIG, "a training", "checkpoints").start(config)
 
     def save(self, state):
         """Writes a checkpoint, and deletes those before the last two.

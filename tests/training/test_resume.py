@@ -91,7 +91,7 @@ def test_another_configuration_is_refused_by_its_first_difference(tiny, whole, c
 @pytest.mark.once
 def test_another_folder_is_refused(tiny, tmp_path):
     (tmp_path / "mine.txt").write_text("precious")
-    with pytest.raises(ValueError, match="neither empty nor the folder of a training"):
+    with pytest.raises(ValueError, match="`checkpoints` must be new, empty or hold a training"):
         tiny.train(tmp_path)
     with pytest.raises(ValueError, match="`checkpoints` must lie in an existing folder"):
         tiny.train(tmp_path / "no" / "where")
