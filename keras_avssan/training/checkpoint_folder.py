@@ -5,7 +5,7 @@ import os
 import re
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from zipfile import BadZipFile
 
 import numpy as np
@@ -23,20 +23,20 @@ class CheckpointFolder:
     """The folder of a training: its configuration, logs, and last checkpoints.
 
     Args:
-        path: Path of the folder: absent, empty, or of the same training. Its parent exists.
+        path: Path of the folder: new, empty, or of the same training. Its parent exists.
         config: Dict that JSON can hold: all that decides the training, and nothing nested.
 
     Raises:
         ValueError: If it is of another training, or something else.
     """
 
-    def __init__(self, path, config):
+    def __init__(self, path: str | os.PathLike, config: dict[str, Any]) -> None:
         self.path = Path(path)
         if not self.path.parent.is_dir():
             raise ValueError(f"`checkpoints` must lie in an existing folder. Received: {self.path}")
         ResumableFolder(self.path, _CONFIG, "a training", "checkpoints").start(config)
 
-    def save(self, state):
+    def save(self, state: TrainingState) -> None:
         """Writes a checkpoint, and deletes those before the last two.
 
         Args:
@@ -46,7 +46,7 @@ class CheckpointFolder:
         for number in self._numbers()[:-_KEPT]:
             self._file(number).unlink(missing_ok=True)
 
-    def latest(self):
+    def latest(self) -> TrainingState | None:
         """The last checkpoint that can be read.
 
         Damaged ones are put aside, with a warning.
@@ -71,14 +71,14 @@ class CheckpointFolder:
             )
         return None
 
-    def _numbers(self):
+    def _numbers(self) -> list[int]:
         return checkpoint_numbers(self.path)
 
-    def _file(self, number):
+    def _file(self, number: int) -> Path:
         return checkpoint_path(self.path, number)
 
 
-def checkpoint_numbers(folder):
+def checkpoint_numbers(folder: str | os.PathLike) -> list[int]:
     """The steps of which a folder has checkpoints.
 
     Args:
@@ -91,7 +91,7 @@ def checkpoint_numbers(folder):
     return sorted(int(name[1]) for name in names if name)
 
 
-def checkpoint_path(folder, number):
+def checkpoint_path(folder: str | os.PathLike, number: int) -> Path:
     """Path of the checkpoint of a step.
 
     Args:
@@ -104,7 +104,7 @@ def checkpoint_path(folder, number):
     return Path(folder) / f"step-{number:08d}.npz"
 
 
-def read_checkpoint(path):
+def read_checkpoint(path: str | os.PathLike) -> TrainingState:
     """Reads a checkpoint.
 
     Args:
@@ -128,7 +128,7 @@ def read_checkpoint(path):
         raise ValueError(f"The checkpoint '{path}' is damaged ({error}).") from error
 
 
-def _write(file, state):
+def _write(file: BinaryIO, state: TrainingState) -> None:
     kinds = ("weights", "optimizer", "metrics", "random")
     lists = {kind: getattr(state, kind) for kind in kinds}
     note = {
