@@ -29,15 +29,14 @@ import keras
 from prompt_options import add_image_encoder_options, expand_classes
 
 from keras_avssan import AVSSAN
-from keras_avssan._internal.atomic_files import read_json
+from keras_avssan._internal.atomic_files import read_json, write_json
 from keras_avssan.benchmark import BenchmarkSettings
 from keras_avssan.benchmark.prompt_vectors import PromptVectors, default_image_encoder
-from keras_avssan.benchmark.results_folder import ResultsFolder, write_row
 from keras_avssan.benchmark.rooms import build_banks
-from keras_avssan.benchmark.scene_store import SceneStore
 from keras_avssan.benchmark.scenes import BenchmarkScenes
-from keras_avssan.benchmark.train_and_score import default_rate
+from keras_avssan.benchmark.train_and_score import ResultsFolder, default_rate
 from keras_avssan.cli.options import add_data_options, open_catalog, open_image_encoder
+from keras_avssan.data.scenes.scene_files import SceneStore
 from keras_avssan.doa import JointLoss
 from keras_avssan.encoders import LogMelEncoder
 from keras_avssan.evaluation import Evaluation, evaluate_localizer, paired_difference
@@ -115,7 +114,7 @@ class Comparison:
         row = read_json(path)
         if row is None:
             row = {"name": name, "changes": changes, **self._run(name, changes)}
-            write_row(path, row)
+            write_json(path, row, indent=None)
         elif row["changes"] != changes:
             raise SystemExit(f"'{path}' is of other changes, {row['changes']}: name it otherwise.")
         return row

@@ -1,15 +1,15 @@
-"""Files that appear whole or not at all."""
+"""Files that are written atomically."""
 
 import contextlib
 import json
 import os
 import re
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-PART_SUFFIX = ".part"  # of what is not whole yet
+PART_SUFFIX = ".part"  # of partial files
 
 # Of a path that was meant, in a string that may be words: an ending, or how paths begin.
 _ENDING = re.compile(r"\.(?=\w*[A-Za-z])\w{2,5}$", re.ASCII)
@@ -17,14 +17,18 @@ _BEGINNING = re.compile(r"\.{0,2}/|~|[A-Za-z]:[\\/]|\\\\")
 
 
 @contextlib.contextmanager
-def whole_file(path: str | os.PathLike) -> Iterator[Path]:
-    """Lets a file appear whole or not at all, even if the machine loses its power.
+def whole_file(path: str | os.PathLike, *, exclusive: bool = False) -> Iterator[Path]:
+    """Writes a file atomically, even if the machine loses its power.
 
     Args:
         path: Path of the file; one that is there is replaced.
+        exclusive: Whether a file that is there is an error instead.
 
     Yields:
         Path beside it to write to. It is renamed at the end, and removed after an exception.
+
+    Raises:
+        FileExistsError: If `exclusive` is set and the file exists.
 
     Example:
         >>> with whole_file("table.md") as part:
@@ -35,10 +39,12 @@ def whole_file(path: str | os.PathLike) -> Iterator[Path]:
     try:
         yield part
         _sync(part)
-        os.replace(part, path)
-    except BaseException:
+        if exclusive:
+            _link(part, path)
+        else:
+            os.replace(part, path)
+    finally:
         part.unlink(missing_ok=True)
-        raise
     with contextlib.suppress(OSError):  # not every system opens folders
         _sync(path.parent)
 
@@ -70,15 +76,23 @@ def write_text(path: str | os.PathLike, text: str) -> None:
     write_whole(path, lambda file: file.write(text.encode()))
 
 
-def write_json(path: str | os.PathLike, content: Any, indent: int | None = 2) -> None:
+def write_json(
+    path: str | os.PathLike, content: Any, indent: int | None = 2, *, exclusive: bool = False
+) -> None:
     """Writes JSON, see `whole_file`.
 
     Args:
         path: Path of the file.
         content: What JSON can hold.
         indent: Spaces a level; `None` writes a single line.
+        exclusive: Whether a file that is there is an error.
+
+    Raises:
+        FileExistsError: If `exclusive` is set and the file exists.
     """
-    write_text(path, json.dumps(content, indent=indent, ensure_ascii=False) + "\n")
+    text = json.dumps(content, indent=indent, ensure_ascii=False) + "\n"
+    with whole_file(path, exclusive=exclusive) as part:
+        part.write_bytes(text.encode())
 
 
 def is_meant_as_file(text: str) -> bool:
@@ -141,17 +155,32 @@ def read_json(path: str | os.PathLike) -> Any:
         raise ValueError(f"'{path}' is damaged: {error}") from error
 
 
-def remove_parts(folder: Path) -> None:
-    """Removes what a killed process left half-written in a folder.
+def remove_parts(folder: Path, names: Iterable[str] | None = None) -> None:
+    """Removes the partial files that killed processes left in a folder.
 
     Args:
         folder: Path; it need not exist.
+        names: Names of the files whose partial files are removed, all if not given.
     """
+    wanted = None if names is None else set(names)
     for path in folder.glob(f"*{PART_SUFFIX}"):
-        path.unlink(missing_ok=True)
+        if wanted is None or path.name.rsplit(".", 2)[0] in wanted:
+            path.unlink(missing_ok=True)
 
 
-def _sync(path):
+def _link(part: Path, path: Path) -> None:
+    """Gives a file its name, unless there is a file of that name."""
+    try:
+        os.link(part, path)  # unlike a replacement, it fails where there is one
+    except (FileExistsError, FileNotFoundError):
+        raise
+    except OSError:  # not every file system has hard links
+        if path.exists():
+            raise FileExistsError(path) from None
+        os.replace(part, path)
+
+
+def _sync(path: Path) -> None:
     """Brings a file, or the names in a folder, to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:

@@ -1,10 +1,10 @@
-"""Attributes of objects that are other for a time."""
+"""Temporary attribute patches, undone on exit."""
 
 from typing import Any
 
 
 class Overrides:
-    """Attributes that are set on objects for a time, over what their classes have."""
+    """Sets attributes of objects, over those of their classes, until `undo`."""
 
     def __init__(self) -> None:
         self._former: list[tuple[Any, str, Any]] = []
@@ -15,7 +15,7 @@ class Overrides:
         setattr(owner, name, value)
 
     def undo(self) -> None:
-        """Brings back what was there before."""
+        """Restores the attributes."""
         while self._former:
             owner, name, value = self._former.pop()
             if value is self:

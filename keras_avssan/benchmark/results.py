@@ -1,8 +1,13 @@
-"""Finished rows of a table, compared."""
+"""Finished rows of a table, compared, and the files that they make: table, breakdown, figure."""
 
 from functools import cached_property
+from typing import Any, cast
 
+from matplotlib.figure import Figure
+
+from keras_avssan._internal.atomic_files import whole_file, write_json, write_text
 from keras_avssan._internal.tables import make_table
+from keras_avssan.benchmark.figure import plot_selection
 from keras_avssan.benchmark.systems import REFERENCE, built_in_systems
 from keras_avssan.evaluation.evaluation_result import Evaluation
 from keras_avssan.evaluation.paired import paired_difference
@@ -172,6 +177,24 @@ _BINS = (
     ("by_separation", "Selection by the angle between the sources", "°"),
     ("by_t60", "Selection by the reverberation time", " s"),
 )
+
+
+def write_report(folder: Any, table: int) -> None:
+    """Writes `tableN.md`, `tableN.json`, `tableN.png` and `breakdownN.md` from finished rows.
+
+    Args:
+        folder: `ResultsFolder`.
+        table: Number N of the table.
+    """
+    results = TableResults(table, folder.rows(table))
+    stem = folder.path / f"table{table}"
+    write_json(stem.with_suffix(".json"), results.to_dict())
+    write_text(stem.with_suffix(".md"), results.markdown())
+    write_text(folder.path / f"breakdown{table}.md", results.breakdown())
+    if results.scored:
+        figure = cast(Figure, plot_selection(results))
+        with whole_file(stem.with_suffix(".png")) as part:
+            figure.savefig(part, format="png")
 
 
 def _cost_line(row):

@@ -1,4 +1,4 @@
-"""The command behind the tables, as a function."""
+"""Runs a benchmark and writes its table."""
 
 import dataclasses
 import hashlib
@@ -9,16 +9,12 @@ import numpy as np
 
 import keras_avssan
 from keras_avssan.benchmark.prompt_vectors import PromptVectors, default_image_encoder
-from keras_avssan.benchmark.report import write_report
-from keras_avssan.benchmark.results_folder import (
-    ResultsFolder,
-    check_config,
-)
+from keras_avssan.benchmark.results import write_report
 from keras_avssan.benchmark.rooms import build_banks, divide_bank, placeholder_banks
-from keras_avssan.benchmark.scene_store import SceneStore
 from keras_avssan.benchmark.scenes import BenchmarkScenes
 from keras_avssan.benchmark.system import Setup
-from keras_avssan.benchmark.train_and_score import Benchmark
+from keras_avssan.benchmark.train_and_score import Benchmark, ResultsFolder
+from keras_avssan.data.scenes.scene_files import SceneStore
 from keras_avssan.models.prompt_embeddings import encoder_fingerprint
 
 
@@ -79,7 +75,7 @@ def run_benchmark(
     scenes = BenchmarkScenes(settings, catalog, banks)
     vectors = PromptVectors(image_encoder or default_image_encoder(settings.seed))
     config = _config(settings, catalog, bank, vectors, make_audio_encoder(), scenes)
-    check_config(out, config)
+    ResultsFolder.check(out, config)
     if bank is None:
         scenes = BenchmarkScenes(
             settings, catalog, build_banks(settings, Path(out) / "rooms", rate, progress)

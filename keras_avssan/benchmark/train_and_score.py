@@ -1,24 +1,92 @@
-"""One row after another: choose a learning rate, train, score."""
+"""One row of a benchmark after another: choose a learning rate, train, score, write."""
 
+import os
 import time
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
-from keras_avssan._internal.atomic_files import read_json
-from keras_avssan.benchmark.results_folder import ResultsFolder, write_row
-from keras_avssan.benchmark.scene_store import SceneStore
+from keras_avssan._internal.atomic_files import read_json, write_json
+from keras_avssan._internal.resumable_folder import ResumableFolder
 from keras_avssan.benchmark.scenes import BenchmarkScenes
 from keras_avssan.benchmark.settings import TRIAL_FACTORS, BenchmarkSettings
 from keras_avssan.benchmark.system import Setup
+from keras_avssan.data.scenes.scene_files import SceneStore
 from keras_avssan.evaluation.evaluate_localizer import evaluate_localizer
 from keras_avssan.evaluation.evaluate_segments import evaluate_segments
 from keras_avssan.training import NonFiniteLoss, fit_scenes, save_whole
 
+_FOLDERS = ("rows", "trials", "models")
+
 # Scores of a trial whose loss became NaN or infinite: the worst there are.
 _DIVERGED = {"mae": 180.0, "selection": 0.0}
+
+
+class ResultsFolder:
+    """The folder of a benchmark: what was run, and every row that is finished.
+
+    Several processes may work in it side by side, for every file is written atomically.
+
+    Args:
+        path: Path of the folder: new, empty, or in progress with the same configuration.
+        config: Dict that JSON can hold: all that decides the results.
+
+    Raises:
+        ValueError: If it holds results of another configuration, or something else.
+    """
+
+    def __init__(self, path: str | os.PathLike, config: dict[str, Any]) -> None:
+        self.path = Path(path)
+        self._folder(path).start(config)
+        for name in _FOLDERS:
+            (self.path / name).mkdir(exist_ok=True)
+
+    @classmethod
+    def check(cls, path: str | os.PathLike, config: dict[str, Any]) -> None:
+        """Refuses what the constructor would, without writing anything."""
+        cls._folder(path).check(config)
+
+    @staticmethod
+    def _folder(path: str | os.PathLike, name: str = "config.json") -> ResumableFolder:
+        return ResumableFolder(Path(path), name, "results", "out", frozenset({"rooms", *_FOLDERS}))
+
+    def claim(self, name: str, config: dict[str, Any]) -> None:
+        """Writes a further configuration, or compares with the one that is there.
+
+        Args:
+            name: Name of its file.
+            config: Dict that JSON can hold.
+
+        Raises:
+            ValueError: If there is another one.
+        """
+        self._folder(self.path, name).claim(config)
+
+    def row_path(self, name: str, table: int) -> Path:
+        """Path of the row of a system; Table 3 has rows of its own."""
+        return self.path / "rows" / f"{name}{'.starss23' if table == 3 else ''}.json"
+
+    def model_path(self, name: str) -> Path:
+        """Path of the preset of a trained system."""
+        return self.path / "models" / name
+
+    def training_path(self, name: str) -> Path:
+        """Path of how a system was trained, written after its preset."""
+        return self.path / "models" / f"{name}.json"
+
+    def trials_path(self, name: str) -> Path:
+        """Path of the trials of a system."""
+        return self.path / "trials" / f"{name}.json"
+
+    def rows(self, table: int) -> list[dict[str, Any]]:
+        """The rows of a table that are finished."""
+        names = sorted(path.name for path in (self.path / "rows").glob("*.json"))
+        ours = [name for name in names if name.endswith(".starss23.json") == (table == 3)]
+        rows = [read_json(self.path / "rows" / name) for name in ours]
+        return [row for row in rows if table in row["tables"]]
 
 
 @dataclass
@@ -70,7 +138,8 @@ class Benchmark:
                 reason = str(error)
         if reason:
             print(f"{system.name} is left out: {reason}", flush=True)
-        write_row(self.folder.row_path(system.name, table), {**row, "left_out": reason})
+        path = self.folder.row_path(system.name, table)
+        write_json(path, {**row, "left_out": reason}, indent=None)
 
     def _scored(self, system, table):
         """What was trained, how, and its scores."""
@@ -124,7 +193,7 @@ class Benchmark:
             },
         }
         save_whole(model, str(path))
-        write_row(self.folder.training_path(system.name), training)
+        write_json(self.folder.training_path(system.name), training, indent=None)
         return model, training
 
     def _trials(self, system):
@@ -142,7 +211,7 @@ class Benchmark:
             trial = {"factor": factor, "learning_rate": rate, "mae": scores["mae"]}
             trial |= {"selection": scores["selection"], "seconds": time.perf_counter() - started}
             trials.append(trial)
-            write_row(path, trials)
+            write_json(path, trials, indent=None)
         return trials
 
     def _try(self, system, model, rate):

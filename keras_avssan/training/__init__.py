@@ -3,10 +3,10 @@
 from keras_avssan.training.distributed.data_parallel import Workers, data_parallel
 from keras_avssan.training.fit_scenes import fit_scenes
 from keras_avssan.training.gradient_checkpointing import recompute_activations
-from keras_avssan.training.non_finite_loss import NonFiniteLoss
 from keras_avssan.training.replay import load_checkpoint, replay_batch
 from keras_avssan.training.saving import save_whole
 from keras_avssan.training.schedules import warmup_cosine
+from keras_avssan.training.training_progress import NonFiniteLoss
 
 __all__ = [
     "NonFiniteLoss",

@@ -1,13 +1,14 @@
-"""What watches a training: its loss, its logs, its checkpoints."""
+"""Callbacks of a training: loss, logs, checkpoints, progress."""
 
+import contextlib
 import math
 import time
 
 import keras
 
-from keras_avssan.training.loss_tracker import STEP_LOSS
-from keras_avssan.training.random_state import restore_random_state
-from keras_avssan.training.training_state import TrainingState
+from keras_avssan.training.training_state import TrainingState, restore_random_state
+
+STEP_LOSS = "step_loss"
 
 
 class LossWatch(keras.callbacks.Callback):
@@ -64,12 +65,12 @@ class EpochPart(keras.callbacks.Callback):
         self.state.apply(self.model)
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Restores the metrics of a begun epoch."""
+        """Restores the metrics of an epoch in progress."""
         if self.course.done_before(epoch):
             self.state.apply_metrics(self.model)
 
     def on_train_batch_begin(self, batch, logs=None):
-        """Restores random generators before the first step, but after the loader has begun."""
+        """Restores random generators before the first step, but after the loader has started."""
         if not self._begun:
             self._begun = True
             restore_random_state(self.state.random)
@@ -179,5 +180,92 @@ class CheckpointWriter(keras.callbacks.Callback):
     def _stop(self, step):
         raise KeyboardInterrupt(
             f"stopped after step {step} of {self.course.steps}, which '{self.folder.path}' holds; "
-            "the same call or command goes on from there"
+            "the same call or command resumes from there"
         )
+
+
+class SceneProgress(keras.callbacks.ProgbarLogger):
+    """Keras' progress bar with scenes a second.
+
+    Args:
+        course: `Course` of the training.
+    """
+
+    async_safe = True  # as the one of Keras, it only prints
+
+    def __init__(self, course):
+        super().__init__()
+        self.course = course
+        self._started = 0.0
+        self._rate = 0.0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Begins a bar, as long as what is left of the epoch."""
+        self.target = self.course.steps_per_epoch - self.course.done_before(epoch)
+        self._started = time.perf_counter()
+        super().on_epoch_begin(epoch, logs)
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Shows a step."""
+        seconds = time.perf_counter() - self._started
+        self._rate = (batch + 1) * self.course.batch_size / max(seconds, 1e-9)
+        super().on_train_batch_end(batch, self._with_rate(logs))
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Ends a bar."""
+        super().on_epoch_end(epoch, self._with_rate(logs))
+
+    def _with_rate(self, logs):
+        return {**(logs or {}), "scenes/s": self._rate}
+
+
+class LossTracker(keras.metrics.Mean):
+    """Mean of the loss over an epoch, and the loss of the last step as `step_loss`.
+
+    A mean of float32 sums is too coarse to tell the loss of a step from, after many steps or after
+    one with a huge loss.
+
+    Example:
+        >>> tracker = LossTracker(name="loss")
+        >>> tracker.update_state(2.0)
+        >>> tracker.update_state(4.0)
+        >>> {name: float(value) for name, value in tracker.result().items()}
+        {'loss': 3.0, 'step_loss': 4.0}
+    """
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.last = self.add_variable((), "zeros", aggregation="mean", name="last")
+
+    def update_state(self, values, sample_weight=None):
+        """Takes the loss of a step."""
+        super().update_state(values, sample_weight=sample_weight)
+        self.last.assign(keras.ops.cast(keras.ops.mean(values), self.last.dtype))
+
+    def result(self):
+        """The mean, and the last loss."""
+        return {self.name: super().result(), STEP_LOSS: self.last + 0.0}
+
+
+@contextlib.contextmanager
+def tracked_loss(model):
+    """Lets a model report `step_loss` in the logs of its steps.
+
+    Args:
+        model: A compiled Keras model.
+    """
+    before = model._loss_tracker
+    if before is None:
+        yield
+        return
+    _set_tracker(model, LossTracker(name="loss"))
+    try:
+        yield
+    finally:
+        _set_tracker(model, before)
+        model.train_function = model.test_function = None  # they report `step_loss`
+
+
+def _set_tracker(model, tracker):
+    """Sets the tracker as `compile` does: a metric set otherwise would be counted twice."""
+    object.__setattr__(model, "_loss_tracker", tracker)

@@ -4,14 +4,14 @@ import json
 import os
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from zipfile import BadZipFile
 
 import numpy as np
 
-from keras_avssan._internal.atomic_files import PART_SUFFIX, write_json, write_whole
+from keras_avssan._internal.atomic_files import write_whole
+from keras_avssan._internal.resumable_folder import ResumableFolder
 from keras_avssan._internal.saved_files import CHECKPOINT_NAME, CHECKPOINT_PATTERN
-from keras_avssan.training.run_configuration import check_configuration
 from keras_avssan.training.training_state import TrainingState
 
 _CONFIG = "config.json"
@@ -22,31 +22,20 @@ class CheckpointFolder:
     """The folder of a training: its configuration, logs, and last checkpoints.
 
     Args:
-        path: Path of the folder: absent, empty, or of the same training. Its parent exists.
+        path: Path of the folder: new, empty, or of the same training. Its parent exists.
         config: Dict that JSON can hold: all that decides the training, and nothing nested.
 
     Raises:
         ValueError: If it is of another training, or something else.
     """
 
-    def __init__(self, path, config):
+    def __init__(self, path: str | os.PathLike, config: dict[str, Any]) -> None:
         self.path = Path(path)
-        self._check(config)
-        self.path.mkdir(exist_ok=True)
-        if not (self.path / _CONFIG).exists():
-            write_json(self.path / _CONFIG, config)
-
-    def _check(self, config):
         if not self.path.parent.is_dir():
             raise ValueError(f"`checkpoints` must lie in an existing folder. Received: {self.path}")
-        if self.path.exists() and not self.path.is_dir():
-            raise ValueError(f"`checkpoints` must be a folder. Received: {self.path}")
-        if (self.path / _CONFIG).exists():
-            check_configuration(self.path / _CONFIG, config, "a training")
-        elif self.path.is_dir() and any(item.suffix != PART_SUFFIX for item in self.path.iterdir()):
-            raise ValueError(f"'{self.path}' is neither empty nor the folder of a training.")
+        ResumableFolder(self.path, _CONFIG, "a training", "checkpoints").start(config)
 
-    def save(self, state):
+    def save(self, state: TrainingState) -> None:
         """Writes a checkpoint, and deletes those before the last two.
 
         Args:
@@ -56,7 +45,7 @@ class CheckpointFolder:
         for number in self._numbers()[:-_KEPT]:
             self._file(number).unlink(missing_ok=True)
 
-    def latest(self):
+    def latest(self) -> TrainingState | None:
         """The last checkpoint that can be read.
 
         Damaged ones are put aside, with a warning.
@@ -81,14 +70,14 @@ class CheckpointFolder:
             )
         return None
 
-    def _numbers(self):
+    def _numbers(self) -> list[int]:
         return checkpoint_numbers(self.path)
 
-    def _file(self, number):
+    def _file(self, number: int) -> Path:
         return checkpoint_path(self.path, number)
 
 
-def checkpoint_numbers(folder):
+def checkpoint_numbers(folder: str | os.PathLike) -> list[int]:
     """The steps of which a folder has checkpoints.
 
     Args:
@@ -101,7 +90,7 @@ def checkpoint_numbers(folder):
     return sorted(int(name[1]) for name in names if name)
 
 
-def checkpoint_path(folder, number):
+def checkpoint_path(folder: str | os.PathLike, number: int) -> Path:
     """Path of the checkpoint of a step.
 
     Args:
@@ -114,7 +103,7 @@ def checkpoint_path(folder, number):
     return Path(folder) / CHECKPOINT_NAME.format(number)
 
 
-def read_checkpoint(path):
+def read_checkpoint(path: str | os.PathLike) -> TrainingState:
     """Reads a checkpoint.
 
     Args:
@@ -138,7 +127,7 @@ def read_checkpoint(path):
         raise ValueError(f"The checkpoint '{path}' is damaged ({error}).") from error
 
 
-def _write(file, state):
+def _write(file: BinaryIO, state: TrainingState) -> None:
     kinds = ("weights", "optimizer", "metrics", "random")
     lists = {kind: getattr(state, kind) for kind in kinds}
     note = {

@@ -1,19 +1,32 @@
 """Training a localiser on planned scenes."""
 
+import warnings
+from typing import Any
+
 import keras
 
 from keras_avssan._internal.checks import check_integer
+from keras_avssan._internal.one_line import count
 from keras_avssan.data.scenes.make_dataset import make_dataset
+from keras_avssan.data.scenes.scene_plan import ScenePlan
 from keras_avssan.models.fitting.recorded_training import begin_record, describe_plan, recorded
 from keras_avssan.models.microphones import match_scenes
 from keras_avssan.models.prompt_embeddings import embed_plan, takes_prompt
 from keras_avssan.training.checkpoint_folder import CheckpointFolder
+from keras_avssan.training.logs import check_tensorboard
 from keras_avssan.training.resumable_fit import WatchedFit
 from keras_avssan.training.run_configuration import describe_training, digest_embeddings
 from keras_avssan.training.schedules import warmup_cosine
-from keras_avssan.training.tensorboard_log import check_tensorboard
 from keras_avssan.training.training_progress import Course
-from keras_avssan.training.validation_overlap import warn_of_overlap
+
+# What a plan that validates may share with the training, and how it shares nothing.
+_KINDS = {"rooms": "rooms", "clips": "recordings", "pictures": "pictures"}
+_HOW = {
+    "rooms": 'other rooms of the bank (`ScenePlan(..., rooms=bank.part("validation"))`, and '
+    '`rooms=bank.part("train")` in training)',
+    "clips": "another split",
+    "pictures": "another split",
+}
 
 
 def default_loader():
@@ -54,7 +67,7 @@ def fit_scenes(
     and `.keras` files, so that `evaluate_localizer` can tell scenes that are no test.
 
     With `checkpoints` nothing is lost when the training is stopped or killed: the same call, with
-    a model that is made in the same way, goes on from the last checkpoint as if nothing had
+    a model that is made in the same way, resumes from the last checkpoint as if nothing had
     happened; on a processor every number is the same. The folder also gets `log.csv`, a line a
     step, and `epochs.csv`, a line an epoch. Ctrl-C stops after the step, and writes a checkpoint
     first. Where a loss is not finite, the training stops before such weights are written.
@@ -138,7 +151,7 @@ def fit_scenes(
         steps=steps,
     )
     if validation_plan is not None:
-        warn_of_overlap(model, record, validation_plan)
+        _warn_of_overlap(model, record, validation_plan)
     folder = state = None
     if checkpoints is not None:
         settings = {
@@ -231,6 +244,27 @@ def _compile(model, learning_rate, steps):
     kept = dict(model._compile_config.config) if model.compiled else {}
     model.compile(**{**kept, "optimizer": optimizer})
     return schedule
+
+
+def _warn_of_overlap(model: keras.Model, record: Any, plan: ScenePlan) -> None:
+    """Warns where a plan that validates shares rooms, recordings or pictures with the training."""
+    own = describe_plan(model, plan)
+    sets = {kind: (getattr(own, kind), getattr(record, kind)) for kind in _KINDS}
+    shared = {kind: (len(mine & theirs), len(mine)) for kind, (mine, theirs) in sets.items()}
+    found = {kind: numbers for kind, numbers in shared.items() if numbers[0]}
+    if not found:
+        return
+    numbers = ", ".join(
+        f"{some} of {count(every, _KINDS[kind].removesuffix('s'))}"
+        for kind, (some, every) in found.items()
+    )
+    advice = " and ".join(dict.fromkeys(_HOW[kind] for kind in found))
+    warnings.warn(
+        f"`validation_plan` draws from what the training draws from: {numbers}. Its scores do not "
+        f"tell how well the model does on what it has not heard or seen. Give it {advice}; "
+        "`plan.room_range` tells the rooms of a plan.",
+        stacklevel=3,
+    )
 
 
 def _finished(model, state):

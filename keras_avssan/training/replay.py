@@ -1,4 +1,4 @@
-"""A batch of a training once more."""
+"""Replay of a batch of a training, from a checkpoint."""
 
 import keras
 import numpy as np
@@ -11,7 +11,7 @@ from keras_avssan.training.checkpoint_folder import (
     read_checkpoint,
 )
 from keras_avssan.training.fit_scenes import scene_dataset
-from keras_avssan.training.random_state import read_random_state, restore_random_state
+from keras_avssan.training.training_state import read_random_state, restore_random_state
 
 
 def replay_batch(model, train_plan, step, *, batch_size=32, **options):

@@ -1,32 +1,39 @@
-"""`fit`, with everything around it that keeps a training safe."""
+"""`fit` with checkpoints, logs, checks of the loss and deferred handling of SIGINT."""
 
+import builtins
 import contextlib
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 
 from keras_avssan._internal.atomic_files import write_json
-from keras_avssan.training.callbacks import CheckpointWriter, EpochPart, LogWriter, LossWatch
+from keras_avssan.training.callbacks import (
+    CheckpointWriter,
+    EpochPart,
+    LogWriter,
+    LossWatch,
+    SceneProgress,
+    tracked_loss,
+)
 from keras_avssan.training.checkpoint_folder import CheckpointFolder
-from keras_avssan.training.interrupts import deferred_interrupt
-from keras_avssan.training.loss_tracker import tracked_loss
-from keras_avssan.training.non_finite_loss import NonFiniteLoss
-from keras_avssan.training.progress import SceneProgress, choose_verbose
-from keras_avssan.training.tensorboard_log import TensorBoardLog
-from keras_avssan.training.training_log import TrainingLog
-from keras_avssan.training.training_progress import Course
+from keras_avssan.training.logs import TensorBoardLog, TrainingLog
+from keras_avssan.training.training_progress import Course, NonFiniteLoss
 from keras_avssan.training.training_state import TrainingState
 
 
 @dataclass
 class WatchedFit:
-    """`fit`, with everything around it that keeps a training safe.
+    """`fit`, with checkpoints, logs and checks of the loss.
 
     Args:
         course: `Course` of the training.
         folder: `CheckpointFolder`, or `None`.
-        state: `TrainingState` to go on from, or `None`.
+        state: `TrainingState` to resume from, or `None`.
         every: Steps between two checkpoints.
         tensorboard: Folder of a log for TensorBoard, or `None`.
     """
@@ -62,7 +69,7 @@ class WatchedFit:
             stack.enter_context(tracked_loss(model))
             others = [LogWriter(self.course, logs)] if logs else []
             if self.folder is not None:
-                asked = stack.enter_context(deferred_interrupt())
+                asked = stack.enter_context(_deferred_interrupt())
                 others.append(
                     CheckpointWriter(self.course, self.folder, self.every, history, logs, asked)
                 )
@@ -92,6 +99,45 @@ class WatchedFit:
         done = self.course.done
         logs = [] if self.folder is None else [TrainingLog(self.folder.path, done)]
         return logs if self.tensorboard is None else [*logs, TensorBoardLog(self.tensorboard, done)]
+
+
+def choose_verbose(verbose: str | int) -> str | int:
+    """What `"auto"` stands for: a bar on a terminal or in a notebook, else a line an epoch.
+
+    Args:
+        verbose: As `fit` takes it.
+
+    Returns:
+        Int.
+    """
+    if verbose != "auto":
+        return verbose
+    in_notebook = hasattr(builtins, "__IPYTHON__")
+    return 1 if sys.stdout.isatty() or in_notebook else 2
+
+
+@contextlib.contextmanager
+def _deferred_interrupt() -> Iterator[Callable[[], bool]]:
+    """Notes Ctrl-C within, instead of stopping at once; a second one stops at once.
+
+    Outside of the main thread, and where the process ignores Ctrl-C, nothing changes.
+    """
+    asked = threading.Event()
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield asked.is_set
+        return
+
+    def note(*_):
+        asked.set()
+        signal.signal(signal.SIGINT, before)
+        print("\nStopping after this step. Ctrl-C again stops at once.", file=sys.stderr)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield asked.is_set
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _listed(callbacks):

@@ -3,13 +3,10 @@
 import dataclasses
 import hashlib
 import json
-from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
-
-from keras_avssan._internal.atomic_files import read_json
 
 # Of a Keras configuration: what tells nothing, or is counted up within a process.
 _IGNORED = ("name", "module", "registered_name", "build_config", "shared_object_id")
@@ -101,27 +98,6 @@ def digest_embeddings(embeddings):
     return digest("\n".join(names), *(embeddings[name] for name in names))
 
 
-def check_configuration(path, config, what="results"):
-    """Compares a configuration with one that was written.
-
-    Args:
-        path: Path of the JSON file that holds the one.
-        config: The other, a dict that JSON can hold.
-        what: What the folder of the file holds, for the message.
-
-    Raises:
-        ValueError: If they differ. The message names the first difference.
-    """
-    there, now = read_json(path), json.loads(json.dumps(config))
-    for name in {**now, **there}:  # first what the user gave
-        if there.get(name) != now.get(name):
-            one, other = (_short(part.get(name)) for part in (there, now))
-            raise ValueError(
-                f"'{Path(path).parent}' holds {what} of another configuration: `{name}` is {one} "
-                f"there, but {other} now. Give the same options, or another folder."
-            )
-
-
 def _describe_plan(plan):
     items = (*plan.catalog.clips, *plan.catalog.pictures)
     bank = plan.bank
@@ -144,8 +120,3 @@ def _flatten(value, prefix=""):
             shown = "" if name == "config" else name
             flat |= _flatten(part, ".".join(filter(None, (prefix, shown))))
     return flat
-
-
-def _short(value):
-    text = json.dumps(value)
-    return text if len(text) < 60 else f"{text[:56]}..."

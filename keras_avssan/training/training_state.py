@@ -1,17 +1,17 @@
-"""Everything that a training goes on from."""
+"""State needed to resume training."""
 
+import sys
 from dataclasses import dataclass
 
 import keras
 import numpy as np
 
-from keras_avssan.training.random_state import read_random_state
 from keras_avssan.training.run_configuration import frozen_weights
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingState:
-    """Everything that a training goes on from, besides its configuration.
+    """State needed to resume training, besides its configuration.
 
     Args:
         step: Number of steps done; the scenes of the next batch follow from it.
@@ -98,6 +98,38 @@ class TrainingState:
             {"doa": keras.ops.full((1, 180), 1 / 180)},
         )
         _assign(model.metrics_variables, self.metrics)
+
+
+def read_random_state() -> list[np.ndarray]:
+    """The states of PyTorch's generators, from which Keras' dropout draws under PyTorch.
+
+    Other backends draw from the generators of the model alone.
+
+    Returns:
+        List of uint8 arrays, one a device; empty where PyTorch is not in use.
+    """
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return []
+    states = [torch.get_rng_state()]
+    if torch.cuda.is_available():
+        states += torch.cuda.get_rng_state_all()
+    return [np.array(state.cpu().numpy()) for state in states]
+
+
+def restore_random_state(states: list[np.ndarray]) -> None:
+    """Brings PyTorch's generators to states.
+
+    Args:
+        states: What `read_random_state` returned, here or on a machine with other devices.
+    """
+    torch = sys.modules.get("torch")
+    if torch is None or not states:
+        return
+    first, *others = (torch.from_numpy(np.array(state)) for state in states)
+    torch.set_rng_state(first)
+    for device, state in zip(range(torch.cuda.device_count()), others, strict=False):
+        torch.cuda.set_rng_state(state, device)
 
 
 def _variables(model):

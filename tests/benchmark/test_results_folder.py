@@ -5,7 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from keras_avssan.benchmark.results_folder import ResultsFolder, write_row
+from keras_avssan._internal.atomic_files import write_json
+from keras_avssan.benchmark.train_and_score import ResultsFolder
 
 pytestmark = pytest.mark.once
 
@@ -15,9 +16,9 @@ CONFIG = {"budget": 10, "snr": (0.0, -5.0), "classes": ["a"] * 40}
 def test_it_is_begun_and_taken_up_again(tmp_path):
     first = ResultsFolder(tmp_path / "new", CONFIG)
     assert json.loads((first.path / "config.json").read_text())["snr"] == [0.0, -5.0]
-    write_row(first.row_path("a", 2), {"name": "a", "tables": [2, 4]})
-    write_row(first.row_path("b", 2), {"name": "b", "tables": [2]})
-    write_row(first.row_path("a", 3), {"name": "a", "tables": [2, 3]})
+    write_json(first.row_path("a", 2), {"name": "a", "tables": [2, 4]})
+    write_json(first.row_path("b", 2), {"name": "b", "tables": [2]})
+    write_json(first.row_path("a", 3), {"name": "a", "tables": [2, 3]})
     again = ResultsFolder(tmp_path / "new", dict(CONFIG))
     assert [row["name"] for row in again.rows(2)] == ["a", "b"]
     assert [row["name"] for row in again.rows(4)] == ["a"]
@@ -30,8 +31,8 @@ def test_another_configuration_is_refused_and_named(tmp_path):
     ResultsFolder(tmp_path / "new", CONFIG)
     for changes, named in (
         ({"budget": 20}, "`budget` is 10 there, but 20 now"),
-        ({"more": 1}, "`more` is null there, but 1 now"),
-        ({"classes": ["b"]}, r"`classes` is \[.*\.\.\. there, but \[\"b\"\] now"),
+        ({"more": 1}, "`more` is None there, but 1 now"),
+        ({"classes": ["b"]}, r"`classes` is \[.*\.\.\. there, but \['b'\] now"),
     ):
         with pytest.raises(ValueError, match=named):
             ResultsFolder(tmp_path / "new", {**CONFIG, **changes})
@@ -53,7 +54,7 @@ def test_of_processes_that_begin_at_once_one_wins(tmp_path):
 
 def test_a_folder_of_other_things_is_refused(tmp_path):
     (tmp_path / "letter.txt").write_text("dear")
-    with pytest.raises(ValueError, match="neither empty nor the folder of a benchmark"):
+    with pytest.raises(ValueError, match="`out` must be new, empty or hold results"):
         ResultsFolder(tmp_path, CONFIG)
     with pytest.raises(ValueError, match="`out` must be a folder"):
         ResultsFolder(tmp_path / "letter.txt", CONFIG)

@@ -74,7 +74,7 @@ def test_stopped_by_the_user(tmp_path, monkeypatch, capsys):
     assert build(tmp_path / "bank") == 130
     line = capsys.readouterr().err.splitlines()[-1]
     assert line.startswith("keras-avssan rooms build: stopped with 0 of 2 shards whole in")
-    assert "the same call or command goes on from there" in line
+    assert "the same call or command resumes from there" in line
 
 
 def test_show_tells_what_is_there(folder, capsys):

@@ -74,7 +74,7 @@ def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(
     assert main(command) == 130
     *_, line = capsys.readouterr().err.splitlines()
     assert line.startswith("keras-avssan train: stopped after step 3 of 4")
-    assert "same call or command goes on" in line
+    assert "same call or command resumes from there" in line
     assert os.listdir(tmp_path) == ["model.checkpoints"]
     # Other options are refused, in one line.
     assert main([*command, "--learning-rate", "0.1"]) == 2

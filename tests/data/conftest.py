@@ -20,6 +20,9 @@ class TinyBank:
     t60: np.ndarray
     sampling_rate: int = 16000
 
+    def __len__(self):
+        return len(self.t60)
+
 
 @pytest.fixture(scope="session")
 def bank():

@@ -1,6 +1,5 @@
 """Banks in folders: built piece by piece, whatever stops it, and read piece by piece."""
 
-import inspect
 import json
 import os
 import pickle
@@ -13,6 +12,7 @@ import keras
 import numpy as np
 import pytest
 
+import keras_avssan
 from keras_avssan.simulation import (
     RIRBank,
     RoomRanges,
@@ -163,15 +163,18 @@ def in_child(work, *arguments):
 
 
 def die_at(name, renaming):
-    # Renames that many files, and dies before the next is renamed.
-    replace, calls = os.replace, iter(range(renaming))
+    # Names that many files, and dies before the next gets its name.
+    calls = iter(range(renaming))
 
-    def counted(*arguments):
-        if next(calls, None) is None:
-            os.kill(os.getpid(), signal.SIGKILL)
-        replace(*arguments)
+    def counted(function):
+        def call(*arguments):
+            if next(calls, None) is None:
+                os.kill(os.getpid(), signal.SIGKILL)
+            function(*arguments)
 
-    os.replace = counted
+        return call
+
+    os.link, os.replace = counted(os.link), counted(os.replace)
     build(name)
 
 
@@ -217,8 +220,8 @@ assert kills, "no build was killed before it was done"
 @pytest.mark.extensive
 def test_the_same_bytes_however_often_it_was_killed(tmp_path):
     """Killed between any two files and at random moments; on NumPy, which may be forked."""
-    package = os.path.dirname(os.path.dirname(os.path.dirname(inspect.getfile(build_bank))))
-    arguments = [sys.executable, "-c", KILLED, os.path.join(package, "keras_avssan"), str(tmp_path)]
+    package = keras_avssan.__path__[0]
+    arguments = [sys.executable, "-c", KILLED, package, str(tmp_path)]
     environment = os.environ | {"KERAS_BACKEND": "numpy", "OPENBLAS_NUM_THREADS": "1"}
     run = subprocess.run(arguments, env=environment, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
@@ -306,14 +309,14 @@ def test_a_failed_write_leaves_no_half_of_it(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "changed, message",
     [
-        (dict(seed=4), "`seed` is 3 there, but 4 is asked for"),
+        (dict(seed=4), "`seed` is 3 there, but 4 now"),
         (dict(num_rooms=6), "`num_rooms` is 5 there, but 6"),
         (dict(first_index=1), "`first_index` is 0 there"),
         (dict(rooms_per_shard=3), "`rooms_per_shard` is 2 there"),
         (dict(ranges=RoomRanges(t60=(0.2, 1.5))), r"`ranges\.t60` is \[0\.2, 0\.8\] there"),
         (dict(sampling_rate=16000), "`length` is 160 there, but 320.*`sampling_rate` is 8000"),
         (dict(formula="eyring"), "`formula` is 'sabine' there, but 'eyring'"),
-        (dict(tail=True, calibrate=True), "`calibrate` is False there.*`tail` is False there"),
+        (dict(tail=True, calibrate=True), "`tail` is False there.*`calibrate` is False there"),
         (dict(image_attenuation=20.0), r"`image_attenuation` is None there, but 20\.0"),
     ],
 )
@@ -348,13 +351,13 @@ def test_damaged_settings_are_refused(folder, text):
 @pytest.mark.parametrize(
     "changed, message",
     [
-        (dict(num_rooms=0), "`num_rooms` must be at least 1"),
-        (dict(rooms_per_shard=0), "`rooms_per_shard` must be at least 1"),
-        (dict(workers=0), "`workers` must be at least 1"),
+        (dict(num_rooms=0), "`num_rooms` must be an integer of at least 1"),
+        (dict(rooms_per_shard=0), "`rooms_per_shard` must be an integer of at least 1"),
+        (dict(workers=0), "`workers` must be an integer of at least 1"),
         (dict(shards=[3]), "`shards` must be numbers from 0 to 2"),
         (dict(shards=range(0)), "`shards` must be numbers from 0 to 2"),
         (dict(seed=-1), "`seed` and `index` must be zero or more"),
-        (dict(sources_per_room=0), "`num_sources` must be at least 1"),
+        (dict(sources_per_room=0), "`num_sources` must be an integer of at least 1"),
         (dict(max_duration=1e-9), "`max_duration` must hold a sample"),
         (dict(ranges=RoomRanges(t60=(1e-3, 2e-3))), "No room that fits"),
     ],
@@ -484,13 +487,13 @@ def test_holds_one_shard_at_a_time(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("num_rooms", 0, "`num_rooms` must be at least 1"),
-        ("num_rooms", -1, "`num_rooms` must be at least 1"),
+        ("num_rooms", 0, "`num_rooms` must be an integer of at least 1"),
+        ("num_rooms", -1, "`num_rooms` must be an integer of at least 1"),
         ("num_rooms", "5", "`num_rooms` must be an integer of at least 1"),
         ("num_rooms", 10**9, "lacks 499999998 of its 500000000 shards"),
-        ("rooms_per_shard", 0, "`rooms_per_shard` must be at least 1"),
-        ("first_index", -3, "`first_index` must be at least 0"),
-        ("sampling_rate", -8000, "`sampling_rate` must be at least 1"),
+        ("rooms_per_shard", 0, "`rooms_per_shard` must be an integer of at least 1"),
+        ("first_index", -3, "`first_index` must be an integer of at least 0"),
+        ("sampling_rate", -8000, "`sampling_rate` must be an integer of at least 1"),
     ],
 )
 def test_settings_out_of_range_are_refused(folder, name, value, message):

@@ -5,9 +5,8 @@ import types
 
 import pytest
 
-from keras_avssan.training.progress import choose_verbose
-from keras_avssan.training.tensorboard_log import TensorBoardLog
-from keras_avssan.training.training_log import TrainingLog
+from keras_avssan.training.logs import TensorBoardLog, TrainingLog
+from keras_avssan.training.resumable_fit import choose_verbose
 
 pytestmark = pytest.mark.once
 

@@ -44,7 +44,7 @@ def test_ctrl_c_stops_after_the_step_and_damage_costs_a_checkpoint(
     folder = tmp_path / "checkpoints"
     before = signal.getsignal(signal.SIGINT)
     press = at(7, lambda _: os.kill(os.getpid(), signal.SIGINT))
-    with pytest.raises(KeyboardInterrupt, match=r"after step 7 of 8, .* goes on"):
+    with pytest.raises(KeyboardInterrupt, match=r"after step 7 of 8, .* resumes from there"):
         tiny.train(folder, checkpoint_every=2, callbacks=press)
     assert signal.getsignal(signal.SIGINT) == before
     names = ["step-00000006.npz", "step-00000007.npz"]
@@ -91,7 +91,7 @@ def test_another_configuration_is_refused_by_its_first_difference(tiny, whole, c
 @pytest.mark.once
 def test_another_folder_is_refused(tiny, tmp_path):
     (tmp_path / "mine.txt").write_text("precious")
-    with pytest.raises(ValueError, match="neither empty nor the folder of a training"):
+    with pytest.raises(ValueError, match="`checkpoints` must be new, empty or hold a training"):
         tiny.train(tmp_path)
     with pytest.raises(ValueError, match="`checkpoints` must lie in an existing folder"):
         tiny.train(tmp_path / "no" / "where")

@@ -1,24 +1,39 @@
-"""Scenes in files: made once, read by any number of workers without Python."""
+"""Rendered scenes in files: TFRecord for whole data sets, `.npy` for scenes made on demand.
+
+`write_scenes` and `read_scenes` hold what `make_dataset` makes, prompts included, and are read by
+`tf.data` alone. `SceneStore` holds mixture and target of each scene, without prompts, and needs no
+TensorFlow.
+"""
 
 import dataclasses
 import json
 import os
-from collections.abc import Iterable, Iterator
+import shutil
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
-from keras_avssan._internal.atomic_files import PART_SUFFIX, whole_file, write_json
+from keras_avssan._internal.atomic_files import whole_file, write_whole
 from keras_avssan._internal.checks import check_integer
+from keras_avssan._internal.resumable_folder import ResumableFolder
 from keras_avssan.data.media.tf_audio import import_tensorflow
-from keras_avssan.data.scenes.scene_batches import SceneBatches
+from keras_avssan.data.scenes.rendering import render_scenes
+from keras_avssan.data.scenes.scene_batches import Batch, SceneBatches
+from keras_avssan.data.scenes.scene_plan import ScenePlan
 
 _FORMAT = "keras-avssan scenes 1"
 _LAYOUT = "scenes.json"
 # Scenes made at a time: few enough for any memory.
 _CHUNK = 8
+
+# Of a `SceneStore`.
+_SCENES_PER_FILE = 64
+_THREADS = 2
+_BATCHES_AHEAD = 4
 
 
 def write_scenes(
@@ -31,13 +46,13 @@ def write_scenes(
 ) -> None:
     """Write the scenes of a plan to TFRecord files, from where an earlier call stopped.
 
-    A file appears whole or not at all; files that are there already are left as they are. With
+    Files are written atomically, and those that are there already are left as they are. With
     `render="device"` a scene of 10 s takes 1.3 MB and its impulse responses, with `render="host"`
     2.6 MB.
 
     Args:
         batches: `SceneBatches` that are not shuffled; their batch size is of no account.
-        folder: Path of a folder that is new, empty, or holds the same scenes, begun.
+        folder: Path of a folder that is new, empty, or holds the same scenes in progress.
         scenes_per_shard: Int. Number of scenes in each file but the last, which may hold fewer.
         shards: Numbers from 0 of the files to write, or `None` for all. Several processes may
             write one folder, each with `shards` of its own.
@@ -62,14 +77,20 @@ def write_scenes(
     paths = _shard_paths(folder, layout)
     chosen = range(len(paths)) if shards is None else sorted(set(shards))
     if not chosen or not 0 <= chosen[0] <= chosen[-1] < len(paths):
-        raise ValueError(f"`shards` must be numbers from 0 to {len(paths) - 1}, got {chosen!r}.")
-    _prepare(folder, layout)
-    for shard in chosen:
-        for leftover in folder.glob(f"{paths[shard].name}.*{PART_SUFFIX}"):
-            leftover.unlink(missing_ok=True)
-    for shard in tqdm(chosen, desc="Scenes", unit="file", disable=not progress):
-        if not paths[shard].exists():
+        raise ValueError(
+            f"`shards` must be numbers from 0 to {len(paths) - 1}. Received: shards={chosen!r}"
+        )
+    resumable = _resumable(folder)
+    resumable.start(layout)
+    resumable.remove_parts(paths[shard].name for shard in chosen)
+    missing = resumable.missing(chosen, lambda shard: paths[shard].exists())
+    done = len(chosen) - len(missing)
+    with tqdm(
+        total=len(chosen), initial=done, desc="Scenes", unit="file", disable=not progress
+    ) as bar:
+        for shard in missing:
             _write_shard(paths[shard], _scenes(batches, shard, scenes_per_shard))
+            bar.update()
 
 
 def read_scenes(
@@ -139,8 +160,108 @@ def read_scenes(
     )
 
 
-def _layout(batches, scenes_per_shard):
-    """What tells one folder of scenes from another."""
+class SceneStore:
+    """Rendered scenes of a plan on disk, in half precision, rendered when they are first read.
+
+    A file holds mixture and target of 64 scenes, and is written atomically. Several processes may
+    share a folder: what one has rendered the others read. Scenes beyond the limit are rendered
+    each time they are read, to the same values.
+
+    Args:
+        folder: Folder of the files; made when something is kept.
+        plan: `keras_avssan.data.ScenePlan`.
+        max_bytes: Limit of what is kept.
+
+    Example:
+        ```python
+        store = SceneStore("results/scenes", plan, max_bytes=10**9)
+        fit_scenes(model, plan, steps=1000, make=store.make_dataset)
+        ```
+    """
+
+    def __init__(self, folder: str | os.PathLike, plan: ScenePlan, max_bytes: float) -> None:
+        self.folder = Path(folder)
+        self.plan = plan
+        scene_bytes = 2 * 2 * plan.num_samples * np.dtype("float16").itemsize
+        self.num_files = int(max_bytes // (scene_bytes * _SCENES_PER_FILE))
+        self._lock = threading.Lock()
+
+    def make_dataset(
+        self,
+        plan: ScenePlan,
+        num_scenes: int,
+        batch_size: int = 32,
+        *,
+        loader: str | None = None,
+        render: str | None = None,
+        **prompts: Any,
+    ) -> Any:
+        """Makes a dataset of scenes of the store, as `make_dataset` does.
+
+        Args:
+            plan: The plan of the store, or one that differs in `prompt_kinds` alone.
+            num_scenes: Number of scenes.
+            batch_size: Scenes a batch.
+            loader: Of no influence: it is Grain, under every backend.
+            render: Of no influence.
+            **prompts: The prompts, see `make_dataset`.
+
+        Returns:
+            A `grain.IterDataset`.
+        """
+        import grain
+
+        batches = _StoredBatches(plan, num_scenes, batch_size, store=self, **prompts)
+        dataset = grain.MapDataset.range(len(batches)).map(batches.__getitem__)
+        return dataset.to_iter_dataset(
+            grain.ReadOptions(num_threads=_THREADS, prefetch_buffer_size=_BATCHES_AHEAD)
+        )
+
+    def read(self, indices: Iterable[int]) -> dict[str, np.ndarray]:
+        """Reads mixture and target of scenes.
+
+        Args:
+            indices: Indices of the scenes in the plan.
+
+        Returns:
+            Dict with `audio` and `target`, float32 arrays of shape (scenes, samples, 2).
+        """
+        indices = np.asarray(list(indices))
+        scenes = np.empty((len(indices), 2, self.plan.num_samples, 2), "float32")
+        files = indices // _SCENES_PER_FILE
+        for number in np.unique(files):
+            rows = files == number
+            if number < self.num_files:
+                scenes[rows] = self._file(number)[indices[rows] % _SCENES_PER_FILE]
+            else:
+                scenes[rows] = self._render(indices[rows])
+        return {"audio": scenes[:, 0], "target": scenes[:, 1]}
+
+    def delete(self) -> None:
+        """Deletes the files."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _file(self, number: int) -> np.ndarray:
+        path = self.folder / f"{number:06d}.npy"
+        scenes = _open(path)
+        if scenes is None:
+            with self._lock:  # of threads that load ahead one renders, and the others wait
+                scenes = _open(path)
+                if scenes is None:
+                    first = number * _SCENES_PER_FILE
+                    scenes = self._render(range(first, first + _SCENES_PER_FILE))
+                    self.folder.mkdir(parents=True, exist_ok=True)
+                    write_whole(path, lambda file: np.save(file, scenes))
+        return scenes
+
+    def _render(self, indices: Iterable[int]) -> np.ndarray:
+        scenes = [self.plan[int(index)] for index in indices]
+        arrays = render_scenes(self.plan, scenes, interferer_alone=False)
+        return np.stack([arrays["audio"], arrays["target"]], axis=1).astype("float16")
+
+
+def _layout(batches: SceneBatches, scenes_per_shard: int) -> dict[str, Any]:
+    """Everything that the scenes of a folder depend on."""
     plan = batches.plan
     inputs, labels = (
         {name: list(shape[1:]) for name, shape in part.items()} for part in batches.shapes
@@ -161,7 +282,7 @@ def _layout(batches, scenes_per_shard):
     }
 
 
-def _changes(plan):
+def _changes(plan: ScenePlan) -> dict[str, Any]:
     """Fields from `swap_channels` on that are not left as they are, as JSON has them."""
     fields = dataclasses.fields(plan)
     first = next(i for i, field in enumerate(fields) if field.name == "swap_channels")
@@ -173,39 +294,25 @@ def _changes(plan):
     }
 
 
-def _read_layout(folder):
-    try:
-        layout = json.loads((folder / _LAYOUT).read_text())
-        if layout["format"] == _FORMAT:
-            return layout
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    raise ValueError(f"'{folder}' holds no scenes of `write_scenes`.")
+def _resumable(folder: Path) -> ResumableFolder:
+    return ResumableFolder(folder, _LAYOUT, "scenes", "folder")
 
 
-def _prepare(folder, layout):
-    """Makes the folder, or checks that it holds these scenes."""
-    folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / _LAYOUT).exists():
-        if any(path.suffix != PART_SUFFIX for path in folder.iterdir()):
-            raise ValueError(f"'{folder}' holds other files: name a new or empty folder.")
-        write_json(folder / _LAYOUT, layout)
-    present = _read_layout(folder)
-    differing = [name for name in {**layout, **present} if present.get(name) != layout.get(name)]
-    if differing:
-        name = differing[0]
-        raise ValueError(
-            f"'{folder}' holds other scenes: `{name}` is {present.get(name)!r} there and "
-            f"{layout.get(name)!r} here."
-        )
+def _read_layout(folder: Path) -> dict[str, Any]:
+    layout = _resumable(folder).read()
+    if layout is None or layout.get("format") != _FORMAT:
+        raise ValueError(f"'{folder}' holds no scenes of `write_scenes`.")
+    return layout
 
 
-def _shard_paths(folder, layout):
+def _shard_paths(folder: Path, layout: dict[str, Any]) -> list[Path]:
     count = -(-layout["num_scenes"] // layout["scenes_per_shard"])
     return [folder / f"scenes-{number:05d}.tfrecord" for number in range(count)]
 
 
-def _scenes(batches, shard, scenes_per_shard) -> Iterator[dict[str, np.ndarray]]:
+def _scenes(
+    batches: SceneBatches, shard: int, scenes_per_shard: int
+) -> Iterator[dict[str, np.ndarray]]:
     """The arrays of each scene of a file."""
     first = shard * scenes_per_shard
     count = min(scenes_per_shard, batches.num_scenes - first)
@@ -223,7 +330,7 @@ def _scenes(batches, shard, scenes_per_shard) -> Iterator[dict[str, np.ndarray]]
             yield {name: array[row] for name, array in arrays.items()}
 
 
-def _write_shard(path, scenes):
+def _write_shard(path: Path, scenes: Iterable[dict[str, np.ndarray]]) -> None:
     import tensorflow as tf
 
     with whole_file(path) as part, tf.io.TFRecordWriter(os.fspath(part)) as writer:
@@ -231,7 +338,7 @@ def _write_shard(path, scenes):
             writer.write(_serialize(tf, scene))
 
 
-def _serialize(tf, scene):
+def _serialize(tf: Any, scene: dict[str, np.ndarray]) -> bytes:
     features = {
         name: tf.train.Feature(bytes_list=tf.train.BytesList(value=[array.astype("<f4").tobytes()]))
         for name, array in scene.items()
@@ -239,7 +346,7 @@ def _serialize(tf, scene):
     return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
 
 
-def _parser(tf, layout):
+def _parser(tf: Any, layout: dict[str, Any]) -> Callable[[Any], Any]:
     """Function from serialised scenes to a batch."""
     parts = layout["inputs"], layout["labels"]
     features = {name: tf.io.FixedLenFeature((), tf.string) for part in parts for name in part}
@@ -255,3 +362,29 @@ def _parser(tf, layout):
         )
 
     return parse
+
+
+def _open(path: Path) -> np.ndarray | None:
+    """The scenes of a file, or `None` where it is absent or damaged."""
+    try:
+        return np.load(path, mmap_mode="r")
+    except (OSError, ValueError, EOFError):
+        return None
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _StoredBatches(SceneBatches):
+    """`SceneBatches` whose mixtures and targets come from a `SceneStore`."""
+
+    store: SceneStore | None = None
+
+    def __getitem__(self, index: int) -> Batch:
+        indices = self._scene_indices(int(index))
+        scenes = [self.plan[i] for i in indices]
+        rendered = self.store.read(indices)  # type: ignore[union-attr]
+        labels = {
+            "azimuth": np.array([scene.azimuth for scene in scenes], "float32"),
+            "interferer_azimuth": np.array([s.interferer_azimuth for s in scenes], "float32"),
+            "target": rendered["target"],
+        }
+        return {"audio": rendered["audio"], **self._prompts(scenes)}, labels

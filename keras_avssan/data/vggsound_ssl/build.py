@@ -3,15 +3,21 @@
 import os
 import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from keras_avssan._internal.atomic_files import remove_parts
+from keras_avssan._internal.resumable_folder import ResumableFolder
 from keras_avssan.data.media.video_io import import_av
-from keras_avssan.data.vggsound_ssl.folder import MANIFEST_FILE, STAGING, begin_folder
-from keras_avssan.data.vggsound_ssl.run_stage import check_engine, run_stage
+from keras_avssan.data.vggsound_ssl.folder import (
+    MANIFEST_FILE,
+    STAGING,
+    check_engine,
+    run_stage,
+    start_folder,
+)
 from keras_avssan.data.vggsound_ssl.settings import BuildSettings, encoder_identity
 from keras_avssan.data.vggsound_ssl.stage1_decode import (
     Part,
@@ -45,12 +51,12 @@ def build_vggsound_ssl(
     Then classes and clips are chosen, dealt to splits, and written as tar shards, beside a manifest
     and a data card. Clips that cannot be used are left out, each with a reason.
 
-    A file appears whole or not at all: whatever stopped an earlier call, the same call goes on and
-    ends with the same bytes, on the same backend, machine and versions. `staging` in the folder
+    Files are written atomically: whatever stopped an earlier call, the same call resumes and ends
+    with the same bytes, on the same backend, machine and versions. `staging` in the folder
     holds all decoded clips until the end, and so needs about as much space as the dataset.
 
     Args:
-        out: Path of a folder that is new, empty or holds the begun dataset.
+        out: Path of a folder that is new, empty or holds the same dataset in progress.
         csv: Path of VGGSound's table, see `VGGSound`.
         videos: Path of the folder of its videos.
         clip: Folder or name of a CLIP preset, see `keras_avssan.encoders.CLIPEncoder`; or `None`:
@@ -88,40 +94,48 @@ def build_vggsound_ssl(
     # Absolute: on a cluster the work is done in other folders.
     folder = Path(out).absolute()
     vggsound = VGGSound(csv, videos, asked.classes)
-    import_av()  # before the folder is begun
+    import_av()  # before there is a folder
     _check_encoder(clip)
     finished = (folder / MANIFEST_FILE).exists()
     if not finished:
         _check_videos(vggsound, asked.min_instances)
     identity = encoder_identity(clip)
     layout = asked.layout(vggsound.checksum, identity)
-    begin_folder(folder, layout)
+    resumable = start_folder(folder, layout)
     if finished:
         _check_shards(folder)
     else:
-        run = partial(run_stage, folder=folder, engine=engine, workers=workers, progress=progress)
+        run = partial(
+            run_stage, folder=resumable, engine=engine, workers=workers, progress=progress
+        )
         preset = None if clip is None else _absolute_preset(clip)
         (folder / STAGING).mkdir(exist_ok=True)
         remove_parts(folder / STAGING)
         job = PartJob(asked, vggsound.root.absolute(), preset, identity, folder / STAGING)
-        _build(folder, vggsound, job, layout, run)
+        _build(resumable, vggsound, job, layout, run)
     shutil.rmtree(folder / STAGING, ignore_errors=True)
     return read_manifest(folder)
 
 
-def _build(folder, vggsound, job, layout, run) -> None:
+def _build(
+    resumable: ResumableFolder,
+    vggsound: VGGSound,
+    job: PartJob,
+    layout: dict[str, Any],
+    run: Callable[..., None],
+) -> None:
+    folder = resumable.path
     parts = list_parts(vggsound.videos, job.settings.rows_per_part)
-    missing = [part for part in parts if not part_is_whole(job.folder, part)]
+    missing = resumable.missing(parts, partial(part_is_whole, job.folder))
     run(partial(build_part, job), missing, len(parts), "parts of the videos")
     clips, dropped, versions = _read_parts(job.folder, parts)
     selection = select_clips(clips, job.settings)
     shard_job = ShardJob(folder, job.folder, job.settings.sampling_rate)
     shards = selection.shards
-    unwritten = [
-        plan
-        for plan in shards
-        if not shard_is_whole(folder, plan.name, [clip.key for clip in plan.clips])
-    ]
+    unwritten = resumable.missing(
+        shards,
+        lambda plan: shard_is_whole(folder, plan.name, [clip.key for clip in plan.clips]),
+    )
     run(partial(write_shard, shard_job), unwritten, len(shards), "shards")
     dropped += selection.dropped
     dropped += [DroppedClip.of(video, "repeated row", "") for video in vggsound.repeated]
@@ -156,7 +170,7 @@ def _absolute_preset(clip: str | os.PathLike) -> str:
 
 
 def _check_videos(vggsound: VGGSound, min_instances: int) -> None:
-    """Hours of work are not begun where nothing can come of them."""
+    """Fails fast if no class can meet `min_instances`."""
     missing = set(vggsound.missing)
     there = [video for video in vggsound.videos if video not in missing]
     if not there:

@@ -1,66 +1,86 @@
-"""A folder in which a dataset is built."""
+"""The folder of a dataset in progress, and the stages that fill it."""
 
-import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from keras_avssan._internal.atomic_files import remove_parts, write_json
+from keras_avssan._internal.checks import check_integer
+from keras_avssan._internal.resumable_folder import ResumableFolder
+from keras_avssan._internal.work_units import ENGINES, run_units
 
-BUILD_FILE = "build.json"
 MANIFEST_FILE = "manifest.json"
 STAGING = "staging"
 
 
-def begin_folder(path: Path, layout: dict[str, Any]) -> None:
-    """Begin a dataset, or go on with one of the same settings.
+def start_folder(path: Path, layout: dict[str, Any]) -> ResumableFolder:
+    """Starts a dataset, or resumes one of the same settings, and removes partial files.
 
-    `build.json` holds the settings. Half-written files are removed.
+    `build.json` holds the settings; other ones may replace them until a part or shard is finished.
 
     Args:
-        path: Path: a folder that is new, empty or holds the begun dataset.
+        path: Path of a folder that is new, empty or holds the dataset in progress.
         layout: Dict of all settings, as JSON has them.
+
+    Returns:
+        A `ResumableFolder`.
 
     Raises:
         ValueError: The folder holds other files, or a dataset of other settings.
     """
-    begun = path / BUILD_FILE
-    if begun.exists():
-        _check_layout(path, _read_layout(begun), layout)
-    elif path.exists() and not path.is_dir():
-        raise ValueError(f"`out` must be a folder, '{path}' is none.")
-    elif path.exists():
-        others = [file.name for file in path.iterdir() if not file.name.startswith(BUILD_FILE)]
-        if others:
-            raise ValueError(
-                f"`out` must be new, empty or hold a begun dataset; '{path}' holds "
-                f"{min(others)} and no {BUILD_FILE}."
-            )
-    path.mkdir(parents=True, exist_ok=True)
-    remove_parts(path)
-    if not (path / MANIFEST_FILE).exists():
-        write_json(begun, layout)
+    folder = ResumableFolder(path, "build.json", "a dataset", "out")
+    finished = (path / MANIFEST_FILE, *path.glob(f"{STAGING}/*.json"), *path.glob("*-*.json"))
+    folder.start(layout, replace=not any(file.exists() for file in finished))
+    folder.remove_parts()
+    return folder
 
 
-def _read_layout(path: Path) -> dict[str, Any]:
+def check_engine(engine: str, workers: int) -> None:
+    """Checks what runs the units, before anything is written.
+
+    Args:
+        engine: Str. See `keras_avssan._internal.work_units.run_units`.
+        workers: Int. Number of units at a time.
+
+    Raises:
+        ValueError: There is no such engine, or the number is not positive.
+    """
+    if engine not in ENGINES:
+        raise ValueError(f"`engine` must be one of {ENGINES}. Received: engine={engine!r}")
+    check_integer("workers", workers, least=1)
+
+
+def run_stage(
+    function: Callable[[Any], Any],
+    units: Sequence[Any],
+    total: int,
+    noun: str,
+    folder: ResumableFolder,
+    *,
+    engine: str,
+    workers: int,
+    progress: bool,
+) -> None:
+    """Runs those units of a stage that are not finished yet.
+
+    Args:
+        function: Function of a unit, see `keras_avssan._internal.work_units.run_units`.
+        units: Sequence of the units.
+        total: Int. Number of units of the stage, with those that are finished.
+        noun: Str. What the units make, for the progress bar and the message.
+        folder: `ResumableFolder` of the dataset, for the message.
+        engine: Str. What runs the units.
+        workers: Int. Number of units at a time.
+        progress: Bool. Whether to show a progress bar.
+
+    Raises:
+        KeyboardInterrupt: The user stopped it. The message says how far it is.
+    """
+    if not units:
+        return
+    done = total - len(units)
+    options: dict[str, Any] = {"engine": engine, "workers": workers, "progress": progress}
     try:
-        layout = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"'{path}' is damaged: {error}.") from error
-    if not isinstance(layout, dict):
-        raise ValueError(f"'{path}' is damaged: it holds no settings.")
-    return layout
-
-
-def _check_layout(path: Path, there: dict[str, Any], wanted: dict[str, Any]) -> None:
-    differences = [
-        f"`{name}` is {there.get(name)!r} there, but {wanted.get(name)!r} is asked for"
-        for name in sorted(there | wanted)
-        if there.get(name) != wanted.get(name)
-    ]
-    # Where nothing is done yet, nothing contradicts.
-    done = any(path.glob(f"{STAGING}/*.json")) or any(path.glob("*-*.json"))
-    if differences and (done or (path / MANIFEST_FILE).exists()):
-        raise ValueError(
-            f"'{path}' holds a dataset of other settings: {'; '.join(differences)}. Name another "
-            "folder."
-        )
+        for _ in run_units(function, units, description=noun.capitalize(), **options):
+            done += 1
+    except KeyboardInterrupt:
+        raise folder.stopped(done, total, noun) from None

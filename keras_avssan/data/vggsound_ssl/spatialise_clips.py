@@ -15,13 +15,17 @@ import scipy.signal
 from keras_avssan._internal.atomic_files import write_json, write_whole
 from keras_avssan._internal.checks import check_integer
 from keras_avssan.data.vggsound_ssl.catalog import decode_flac
-from keras_avssan.data.vggsound_ssl.checksum import sha256
-from keras_avssan.data.vggsound_ssl.folder import MANIFEST_FILE, begin_folder
-from keras_avssan.data.vggsound_ssl.run_stage import check_engine, run_stage
+from keras_avssan.data.vggsound_ssl.folder import (
+    MANIFEST_FILE,
+    check_engine,
+    run_stage,
+    start_folder,
+)
 from keras_avssan.data.vggsound_ssl.stage1_decode import flac_bytes
 from keras_avssan.data.vggsound_ssl.stage3_shard import (
     json_bytes,
     read_index,
+    sha256,
     shard_is_whole,
     shard_path,
     write_index,
@@ -76,7 +80,7 @@ def spatialise_clips(
     Each clip is convolved with responses from random places in random rooms of a bank. The splits
     draw from rooms of their own. The shards stand in the folder `spatial` of the dataset: of each
     clip there are `{key}-{room}.flac` with two channels and `{key}-{room}.json` with its azimuth
-    and room. As with `build_vggsound_ssl`, the same call goes on where an earlier one stopped.
+    and room. As with `build_vggsound_ssl`, the same call resumes an earlier one.
 
     Args:
         root: Path of a folder that `build_vggsound_ssl` wrote.
@@ -122,16 +126,16 @@ def spatialise_clips(
         "rooms_per_clip": rooms_per_clip,
         "seed": seed,
     }
-    begin_folder(folder, layout)
+    resumable = start_folder(folder, layout)
     job = SpatialJob(root, bank, layout["bank_sha256"], rooms_per_clip, seed, rooms)
     names = [shard["name"] for shard in dry["shards"]]
-    missing = [name for name in names if not shard_is_whole(folder, name)]
+    missing = resumable.missing(names, partial(shard_is_whole, folder))
     run_stage(
         partial(write_spatial_shard, job),
         missing,
         len(names),
         "spatial shards",
-        folder,
+        resumable,
         engine=engine,
         workers=workers,
         progress=progress,

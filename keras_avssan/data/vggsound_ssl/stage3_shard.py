@@ -1,12 +1,12 @@
 """Third stage: shards in the form of WebDataset, with an index of where each clip lies."""
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from keras_avssan._internal.atomic_files import write_json, write_whole
-from keras_avssan.data.vggsound_ssl.checksum import sha256
 from keras_avssan.data.vggsound_ssl.stage1_decode import part_path
 from keras_avssan.data.vggsound_ssl.stage2_select import ShardPlan
 from keras_avssan.data.vggsound_ssl.staged_clip import StagedClip
@@ -119,6 +119,12 @@ def shard_is_whole(folder: Path, name: str, keys: list[str] | None = None) -> bo
         return index["bytes"] == path.stat().st_size and index["sha256"] == sha256(path)
     except (OSError, ValueError, KeyError, TypeError):
         return False
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal digits, as manifests hold it."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def json_bytes(content: dict[str, Any]) -> bytes:

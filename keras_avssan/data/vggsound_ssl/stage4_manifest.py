@@ -1,4 +1,4 @@
-"""Fourth stage: the manifest and the list of dropped clips."""
+"""Fourth stage: the manifest, the data card and the list of dropped clips."""
 
 import csv
 import dataclasses
@@ -10,15 +10,55 @@ from pathlib import Path
 from typing import Any
 
 from keras_avssan._internal.atomic_files import write_json, write_whole
-from keras_avssan.data.vggsound_ssl.checksum import sha256
-from keras_avssan.data.vggsound_ssl.data_card import CARD_FILE, DROPPED_FILE, data_card
+from keras_avssan._internal.tables import make_table
 from keras_avssan.data.vggsound_ssl.folder import MANIFEST_FILE
 from keras_avssan.data.vggsound_ssl.stage2_select import SPLITS
-from keras_avssan.data.vggsound_ssl.stage3_shard import read_index, shard_path
+from keras_avssan.data.vggsound_ssl.stage3_shard import read_index, sha256, shard_path
 from keras_avssan.data.vggsound_ssl.staged_clip import DroppedClip
 
 # To be raised with every change after which an older reader would err.
 FORMAT = "keras-avssan VGGSound-SSL 1"
+
+_CARD_FILE = "README.md"
+_DROPPED_FILE = "dropped.csv"
+
+_CARD = """\
+# VGGSound-SSL
+
+Sounds of VGGSound (Chen et al., 2020), each with a picture, for selective sound source
+localisation. One channel, {rate} Hz, FLAC. The picture of a clip is {picture}.
+
+{counts}
+
+A clip and the picture of its own video are never to be paired: the prompt shows another instance of
+the class. No video is in two splits.
+
+## Rows of the table that were left out
+
+{dropped}
+
+`{dropped_file}` lists them one by one.
+
+## Settings
+
+{settings}
+
+## Versions
+
+{versions}
+
+## Clips by class
+
+{classes}
+
+## Files
+
+`{manifest_file}` holds all of this for programs, with the SHA-256 of every shard. A shard is a tar
+file in which a clip is three members, `.flac`, `.jpg` and `.json`; the `.json` beside it tells the
+place of each, in bytes.
+
+VGGSound's annotations are under CC BY 4.0; the rights to sounds and pictures are their owners'.
+"""
 
 
 def write_manifest(
@@ -61,8 +101,8 @@ def write_manifest(
         "dropped": dict(sorted(Counter(clip.reason for clip in dropped).items())),
         "shards": shards,
     }
-    _write_text(folder / DROPPED_FILE, _table(dropped))
-    _write_text(folder / CARD_FILE, data_card(manifest))
+    _write_text(folder / _DROPPED_FILE, _dropped_rows(dropped))
+    _write_text(folder / _CARD_FILE, _data_card(manifest))
     write_json(folder / MANIFEST_FILE, manifest)
     return manifest
 
@@ -119,7 +159,7 @@ def _merge_versions(versions: Iterable[dict[str, str]]) -> dict[str, list[str]]:
     return {name: sorted(merged[name]) for name in sorted(merged)}
 
 
-def _table(dropped: Sequence[DroppedClip]) -> str:
+def _dropped_rows(dropped: Sequence[DroppedClip]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([field.name for field in dataclasses.fields(DroppedClip)])
@@ -129,3 +169,44 @@ def _table(dropped: Sequence[DroppedClip]) -> str:
 
 def _write_text(path: Path, text: str) -> None:
     write_whole(path, lambda file: file.write(text.encode()))
+
+
+def _data_card(manifest: dict[str, Any]) -> str:
+    """What a person should know of a dataset, in Markdown."""
+    settings, classes = manifest["settings"], manifest["classes"]
+    splits = [split for split in SPLITS if manifest["clips"][split]]
+    by_class = [(name, *(counts[split] for split in splits)) for name, counts in classes.items()]
+    versions = [(name, ", ".join(used)) for name, used in manifest["versions"].items()]
+    return _CARD.format(
+        rate=settings["sampling_rate"],
+        picture=_picture(settings),
+        counts=_table(("Split", "Clips", "Classes", "Hours"), _counts(manifest, splits)),
+        dropped=_table(("Reason", "Rows"), manifest["dropped"].items()),
+        dropped_file=_DROPPED_FILE,
+        settings=_table(("Setting", "Value"), [(k, json.dumps(v)) for k, v in settings.items()]),
+        versions=_table(("Package", "Version"), versions),
+        classes=_table(("Class", *splits), by_class),
+        manifest_file=MANIFEST_FILE,
+    )
+
+
+def _picture(settings: dict[str, Any]) -> str:
+    if not settings["clip"]:
+        return "the frame in its middle"
+    text = settings["template"].replace("{}", "…")
+    return f"that of {settings['frames']} frames which CLIP finds most similar to “{text}”"
+
+
+def _counts(manifest: dict[str, Any], splits: Sequence[str]) -> list[tuple[Any, ...]]:
+    """Clips, classes and hours of each split, and of all."""
+    classes, clips, seconds = (manifest[name] for name in ("classes", "clips", "seconds"))
+    rows: list[tuple[Any, ...]] = []
+    for split in splits:
+        there = sum(counts[split] > 0 for counts in classes.values())
+        rows.append((split, clips[split], there, f"{seconds[split] / 3600:.2f}"))
+    hours = f"{sum(seconds.values()) / 3600:.2f}"
+    return [*rows, ("all", sum(clips.values()), len(classes), hours)]
+
+
+def _table(header: tuple[str, ...], rows: Iterable[Sequence[Any]]) -> str:
+    return make_table(header, rows).markdown()

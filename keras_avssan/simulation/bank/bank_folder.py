@@ -11,8 +11,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_avssan._internal.atomic_files import PART_SUFFIX, write_text, write_whole
+from keras_avssan._internal.atomic_files import write_whole
 from keras_avssan._internal.checks import check_integer
+from keras_avssan._internal.resumable_folder import ResumableFolder
 from keras_avssan.simulation.bank.bank_settings import BankSettings
 from keras_avssan.simulation.bank.sharded_rirs import ShardedRIRs
 from keras_avssan.simulation.rooms import Room
@@ -38,7 +39,7 @@ class BankFolder:
 
     `bank.json` holds the settings. Shard k holds the rooms from `k * rooms_per_shard` on:
     `rirs-0000k.npy` their responses, `rooms-0000k.npz`, which is written last, everything else and
-    a checksum. All files are written under another name and renamed when they are whole.
+    a checksum. All files are written atomically.
 
     Args:
         path: the folder.
@@ -50,7 +51,7 @@ class BankFolder:
 
     @classmethod
     def open(cls, path: str | os.PathLike) -> "BankFolder":
-        """Opens a folder that holds a bank, whole or not.
+        """Opens a folder that holds a bank, finished or in progress.
 
         Args:
             path: the folder.
@@ -66,7 +67,9 @@ class BankFolder:
         if not path.exists():
             raise FileNotFoundError(f"There is no folder {path}.")
         try:
-            settings = json.loads((path / _SETTINGS).read_text())
+            settings = _resumable(path).read()
+            if settings is None:
+                raise ValueError(f"it holds no {_SETTINGS}")
             if settings["format"] != _FORMAT:
                 raise ValueError(f"its format is {settings['format']}")
             absent = _NEEDED - settings.keys()
@@ -82,7 +85,7 @@ class BankFolder:
 
     @classmethod
     def create(cls, path: str | os.PathLike, settings: dict[str, Any]) -> "BankFolder":
-        """Begins a bank, or opens one of the same settings.
+        """Starts a bank, or opens one of the same settings.
 
         Args:
             path: a folder that is new, empty or holds a bank.
@@ -96,40 +99,9 @@ class BankFolder:
         """
         path = pathlib.Path(path)
         if (path / _SETTINGS).exists():
-            folder = cls.open(path)
-            folder._check_settings(settings)
-            return folder
-        path.mkdir(parents=True, exist_ok=True)
-        others = [file.name for file in path.iterdir() if not file.name.endswith(PART_SUFFIX)]
-        if others and not (path / _SETTINGS).exists():
-            raise ValueError(
-                f"`folder` must be new, empty or hold a bank. Received: {path}, which holds "
-                f"{min(others)} and no {_SETTINGS}."
-            )
-        text = json.dumps({"format": _FORMAT, **settings}, indent=1) + "\n"
-        try:
-            write_text(path / _SETTINGS, text)
-        except FileNotFoundError:
-            # Another process that begins the same bank may have been first, and tidied up.
-            if not (path / _SETTINGS).exists():
-                raise
-        folder = cls.open(path)
-        folder._check_settings(settings)
-        return folder
-
-    def _check_settings(self, settings: dict[str, Any]) -> None:
-        """Checks that this bank was begun with these settings."""
-        there, wanted = _flat(self.settings), _flat({"format": _FORMAT, **settings})
-        differences = [
-            f"`{name}` is {there.get(name)!r} there, but {wanted.get(name)!r} is asked for"
-            for name in sorted(there | wanted)
-            if there.get(name) != wanted.get(name)
-        ]
-        if differences:
-            raise ValueError(
-                f"{self.path} holds a bank of other settings: {'; '.join(differences)}. Name "
-                "another folder."
-            )
+            cls.open(path)  # names what is damaged
+        _resumable(path).start({"format": _FORMAT, **settings})
+        return cls.open(path)
 
     def __len__(self) -> int:
         """Number of shards."""
@@ -192,16 +164,17 @@ class BankFolder:
     def missing(self, shards: Iterable[int] | None = None, read_all: bool = False) -> list[int]:
         """The shards, of all or of those named, that are not there or damaged, see `is_whole`."""
         shards = range(len(self)) if shards is None else shards
-        return [shard for shard in shards if not self.is_whole(shard, read_all)]
+        return _resumable(self.path).missing(shards, lambda shard: self.is_whole(shard, read_all))
 
     def remove_parts(self, shards: Iterable[int]) -> None:
-        """Removes half-written files of these shards and of the settings."""
-        begun = {_SETTINGS}
-        for shard in shards:
-            begun |= {self.responses(shard).name, self.parameters(shard).name}
-        for file in self.path.glob(f"*{PART_SUFFIX}"):
-            if file.name.rsplit(".", 2)[0] in begun:
-                file.unlink(missing_ok=True)
+        """Removes partial files of these shards and of the settings."""
+        names = {file(k).name for file in (self.responses, self.parameters) for k in shards}
+        _resumable(self.path).remove_parts({_SETTINGS, *names})
+
+    def stopped(self) -> KeyboardInterrupt:
+        """Returns the exception that reports to the user how far an interrupted build is."""
+        whole = len(self) - len(self.missing())
+        return _resumable(self.path).stopped(whole, len(self), "shards")
 
     def _checksum(self, shard: int) -> int:
         """CRC-32 of the settings, the shard's number and the file of its responses."""
@@ -223,8 +196,8 @@ class BankFolder:
         if missing:
             raise ValueError(
                 f"{self.path} lacks {len(missing) + len(self) - checked} of its {len(self)} shards "
-                f"(the first: {missing[0]}). `build_bank` with the same settings goes on from "
-                "there."
+                f"(the first: {missing[0]}). `build_bank` with the same settings resumes "
+                "from there."
             )
         shards = [self.read(shard) for shard in range(len(self))]
         self._check_copies(shards)
@@ -298,6 +271,5 @@ def _as_python(number: Any) -> Any:
     raise TypeError(f"The settings of a bank must be numbers and words. Received: {number!r}.")
 
 
-def _flat(settings: dict[str, Any]) -> dict[str, Any]:
-    ranges = settings.get("ranges", {})
-    return settings | {"ranges": None} | {f"ranges.{name}": ranges[name] for name in ranges}
+def _resumable(path: pathlib.Path) -> ResumableFolder:
+    return ResumableFolder(path, _SETTINGS, "a bank", "folder", indent=1)

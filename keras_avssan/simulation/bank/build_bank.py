@@ -26,15 +26,15 @@ def build_bank(
     """Builds a bank in a folder, shard by shard, from where an earlier call stopped.
 
     Draws and simulates the rooms that `RIRBank.build` with the same arguments does, but holds one
-    shard of them at a time and writes it before it begins the next. A shard appears whole or not
-    at all: whatever stopped an earlier call, the same call goes on and ends with the same bytes,
-    on the same backend and machine. Shards that were damaged since are made again. The files are
+    shard of them at a time and writes it, atomically, before it starts the next: whatever stopped
+    an earlier call, the same call resumes and ends with the same bytes, on the same backend and
+    machine. Shards that were damaged since are made again. The files are
     `.npy` and `.npz`, and `RIRBank.load(folder)` reads them when they are asked for.
 
     Several processes may build one bank, each with `shards` of its own.
 
     Args:
-        folder: where to: a folder that is new, empty or holds the begun bank.
+        folder: where to: a folder that is new, empty or holds the same bank in progress.
         num_rooms: number of rooms of the whole bank.
         seed: integer of zero or more.
         first_index: index of the first room in the series of the seed.
@@ -78,11 +78,7 @@ def build_bank(
             for shard in missing:
                 bank.write(shard, simulate_bank(asked, bank.indices(shard), workers, bar))
         except KeyboardInterrupt:
-            whole = len(bank) - len(bank.missing())
-            raise KeyboardInterrupt(
-                f"stopped with {whole} of {len(bank)} shards whole in {bank.path}; the same call "
-                "or command goes on from there"
-            ) from None
+            raise bank.stopped() from None
 
 
 def _check_shards(shards: Iterable[int] | None, num_shards: int) -> list[int]:

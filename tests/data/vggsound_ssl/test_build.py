@@ -281,7 +281,7 @@ def test_the_picture_is_the_one_most_similar_to_the_class(tmp_path, material, cl
 @pytest.mark.once
 def test_another_clip_is_another_setting(tmp_path, material, clip_preset):
     build(tmp_path / "ssl", material, clip=clip_preset, classes=["violin"], frames=2)
-    with pytest.raises(ValueError, match="`backend`.*`clip` is 'sha256:.*' there, but None"):
+    with pytest.raises(ValueError, match="`clip` is 'sha256:.*' there, but None.*`backend`"):
         build(tmp_path / "ssl", material, classes=["violin"], frames=2)
 
 

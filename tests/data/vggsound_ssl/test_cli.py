@@ -79,7 +79,7 @@ def test_stopped_by_the_user(material, tmp_path, monkeypatch, capsys):
     assert build(material, tmp_path / "ssl") == 130
     line = capsys.readouterr().err.splitlines()[-1]
     assert line.startswith("keras-avssan build vggsound-ssl: stopped with 0 of 4 parts")
-    assert line.endswith("the same call or command goes on from there")
+    assert line.endswith("the same call or command resumes from there")
 
 
 def test_bad_input_is_one_clear_line(material, tmp_path, capsys, bank_path):

@@ -173,9 +173,9 @@ def test_half_written_files_are_removed(few, begun, whole, contents):
 @pytest.mark.parametrize(
     "changed, message",
     [
-        ({"seed": 1}, "`seed` is 0 there, but 1 is asked for"),
+        ({"seed": 1}, "`seed` is 0 there, but 1 now"),
         ({"min_instances": 1}, "`min_instances` is 2 there"),
-        ({"duration": 5.0, "csv_splits": True}, "`csv_splits` is False.*`duration` is 10.0"),
+        ({"duration": 5.0, "csv_splits": True}, "`duration` is 10.0.*`csv_splits` is False"),
         ({"rows_per_part": 5}, "`rows_per_part` is 4 there, but 5"),
     ],
 )

@@ -5,9 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from keras_avssan.benchmark import scene_store
-from keras_avssan.benchmark.scene_store import SceneStore
 from keras_avssan.data import SceneBatches, ScenePlan
+from keras_avssan.data.scenes import scene_files
+from keras_avssan.data.scenes.scene_files import SceneStore
 
 pytestmark = pytest.mark.once
 
@@ -20,13 +20,13 @@ def plan(catalog, bank):
 @pytest.fixture
 def rendered(monkeypatch):
     """Indices of the scenes that were rendered."""
-    indices, render = [], scene_store.render_scenes
+    indices, render = [], scene_files.render_scenes
 
     def note(plan, scenes, **kwargs):
         indices.extend(scene.index for scene in scenes)
         return render(plan, scenes, **kwargs)
 
-    monkeypatch.setattr(scene_store, "render_scenes", note)
+    monkeypatch.setattr(scene_files, "render_scenes", note)
     return indices
 
 
