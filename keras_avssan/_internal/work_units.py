@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import pickle
 import signal
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -13,7 +14,6 @@ from typing import Any
 from tqdm import tqdm
 
 from keras_avssan._internal.checks import check_integer
-from keras_avssan._internal.ray_units import run_on_ray
 
 ENGINES = ("processes", "ray")
 
@@ -84,7 +84,7 @@ def run_units(
         check_integer("workers", workers, least=1)
     units = list(units)
     if engine == "ray":
-        done = run_on_ray(function, units, workers, ray_address)
+        done = _run_on_ray(function, units, workers, ray_address)
     else:
         done = _in_processes(function, units, workers or _num_processors())
     return _with_progress(done, len(units), description, progress)
@@ -177,3 +177,62 @@ def _run_unit(function, unit):
     finally:
         if signal.getsignal(signal.SIGTERM) == _stop_unit:
             signal.signal(signal.SIGTERM, between)
+
+
+def _run_on_ray(
+    function: Callable[[Any], Any], units: list[Any], workers: int | None, address: str | None
+) -> Iterator[tuple[Any, Any]]:
+    """Runs units on the nodes of a Ray cluster; yields `(unit, report)` as they are done."""
+    ray = _import_ray()
+    connects = not ray.is_initialized()
+    if connects:
+        ray.init(address=address, log_to_driver=False, logging_level="warning")
+    try:
+        yield from _outcomes(ray, function, units, workers)
+    finally:
+        if connects:
+            ray.shutdown()
+
+
+def _import_ray():
+    # Ray reports how it is used to its makers unless it is told not to, before it is imported.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        import ray
+        import ray.data
+    except ImportError as error:
+        raise ImportError('`engine="ray"` needs Ray Data: `pip install "ray[data]"`.') from error
+    return ray
+
+
+def _outcomes(ray, function, units, workers):
+    if not units:
+        return
+    rows = [{"unit": pickle.dumps(unit)} for unit in units]
+    # One unit a block, which is what Ray Data hands out and, where a node is lost, hands out again.
+    dataset = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
+        _run_row,
+        fn_args=(function,),
+        compute=ray.data.TaskPoolStrategy(workers),
+    )
+    dataset.context.enable_progress_bars = False
+    dataset.context.print_on_execution_start = False
+    try:
+        for row in dataset.iter_rows():
+            error, report = pickle.loads(row["outcome"])
+            if error is not None:
+                raise error
+            yield pickle.loads(row["unit"]), report
+    except ray.exceptions.RayError as error:
+        last_line = str(error).strip().splitlines()[-1]
+        raise ChildProcessError(f"the cluster could not run a unit: {last_line}") from error
+
+
+def _run_row(row, function):
+    """Runs the unit of a row. Its error is a value too, so that it arrives as it was raised."""
+    error, report = None, None
+    try:
+        report = function(pickle.loads(row["unit"]))
+    except Exception as raised:
+        error = raised
+    return {"unit": row["unit"], "outcome": pickle.dumps((error, report))}

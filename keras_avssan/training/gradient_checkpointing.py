@@ -4,9 +4,9 @@ import contextlib
 
 import keras
 
-from keras_avssan._internal.patches import Overrides
 from keras_avssan.layers.semantic_spatial_alignment import SemanticSpatialAlignment
 from keras_avssan.layers.spatial_refiner import SpatialRefiner
+from keras_avssan.training.patches import Overrides
 
 # The layers that hold most of what the backward pass needs. They draw nothing at random and have
 # no moving averages, so that to compute them twice is to compute the same.

@@ -6,10 +6,10 @@ import keras
 from keras import ops
 
 from keras_avssan._internal.one_line import count, one_line
-from keras_avssan._internal.patches import Overrides
 from keras_avssan.data.scenes.make_dataset import make_dataset
 from keras_avssan.doa.losses import AlignmentLoss
 from keras_avssan.training.distributed.engines import make_engine
+from keras_avssan.training.patches import Overrides
 
 
 class Workers:

@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from keras_avssan._internal.patches import Overrides
+from keras_avssan.training.patches import Overrides
 
 
 class Engine:
