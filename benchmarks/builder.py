@@ -19,13 +19,8 @@ import numpy as np
 from machine import processor
 from tqdm import tqdm
 
-from keras_avssan.data import (
-    SyntheticClasses,
-    build_vggsound_ssl,
-    read_video_audio,
-    read_video_frames,
-    write_video,
-)
+from keras_avssan.data import SyntheticClasses, build_vggsound_ssl
+from keras_avssan.data.media.video_io import read_video_audio, read_video_frames, write_video
 from keras_avssan.data.vggsound_ssl import build
 
 DURATION = 10.0

@@ -11,7 +11,7 @@ figures of `docs/starss23.md` come from
 
 import numpy as np
 
-from keras_avssan.data import MicrophonePair
+from keras_avssan.data.starss23.microphone_pair import MicrophonePair
 
 SPEED_OF_SOUND = 343.0  # metres a second
 FREQUENCIES = np.arange(1, 513) * 16000 / 1024  # hertz

@@ -489,7 +489,7 @@ def _draw_grid(results, path):
 
 def run_accuracy(options):
     """Compares responses with the float64 reference, and ours with those of pyroomacoustics."""
-    from keras_avssan.simulation import sabine_absorption
+    from keras_avssan.simulation.absorption import sabine_absorption
 
     results = _resumed(options, ("seed", "threads", "smoke"))
     results["errors"] = {}
@@ -622,7 +622,8 @@ def least_work(rooms, options):
 
 
 def _draw_rooms(indices, options):
-    from keras_avssan.simulation import RoomRanges, sabine_absorption, sample_room
+    from keras_avssan.simulation import RoomRanges, sample_room
+    from keras_avssan.simulation.absorption import sabine_absorption
 
     ranges = RoomRanges(t60=SMOKE_T60) if options.smoke else RoomRanges()
     drawn = [

@@ -32,7 +32,8 @@ def main():
 
 def take(options, folder):
     """Serves the app, runs its first example, and keeps what is seen."""
-    from keras_avssan.app import build_interface, demo_model
+    from keras_avssan.app import build_interface
+    from keras_avssan.app.demo_model import demo_model
     from keras_avssan.app.examples import write_examples
     from keras_avssan.cli.app import serve
     from keras_avssan.visualization.style import COLUMN_WIDTH, PHONE_WIDTH

@@ -1,8 +1,6 @@
 """A page in the browser that shows where a chosen sound comes from; needs Gradio."""
 
 from keras_avssan.app.answer import Answer, answer
-from keras_avssan.app.demo_folder import demo_folder, localize_command
-from keras_avssan.app.demo_model import demo_model
 from keras_avssan.app.interface import build_interface
 
 __all__ = ["Answer", "answer", "build_interface", "demo_folder", "demo_model", "localize_command"]

@@ -75,7 +75,7 @@ def _classical(class_name, setup):
 
 
 def _nearest_of_two_peaks(posterior, azimuth):
-    from keras_avssan.classical import nearest_of_two_peaks
+    from keras_avssan.classical.peaks import nearest_of_two_peaks
 
     return nearest_of_two_peaks(posterior, azimuth)
 

@@ -3,7 +3,6 @@
 from keras_avssan.classical.classical_localizer import ClassicalLocalizer
 from keras_avssan.classical.gcc_phat import GCCPHAT
 from keras_avssan.classical.music import MUSIC
-from keras_avssan.classical.peaks import nearest_of_two_peaks, two_strongest_peaks
 from keras_avssan.classical.srp_phat import SRPPHAT
 
 __all__ = [
@@ -11,6 +10,4 @@ __all__ = [
     "MUSIC",
     "SRPPHAT",
     "ClassicalLocalizer",
-    "nearest_of_two_peaks",
-    "two_strongest_peaks",
 ]

@@ -83,7 +83,7 @@ def _orderly_end():
 
 
 def _open_model(options):
-    from keras_avssan.app import demo_model
+    from keras_avssan.app.demo_model import demo_model
 
     if options.model:
         model = load_model(options.model)

@@ -295,9 +295,10 @@ def open_image_encoder(options):
         return None
     import keras_hub
 
-    from keras_avssan.encoders import ImageEncoder, get_image_encoder
+    from keras_avssan.encoders import ImageEncoder
     from keras_avssan.encoders.clip_encoder import is_clip
     from keras_avssan.encoders.data_format import channels_last
+    from keras_avssan.encoders.get_image_encoder import get_image_encoder
 
     name = options.image_encoder
     if not os.path.isdir(name) or is_clip(name):

@@ -1,35 +1,23 @@
 """Catalogs of sounds and pictures, scene plans, rendering, and datasets for training."""
 
-from keras_avssan._internal.work_units import run_units
 from keras_avssan.data.catalogs.catalog import Catalog, Clip, Picture
 from keras_avssan.data.catalogs.class_folders import ClassFolders
 from keras_avssan.data.catalogs.picture_folders import PictureFolders
 from keras_avssan.data.catalogs.synthetic_classes import SyntheticClasses
 from keras_avssan.data.curation.check_folders import check_folders, write_metadata
-from keras_avssan.data.curation.folder_report import FolderReport
-from keras_avssan.data.curation.split_leaks import Leak, find_leaks
+from keras_avssan.data.curation.split_leaks import find_leaks
 from keras_avssan.data.media.audio_dataset import make_audio_dataset
 from keras_avssan.data.media.audio_io import read_audio
 from keras_avssan.data.media.image_io import read_image
 from keras_avssan.data.media.tf_audio import read_audio_tf
-from keras_avssan.data.media.video_io import (
-    UnusableVideo,
-    VideoFrame,
-    read_video_audio,
-    read_video_frames,
-    write_video,
-)
-from keras_avssan.data.scenes.augmentation import Augmentation
 from keras_avssan.data.scenes.make_dataset import make_dataset
-from keras_avssan.data.scenes.rendering import load_dry_scenes, render_scene, render_scenes
-from keras_avssan.data.scenes.scene import Scene, SceneSource
+from keras_avssan.data.scenes.rendering import render_scene, render_scenes
+from keras_avssan.data.scenes.scene import Scene
 from keras_avssan.data.scenes.scene_batches import SceneBatches
 from keras_avssan.data.scenes.scene_files import read_scenes, write_scenes
 from keras_avssan.data.scenes.scene_plan import ScenePlan
-from keras_avssan.data.starss23.annotations import STARSS23_CLASSES, Events, read_events
-from keras_avssan.data.starss23.microphone_pair import MicrophonePair
-from keras_avssan.data.starss23.segment_prompts import SegmentPrompts, read_class_map
-from keras_avssan.data.starss23.segments import Segment, SegmentSource
+from keras_avssan.data.starss23.annotations import STARSS23_CLASSES
+from keras_avssan.data.starss23.segment_prompts import SegmentPrompts
 from keras_avssan.data.starss23.starss23 import STARSS23
 from keras_avssan.data.vggsound_ssl.build import build_vggsound_ssl
 from keras_avssan.data.vggsound_ssl.catalog import VGGSoundSSL
@@ -38,14 +26,9 @@ from keras_avssan.data.vggsound_ssl.spatialise_clips import spatialise_clips
 from keras_avssan.data.vggsound_ssl.vggsound import VGGSound
 
 __all__ = [
-    "Augmentation",
     "Catalog",
     "ClassFolders",
     "Clip",
-    "Events",
-    "FolderReport",
-    "Leak",
-    "MicrophonePair",
     "Picture",
     "PictureFolders",
     "STARSS23",
@@ -53,35 +36,23 @@ __all__ = [
     "Scene",
     "SceneBatches",
     "ScenePlan",
-    "SceneSource",
-    "Segment",
     "SegmentPrompts",
-    "SegmentSource",
     "SpatialClips",
     "SyntheticClasses",
-    "UnusableVideo",
     "VGGSound",
     "VGGSoundSSL",
-    "VideoFrame",
     "build_vggsound_ssl",
     "check_folders",
     "find_leaks",
-    "load_dry_scenes",
     "make_audio_dataset",
     "make_dataset",
     "read_audio",
     "read_audio_tf",
-    "read_class_map",
-    "read_events",
     "read_image",
     "read_scenes",
-    "read_video_audio",
-    "read_video_frames",
     "render_scene",
     "render_scenes",
-    "run_units",
     "spatialise_clips",
     "write_metadata",
     "write_scenes",
-    "write_video",
 ]

@@ -52,7 +52,7 @@ class LogMelEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
         dropout: Dropout on the features before the last projection.
         spec_augment: Greatest widths `(frequency, time)` of what is hidden of the normalised
             spectrogram in training, in mel bands and frames, see
-            `keras_avssan.layers.SpecAugment`; nothing is hidden if not given.
+            `keras_avssan.layers.spec_augment.SpecAugment`; nothing is hidden if not given.
         **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:

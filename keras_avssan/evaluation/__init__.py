@@ -1,7 +1,6 @@
 """Scores of a localiser on scenes, with intervals and with the blind choice beside it."""
 
-from keras_avssan.evaluation.absent_targets import auroc, evaluate_presence, posterior_entropy
-from keras_avssan.evaluation.breakdown import breakdowns
+from keras_avssan.evaluation.absent_targets import evaluate_presence
 from keras_avssan.evaluation.class_attention import ClassBandAttention, class_band_attention
 from keras_avssan.evaluation.evaluate_localizer import evaluate_localizer
 from keras_avssan.evaluation.evaluate_segments import evaluate_segments
@@ -15,14 +14,11 @@ __all__ = [
     "Evaluation",
     "SceneScores",
     "SeparationExample",
-    "auroc",
     "bootstrap_interval",
-    "breakdowns",
     "class_band_attention",
     "evaluate_localizer",
     "evaluate_presence",
     "evaluate_segments",
     "paired_difference",
-    "posterior_entropy",
     "separation_examples",
 ]

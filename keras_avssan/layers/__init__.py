@@ -4,14 +4,11 @@ from keras_avssan.layers.doa_head import DoAHead
 from keras_avssan.layers.frame_alignment import FrameAlignment
 from keras_avssan.layers.generalized_cross_correlation import GeneralizedCrossCorrelation
 from keras_avssan.layers.level_normalization import LevelNormalization
-from keras_avssan.layers.resampler import Resampler
 from keras_avssan.layers.scene_renderer import SceneRenderer
 from keras_avssan.layers.semantic_bridge import SemanticBridge
 from keras_avssan.layers.semantic_spatial_alignment import SemanticSpatialAlignment
 from keras_avssan.layers.spatial_refiner import SpatialRefiner
-from keras_avssan.layers.spec_augment import SpecAugment
 from keras_avssan.layers.stereo_stft import StereoSTFT
-from keras_avssan.layers.transformer_block import TransformerBlock
 from keras_avssan.layers.tri_band_spatial_features import TriBandSpatialFeatures
 
 __all__ = [
@@ -19,13 +16,10 @@ __all__ = [
     "FrameAlignment",
     "GeneralizedCrossCorrelation",
     "LevelNormalization",
-    "Resampler",
     "SceneRenderer",
     "SemanticBridge",
     "SemanticSpatialAlignment",
     "SpatialRefiner",
-    "SpecAugment",
     "StereoSTFT",
-    "TransformerBlock",
     "TriBandSpatialFeatures",
 ]

@@ -1,12 +1,9 @@
 """Rooms, microphones and impulse responses."""
 
-from keras_avssan.simulation.absorption import eyring_absorption, sabine_absorption
 from keras_avssan.simulation.bank.build_bank import build_bank
 from keras_avssan.simulation.bank.rir_bank import RIRBank
 from keras_avssan.simulation.calibration import calibrated_absorption
-from keras_avssan.simulation.decay import energy_decay_curve, reverberation_time
-from keras_avssan.simulation.diffuse_tail import diffuse_tail
-from keras_avssan.simulation.expected_decay import expected_power
+from keras_avssan.simulation.decay import reverberation_time
 from keras_avssan.simulation.image_source.image_source import simulate_rirs
 from keras_avssan.simulation.moving_source import render_moving
 from keras_avssan.simulation.rooms import Room, RoomRanges, azimuth_of, sample_room
@@ -20,15 +17,10 @@ __all__ = [
     "arc_trajectory",
     "azimuth_of",
     "calibrated_absorption",
-    "diffuse_tail",
-    "energy_decay_curve",
-    "expected_power",
     "build_bank",
-    "eyring_absorption",
     "linear_trajectory",
     "render_moving",
     "reverberation_time",
-    "sabine_absorption",
     "sample_room",
     "simulate_rirs",
 ]

@@ -1,21 +1,18 @@
 """Training a localiser on planned scenes: the recipe behind the command line."""
 
-from keras_avssan.training.distributed.data_parallel import Workers, data_parallel
+from keras_avssan.training.distributed.data_parallel import data_parallel
 from keras_avssan.training.fit_scenes import fit_scenes
 from keras_avssan.training.gradient_checkpointing import recompute_activations
 from keras_avssan.training.replay import load_checkpoint, replay_batch
 from keras_avssan.training.saving import save_whole
-from keras_avssan.training.schedules import warmup_cosine
 from keras_avssan.training.training_progress import NonFiniteLoss
 
 __all__ = [
     "NonFiniteLoss",
-    "Workers",
     "data_parallel",
     "fit_scenes",
     "load_checkpoint",
     "recompute_activations",
     "replay_batch",
     "save_whole",
-    "warmup_cosine",
 ]

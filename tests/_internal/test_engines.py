@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from keras_avssan._internal.work_units import run_units
-from keras_avssan.data import build_vggsound_ssl, write_video
+from keras_avssan.data import build_vggsound_ssl
+from keras_avssan.data.media.video_io import write_video
 
 pytestmark = pytest.mark.once
 

@@ -4,14 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from keras_avssan.benchmark import (
-    BenchmarkSettings,
-    Setup,
-    System,
-    built_in_systems,
-    choose_systems,
-)
-from keras_avssan.benchmark.system import KINDS
+from keras_avssan.benchmark import BenchmarkSettings, System, built_in_systems, choose_systems
+from keras_avssan.benchmark.system import KINDS, Setup
 
 pytestmark = pytest.mark.once
 

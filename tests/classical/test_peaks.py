@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from keras_avssan.classical import nearest_of_two_peaks, two_strongest_peaks
+from keras_avssan.classical.peaks import nearest_of_two_peaks, two_strongest_peaks
 
 pytestmark = pytest.mark.once
 

@@ -12,9 +12,8 @@ from types import SimpleNamespace
 import pytest
 
 from keras_avssan import AVSSAN
-from keras_avssan.app import demo_folder, demo_model, localize_command
-from keras_avssan.app.demo_folder import as_typed
-from keras_avssan.app.demo_model import demo_plan
+from keras_avssan.app.demo_folder import as_typed, demo_folder, localize_command
+from keras_avssan.app.demo_model import demo_model, demo_plan
 from keras_avssan.app.examples import write_examples
 from keras_avssan.cli import app as cli_app
 from keras_avssan.cli.main import main

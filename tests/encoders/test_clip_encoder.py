@@ -11,12 +11,8 @@ import pytest
 from keras import ops
 
 from keras_avssan import AVSSAN, encoders
-from keras_avssan.encoders import (
-    CLIPEncoder,
-    CLIPTextTokenizer,
-    LogMelEncoder,
-    get_image_encoder,
-)
+from keras_avssan.encoders import CLIPEncoder, CLIPTextTokenizer, LogMelEncoder
+from keras_avssan.encoders.get_image_encoder import get_image_encoder
 
 SIZE = (16, 16)
 TOKENIZER = CLIPTextTokenizer(["d o", "do g</w>", "c a", "ca t</w>"], sequence_length=12)

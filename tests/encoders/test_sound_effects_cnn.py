@@ -8,7 +8,8 @@ import soxr
 from keras import ops
 
 from keras_avssan import AVSSAN
-from keras_avssan.encoders import ConvImageEncoder, SoundEffectsCNN, SoundEffectsSpectrogram
+from keras_avssan.encoders import ConvImageEncoder, SoundEffectsCNN
+from keras_avssan.encoders.sound_effects_spectrogram import SoundEffectsSpectrogram
 
 FILTERS = (2, 3, 4, 5)
 EXAMPLE_SECONDS = 100 * 1024 / 44100

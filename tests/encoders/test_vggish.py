@@ -7,14 +7,11 @@ from keras import ops
 
 from keras_avssan import AVSSAN
 from keras_avssan.data.media.audio_io import read_audio
-from keras_avssan.encoders import (
-    ConvImageEncoder,
-    VGGish,
-    VGGishPostprocessor,
-    VGGishSpectrogram,
-)
+from keras_avssan.encoders import ConvImageEncoder, VGGish
 from keras_avssan.encoders.converters import convert_vggish_torch
 from keras_avssan.encoders.log_mel_encoder import mel_matrix
+from keras_avssan.encoders.vggish_postprocessor import VGGishPostprocessor
+from keras_avssan.encoders.vggish_spectrogram import VGGishSpectrogram
 
 IMPLEMENTATIONS = ["fft", "conv"]
 EXAMPLE = 15600  # samples that one example hears

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_avssan.classical import SRPPHAT, nearest_of_two_peaks
+from keras_avssan.classical import SRPPHAT
+from keras_avssan.classical.peaks import nearest_of_two_peaks
 from keras_avssan.data import ScenePlan, SyntheticClasses
 from keras_avssan.doa import encode_azimuth
 from keras_avssan.evaluation import evaluate_localizer

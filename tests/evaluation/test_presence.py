@@ -9,13 +9,8 @@ from keras import ops
 from keras_avssan.classical import SRPPHAT
 from keras_avssan.data import ScenePlan, SyntheticClasses
 from keras_avssan.doa import encode_azimuth
-from keras_avssan.evaluation import (
-    Evaluation,
-    auroc,
-    evaluate_localizer,
-    evaluate_presence,
-    posterior_entropy,
-)
+from keras_avssan.evaluation import Evaluation, evaluate_localizer, evaluate_presence
+from keras_avssan.evaluation.absent_targets import auroc, posterior_entropy
 from keras_avssan.simulation import RIRBank, RoomRanges
 
 pytestmark = pytest.mark.once

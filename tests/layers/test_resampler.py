@@ -7,7 +7,7 @@ import scipy.signal
 import soxr
 from keras import ops
 
-from keras_avssan.layers import Resampler
+from keras_avssan.layers.resampler import Resampler
 
 RATES = [(16000, 44100), (44100, 16000), (48000, 16000), (16000, 24000), (22050, 16000)]
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_avssan.layers import SemanticBridge, TransformerBlock
+from keras_avssan.layers import SemanticBridge
+from keras_avssan.layers.transformer_block import TransformerBlock
 
 DIM, STEPS = 8, 5
 SETTINGS = {"dim": DIM, "num_layers": 1, "num_heads": 2, "mlp_dim": 12}

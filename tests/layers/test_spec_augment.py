@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_avssan.layers import SpecAugment
+from keras_avssan.layers.spec_augment import SpecAugment
 
 
 def hidden(layer, shape=(200, 20, 30)):

@@ -21,7 +21,8 @@ from keras_avssan.encoders import (
     SoundEffectsCNN,
     VGGish,
 )
-from keras_avssan.layers import Resampler, StereoSTFT
+from keras_avssan.layers import StereoSTFT
+from keras_avssan.layers.resampler import Resampler
 from keras_avssan.models import baselines
 
 pytestmark = pytest.mark.one_backend

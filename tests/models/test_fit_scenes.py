@@ -10,7 +10,8 @@ import pytest
 from keras_avssan.data import ScenePlan, SyntheticClasses
 from keras_avssan.doa import AngularAccuracy, DoALoss
 from keras_avssan.evaluation import evaluate_localizer
-from keras_avssan.training import fit_scenes, warmup_cosine
+from keras_avssan.training import fit_scenes
+from keras_avssan.training.schedules import warmup_cosine
 
 BACKEND = keras.backend.backend()
 

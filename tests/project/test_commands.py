@@ -18,7 +18,8 @@ import soundfile
 from PIL import Image
 
 from keras_avssan import cli, training
-from keras_avssan.data import STARSS23_CLASSES, ClassFolders, VGGSoundSSL, write_video
+from keras_avssan.data import STARSS23_CLASSES, ClassFolders, VGGSoundSSL
+from keras_avssan.data.media.video_io import write_video
 from keras_avssan.models import Localizer
 from keras_avssan.simulation import RIRBank
 from keras_avssan.simulation.bank.bank_folder import BankFolder

@@ -5,7 +5,8 @@ import pathlib
 
 import pytest
 
-from keras_avssan.simulation import sabine_absorption, sample_room
+from keras_avssan.simulation import sample_room
+from keras_avssan.simulation.absorption import sabine_absorption
 
 pytestmark = [pytest.mark.once, pytest.mark.extensive]
 

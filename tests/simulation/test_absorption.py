@@ -1,8 +1,11 @@
 import numpy as np
 import pytest
 
-from keras_avssan.simulation import eyring_absorption, sabine_absorption
-from keras_avssan.simulation.absorption import eyring_decay_time
+from keras_avssan.simulation.absorption import (
+    eyring_absorption,
+    eyring_decay_time,
+    sabine_absorption,
+)
 
 pytestmark = pytest.mark.once
 

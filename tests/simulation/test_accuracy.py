@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_avssan.simulation import sabine_absorption, simulate_rirs
+from keras_avssan.simulation import simulate_rirs
+from keras_avssan.simulation.absorption import sabine_absorption
 
 RATE = 16000
 SPEED = 343.0

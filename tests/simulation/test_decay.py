@@ -2,12 +2,8 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_avssan.simulation import (
-    calibrated_absorption,
-    energy_decay_curve,
-    reverberation_time,
-    simulate_rirs,
-)
+from keras_avssan.simulation import calibrated_absorption, reverberation_time, simulate_rirs
+from keras_avssan.simulation.decay import energy_decay_curve
 
 RATE = 16000
 SIZE = (4.4, 3.6, 2.7)

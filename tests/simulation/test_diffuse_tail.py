@@ -4,12 +4,9 @@ import pytest
 from keras import ops
 from scipy import signal
 
-from keras_avssan.simulation import (
-    diffuse_tail,
-    expected_power,
-    reverberation_time,
-    simulate_rirs,
-)
+from keras_avssan.simulation import reverberation_time, simulate_rirs
+from keras_avssan.simulation.diffuse_tail import diffuse_tail
+from keras_avssan.simulation.expected_decay import expected_power
 
 SIZE = (6.0, 5.0, 3.0)
 REFLECTION = (0.9, 0.85, -0.8, 0.9, 0.95, 0.85)

@@ -5,12 +5,8 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_avssan.simulation import (
-    calibrated_absorption,
-    expected_power,
-    reverberation_time,
-    simulate_rirs,
-)
+from keras_avssan.simulation import calibrated_absorption, reverberation_time, simulate_rirs
+from keras_avssan.simulation.expected_decay import expected_power
 
 SIZE = (5.0, 3.5, 2.5)
 REFLECTION = (0.9, 0.5, -0.8, 0.7, 0.6, 0.95)

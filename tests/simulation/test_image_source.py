@@ -6,7 +6,8 @@ import pytest
 from keras import ops
 from scipy import signal
 
-from keras_avssan.simulation import reverberation_time, sabine_absorption, simulate_rirs
+from keras_avssan.simulation import reverberation_time, simulate_rirs
+from keras_avssan.simulation.absorption import sabine_absorption
 
 SIZE = (5.3, 4.1, 2.7)
 SOURCE = (1.7, 2.9, 1.6)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from keras_avssan.simulation import Room, RoomRanges, azimuth_of, sabine_absorption, sample_room
+from keras_avssan.simulation import Room, RoomRanges, azimuth_of, sample_room
+from keras_avssan.simulation.absorption import sabine_absorption
 
 pytestmark = pytest.mark.once
 

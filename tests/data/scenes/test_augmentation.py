@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import scipy.signal
 
-from keras_avssan.data import ScenePlan, load_dry_scenes, make_dataset, render_scenes
+from keras_avssan.data import ScenePlan, make_dataset, render_scenes
 from keras_avssan.data.scenes.augmentation import EQUALISER_HERTZ, Augmentation
-from keras_avssan.data.scenes.rendering import MIX_RMS, crop_clip
+from keras_avssan.data.scenes.rendering import MIX_RMS, crop_clip, load_dry_scenes
 from keras_avssan.data.scenes.scene_batches import SceneBatches
 from keras_avssan.layers import SceneRenderer
 

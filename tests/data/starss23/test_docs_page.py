@@ -7,7 +7,8 @@ import runpy
 import numpy as np
 import pytest
 
-from keras_avssan.data import STARSS23, STARSS23_CLASSES, MicrophonePair
+from keras_avssan.data import STARSS23, STARSS23_CLASSES
+from keras_avssan.data.starss23.microphone_pair import MicrophonePair
 
 pytestmark = pytest.mark.once
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from keras_avssan.data import read_events
+from keras_avssan.data.starss23.annotations import read_events
 
 pytestmark = pytest.mark.once
 

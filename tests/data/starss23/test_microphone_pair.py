@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from keras_avssan.data import MicrophonePair
+from keras_avssan.data.starss23.microphone_pair import MicrophonePair
 from keras_avssan.simulation import azimuth_of
 
 pytestmark = pytest.mark.once

@@ -4,7 +4,8 @@ from collections import Counter
 
 import pytest
 
-from keras_avssan.data import STARSS23, PictureFolders, SegmentPrompts, read_class_map
+from keras_avssan.data import STARSS23, PictureFolders, SegmentPrompts
+from keras_avssan.data.starss23.segment_prompts import read_class_map
 
 pytestmark = pytest.mark.once
 

@@ -5,7 +5,8 @@ import pytest
 import soundfile
 import soxr
 
-from keras_avssan.data import STARSS23, MicrophonePair
+from keras_avssan.data import STARSS23
+from keras_avssan.data.starss23.microphone_pair import MicrophonePair
 from keras_avssan.simulation import azimuth_of, simulate_rirs
 
 pytestmark = pytest.mark.once

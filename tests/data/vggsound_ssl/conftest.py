@@ -123,7 +123,7 @@ def cut(path, begin_with_index):
 @pytest.fixture(scope="session")
 def write_video():
     pytest.importorskip("av")
-    from keras_avssan.data import write_video
+    from keras_avssan.data.media.video_io import write_video
 
     return write_video
 

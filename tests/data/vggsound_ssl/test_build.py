@@ -12,14 +12,9 @@ import pytest
 import soundfile
 from PIL import Image
 
-from keras_avssan.data import (
-    VGGSoundSSL,
-    build_vggsound_ssl,
-    read_video_audio,
-    read_video_frames,
-    write_video,
-)
+from keras_avssan.data import VGGSoundSSL, build_vggsound_ssl
 from keras_avssan.data.media.image_io import read_image
+from keras_avssan.data.media.video_io import read_video_audio, read_video_frames, write_video
 from keras_avssan.encoders import CLIPEncoder, CLIPTextTokenizer
 
 SMALL = {"min_instances": 2, "rows_per_part": 7, "clips_per_shard": 4, "progress": False}

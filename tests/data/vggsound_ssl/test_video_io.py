@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from keras_avssan.data import UnusableVideo, read_video_audio, read_video_frames
+from keras_avssan.data.media.video_io import UnusableVideo, read_video_audio, read_video_frames
 
 pytestmark = pytest.mark.once
 
