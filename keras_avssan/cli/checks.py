@@ -10,6 +10,7 @@ import os
 import re
 import shlex
 import tempfile
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -278,7 +279,8 @@ def _check_groups(options):
         raise ValueError("Table 3 needs `--starss23`, the folder of the data set.")
 
 
-_FOLDERS = {
+_Check = Callable[[str, str], None]
+_FOLDERS: dict[str, _Check] = {
     "model": _model,
     **dict.fromkeys(
         ("root", "folder", "videos", "starss23", "prompts_from", "audio_encoder"), check_folder
@@ -289,7 +291,7 @@ _FOLDERS = {
         ("out", "tensorboard"), partial(check_output, kind="folder", make_parents=True)
     ),
 }
-_FILES = {
+_FILES: dict[str, _Check] = {
     "bank": _bank,
     "data": _data,
     **dict.fromkeys(("class_map", "systems_from"), check_input),

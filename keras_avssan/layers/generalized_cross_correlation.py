@@ -64,7 +64,8 @@ class GeneralizedCrossCorrelation(FixedSettings, keras.layers.Layer):
         self.built = True
 
     def call(self, spectrogram):
-        real, imaginary = phase_transform(*cross_spectrum(spectrogram), self.epsilon**2)
+        real, imaginary = cross_spectrum(spectrogram)
+        real, imaginary = phase_transform(real, imaginary, silence=self.epsilon**2)
         # Channel 0 leads by τ: its phase is ahead by ωτ, so exp(-jωτ) brings the product to zero.
         cosine = ops.matmul(real, ops.convert_to_tensor(self._cosine))
         return cosine + ops.matmul(imaginary, ops.convert_to_tensor(self._sine))

@@ -1,6 +1,7 @@
 """What is changed about recordings before they are played."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -82,13 +83,13 @@ class Augmentation:
 
 
 def draw_augmentations(
-    speed_rng: np.random.Generator,
-    equaliser_rng: np.random.Generator,
+    rngs: Sequence[np.random.Generator],
     count: int,
     speed: tuple[float, float],
     equalise: float,
 ) -> tuple[Augmentation, ...]:
     """Draws speeds evenly over their logarithm, and gains within `equalise` dB to either side."""
+    speed_rng, equaliser_rng = rngs
     low, high = speed
     speeds = (low * (high / low) ** speed_rng.random(count)).tolist()
     equalisers: list[tuple[float, ...]] = [()] * count

@@ -354,9 +354,8 @@ class ScenePlan:
         present = {scene.target.class_name, scene.interferer.class_name}
         names = [name for name in self.classes if name not in present]
         drawn = rng.permutation(len(names))[: self.num_interferers - 1]
-        slots = self._positions.further_slots(
-            scene.room, (scene.target_slot, scene.interferer_slot)
-        )
+        used = tuple(source.slot for source in scene.sources)
+        slots = list(self._positions.further_slots(scene.room, used))
         sources = []
         for number, slot in zip(drawn, _draw(rng, slots), strict=True):
             clip = _draw(rng, self._clips[names[number]])
@@ -379,8 +378,8 @@ class ScenePlan:
         """A scene with other sounds and microphones; each change is drawn apart."""
         sources, noise, swapped = scene.sources, None, False
         if tuple(self.speed) != (1.0, 1.0) or self.equalise:
-            rngs = (self.generator(scene.index, name) for name in ("speed", "equaliser"))
-            changes = draw_augmentations(*rngs, len(sources), self.speed, self.equalise)
+            rngs = [self.generator(scene.index, name) for name in ("speed", "equaliser")]
+            changes = draw_augmentations(rngs, len(sources), self.speed, self.equalise)
             pairs = zip(sources, changes, strict=True)
             sources = tuple(replace(source, augmentation=change) for source, change in pairs)
         if self.sensor_noise is not None:
