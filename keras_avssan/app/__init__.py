@@ -3,4 +3,4 @@
 from keras_avssan.app.answer import Answer, answer
 from keras_avssan.app.interface import build_interface
 
-__all__ = ["Answer", "answer", "build_interface", "demo_folder", "demo_model", "localize_command"]
+__all__ = ["Answer", "answer", "build_interface"]

@@ -82,7 +82,8 @@ def evaluate_localizer(
         text_embeddings: Dict from class to the embedding of its name, likewise.
         decode: Function from posteriors (batch, 180) and true azimuths (batch,) to estimates in
             degrees (batch,); by default the most probable direction.
-            `keras_avssan.classical.peaks.nearest_of_two_peaks` gives the ceiling of a perfect choice.
+            `keras_avssan.classical.peaks.nearest_of_two_peaks` gives the ceiling of a perfect
+            choice.
         microphone_spacing: Distance between the microphones in metres that the model is told,
             whatever that of the scenes, for models that take it as an input. If not given, the
             model's own must be that of the plan's bank.

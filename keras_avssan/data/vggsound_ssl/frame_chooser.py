@@ -68,7 +68,7 @@ def load_frame_chooser(
     """The chooser of a CLIP preset, loaded once in each process.
 
     Args:
-        preset: Str. Folder or name of a preset, see `keras_avssan.encoders.get_image_encoder.get_image_encoder`.
+        preset: Str. Folder or name of a preset, see `get_image_encoder`.
         identity: Str or `None`. Where it differs, the preset is loaded anew.
         frames: Int. Most pictures that are compared at a time.
         template: Str. Text around a class name.
