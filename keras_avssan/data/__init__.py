@@ -12,7 +12,7 @@ from keras_avssan.data.media.image_io import read_image
 from keras_avssan.data.media.tf_audio import read_audio_tf
 from keras_avssan.data.scenes.make_dataset import make_dataset
 from keras_avssan.data.scenes.rendering import render_scene, render_scenes
-from keras_avssan.data.scenes.scene import Scene
+from keras_avssan.data.scenes.scene import Scene, SceneSource
 from keras_avssan.data.scenes.scene_batches import SceneBatches
 from keras_avssan.data.scenes.scene_files import read_scenes, write_scenes
 from keras_avssan.data.scenes.scene_plan import ScenePlan
@@ -36,6 +36,7 @@ __all__ = [
     "Scene",
     "SceneBatches",
     "ScenePlan",
+    "SceneSource",
     "SegmentPrompts",
     "SpatialClips",
     "SyntheticClasses",

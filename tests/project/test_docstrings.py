@@ -31,9 +31,17 @@ FROM_KERAS = {
 }
 
 
+FURTHER = Path(__file__).parents[2] / "docs/api/further.md"
+
+
 def public_objects():
-    """Public classes and functions, by name."""
+    """Public classes and functions, by name, those of modules that have a page among them."""
     found = {}
+    for name in re.findall(r"(?m)^::: (\S+)$", FURTHER.read_text("utf-8")):
+        module, _, attribute = name.rpartition(".")
+        thing = getattr(importlib.import_module(module), attribute)
+        if callable(thing):
+            found[name] = thing
     packages = pkgutil.walk_packages(keras_avssan.__path__, "keras_avssan.")
     names = ["keras_avssan", *(package.name for package in packages if package.ispkg)]
     for module in map(importlib.import_module, names):
@@ -97,7 +105,6 @@ NOT_RUN = {
     "build_bank": "simulates 10,000 rooms",
     "write_scenes": "writes 10,000 scenes; docs/input-pipelines.md writes 64",
     "read_scenes": "needs a service on other machines; docs/input-pipelines.md runs one here",
-    "run_units": "needs a function that other processes can import",
     "make_audio_dataset": "trains a classifier; docs/input-pipelines.md reads such a dataset",
 }
 # Numbers of one model, and a tensor, which each backend prints otherwise.
@@ -152,7 +159,8 @@ def names(stand_ins, known, embedded):
     """What the examples use without saying where it comes from."""
     known.update(vars(stand_ins))
     for module in map(importlib.import_module, {name.rpartition(".")[0] for name in PUBLIC}):
-        known.update({name: getattr(module, name) for name in module.__all__})
+        known.update({name: getattr(module, name) for name in getattr(module, "__all__", ())})
+    known.update({short_name(name): thing for name, thing in PUBLIC.items()})
     known.update(vars(embedded))
     return known
 
