@@ -1,4 +1,4 @@
-"""Times room simulation, ours beside other simulators, and says how exact the responses are.
+"""Times room simulation, ours and other simulators, and measures the accuracy of the responses.
 
     python benchmarks/rooms.py paper --json paper.json
     python benchmarks/rooms.py paper --sources 4 --json paper_4.json
@@ -7,15 +7,15 @@
     KERAS_BACKEND=torch python benchmarks/rooms.py gpu --bandwidth 3350 --operations 67
 
 `paper` takes a sample of rooms as `sample_room` draws them and extrapolates to 10,000. The rows
-take turns, a round of a few rooms each, so that whatever else the machine does hits all alike.
+take turns, a round of a few rooms each, so that other load on the machine affects all equally.
 `grid` is the room and the ranges that gpuRIR publishes its own times for. `gpu` times one backend
-on whatever device it uses and puts the least traffic and arithmetic beside it. `--smoke` makes each
-a matter of seconds. The other simulators are optional, and a missing one is a row that says so:
+on its device and prints the minimal memory traffic and arithmetic. `--smoke` runs each
+in seconds. The other simulators are optional, and a missing one is a row that says so:
 
     pip install pyroomacoustics rir-generator
     pip install --no-deps torchrir    # would replace the installed PyTorch otherwise
 
-With `--json`, each figure is written as it comes, and a second run goes on where the first ended.
+With `--json`, each figure is written when it is measured, and a second run resumes the first.
 """
 
 import argparse
@@ -187,7 +187,7 @@ def paper_table(results):
 
 
 def _start_crews(names, options, results):
-    """Starts, warms up and returns the crew of each row; a row without one says why."""
+    """Starts, warms up and returns the crew of each row; a row without one gives the reason."""
     crews, started = {}, {}
     warm_up = _draw_rooms(range(WARM_UP_INDEX, WARM_UP_INDEX + options.round), options)
     for name in names:
@@ -234,7 +234,7 @@ class Crew:
         """Simulates rooms; returns seconds, seconds lost by compiling, and images a room.
 
         Rooms during which a backend compiled something are simulated again, and the second time
-        counts: compiling goes on beside computing, so that it cannot be subtracted.
+        counts: compilation overlaps with computation, so that it cannot be subtracted.
 
         Raises:
             RuntimeError: With the reason, if a process could not do it.
@@ -310,7 +310,7 @@ def _ask(worker, job):
 
 def run_worker(options):
     """Answers jobs from standard input: the process of one simulator."""
-    # What libraries print must not come between the answers.
+    # Output of libraries must not be mixed with the replies.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     compiling = _limit_threads(options)
@@ -327,7 +327,7 @@ def run_worker(options):
             reply = {"has_compiled": bool(compiling), "images": images}
         except (ImportError, NotImplementedError) as error:
             reply = {"error": str(error)}
-        except Exception as error:  # The table tells the reason in the row's place.
+        except Exception as error:  # The table has the reason in place of the row.
             reply = {"error": f"{type(error).__name__}: {error}"}
         answers.write(json.dumps(reply) + "\n")
         answers.flush()
@@ -672,7 +672,7 @@ def _resumed(options, names):
 
 
 def _write(options, results):
-    """Writes the figures, whole or not at all."""
+    """Writes the figures atomically."""
     if not options.json:
         return
     temporary = pathlib.Path(f"{options.json}.part")
