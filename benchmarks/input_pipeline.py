@@ -292,7 +292,7 @@ def _limit_threads(threads):
 def table(results):
     """Rates in Markdown. CPU time is relevant where other work shares the machine."""
     lines = [
-        f"| Pipeline | Scenes of {results['seconds']:g} s a second | Processor time of a scene | "
+        f"| Pipeline | Scenes of {results['seconds']:g} s per second | CPU time per scene | "
         f"Speed by that, plain loop = 1 | Cores for {GOAL:,} scenes/s |",
         "|---|---|---|---|---|",
     ]
@@ -371,7 +371,7 @@ def _options(arguments=None):
     parser.add_argument("--rooms", type=int, default=100)
     parser.add_argument("--scenes", type=int, default=128, help="scenes written, or profiled")
     parser.add_argument("--rounds", type=int, default=4)
-    parser.add_argument("--budget", type=float, default=4.0, help="seconds of a row a round")
+    parser.add_argument("--budget", type=float, default=4.0, help="seconds per row and round")
     parser.add_argument("--warm-up", type=int, default=2, help="batches before the clock starts")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--row", action="append", help="only this row; repeatable")

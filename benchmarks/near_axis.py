@@ -8,8 +8,8 @@ A model is that of the quickstart, trained on two sources, with arguments of `AV
 differ. It is stored in the folder `--out`, as are the rooms, and read from there the next time.
 Each model and SRP-PHAT, in its own frequency range and in the models', localise the isolated
 target of test scenes, in rooms unseen in training; so does the head without a network, before it
-has learned any correction, with bins weighted by amplitude or by phase only. Differences to SRP-
-PHAT are paired, with 95 % bootstrap intervals. The differences of the other models to the first
+has learned any correction, with bins weighted by amplitude or by phase only. Differences to
+SRP-PHAT are paired, with 95 % bootstrap intervals. The differences of the other models to the first
 one with two sources come last. Without `--train` no model is trained.
 """
 
@@ -256,7 +256,7 @@ def _options():
     )
     parser.add_argument("--out", required=True, help="folder of rooms, models and results")
     parser.add_argument("--steps", type=int, default=560, help="training steps (560)")
-    parser.add_argument("--batch-size", type=int, default=32, help="scenes a step (32)")
+    parser.add_argument("--batch-size", type=int, default=32, help="scenes per step (32)")
     parser.add_argument(
         "--rooms",
         type=int,

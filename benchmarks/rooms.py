@@ -581,7 +581,7 @@ def run_gpu(options):
     print(
         f"{len(rooms)} rooms: {seconds:.2f} s after {results['warm_up_seconds']:.1f} s of warm-up, "
         f"{_duration(seconds * NUM_ROOMS / len(rooms))} for {NUM_ROOMS:,}\n"
-        f"{results['images']:.3g} images in responses, {results['images'] / seconds:.3g} a second\n"
+        f"{results['images']:.3g} images in responses, {results['images'] / seconds:.3g} per second\n"
         f"at least {results['bytes'] / GIGA:.3g} GB moved, {results['operations'] / TERA:.3g} "
         "tera-operations"
     )
@@ -733,8 +733,8 @@ def _options():
     gpu.add_argument("--rooms", type=int, default=NUM_ROOMS)
     gpu.add_argument("--batch", type=int, default=64, help="rooms in one call")
     gpu.add_argument("--tail", action="store_true", help="images to 20 dB and a tail")
-    gpu.add_argument("--bandwidth", type=float, help="of the card's memory, in GB a second")
-    gpu.add_argument("--operations", type=float, help="of the card, in 10^12 a second")
+    gpu.add_argument("--bandwidth", type=float, help="of the card's memory, in GB/s")
+    gpu.add_argument("--operations", type=float, help="of the card, in 10^12 per second")
 
     runs = {"paper": run_paper, "grid": run_grid, "accuracy": run_accuracy, "gpu": run_gpu}
     for command, part in (("paper", paper), ("grid", grid), ("accuracy", accuracy), ("gpu", gpu)):

@@ -157,7 +157,7 @@ def table(results):
     rows = results["rows"]
     parts = next((list(row["times"]) for row in rows.values() if "times" in row), [])
     lines = [
-        "| Row | " + " | ".join(f"{part}" for part in parts) + " | Scenes a second | "
+        "| Row | " + " | ".join(f"{part}" for part in parts) + " | Scenes per second | "
         "Speed, first row = 1 | Speed by processor time | Memory |",
         "|---|" + "---|" * (len(parts) + 4),
     ]
@@ -521,7 +521,7 @@ class KerasTensorFlow(KerasRow):
 
 
 def count(options):
-    """Operations and bytes of a step, and what the machine can do of both."""
+    """Operations and bytes of a step, and the machine's limits of both."""
     import torch
     from torch_reference.operations import Operations, machine_limits
 
