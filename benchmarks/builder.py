@@ -113,7 +113,7 @@ def measure_stages(folder, num_clips):
         begin = time.process_time()
         for path in tqdm(paths, desc=name):
             read(path)
-        print(f"{name}: {1000 * (time.process_time() - begin) / len(paths):.0f} ms per clip")
+        print(f"{name}: {1000 * (time.process_time() - begin) / len(paths):.0f} ms a clip")
     return [read_video_frames(path, moments["8 frames"]) for path in paths[:8]]
 
 
@@ -135,7 +135,7 @@ def measure_chooser(videos, num_clips):
     for number in tqdm(range(num_clips), desc="CLIP"):
         choose(videos[number % len(videos)], "dog")
     seconds = (time.process_time() - begin) / num_clips
-    print(f"CLIP (ViT-B/32, {keras.config.backend()}), 8 frames: {1000 * seconds:.0f} ms per clip")
+    print(f"CLIP (ViT-B/32, {keras.config.backend()}), 8 frames: {1000 * seconds:.0f} ms a clip")
 
 
 def main():

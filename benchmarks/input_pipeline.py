@@ -292,7 +292,7 @@ def _limit_threads(threads):
 def table(results):
     """Rates in Markdown. CPU time is relevant where other work shares the machine."""
     lines = [
-        f"| Pipeline | Scenes of {results['seconds']:g} s per second | CPU time per scene | "
+        f"| Pipeline | Scenes ({results['seconds']:g} s) per second | CPU time per scene | "
         f"Speed by that, plain loop = 1 | Cores for {GOAL:,} scenes/s |",
         "|---|---|---|---|---|",
     ]

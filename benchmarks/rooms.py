@@ -581,7 +581,7 @@ def run_gpu(options):
     print(
         f"{len(rooms)} rooms: {seconds:.2f} s after {results['warm_up_seconds']:.1f} s of warm-up, "
         f"{_duration(seconds * NUM_ROOMS / len(rooms))} for {NUM_ROOMS:,}\n"
-        f"{results['images']:.3g} images in responses, {results['images'] / seconds:.3g} per second\n"
+        f"{results['images']:.3g} images in responses, {results['images'] / seconds:.3g}/s\n"
         f"at least {results['bytes'] / GIGA:.3g} GB moved, {results['operations'] / TERA:.3g} "
         "tera-operations"
     )
