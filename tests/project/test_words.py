@@ -17,7 +17,7 @@ CHECK_LIBRARY = False
 
 # Expression, in lower case, and what to write instead.
 BANNED = {
-    r"asked with\b": "prompted with",
+    r"\basked with\b": "prompted with",
     r"\bask(s|ing)? (with|by) (a|an|the|words|pictures|recordings)\b": "prompt(s) with",
     r"\bask(s|ed|ing)? for\b(?! help)": "prompted with (a class), target (a T60), requested",
     r"\bask(s|ing)? (a|the|every|any|this) (trained )?(model|network|mix)\b": "prompt the model",
@@ -37,7 +37,7 @@ BANNED = {
     r"\bbegun\b": "partial, in progress, started",
     r"\bwhole or not at all\b": "atomically",
     r"\bthe letter of the paper\b": "as published",
-    r"\b(is|are) none(?!\w)(?=\s*[.,;)]|\s*$)(?<!there is none)(?<!there are none)": "is not one",
+    r"(?<!there )\b(is|are) none\b(?=\s*[.,;)]|\s*$)": "is not one",
     r"\bblind(ly)? choices?\b|\bchooses? blindly\b": "random-source baseline",
     r"\bfrom nothing\b": "trained from scratch",
     r"\bby heart\b": "overfits",
@@ -49,9 +49,6 @@ BANNED = {
     r"\banew\b": "again",
     r"\bbrought (to|down to) (a|an|unit|the)\b": "scaled to",
     r"\bbeside (other work|each other|the (weights|data)|that of)\b": "with, next to, compared to",
-    r"\ba (second|step|scene|epoch|row|room|class|shard|clip|source|image) a (second|step|row)\b": (
-        "per"
-    ),
     r"\b(scenes|samples|metres|frames|clips|pictures) a (second|step)\b": "per second",
     r"\bbehind your back\b": "implicitly",
     r"\bnot to be had\b|\bcan be had\b": "not available",
@@ -62,9 +59,7 @@ BANNED = {
 }
 
 # Exact phrases that are right all the same, and why.
-ALLOWED = {
-    "“cannot determine truth value of relational”": "a message of TorchInductor",
-}
+ALLOWED: dict[str, str] = {}
 
 
 def find_phrases(text):
