@@ -1,11 +1,11 @@
-"""Speed and memory of building VGGSound-SSL, on videos of VGGSound's form that it makes.
+"""Speed and memory of building VGGSound-SSL, on generated videos in VGGSound's format.
 
     KERAS_BACKEND=torch OMP_NUM_THREADS=1 python benchmarks/builder.py
     KERAS_BACKEND=torch OMP_NUM_THREADS=1 python benchmarks/builder.py --chooser --clips 40
 
-Times are those of the processor, not of the clock, so that other work on the machine matters
-little. The videos are 10 s of 340 x 256 pixels at 25 pictures a second (H.264) with two channels at
-44.1 kHz (AAC); a few are made, and appear under as many names as clips are asked for.
+Times are CPU times, so that other work on the machine matters little. The videos are 10 s of
+340 x 256 pixels at 25 pictures per second (H.264) with two channels at 44.1 kHz (AAC); a few are
+made, and linked under as many names as there are clips.
 """
 
 import argparse
@@ -55,7 +55,7 @@ def make_videos(folder, num_clips):
 
 
 def write_source(path, catalog, class_name, number):
-    """A drawn picture that wanders over noise, with its sound on both channels."""
+    """A drawn picture that moves over noise, with its sound on both channels."""
     view = catalog.select(classes=[class_name])
     sound = catalog.load_audio(view.clips[number])
     sound = np.interp(np.arange(int(DURATION * RATE)) / RATE * 16000, np.arange(len(sound)), sound)
@@ -68,14 +68,14 @@ def write_source(path, catalog, class_name, number):
 
 
 def peak_memory():
-    """Most memory that this process has held, in MB; on Linux alone."""
+    """Peak memory of this process, in MB; on Linux only."""
     status = pathlib.Path("/proc/self/status").read_text()
     (line,) = [line for line in status.splitlines() if line.startswith("VmHWM")]
     return int(line.split()[1]) / 1024
 
 
 def measure_build(folder, table, videos, num_clips):
-    """Builds a dataset without CLIP and prints memory on the way, and speed."""
+    """Builds a dataset without CLIP and prints memory during the build, and speed."""
     peaks = []
 
     def watched(job, part):
@@ -95,7 +95,7 @@ def measure_build(folder, table, videos, num_clips):
 
 
 def measure_stages(folder, num_clips):
-    """Prints what decoding takes."""
+    """Prints the time of decoding."""
     _, videos = make_videos(folder, num_clips)
     paths = sorted(videos.iterdir())
     moments = {
@@ -113,7 +113,7 @@ def measure_stages(folder, num_clips):
 
 
 def measure_chooser(videos, num_clips):
-    """Prints what a CLIP of the size of ViT-B/32 takes; its weights are random."""
+    """Prints the time of a CLIP of the size of ViT-B/32, with random weights."""
     import keras
     import keras_hub
 

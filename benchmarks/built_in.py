@@ -1,8 +1,8 @@
-r"""Compares choices on the built-in data: one training a choice, scored on validation scenes.
+r"""Compares settings on the built-in data: one training for each, scored on validation scenes.
 
 Every run sees the same scenes in the same order; a run is named and changes, by JSON, the network,
-the audio encoder, the loss or the training. The rows of `docs/design-decisions.md`, "Things
-measured on the way", come from
+the audio encoder, the loss or the training. The rows of `docs/design-decisions.md`,
+"Ablations on built-in data", come from
 
     export KERAS_BACKEND=torch OMP_NUM_THREADS=1
     small='"encoder": {"filters": [8, 16, 32]}'

@@ -1,13 +1,13 @@
-"""How many changed copies of recordings and pictures are found, and what is wrongly taken for one.
+"""Detection rate of changed copies of recordings and pictures, and false alarms.
 
     KERAS_BACKEND=torch python benchmarks/copies.py --data FOLDER
     KERAS_BACKEND=torch python benchmarks/copies.py    # built-in sounds and pictures
 
 Every third recording and picture of a folder of classes is copied with a change, one change at a
-time; the copies are sought among all originals as `find_leaks` seeks them among splits. Found is a
-copy that is paired with its own original; any other pair of a copy and an original is a false
-alarm. Pairs of originals that are reported are listed, for whether two of them are of one source a
-person must say. In the end the splits of the folder are compared.
+time; the copies are searched among all originals as `find_leaks` searches them among splits. A
+copy is found if it is paired with its own original; any other pair of a copy and an original is a
+false alarm. Reported pairs of originals are listed, to be judged by a person. Finally the splits
+of the folder are compared.
 """
 
 import argparse
@@ -188,7 +188,7 @@ def table(rows, kind):
 
 
 def splits_line(catalog):
-    """What is reported of the splits as they are."""
+    """Leaks reported between the splits of the folder."""
     leaks = collections.Counter(leak.kind for leak in find_leaks(catalog, progress=True))
     return (
         f"Leaks between {', '.join(catalog.splits)}: {leaks['clip']} clips, "

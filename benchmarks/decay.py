@@ -1,11 +1,11 @@
-"""By how much the measured reverberation time misses the one asked for.
+"""Deviation of the measured reverberation time from the target.
 
     KERAS_BACKEND=torch OMP_NUM_THREADS=1 python benchmarks/decay.py --positions 4
 
 In each room of a grid, and for each T60, the absorption comes from one formula; a few sources are
-simulated to as many microphones, and T30 is measured on each response. A response lasts for the T60
-asked for: one that decays much more slowly cannot be measured, and is counted out. With the tail,
-images are followed for a share of that time and a diffuse tail goes on. `--oracle` also measures
+simulated to as many microphones, and T30 is measured on each response. A response lasts for the
+target T60: one that decays much more slowly cannot be measured, and is excluded. With the tail,
+images are used for a share of that time, followed by a diffuse tail. `--oracle` also measures
 responses of pyroomacoustics at the same absorption.
 """
 
@@ -25,7 +25,7 @@ from keras_avssan.simulation import (
 )
 
 SAMPLING_RATE = 16_000  # hertz
-SPEED_OF_SOUND = 343.0  # metres a second
+SPEED_OF_SOUND = 343.0  # metres per second
 # Lengths in metres: from small to large, the last three long.
 ROOMS = (
     (3.0, 3.0, 2.5),
@@ -131,7 +131,7 @@ def table(rows, options):
 
 
 def oracle_line(rows):
-    """How far T60 of the responses is from that of the same images by pyroomacoustics."""
+    """Difference in T60 from the same images by pyroomacoustics."""
     errors = np.array([row["oracle"] for row in rows if "oracle" in row])
     return (
         f"\npyroomacoustics against these responses, {errors.size} of them: median "

@@ -1,4 +1,4 @@
-r"""Tells how well a frozen encoder separates classes: a linear probe on clean clips or pictures.
+r"""Linear probe of a frozen encoder: class separation of clean clips or pictures.
 
 Embeds every recording (or picture) of the split `train` of a folder of classes, averaged over
 time, fits a multinomial logistic regression to the standardised embeddings, and scores it on the
@@ -8,7 +8,7 @@ split `val`, which holds other recordings. Prints a row of a Markdown table.
     python benchmarks/encoder_probe.py FOLDER --image-encoder PRESET --image-size 224
 
 Top-1 is the share of validation clips whose highest score is their own class; the share of class
-pairs told apart is the mean over clips and other classes of whether the own class scores higher.
+pairs distinguished is the mean over clips and other classes of whether the own class scores higher.
 Guessing yields 1 / classes and 50 %.
 """
 

@@ -1,6 +1,6 @@
 """Writes `docs/export-table.md`: which backend exports which format, and how exactly.
 
-Runs the export tests once a backend, each in a process of its own, and puts their outcomes into a
+Runs the export tests once for each backend, in separate processes, and puts their outcomes into a
 table: the largest difference between the posterior in Keras and in the format's own runtime.
 
     python benchmarks/export_table.py
@@ -79,7 +79,7 @@ def run_tests(backend):
 
 
 def outcome(case):
-    """Difference that a test found, or what it says in its place."""
+    """Difference that a test found, or the message that it gives instead."""
     found = case.find(".//property[@name='difference']")
     if case.find("failure") is not None or case.find("error") is not None:
         return "**fails**" if found is None else f"**{found.get('value')}**"
@@ -88,7 +88,7 @@ def outcome(case):
 
 
 def page(outcomes):
-    """The table in Markdown, with the versions it holds for."""
+    """The table in Markdown, with the versions it is valid for."""
     lines = [
         "<!-- Written by `python benchmarks/export_table.py`. -->",
         "",

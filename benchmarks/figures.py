@@ -1,15 +1,15 @@
-r"""Draws what a trained model separates and which bands it listens to, as the paper's Figures 2, 3.
+r"""Draws masks and band attention of a trained model, as in the paper's Figures 2 and 3.
 
     python benchmarks/figures.py --model FOLDER --data built-in --out FOLDER
 
 writes into the folder `--out`
 
 - `figure2.png`: a scene for each pair of frequency regions that the model answers, and a failure;
-- `figure3.png`: weights of patches and band types by class, beside where the classes have energy;
-- `figure3_scenes.png`: for the scenes of `figure2.png` both sounds' energies beside the weights;
-- `figures.json`: which scenes were chosen and the numbers that stand in the figures.
+- `figure3.png`: weights of patches and band types by class, next to the energy of the classes;
+- `figure3_scenes.png`: for the scenes of `figure2.png`, both sounds' energies next to the weights;
+- `figures.json`: the chosen scenes and the numbers in the figures.
 
-The rooms are those that `keras-avssan evaluate` hears. A model that was trained on
+The rooms are those of `keras-avssan evaluate`. A model that was trained on
 embeddings and has no image encoder needs the one that made them, or the embeddings themselves, a
 file as `EmbeddingStore` writes it (arrays `ids` and `vectors`):
 
@@ -75,7 +75,7 @@ def _numbers(example):
 
 
 def _by_class(heard):
-    """Numbers of every class; an agreement that is not known is `None`."""
+    """Numbers of every class; an unknown agreement is `None`."""
     return {
         name: {
             "scenes": int(heard.num_scenes[row]),

@@ -1,10 +1,10 @@
-"""Compares ways from the fine time grid to samples: how exact, and how long they take.
+"""Compares ways from the fine time grid to samples: accuracy and time.
 
-For each number of bins in a sample: the worst error of single images at any fraction of a sample up
-to 7 kHz of 8, relative to the image, and the time for the low-pass of two responses as a matrix
+For each number of bins in a sample: the worst error of single images at any fraction of a sample
+up to 7 kHz of 8, relative to the image, and the time for the low-pass of two responses as a matrix
 product (what the library does), as one Fourier transform, and as a convolution. Then, on PyTorch,
-the time of two additions an image, of real numbers, and of one, of a complex number whose parts are
-the two bins. The figures of `docs/design-decisions.md` come from
+the time of two additions per image, of real numbers, and of one, of a complex number whose parts
+are the two bins. The figures of `docs/design-decisions.md` come from
 
     KERAS_BACKEND=torch OMP_NUM_THREADS=1 python benchmarks/fine_grid.py
 """
@@ -41,7 +41,7 @@ def main():
 
 
 def time_additions(runs, images=2**18):
-    """Milliseconds of two real additions an image, and of a complex one."""
+    """Milliseconds of two real additions per image, and of a complex one."""
     import torch
 
     bins = 2 * SAMPLES * fine_grid.OVERSAMPLING

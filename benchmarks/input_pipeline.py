@@ -1,8 +1,8 @@
-"""How many scenes a second come out of the input pipelines, and where the time goes.
+"""Scenes per second of the input pipelines, and a profile.
 
-Clips and pictures are made and written as files, 16-bit WAV of the length of a scene; the rooms are
-decaying noise. The rows take turns, round by round, so that whatever else runs on the machine hits
-all alike, and are compared with the first row of the same round, by the time of the processor:
+Clips and pictures are made and written as files, 16-bit WAV of the length of a scene; the rooms
+are decaying noise. The rows take turns in rounds, so that other load on the machine affects all
+equally, and are compared with the first row of the same round, by CPU time:
 
     KERAS_BACKEND=tensorflow python benchmarks/input_pipeline.py
 
@@ -49,10 +49,10 @@ from keras_avssan.layers import SceneRenderer
 from keras_avssan.simulation import RIRBank
 
 SAMPLING_RATE = 16_000  # hertz
-GOAL = 1_250  # scenes a second that keep one fast GPU busy
+GOAL = 1_250  # scenes per second that keep one fast GPU busy
 IMAGE_SIZE = 64
 LONGEST_T60 = 0.8  # seconds
-# What the profile shows, by the functions that do it.
+# Stages of the profile, by their functions.
 STAGES = {
     "plan": "__getitem__ scene_plan",
     "decode": "read_clip class_folders",
@@ -123,7 +123,7 @@ def make_bank(options):
 
 
 def prompts(plan):
-    """What asks, as embeddings: pictures would be decoded in all rows but the plain loop."""
+    """Prompts as embeddings: pictures would be decoded in all rows except the plain loop."""
     embeddings = np.zeros((len(plan.catalog.pictures), 8), "float32")
     return {"prompt": "embedding", "prompt_embeddings": embeddings}
 
@@ -256,7 +256,7 @@ def measure(plan, folder, options):
             for _ in range(options.warm_up):
                 next(scenes)
             rates[name].append(_rate(scenes, options.budget))
-            del scenes  # a dataset goes on loading for as long as it is held
+            del scenes  # a dataset keeps loading for as long as it is referenced
             print(f"round {number}, {name}: {rates[name][-1]}", file=sys.stderr, flush=True)
     return {
         "date": datetime.date.today().isoformat(),
@@ -271,7 +271,7 @@ def measure(plan, folder, options):
 
 
 def _rate(scenes, budget):
-    """Scenes a second, and a second of processor time, over at least `budget` seconds."""
+    """Scenes per second, and per second of CPU time, over at least `budget` seconds."""
     count, started, used = 0, time.perf_counter(), time.process_time()
     while time.perf_counter() - started < budget:
         count += int(next(scenes))
@@ -290,9 +290,9 @@ def _limit_threads(threads):
 
 
 def table(results):
-    """Rates in Markdown. Time of the processor counts where other work shares the machine."""
+    """Rates in Markdown. CPU time is relevant where other work shares the machine."""
     lines = [
-        f"| Pipeline | Scenes of {results['seconds']:g} s a second | Processor time of a scene | "
+        f"| Pipeline | Scenes ({results['seconds']:g} s) per second | CPU time per scene | "
         f"Speed by that, plain loop = 1 | Cores for {GOAL:,} scenes/s |",
         "|---|---|---|---|---|",
     ]
@@ -315,7 +315,7 @@ def table(results):
 
 
 def _profile(plan, options):
-    """Where the time of one thread goes, as Markdown."""
+    """Profile of one thread, as Markdown."""
     lines = ["| Stage | host | device, the host's part |", "|---|---|---|"]
     columns = [_stages(plan, render, options) for render in ("host", "device")]
     for stage in STAGES:
@@ -325,7 +325,7 @@ def _profile(plan, options):
 
 
 def _stages(plan, render, options):
-    """Milliseconds a scene by stage."""
+    """Milliseconds per scene by stage."""
     made = SceneBatches(plan, 10**6, options.batch_size, render=render, **prompts(plan))
     made[0]
     count = max(2, options.scenes // options.batch_size)
@@ -340,7 +340,7 @@ def _stages(plan, render, options):
 
 
 def _decode_table(folder, options):
-    """Processor time a clip of each way to decode, as Markdown."""
+    """CPU time per clip of each decoder, as Markdown."""
     import tensorflow as tf
 
     _limit_threads(1)
@@ -371,7 +371,7 @@ def _options(arguments=None):
     parser.add_argument("--rooms", type=int, default=100)
     parser.add_argument("--scenes", type=int, default=128, help="scenes written, or profiled")
     parser.add_argument("--rounds", type=int, default=4)
-    parser.add_argument("--budget", type=float, default=4.0, help="seconds of a row a round")
+    parser.add_argument("--budget", type=float, default=4.0, help="seconds per row and round")
     parser.add_argument("--warm-up", type=int, default=2, help="batches before the clock starts")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--row", action="append", help="only this row; repeatable")

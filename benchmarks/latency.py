@@ -1,8 +1,8 @@
 """Times one scene at a time: Keras on each backend and the exported model in other runtimes.
 
-A model of the default size with weights as drawn; inputs are noise and a picture of noise. Each
-runtime has a process of its own, held to `--threads` cores; it runs three times to warm up, and the
-median of `--runs` further runs counts, from NumPy arrays in to NumPy arrays out. The table of
+A model of the default size with random weights; inputs are noise and a picture of noise. Each
+runtime has a separate process, limited to `--threads` cores; it runs three times to warm up, and
+the median of `--runs` further runs counts, from NumPy arrays in to NumPy arrays out. The table of
 `docs/export.md` comes from
 
     python benchmarks/latency.py --threads 2 --runs 15 --json latency.json
@@ -36,7 +36,7 @@ ROWS = {
     "LiteRT": ("tensorflow", "model_{seconds:g}s.tflite"),
     "OpenVINO": ("torch", "model.xml"),
 }
-# Which backend writes which file, before the runs; LiteRT has a file a duration.
+# Which backend writes which file, before the runs; LiteRT has one file per duration.
 EXPORTS = {
     "torch": {"model.onnx": "onnx"},
     "tensorflow": {"model.xml": "openvino", "model_{seconds:g}s.tflite": "litert"},
@@ -55,7 +55,7 @@ def main():
 
 
 def measure(options):
-    """Runs all processes; returns figures and what they were measured on."""
+    """Runs all processes; returns figures and the machine's description."""
     rows = {}
     chosen = {name: row for name, row in ROWS.items() if not options.row or name in options.row}
     with tempfile.TemporaryDirectory() as folder:
@@ -104,7 +104,7 @@ def table(results):
 
 
 def _start(backend, task, folder, options):
-    """Runs a task in a process of its own; returns the object that it prints."""
+    """Runs a task in a separate process; returns the object that it prints."""
     seconds = [str(duration) for duration in options.seconds]
     command = [sys.executable, __file__, "--task", task, "--folder", folder]
     command += ["--threads", str(options.threads), "--runs", str(options.runs)]
@@ -120,7 +120,7 @@ def _start(backend, task, folder, options):
 
 
 def _run_task(options):
-    """What a process of its own does: write the exported files, or time one runtime."""
+    """Task of a separate process: write the exported files, or time one runtime."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-options.threads :])
     if options.task == "export":

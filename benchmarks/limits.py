@@ -3,18 +3,18 @@ r"""Shows where a trained model's selection is lost: encoders, alignment, mask o
     KERAS_BACKEND=jax python benchmarks/limits.py --model results/models/baseline --data FOLDER \
         --classes twelve --split val --prompt-embeddings results/prompts.npz --out limits.json
 
-Runs the model over scenes and looks at each stage by itself:
+Runs the model over scenes and evaluates each stage separately:
 
-* the semantic space: how often what asks is nearer to the target alone than to the interferer
-  alone, where a picture of the scene asks, where the mean of all training pictures of the class
-  does, and where the mean of all its training recordings does, which leaves only the audio encoder
-  to err; and whether the mix still tells which of two classes is in it;
-* the mask: how much it changes the level of the target above the interferer, in dB;
-* the head: the scores with the mask that divides every bin as the sources do, and with softer
-  and sharper versions of the network's own;
-* the answer: which source or what else was found, and which classes are taken for which.
+* the semantic space: how often the prompt is nearer to the isolated target than to the isolated
+  interferer, if it is a picture of the scene, the mean of all training pictures of the class, or
+  the mean of all its training recordings, where only the audio encoder can err; and whether the
+  mixture still indicates which of two classes is in it;
+* the mask: by how much it raises the level of the target relative to the interferer, in dB;
+* the head: the scores with the ideal ratio mask, and with softer and sharper versions of the
+  network's own mask;
+* the estimate: which source it is near, and which classes are confused.
 
-`docs/benchmarks.md` says how to read it. `--out` has all numbers.
+`docs/benchmarks.md` explains the results. `--out` has all numbers.
 """
 
 import argparse
@@ -47,7 +47,7 @@ _LEAST = 8  # scenes of a pair of classes that is ranked
 
 
 def run_batch(model, inputs, labels):
-    """What each stage of the network makes of a batch, as a dict of arrays with a row a scene."""
+    """Results of each stage for a batch, as a dict of arrays with one row per scene."""
     backbone = model.backbone
     outputs = model.predict_on_batch(inputs)
     gain = ops.convert_to_numpy(level_gain(ops.convert_to_tensor(inputs["audio"])))
@@ -91,16 +91,16 @@ def _azimuth(posterior):
 
 
 def _level(power, weight):
-    """Level of the target above the interferer in dB where bins count by their weight."""
+    """Level of the target relative to the interferer in dB, with weighted bins."""
     target, interferer = (np.sum(weight * part, axis=(1, 2)) for part in power)
     return 10 * np.log10((target + 1e-12) / (interferer + 1e-12))
 
 
-# ---- What a class is on average
+# ---- Prototypes of the classes
 
 
 def picture_prototypes(model, plan, vectors):
-    """Mean place of the pictures of each class of a plan in the common space, (classes, D)."""
+    """Mean embedding of the pictures of each class of a plan, (classes, D)."""
     places = []
     for name in plan.classes:
         ids = [picture.id for picture in plan.pictures if picture.class_name == name]
@@ -110,7 +110,7 @@ def picture_prototypes(model, plan, vectors):
 
 
 def recording_prototypes(model, plan):
-    """Mean place of the recordings of each class of a plan, as loud as in a mix, (classes, D)."""
+    """Mean embedding of the recordings of each class, at the mixture's level, (classes, D)."""
     places = []
     for name in plan.classes:
         clips = [c for c in plan.catalog.clips if (c.class_name, c.split) == (name, plan.split)]
@@ -128,11 +128,11 @@ def _mean_direction(places):
     return ops.convert_to_numpy(unit_length(mean))[0]
 
 
-# ---- What follows from them
+# ---- Scores
 
 
 def semantics(stages, labels, pictures, recordings):
-    """How often the right one of two is nearer to what asks; a dict of scores."""
+    """How often the right one of two is nearer to the prompt; a dict of scores."""
     target, interferer, absent = labels["target"], labels["interferer"], labels["absent"]
     asked = {
         "a picture": stages["prompt"],
@@ -161,7 +161,7 @@ def _nearer(anchor, right, wrong):
 
 
 def answers(scores):
-    """Shares of what the estimates point at."""
+    """Shares of estimates near each source and elsewhere."""
     target, interferer = scores.error, scores.interferer_error
     low = np.minimum(scores.azimuth, scores.interferer_azimuth)
     high = np.maximum(scores.azimuth, scores.interferer_azimuth)
@@ -275,7 +275,7 @@ def tables(results):
         "|---|---|",
     ]
     lines += [f"| {name} | {_percent(score)} |" for name, score in results["answers"].items()]
-    lines += ["", "| Class | found | others asked for, this taken |", "|---|---|---|"]
+    lines += ["", "| Class | selected as target | selected as interferer |", "|---|---|---|"]
     for name, row in results["confusions"]["by_class"].items():
         lines.append(f"| {name} | {_share(row['found'])} | {_share(row['taken'])} |")
     lines += ["", "| Pair | scenes | selection |", "|---|---|---|"]
@@ -291,7 +291,7 @@ def _power_line(power, scores):
 
 
 def _share(value, digits=0):
-    """A share in percent; a dash where no scene tells it."""
+    """A share in percent; a dash if no scene counts."""
     return "–" if np.isnan(value) else f"{100 * value:.{digits}f} %"
 
 

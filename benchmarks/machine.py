@@ -1,11 +1,11 @@
-"""What a benchmark ran on."""
+"""Description of the machine of a benchmark."""
 
 import pathlib
 import platform
 
 
 def processor():
-    """Name of the processor, where the system tells it."""
+    """Name of the CPU, if the system reports it."""
     try:
         lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

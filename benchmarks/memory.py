@@ -1,8 +1,8 @@
 """Peak memory of training steps: by batch size, with and without gradient checkpointing.
 
-Each row has a process of its own: it makes a model of the default size, takes a step on scenes of
+Each row has a separate process: it makes a model of the default size, takes a step on scenes of
 noise to warm up, and reports the highest memory of the next step above that before it: of the
-process on a CPU (Linux alone tells), of the allocator on a GPU. Accumulation trains the batch in
+process on a CPU (on Linux only), of the allocator on a GPU. Accumulation trains the batch in
 parts. The table of `docs/several-devices.md` comes from
 
     python benchmarks/memory.py --backend torch
@@ -53,7 +53,7 @@ def table_row(row, backend):
 
 def _start(backend, task):
     command = [sys.executable, __file__, "--task", json.dumps(task)]
-    # The C library gives back at once what is freed, but for small pieces.
+    # The C library returns freed memory at once, except for small blocks.
     environment = {**os.environ, "KERAS_BACKEND": backend, "MALLOC_MMAP_THRESHOLD_": "65536"}
     output = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
     return json.loads(output.stdout.splitlines()[-1])
@@ -95,7 +95,7 @@ def _batch(samples, scenes):
 
 
 def _forget_peak():
-    """Begins a new peak, where the allocator or Linux can; returns what is in use in bytes."""
+    """Resets the peak, if the allocator or Linux can; returns the bytes in use."""
     gc.collect()
     gpu = _gpu_memory()
     if gpu is not None:
@@ -139,7 +139,7 @@ def _gpu_memory():
 
         device = jax.devices()[0]
         if "peak_bytes_in_use" in (device.memory_stats() or {}):
-            # JAX cannot begin a new peak: it is that of the step to warm up, which is the same.
+            # JAX cannot reset the peak: it is that of the warm-up step, which is the same.
             return {
                 "reset": lambda: None,
                 "now": lambda: device.memory_stats()["bytes_in_use"],

@@ -4,10 +4,10 @@ r"""Changes the library in one place at a time, and counts how often its tests n
     python benchmarks/mutants.py draw --count 100 --seed 19 --out mutants.json
     KERAS_BACKEND=torch OMP_NUM_THREADS=1 python benchmarks/mutants.py run mutants.json
 
-`draw` needs cosmic-ray alone: it lists the changes that cosmic-ray's operators make to what the
-project exists for, and draws some of them. `run` needs the environment of the tests: a process that
+`draw` needs only cosmic-ray: it lists the changes that cosmic-ray's operators make to the core of
+the library, and draws some of them. `run` needs the environment of the tests: a process that
 has Keras loaded is forked for each mutant, and runs the tests of its folder until one fails. It
-writes each outcome into the same file, and goes on from there: `killed` where a test failed,
+writes each outcome into the same file, and resumes from it: `killed` where a test failed,
 `survived` where none did, `timed out` where the tests did not end, which proves neither. A mutant
 that timed out is run again by removing its outcome from the file.
 """
@@ -178,7 +178,7 @@ def _run(options):
 
 
 def _outcome(child, late):
-    """What became of a mutant's process, which is ended where it is late; `None` while it runs."""
+    """Outcome of a mutant's process, which is killed after its time; `None` while it runs."""
     done, status = os.waitpid(child, os.WNOHANG)
     if done:
         survived = os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0

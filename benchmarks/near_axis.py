@@ -5,12 +5,12 @@ r"""Compares models with SRP-PHAT on one source alone, by its angle from the mic
         --train first '{"phase_transform": false, "doa_padding": "zeros"}' --train default '{}'
 
 A model is that of the quickstart, trained on two sources, with arguments of `AVSSANBackbone` that
-differ. It is kept in the folder `--out`, as are the rooms, and read from there the next time. Each
-model and SRP-PHAT, in its own frequency range and in the models', hear the target of test scenes
-alone, in rooms of no training; so does the head without a network, before it has learnt to correct
-anything, with bins that weigh by amplitude or by phase alone. Differences to SRP-PHAT are paired,
-with 95 % bootstrap intervals. What the first model's successors gain or lose with two sources comes
-last, likewise. Without `--train` no model is trained.
+differ. It is stored in the folder `--out`, as are the rooms, and read from there the next time.
+Each model and SRP-PHAT, in its own frequency range and in the models', localise the isolated
+target of test scenes, in rooms unseen in training; so does the head without a network, before it
+has learned any correction, with bins weighted by amplitude or by phase only. Differences to
+SRP-PHAT are paired, with 95 % bootstrap intervals. The differences of the other models to the first
+one with two sources come last. Without `--train` no model is trained.
 """
 
 import argparse
@@ -74,7 +74,7 @@ def main():
 
 
 def summarize(errors, both, references):
-    """What the tables show, as a dict that JSON can hold.
+    """Content of the tables, as a JSON-serialisable dict.
 
     Args:
         errors: Dict from zone to a dict from system to the errors of one source alone in degrees.
@@ -116,7 +116,7 @@ def _scores(evaluation):
 
 
 class _HeadAlone:
-    """A `DoAHead` that corrects nothing, on recordings that no mask changes."""
+    """A `DoAHead` without correction, on unmasked recordings."""
 
     def __init__(self, phases):
         self.phases = phases
@@ -168,7 +168,7 @@ def _bank(out, name, options):
 
 
 def _scenes_of(plan, low, high, options):
-    """The first scenes whose target stands so far from the axis, in degrees."""
+    """The first scenes whose target has such an angle to the axis, in degrees."""
     scenes = []
     for index in range(options.search):
         azimuth = plan[index].azimuth
@@ -180,7 +180,7 @@ def _scenes_of(plan, low, high, options):
 
 
 def _errors(plan, scenes, systems):
-    """Errors of all systems in degrees where the target of each scene is alone."""
+    """Errors of all systems in degrees on the isolated target of each scene."""
     errors = {name: [] for name in systems}
     for start in range(0, len(scenes), _AT_ONCE):
         chosen = [plan[index] for index in scenes[start : start + _AT_ONCE]]
@@ -256,7 +256,7 @@ def _options():
     )
     parser.add_argument("--out", required=True, help="folder of rooms, models and results")
     parser.add_argument("--steps", type=int, default=560, help="training steps (560)")
-    parser.add_argument("--batch-size", type=int, default=32, help="scenes a step (32)")
+    parser.add_argument("--batch-size", type=int, default=32, help="scenes per step (32)")
     parser.add_argument(
         "--rooms",
         type=int,

@@ -1,4 +1,4 @@
-"""Changes to AV-SSAN's network, each a row beside `base` in Table 2 of `benchmark`.
+"""Changes to AV-SSAN's network, each an additional row in Table 2 of `benchmark`.
 
 Run it with `keras-avssan benchmark --table 2 --data FOLDER --size small
 --systems-from benchmarks/network_variants.py --systems avssan_base scaled cues mask both`.

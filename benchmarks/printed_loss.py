@@ -1,11 +1,11 @@
-"""Whether the printed loss lets the printed network learn: a few scenes, trained on until known.
+"""Whether the published loss can train the published network: overfits a few scenes.
 
     KERAS_BACKEND=torch OMP_NUM_THREADS=1 python benchmarks/printed_loss.py
 
-One line a form of equation (12): `sum` as printed, `mse` as the paper's text calls it. Network,
-direction loss and optimizer are those of the configuration `paper`, the encoders small ones that
-train. The error is that on the scenes of the training: it says whether the loss can be brought
-down at all, and nothing about unseen scenes.
+One line for each form of equation (12): `sum` as published, `mse` as the paper's text calls it.
+Network, direction loss and optimizer are those of the configuration `paper`, the encoders are
+small and trainable. The error is that on the training scenes: it shows whether the loss can be
+minimised at all, and nothing about unseen scenes.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Options that several scripts share: which classes, what asks, and what follows from them."""
+"""Options that several scripts share: classes and prompts, and the objects made from them."""
 
 import os
 
@@ -30,7 +30,7 @@ def expand_classes(options):
 
 
 def open_plan(options, bank, rooms=None):
-    """The scenes that a trained model is asked for, in a range of the rooms of a bank."""
+    """The scenes to evaluate a trained model on, in a range of the rooms of a bank."""
     catalog = open_catalog(options)
     return ScenePlan(
         catalog,
@@ -44,7 +44,7 @@ def open_plan(options, bank, rooms=None):
 
 
 def parse_trained(parser):
-    """Adds what says which trained model is asked on which scenes; parses all options."""
+    """Adds the options of the trained model and the scenes; parses all options."""
     parser.add_argument("--model", required=True, help="folder of a trained AVSSAN")
     parser.add_argument("--out", required=True, help="JSON file for the results")
     parser.add_argument("--scenes", type=int, default=1000, help="scenes (1000)")
@@ -56,14 +56,14 @@ def parse_trained(parser):
 
 
 def open_trained_rooms(options, model):
-    """The bank and rooms that a trained model is asked in: of `--bank`, or simulated for it."""
+    """The bank and rooms of the evaluation: of `--bank`, or simulated for the model."""
     if options.bank:
         return choose_test_rooms(options, open_bank(options))
     return simulate_rooms(options, model.microphone_spacing), None
 
 
 def simulate_rooms(options, spacing):
-    """The rooms of an evaluation; those of another spacing differ in nothing else."""
+    """The rooms of an evaluation; with another spacing they differ in nothing else."""
     return RIRBank.build(
         options.rooms,
         sources_per_room=_SOURCES,
@@ -73,21 +73,21 @@ def simulate_rooms(options, spacing):
 
 
 def add_image_encoder_options(parser):
-    """Adds what says which image encoder there is."""
-    parser.add_argument("--image-encoder", metavar="PRESET", help="what embeds pictures")
+    """Adds the options of the image encoder."""
+    parser.add_argument("--image-encoder", metavar="PRESET", help="encoder of pictures")
     parser.add_argument("--image-size", type=int, default=224, help="its input size in pixels")
     parser.add_argument("--image-mean", type=float, default=0.5, help="its mean, pixels in [0, 1]")
     parser.add_argument("--image-std", type=float, default=0.5, help="its standard deviation")
 
 
 def add_embedding_options(parser):
-    """Adds what says with which embeddings a trained model is asked."""
+    """Adds the options of the prompt embeddings of a trained model."""
     parser.add_argument("--prompt-embeddings", metavar="NPZ", help="embeddings of all pictures")
     add_image_encoder_options(parser)
 
 
 def open_embeddings(options, model, plan):
-    """Embeddings of all pictures by their ids; `None` where the model makes them itself."""
+    """Embeddings of all pictures by their ids; `None` if the model computes them itself."""
     if options.prompt_embeddings:
         with np.load(options.prompt_embeddings, allow_pickle=False) as file:
             prefix = "picture_" if "picture_ids" in file else ""  # as a benchmark's folder has it

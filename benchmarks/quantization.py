@@ -1,8 +1,8 @@
-"""What 8-bit weights cost and save: size, time and scores of a model and its quantised copy.
+"""Effect of 8-bit weights: size, time and scores of a model and its quantised copy.
 
 python benchmarks/quantization.py --model PRESET --data FOLDER --out int8.json
 
-Both are asked for the same scenes, of the split `val` and in rooms that no training of this
+Both are evaluated on the same scenes, of the split `val` and in rooms that no training of this
 repository uses.
 """
 

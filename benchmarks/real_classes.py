@@ -1,10 +1,10 @@
 """Trains and scores AV-SSAN on recordings and pictures of real sound classes.
 
 Trains on the split `train` of a folder of classes with a frozen, pretrained image encoder, and
-scores on the split `val`: unseen recordings, pictures and rooms, beside the blind choice and
-beside the same model asked with a prompt that tells nothing. With `--prompts picture recording`
-one model learns both ways to ask and is scored on both; recordings that ask come from the split
-`train`, for many classes have a single recording in `val`.
+scores on the split `val`: unseen recordings, pictures and rooms, compared with the random-source
+baseline and with the same model prompted with a constant. With `--prompts picture recording`
+one model learns both kinds of prompt and is scored on both; prompt recordings come from the split
+`train`, since many classes have a single recording in `val`.
 
     python benchmarks/real_classes.py --data FOLDER --image-encoder PRESET --classes twelve \
         --steps 2000 --out results.json
@@ -108,7 +108,7 @@ def main():
 
 
 def _audio_encoder(options):
-    """A frozen, pretrained one from a preset folder, or a small one that learns with the task."""
+    """A frozen, pretrained one from a preset folder, or a small trainable one."""
     if options.audio_encoder:
         return keras_hub.models.Backbone.from_preset(options.audio_encoder)
     return LogMelEncoder(filters=(16, 32, 64), dropout=0.3)
@@ -118,8 +118,10 @@ def _options():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", required=True, help="folder of classes with metadata.csv")
     parser.add_argument("--image-encoder", required=True, help="KerasHub image preset folder")
-    parser.add_argument("--audio-encoder", help="audio preset folder; one that learns if not given")
-    parser.add_argument("--prompts", nargs="+", default=["picture"], help="what asks: KIND …")
+    parser.add_argument(
+        "--audio-encoder", help="audio preset folder; a trainable encoder if not given"
+    )
+    parser.add_argument("--prompts", nargs="+", default=["picture"], help="kinds of prompt: KIND …")
     parser.add_argument("--classes", choices=("twelve", "all"), default="twelve")
     parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--epochs", type=int, default=5)

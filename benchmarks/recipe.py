@@ -1,13 +1,13 @@
-r"""Compares recipes: one training a variant, each a single change to the baseline.
+r"""Compares recipes: one training for each variant, a single change to the baseline.
 
-All variants train from the same weights on the same scenes, but for what they change, and are
-scored on the same validation scenes: unseen recordings, pictures and rooms. Beside every score
-stands the difference to the baseline, scene by scene.
+Except for their change, all variants train from the same weights on the same scenes, and are
+scored on the same validation scenes: unseen recordings, pictures and rooms. The table has the
+paired difference of every score to the baseline.
 
     KERAS_BACKEND=jax python benchmarks/recipe.py --data FOLDER --classes twelve \
         --image-encoder PRESET --steps 2000 --out results
 
-The same command again goes on where it stopped, and `--variants` may differ from call to call.
+The same command resumes an interrupted run, and `--variants` may differ from call to call.
 `--run NAME CHANGES` adds a variant by JSON: `plan` of ScenePlan, `encoder` of LogMelEncoder,
 `network` of AVSSAN, `loss` of JointLoss, `optimizer` of AdamW, `rate` a factor on the learning
 rate, `seed` added to that of weights and scenes:
@@ -15,7 +15,7 @@ rate, `seed` added to that of weights and scenes:
     --run slower '{"plan": {"speed": [0.7, 1.0]}, "rate": 0.5}'
 
 The folder holds `recipe.md`, the table; `rows/NAME.json` with every estimate; `models/NAME`, the
-trained networks, without the image encoder; and `prompts.npz`, the embeddings that ask them.
+trained networks, without the image encoder; and `prompts.npz`, the prompt embeddings.
 """
 
 import argparse
@@ -49,7 +49,7 @@ _MASKS = {"spec_augment": [12, 8]}
 
 VARIANTS: dict[str, dict] = {
     "baseline": {},
-    "another-seed": {"seed": 1},  # how far apart two trainings are that nothing tells apart
+    "another-seed": {"seed": 1},  # the variation between seeds
     "swap": {"plan": _SWAP},
     "speed-equalise": {"plan": _RECORDINGS},
     "spec-augment": {"encoder": _MASKS},
@@ -96,7 +96,7 @@ class Comparison:
         self.pictures, _ = self.vectors.embed(scenes.plans(), self.folder.path / "prompts.npz")
 
     def _config(self, catalog, encoder):
-        """All that decides the results."""
+        """All settings that determine the results."""
         items = "\n".join(sorted(map(repr, (*catalog.clips, *catalog.pictures))))
         return {
             **dataclasses.asdict(self.settings),
@@ -142,7 +142,7 @@ class Comparison:
         )
         seconds = time.perf_counter() - started
         save_whole(model, str(self.folder.model_path(name)))
-        # Scenes of the training's recordings that were in no step: the rest is generalisation.
+        # New scenes of the training recordings: the difference shows the generalisation.
         first = self.settings.budget * self.settings.batch_size
         known = self._score(model, self.train, self.options.train_scenes, start=first)
         unseen = self._score(model, self.validation, self.settings.scenes)

@@ -1,7 +1,7 @@
 """Reference responses in float64 NumPy: every image as a long windowed sinc at its exact delay.
 
-It shares no code with the library. `tests/simulation/test_accuracy.py` shows how good it is and
-holds the library against it; `benchmarks/rooms.py accuracy` does so with the library and others.
+It shares no code with the library. `tests/simulation/test_accuracy.py` verifies its accuracy and
+compares the library with it; `benchmarks/rooms.py accuracy` compares the library and others.
 """
 
 import numpy as np
@@ -60,8 +60,8 @@ def windowed_sincs(delays, amplitudes, length, taps=TAPS):
         taps: length of each windowed sinc in samples, even.
 
     Returns:
-        Array of shape `(length + LEAD,)` that begins `LEAD` samples before time 0: what rings
-        there belongs to the response.
+        Array of shape `(length + LEAD,)` that starts `LEAD` samples before time 0: ringing
+        there is part of the response.
     """
     offsets = np.arange(1 - taps // 2, taps // 2 + 1)
     signs = np.where(offsets % 2, 1.0, -1.0)
@@ -72,7 +72,7 @@ def windowed_sincs(delays, amplitudes, length, taps=TAPS):
         # The fraction is kept off zero, where the sinc below would be 0 / 0.
         fraction = np.maximum(delays[chunk] - first, 1e-9)[:, None]
         time = offsets - fraction
-        # sin(pi * time) is the same at all taps but for its sign.
+        # sin(pi * time) is the same at all taps except for its sign.
         sinc = signs * np.sin(np.pi * fraction) / (np.pi * time)
         window = 0.5 + 0.5 * np.cos(2 * np.pi / taps * time)
         index = first[:, None] + offsets + LEAD
@@ -99,8 +99,8 @@ def with_lead(responses):
 def spectra(responses, sampling_rate=16000, lowest=0.0, highest=7000.0):
     """Spectra of responses between two frequencies in hertz, and the frequencies.
 
-    That is, the responses after an ideal band-pass. They fade out at their end, lest frequencies
-    above the band leak into it where they are cut.
+    That is, the responses after an ideal band-pass. They fade out at their end, so that
+    truncation does not leak frequencies above the band into it.
     """
     fade = np.ones(responses.shape[-1])
     fade[-_FADE:] = 0.5 + 0.5 * np.cos(np.pi * np.arange(_FADE) / _FADE)
@@ -111,6 +111,6 @@ def spectra(responses, sampling_rate=16000, lowest=0.0, highest=7000.0):
 
 
 def relative_error(found, expected):
-    """Norm of the difference in decibels beside the norm of what is expected, from 0 to 7 kHz."""
+    """Norm of the difference relative to that of the expected, in decibels, 0 to 7 kHz."""
     found, expected = spectra(found)[0], spectra(expected)[0]
     return 20 * np.log10(np.linalg.norm(found - expected) / np.linalg.norm(expected))

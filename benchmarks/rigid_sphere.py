@@ -1,4 +1,4 @@
-"""What it costs to take microphones on a rigid sphere for free ones at some spacing.
+"""Error of treating microphones on a rigid sphere as free ones with some spacing.
 
 First, the spacing of two free microphones that would have the phase difference that the level pairs
 of STARSS23 have on their sphere, by frequency and direction. Then the error of a steered response
@@ -13,7 +13,7 @@ import numpy as np
 
 from keras_avssan.data.starss23.microphone_pair import MicrophonePair
 
-SPEED_OF_SOUND = 343.0  # metres a second
+SPEED_OF_SOUND = 343.0  # metres per second
 FREQUENCIES = np.arange(1, 513) * 16000 / 1024  # hertz
 SHOWN = (200, 500, 1000, 2000, 4000, 7500)  # hertz
 DIRECTIONS = (0, 30, 60)  # degrees from the axis

@@ -5,10 +5,10 @@ r"""Scores a trained model on scenes that are harder than those it was trained o
 
 scores the same scenes under each condition: levels of the target, three sources, noise of the
 microphones, an interferer of the target's own class, pairs of microphones of other spacings (which
-are told to the model), and prompts whose class is absent. `docs/robustness.md` says what each row
-means. The command goes on where it stopped; it prints the tables, and `--out` has all numbers.
+the model gets as an input), and prompts whose class is absent. `docs/robustness.md` explains the
+rows. The command resumes an interrupted run; it prints the tables, and `--out` has all numbers.
 
-A model that was trained on embeddings is asked with `--image-encoder`, or with the embeddings
+A model that was trained on embeddings needs `--image-encoder`, or the embeddings
 themselves, such as `prompts.npz` of `recipe.py`.
 """
 
@@ -28,7 +28,7 @@ from keras_avssan import AVSSAN
 from keras_avssan._internal.atomic_files import read_json, write_json
 from keras_avssan.evaluation import evaluate_localizer, evaluate_presence
 
-# What is changed about the plan, by the name of the row.
+# Changes of the plan, by the name of the row.
 CONDITIONS: dict[str, dict] = {
     "as trained": {},
     **{f"SNR {snr:+d} dB": {"snr": float(snr)} for snr in (10, 5, -5, -10)},
@@ -74,12 +74,12 @@ def _row(name, options, model, plan, asked):
 def tables(rows):
     """The rows as Markdown, with 95 % intervals."""
     lines = [
-        "| condition | selection | MAE | ACC@5° | within 5° of any source | blind choice |",
+        "| condition | selection | MAE | ACC@5° | within 5° of any source | random source |",
         "|---|---|---|---|---|---|",
     ]
     lines += [_line(name, rows[name]) for name in ROWS if name in rows and name != ABSENT]
     if ABSENT in rows:
-        lines += ["", "| absent or present, told by | AUROC | where present | where absent |"]
+        lines += ["", "| score for absent or present | AUROC | where present | where absent |"]
         lines += ["|---|---|---|---|", *_absent_lines(rows[ABSENT])]
     return "\n".join(lines)
 

@@ -13,14 +13,14 @@ import math
 import numpy as np
 
 SAMPLING_RATE = 16_000  # hertz
-SPEED_OF_SOUND = 343.0  # metres a second
+SPEED_OF_SOUND = 343.0  # metres per second
 TAIL_ATTENUATION = 20.0  # decibels of decay after which a diffuse tail takes over from images
 HYBRID_ORDER = 3  # of the images that pyroomacoustics adds to traced rays
 
 
 @dataclasses.dataclass(frozen=True)
 class Room:
-    """What a simulator is given.
+    """Input of a simulator.
 
     Args:
         size: lengths in metres, shape `(3,)`.
@@ -55,7 +55,7 @@ class Room:
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One line of the tables: a simulator and how it is asked.
+    """One line of the tables: a simulator and its settings.
 
     Args:
         simulator: the package.
@@ -99,11 +99,11 @@ ROWS = {
 def simulate(simulator, rooms, tail=False, threads=1):
     """Responses of the rooms, a list of arrays of shape `(S, M, length)`.
 
-    No rooms at all only load the simulator.
+    An empty list only loads the simulator.
 
     Raises:
         ImportError: If the simulator is not installed.
-        NotImplementedError: If it cannot do what is asked for.
+        NotImplementedError: If it does not support the settings.
     """
     return _SIMULATORS[simulator](rooms, tail, threads)
 
@@ -151,7 +151,7 @@ def _keras_avssan(rooms, tail, threads):
 
 
 def _pyroomacoustics(rooms, tail, threads):
-    """Images up to the order that its own `inverse_sabine` names; or few images and rays."""
+    """Images up to the order that its own `inverse_sabine` returns; or few images and rays."""
     import pyroomacoustics as pra
 
     pra.constants.set("rir_hpf_enable", False)
@@ -160,7 +160,7 @@ def _pyroomacoustics(rooms, tail, threads):
 
 
 def _pyroomacoustics_room(pra, room, tail):
-    # The default scattering is none, as in the images.
+    # No scattering by default, as with images.
     shoebox = pra.ShoeBox(
         room.size,
         fs=SAMPLING_RATE,
@@ -169,7 +169,7 @@ def _pyroomacoustics_room(pra, room, tail):
     )
     shoebox.set_sound_speed(SPEED_OF_SOUND)
     if tail:
-        # Rays are followed no longer than asked for, and to 60 dB.
+        # Rays are traced for the length of the response, and to 60 dB.
         shoebox.set_ray_tracing(time_thres=room.t60, energy_thres=1e-6)
     for source in room.sources:
         shoebox.add_source(source)
@@ -249,7 +249,7 @@ def _torchrir_room(room, tail):
 
 
 def _torchrir_limit(room, radius):
-    """The smaller of the two sets of images that it can be asked for: a diamond or a box."""
+    """The smaller of the two sets of images that it supports: a diamond or a box."""
     order = math.ceil(radius * math.sqrt(np.sum(1.0 / room.size**2)))
     box = tuple(math.ceil(radius / side) for side in room.size)
     if _diamond(order) <= math.prod(2 * reach + 1 for reach in box):

@@ -1,4 +1,4 @@
-"""Times room simulation, ours beside other simulators, and says how exact the responses are.
+"""Times room simulation, ours and other simulators, and measures the accuracy of the responses.
 
     python benchmarks/rooms.py paper --json paper.json
     python benchmarks/rooms.py paper --sources 4 --json paper_4.json
@@ -7,15 +7,15 @@
     KERAS_BACKEND=torch python benchmarks/rooms.py gpu --bandwidth 3350 --operations 67
 
 `paper` takes a sample of rooms as `sample_room` draws them and extrapolates to 10,000. The rows
-take turns, a round of a few rooms each, so that whatever else the machine does hits all alike.
+take turns, a round of a few rooms each, so that other load on the machine affects all equally.
 `grid` is the room and the ranges that gpuRIR publishes its own times for. `gpu` times one backend
-on whatever device it uses and puts the least traffic and arithmetic beside it. `--smoke` makes each
-a matter of seconds. The other simulators are optional, and a missing one is a row that says so:
+on its device and prints the minimal memory traffic and arithmetic. `--smoke` runs each
+in seconds. The other simulators are optional, and a missing one is a row that says so:
 
     pip install pyroomacoustics rir-generator
     pip install --no-deps torchrir    # would replace the installed PyTorch otherwise
 
-With `--json`, each figure is written as it comes, and a second run goes on where the first ended.
+With `--json`, each figure is written when it is measured, and a second run resumes the first.
 """
 
 import argparse
@@ -187,7 +187,7 @@ def paper_table(results):
 
 
 def _start_crews(names, options, results):
-    """Starts, warms up and returns the crew of each row; a row without one says why."""
+    """Starts, warms up and returns the crew of each row; a row without one gives the reason."""
     crews, started = {}, {}
     warm_up = _draw_rooms(range(WARM_UP_INDEX, WARM_UP_INDEX + options.round), options)
     for name in names:
@@ -234,7 +234,7 @@ class Crew:
         """Simulates rooms; returns seconds, seconds lost by compiling, and images a room.
 
         Rooms during which a backend compiled something are simulated again, and the second time
-        counts: compiling goes on beside computing, so that it cannot be subtracted.
+        counts: compilation overlaps with computation, so that it cannot be subtracted.
 
         Raises:
             RuntimeError: With the reason, if a process could not do it.
@@ -310,7 +310,7 @@ def _ask(worker, job):
 
 def run_worker(options):
     """Answers jobs from standard input: the process of one simulator."""
-    # What libraries print must not come between the answers.
+    # Output of libraries must not be mixed with the replies.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     compiling = _limit_threads(options)
@@ -327,7 +327,7 @@ def run_worker(options):
             reply = {"has_compiled": bool(compiling), "images": images}
         except (ImportError, NotImplementedError) as error:
             reply = {"error": str(error)}
-        except Exception as error:  # The table tells the reason in the row's place.
+        except Exception as error:  # The table has the reason in place of the row.
             reply = {"error": f"{type(error).__name__}: {error}"}
         answers.write(json.dumps(reply) + "\n")
         answers.flush()
@@ -581,7 +581,7 @@ def run_gpu(options):
     print(
         f"{len(rooms)} rooms: {seconds:.2f} s after {results['warm_up_seconds']:.1f} s of warm-up, "
         f"{_duration(seconds * NUM_ROOMS / len(rooms))} for {NUM_ROOMS:,}\n"
-        f"{results['images']:.3g} images in responses, {results['images'] / seconds:.3g} a second\n"
+        f"{results['images']:.3g} images in responses, {results['images'] / seconds:.3g}/s\n"
         f"at least {results['bytes'] / GIGA:.3g} GB moved, {results['operations'] / TERA:.3g} "
         "tera-operations"
     )
@@ -673,7 +673,7 @@ def _resumed(options, names):
 
 
 def _write(options, results):
-    """Writes the figures, whole or not at all."""
+    """Writes the figures atomically."""
     if not options.json:
         return
     temporary = pathlib.Path(f"{options.json}.part")
@@ -734,8 +734,8 @@ def _options():
     gpu.add_argument("--rooms", type=int, default=NUM_ROOMS)
     gpu.add_argument("--batch", type=int, default=64, help="rooms in one call")
     gpu.add_argument("--tail", action="store_true", help="images to 20 dB and a tail")
-    gpu.add_argument("--bandwidth", type=float, help="of the card's memory, in GB a second")
-    gpu.add_argument("--operations", type=float, help="of the card, in 10^12 a second")
+    gpu.add_argument("--bandwidth", type=float, help="of the card's memory, in GB/s")
+    gpu.add_argument("--operations", type=float, help="of the card, in 10^12 per second")
 
     runs = {"paper": run_paper, "grid": run_grid, "accuracy": run_accuracy, "gpu": run_gpu}
     for command, part in (("paper", paper), ("grid", grid), ("accuracy", accuracy), ("gpu", gpu)):

@@ -1,15 +1,15 @@
-"""Times a step of training: Keras on each backend beside the same network in plain PyTorch.
+"""Times a step of training: Keras on each backend and the same network in plain PyTorch.
 
-Every row has a process of its own, which prepares and warms up; then the rows take turns, one at a
-time, round by round, so that whatever else runs on the machine hits all alike, and are compared
+Every row has a separate process, which prepares and warms up; then the rows take turns, one at a
+time, in rounds, so that other load on the machine affects all equally, and are compared
 with the first row of the same round. The tables of `docs/performance.md` come from
 
     taskset -c 0,1 python benchmarks/training.py --size quickstart --repeats 9 --json small.json
     taskset -c 0,1 python benchmarks/training.py --size paper --repeats 3 --json paper.json
 
-A part is the loss alone (`forward`), the loss and its gradient (`gradient`), a whole step with a
-batch that is there (`step`), or a step with batches as the input pipeline makes them (`input`).
-`--count` counts operations and bytes of a step and compares with what the machine can do.
+A part is the loss alone (`forward`), the loss and its gradient (`gradient`), a full step on a
+batch in memory (`step`), or a step with batches of the input pipeline (`input`).
+`--count` counts operations and bytes of a step and compares them with the machine's limits.
 On a GPU, `--row` names those of PyTorch and JAX, and `--mixed` computes in bfloat16.
 """
 
@@ -63,7 +63,7 @@ def main():
             pathlib.Path(options.json).write_text(json.dumps(results, indent=2) + "\n")
 
 
-# ---- The process that asks
+# ---- The main process
 
 
 def measure(options):
@@ -90,7 +90,7 @@ def measure(options):
 
 
 class Worker:
-    """A process that times one row when asked."""
+    """A process that times one row on request."""
 
     def __init__(self, name, options, folder):
         backend, self.kind = ROWS[name]
@@ -157,7 +157,7 @@ def table(results):
     rows = results["rows"]
     parts = next((list(row["times"]) for row in rows.values() if "times" in row), [])
     lines = [
-        "| Row | " + " | ".join(f"{part}" for part in parts) + " | Scenes a second | "
+        "| Row | " + " | ".join(f"{part}" for part in parts) + " | Scenes per second | "
         "Speed, first row = 1 | Speed by processor time | Memory |",
         "|---|" + "---|" * (len(parts) + 4),
     ]
@@ -191,11 +191,11 @@ def _ratios(first, own, clock):
     return f"{statistics.median(ratios):.2f} ({ratios[0]:.2f}–{ratios[-1]:.2f})"
 
 
-# ---- The processes that are asked
+# ---- The workers
 
 
 def serve(options):
-    """Prepares one row, and times what the standard input names until it says stop."""
+    """Prepares one row, and times the parts named on standard input until it reads stop."""
     worker = globals()[options.worker](options)
     for part in options.part:
         for _ in range(WARM_UPS):
@@ -321,7 +321,7 @@ class Reference(TorchMemory, Row):
         return self.autocast_loss
 
     def autocast_loss(self, network, batch):
-        """The loss, in bfloat16 where asked for."""
+        """The loss, in bfloat16 if requested."""
         with self.torch.autocast(
             self.device, self.torch.bfloat16, enabled=bool(self.options.mixed)
         ):
@@ -521,7 +521,7 @@ class KerasTensorFlow(KerasRow):
 
 
 def count(options):
-    """Operations and bytes of a step, and what the machine can do of both."""
+    """Operations and bytes of a step, and the machine's limits of both."""
     import torch
     from torch_reference.operations import Operations, machine_limits
 

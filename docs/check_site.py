@@ -1,9 +1,9 @@
-r"""Checks the built site: links, anchors, pictures, what was not rendered, how it fits a screen.
+r"""Checks the built site: links, anchors, pictures, unrendered markup, layout on screens.
 
     python docs/check_site.py site
 
-Exit code 1 and a line each where something is wrong. Pages are looked at in Chromium where there
-is one, with playwright; without it only the files are read.
+Prints one line for each problem, with exit code 1. Pages are rendered in Chromium with playwright,
+if both are installed; otherwise only the files are checked.
 """
 
 import argparse
@@ -26,7 +26,7 @@ SAMPLE = re.compile(
     r"^(index|concepts/|benchmarks/|robustness/|tables/|performance/|encoders/|troubleshooting/"
     r"|several-devices/|api/(data|models|visualization)/|notebooks/0[12]\w*/).*html$"
 )
-# What shows that a formula, a link or a heading was left as it was typed.
+# Signs of a formula, link or heading that was not rendered.
 UNRENDERED = {
     "formula": re.compile(r"\$\$|\\\(|\\frac|\\mathbf"),
     "link": re.compile(r"\]\("),
@@ -105,7 +105,7 @@ def find_file(site, page, path):
 
 
 def check_link(site, pages, page, link):
-    """What is wrong with a link, or `None`."""
+    """Problem of a link, or `None`."""
     parts = urllib.parse.urlsplit(link)
     if parts.scheme or parts.netloc:
         return None
@@ -120,7 +120,7 @@ def check_link(site, pages, page, link):
 
 
 def check_files(site):
-    """Lines of what is wrong in the files."""
+    """Problems of the files, one line each."""
     pages = read_pages(site)
     wrong = []
     for name, page in pages.items():
@@ -153,7 +153,7 @@ def serve(site):
 
 
 def check_width(site, source, width):
-    """What is wrong with the width in pixels in which a picture is shown, or `None`."""
+    """Problem of the displayed width of a picture in pixels, or `None`."""
     least = least_width(*read_embedded(source))
     name = "picture"
     if least is None:
@@ -166,7 +166,7 @@ def check_width(site, source, width):
 
 
 def look_at(site, page, looks):
-    """Lines of what does not fit, of the page that is open, in several sizes and colours."""
+    """Layout problems of the open page, one line each, in several sizes and colours."""
     # Pictures further down are not waited for by themselves.
     page.evaluate("""() => Promise.all([...document.images].map(image => {
         image.loading = "eager";
@@ -192,13 +192,13 @@ def look_at(site, page, looks):
 
 
 def check_look(site):
-    """Lines of what is wrong on the screen."""
+    """Problems of the rendered pages, one line each."""
     names = [path.relative_to(site).as_posix() for path in sorted(site.rglob("*.html"))]
     light, dark = [[(size, scheme) for size in (DESKTOP, PHONE)] for scheme in ("light", "dark")]
     wrong = []
     with serve(site) as address, open_browser() as browser:
         page = browser.new_context().new_page()
-        # The site has to be whole without the internet.
+        # The site must be complete without the internet.
         page.route(lambda url: not url.startswith(address), lambda route: route.abort())
         for name in names:
             page.goto(f"{address}/{name}", wait_until="domcontentloaded")

@@ -1,6 +1,6 @@
 """Draws the graph of the network into docs/images/network.png: `python docs/draw_network.py`.
 
-Needs Graphviz's `dot` beside the extra `docs`.
+Needs Graphviz's `dot` and the extra `docs`.
 """
 
 import pathlib

@@ -1,8 +1,8 @@
 """Lists measured numbers and pictures whose code has changed since: `python docs/figures_age.py`.
 
-Looked at are README, the pages of the documentation, and the notebooks, which
-`docs/run_notebooks.py` marks. A mark on a line of its own says what a number depends on, and the
-text after it when and by which code it was measured:
+It checks README, the pages of the documentation, and the notebooks, which
+`docs/run_notebooks.py` marks. A mark on a separate line names the code that a number depends on,
+and the text after it the date and commit of the measurement:
 
     <!-- measured: command="make demo" code="simulation data layers" -->
 
@@ -10,9 +10,9 @@ text after it when and by which code it was measured:
 
 `code` names files and folders of the repository, or of `keras_avssan`. Several marks in a row
 belong to as many dates in the text that follows. A picture that a command draws has its mark in
-the lines after it, with date and commit in a comment below. A number or a picture is old where one
-of these files has code that was nowhere in the repository at its commit, or has lost some that was;
-docstrings, annotations, imports and the words of errors aside. So is a notebook without a mark.
+the lines after it, with date and commit in a comment below. A number or a picture is old if one
+of these files has code that was nowhere in the repository at its commit, or has lost code since;
+except docstrings, annotations, imports and error messages. So is a notebook without a mark.
 `--check` exits with 1 if one is old.
 """
 

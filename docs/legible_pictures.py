@@ -1,8 +1,8 @@
-"""No picture of the site is shown so small that its text cannot be read; on a phone it scrolls.
+"""Gives pictures of the site a minimal width for legible text; on a phone they scroll.
 
-A PNG says how many of its pixels make an inch, and at that size the smallest text of a picture of
-ours has 9 points. Where it says something else than what it was drawn with, as pictures that were
-made smaller and pictures of a screen do, `write_resolution` has put that there.
+A PNG contains its resolution in pixels per inch, at which the smallest text of our pictures has 9
+points. For resized pictures and screenshots, whose resolution differs from that of the drawing,
+`write_resolution` sets it.
 """
 
 import base64

@@ -26,7 +26,7 @@ def room_of(plan, scene):
 
 
 def draw_task(plan, scene):
-    """A room seen from above, the picture that asks, and the label that a model learns."""
+    """A room seen from above, the prompt picture, and the label that a model learns."""
     figure = Figure(figsize=(9.0, 3.3), layout="constrained")
     left, middle, right = figure.subfigures(1, 3, width_ratios=[1.25, 0.75, 1.35])
     names = [scene.target.class_name, scene.interferer.class_name]

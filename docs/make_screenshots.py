@@ -2,7 +2,7 @@ r"""Takes the pictures of the app for its page: the answer, and the figure that 
 
     KERAS_BACKEND=tensorflow python docs/make_screenshots.py
 
-Asks the demo model, which is trained where it is not there yet; `--demo` names another folder of
+Uses the demo model, which is trained if it does not exist yet; `--demo` names another folder for
 it. Needs the extra `app`, playwright, and the system's Chromium.
 """
 

@@ -1,4 +1,4 @@
-"""What the pages of notebooks need: links to each other."""
+"""Hook for the pages of notebooks: links to each other."""
 
 import re
 

@@ -1,9 +1,9 @@
-r"""Runs notebooks from top to bottom and keeps what they show.
+r"""Runs notebooks from top to bottom and saves their outputs.
 
     KERAS_BACKEND=tensorflow python docs/run_notebooks.py notebooks/*.ipynb
 
-What programs write to standard error (greetings of backends, progress) and TensorFlow's log are
-not kept. The last cell says when the notebook ran, with which commit and backend, see
+Standard error (messages of backends, progress) and TensorFlow's log are
+not saved. The last cell records when the notebook ran, with which commit and backend, see
 `docs/figures_age.py`. A notebook whose cell fails stays as it was.
 """
 

@@ -120,7 +120,7 @@ class SpatialRefiner(nn.Module):
 
 
 class MirroredConv1d(nn.Conv1d):
-    """Nine directions wide; beyond the axis of the microphones stands what is before it."""
+    """Nine directions wide, with mirrored padding at the axis of the microphones."""
 
     def __init__(self, inputs, outputs):
         super().__init__(inputs, outputs, 9)
