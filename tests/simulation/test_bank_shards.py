@@ -357,7 +357,7 @@ def test_damaged_settings_are_refused(folder, text):
         (dict(shards=[3]), "`shards` must be numbers from 0 to 2"),
         (dict(shards=range(0)), "`shards` must be numbers from 0 to 2"),
         (dict(seed=-1), "`seed` and `index` must be zero or more"),
-        (dict(sources_per_room=0), "`num_sources` must be an integer of at least 1"),
+        (dict(sources_per_room=0), "`num_sources` must be at least 1"),
         (dict(max_duration=1e-9), "`max_duration` must hold a sample"),
         (dict(ranges=RoomRanges(t60=(1e-3, 2e-3))), "No room that fits"),
     ],
