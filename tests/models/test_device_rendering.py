@@ -114,7 +114,7 @@ def test_the_recipe_hands_on_where_to_render(model, plan, monkeypatch):
     training = importlib.import_module("keras_avssan.training.fit_scenes")
     asked = []
     monkeypatch.setattr(training, "make_dataset", lambda *_, **options: asked.append(options))
-    monkeypatch.setattr(training, "embed_pictures", lambda *_: {})
+    monkeypatch.setattr(training, "embed_plan", lambda *_, **__: (None, None))
     monkeypatch.setattr(model, "compile", lambda **_: None)
     monkeypatch.setattr(model, "fit", lambda *_, **__: None)
     with pytest.warns(UserWarning, match="`validation_plan` draws from what the training draws"):

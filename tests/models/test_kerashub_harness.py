@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 from keras_hub.src.tests.test_case import TestCase
 
-from keras_avssan import AVSSANBackbone
+from keras_avssan import AVSSANBackbone, models
 from keras_avssan.encoders import ConvImageEncoder, LogMelEncoder
-from keras_avssan.models import baselines
 
 BATCH, SAMPLES, DIM = 2, 8000, 6
 SMALL = {
@@ -71,7 +70,7 @@ class TestBackbones(TestCase):
 
 def _baseline_test(name):
     def test(self):
-        cls = getattr(baselines, f"{name}Backbone")
+        cls = getattr(models, name).backbone_cls
         prompt = {}
         if cls.takes_prompt:
             prompt["prompt_embedding"] = np.ones((BATCH, DIM), "float32")

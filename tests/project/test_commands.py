@@ -17,7 +17,8 @@ import pytest
 import soundfile
 from PIL import Image
 
-from keras_avssan import cli, training
+from keras_avssan import training
+from keras_avssan.cli import main as cli
 from keras_avssan.data import STARSS23_CLASSES, ClassFolders, VGGSoundSSL
 from keras_avssan.data.media.video_io import write_video
 from keras_avssan.models import Localizer

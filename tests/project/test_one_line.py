@@ -5,6 +5,7 @@ import functools
 import importlib
 import inspect
 import pathlib
+import re
 
 import keras
 import keras_hub
@@ -14,7 +15,13 @@ import pytest
 from keras_avssan import Prompt, benchmark, classical, data, doa, evaluation, simulation
 from keras_avssan._internal.one_line import count, names, one_line, span
 from keras_avssan.app import Answer
-from keras_avssan.data.curation.folder_report import FileReport
+from keras_avssan.data.curation.folder_report import FileReport, FolderReport
+from keras_avssan.data.curation.split_leaks import Leak
+from keras_avssan.data.media.video_io import VideoFrame
+from keras_avssan.data.scenes.augmentation import Augmentation
+from keras_avssan.data.starss23.annotations import Events
+from keras_avssan.data.starss23.microphone_pair import MicrophonePair
+from keras_avssan.data.starss23.segments import Segment, SegmentSource
 from keras_avssan.encoders import CLIPTextTokenizer
 from keras_avssan.models import TrainingRecord
 from keras_avssan.models.baselines.dgb_loss import DGBLoss
@@ -23,6 +30,7 @@ from keras_avssan.training import data_parallel
 pytestmark = pytest.mark.once
 
 FROZEN = pathlib.Path(__file__).with_name("public_api.txt")
+FURTHER = pathlib.Path(__file__).parents[2] / "docs/api/further.md"
 OF_KERAS = (
     keras.Layer,
     keras.Loss,
@@ -39,9 +47,10 @@ ELSEWHERE = {
 
 
 def public_classes():
-    """All public classes but errors."""
+    """All public classes but errors, those that are imported from their modules among them."""
     found = {}
-    for line in FROZEN.read_text().splitlines():
+    further = re.findall(r"(?m)^::: (\S+)$", FURTHER.read_text("utf-8"))
+    for line in [*FROZEN.read_text().splitlines(), *further]:
         package, _, name = line.split("(")[0].split(": ")[0].rpartition(".")
         if not name[:1].isupper():
             continue
@@ -107,7 +116,7 @@ def make_evaluation():
 
 def make_report():
     files = tuple(FileReport(f"bell/{n}.wav", "bell", "audio", seconds=1.0) for n in range(40))
-    return data.FolderReport("sounds", files, (), ())
+    return FolderReport("sounds", files, (), ())
 
 
 def make_workers():
@@ -142,7 +151,7 @@ def clip():
 
 
 def source():
-    return data.SegmentSource("bell", 0, azimuth=30.0, motion=0.0, activity=8.5)
+    return SegmentSource("bell", 0, azimuth=30.0, motion=0.0, activity=8.5)
 
 
 EXAMPLES = {
@@ -151,7 +160,7 @@ EXAMPLES = {
         "<Answer: 93°, confidence 0.88, 0.50 s at 16000 Hz>",
     ),
     "Augmentation": (
-        lambda: data.Augmentation(1.1, (-3.0, 0.0, 1.0, 2.0, 0.0, 1.0, 4.5, 0.0)),
+        lambda: Augmentation(1.1, (-3.0, 0.0, 1.0, 2.0, 0.0, 1.0, 4.5, 0.0)),
         "<Augmentation: speed 1.1, equaliser −3 to 4.5 dB>",
     ),
     "BenchmarkSettings": (
@@ -178,7 +187,7 @@ EXAMPLES = {
         "<Evaluation: 2 scenes, split test, selection 50.0 %, MAE 30.0°, ACC@5° 50.0 %>",
     ),
     "Events": (
-        lambda: data.Events(*np.array([[0, 1], [0, 6], [0, 0]]), *np.zeros((3, 2))),
+        lambda: Events(*np.array([[0, 1], [0, 6], [0, 0]]), *np.zeros((3, 2))),
         "<Events: 2 entries in 2 frames, female speech, footsteps>",
     ),
     "FolderReport": (
@@ -187,11 +196,11 @@ EXAMPLES = {
         "(0.7 min) and 0 pictures; 0 fil…>",
     ),
     "Leak": (
-        lambda: data.Leak("clip", clip(), clip(), "identical", 1.0),
+        lambda: Leak("clip", clip(), clip(), "identical", 1.0),
         "<Leak: clip identical 1.00 train: church bell ringing/recording 0000.wav train: church "
         "bell ringing/recording 0000.w…>",
     ),
-    "MicrophonePair": (data.MicrophonePair, "MicrophonePair(name='M1-M4', baffle='rigid')"),
+    "MicrophonePair": (MicrophonePair, "MicrophonePair(name='M1-M4', baffle='rigid')"),
     "Picture": (
         lambda: Bells().pictures[1],
         "<Picture: 'dog barking.jpg' of dog barking, train>",
@@ -237,7 +246,7 @@ EXAMPLES = {
         "from sample 120>",
     ),
     "Segment": (
-        lambda: data.Segment("dev-test-sony/fold4_room23_mix001", 10.0, 5.0, source(), ()),
+        lambda: Segment("dev-test-sony/fold4_room23_mix001", 10.0, 5.0, source(), ()),
         "<Segment: bell at 30.0°, 0 interferers, 5 s of dev-test-sony/fold4_room23_mix001@10>",
     ),
     "SegmentSource": (source, "<SegmentSource: bell 0 at 30.0°, active for 8.5 s>"),
@@ -266,7 +275,7 @@ EXAMPLES = {
         "<Trajectory: 3 positions, 3.00 m, from 0 to 1.5 s>",
     ),
     "VideoFrame": (
-        lambda: data.VideoFrame(2.5, np.zeros((48, 64, 3), "uint8")),
+        lambda: VideoFrame(2.5, np.zeros((48, 64, 3), "uint8")),
         "<VideoFrame: 64 x 48 pixels at 2.500 s>",
     ),
     "Workers": (make_workers, "<Workers: 1 replica, process 0 of 1>"),

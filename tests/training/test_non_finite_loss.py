@@ -28,7 +28,7 @@ def test_the_loss_stops_it_and_the_batch_can_be_seen_again(tiny, at, whole, tmp_
     note = json.loads((folder / "failed_batch.json").read_text())
     assert [scene["index"] for scene in note["scenes"]] == [6, 7]
     azimuths = [tiny.make_plan()[index].azimuth for index in (6, 7)]
-    assert [scene["scene"]["azimuth"] for scene in note["scenes"]] == azimuths
+    assert [scene["scene"]["sources"][0]["azimuth"] for scene in note["scenes"]] == azimuths
     model = tiny.make_model()
     assert load_checkpoint(model, folder) == 2
     inputs, labels, loss = replay_batch(model, tiny.make_plan(), 3, batch_size=2, loader="grain")

@@ -6,8 +6,6 @@ from typing import Any
 import numpy as np
 import scipy.special
 
-from keras_avssan.doa.steering import SPEED_OF_SOUND, steering_phases
-
 # Directions (azimuth counter-clockwise, elevation) of the capsules in degrees, on a sphere.
 MICROPHONES = {
     "M1": (45.0, 35.0),
@@ -122,6 +120,8 @@ class MicrophonePair:
         Reference:
             B. Rafaely, Fundamentals of Spherical Array Processing, 2015, for the rigid sphere.
         """
+        from keras_avssan.doa.steering import SPEED_OF_SOUND  # which imports Keras
+
         along = unit_vector(azimuth, elevation) @ self.positions.T / ARRAY_RADIUS
         size = 2 * np.pi * np.asarray(frequencies, "float64") * ARRAY_RADIUS / SPEED_OF_SOUND
         if self.baffle == "open":
@@ -162,6 +162,8 @@ def _pressure_on_sphere(size, along):
 def _spacing_on_sphere(pair):
     """Spacing whose phases 2π f · spacing · cos θ / c are nearest to those on the sphere."""
     waves = pair.responses(pair.axis_azimuth + _ANGLES, np.zeros_like(_ANGLES), _FREQUENCIES)
+    from keras_avssan.doa.steering import SPEED_OF_SOUND, steering_phases  # which import Keras
+
     # Frequencies are close enough for the phase to be followed.
     phases = np.unwrap(np.angle(waves[:, 0] * waves[:, 1].conj()))
     per_metre = steering_phases(_FREQUENCIES, np.cos(np.radians(_ANGLES)) / SPEED_OF_SOUND).T
