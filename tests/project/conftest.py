@@ -7,7 +7,9 @@ have the layer sizes `SMALL`.
 
 import dataclasses
 import functools
+import os
 import pathlib
+import shutil
 from types import SimpleNamespace
 
 import keras
@@ -163,19 +165,35 @@ def example_files():
     return write_files
 
 
+@pytest.fixture(scope="session")
+def example_bank():
+    """Four rooms."""
+    return _build_few(RIRBank.build.__func__).__get__(None, RIRBank)(4)
+
+
+@pytest.fixture(scope="session")
+def example_folder(example_bank, tmp_path_factory):
+    """A folder with the files of `write_files`, and a bank of as many rooms as examples count."""
+    folder = tmp_path_factory.mktemp("examples")
+    write_files(folder)
+    content = saved_bank(repeat_rooms(short(example_bank), 10_000), folder)
+    (folder / "rooms").write_bytes(content)
+    return folder
+
+
 @pytest.fixture
-def stand_ins(tmp_path, monkeypatch, cheap):
+def stand_ins(tmp_path, monkeypatch, cheap, example_bank, example_folder):
     """A folder with the files, to work in, and what examples call by a name of its own."""
     monkeypatch.chdir(tmp_path)
-    write_files(tmp_path)
-    bank = RIRBank.build(4)
-    with open(tmp_path / "rooms", "wb") as file:
-        file.write(saved_bank(repeat_rooms(short(bank), 10_000), tmp_path))
+    # The bank is large, and only read.
+    ignored = shutil.ignore_patterns("rooms")
+    shutil.copytree(example_folder, tmp_path, ignore=ignored, dirs_exist_ok=True)
+    os.link(example_folder / "rooms", tmp_path / "rooms")
     catalog = SyntheticClasses(["bird", "bell", "rain"], instances_per_class=6)
-    plan = ScenePlan(catalog, bank, split="train", duration=0.5)
+    plan = ScenePlan(catalog, example_bank, split="train", duration=0.5)
     return SimpleNamespace(
         tmp_path=tmp_path,
-        bank=bank,
+        bank=example_bank,
         catalog=catalog,
         plan=plan,
         model=tiny_model(),
