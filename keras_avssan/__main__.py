@@ -6,7 +6,7 @@ from keras_avssan.cli import main as cli
 from keras_avssan.cli.quiet import quiet_libraries
 
 
-def main(prog=cli.PROG):
+def main(prog: str = cli.PROG):
     """Runs the command that the arguments of the process name.
 
     Args:

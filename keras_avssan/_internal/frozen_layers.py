@@ -5,8 +5,12 @@ of an encoder that was frozen, Keras gives back the flag, and trains the parts a
 """
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 import keras
+
+from keras_avssan._internal.types import PathLike
 
 # Name of the entry in configurations. Files of before have none: where a layer of theirs is frozen,
 # so are its parts.
@@ -75,7 +79,7 @@ class KeepsFrozenLayers:
         state = trainable_layers(self)
         return {**config, KEY: state} if config and state else config
 
-    def build_from_config(self, config):
+    def build_from_config(self, config: Mapping[str, Any]) -> None:
         """Builds the layer as it was built, with what was frozen of it."""
         config = dict(config)
         state = config.pop(KEY, None)
@@ -87,12 +91,12 @@ class KeepsFrozenLayers:
 class KeepsFrozenModel:
     """The same for a `keras_hub.models.Backbone`, which is built by its constructor."""
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """The configuration, with what is frozen."""
         return {**super().get_config(), KEY: trainable_layers(self)}  # type: ignore[misc]
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: Mapping[str, Any]) -> Any:
         """Makes the model, with what was frozen of it."""
         config = dict(config)
         state = config.pop(KEY, None)
@@ -104,7 +108,7 @@ class KeepsFrozenModel:
         return model
 
 
-def _walk(root, prefix="", seen=None):
+def _walk(root: PathLike, prefix: str = "", seen=None):
     """Yields path, layer and the layer that holds it, from above to below; each layer once.
 
     Keras counts up the names that it gives itself, so that the same model has others the next

@@ -1,6 +1,6 @@
 """Where the weights of the library's functional models stand in files."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -63,7 +63,7 @@ class StoredByAttribute(ModelMixin):
         self.input_spec = None
         self.order_layers(pairs)
 
-    def order_layers(self, pairs=()):
+    def order_layers(self, pairs=()) -> None:
         """Brings the layers, and so the weights, to the order of the attributes.
 
         Layers that are attributes alone, and stand in no graph, count too.
@@ -93,11 +93,11 @@ class StoredByAttribute(ModelMixin):
         return list(self._layers) if self._is_ordered else super().layers
 
     @layers.setter
-    def layers(self, value):
+    def layers(self, value: Any):
         raise AttributeError(f"`layers` cannot be set. Received: layers={value!r}")
 
     @staticmethod
-    def check_arguments(arguments):
+    def check_arguments(arguments: Mapping[str, Any]):
         """Refuses what is no argument of a backbone, which Keras would pass over in silence.
 
         Args:
@@ -110,7 +110,7 @@ class StoredByAttribute(ModelMixin):
         if unknown:
             raise TypeError(f"There are no arguments of these names. Received: {unknown}")
 
-    def __setattr__(self, name, value):
+    def __setattr__(self, name: str, value: Any) -> None:
         held = self.__dict__.get(name)
         is_part = name == "_backbone" or not name.startswith("_") and bool(layers_in(held))
         fixed = getattr(self, "_fixed_settings", ())  # have a message of their own
@@ -122,14 +122,14 @@ class StoredByAttribute(ModelMixin):
             )
         super().__setattr__(name, value)
 
-    def _obj_type(self):
+    def _obj_type(self) -> str:
         return "Layer"
 
     def __dir__(self):
         return [name for name in super().__dir__() if name not in _GRAPH]
 
 
-def layers_in(value):
+def layers_in(value: Any):
     """The layers that an attribute holds.
 
     Args:

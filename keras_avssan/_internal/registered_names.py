@@ -11,6 +11,8 @@ import sys
 from importlib.abc import MetaPathFinder
 from typing import Any
 
+from keras_avssan._internal.types import PathLike
+
 # Names of saved classes by their module below `keras_avssan`.
 REGISTERED: dict[str, tuple[str, ...]] = {
     "classical.classical_localizer": ("ClassicalLocalizer",),
@@ -131,7 +133,7 @@ class _AfterKeras(MetaPathFinder):
 
     _is_looking = False
 
-    def find_spec(self, name, path=None, target=None):
+    def find_spec(self, name: str, path: PathLike | None = None, target=None):
         """Finds Keras as it is found without, and adds the registration to its import."""
         if name != "keras" or self._is_looking:
             return None
@@ -143,7 +145,7 @@ class _AfterKeras(MetaPathFinder):
         if spec is not None and spec.loader is not None:
             execute = spec.loader.exec_module
 
-            def execute_and_register(module):
+            def execute_and_register(module) -> None:
                 execute(module)
                 _register()
                 if self in sys.meta_path:

@@ -15,7 +15,7 @@ class Table(str):
 
     _markdown: str
 
-    def __new__(cls, text, markdown=None):
+    def __new__(cls, text: str, markdown=None):
         table = super().__new__(cls, text)
         table._markdown = text if markdown is None else markdown
         return table
@@ -26,7 +26,7 @@ class Table(str):
 
     _repr_markdown_ = markdown
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return str(self)
 
 
@@ -63,7 +63,7 @@ def _aligned(lines):
         yield "  ".join(cells).rstrip()
 
 
-def _width(text):
+def _width(text: str):
     """Columns of a terminal that a text takes."""
     return sum(
         0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1

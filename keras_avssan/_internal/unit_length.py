@@ -2,8 +2,10 @@
 
 from keras import ops
 
+from keras_avssan._internal.types import Tensor
 
-def unit_length(x):
+
+def unit_length(x: Tensor):
     """Scales vectors to unit length; unlike `ops.normalize`, zeros keep a finite gradient.
 
     Args:

@@ -90,7 +90,7 @@ def run_units(
     return _with_progress(done, len(units), description, progress)
 
 
-def _with_progress(done, total, description, progress):
+def _with_progress(done, total: int, description: str, progress):
     with tqdm(total=total, desc=description, unit="unit", disable=not progress) as bar:
         try:
             for pair in done:
@@ -132,13 +132,13 @@ def _in_processes(function, units, workers):
         pool.shutdown(cancel_futures=True)
 
 
-def _terminate(pool):
+def _terminate(pool) -> None:
     """Stops the units that run. The pool waits for its processes when it is shut down."""
     for process in list((pool._processes or {}).values()):
         process.terminate()
 
 
-def _begin_worker():
+def _begin_worker() -> None:
     """Lets the parent alone decide when this process ends."""
     # Ctrl-C reaches all processes of a terminal; the parent sees it too, and passes it on.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -146,7 +146,7 @@ def _begin_worker():
     Thread(target=_follow_parent, daemon=True).start()
 
 
-def _follow_parent():
+def _follow_parent() -> None:
     """Ends this process when its parent was killed, which could not stop it."""
     parent = multiprocessing.parent_process()
     if parent is not None:
@@ -154,18 +154,18 @@ def _follow_parent():
         os._exit(1)
 
 
-def _begin_no_more(number, frame):
+def _begin_no_more(number: int, frame) -> None:
     """Told to stop between two units: a report may be on its way, so that nothing is raised."""
     signal.signal(number, signal.SIG_IGN)
 
 
-def _stop_unit(number, frame):
+def _stop_unit(number: int, frame):
     """Told to stop in the middle of a unit."""
     signal.signal(number, signal.SIG_IGN)
     raise SystemExit
 
 
-def _run_unit(function, unit):
+def _run_unit(function, unit: str):
     """Runs a unit in a worker, unless this was told to stop. The pool lives on in any case."""
     between = signal.signal(signal.SIGTERM, _stop_unit)
     try:

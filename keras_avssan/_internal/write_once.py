@@ -1,6 +1,7 @@
 """Attributes that an object is made with, and that cannot be set to another value afterwards."""
 
 import inspect
+from typing import Any
 
 # What Keras itself lets be set at any time.
 _ALWAYS = {"self", "name", "dtype", "trainable", "autocast"}
@@ -23,10 +24,10 @@ class WriteOnce:
         ...         self.spacing = spacing
     """
 
-    def __set_name__(self, owner, name):
+    def __set_name__(self, owner: str, name: str) -> None:
         self.name = name
 
-    def __get__(self, instance, owner=None):
+    def __get__(self, instance: Any, owner: str | None = None):
         if instance is None:
             return self
         try:
@@ -36,7 +37,7 @@ class WriteOnce:
                 f"{type(instance).__name__} has no attribute {self.name!r}"
             ) from None
 
-    def __set__(self, instance, value):
+    def __set__(self, instance: Any, value: Any) -> None:
         if self.name in instance.__dict__ and not _same(instance.__dict__[self.name], value):
             raise AttributeError(fixed_setting(instance, self.name, value))
         instance.__dict__[self.name] = value
@@ -67,7 +68,7 @@ class FixedSettings:
     also_fixed: tuple[str, ...] = ()
     _fixed_settings: frozenset[str] = frozenset()
 
-    def __init_subclass__(cls, **kwargs):
+    def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         named, settable = set(), set(_ALWAYS)
         for one in cls.__mro__:
@@ -78,7 +79,7 @@ class FixedSettings:
             settable |= set(own.get("settable", ()))
         cls._fixed_settings = frozenset(named - settable)
 
-    def __setattr__(self, name, value):
+    def __setattr__(self, name: str, value: Any) -> None:
         if name in self._fixed_settings and self.__dict__.get("built"):
             current = self.__dict__.get("settings", {}).get(name, _MISSING)
             if current is _MISSING:  # what was never kept may be a subclass's own
@@ -107,7 +108,7 @@ def _same(one, other):
         return False
 
 
-def fixed_setting(instance, name, value):
+def fixed_setting(instance: Any, name: str, value: Any) -> str:
     """Message of an error for what is set too late.
 
     Args:

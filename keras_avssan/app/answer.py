@@ -2,6 +2,7 @@
 
 import os
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from keras_avssan._internal.one_line import one_line
+from keras_avssan._internal.types import Tensor
 from keras_avssan.data.media.audio_io import audio_num_samples, recording_name
 from keras_avssan.data.media.contents import Contents, as_contents, is_path
 from keras_avssan.data.media.sound_files import open_sound
@@ -49,7 +51,7 @@ class Answer:
     sampling_rate: int
     warnings: tuple[str, ...] = ()
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         seconds = len(self.masked_audio) / self.sampling_rate
         return one_line(
             self,
@@ -59,7 +61,14 @@ class Answer:
         )
 
 
-def answer(model, recording, picture=None, words=None, sound=None, max_seconds=MAX_SECONDS):
+def answer(
+    model: Any,
+    recording: Any,
+    picture: Any = None,
+    words: Sequence[str] | None = None,
+    sound: Any = None,
+    max_seconds=MAX_SECONDS,
+):
     """Asks a model about files that somebody gave.
 
     Args:
@@ -121,7 +130,7 @@ def answer(model, recording, picture=None, words=None, sound=None, max_seconds=M
     )
 
 
-def reads_words(model):
+def reads_words(model: Any) -> bool:
     """Whether words can ask a model.
 
     Args:
@@ -177,14 +186,14 @@ def check_picture(file):
         )
 
 
-def _without_folders(message, paths):
+def _without_folders(message: str, paths):
     """A message that says nothing of where the files lie."""
     for path in filter(None, paths):
         message = message.replace(path, os.path.basename(path))
     return message
 
 
-def _to_int16(audio):
+def _to_int16(audio: Tensor):
     """Samples of a WAV file, as loud as it can be."""
     peak = max(float(np.abs(audio).max()), 1e-9)
     return np.round(32767 * 0.9 * audio / peak).astype("int16")

@@ -4,6 +4,9 @@ import os
 import shlex
 import sys
 from pathlib import Path
+from typing import Any
+
+from keras_avssan._internal.types import PathLike
 
 CACHE_VARIABLE = "KERAS_AVSSAN_CACHE"
 
@@ -39,7 +42,7 @@ def _user_caches():
     return Path(os.environ.get(named) or other)
 
 
-def as_typed(path):
+def as_typed(path: PathLike):
     """A path as one types it in a shell: below the home folder it begins with `~`.
 
     Args:
@@ -57,7 +60,7 @@ def as_typed(path):
     return shlex.quote(str(path))
 
 
-def localize_command(recording, prompt, model, program="keras-avssan"):
+def localize_command(recording: Any, prompt: Any, model: Any, program: str = "keras-avssan") -> str:
     """The command line that asks a saved model about a recording.
 
     Args:

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 from tqdm import tqdm
 
+from keras_avssan._internal.types import PathLike
 from keras_avssan.app.demo_folder import as_typed, demo_folder
 from keras_avssan.data import ScenePlan, SyntheticClasses
 from keras_avssan.encoders import LogMelEncoder
@@ -18,7 +19,7 @@ from keras_avssan.training import fit_scenes, save_whole
 CLASSES = ("bell", "bird", "dog", "drum", "engine", "rain")
 
 
-def demo_plan(split, rooms=150, seed=0, progress=False):
+def demo_plan(split: str, rooms: int = 150, seed: int = 0, progress: bool = False):
     """Scenes of six classes that the library makes itself, in simulated rooms.
 
     Args:
@@ -34,7 +35,9 @@ def demo_plan(split, rooms=150, seed=0, progress=False):
     return ScenePlan(SyntheticClasses(CLASSES), bank, split=split, seed=seed)
 
 
-def demo_model(folder=None, steps=560, rooms=150, progress=False):
+def demo_model(
+    folder: PathLike | None = None, steps: int = 560, rooms: int = 150, progress: bool = False
+):
     """The model of the quickstart: read from a folder, or trained once and kept there.
 
     A training that was stopped resumes from its last checkpoint.
@@ -94,18 +97,18 @@ def demo_model(folder=None, steps=560, rooms=150, progress=False):
 class _StepsLeft(keras.callbacks.Callback):
     """A bar over all steps of a training, with the time left; lines where there is no terminal."""
 
-    def __init__(self, steps):
+    def __init__(self, steps: int) -> None:
         super().__init__()
         self.steps = steps
         self._bar: Any = None
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         done = int(self.model.optimizer.iterations)  # of a training that resumes
         interval = 0.5 if sys.stderr.isatty() else 20.0
         self._bar = tqdm(total=self.steps, initial=done, unit="step", mininterval=interval)
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: Any, logs: dict[str, Any] | None = None) -> None:
         self._bar.update()
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         self._bar.close()

@@ -1,12 +1,13 @@
 """Scenes to try, made by the library itself."""
 
 import os
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import soundfile
 from PIL import Image
 
+from keras_avssan._internal.types import PathLike
 from keras_avssan.app.demo_model import demo_plan
 from keras_avssan.data import render_scene
 
@@ -34,7 +35,7 @@ class Example(NamedTuple):
     other_azimuth: float | None = None
 
 
-def write_examples(folder, count=4, rooms=4):
+def write_examples(folder: PathLike, count: int = 4, rooms: int = 4):
     """Writes mixes of two sounds, and for each a picture of one and a picture of the other.
 
     Args:
@@ -68,12 +69,12 @@ def write_examples(folder, count=4, rooms=4):
     return examples
 
 
-def _picture_of(plan, class_name, number):
+def _picture_of(plan, class_name: str, number: int):
     """A picture of a class, from the plan's split."""
     pictures = plan.catalog.select(classes=[class_name], split=plan.split).pictures
     return pictures[number % len(pictures)]
 
 
-def _write_picture(plan, picture, path):
+def _write_picture(plan, picture: Any, path: PathLike) -> None:
     pixels = plan.catalog.load_image(picture, (128, 128))
     Image.fromarray(np.round(255 * np.array(pixels)).astype("uint8")).save(path)

@@ -2,12 +2,14 @@
 
 import io
 import threading
+from collections.abc import Sequence
 from itertools import groupby
-from typing import cast
+from typing import Any, cast
 
 from matplotlib.figure import Figure
 from PIL import Image
 
+from keras_avssan._internal.types import PathLike
 from keras_avssan.app.answer import answer, check_picture, reads_words
 from keras_avssan.app.examples import Example
 from keras_avssan.app.page_parts import (
@@ -29,7 +31,7 @@ _WIDE_WINDOW = 1100
 _WHY = "### What led to the answer"
 
 
-def build_interface(model, examples=()):
+def build_interface(model: Any, examples=()):
     """Builds the page.
 
     Args:
@@ -74,11 +76,18 @@ def build_interface(model, examples=()):
     return page.queue(max_size=_MAX_WAITING, default_concurrency_limit=1)
 
 
-def _make_ask(gradio, model):
+def _make_ask(gradio: Any, model: Any):
     """The function behind the page: what is shown of a question, or what is wrong with it."""
     one_at_a_time = threading.Lock()
 
-    def ask(width, recording, picture, sound=None, words=None, example=None):
+    def ask(
+        width: int,
+        recording: Any,
+        picture: Any,
+        sound: Any = None,
+        words: Sequence[str] | None = None,
+        example=None,
+    ):
         try:
             with one_at_a_time:
                 found = answer(model, recording, picture, words, sound)
@@ -94,7 +103,7 @@ def _make_ask(gradio, model):
     return ask
 
 
-def _inputs(gradio, words):
+def _inputs(gradio: Any, words: Sequence[str]):
     """Fields for the recording and for what asks, and the button. No microphone: it has one."""
     recording = gradio.Audio(
         label="Recording, two channels",
@@ -124,7 +133,7 @@ def _inputs(gradio, words):
     return asked, gradio.Button("Find it", variant="primary", elem_id="find")
 
 
-def _preview(path):
+def _preview(path: PathLike):
     """An uploaded picture, or at once what is wrong with it."""
     if not path:
         return ""
@@ -135,7 +144,7 @@ def _preview(path):
         return show_error(str(error))
 
 
-def _outputs(gradio):
+def _outputs(gradio: Any):
     """Answer, figure with its heading, and sound: empty until something is asked."""
     return [
         gradio.HTML(
@@ -162,7 +171,7 @@ def _outputs(gradio):
     ]
 
 
-def _examples(gradio, examples, ask, width, asked, shown):
+def _examples(gradio: Any, examples, ask, width: int, asked, shown) -> None:
     """A row a recording, a button with a thumbnail for each question about it."""
     gradio.Markdown("## Examples\n\nTwo sounds in a room, and a picture of one of them.")
     for number, (_, questions) in enumerate(groupby(examples, lambda one: one.recording), 1):
@@ -183,7 +192,7 @@ def _examples(gradio, examples, ask, width, asked, shown):
 def _asker(ask, example, fields):
     """A function that fills the fields with an example, and asks."""
 
-    def run(width):
+    def run(width: int):
         given = [example.recording, example.picture]
         shown = ask(width, *given, example=example)
         return (*given, *[None] * (fields - len(given)), *shown)
@@ -191,7 +200,7 @@ def _asker(ask, example, fields):
     return run
 
 
-def _label(example, number):
+def _label(example, number: int) -> str:
     name, other = (text.replace("_", " ") for text in (example.name, example.other))
     if not name:
         return f"Recording {number}"
@@ -199,7 +208,7 @@ def _label(example, number):
     return f"{name} beside {other}\nRecording {number}{truth}"
 
 
-def _draw(explanation, picture, width, example):
+def _draw(explanation, picture: Any, width: int, example):
     """The figure of an answer as a picture, for a window of `width` pixels."""
     wide = not width or width >= _WIDE_WINDOW
     truth = (None, None) if example is None else (example.azimuth, example.other_azimuth)

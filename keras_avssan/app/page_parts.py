@@ -4,10 +4,13 @@ import base64
 import html
 import io
 import os
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from keras_avssan._internal.types import PathLike, Tensor
 from keras_avssan.app.answer import MAX_SECONDS, reads_words
 from keras_avssan.app.wording import (
     PRESENCE_NOTE,
@@ -43,7 +46,7 @@ STYLE = """
 """
 
 
-def introduction(model):
+def introduction(model: Any) -> str:
     """What the page is for, and what the model knows, as Markdown."""
     kinds = "a picture of it, another recording of such a sound, or words"
     if not reads_words(model):
@@ -57,7 +60,7 @@ cannot tell apart, and 180° beside microphone 2 (the right channel).
 {_knowledge(known_classes(model))}"""
 
 
-def _knowledge(classes):
+def _knowledge(classes) -> str:
     if not classes:
         return (
             "What this model was trained on is not recorded. It answers every question, also about "
@@ -73,7 +76,9 @@ def _knowledge(classes):
     )
 
 
-def show_answer(found, picture=None, words=None, sound=None, example=None):
+def show_answer(
+    found, picture: Any = None, words: Sequence[str] | None = None, sound: Any = None, example=None
+) -> str:
     """An answer as HTML, with the prompt beside it.
 
     Args:
@@ -106,21 +111,21 @@ def show_answer(found, picture=None, words=None, sound=None, example=None):
     )
 
 
-def show_error(message):
+def show_error(message: str):
     """An error as HTML; it stays until the next question."""
     return _told("error", message, ' role="alert"')
 
 
-def show_preview(path):
+def show_preview(path: PathLike) -> str:
     """A picture as it was uploaded, as HTML."""
     return f'<div class="preview">{_image(path)}</div>'
 
 
-def _told(kind, message, attributes=""):
+def _told(kind: str, message: str, attributes: str = "") -> str:
     return f'<div class="told {kind}"{attributes}>{html.escape(message)}</div>'
 
 
-def _asked(picture, words, sound):
+def _asked(picture: Any, words: Sequence[str], sound: Any) -> str:
     """What asked: a picture, words or the name of a recording."""
     if picture:
         return f"{_image(picture)}<figcaption>prompt: this picture</figcaption>"
@@ -128,7 +133,7 @@ def _asked(picture, words, sound):
     return f"<figcaption>prompt: {html.escape(what)}</figcaption>"
 
 
-def _image(path):
+def _image(path: PathLike) -> str:
     """A picture in the page itself, no larger than it is shown."""
     pixels = np.round(255 * read_image(path)).astype("uint8")
     image = Image.fromarray(pixels)
@@ -139,14 +144,14 @@ def _image(path):
     return f'<img alt="the picture that asks" src="data:image/png;base64,{data}">'
 
 
-def _second(second):
+def _second(second) -> str:
     if second is None:
         return "none with 5 % or more"
     azimuth, probability = second
     return f"{azimuth:.0f}°, {describe_direction(azimuth)}: {_percent(probability)}"
 
 
-def _truth(azimuth, example):
+def _truth(azimuth: Tensor, example):
     apart = abs(azimuth - example.azimuth)
     name, other = (text.replace("_", " ") for text in (example.name, example.other))
     text = f"{name} at {example.azimuth:.0f}°, {apart:.0f}° from the answer"
@@ -155,5 +160,5 @@ def _truth(azimuth, example):
     return html.escape(text)
 
 
-def _percent(probability):
+def _percent(probability) -> str:
     return f"{100 * probability:.0f} %"

@@ -1,8 +1,11 @@
 """What an answer says in words, and what is known of it."""
 
+from typing import Any
+
 import numpy as np
 from scipy.signal import find_peaks
 
+from keras_avssan._internal.types import Tensor
 from keras_avssan.doa.grid import GRID_DEGREES
 
 # Degrees to either side of a direction whose probability counts as its own.
@@ -14,7 +17,7 @@ _LEAST = 0.05
 _ABSENT, _PRESENT = 0.03, 0.30
 
 
-def describe_direction(azimuth):
+def describe_direction(azimuth: Tensor) -> str:
     """Says where a direction is, seen from the pair with microphone 1 on the left.
 
     Args:
@@ -37,7 +40,7 @@ def describe_direction(azimuth):
     return f"far to the {side}"
 
 
-def second_candidate(posterior, azimuth):
+def second_candidate(posterior: Tensor, azimuth: Tensor):
     """The second peak of a posterior.
 
     Args:
@@ -64,7 +67,7 @@ def second_candidate(posterior, azimuth):
     return (float(GRID_DEGREES[best]), probability) if probability >= _LEAST else None
 
 
-def describe_presence(similarity):
+def describe_presence(similarity) -> str:
     """Says what is known of whether the sound is there at all.
 
     A direction is always given, and its probability hardly depends on it. The similarity does, in
@@ -100,7 +103,7 @@ PRESENCE_NOTE = (
 )
 
 
-def known_classes(model):
+def known_classes(model: Any):
     """The classes that a model was trained on.
 
     Args:

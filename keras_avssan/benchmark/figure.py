@@ -55,7 +55,7 @@ def plot_selection(results, figure: FigureBase | None = None) -> FigureBase:
     return figure
 
 
-def _draw(axes, points, label, look):
+def _draw(axes, points, label: str, look) -> None:
     known = [(place, score) for place, score in points if score is not None]
     if not known:
         return

@@ -3,6 +3,7 @@
 import zlib
 from collections import defaultdict
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +29,7 @@ class HeldOut(Catalog):
         ('held-out', 'test', 'train', 'val')
     """
 
-    def __init__(self, catalog, split="train", seed=0):
+    def __init__(self, catalog: Any, split: str = "train", seed: int = 0) -> None:
         self._source = catalog
         chosen = _choose(catalog, split, seed)
 
@@ -46,7 +47,7 @@ class HeldOut(Catalog):
         }
         super().__init__(clips, pictures, sampling_rate=catalog.sampling_rate, cache_bytes=0)
 
-    def identity(self, item):
+    def identity(self, item: Any):
         """What tells a clip or picture from all others in the catalog that has it."""
         return self._source.identity(self._originals[type(item), item.id])
 
@@ -54,12 +55,12 @@ class HeldOut(Catalog):
         """Read a clip from the catalog that has it."""
         return self._source.load_audio(self._originals[type(clip), clip.id])
 
-    def read_picture(self, picture, size):
+    def read_picture(self, picture: Any, size: int):
         """Read a picture from the catalog that has it."""
         return self._source.load_image(self._originals[type(picture), picture.id], size)
 
 
-def _choose(catalog, split, seed):
+def _choose(catalog: Any, split: str, seed: int):
     """Pairs of class and instance that are held out."""
     chosen: set[tuple[str, str]] = set()
     for items in (catalog.clips, catalog.pictures):

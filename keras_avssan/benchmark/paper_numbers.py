@@ -32,7 +32,7 @@ _TABLE_4 = {
 }
 
 
-def paper_numbers(name):
+def paper_numbers(name: str):
     """The paper's numbers for a system.
 
     Args:

@@ -1,18 +1,20 @@
 """The embeddings that ask all systems alike."""
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
 from keras_avssan._internal.atomic_files import write_whole
+from keras_avssan._internal.types import PathLike
 from keras_avssan.encoders import ConvImageEncoder, LogMelEncoder
 from keras_avssan.models.av_ssan.av_ssan import AVSSAN
 from keras_avssan.models.prompt_embeddings import embed_class_names, embed_pictures
 
 
-def default_image_encoder(seed):
+def default_image_encoder(seed: int):
     """A small image encoder with random weights, for data whose pictures it tells apart.
 
     Args:
@@ -39,7 +41,7 @@ class PromptVectors:
         >>> pictures, names = vectors.embed([train_plan, test_plan])
     """
 
-    def __init__(self, image_encoder):
+    def __init__(self, image_encoder: Any) -> None:
         # Of this network nothing but the encoder is used.
         self._model = AVSSAN(
             image_encoder=image_encoder,
@@ -67,7 +69,7 @@ class PromptVectors:
         """Whether the encoder reads words."""
         return self._model.backbone.reads_words
 
-    def embed(self, plans, path=None, progress=True):
+    def embed(self, plans, path: PathLike | None = None, progress: bool = True):
         """Embeds all pictures of plans, and the names of their classes.
 
         Args:
@@ -90,7 +92,7 @@ class PromptVectors:
         return pictures, names
 
 
-def _read(path):
+def _read(path: PathLike):
     if path is None or not os.path.exists(path):
         return {}, {}
     with np.load(path, allow_pickle=False) as file:
@@ -100,7 +102,7 @@ def _read(path):
         )
 
 
-def _write(path, pictures, names):
+def _write(path: PathLike, pictures: Any, names: Sequence[str]) -> None:
     arrays: dict[str, Any] = {}
     for kind, vectors in (("picture", pictures), ("name", names)):
         arrays[f"{kind}_ids"] = np.array(list(vectors), "U")

@@ -39,7 +39,7 @@ class TableResults:
         levels: SNRs in dB as strings, from the highest on, or `"STARSS23"`.
     """
 
-    def __init__(self, table, rows):
+    def __init__(self, table, rows) -> None:
         order = [system.name for system in built_in_systems()]
         self.table = table
         self.rows = sorted(
@@ -53,7 +53,7 @@ class TableResults:
         levels = {level for row in self.scored for level in row["evaluations"]}
         self.levels = sorted(levels, key=lambda level: -_number(level))
 
-    def summary(self, row, level):
+    def summary(self, row, level) -> str:
         """The scores of a row at a level.
 
         Args:
@@ -85,7 +85,7 @@ class TableResults:
                     differences[row["name"], level] = paired_difference(base, other)
         return differences
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """All that the table says, as a dict that JSON can hold."""
         return {
             "table": self.table,
@@ -218,7 +218,7 @@ def _blind_line(blind):
     return ("blind choice, perfect angles", *cells, when_selected, "–", "–")
 
 
-def _paper(row, table, level):
+def _paper(row, table, level) -> str:
     snr = None if level == "STARSS23" else float(level)
     for number, at, mae, accuracy in row["paper"]:
         if number == table and at == snr:
@@ -226,7 +226,7 @@ def _paper(row, table, level):
     return "–"
 
 
-def _binned(named, key, title, unit):
+def _binned(named, key: str, title: str, unit: str):
     """A table with a row for each system and a column for each bin."""
     bins = {(g["from"], g["to"]): g["scenes"] for _, content in named for g in content[key]}
     if not bins:
@@ -260,7 +260,7 @@ def _classes(named):
     return ["### Selection by the target's class", _table(head, lines)]
 
 
-def _class_pairs(title, content):
+def _class_pairs(title: str, content: Any):
     """The class pairs that are hardest and easiest."""
     pairs = [
         pair
@@ -289,7 +289,7 @@ def _table(head, lines):
     return make_table(head, lines).markdown()
 
 
-def _score(score, unit):
+def _score(score, unit: str):
     """Mean and interval of a score."""
     if score is None:
         return "–"

@@ -1,9 +1,12 @@
 """Rooms to train in, others to validate in, others to test in."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from keras_avssan._internal.types import PathLike
 from keras_avssan.simulation import RIRBank, RoomRanges
 from keras_avssan.simulation.bank.room_parts import FIRST_EVALUATION_ROOM, divide_rooms
 
@@ -12,7 +15,7 @@ _FIRST = {"train": 0, "validation": 500_000, "test": FIRST_EVALUATION_ROOM}
 _SOURCES = 4
 
 
-def num_rooms(settings):
+def num_rooms(settings: Mapping[str, Any]):
     """Number of rooms of each part.
 
     Args:
@@ -25,7 +28,9 @@ def num_rooms(settings):
     return {"train": settings.rooms, **halves}
 
 
-def build_banks(settings, folder, sampling_rate, progress=True):
+def build_banks(
+    settings: Mapping[str, Any], folder: PathLike, sampling_rate: int, progress: bool = True
+):
     """Simulates the rooms, or reads them where that was done before.
 
     Args:
@@ -58,7 +63,7 @@ def build_banks(settings, folder, sampling_rate, progress=True):
     return banks
 
 
-def placeholder_banks(settings, sampling_rate):
+def placeholder_banks(settings: Mapping[str, Any], sampling_rate: int):
     """Banks without sound, to see whether scenes can be planned before rooms are simulated.
 
     Args:
@@ -85,7 +90,7 @@ def placeholder_banks(settings, sampling_rate):
     return banks
 
 
-def divide_bank(bank):
+def divide_bank(bank: Any):
     """Divides the rooms of one bank: eight tenths to train, a tenth each to validate and test.
 
     Args:

@@ -2,12 +2,15 @@
 
 import dataclasses
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 
 import keras_avssan
+from keras_avssan._internal.types import PathLike
 from keras_avssan.benchmark.prompt_vectors import PromptVectors, default_image_encoder
 from keras_avssan.benchmark.results import write_report
 from keras_avssan.benchmark.rooms import build_banks, divide_bank, placeholder_banks
@@ -21,17 +24,17 @@ from keras_avssan.models.prompt_embeddings import encoder_fingerprint
 def run_benchmark(
     table,
     systems,
-    settings,
-    catalog,
+    settings: Mapping[str, Any],
+    catalog: Any,
     out,
     *,
-    bank=None,
-    image_encoder=None,
+    bank: Any = None,
+    image_encoder: Any = None,
     make_audio_encoder=None,
     segments=None,
-    scene_cache=10.0,
-    delete_scenes=False,
-    progress=True,
+    scene_cache: float = 10.0,
+    delete_scenes: bool = False,
+    progress: bool = True,
 ):
     """Trains what is missing, scores it, and writes a table, row by row.
 
@@ -113,7 +116,7 @@ def run_benchmark(
             store.delete()
 
 
-def _check_segments(settings, catalog, dataset):
+def _check_segments(settings: Mapping[str, Any], catalog: Any, dataset: Any):
     """Refuses segments that networks trained on these scenes could not hear."""
     if abs(settings.spacing - dataset.microphone_spacing) > 1e-3:
         raise ValueError(
@@ -131,7 +134,7 @@ def _nothing():
     return None
 
 
-def _fill(benchmark, systems, table):
+def _fill(benchmark, systems, table) -> None:
     for number, system in enumerate(systems, 1):
         heading = f"[{number}/{len(systems)}] {system.title} ({system.name})"
         if benchmark.folder.row_path(system.name, table).exists():
@@ -142,7 +145,7 @@ def _fill(benchmark, systems, table):
         write_report(benchmark.folder, table)
 
 
-def _stores(folder, scenes, scene_cache):
+def _stores(folder: PathLike, scenes, scene_cache):
     """Stores of the scenes of training and trials, which may be the same ones."""
     train = SceneStore(folder / "train", scenes.train, scene_cache * 1e9)
     if scenes.trial.catalog is scenes.train.catalog:
@@ -150,7 +153,9 @@ def _stores(folder, scenes, scene_cache):
     return {"train": train, "trial": SceneStore(folder / "trial", scenes.trial, scene_cache * 1e9)}
 
 
-def _config(settings, catalog, bank, vectors, audio_encoder, scenes):
+def _config(
+    settings: Mapping[str, Any], catalog: Any, bank: Any, vectors, audio_encoder: Any, scenes
+):
     """All that decides the results."""
     items = (*catalog.clips, *catalog.pictures)
     config = {

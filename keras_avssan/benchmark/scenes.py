@@ -1,7 +1,9 @@
 """The scenes that all systems train on, are tuned on and are tested on."""
 
 import zlib
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -39,7 +41,7 @@ class BenchmarkScenes:
         ValueError: If the catalog has too few classes, clips or pictures.
     """
 
-    def __init__(self, settings, catalog, banks):
+    def __init__(self, settings: Mapping[str, Any], catalog: Any, banks) -> None:
         self.settings = settings
         test_split = settings.test_split or ("test" if "test" in catalog.splits else "val")
         if test_split == settings.train_split:
@@ -79,7 +81,7 @@ class BenchmarkScenes:
             "test_classes": list(self.test.classes),
         }
 
-    def _plan(self, catalog, banks, role, split, **kwargs):
+    def _plan(self, catalog: Any, banks, role, split: str, **kwargs: Any):
         bank, rooms = banks[role]
         return ScenePlan(
             catalog,
@@ -119,7 +121,7 @@ class BenchmarkScenes:
         return tuple(replace(plan, prompt_kinds=kinds) for plan in (self.train, self.trial))
 
 
-def num_different_scenes(plan):
+def num_different_scenes(plan: ScenePlan):
     """Number of scenes of a plan that differ in a clip or in a position.
 
     Args:
@@ -139,7 +141,7 @@ def num_different_scenes(plan):
     return pairs * rooms * sources * (sources - 1)
 
 
-def _draw_classes(settings, plan):
+def _draw_classes(settings: Mapping[str, Any], plan: ScenePlan):
     """The classes that only tests have."""
     if settings.unseen_classes > len(plan.classes):
         raise ValueError(

@@ -74,7 +74,7 @@ class BenchmarkSettings:
     unseen_classes: int = 0
     size: str = "full"
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         levels = ", ".join(f"{level:g}".replace("-", "−") for level in self.snr)
         return one_line(
             self,
@@ -85,7 +85,7 @@ class BenchmarkSettings:
             f"seed {self.seed}",
         )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, least in _LEAST.items():
             object.__setattr__(self, name, check_integer(name, getattr(self, name), least))
         if self.trials > len(TRIAL_FACTORS):

@@ -38,7 +38,7 @@ class Setup:
     reads_words: bool = False
     size: str = "full"
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return one_line(
             self,
             f"{self.size} size",
@@ -89,11 +89,11 @@ class System:
     make: Callable[[Setup], Any]
     tables: tuple[int, ...] = (2, 3)
     train_prompts: tuple[str, ...] = ("picture",)
-    prompt: str = "picture"
+    prompt: Any = "picture"
     decode: Callable = strongest_direction
     paper: Mapping[tuple[int, float | None], tuple[float, float]] = field(default_factory=dict)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ValueError(f"`kind` must be one of {KINDS}. Received: kind={self.kind!r}")
         if not self.name.replace("_", "").replace("-", "").isalnum():
@@ -101,13 +101,13 @@ class System:
                 f"`name` must consist of letters, digits, `_` and `-`. Received: name={self.name!r}"
             )
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         tables = f"table{'s' * (len(self.tables) > 1)} {' and '.join(map(str, self.tables))}"
         return one_line(
             self, f"{self.name!r} ({self.title})", self.kind, f"prompt: {self.prompt}", tables
         )
 
     @property
-    def trained(self):
+    def trained(self) -> bool:
         """Whether this row is a network that is trained."""
         return self.kind in KINDS[:2]

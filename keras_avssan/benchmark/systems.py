@@ -2,8 +2,10 @@
 
 import importlib.util
 import os
+from collections.abc import Sequence
 from functools import partial
 
+from keras_avssan._internal.types import Tensor
 from keras_avssan.benchmark.paper_numbers import paper_numbers
 from keras_avssan.benchmark.system import System
 
@@ -15,7 +17,7 @@ _SMALL = {"dim": 32, "mlp_dim": 128, "dropout": 0.1}
 _SMALL_ENCODER = {"filters": (16, 32, 64), "dropout": 0.3}
 
 
-def _baseline(class_name, preset, setup):
+def _baseline(class_name: str, preset, setup):
     from keras_avssan.models import baselines
 
     task = getattr(baselines, class_name)
@@ -29,7 +31,7 @@ def _baseline(class_name, preset, setup):
     return task(**arguments)
 
 
-def make_avssan(setup, configuration="base", **switches):
+def make_avssan(setup, configuration: str = "base", **switches):
     """AV-SSAN of the wanted size.
 
     Its encoders are those of every system: the prompts' embeddings, and the audio encoder that the
@@ -66,7 +68,7 @@ def make_avssan(setup, configuration="base", **switches):
     )
 
 
-def _classical(class_name, setup):
+def _classical(class_name: str, setup):
     from keras_avssan import classical
 
     return getattr(classical, class_name)(
@@ -74,13 +76,13 @@ def _classical(class_name, setup):
     )
 
 
-def _nearest_of_two_peaks(posterior, azimuth):
+def _nearest_of_two_peaks(posterior: Tensor, azimuth: Tensor):
     from keras_avssan.classical.peaks import nearest_of_two_peaks
 
     return nearest_of_two_peaks(posterior, azimuth)
 
 
-def _ablation(name, title, **off):
+def _ablation(name: str, title: str, **off):
     switches = dict.fromkeys(off, False)
     return System(
         name,
@@ -92,12 +94,12 @@ def _ablation(name, title, **off):
     )
 
 
-def _network(name, title, kind, class_name):
+def _network(name: str, title: str, kind: str, class_name: str):
     make = partial(_baseline, class_name, name)
     return System(name, title, kind, make, paper=paper_numbers(name))
 
 
-def _asked(kind, title):
+def _asked(kind: str, title: str):
     """AV-SSAN that learns a second way to be asked, and is tested with it."""
     return System(
         f"avssan_{kind}",
@@ -179,7 +181,7 @@ def _ablations():
     )
 
 
-def choose_systems(table, names=None, file=None):
+def choose_systems(table, names: Sequence[str] | None = None, file=None):
     """The rows that are wanted.
 
     Args:

@@ -115,7 +115,7 @@ class Benchmark:
     segments: Any = None
     progress: bool = True
 
-    def fill(self, system, table):
+    def fill(self, system, table) -> None:
         """Trains a system where that is missing, scores it, and writes its row.
 
         Args:
@@ -214,7 +214,7 @@ class Benchmark:
             write_json(path, trials, indent=None)
         return trials
 
-    def _try(self, system, model, rate):
+    def _try(self, system, model: Any, rate: float):
         """Scores after a short training; the worst where it diverges."""
         try:
             self._fit(system, model, "trial", self.settings.trial_steps, rate)
@@ -224,7 +224,7 @@ class Benchmark:
             system, model, self.scenes.validation, self.settings.validation_scenes
         ).scores.means()
 
-    def _fit(self, system, model, role, steps, rate):
+    def _fit(self, system, model: Any, role, steps: int, rate: float) -> None:
         plans = dict(
             zip(("train", "trial"), self.scenes.with_prompts(system.train_prompts), strict=True)
         )
@@ -241,7 +241,7 @@ class Benchmark:
             verbose="auto" if self.progress else 0,
         )
 
-    def _score(self, system, model, plan, num_scenes):
+    def _score(self, system, model: Any, plan, num_scenes: int):
         return evaluate_localizer(
             model,
             plan,
@@ -253,7 +253,7 @@ class Benchmark:
             progress=self.progress,
         )
 
-    def _evaluate(self, system, model, table):
+    def _evaluate(self, system, model: Any, table):
         """Dict from SNR, or `"STARSS23"`, to an evaluation as JSON has it."""
         if table == 3:
             evaluation = evaluate_segments(
@@ -274,7 +274,7 @@ class Benchmark:
         }
 
 
-def default_rate(model):
+def default_rate(model: Any):
     """Learning rate of a model's own optimizer.
 
     Args:
@@ -286,7 +286,7 @@ def default_rate(model):
     return float(keras.ops.convert_to_numpy(model.default_optimizer().learning_rate))
 
 
-def num_trainable(model):
+def num_trainable(model: Any):
     """Number of weights that training changes.
 
     Args:

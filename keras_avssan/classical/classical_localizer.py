@@ -1,11 +1,14 @@
 """What the methods without training share: frames, steering, `localize`."""
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
 
 from keras_avssan._internal.checks import transpose_hint
 from keras_avssan._internal.one_line import one_line, span
+from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import WriteOnce
 from keras_avssan.data.media.channel_pair import confidence
 from keras_avssan.data.media.recordings import read_recordings, spacing_input
@@ -70,13 +73,13 @@ class ClassicalLocalizer(keras.layers.Layer):
 
     def __init__(
         self,
-        microphone_spacing=0.2,
-        sampling_rate=16000,
-        frame_length=1024,
-        hop_length=512,
+        microphone_spacing: float = 0.2,
+        sampling_rate: int = 16000,
+        frame_length: int = 1024,
+        hop_length: int = 512,
         frequency_range=(500.0, 4000.0),
-        **kwargs,
-    ):
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**{**kwargs, "dtype": "float32", "trainable": False})
         _check_positive("microphone_spacing", microphone_spacing, "distance in metres")
         _check_positive("sampling_rate", sampling_rate, "number of hertz")
@@ -90,7 +93,7 @@ class ClassicalLocalizer(keras.layers.Layer):
         self._phase_a_metre = phase[None].astype("float32")  # (1, F, 180)
         self.built = True  # no weights: a whole model need not be run to build it
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return one_line(
             self,
             f"microphones {self.microphone_spacing:g} m apart",
@@ -111,7 +114,7 @@ class ClassicalLocalizer(keras.layers.Layer):
             )
         return slice(first, last + 1)
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Any:
         if not isinstance(inputs, dict) or "audio" not in inputs:
             found = sorted(inputs) if isinstance(inputs, dict) else type(inputs).__name__
             raise TypeError(f"`inputs` must be a dict with `audio`. Received: {found}")
@@ -122,7 +125,7 @@ class ClassicalLocalizer(keras.layers.Layer):
         spectrum = self.spectrum(spectrogram, phase) + _FLOOR
         return {"doa": spectrum / ops.sum(spectrum, axis=-1, keepdims=True)}
 
-    def spectrum(self, spectrogram, phase):
+    def spectrum(self, spectrogram: Tensor, phase: Tensor) -> Tensor:
         """Scores the directions.
 
         Args:
@@ -154,13 +157,13 @@ class ClassicalLocalizer(keras.layers.Layer):
                 f"Received: shape {spacing} for `audio` of shape {audio}"
             )
 
-    def _phase(self, microphone_spacing):
+    def _phase(self, microphone_spacing: Any):
         phase = ops.convert_to_tensor(self._phase_a_metre)
         if microphone_spacing is None:
             return self.microphone_spacing * phase
         return ops.cast(microphone_spacing, "float32")[:, None, None] * phase
 
-    def predict_on_batch(self, inputs):
+    def predict_on_batch(self, inputs: Tensor):
         """Scores the directions of one batch of arrays.
 
         Args:
@@ -192,12 +195,12 @@ class ClassicalLocalizer(keras.layers.Layer):
 
     def localize(
         self,
-        audio,
-        prompt=None,
-        sampling_rate=None,
-        return_confidence=False,
-        channels=None,
-        microphone_spacing=None,
+        audio: Tensor,
+        prompt: Any = None,
+        sampling_rate: int | None = None,
+        return_confidence: bool = False,
+        channels: Any = None,
+        microphone_spacing: Any = None,
     ):
         """Finds the direction of the strongest sound.
 
@@ -251,11 +254,11 @@ class ClassicalLocalizer(keras.layers.Layer):
             return azimuth, confidence(spectrum, audio)
         return azimuth
 
-    def compute_output_shape(self, inputs_shape):
+    def compute_output_shape(self, inputs_shape) -> Any:
         self._check_shapes(inputs_shape)
         return {"doa": (inputs_shape["audio"][0], NUM_DIRECTIONS)}
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "microphone_spacing": self.microphone_spacing,
@@ -266,18 +269,18 @@ class ClassicalLocalizer(keras.layers.Layer):
         }
 
 
-def _same_batch(shape, expected):
+def _same_batch(shape: Shape, expected):
     """Whether two shapes of rank one agree, as far as they are known."""
     return len(shape) == 1 and (None in (*shape, *expected) or shape == expected)
 
 
-def _check_positive(name, value, kind):
+def _check_positive(name: str, value: Any, kind: str):
     number = isinstance(value, (int, float, np.integer, np.floating))
     if not number or isinstance(value, bool) or not 0 < value < np.inf:
         raise ValueError(f"`{name}` must be a positive {kind}. Received: {name}={value}")
 
 
-def _checked_range(frequency_range, sampling_rate):
+def _checked_range(frequency_range, sampling_rate: int):
     """The range as a tuple of two floats from 0 to half the sampling rate."""
     limits = np.asarray(frequency_range, "float64")
     if limits.shape != (2,) or not 0 <= limits[0] < limits[1] <= sampling_rate / 2:

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_avssan._internal.types import Tensor
 from keras_avssan.classical.classical_localizer import ClassicalLocalizer
 from keras_avssan.doa.steering import phase_transform, steered_response
 from keras_avssan.layers.stereo_stft import cross_spectrum
@@ -48,7 +49,7 @@ class GCCPHAT(ClassicalLocalizer):
         Knapp and Carter, "The generalized correlation method for estimation of time delay", 1976.
     """
 
-    def spectrum(self, spectrogram, phase):
+    def spectrum(self, spectrogram: Tensor, phase: Tensor) -> Tensor:
         real, imaginary = (ops.mean(part, axis=1) for part in cross_spectrum(spectrogram))
         real, imaginary = phase_transform(real, imaginary)
         return ops.relu(steered_response(real, imaginary, phase))

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_avssan._internal.types import Tensor
 from keras_avssan.classical.classical_localizer import ClassicalLocalizer
 from keras_avssan.layers.stereo_stft import cross_spectrum
 
@@ -55,14 +56,14 @@ class MUSIC(ClassicalLocalizer):
         environments", 2014, for the division by each bin's maximum.
     """
 
-    def spectrum(self, spectrogram, phase):
+    def spectrum(self, spectrogram: Tensor, phase: Tensor) -> Tensor:
         distance = _noise_distance(spectrogram, phase)
         pseudospectrum = 1.0 / (distance + _FLOOR)
         pseudospectrum = pseudospectrum / ops.max(pseudospectrum, axis=-1, keepdims=True)
         return ops.mean(pseudospectrum, axis=1)
 
 
-def _noise_distance(spectrogram, phase):
+def _noise_distance(spectrogram: Tensor, phase: Tensor):
     """Squared length of the steering vectors in the noise subspaces, (batch, F, 180).
 
     The difference in the docstring above cancels where it matters, at the source. It is written

@@ -3,10 +3,11 @@
 import numpy as np
 from scipy.signal import find_peaks
 
+from keras_avssan._internal.types import Tensor
 from keras_avssan.doa.grid import GRID_DEGREES, NUM_DIRECTIONS
 
 
-def two_strongest_peaks(posterior):
+def two_strongest_peaks(posterior: Tensor):
     """Finds the two highest local maxima of each posterior.
 
     The first and the last direction count if they exceed their one neighbour. A plateau is one
@@ -47,7 +48,7 @@ def two_strongest_peaks(posterior):
     return peaks
 
 
-def nearest_of_two_peaks(posterior, azimuth):
+def nearest_of_two_peaks(posterior: Tensor, azimuth: Tensor):
     """Chooses the one of the two strongest peaks that is nearer to the truth.
 
     It is the ceiling of a method that hears where two sources are, and were always told

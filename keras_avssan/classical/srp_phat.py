@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_avssan._internal.types import Tensor
 from keras_avssan.classical.classical_localizer import ClassicalLocalizer
 from keras_avssan.doa.steering import phase_transform, steered_response
 from keras_avssan.layers.stereo_stft import cross_spectrum
@@ -48,7 +49,7 @@ class SRPPHAT(ClassicalLocalizer):
         DiBiase et al., "Robust localization in reverberant rooms", 2001.
     """
 
-    def spectrum(self, spectrogram, phase):
+    def spectrum(self, spectrogram: Tensor, phase: Tensor) -> Tensor:
         whitened = phase_transform(*cross_spectrum(spectrogram))
         real, imaginary = (ops.mean(part, axis=1) for part in whitened)
         return ops.relu(1.0 + steered_response(real, imaginary, phase))

@@ -1,18 +1,20 @@
 """The command line: a page in the browser."""
 
+import argparse
 import contextlib
 import os
 import signal
 import socket
 import sys
 import tempfile
+from typing import Any
 
 from keras_avssan.cli.options import load_model
 
 MAX_UPLOAD = "20mb"
 
 
-def add_app(commands):
+def add_app(commands) -> None:
     """Adds `app`.
 
     Args:
@@ -42,7 +44,7 @@ def add_app(commands):
     parser.set_defaults(run=_run, checked_by=_check)
 
 
-def _run(options):
+def _run(options: argparse.Namespace) -> None:
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     with _orderly_end(), tempfile.TemporaryDirectory(prefix="keras-avssan-") as folder:
         os.environ["GRADIO_TEMP_DIR"] = folder  # of all uploads, removed at the end
@@ -54,7 +56,7 @@ def _run(options):
         serve(page, examples, options.host, options.port, options.open)
 
 
-def _check(options):
+def _check(options: argparse.Namespace):
     """What is wrong with the options is said before anything is imported or trained."""
     if options.model and options.cache:
         raise ValueError("`--cache` is the folder of `--demo`'s model. Received: --model, --cache")
@@ -82,7 +84,7 @@ def _orderly_end():
         signal.signal(signal.SIGTERM, before)
 
 
-def _open_model(options):
+def _open_model(options: argparse.Namespace):
     from keras_avssan.app.demo_model import demo_model
 
     if options.model:
@@ -97,7 +99,7 @@ def _open_model(options):
     return model
 
 
-def _build(model, examples):
+def _build(model: Any, examples):
     import matplotlib
 
     matplotlib.use("Agg")
@@ -108,7 +110,7 @@ def _build(model, examples):
     return build_interface(model, write_examples(examples))
 
 
-def serve(page, examples, host, port, open_browser=False, block=True):
+def serve(page, examples, host: str, port: int, open_browser: bool = False, block: bool = True):
     """Serves a page, with bounds on what may be uploaded.
 
     Args:

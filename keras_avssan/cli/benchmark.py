@@ -1,5 +1,6 @@
 """The command line: train and score the systems of the paper's tables."""
 
+import argparse
 import os
 from typing import Any
 
@@ -30,7 +31,7 @@ _NUMBERS = {
 }
 
 
-def add_benchmark(commands):
+def add_benchmark(commands) -> None:
     """Adds `benchmark`.
 
     Args:
@@ -113,11 +114,11 @@ def add_benchmark(commands):
     parser.set_defaults(run=_benchmark, checked_by=_check)
 
 
-def _check(options):
+def _check(options: argparse.Namespace) -> None:
     check_output("--out", options.out, kind="folder")
 
 
-def _benchmark(options):
+def _benchmark(options: argparse.Namespace) -> None:
     from keras_avssan.benchmark import choose_systems, run_benchmark
 
     systems = choose_systems(options.table, options.systems, options.systems_from)
@@ -143,7 +144,7 @@ def _benchmark(options):
     print(f"wrote {os.path.join(options.out, f'table{options.table}.md')}")
 
 
-def _bank(options):
+def _bank(options: argparse.Namespace):
     from keras_avssan.simulation import RIRBank
 
     if not options.bank:
@@ -153,7 +154,7 @@ def _bank(options):
     return bank
 
 
-def _settings(options, segments):
+def _settings(options: argparse.Namespace, segments):
     from keras_avssan.benchmark import BenchmarkSettings
 
     numbers: dict[str, Any] = {}

@@ -1,5 +1,7 @@
 """The command line: build datasets from what lies on disk."""
 
+import argparse
+
 from keras_avssan.cli.checks import check_input
 from keras_avssan.cli.folders import add_check_splits, add_folders
 from keras_avssan.cli.options import add_engine_options
@@ -18,7 +20,7 @@ _NUMBERS = {
 }
 
 
-def add_build(commands):
+def add_build(commands) -> None:
     """Adds `build` with one action for each kind of dataset.
 
     Args:
@@ -31,7 +33,7 @@ def add_build(commands):
     add_check_splits(actions)
 
 
-def _add_vggsound_ssl(actions):
+def _add_vggsound_ssl(actions) -> None:
     parser = actions.add_parser(
         "vggsound-ssl",
         help="sounds and pictures from VGGSound's videos, in shards; the same command again goes "
@@ -78,7 +80,7 @@ def _add_vggsound_ssl(actions):
     parser.set_defaults(run=_build_vggsound_ssl, checked_by=_check)
 
 
-def _build_vggsound_ssl(options):
+def _build_vggsound_ssl(options: argparse.Namespace) -> None:
     from keras_avssan.data import build_vggsound_ssl, spatialise_clips
 
     _check_bank(options)
@@ -107,13 +109,13 @@ def _build_vggsound_ssl(options):
         print(f"{options.out}/spatial: {options.spatialise} of each, with two channels")
 
 
-def _check(options):
+def _check(options: argparse.Namespace):
     check_input("--csv", options.csv)
     if bool(options.spatialise) != bool(options.bank):
         raise ValueError("`--spatialise` and `--bank` belong together: the one needs the other.")
 
 
-def _check_bank(options):
+def _check_bank(options: argparse.Namespace) -> None:
     """Before hours of work, after which the rooms would be asked for."""
     if options.bank:
         from keras_avssan.data.vggsound_ssl.settings import BuildSettings
@@ -122,7 +124,7 @@ def _check_bank(options):
         check_bank(options.bank, BuildSettings.sampling_rate)
 
 
-def _summary(out, manifest):
+def _summary(out, manifest) -> str:
     """What was built, in a few lines."""
     clips, seconds = (sum(manifest[name].values()) for name in ("clips", "seconds"))
     splits = ", ".join(f"{name} {count}" for name, count in manifest["clips"].items())

@@ -4,6 +4,7 @@ They run before TensorFlow or Keras is imported, which takes many seconds: a mis
 reported at once. What only the contents of a file can tell is checked by what reads it.
 """
 
+import argparse
 import json
 import math
 import os
@@ -16,6 +17,7 @@ from typing import Any
 
 from keras_avssan._internal.atomic_files import check_file
 from keras_avssan._internal.saved_files import CHECKPOINT_PATTERN, MODEL_ENTRIES, MODEL_WEIGHTS
+from keras_avssan._internal.types import PathLike
 from keras_avssan.cli.options import BUILT_IN
 
 # Least value of options that count something, and options that must be greater than zero.
@@ -79,7 +81,7 @@ def check_options(options: Any) -> None:
     getattr(options, "checked_by", lambda options: None)(options)
 
 
-def _check_value(option, name, value):
+def _check_value(option: str, name: str, value: Any):
     """Refuses empty words and paths, numbers that are none, and paths that cannot be followed."""
     for item in value if isinstance(value, list) else [value]:
         if isinstance(item, str) and not item.strip():
@@ -90,7 +92,7 @@ def _check_value(option, name, value):
             _check_reachable(option, item)
 
 
-def _check_number(option, value, finite):
+def _check_number(option: str, value: Any, finite):
     try:
         number = float(value)
     except ValueError:  # of words, which the command reads itself
@@ -99,7 +101,7 @@ def _check_number(option, value, finite):
         raise ValueError(f"`{option}` must be a finite number. Received: {value}")
 
 
-def _check_reachable(option, path):
+def _check_reachable(option: str, path: PathLike):
     """Refuses what is there and cannot be opened, such as a link that leads to itself."""
     try:
         os.stat(path)
@@ -168,7 +170,7 @@ def check_output(option: str, path: str, kind: str = "file", make_parents: bool 
     _check_writable(option, path)
 
 
-def _check_writable(option, path):
+def _check_writable(option: str, path: PathLike):
     """Refuses what cannot be written, by a file without a name in the nearest folder."""
     folder = os.path.abspath(path)
     while not os.path.isdir(folder) and folder != os.path.dirname(folder):
@@ -203,7 +205,7 @@ def hint_after(options: Any, message: str) -> str:
     return ""
 
 
-def _model(option, path):
+def _model(option: str, path: PathLike):
     """A saved model, by its files: what is in them is checked by what loads them."""
     hint = f"`{option}` must be the folder of a saved model."
     if not os.path.isdir(path):
@@ -236,14 +238,14 @@ def _model(option, path):
         raise ValueError(f"{hint} Received: '{path}', which has no {MODEL_WEIGHTS[0]}")
 
 
-def _make_folder(path):
+def _make_folder(path: PathLike) -> str:
     """The command that makes a folder of a `.keras` file."""
     folder = path.removesuffix(".keras")
     load = f"keras.models.load_model({path!r})"
     return f'python -c "import keras, keras_avssan; {load}.save_to_preset({folder!r})"'
 
 
-def _bank(option, path):
+def _bank(option: str, path: PathLike):
     if os.path.isdir(path):
         if not os.path.isfile(os.path.join(path, "bank.json")):
             raise ValueError(f"`{option}`: '{path}' is not the folder of a bank.")
@@ -251,7 +253,7 @@ def _bank(option, path):
         check_input(option, path)
 
 
-def _data(option, path):
+def _data(option: str, path: PathLike) -> None:
     """A folder of classes, or what else a command's option takes in its place."""
     if path == BUILT_IN or (option == "data" and os.path.isfile(path) and os.path.getsize(path)):
         return
@@ -260,7 +262,7 @@ def _data(option, path):
     check_folder(option, path)
 
 
-def _preset(option, path):
+def _preset(option: str, path: PathLike):
     """A folder, an address or the name of a CLIP preset; all of these begin alike."""
     if os.path.exists(path):
         check_folder(option, path)
@@ -271,7 +273,7 @@ def _preset(option, path):
         )
 
 
-def _check_groups(options):
+def _check_groups(options: argparse.Namespace):
     """Options that need one another."""
     if getattr(options, "starss23", None) and not options.prompts_from:
         raise ValueError("`--starss23` needs `--prompts-from`, a folder with pictures.")

@@ -1,6 +1,8 @@
 """The command line: score a model."""
 
+import argparse
 import dataclasses
+from typing import Any
 
 from keras_avssan.cli.options import (
     ALL,
@@ -18,7 +20,7 @@ from keras_avssan.cli.options import (
 from keras_avssan.cli.starss23 import add_starss23_options, evaluate_starss23
 
 
-def add_evaluate(commands):
+def add_evaluate(commands) -> None:
     """Adds `evaluate`.
 
     Args:
@@ -57,7 +59,7 @@ def add_evaluate(commands):
     parser.set_defaults(run=_evaluate)
 
 
-def _evaluate(options):
+def _evaluate(options: argparse.Namespace) -> None:
     from keras_avssan.models.fitting.recorded_training import circumstances
 
     evaluate = evaluate_starss23 if options.starss23 else _evaluate_scenes
@@ -70,7 +72,7 @@ def _evaluate(options):
     print(evaluation.table())
 
 
-def _evaluate_scenes(options, load_model):
+def _evaluate_scenes(options: argparse.Namespace, load_model):
     from keras_avssan.evaluation import evaluate_localizer
 
     model = load_model(options.model)
@@ -93,7 +95,7 @@ def _evaluate_scenes(options, load_model):
     return evaluation, {"data": options.data, **_rooms(options, bank)}
 
 
-def _rooms(options, bank):
+def _rooms(options: argparse.Namespace, bank: Any):
     """Where the rooms of the scenes come from, for the JSON file."""
     if options.bank:
         where = {"bank": options.bank, "bank_part": options.bank_part}

@@ -1,12 +1,13 @@
 """The command line: check folders of classes, and the splits of a catalog."""
 
+import argparse
 import os
 
 from keras_avssan._internal.atomic_files import write_json
 from keras_avssan.cli.options import BUILT_IN, add_engine_options, open_catalog
 
 
-def add_folders(actions):
+def add_folders(actions) -> None:
     """Adds `build folders`.
 
     Args:
@@ -38,7 +39,7 @@ def add_folders(actions):
     parser.set_defaults(run=_check_folders)
 
 
-def add_check_splits(actions):
+def add_check_splits(actions) -> None:
     """Adds `build check-splits`.
 
     Args:
@@ -60,7 +61,7 @@ def add_check_splits(actions):
     parser.set_defaults(run=_check_splits, classes=None, allow_single_picture=True)
 
 
-def _check_folders(options):
+def _check_folders(options: argparse.Namespace):
     from keras_avssan.data import check_folders, write_metadata
     from keras_avssan.data.catalogs.checks import check_splits
 
@@ -78,7 +79,7 @@ def _check_folders(options):
         print(f"wrote {write_metadata(report, splits=tuple(options.splits), seed=options.seed)}")
 
 
-def _check_splits(options):
+def _check_splits(options: argparse.Namespace):
     from keras_avssan.data import find_leaks
 
     catalog = open_catalog(options, seed=options.seed)

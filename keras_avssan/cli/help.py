@@ -16,7 +16,7 @@ _KINDS = {"float": "a number", "int": "a whole number"}
 class Parser(argparse.ArgumentParser):
     """Tells a wrong value in one line; usage is for options that are unknown or missing."""
 
-    def error(self, message):
+    def error(self, message: str) -> None:
         found = _INVALID.fullmatch(message)
         if not found:
             super().error(message)
@@ -31,7 +31,7 @@ class Parser(argparse.ArgumentParser):
 class HelpFormatter(argparse.HelpFormatter):
     """Shows the default of every option, and examples as they are written."""
 
-    def _fill_text(self, text, width, indent):
+    def _fill_text(self, text: str, width: int, indent):
         return text if text.startswith(_EXAMPLE) else super()._fill_text(text, width, indent)
 
     def _get_help_string(self, action):
@@ -47,7 +47,7 @@ class HelpFormatter(argparse.HelpFormatter):
         return f"{text} (default: {default})".replace("%", "%%")
 
 
-def complete_help(parser, prog):
+def complete_help(parser: argparse.ArgumentParser, prog: str) -> None:
     """Gives all commands below a parser their form of help, and tells options their command.
 
     Descriptions are those of the list of commands; `epilog` holds example command lines.
@@ -70,11 +70,11 @@ def complete_help(parser, prog):
             complete_help(command, prog)
 
 
-def _sentence(text):
+def _sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}."
 
 
-def add_completion(commands, make_parser):
+def add_completion(commands, make_parser) -> None:
     """Adds `completion`.
 
     Args:
@@ -93,7 +93,7 @@ def add_completion(commands, make_parser):
     parser.set_defaults(run=lambda options: _print_script(options, make_parser()))
 
 
-def _print_script(options, parser):
+def _print_script(options: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
     import shtab
 
     for command in _all_parsers(parser):
@@ -105,7 +105,7 @@ def _print_script(options, parser):
     print(shtab.complete(parser, shell=options.shell))
 
 
-def _all_parsers(parser):
+def _all_parsers(parser: argparse.ArgumentParser):
     yield parser
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):

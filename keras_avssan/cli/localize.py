@@ -1,12 +1,15 @@
 """The command line: find prompted sounds in recordings."""
 
+import argparse
 import csv
 import io
 import math
 import os
+from collections.abc import Sequence
 from typing import Any, cast
 
 from keras_avssan._internal.atomic_files import check_file, is_meant_as_file, write_json, write_text
+from keras_avssan._internal.types import PathLike
 from keras_avssan.cli.checks import check_input, check_output
 from keras_avssan.cli.options import check_model_spacing, load_model
 
@@ -15,7 +18,7 @@ _FIGURES = (".jpeg", ".jpg", ".pdf", ".png", ".svg", ".tif", ".tiff", ".webp")
 _COLUMNS = ("recording", "prompt", "azimuth", "confidence")
 
 
-def add_localize(commands):
+def add_localize(commands) -> None:
     """Adds `localize`.
 
     Args:
@@ -67,7 +70,7 @@ def add_localize(commands):
     parser.set_defaults(run=_localize, checked_by=_check)
 
 
-def _check(options):
+def _check(options: argparse.Namespace):
     for path in options.audio:
         check_file(path, f"audio file '{path}'")
     for prompt in options.prompt:
@@ -85,7 +88,7 @@ def _check(options):
         _check_channels(path, options.channels)
 
 
-def _check_figure(options):
+def _check_figure(options: argparse.Namespace):
     if os.path.splitext(options.figure)[1].lower() not in _FIGURES:
         raise ValueError(
             f"`--figure` must end in one of {', '.join(_FIGURES)}. Received: {options.figure}"
@@ -97,7 +100,7 @@ def _check_figure(options):
         )
 
 
-def _check_channels(path, channels):
+def _check_channels(path: PathLike, channels: Any):
     """By the header; what soundfile cannot open is left to the reader, which says why."""
     import soundfile
 
@@ -119,7 +122,7 @@ def _check_channels(path, channels):
         )
 
 
-def _localize(options):
+def _localize(options: argparse.Namespace):
     model = load_model(options.model)
     if options.figure and not hasattr(model, "explain"):
         raise ValueError(
@@ -151,7 +154,7 @@ def _localize(options):
         _draw(explanation, options.prompt[0], options.figure)
 
 
-def _ask(model, recording, prompts, pair):
+def _ask(model: Any, recording: Any, prompts: Sequence[str], pair):
     """Azimuth and confidence for each prompt."""
     pairs = []
     # One by one: in a batch, recordings are repeated to the length of the longest.
@@ -165,7 +168,7 @@ def _number(confidence):
     return None if confidence is None or math.isnan(confidence) else float(confidence)
 
 
-def _line(answer, options):
+def _line(answer, options: argparse.Namespace):
     """An answer; named, in columns, where there are several."""
     near = "unknown" if answer["confidence"] is None else f"{answer['confidence']:.2f}"
     text = f"{answer['azimuth']:3.0f} degrees, probability within 5 degrees: {near}"
@@ -183,7 +186,7 @@ def _table(answers):
     return stream.getvalue()
 
 
-def _draw(explanation, prompt, path):
+def _draw(explanation, prompt: Any, path: PathLike) -> None:
     """The figure, with the prompt in it where that is a picture."""
     import matplotlib
 

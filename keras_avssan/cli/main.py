@@ -3,6 +3,8 @@
 import contextlib
 import re
 import sys
+from collections.abc import Mapping
+from typing import Any
 
 from keras_avssan import __version__
 from keras_avssan.cli.app import add_app
@@ -18,7 +20,7 @@ from keras_avssan.cli.train import add_train
 PROG = "keras-avssan"
 
 
-def main(arguments=None, prog=PROG, around=contextlib.nullcontext):
+def main(arguments: Mapping[str, Any] = None, prog: str = PROG, around=contextlib.nullcontext):
     """Runs a command.
 
     Args:
@@ -62,7 +64,7 @@ def _message_of(error):
     raise error
 
 
-def _parser(prog=PROG):
+def _parser(prog: str = PROG):
     parser = Parser(
         prog=prog,
         description="Localise the sound that a prompt shows.",

@@ -1,8 +1,12 @@
 """The command line: options that several commands share, and what they open."""
 
+import argparse
 import os
 import shlex
 import sys
+from typing import Any
+
+from keras_avssan._internal.types import PathLike
 
 BUILT_IN = "built-in"  # data that are made in memory, where a path stands else
 ALL = "all"
@@ -15,7 +19,7 @@ _TOLD_SPACING = (
 )
 
 
-def add_data_options(parser):
+def add_data_options(parser: argparse.ArgumentParser) -> None:
     """Adds what says which recordings and pictures there are.
 
     Args:
@@ -32,7 +36,7 @@ def add_data_options(parser):
     )
 
 
-def add_scene_options(parser, split, rooms, seed):
+def add_scene_options(parser: argparse.ArgumentParser, split: str, rooms, seed: int) -> None:
     """Adds what says how scenes are made.
 
     Args:
@@ -67,7 +71,7 @@ def add_scene_options(parser, split, rooms, seed):
     )
 
 
-def add_encoder_options(parser, image_default):
+def add_encoder_options(parser: argparse.ArgumentParser, image_default) -> None:
     """Adds what says which encoders the networks have.
 
     Args:
@@ -91,7 +95,7 @@ def add_encoder_options(parser, image_default):
     )
 
 
-def add_engine_options(parser):
+def add_engine_options(parser: argparse.ArgumentParser) -> None:
     """Adds `--engine` and `--workers`, the arguments of `run_units`.
 
     Args:
@@ -101,7 +105,7 @@ def add_engine_options(parser):
     parser.add_argument("--workers", type=int, default=1, help="units of work at a time")
 
 
-def open_catalog(options, sampling_rate=16000, **settings):
+def open_catalog(options: argparse.Namespace, sampling_rate: int = 16000, **settings: Any):
     """Opens the catalog of a command.
 
     Args:
@@ -132,7 +136,7 @@ def open_catalog(options, sampling_rate=16000, **settings):
     return ClassFolders(options.data, **settings)
 
 
-def choose_test_split(options, catalog):
+def choose_test_split(options: argparse.Namespace, catalog: Any):
     """The split that `--split` names, or the one that a model should be scored on.
 
     Args:
@@ -159,7 +163,7 @@ def choose_test_split(options, catalog):
     )
 
 
-def check_splits(options, catalog):
+def check_splits(options: argparse.Namespace, catalog: Any):
     """Refuses a split that the data do not have, before rooms are simulated.
 
     Args:
@@ -179,7 +183,7 @@ def check_splits(options, catalog):
             )
 
 
-def open_bank(options):
+def open_bank(options: argparse.Namespace):
     """Opens the bank that is named.
 
     Args:
@@ -193,7 +197,9 @@ def open_bank(options):
     return RIRBank.load(options.bank) if options.bank else None
 
 
-def choose_test_rooms(options, bank, spacing=0.2, sampling_rate=16000):
+def choose_test_rooms(
+    options: argparse.Namespace, bank: Any, spacing: float = 0.2, sampling_rate: int = 16000
+):
     """The rooms that a model is scored in, of which none is one that `train` takes.
 
     Args:
@@ -225,7 +231,7 @@ def choose_test_rooms(options, bank, spacing=0.2, sampling_rate=16000):
     return bank, None
 
 
-def choose_training_rooms(options, bank, sampling_rate=16000):
+def choose_training_rooms(options: argparse.Namespace, bank: Any, sampling_rate: int = 16000):
     """The rooms to train and to validate in; those of `choose_test_rooms` are in neither.
 
     Args:
@@ -252,7 +258,7 @@ def choose_training_rooms(options, bank, sampling_rate=16000):
     return bank, rooms["train"], rooms["validation"]
 
 
-def check_bank_spacing(options, bank):
+def check_bank_spacing(options: argparse.Namespace, bank: Any):
     """Refuses a `--spacing` that is not that of `--bank`."""
     from keras_avssan.models.microphones import SAME_SPACING
 
@@ -264,7 +270,7 @@ def check_bank_spacing(options, bank):
         )
 
 
-def check_model_spacing(options, model, bank=None):
+def check_model_spacing(options: argparse.Namespace, model: Any, bank: Any = None) -> None:
     """Refuses a model that has another spacing than `--bank`, or cannot be told `--spacing`.
 
     Args:
@@ -282,7 +288,7 @@ def check_model_spacing(options, model, bank=None):
         match_spacing(model, bank.microphone_spacing, spelling="--spacing {:g}")
 
 
-def open_image_encoder(options):
+def open_image_encoder(options: argparse.Namespace):
     """Opens the image encoder that is named.
 
     Args:
@@ -309,7 +315,7 @@ def open_image_encoder(options):
     return ImageEncoder(backbone, size, mean=options.image_mean, std=options.image_std)
 
 
-def open_audio_encoder(options):
+def open_audio_encoder(options: argparse.Namespace):
     """Opens the audio encoder that is named.
 
     Args:
@@ -334,7 +340,7 @@ def open_audio_encoder(options):
     return keras_hub.models.Backbone.from_preset(options.audio_encoder)
 
 
-def load_model(folder):
+def load_model(folder: PathLike):
     """Loads the model of `--model`."""
     import keras_avssan.models.baselines  # noqa: F401  (makes them known to the loader)
     from keras_avssan.models import Localizer
@@ -344,12 +350,12 @@ def load_model(folder):
     return Localizer.from_preset(folder)
 
 
-def command_line(options):
+def command_line(options: argparse.Namespace):
     """The command line as it was given, for records."""
     return shlex.join(["keras-avssan", *getattr(options, "arguments", sys.argv[1:])])
 
 
-def make_plan(options, catalog, bank, split, **kwargs):
+def make_plan(options: argparse.Namespace, catalog: Any, bank: Any, split: str, **kwargs: Any):
     """Makes the plan of the options' scenes."""
     from keras_avssan.data import ScenePlan
 

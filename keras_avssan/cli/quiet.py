@@ -22,7 +22,7 @@ _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 @contextlib.contextmanager
-def quiet_libraries(prog):
+def quiet_libraries(prog: str):
     """Leaves on stderr the lines of this library, and of others only errors.
 
     To be entered before they are imported. With `TF_CPP_MIN_LOG_LEVEL=0` everything is shown.
@@ -45,10 +45,10 @@ def quiet_libraries(prog):
         warnings.showwarning = show
 
 
-def _own_warnings(prog):
+def _own_warnings(prog: str):
     """A `warnings.showwarning` for a user, who needs no line of source: this library's alone."""
 
-    def show(message, category, filename, lineno, file=None, line=None):
+    def show(message: str, category, filename, lineno, file=None, line=None) -> None:
         if os.path.abspath(filename).startswith(_PACKAGE + os.sep):
             print(f"{prog}: warning: {' '.join(str(message).split())}", file=file or sys.stderr)
 
@@ -88,7 +88,7 @@ def _filtered_stderr():
         _wait(child)
 
 
-def _pass_on(source, target):
+def _pass_on(source, target) -> None:
     """Copies lines that are not noise, to the end; then ends this process."""
     try:
         for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # it ends when nobody can write any more
@@ -103,7 +103,7 @@ def _pass_on(source, target):
         os._exit(0)
 
 
-def _wait(child, seconds=1.0):
+def _wait(child, seconds: float = 1.0) -> None:
     """Waits for the last lines; not for ever, where a process of the command stays behind."""
     end = time.monotonic() + seconds
     while os.waitpid(child, os.WNOHANG) == (0, 0) and time.monotonic() < end:

@@ -1,7 +1,11 @@
 """The command line: build banks of room impulse responses, and look at them."""
 
+import argparse
 import math
+from collections.abc import Mapping
 from typing import Any, cast
+
+from keras_avssan._internal.types import PathLike
 
 # What each of the ranges that rooms are drawn from is, for the help.
 _RANGES = {
@@ -20,7 +24,7 @@ _LENGTHS = {
 }
 
 
-def add_rooms(commands):
+def add_rooms(commands) -> None:
     """Adds `rooms build` and `rooms show`.
 
     Args:
@@ -32,7 +36,7 @@ def add_rooms(commands):
     _add_show(actions)
 
 
-def _add_build(actions):
+def _add_build(actions) -> None:
     parser = actions.add_parser(
         "build",
         help="simulate rooms into a folder; the same command again goes on where it stopped",
@@ -78,7 +82,7 @@ def _add_build(actions):
     parser.set_defaults(run=_build)
 
 
-def _add_ranges(parser):
+def _add_ranges(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("what rooms are drawn from")
     for name, meaning in _RANGES.items():
         group.add_argument(
@@ -88,11 +92,11 @@ def _add_ranges(parser):
         group.add_argument(_option(name), type=float, help=meaning)
 
 
-def _option(name):
+def _option(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def _add_show(actions):
+def _add_show(actions) -> None:
     parser = actions.add_parser(
         "show",
         help="what a bank holds, and whether it is whole",
@@ -107,7 +111,7 @@ def _add_show(actions):
     parser.set_defaults(run=_show)
 
 
-def _build(options):
+def _build(options: argparse.Namespace) -> None:
     from keras_avssan.simulation import build_bank
     from keras_avssan.simulation.bank.bank_folder import BankFolder
 
@@ -137,7 +141,7 @@ def _build(options):
     )
 
 
-def _ranges(options):
+def _ranges(options: argparse.Namespace):
     """The ranges that were given, and the defaults of the others."""
     from keras_avssan.simulation import RoomRanges
 
@@ -148,7 +152,7 @@ def _ranges(options):
     return RoomRanges(**given)
 
 
-def _show(options):
+def _show(options: argparse.Namespace) -> None:
     from keras_avssan.simulation.bank.bank_folder import BankFolder
 
     bank = BankFolder.open(options.folder)
@@ -157,7 +161,7 @@ def _show(options):
     print(_table(bank, bank.missing(read_all=options.check), options.check))
 
 
-def _plot(room, path):
+def _plot(room, path: PathLike) -> None:
     import matplotlib
 
     matplotlib.use("Agg")
@@ -169,7 +173,7 @@ def _plot(room, path):
     figure.savefig(path, dpi=150, bbox_inches="tight")
 
 
-def _table(bank, missing, checked):
+def _table(bank: Any, missing, checked):
     """The contents of a bank, a line for each property."""
     settings = bank.settings
     whole = [shard for shard in range(len(bank)) if shard not in missing]
@@ -196,14 +200,14 @@ def _table(bank, missing, checked):
     return "\n".join(f"{name:<12}{value}" for name, value in rows.items())
 
 
-def _shards(total, missing):
+def _shards(total: int, missing) -> str:
     if not missing:
         return f"{total}, all whole"
     named = ", ".join(map(str, missing[:8])) + (", ..." if len(missing) > 8 else "")
     return f"{total - len(missing)} of {total} whole; missing or damaged: {named}"
 
 
-def _absorption(settings):
+def _absorption(settings: Mapping[str, Any]):
     words = ["calibrated"] if settings["calibrate"] else [settings["formula"]]
     if settings["image_attenuation"] is not None:
         words.append(f"images down to {settings['image_attenuation']:g} dB")

@@ -1,9 +1,11 @@
 """The command line: score a model on real rooms."""
 
+import argparse
+
 from keras_avssan.cli.options import ALL, check_model_spacing
 
 
-def add_starss23_options(parser):
+def add_starss23_options(parser: argparse.ArgumentParser) -> None:
     """Adds the options that put segments of STARSS23 in place of simulated scenes.
 
     Args:
@@ -19,7 +21,7 @@ def add_starss23_options(parser):
     _add_options(group)
 
 
-def add_segment_options(parser):
+def add_segment_options(parser: argparse.ArgumentParser) -> None:
     """Adds the options that name the segments of Table 3.
 
     Args:
@@ -31,7 +33,7 @@ def add_segment_options(parser):
     _add_options(group)
 
 
-def _add_options(group):
+def _add_options(group) -> None:
     group.add_argument("--starss23", metavar="ROOT", help="folder of the data set")
     group.add_argument(
         "--prompts-from", metavar="FOLDER", help="folder of pictures, one folder a class"
@@ -68,7 +70,7 @@ def _add_options(group):
     )
 
 
-def evaluate_starss23(options, load_model):
+def evaluate_starss23(options: argparse.Namespace, load_model):
     """Scores a model on segments of STARSS23, and prints what they are.
 
     Args:
@@ -100,7 +102,7 @@ def evaluate_starss23(options, load_model):
     return evaluation, {"data": options.starss23, **named, "sampling_rate": rate}
 
 
-def open_segments(options, split, classes):
+def open_segments(options: argparse.Namespace, split: str, classes):
     """Opens the segments that the options name, with the pictures that ask.
 
     Args:

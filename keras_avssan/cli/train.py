@@ -1,7 +1,9 @@
 """The command line: train a model, so that a stopped training goes on."""
 
+import argparse
 import os
 import shutil
+from typing import Any
 
 from keras_avssan.cli.checks import check_output
 from keras_avssan.cli.options import (
@@ -18,7 +20,7 @@ from keras_avssan.cli.options import (
 )
 
 
-def add_train(commands):
+def add_train(commands) -> None:
     """Adds `train`.
 
     Args:
@@ -64,7 +66,7 @@ def add_train(commands):
     parser.set_defaults(run=_train, checked_by=_check)
 
 
-def _add_checkpoint_options(parser):
+def _add_checkpoint_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--checkpoints",
         metavar="DIR",
@@ -80,13 +82,13 @@ def _add_checkpoint_options(parser):
     parser.add_argument("--tensorboard", metavar="DIR", help="folder of a log for TensorBoard")
 
 
-def _check(options):
+def _check(options: argparse.Namespace):
     check_output("--out", options.out, kind="folder")
     if os.path.lexists(options.out):
         raise ValueError(f"`--out` must not exist yet. Received: {options.out}")
 
 
-def _train(options):
+def _train(options: argparse.Namespace) -> None:
     import keras
 
     from keras_avssan import AVSSAN
@@ -126,7 +128,7 @@ def _train(options):
     print(f"saved {options.out}")
 
 
-def _plans(options, catalog, bank, rooms):
+def _plans(options: argparse.Namespace, catalog: Any, bank: Any, rooms):
     """Plans for training and validation, which share no room."""
     kinds = tuple(options.prompts)
     splits = (options.split, options.validation_split)

@@ -4,8 +4,12 @@ Class j (1 ≤ j ≤ 180) of the paper is the direction of j degrees from the ax
 microphone 2 to microphone 1. It is stored at index k = j - 1.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from keras import ops
+
+from keras_avssan._internal.types import Tensor
 
 NUM_DIRECTIONS = 180
 GRID_DEGREES = np.arange(1, NUM_DIRECTIONS + 1, dtype="float32")
@@ -15,7 +19,7 @@ _NAMED = 5  # of the answers that are not finite, so many are named
 _SHAPES = ("laplacian", "gaussian")
 
 
-def check_label_shape(sigma, kind):
+def check_label_shape(sigma: float, kind: str):
     """Refuses a width or a label shape that has no meaning.
 
     Args:
@@ -31,7 +35,9 @@ def check_label_shape(sigma, kind):
         raise ValueError(f"`kind` must be one of {_SHAPES}. Received: kind={kind!r}")
 
 
-def encode_azimuth(azimuth, sigma=5.0, kind="laplacian", normalize=False):
+def encode_azimuth(
+    azimuth: Tensor, sigma: float = 5.0, kind: str = "laplacian", normalize: bool = False
+):
     """Spreads an azimuth over the grid: p(θ) = exp(-|θ' - θ| / σ).
 
     The paper calls this label Gaussian-like and prints the absolute difference in the exponent;
@@ -67,7 +73,7 @@ def encode_azimuth(azimuth, sigma=5.0, kind="laplacian", normalize=False):
     return label
 
 
-def decode_posterior(posterior):
+def decode_posterior(posterior: Tensor):
     """Takes the direction of the highest probability.
 
     Args:
@@ -88,7 +94,7 @@ def decode_posterior(posterior):
     return ops.where(ops.any(ops.isnan(posterior), axis=-1), float("nan"), azimuth)
 
 
-def check_finite(posterior, names=None):
+def check_finite(posterior: Tensor, names: Sequence[str] | None = None):
     """Refuses posteriors that tell no direction.
 
     Args:
@@ -119,7 +125,7 @@ def check_finite(posterior, names=None):
     return posterior
 
 
-def posterior_confidence(posterior):
+def posterior_confidence(posterior: Tensor):
     """Posterior probability that the source lies within 5° of the estimate.
 
     Args:

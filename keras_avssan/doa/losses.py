@@ -1,9 +1,12 @@
 """Training losses, equations (12) to (14)."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_avssan._internal.one_line import one_line
+from keras_avssan._internal.types import Tensor
 from keras_avssan._internal.unit_length import unit_length
 from keras_avssan.doa.grid import check_label_shape, encode_azimuth
 
@@ -18,7 +21,7 @@ def describe_loss(loss, *facts):
     return one_line(loss, *facts, f"reduction {loss.reduction!r}" if unusual else "")
 
 
-def label_in_words(loss):
+def label_in_words(loss) -> str:
     """The label that a `DoALoss` compares with, in words."""
     return f"{loss.kind} label of {loss.sigma:g}°"
 
@@ -31,10 +34,10 @@ def weighted(weight, term):
 class _Float32Loss(keras.losses.Loss):
     """A loss that is computed in float32, whatever the model's precision is."""
 
-    def __init__(self, name, reduction="sum_over_batch_size"):
+    def __init__(self, name: str, reduction: str = "sum_over_batch_size") -> None:
         super().__init__(name=name, reduction=reduction, dtype="float32")
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"name": self.name, "reduction": self.reduction}
 
 
@@ -73,12 +76,12 @@ class DoALoss(_Float32Loss):
 
     def __init__(
         self,
-        loss="cross_entropy",
-        sigma=5.0,
-        kind="laplacian",
-        name="doa_loss",
-        reduction="sum_over_batch_size",
-    ):
+        loss: str = "cross_entropy",
+        sigma: float = 5.0,
+        kind: str = "laplacian",
+        name: str = "doa_loss",
+        reduction: str = "sum_over_batch_size",
+    ) -> None:
         super().__init__(name, reduction)
         if loss not in _DOA_LOSSES:
             raise ValueError(f"`loss` must be one of {_DOA_LOSSES}. Received: loss={loss!r}")
@@ -87,17 +90,17 @@ class DoALoss(_Float32Loss):
         self.sigma = sigma
         self.kind = kind
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Any:
         if self.loss == "mse":
             label = encode_azimuth(y_true, self.sigma, self.kind)
             return ops.sum(ops.square(y_pred - label), axis=-1)
         label = encode_azimuth(y_true, self.sigma, self.kind, normalize=True)
         return -ops.sum(label * ops.log(y_pred + 1e-7), axis=-1)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return describe_loss(self, self.loss, label_in_words(self))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "loss": self.loss, "sigma": self.sigma, "kind": self.kind}
 
 
@@ -132,7 +135,12 @@ class ReconstructionLoss(_Float32Loss):
 
     EXPONENT = 0.3
 
-    def __init__(self, loss="mse", name="reconstruction_loss", reduction="sum_over_batch_size"):
+    def __init__(
+        self,
+        loss: str = "mse",
+        name: str = "reconstruction_loss",
+        reduction: str = "sum_over_batch_size",
+    ) -> None:
         super().__init__(name, reduction)
         if loss not in _RECONSTRUCTION_LOSSES:
             raise ValueError(
@@ -140,7 +148,7 @@ class ReconstructionLoss(_Float32Loss):
             )
         self.loss = loss
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Any:
         if self.loss != "compressed":
             reduce = ops.mean if self.loss == "mse" else ops.sum
             return reduce(ops.square(y_pred - y_true), axis=(1, 2, 3))
@@ -149,7 +157,7 @@ class ReconstructionLoss(_Float32Loss):
         error = sum(ops.square(predicted - true) for true, predicted in pairs)
         return ops.mean(error, axis=(1, 2)) / len(pairs)
 
-    def _compressed(self, spectrogram):
+    def _compressed(self, spectrogram: Tensor):
         """The compressed parts re1, im1, re2, im2, each of shape (batch, T, F)."""
         parts = ops.unstack(spectrogram, spectrogram.shape[-1], axis=-1)
         compressed = []
@@ -160,10 +168,10 @@ class ReconstructionLoss(_Float32Loss):
             compressed += [real * gain, imaginary * gain]
         return compressed
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return describe_loss(self, self.loss)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "loss": self.loss}
 
 
@@ -198,23 +206,28 @@ class AlignmentLoss(_Float32Loss):
         2021, for the symmetric contrast.
     """
 
-    def __init__(self, temperature=0.1, name="alignment_loss", reduction="sum_over_batch_size"):
+    def __init__(
+        self,
+        temperature: float = 0.1,
+        name: str = "alignment_loss",
+        reduction: str = "sum_over_batch_size",
+    ) -> None:
         super().__init__(name, reduction)
         if not temperature > 0:
             raise ValueError(f"`temperature` must be positive. Received: temperature={temperature}")
         self.temperature = temperature
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Any:
         targets, prompts = unit_length(y_true), unit_length(y_pred)
         similarity = ops.matmul(prompts, ops.transpose(targets)) / self.temperature
         by_prompt = ops.diagonal(ops.log_softmax(similarity, axis=1))
         by_target = ops.diagonal(ops.log_softmax(similarity, axis=0))
         return -0.5 * (by_prompt + by_target)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return describe_loss(self, f"temperature {self.temperature:g}")
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "temperature": self.temperature}
 
 
@@ -255,16 +268,16 @@ class JointLoss(_Float32Loss):
 
     def __init__(
         self,
-        doa="cross_entropy",
-        reconstruction="mse",
-        doa_weight=1.0,
-        reconstruction_weight=1.0,
-        alignment_weight=0.0,
-        sigma=5.0,
-        kind="laplacian",
-        name="joint_loss",
-        reduction="sum_over_batch_size",
-    ):
+        doa: str = "cross_entropy",
+        reconstruction: str = "mse",
+        doa_weight: float = 1.0,
+        reconstruction_weight: float = 1.0,
+        alignment_weight: float = 0.0,
+        sigma: float = 5.0,
+        kind: str = "laplacian",
+        name: str = "joint_loss",
+        reduction: str = "sum_over_batch_size",
+    ) -> None:
         super().__init__(name, reduction)
         for key, weight in [
             ("doa_weight", doa_weight),
@@ -280,7 +293,7 @@ class JointLoss(_Float32Loss):
         self.reconstruction_weight = reconstruction_weight
         self.alignment_weight = alignment_weight
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Any:
         loss = self.doa_weight * self.doa_loss(y_true["azimuth"], y_pred["doa"])
         if self.reconstruction_weight and "spectrogram" in y_true:
             reconstruction = self.reconstruction_loss(
@@ -292,7 +305,7 @@ class JointLoss(_Float32Loss):
             loss = loss + self.alignment_weight * alignment
         return loss
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         reconstruction = self.reconstruction_loss.loss
         return describe_loss(
             self,
@@ -302,7 +315,7 @@ class JointLoss(_Float32Loss):
             label_in_words(self.doa_loss),
         )
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "doa": self.doa_loss.loss,

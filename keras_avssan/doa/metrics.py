@@ -9,17 +9,20 @@ A metric over no scene is NaN: zero would be the best of errors and the worst of
 its direction, so that `keras.callbacks.EarlyStopping` and `ModelCheckpoint` need no `mode`.
 """
 
+from typing import Any
+
 import keras
 from keras import ops
 
+from keras_avssan._internal.types import Tensor
 from keras_avssan.doa.grid import NUM_DIRECTIONS, decode_posterior
 
 
-def _target(y_true):
+def _target(y_true: Tensor):
     return y_true if len(y_true.shape) == 1 else y_true[:, 0]
 
 
-def _check_shapes(truth, posterior):
+def _check_shapes(truth, posterior: Tensor):
     """Refuses shapes that would be broadcast, as far as they are known."""
     if len(truth) != 1 and (len(truth) != 2 or truth[1] not in (1, 2)):
         raise ValueError(
@@ -40,11 +43,11 @@ class _ScoreMetric(keras.metrics.Mean):
     # Keras's callbacks read it of its own metrics: "up" where more is better, "down" where less.
     _direction: str
 
-    def score(self, y_true, azimuth):
+    def score(self, y_true: Tensor, azimuth: Tensor):
         """Returns the scores (batch,) and their weights (batch,)."""
         raise NotImplementedError
 
-    def update_state(self, y_true, y_pred, sample_weight=None):
+    def update_state(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor = None):
         y_true = ops.convert_to_tensor(y_true, dtype="float32")
         y_pred = ops.convert_to_tensor(y_pred)
         _check_shapes(tuple(y_true.shape), tuple(y_pred.shape))
@@ -85,14 +88,14 @@ class AngularMAE(_ScoreMetric):
 
     _direction = "down"
 
-    def __init__(self, name="mae", dtype="float32"):
+    def __init__(self, name: str = "mae", dtype: str = "float32") -> None:
         super().__init__(name=name, dtype=dtype)
 
-    def score(self, y_true, azimuth):
+    def score(self, y_true: Tensor, azimuth: Tensor):
         error = ops.abs(azimuth - _target(y_true))
         return error, ops.ones_like(error)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"name": self.name, "dtype": self.dtype}
 
 
@@ -124,22 +127,24 @@ class AngularAccuracy(_ScoreMetric):
 
     _direction = "up"
 
-    def __init__(self, tolerance=5.0, name=None, dtype="float32"):
+    def __init__(
+        self, tolerance: float = 5.0, name: str | None = None, dtype: str = "float32"
+    ) -> None:
         if not tolerance >= 0:
             raise ValueError(f"`tolerance` must not be negative. Received: tolerance={tolerance}")
         super().__init__(name=name or f"acc_{tolerance:g}deg", dtype=dtype)
         self.tolerance = tolerance
 
-    def score(self, y_true, azimuth):
+    def score(self, y_true: Tensor, azimuth: Tensor):
         correct = ops.abs(azimuth - _target(y_true)) <= self.tolerance
         correct = ops.cast(correct, "float32")
         return correct, ops.ones_like(correct)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"tolerance": self.tolerance, "name": self.name, "dtype": self.dtype}
 
 
-def _selected(y_true, azimuth):
+def _selected(y_true: Tensor, azimuth: Tensor):
     """Whether the estimate is nearer to the target, and whether there is an interferer."""
     if len(y_true.shape) == 1 or y_true.shape[1] == 1:
         raise ValueError(
@@ -179,14 +184,14 @@ class SelectionRate(_ScoreMetric):
 
     _direction = "up"
 
-    def __init__(self, name="selection", dtype="float32"):
+    def __init__(self, name: str = "selection", dtype: str = "float32") -> None:
         super().__init__(name=name, dtype=dtype)
 
-    def score(self, y_true, azimuth):
+    def score(self, y_true: Tensor, azimuth: Tensor):
         selected, present = _selected(y_true, azimuth)
         return ops.cast(selected, "float32"), ops.cast(present, "float32")
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"name": self.name, "dtype": self.dtype}
 
 
@@ -216,12 +221,12 @@ class SelectedAngularMAE(_ScoreMetric):
 
     _direction = "down"
 
-    def __init__(self, name="selected_mae", dtype="float32"):
+    def __init__(self, name: str = "selected_mae", dtype: str = "float32") -> None:
         super().__init__(name=name, dtype=dtype)
 
-    def score(self, y_true, azimuth):
+    def score(self, y_true: Tensor, azimuth: Tensor):
         selected, _ = _selected(y_true, azimuth)
         return ops.abs(azimuth - y_true[:, 0]), ops.cast(selected, "float32")
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"name": self.name, "dtype": self.dtype}

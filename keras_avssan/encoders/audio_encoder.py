@@ -1,9 +1,12 @@
 """Any Keras audio model as the encoder of what is heard."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_avssan._internal.frozen_layers import KeepsFrozenLayers
+from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings
 from keras_avssan.encoders.data_format import load_nested
 
@@ -41,7 +44,14 @@ class AudioEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
         AV-SSAN, "SBF Net": F_A comes from a frozen, pretrained audio encoder.
     """
 
-    def __init__(self, model, hop_seconds=None, offset_seconds=None, trainable=False, **kwargs):
+    def __init__(
+        self,
+        model: Any,
+        hop_seconds=None,
+        offset_seconds=None,
+        trainable: bool = False,
+        **kwargs: Any,
+    ) -> None:
         # Without autocast the recording stays in float32 under mixed precision.
         super().__init__(**{**kwargs, "autocast": False})
         if hop_seconds is not None and not hop_seconds > 0:
@@ -54,12 +64,12 @@ class AudioEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
         self.offset_seconds = offset_seconds
         self.trainable = trainable
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         if not self.model.built:
             self.model.build(input_shape)
         self.built = True
 
-    def call(self, audio, training=None):
+    def call(self, audio: Tensor, training: bool | None = None) -> Any:
         x = self.model(audio, training=bool(training) and self.trainable)
         if len(x.shape) == 2:
             x = x[:, None, :]
@@ -67,11 +77,11 @@ class AudioEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
             x = ops.stop_gradient(x)
         return x
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Any:
         shape = self.model.compute_output_shape(input_shape)
         return shape if len(shape) == 3 else (shape[0], 1, shape[1])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "model": keras.saving.serialize_keras_object(self.model),

@@ -5,7 +5,7 @@ import importlib
 import json
 import os
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -14,6 +14,7 @@ import numpy as np
 from keras import ops
 
 from keras_avssan._internal.frozen_layers import KeepsFrozenLayers
+from keras_avssan._internal.types import PathLike, Shape, Tensor
 from keras_avssan._internal.unit_length import unit_length
 from keras_avssan._internal.write_once import FixedSettings
 from keras_avssan.encoders.clip_tokenizer import (
@@ -79,13 +80,13 @@ class CLIPEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
 
     def __init__(
         self,
-        backbone,
+        backbone: Any,
         tokenizer=None,
         mean=CLIP_MEAN,
         std=CLIP_STD,
-        trainable=False,
-        **kwargs,
-    ):
+        trainable: bool = False,
+        **kwargs: Any,
+    ) -> None:
         # Without autocast pictures are normalised in float32 under mixed precision.
         super().__init__(**{**kwargs, "autocast": False})
         backbone = load_nested(backbone)
@@ -101,7 +102,7 @@ class CLIPEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
         self.trainable = trainable
 
     @classmethod
-    def from_preset(cls, preset, load_weights=True, dtype=None, **kwargs):
+    def from_preset(cls, preset, load_weights: bool = True, dtype: Any = None, **kwargs: Any):
         """Loads CLIP with its tokenizer; TensorFlow is not needed.
 
         Args:
@@ -140,7 +141,7 @@ class CLIPEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
         length = backbone.text_encoder.max_sequence_length
         return cls(backbone, CLIPTextTokenizer.from_files(vocabulary, merges, length), **kwargs)
 
-    def save_to_preset(self, folder):
+    def save_to_preset(self, folder: PathLike) -> None:
         """Writes the folder that `from_preset` reads.
 
         Args:
@@ -152,10 +153,10 @@ class CLIPEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
             assets.mkdir(parents=True, exist_ok=True)
             self.tokenizer.save_assets(assets)
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Shape = None) -> None:
         self.built = True  # the backbone was built with its weights
 
-    def call(self, images):
+    def call(self, images: Tensor) -> Any:
         images = ops.cast(images, "float32")
         if tuple(images.shape[1:3]) != self.image_size:
             images = ops.image.resize(
@@ -170,7 +171,7 @@ class CLIPEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
         std = ops.convert_to_tensor(self.std, "float32")
         return self._finish(self.backbone.get_vision_embeddings((images - mean) / std))
 
-    def tokenize(self, texts):
+    def tokenize(self, texts: Sequence[str]):
         """Turns texts into token ids.
 
         Args:
@@ -212,7 +213,7 @@ class CLIPEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
             )
         return self._finish(self.backbone.get_text_embeddings(token_ids))
 
-    def embed_text(self, texts, batch_size=32, template=None):
+    def embed_text(self, texts: Sequence[str], batch_size: int = 32, template=None):
         """Embeds texts, for prompts given as words.
 
         Args:
@@ -247,17 +248,17 @@ class CLIPEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
         ]
         return np.concatenate(parts)
 
-    def _finish(self, x):
+    def _finish(self, x: Tensor):
         """Scales embeddings to unit length, in float32; no gradients while frozen."""
         x = ops.cast(x, "float32")
         if not self.trainable:
             x = ops.stop_gradient(x)
         return unit_length(x)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Any:
         return (input_shape[0], self.dim)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         tokenizer = self.tokenizer
         if tokenizer is not None:
             tokenizer = keras.saving.serialize_keras_object(tokenizer)
@@ -270,7 +271,7 @@ class CLIPEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
         }
 
 
-def _check_parts(backbone, tokenizer):
+def _check_parts(backbone: Any, tokenizer):
     if not isinstance(backbone, keras_hub.models.CLIPBackbone):
         raise TypeError(
             "`backbone` must be a `keras_hub.models.CLIPBackbone`. "
@@ -318,7 +319,7 @@ def check_clip_preset(preset):
         )
 
 
-def is_clip(folder):
+def is_clip(folder: PathLike):
     """Tells whether a folder holds CLIP, as KerasHub or as Hugging Face saves it.
 
     Args:
@@ -331,7 +332,7 @@ def is_clip(folder):
     return config.get("model_type") == "clip" or config.get("class_name") == "CLIPBackbone"
 
 
-def _is_huggingface(preset):
+def _is_huggingface(preset) -> bool:
     """Whether a folder holds a checkpoint of Hugging Face rather than one of KerasHub."""
     config = _read_config(preset)
     return "model_type" in config and "registered_name" not in config
@@ -343,7 +344,7 @@ def _find_converter(checkpoint_format: str) -> Callable[..., Any]:
     return getattr(importlib.import_module(module), name)
 
 
-def _read_config(folder):
+def _read_config(folder: PathLike):
     """Configuration of a preset; empty where it cannot be read: the loader names what is wrong."""
     try:
         return json.loads(pathlib.Path(folder, "config.json").read_text(encoding="utf-8"))

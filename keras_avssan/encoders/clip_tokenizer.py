@@ -6,6 +6,8 @@ import os
 import pathlib
 import textwrap
 import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -13,6 +15,7 @@ import tokenizers
 from tokenizers import models, normalizers, pre_tokenizers
 
 from keras_avssan._internal.one_line import one_line
+from keras_avssan._internal.types import PathLike
 
 START_TOKEN = "<|startoftext|>"
 END_TOKEN = "<|endoftext|>"
@@ -65,7 +68,7 @@ class CLIPTextTokenizer:
         2021.
     """
 
-    def __init__(self, merges, vocabulary=None, sequence_length=77):
+    def __init__(self, merges, vocabulary=None, sequence_length: int = 77) -> None:
         if sequence_length < 3:
             raise ValueError(
                 "`sequence_length` must leave room between start and end token. "
@@ -81,12 +84,12 @@ class CLIPTextTokenizer:
         self.end_id = self.vocabulary[END_TOKEN]
         self._tokenizer = _make_tokenizer(self.vocabulary, self.merges)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         tokens = f"{len(self.vocabulary)} tokens"
         return one_line(self, tokens, f"sequences of {self.sequence_length}")
 
     @classmethod
-    def from_files(cls, vocabulary, merges, sequence_length=77):
+    def from_files(cls, vocabulary, merges, sequence_length: int = 77):
         """Reads vocabulary and merge rules as CLIP checkpoints hold them.
 
         Args:
@@ -115,7 +118,7 @@ class CLIPTextTokenizer:
             ) from error
         return cls(rules, ids, sequence_length)
 
-    def save_assets(self, folder):
+    def save_assets(self, folder: PathLike) -> None:
         """Writes `vocabulary.json` and `merges.txt`, the files of a KerasHub preset.
 
         Args:
@@ -126,7 +129,7 @@ class CLIPTextTokenizer:
         merges = "\n".join(self.merges) + "\n"
         pathlib.Path(folder, MERGES_FILE).write_text(merges, encoding="utf-8")
 
-    def __call__(self, texts):
+    def __call__(self, texts: Sequence[str]):
         texts = as_texts(texts)
         token_ids = np.full((len(texts), self.sequence_length), _PAD_ID, "int32")
         encodings = self._tokenizer.encode_batch(texts, add_special_tokens=False)
@@ -138,7 +141,7 @@ class CLIPTextTokenizer:
             row[: len(sequence)] = sequence
         return token_ids
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the arguments; a vocabulary that follows from the merges is left out."""
         tokens = None if self._vocabulary_is_default else list(self.vocabulary)
         return {
@@ -148,12 +151,12 @@ class CLIPTextTokenizer:
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: Mapping[str, Any]) -> Any:
         """Makes a tokenizer from what `get_config` returned."""
         return cls(**config)
 
 
-def as_texts(texts):
+def as_texts(texts: Sequence[str]):
     """Checks texts and brings them to a list.
 
     Args:
@@ -246,7 +249,7 @@ def _make_tokenizer(vocabulary, merges):
     return tokenizer
 
 
-def _warn_of_truncation(text, count, room):
+def _warn_of_truncation(text: str, count: int, room) -> None:
     start = textwrap.shorten(text, width=60, placeholder="…")
     warnings.warn(
         f"A text of {count} tokens was cut to the {room} that fit: {start!r}",

@@ -1,8 +1,12 @@
 """A small convolutional image encoder that trains with the task."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 
 from keras_avssan._internal.frozen_layers import KeepsFrozenLayers, freeze_parts
+from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings
 
 
@@ -28,13 +32,19 @@ class ConvImageEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
         (2, 128)
     """
 
-    def __init__(self, dim=128, filters=(32, 64, 96, 128), image_size=(64, 64), **kwargs):
+    def __init__(
+        self,
+        dim: int = 128,
+        filters: Sequence[int] = (32, 64, 96, 128),
+        image_size: tuple[int, int] = (64, 64),
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.dim = dim
         self.filters = tuple(filters)
         self.image_size = tuple(image_size)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         dtype = self.dtype_policy
         shape = (None, None, None, input_shape[-1])
         self.convolutions, self.norms = [], []
@@ -65,16 +75,16 @@ class ConvImageEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
         freeze_parts(self)
         self.built = True
 
-    def call(self, images, training=None):
+    def call(self, images: Tensor, training: bool | None = None) -> Any:
         x = images - 0.5
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
             x = keras.ops.relu(norm(convolution(x), training=training))
         return self.output_norm(self.projection(self.pool(x)))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Any:
         return (input_shape[0], self.dim)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "dim": self.dim,

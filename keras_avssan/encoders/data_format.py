@@ -1,6 +1,7 @@
 """The order of a picture's axes: channels last in every model, whatever Keras is set to."""
 
 import contextlib
+from typing import Any
 
 import keras
 
@@ -20,7 +21,7 @@ def channels_last():
         keras.config.set_image_data_format(before)
 
 
-def load_nested(model):
+def load_nested(model: Any):
     """Deserialises the model of an encoder; a model is returned as it is."""
     if not isinstance(model, dict):
         return model

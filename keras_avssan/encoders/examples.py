@@ -1,8 +1,11 @@
 """Examples of a recording side by side in the batch, for networks that embed each by itself."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
+from keras_avssan._internal.types import Tensor
 from keras_avssan._internal.write_once import FixedSettings
 
 
@@ -19,10 +22,10 @@ class FoldExamples(FixedSettings, keras.layers.Layer):
         Tensor of shape (batch * t, ..., 1), with an axis of channels.
     """
 
-    def call(self, examples):
+    def call(self, examples) -> Any:
         return ops.reshape(examples, (-1, *examples.shape[2:], 1))
 
-    def compute_output_shape(self, examples_shape):
+    def compute_output_shape(self, examples_shape) -> Any:
         return (None, *examples_shape[2:], 1)
 
 
@@ -40,8 +43,8 @@ class UnfoldExamples(FixedSettings, keras.layers.Layer):
         Tensor of shape (batch, t, d).
     """
 
-    def call(self, embeddings, examples):
+    def call(self, embeddings: Tensor, examples) -> Any:
         return ops.reshape(embeddings, (-1, ops.shape(examples)[1], embeddings.shape[-1]))
 
-    def compute_output_shape(self, embeddings_shape, examples_shape):
+    def compute_output_shape(self, embeddings_shape, examples_shape) -> Any:
         return (*examples_shape[:2], embeddings_shape[-1])

@@ -1,11 +1,12 @@
 """Image encoders by name."""
 
 import os
+from typing import Any
 
 from keras_avssan.encoders.clip_encoder import CLIPEncoder
 
 
-def get_image_encoder(image_encoder, dtype=None):
+def get_image_encoder(image_encoder: Any, dtype: Any = None):
     """Gives the encoder of a name; what is no name is returned as it is.
 
     Args:

@@ -1,9 +1,12 @@
 """Any Keras image model as the encoder of picture prompts."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_avssan._internal.frozen_layers import KeepsFrozenLayers
+from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.unit_length import unit_length
 from keras_avssan._internal.write_once import FixedSettings
 from keras_avssan.encoders.data_format import load_nested
@@ -49,14 +52,14 @@ class ImageEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
 
     def __init__(
         self,
-        model,
-        image_size=None,
-        mean=0.0,
-        std=1.0,
-        normalize=True,
-        trainable=False,
-        **kwargs,
-    ):
+        model: Any,
+        image_size: int | None = None,
+        mean: float = 0.0,
+        std: float = 1.0,
+        normalize: bool = True,
+        trainable: bool = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         model = load_nested(model)
         _check_channels_last(model)
@@ -69,12 +72,12 @@ class ImageEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
         self.normalize = normalize
         self.trainable = trainable
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         if not self.model.built:
             self.model.build(input_shape)
         self.built = True
 
-    def call(self, images, training=None):
+    def call(self, images: Tensor, training: bool | None = None) -> Any:
         # A tensor, not a NumPy array: arithmetic with arrays would leave the compute dtype.
         mean = ops.cast(ops.convert_to_tensor(self.mean), images.dtype)
         std = ops.cast(ops.convert_to_tensor(self.std), images.dtype)
@@ -87,10 +90,10 @@ class ImageEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
             x = unit_length(x)
         return x
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Any:
         return (input_shape[0], self.model.compute_output_shape(input_shape)[-1])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "model": keras.saving.serialize_keras_object(self.model),
@@ -101,7 +104,7 @@ class ImageEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
         }
 
 
-def _check_channels_last(model):
+def _check_channels_last(model: Any):
     """Refuses a model that was built for pictures (batch, 3, H, W)."""
     shape = _input_shape(model)
     if shape is not None and len(shape) == 4 and shape[1] == 3 and shape[-1] != 3:
@@ -113,7 +116,7 @@ def _check_channels_last(model):
         )
 
 
-def _input_shape(model):
+def _input_shape(model: Any):
     """Shape of the model's one input; `None` where it has none yet, or several."""
     shape = getattr(model, "input_shape", None)
     if isinstance(shape, dict) and len(shape) == 1:
@@ -121,7 +124,7 @@ def _input_shape(model):
     return shape if isinstance(shape, tuple) else None
 
 
-def _input_size(model):
+def _input_size(model: Any):
     shape = _input_shape(model)
     if shape is None or len(shape) != 4 or None in shape[1:3]:
         raise ValueError(

@@ -1,16 +1,20 @@
 """A log-mel audio encoder with one embedding a spectrogram frame."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
 
 from keras_avssan._internal.frozen_layers import KeepsFrozenLayers, freeze_parts
+from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings
 from keras_avssan.layers.spec_augment import SpecAugment
 from keras_avssan.layers.stereo_stft import StereoSTFT
 
 
-def mel_matrix(num_bins, num_mels, sampling_rate, lowest_hertz, highest_hertz):
+def mel_matrix(num_bins: int, num_mels: int, sampling_rate: int, lowest_hertz, highest_hertz):
     """Triangular filters on the mel scale 1127 ln(1 + f / 700).
 
     Args:
@@ -75,16 +79,16 @@ class LogMelEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
 
     def __init__(
         self,
-        dim=128,
-        filters=(32, 64, 128),
-        num_mels=64,
-        sampling_rate=16000,
-        frame_length=1024,
-        hop_length=512,
-        dropout=0.0,
+        dim: int = 128,
+        filters: Sequence[int] = (32, 64, 128),
+        num_mels: int = 64,
+        sampling_rate: int = 16000,
+        frame_length: int = 1024,
+        hop_length: int = 512,
+        dropout: float = 0.0,
         spec_augment=None,
-        **kwargs,
-    ):
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**{**kwargs, "autocast": False})
         self.dim = dim
         self.filters = tuple(filters)
@@ -100,7 +104,7 @@ class LogMelEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
             frame_length // 2 + 1, num_mels, sampling_rate, 60.0, 0.975 * sampling_rate / 2.0
         )
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         dtype = self.dtype_policy
         self.stft = StereoSTFT(self.frame_length, self.hop_length, name="stft")
         self.input_norm = keras.layers.BatchNormalization(
@@ -139,7 +143,7 @@ class LogMelEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
         freeze_parts(self)
         self.built = True
 
-    def call(self, audio, training=None):
+    def call(self, audio: Tensor, training: bool | None = None) -> Any:
         x = self.input_norm(self._log_mel(audio), training=training)
         if self.masks is not None:
             x = self.masks(x, training=training)
@@ -151,17 +155,17 @@ class LogMelEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
         x = ops.reshape(x, (-1, frames, bins * channels))
         return self.projection(self.drop(x, training=training))
 
-    def _log_mel(self, audio):
+    def _log_mel(self, audio: Tensor):
         parts = self.stft(audio[..., None])
         power = ops.square(parts[..., 0]) + ops.square(parts[..., 1])
         return ops.log(ops.matmul(power, ops.convert_to_tensor(self._mel)) + 1e-3)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Any:
         samples = input_shape[1]
         frames = None if samples is None else 1 + samples // self.hop_length
         return (input_shape[0], frames, self.dim)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "dim": self.dim,

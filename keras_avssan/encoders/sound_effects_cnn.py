@@ -1,11 +1,15 @@
 """A pretrained convolutional network that tells sound effects apart."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import keras_hub
 from keras import ops
 
 from keras_avssan._internal.frozen_layers import KeepsFrozenModel
 from keras_avssan._internal.functional_storage import StoredByAttribute
+from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings
 from keras_avssan.encoders.examples import FoldExamples, UnfoldExamples
 from keras_avssan.encoders.sound_effects_spectrogram import (
@@ -78,14 +82,14 @@ class SoundEffectsCNN(
 
     def __init__(
         self,
-        filters=(64, 128, 256, 512),
+        filters: Sequence[int] = (64, 128, 256, 512),
         hop_seconds=None,
-        sampling_rate=16000,
-        peak=1.0,
-        trainable=False,
-        dtype=None,
-        **kwargs,
-    ):
+        sampling_rate: int = 16000,
+        peak: float = 1.0,
+        trainable: bool = False,
+        dtype: Any = None,
+        **kwargs: Any,
+    ) -> None:
         if len(filters) != 4:
             raise ValueError(f"`filters` must hold four numbers. Received: filters={filters}")
         if peak is not None and not peak > 0:
@@ -105,7 +109,7 @@ class SoundEffectsCNN(
         super().__init__(audio, self._connect(audio), pairs=pairs, base={"dtype": dtype}, **kwargs)
         self.trainable = trainable
 
-    def _build_blocks(self, policy):
+    def _build_blocks(self, policy) -> None:
         """Creates all weights, so that a model can be saved and loaded before its first call."""
         shared = {"dtype": policy}
         self.convolutions, self.norms, channels = [], [], 1
@@ -130,7 +134,7 @@ class SoundEffectsCNN(
                 channels = filters
         self.pool = keras.layers.MaxPooling2D(2, data_format="channels_last", name="pool", **shared)
 
-    def _connect(self, audio):
+    def _connect(self, audio: Tensor):
         level = _PeakNormalization(self.peak, dtype="float32", name="level")
         log_mel = self.spectrogram(self.resampler(level(audio)))
         examples = _CutExamples(self._hop_frames, dtype="float32", name="cut")(log_mel)
@@ -143,7 +147,7 @@ class SoundEffectsCNN(
         x = ops.max(ops.mean(x, axis=2), axis=1)
         return UnfoldExamples(dtype=x.dtype, name="unfold")(x, examples)
 
-    def call(self, audio, training=None, mask=None):
+    def call(self, audio: Tensor, training: bool | None = None, mask: Tensor = None) -> Any:
         if len(audio.shape) != 2:
             raise ValueError(
                 f"`audio` must have shape (batch, samples). Received: shape {tuple(audio.shape)}"
@@ -151,14 +155,14 @@ class SoundEffectsCNN(
         x = super().call(audio, training=bool(training) and self.trainable)
         return x if self.trainable else ops.stop_gradient(x)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Any:
         frames = self.spectrogram.compute_output_shape(
             self.resampler.compute_output_shape(input_shape)
         )[1]
         count = None if frames is None else _num_examples(frames, self._hop_frames)
         return (input_shape[0], count, self.filters[-1])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "filters": list(self.filters),
@@ -192,36 +196,36 @@ def _num_examples(frames, hop_frames):
 class _PeakNormalization(keras.layers.Layer):
     """Brings recordings (batch, samples) to one peak, or leaves them where it is `None`."""
 
-    def __init__(self, peak, **kwargs):
+    def __init__(self, peak, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.peak = peak
 
-    def call(self, audio):
+    def call(self, audio: Tensor) -> Any:
         audio = ops.cast(audio, "float32")
         if self.peak is None:
             return audio
         peak = ops.max(ops.abs(audio), axis=1, keepdims=True)
         return audio * (self.peak / ops.maximum(peak, _SMALLEST_PEAK))
 
-    def compute_output_shape(self, audio_shape):
+    def compute_output_shape(self, audio_shape: Shape) -> Any:
         return audio_shape
 
 
 class _CutExamples(keras.layers.Layer):
     """Cuts a spectrogram into examples: (batch, T, 96) to (batch, t, 100, 96)."""
 
-    def __init__(self, hop_frames, **kwargs):
+    def __init__(self, hop_frames, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.hop_frames = hop_frames
 
-    def call(self, spectrogram):
+    def call(self, spectrogram: Tensor) -> Any:
         count = _num_examples(ops.shape(spectrogram)[1], self.hop_frames)
         # Enough silence for any number of frames, so that the padding is a constant.
         padded = ops.pad(spectrogram, [[0, 0], [0, EXAMPLE_FRAMES], [0, 0]])
         starts = self.hop_frames * ops.arange(count)
         return ops.take(padded, starts[:, None] + ops.arange(EXAMPLE_FRAMES)[None, :], axis=1)
 
-    def compute_output_shape(self, spectrogram_shape):
+    def compute_output_shape(self, spectrogram_shape: Shape) -> Any:
         batch, frames, num_mels = spectrogram_shape
         count = None if frames is None else _num_examples(frames, self.hop_frames)
         return (batch, count, EXAMPLE_FRAMES, num_mels)

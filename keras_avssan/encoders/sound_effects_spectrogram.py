@@ -1,9 +1,12 @@
 """The log-mel spectrogram that the sound-effects network was trained on."""
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
 
+from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings
 from keras_avssan.encoders.log_mel_encoder import mel_matrix
 
@@ -45,14 +48,14 @@ class SoundEffectsSpectrogram(FixedSettings, keras.layers.Layer):
         Libraries", ISMIR 2022.
     """
 
-    def __init__(self, **kwargs):
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{**kwargs, "dtype": "float32", "trainable": False})
         self._window = np.hanning(FRAME_LENGTH).astype("float32")
         mel = mel_matrix(FRAME_LENGTH // 2 + 1, NUM_MELS, SAMPLING_RATE, 0.0, SAMPLING_RATE / 2)
         self._mel = mel / mel.sum(axis=0)
         self.built = True  # no weights: a whole model need not be run to build it
 
-    def call(self, audio):
+    def call(self, audio: Tensor) -> Any:
         half = FRAME_LENGTH // 2
         signal = ops.pad(audio, [[0, 0], [half, half + HOP_LENGTH - 1]])
         real, imaginary = ops.stft(
@@ -62,12 +65,12 @@ class SoundEffectsSpectrogram(FixedSettings, keras.layers.Layer):
         bands = ops.matmul(power, ops.convert_to_tensor(self._mel))
         return ops.log10(1.0 + _POWER_SCALE * bands) / _LARGEST_VALUE
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Any:
         batch, samples = input_shape
         return (batch, None if samples is None else num_frames(samples), NUM_MELS)
 
 
-def num_frames(samples):
+def num_frames(samples: np.ndarray):
     """Number of frames of a recording.
 
     Args:

@@ -1,11 +1,15 @@
 """VGGish: an audio network with one embedding for each 0.96 s."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import keras_hub
 from keras import ops
 
 from keras_avssan._internal.frozen_layers import KeepsFrozenModel
 from keras_avssan._internal.functional_storage import StoredByAttribute
+from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings
 from keras_avssan.encoders.examples import FoldExamples, UnfoldExamples
 from keras_avssan.encoders.vggish_postprocessor import VGGishPostprocessor
@@ -72,19 +76,19 @@ class VGGish(StoredByAttribute, KeepsFrozenModel, FixedSettings, keras_hub.model
 
     def __init__(
         self,
-        filters=(64, 128, 256, 512),
-        hidden_dim=4096,
-        embedding_dim=128,
-        activation=None,
-        postprocess=False,
-        eight_bit=False,
-        drop_remainder=False,
-        gain=1.0,
-        implementation="fft",
-        trainable=False,
-        dtype=None,
-        **kwargs,
-    ):
+        filters: Sequence[int] = (64, 128, 256, 512),
+        hidden_dim: int = 4096,
+        embedding_dim: int = 128,
+        activation: Any = None,
+        postprocess: bool = False,
+        eight_bit: bool = False,
+        drop_remainder: bool = False,
+        gain: float = 1.0,
+        implementation: str = "fft",
+        trainable: bool = False,
+        dtype: Any = None,
+        **kwargs: Any,
+    ) -> None:
         _check_arguments(filters, hidden_dim, embedding_dim, activation, postprocess, eight_bit)
         self.settings = {
             "filters": list(filters),
@@ -114,7 +118,7 @@ class VGGish(StoredByAttribute, KeepsFrozenModel, FixedSettings, keras_hub.model
         super().__init__(audio, self._connect(audio), base={"dtype": dtype}, **kwargs)
         self.trainable = trainable
 
-    def _make_stages(self, filters, policy):
+    def _make_stages(self, filters: Sequence[int], policy):
         """Makes convolutions and poolings; returns the number of features that leave them."""
         shape = (None, NUM_FRAMES, NUM_MELS, 1)
         self.stages = []
@@ -132,7 +136,9 @@ class VGGish(StoredByAttribute, KeepsFrozenModel, FixedSettings, keras_hub.model
             self.stages.extend(stages)
         return shape[1] * shape[2] * shape[3]
 
-    def _make_dense_layers(self, flat_dim, hidden_dim, embedding_dim, activation, policy):
+    def _make_dense_layers(
+        self, flat_dim, hidden_dim, embedding_dim, activation: Any, policy
+    ) -> None:
         self.dense_layers = [
             keras.layers.Dense(hidden_dim, activation="relu", dtype=policy, name="fc1_1"),
             keras.layers.Dense(hidden_dim, activation="relu", dtype=policy, name="fc1_2"),
@@ -146,7 +152,7 @@ class VGGish(StoredByAttribute, KeepsFrozenModel, FixedSettings, keras_hub.model
         """The six convolutions, in order."""
         return [stage for stage in self.stages if isinstance(stage, keras.layers.Conv2D)]
 
-    def _connect(self, audio):
+    def _connect(self, audio: Tensor):
         examples = self.spectrogram(audio)
         x = FoldExamples(dtype="float32", name="fold")(examples)
         for stage in self.stages:
@@ -158,7 +164,7 @@ class VGGish(StoredByAttribute, KeepsFrozenModel, FixedSettings, keras_hub.model
         x = UnfoldExamples(dtype=x.dtype, name="unfold")(x, examples)
         return x if self.postprocessor is None else self.postprocessor(x)
 
-    def call(self, audio, training=None, mask=None):
+    def call(self, audio: Tensor, training: bool | None = None, mask: Tensor = None) -> Any:
         if len(audio.shape) != 2:
             raise ValueError(
                 "`audio` must be mono, of shape (batch, samples). "
@@ -167,15 +173,15 @@ class VGGish(StoredByAttribute, KeepsFrozenModel, FixedSettings, keras_hub.model
         x = super().call(audio, training=training)
         return x if self.trainable else ops.stop_gradient(x)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Any:
         batch, examples, _, _ = self.spectrogram.compute_output_shape(input_shape)
         return (batch, examples, self.settings["embedding_dim"])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **self.settings}
 
 
-def _convolution(filters, dtype, name):
+def _convolution(filters: Sequence[int], dtype: Any, name: str):
     return keras.layers.Conv2D(
         filters,
         3,
@@ -187,7 +193,9 @@ def _convolution(filters, dtype, name):
     )
 
 
-def _check_arguments(filters, hidden_dim, embedding_dim, activation, postprocess, eight_bit):
+def _check_arguments(
+    filters: Sequence[int], hidden_dim, embedding_dim, activation: Any, postprocess, eight_bit
+):
     if len(filters) != len(_DEPTHS) or not all(_is_positive(width) for width in filters):
         raise ValueError(
             f"`filters` must be {len(_DEPTHS)} positive integers. Received: filters={filters}"
@@ -206,5 +214,5 @@ def _check_arguments(filters, hidden_dim, embedding_dim, activation, postprocess
         )
 
 
-def _is_positive(value):
+def _is_positive(value: Any):
     return isinstance(value, int) and value > 0

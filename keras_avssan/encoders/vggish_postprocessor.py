@@ -1,8 +1,11 @@
 """Whitening and quantisation of VGGish embeddings."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
+from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings
 
 _LIMIT = 2.0  # whitened embeddings are clipped to ±2
@@ -36,11 +39,11 @@ class VGGishPostprocessor(FixedSettings, keras.layers.Layer):
         Abu-El-Haija et al., YouTube-8M: A Large-Scale Video Classification Benchmark, 2016.
     """
 
-    def __init__(self, eight_bit=False, **kwargs):
+    def __init__(self, eight_bit: bool = False, **kwargs: Any) -> None:
         super().__init__(**{**kwargs, "dtype": "float32", "trainable": False, "autocast": False})
         self.eight_bit = eight_bit
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         dim = input_shape[-1]
         self.eigen_vectors = self.add_weight(
             shape=(dim, dim), initializer="identity", trainable=False, name="pca_eigen_vectors"
@@ -50,7 +53,7 @@ class VGGishPostprocessor(FixedSettings, keras.layers.Layer):
         )
         self.built = True
 
-    def call(self, embeddings):
+    def call(self, embeddings: Tensor) -> Any:
         x = ops.cast(embeddings, "float32") - self.means
         x = ops.matmul(x, ops.transpose(self.eigen_vectors))
         x = ops.clip(x, -_LIMIT, _LIMIT)
@@ -58,8 +61,8 @@ class VGGishPostprocessor(FixedSettings, keras.layers.Layer):
             x = ops.floor((x + _LIMIT) * (_LEVELS / (2 * _LIMIT)))
         return x
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Any:
         return tuple(input_shape)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "eight_bit": self.eight_bit}

@@ -1,9 +1,12 @@
 """The front end of VGGish: examples of a log-mel spectrogram."""
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
 
+from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings
 from keras_avssan.encoders.log_mel_encoder import mel_matrix
 from keras_avssan.layers.stereo_stft import convolve_frames
@@ -65,7 +68,13 @@ class VGGishSpectrogram(FixedSettings, keras.layers.Layer):
 
     settable = ("implementation",)  # exports switch it for a while
 
-    def __init__(self, drop_remainder=False, gain=1.0, implementation="fft", **kwargs):
+    def __init__(
+        self,
+        drop_remainder: bool = False,
+        gain: float = 1.0,
+        implementation: str = "fft",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**{**kwargs, "dtype": "float32", "trainable": False, "autocast": False})
         if not gain > 0:
             raise ValueError(f"`gain` must be positive. Received: gain={gain}")
@@ -83,7 +92,7 @@ class VGGishSpectrogram(FixedSettings, keras.layers.Layer):
         )
         self.built = True  # no weights: a whole model need not be run to build it
 
-    def num_examples(self, samples):
+    def num_examples(self, samples: np.ndarray):
         """Number of examples t of a recording.
 
         Args:
@@ -99,7 +108,7 @@ class VGGishSpectrogram(FixedSettings, keras.layers.Layer):
         # The length is a tensor where a graph is traced for recordings of any length.
         return ops.maximum(count, 1) if ops.is_tensor(count) else max(count, 1)
 
-    def call(self, audio):
+    def call(self, audio: Tensor) -> Any:
         examples = self.num_examples(ops.shape(audio)[1])
         audio = self.gain * ops.cast(audio, "float32")
         # More zeros than are needed, then cut: no case of its own for short and long recordings.
@@ -110,7 +119,7 @@ class VGGishSpectrogram(FixedSettings, keras.layers.Layer):
         mel = ops.matmul(magnitude, ops.convert_to_tensor(self._mel))
         return ops.reshape(ops.log(mel + _LOG_OFFSET), (-1, examples, NUM_FRAMES, NUM_MELS))
 
-    def _fft(self, audio):
+    def _fft(self, audio: Tensor):
         # `stft` centres the window in its 512 samples; so much earlier, magnitudes are the same.
         margin = (FFT_LENGTH - FRAME_LENGTH) // 2
         audio = ops.pad(audio, [[0, 0], [margin, margin]])
@@ -118,15 +127,15 @@ class VGGishSpectrogram(FixedSettings, keras.layers.Layer):
             audio, FRAME_LENGTH, HOP_LENGTH, FFT_LENGTH, window=self._window, center=False
         )
 
-    def _conv(self, audio):
+    def _conv(self, audio: Tensor):
         return convolve_frames(audio, self._window, HOP_LENGTH, FFT_LENGTH)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Any:
         batch, samples = input_shape
         examples = None if samples is None else self.num_examples(samples)
         return (batch, examples, NUM_FRAMES, NUM_MELS)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "drop_remainder": self.drop_remainder,

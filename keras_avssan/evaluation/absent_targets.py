@@ -1,11 +1,13 @@
 """Whether a model knows that what it is asked for is not there."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import scipy.stats
 
 from keras_avssan._internal.checks import check_integer
+from keras_avssan._internal.types import Tensor
 from keras_avssan.data.scenes.scene import PROMPT_KINDS
 from keras_avssan.doa.grid import posterior_confidence
 from keras_avssan.evaluation.evaluate_localizer import run_batches, scene_batches
@@ -15,7 +17,7 @@ from keras_avssan.models.microphones import match_scenes
 from keras_avssan.models.prompt_embeddings import takes_prompt
 
 
-def auroc(present, absent, confidence=0.95, resamples=2000, seed=0):
+def auroc(present, absent, confidence: float = 0.95, resamples: int = 2000, seed: int = 0):
     """Area under the ROC curve of a score that is to be higher where something is present.
 
     It is the probability that the score of a scene in which it is present exceeds that of a scene
@@ -72,7 +74,7 @@ def _area(present, absent):
     return float((ranks[:count].sum() - count * (count + 1) / 2) / (count * len(absent)))
 
 
-def posterior_entropy(posterior):
+def posterior_entropy(posterior: Tensor):
     """Entropy of posteriors over directions.
 
     Args:
@@ -91,18 +93,18 @@ def posterior_entropy(posterior):
 
 
 def evaluate_presence(
-    model,
+    model: Any,
     plan,
-    num_scenes,
+    num_scenes: int,
     *,
-    start=0,
-    batch_size=32,
-    prompt="picture",
-    prompt_embeddings=None,
-    text_embeddings=None,
-    microphone_spacing=None,
-    on_overlap="mark",
-    progress=True,
+    start: int = 0,
+    batch_size: int = 32,
+    prompt: Any = "picture",
+    prompt_embeddings: Tensor = None,
+    text_embeddings: Tensor = None,
+    microphone_spacing: Any = None,
+    on_overlap: str = "mark",
+    progress: bool = True,
 ):
     """Measures how well a model tells that what was asked for is absent from what is present.
 
@@ -183,7 +185,7 @@ def evaluate_presence(
     return results
 
 
-def _tell(model, batches, microphone_spacing, progress):
+def _tell(model: Any, batches, microphone_spacing: Any, progress):
     """Dict of what tells whether something is there to its value for every scene, (scenes,)."""
     told: dict = {"confidence": [], "entropy": []}
     for outputs, _ in run_batches(model, batches, microphone_spacing, progress):

@@ -1,5 +1,7 @@
 """Scores by class pair, by angle between the sources, by reverberation time."""
 
+from typing import Any
+
 import numpy as np
 
 from keras_avssan.evaluation.scoring import score_with_interval
@@ -45,7 +47,7 @@ def breakdowns(evaluation):
     }
 
 
-def _binned(per_scene, values, bins):
+def _binned(per_scene, values: Any, bins):
     """The groups of scenes whose values lie in the same bin."""
     groups = []
     for low, high in zip(bins, bins[1:], strict=False):

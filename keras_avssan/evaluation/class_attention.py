@@ -8,6 +8,7 @@ import numpy as np
 import scipy.stats
 
 from keras_avssan._internal.one_line import count, names, one_line
+from keras_avssan._internal.types import Tensor
 from keras_avssan.evaluation.examples import plan_embeddings, run_scenes, spectral_power
 from keras_avssan.evaluation.scoring import nan_mean
 from keras_avssan.models.av_ssan.av_ssan_backbone import BAND_ATTENTION
@@ -49,7 +50,7 @@ class ClassBandAttention:
     bands: tuple[str, ...]
     sampling_rate: int
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return one_line(
             self,
             f"{count(len(self.classes), 'class', 'classes')} ({names(self.classes)})",
@@ -59,14 +60,14 @@ class ClassBandAttention:
 
 
 def class_band_attention(
-    model,
+    model: Any,
     plan,
-    num_scenes,
+    num_scenes: int,
     *,
-    start=0,
-    batch_size=32,
-    prompt_embeddings=None,
-    progress=True,
+    start: int = 0,
+    batch_size: int = 32,
+    prompt_embeddings: Tensor = None,
+    progress: bool = True,
 ):
     """Averages the weights of patches and band types over the scenes that ask for a class.
 
@@ -122,7 +123,7 @@ def class_band_attention(
     )
 
 
-def patch_energy(spectrogram, num_patches):
+def patch_energy(spectrogram: Tensor, num_patches: int):
     """Energy of a sound in each of a band type's patches, over all frames.
 
     Args:
@@ -137,7 +138,7 @@ def patch_energy(spectrogram, num_patches):
     return energy[: num_patches * width].reshape(num_patches, width).sum(axis=-1)
 
 
-def band_agreement(attention, target_energy, interferer_energy):
+def band_agreement(attention: Tensor, target_energy, interferer_energy):
     """Whether the patches in which the target is louder weigh more.
 
     Args:
@@ -159,7 +160,7 @@ def band_agreement(attention, target_energy, interferer_energy):
     return float(np.corrcoef(ranks)[0, 1])
 
 
-def _measure(sources, outputs):
+def _measure(sources, outputs: Tensor):
     """Numbers of one scene, by what they are and by band type."""
     measured: dict[Any, np.ndarray] = {"band_weights": outputs["band_weights"].mean(axis=0)}
     for name in (name for name in outputs if name.startswith(BAND_ATTENTION)):

@@ -1,11 +1,13 @@
 """Running a localiser over planned scenes."""
 
 from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 from keras_avssan._internal.checks import check_integer
+from keras_avssan._internal.types import Tensor
 from keras_avssan.data.scenes.scene import PROMPT_KINDS
 from keras_avssan.data.scenes.scene_batches import SceneBatches
 from keras_avssan.doa.grid import GRID_DEGREES, check_finite
@@ -28,7 +30,7 @@ _OPTIONS = (
 )
 
 
-def strongest_direction(posterior, azimuth):
+def strongest_direction(posterior: Tensor, azimuth: Tensor):
     """The most probable direction, whatever the truth.
 
     Args:
@@ -42,19 +44,19 @@ def strongest_direction(posterior, azimuth):
 
 
 def evaluate_localizer(
-    model,
+    model: Any,
     plan,
-    num_scenes,
+    num_scenes: int,
     *,
-    start=0,
-    batch_size=32,
-    prompt="picture",
-    prompt_embeddings=None,
-    text_embeddings=None,
+    start: int = 0,
+    batch_size: int = 32,
+    prompt: Any = "picture",
+    prompt_embeddings: Tensor = None,
+    text_embeddings: Tensor = None,
     decode=strongest_direction,
-    microphone_spacing=None,
-    on_overlap="mark",
-    progress=True,
+    microphone_spacing: Any = None,
+    on_overlap: str = "mark",
+    progress: bool = True,
 ):
     """Scores a model on the scenes of a plan.
 
@@ -158,16 +160,16 @@ def evaluate_localizer(
 
 
 def scene_batches(
-    model,
+    model: Any,
     plan,
-    num_scenes,
+    num_scenes: int,
     *,
-    start=0,
-    batch_size=32,
-    prompt="picture",
-    prompt_embeddings=None,
-    text_embeddings=None,
-    progress=True,
+    start: int = 0,
+    batch_size: int = 32,
+    prompt: Any = "picture",
+    prompt_embeddings: Tensor = None,
+    text_embeddings: Tensor = None,
+    progress: bool = True,
 ):
     """The scenes of a plan, with embeddings that ask a model.
 
@@ -204,7 +206,7 @@ def scene_batches(
     )
 
 
-def run_batches(model, batches, microphone_spacing=None, progress=True):
+def run_batches(model: Any, batches, microphone_spacing: Any = None, progress: bool = True):
     """Runs a model over scenes.
 
     Args:

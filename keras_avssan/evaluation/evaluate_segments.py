@@ -1,9 +1,13 @@
 """Running a localiser over segments of real rooms."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from tqdm import tqdm
 
 from keras_avssan._internal.checks import check_integer
+from keras_avssan._internal.types import Tensor
 from keras_avssan.doa.grid import check_finite
 from keras_avssan.evaluation.evaluate_localizer import strongest_direction
 from keras_avssan.evaluation.evaluation_result import Evaluation
@@ -17,17 +21,17 @@ SEGMENT_PROMPTS = ("picture", "text", "constant")
 
 
 def evaluate_segments(
-    model,
-    prompts,
+    model: Any,
+    prompts: Sequence[str],
     *,
-    prompt="picture",
-    prompt_embeddings=None,
-    text_embeddings=None,
+    prompt: Any = "picture",
+    prompt_embeddings: Tensor = None,
+    text_embeddings: Tensor = None,
     decode=strongest_direction,
-    microphone_spacing=None,
-    on_overlap="mark",
-    batch_size=8,
-    progress=True,
+    microphone_spacing: Any = None,
+    on_overlap: str = "mark",
+    batch_size: int = 8,
+    progress: bool = True,
 ):
     """Scores a model on segments of STARSS23.
 
@@ -119,7 +123,7 @@ def evaluate_segments(
     )
 
 
-def _check(model, dataset, spacing):
+def _check(model: Any, dataset: Any, spacing):
     if dataset.format != "mic":
         raise ValueError(
             "Two microphones are needed: `format` must be 'mic', for the channels of 'foa' have no "
@@ -134,7 +138,9 @@ def _check(model, dataset, spacing):
     check_spacing(model, spacing)
 
 
-def _embeddings(model, prompts, prompt, pictures, texts, progress):
+def _embeddings(
+    model: Any, prompts: Sequence[str], prompt: Any, pictures: Any, texts: Sequence[str], progress
+):
     """Dict from id of a segment to the embedding of its prompt."""
     pictures, texts = embed_plan(
         model, prompts, (prompt,), pictures=pictures, texts=texts, progress=progress

@@ -3,12 +3,14 @@
 import json
 import os
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from keras_avssan._internal.atomic_files import write_json
 from keras_avssan._internal.one_line import count, one_line
 from keras_avssan._internal.tables import make_table
+from keras_avssan._internal.types import PathLike
 from keras_avssan.evaluation.breakdown import breakdowns
 from keras_avssan.evaluation.heading import heading
 from keras_avssan.evaluation.scoring import SceneScores, nan_mean, score_with_interval
@@ -54,7 +56,7 @@ class Evaluation:
     settings: dict
     t60: np.ndarray | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         count = len(self.scores.azimuth)
         if self.t60 is not None:
             object.__setattr__(self, "t60", np.asarray(self.t60, "float64"))
@@ -66,7 +68,7 @@ class Evaluation:
                     f"Received: {len(values)}"
                 )
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         means = self.scores.means()
         return one_line(
             self,
@@ -79,7 +81,7 @@ class Evaluation:
             ),
         )
 
-    def summary(self):
+    def summary(self) -> str:
         """All results as a dict that JSON can hold.
 
         Returns:
@@ -106,7 +108,7 @@ class Evaluation:
             **breakdowns(self),
         }
 
-    def table(self, label="model"):
+    def table(self, label: str = "model"):
         """The scores with 95 % intervals, beside the blind choice.
 
         The first line says on which scenes; the next one, where the model was trained, whether
@@ -135,10 +137,10 @@ class Evaluation:
         head = ("score", label, "95 % interval", "blind choice")
         return make_table(head, rows, heading(self.settings))
 
-    def _repr_markdown_(self):
+    def _repr_markdown_(self) -> str:
         return self.table().markdown()
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """`summary()`, and under `per_scene` what was estimated, from which `from_dict` starts.
 
         Returns:
@@ -161,7 +163,7 @@ class Evaluation:
         }
 
     @classmethod
-    def from_dict(cls, content):
+    def from_dict(cls, content: Any):
         """Makes an `Evaluation` of what `to_dict` gave.
 
         Args:
@@ -192,7 +194,7 @@ class Evaluation:
                 f"`content` must be what `Evaluation.to_dict` gave; it lacks {error}."
             ) from error
 
-    def save(self, path):
+    def save(self, path: PathLike) -> None:
         """Writes `to_dict()` as JSON; the file appears whole or not at all.
 
         Args:
@@ -201,7 +203,7 @@ class Evaluation:
         write_json(path, self.to_dict())
 
     @classmethod
-    def load(cls, path):
+    def load(cls, path: PathLike):
         """Reads what `save` wrote.
 
         Args:
@@ -229,17 +231,17 @@ class Evaluation:
                 ) from error
 
 
-def _without_nan(values):
+def _without_nan(values: Any):
     """Nested lists of numbers as JSON has them."""
     if isinstance(values, list):
         return [_without_nan(value) for value in values]
     return _or_none(values)
 
 
-def _or_none(value):
+def _or_none(value: Any):
     """A number as JSON has it, which knows no NaN."""
     return None if np.isnan(value) else value
 
 
-def _format(value, unit):
+def _format(value: Any, unit: str):
     return f"{100 * value:.1f} %" if unit == "%" else f"{value:.1f}°"

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import keras
 import numpy as np
@@ -9,6 +10,7 @@ from tqdm import tqdm
 
 from keras_avssan._internal.checks import check_integer
 from keras_avssan._internal.one_line import one_line
+from keras_avssan._internal.types import Tensor
 from keras_avssan.data.scenes.rendering import render_scenes
 from keras_avssan.data.scenes.scene import Scene
 from keras_avssan.doa.grid import GRID_DEGREES
@@ -26,7 +28,7 @@ TOLERANCE = 5.0
 _SILENCE = 1e-12
 
 
-def spectral_power(spectrogram):
+def spectral_power(spectrogram: Tensor):
     """Mean power of both channels of a spectrogram.
 
     Args:
@@ -38,7 +40,7 @@ def spectral_power(spectrogram):
     return np.square(np.asarray(spectrogram, "float64")).sum(axis=-1) / 2.0
 
 
-def frequency_region(spectrogram, sampling_rate):
+def frequency_region(spectrogram: Tensor, sampling_rate: int):
     """The region of frequencies in which a sound has most energy.
 
     Low reaches up to 500 Hz, mid from there to 2000 Hz, high from there on. The energies of the
@@ -95,7 +97,7 @@ class SeparationExample:
     interferer_class: str = "interferer"
     scene: int | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         shape = np.shape(self.explanation["spectrogram"])
         given = {"target": self.target, "interferer": self.interferer}
         for name, values in given.items():
@@ -110,7 +112,7 @@ class SeparationExample:
                 f"Received: shape {np.shape(self.explanation['mask'])}"
             )
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return one_line(
             self,
             f"{self.target_class} at {self.azimuth:.1f}°, estimate {self.estimate:.1f}°",
@@ -178,14 +180,14 @@ def region_pair(first, second):
 
 
 def separation_examples(
-    model,
+    model: Any,
     plan,
-    num_scenes,
+    num_scenes: int,
     *,
-    start=0,
-    batch_size=32,
-    prompt_embeddings=None,
-    progress=True,
+    start: int = 0,
+    batch_size: int = 32,
+    prompt_embeddings: Tensor = None,
+    progress: bool = True,
 ):
     """Chooses scenes that show what a model separates, and one that it fails at.
 
@@ -241,7 +243,7 @@ def separation_examples(
     return [explain_scene(model, plan, scene, embeddings) for scene in scenes]
 
 
-def explain_scene(model, plan, scene, prompt_embeddings):
+def explain_scene(model: Any, plan, scene: Scene, prompt_embeddings: Tensor):
     """What a model makes of one scene, and what it was to make of it.
 
     Args:
@@ -268,7 +270,14 @@ def explain_scene(model, plan, scene, prompt_embeddings):
 
 
 def run_scenes(
-    model, plan, num_scenes, prompt_embeddings, *, start=0, batch_size=32, progress=True
+    model: Any,
+    plan,
+    num_scenes: int,
+    prompt_embeddings: Tensor,
+    *,
+    start: int = 0,
+    batch_size: int = 32,
+    progress: bool = True,
 ):
     """Runs a model over scenes whose sources are known apart.
 
@@ -306,7 +315,7 @@ def run_scenes(
             )
 
 
-def source_spectrograms(model, rendered):
+def source_spectrograms(model: Any, rendered):
     """Spectrograms of the sources alone, with the gain that the model gives their mix.
 
     Args:
@@ -323,7 +332,7 @@ def source_spectrograms(model, rendered):
     )
 
 
-def plan_embeddings(model, plan, prompt_embeddings=None, progress=True):
+def plan_embeddings(model: Any, plan, prompt_embeddings: Tensor = None, progress: bool = True):
     """Embeddings of all pictures that a plan asks with.
 
     Args:
@@ -344,6 +353,6 @@ def plan_embeddings(model, plan, prompt_embeddings=None, progress=True):
     return {picture.id: np.asarray(pictures[picture.id], "float32") for picture in plan.pictures}
 
 
-def _is_right(estimate, azimuth, interferer_azimuth):
+def _is_right(estimate, azimuth: Tensor, interferer_azimuth):
     error = abs(estimate - azimuth)
     return error <= TOLERANCE and error < abs(estimate - interferer_azimuth)

@@ -1,9 +1,12 @@
 """The lines above a table of scores: on what it was measured."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from keras_avssan.evaluation.training_overlap import describe_overlap
 
 
-def heading(settings):
+def heading(settings: Mapping[str, Any]):
     """What was measured on which scenes, and whether they were in the training.
 
     Args:
@@ -19,24 +22,24 @@ def heading(settings):
     return [line for line in (scenes, overlap) if line]
 
 
-def told_spacing(microphone_spacing):
+def told_spacing(microphone_spacing: Any):
     """Settings of an evaluation whose model was told a spacing in place of the scenes' own."""
     return {} if microphone_spacing is None else {"told_spacing_m": float(microphone_spacing)}
 
 
-def _split(settings):
+def _split(settings: Mapping[str, Any]):
     if "split" not in settings:
         return ""
     return "all splits" if settings["split"] is None else f"split {settings['split']}"
 
 
-def _counts(settings):
+def _counts(settings: Mapping[str, Any]):
     names = ("scenes", "segments", "recordings", "rooms")
     counts = {name: settings[name] for name in names if name in settings}
     return [f"{n} {name.removesuffix('s') if n == 1 else name}" for name, n in counts.items()]
 
 
-def _quantities(settings):
+def _quantities(settings: Mapping[str, Any]):
     """Levels and lengths with their units."""
     words = []
     if "snr_db" in settings:

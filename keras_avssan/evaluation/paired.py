@@ -1,6 +1,8 @@
 """Differences between two systems on the same scenes."""
 
 import json
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +14,9 @@ _OWN = ("prompt", "training_overlap", "run")
 _COUNTED = ("rooms",)
 
 
-def paired_difference(first, second, confidence=0.95, resamples=2000, seed=0):
+def paired_difference(
+    first, second, confidence: float = 0.95, resamples: int = 2000, seed: int = 0
+):
     """Difference of the mean scores of two systems, with a paired bootstrap interval.
 
     Scenes are drawn, and with each of them what both systems made of it, so that scenes which are
@@ -78,7 +82,7 @@ def _check_same(first, second):
             )
 
 
-def _comparable(settings):
+def _comparable(settings: Mapping[str, Any]):
     """Settings as JSON gives them back, without what belongs to a system."""
     settings = json.loads(json.dumps(settings))
     return {name: value for name, value in settings.items() if name not in _OWN + _COUNTED}

@@ -1,11 +1,13 @@
 """Scores over a set of scenes, in NumPy."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from keras_avssan._internal.checks import check_integer
 from keras_avssan._internal.one_line import count, one_line
+from keras_avssan._internal.types import Tensor
 
 TOLERANCES = (5, 10, 20)  # degrees
 _DRAWS_AT_ONCE = 2**18  # of a bootstrap, which bounds its memory
@@ -34,7 +36,7 @@ class SceneScores:
     interferer_azimuth: np.ndarray
     estimate: np.ndarray
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("azimuth", "interferer_azimuth", "estimate"):
             values = np.asarray(getattr(self, name), dtype="float64")
             known = (values >= 0) & (values <= 180)
@@ -55,7 +57,7 @@ class SceneScores:
                 f"{len(self.estimate)}"
             )
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         means = self.means()
         selection = "" if np.isnan(means["selection"]) else f"selection {means['selection']:.1%}"
         return one_line(
@@ -85,7 +87,7 @@ class SceneScores:
         """Angle from the target to the nearest interferer in degrees, (scenes,); NaN if none."""
         return self._nearest_interferer(self.azimuth)
 
-    def _nearest_interferer(self, azimuth):
+    def _nearest_interferer(self, azimuth: Tensor):
         return np.fmin.reduce(np.abs(azimuth[:, None] - self._interferers), axis=1)
 
     @property
@@ -165,7 +167,7 @@ def check_bootstrap(confidence, resamples):
     return check_integer("resamples", resamples, least=1)
 
 
-def bootstrap_interval(values, confidence=0.95, resamples=2000, seed=0):
+def bootstrap_interval(values: Any, confidence: float = 0.95, resamples: int = 2000, seed: int = 0):
     """Percentile bootstrap interval of a mean.
 
     Args:
@@ -205,7 +207,9 @@ def bootstrap_interval(values, confidence=0.95, resamples=2000, seed=0):
     return float(low), float(high)
 
 
-def score_with_interval(values, confidence=0.95, resamples=2000, seed=0):
+def score_with_interval(
+    values: Any, confidence: float = 0.95, resamples: int = 2000, seed: int = 0
+):
     """Mean of a score and its bootstrap interval.
 
     Args:
@@ -224,7 +228,7 @@ def score_with_interval(values, confidence=0.95, resamples=2000, seed=0):
     return {"mean": mean, "interval": list(interval)}
 
 
-def nan_mean(values):
+def nan_mean(values: Any):
     """Mean of the values that are no NaN.
 
     Args:

@@ -1,5 +1,6 @@
 """Which of the scenes that score a model were in its training."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from keras_avssan.models.fitting.training_record import item_digest, room_digests
@@ -20,7 +21,7 @@ def check_on_overlap(on_overlap):
         )
 
 
-def scene_overlap(model, plan, scenes, prompt, on_overlap):
+def scene_overlap(model: Any, plan, scenes, prompt: Any, on_overlap):
     """What of some scenes was in the training of a model.
 
     Args:
@@ -57,7 +58,7 @@ def scene_overlap(model, plan, scenes, prompt, on_overlap):
     return overlap(model, found, on_overlap)
 
 
-def picture_overlap(model, catalog, pictures, on_overlap):
+def picture_overlap(model: Any, catalog: Any, pictures: Any, on_overlap):
     """What of the pictures that ask was in the training of a model, see `scene_overlap`."""
     check_on_overlap(on_overlap)
     pictures = pictures if takes_prompt(model) else ()
@@ -66,7 +67,7 @@ def picture_overlap(model, catalog, pictures, on_overlap):
     )
 
 
-def overlap(model, scenes, on_overlap):
+def overlap(model: Any, scenes, on_overlap):
     """What of some scenes was in the training of a model.
 
     Args:
@@ -105,7 +106,7 @@ def overlap(model, scenes, on_overlap):
     return found
 
 
-def describe_overlap(found):
+def describe_overlap(found) -> str:
     """What was found, in one sentence; empty for a method that is not trained.
 
     Args:
@@ -145,6 +146,6 @@ def _refuse(found):
         )
 
 
-def _joined(words, last="and"):
+def _joined(words: Sequence[str], last: str = "and"):
     """Words as a list in a sentence."""
     return f" {last} ".join(filter(None, (", ".join(words[:-1]), words[-1])))

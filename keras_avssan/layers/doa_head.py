@@ -1,9 +1,13 @@
 """From the masked spectrogram to the posterior over directions, equation (11)."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
 
+from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings, WriteOnce
 from keras_avssan.doa.grid import GRID_DEGREES, NUM_DIRECTIONS
 from keras_avssan.doa.steering import direction_delays, phase_transform, steering_phases
@@ -77,16 +81,16 @@ class DoAHead(FixedSettings, keras.layers.Layer):
 
     def __init__(
         self,
-        form="srp",
-        hidden_dim=256,
-        num_layers=2,
-        exponent=0.5,
-        num_bands=16,
-        microphone_spacing=0.2,
-        sampling_rate=16000,
-        padding="mirror",
-        **kwargs,
-    ):
+        form: str = "srp",
+        hidden_dim: int = 256,
+        num_layers: int = 2,
+        exponent: float = 0.5,
+        num_bands: int = 16,
+        microphone_spacing: float = 0.2,
+        sampling_rate: int = 16000,
+        padding: str = "mirror",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**{**kwargs, "dtype": "float32"})
         if form not in _FORMS:
             raise ValueError(f"`form` must be one of {_FORMS}. Received: form={form!r}")
@@ -107,8 +111,11 @@ class DoAHead(FixedSettings, keras.layers.Layer):
         self.padding = padding
 
     def build(
-        self, masked_spectrogram_shape, microphone_spacing_shape=None, bin_weights_shape=None
-    ):
+        self,
+        masked_spectrogram_shape: Shape,
+        microphone_spacing_shape: Shape = None,
+        bin_weights_shape: Shape = None,
+    ) -> None:
         num_bins = masked_spectrogram_shape[2]
         if self.form == "srp":
             self._build_srp(num_bins)
@@ -117,7 +124,7 @@ class DoAHead(FixedSettings, keras.layers.Layer):
             self._build_mlp(inputs)
         self.built = True
 
-    def _build_mlp(self, inputs):
+    def _build_mlp(self, inputs: Tensor) -> None:
         dtype = self.dtype_policy
         self.hidden = []
         for i in range(self.num_layers):
@@ -130,7 +137,7 @@ class DoAHead(FixedSettings, keras.layers.Layer):
         self.logits = keras.layers.Dense(NUM_DIRECTIONS, dtype=dtype, name="logits")
         self.logits.build((None, inputs))
 
-    def _build_srp(self, num_bins):
+    def _build_srp(self, num_bins: int):
         width = (num_bins - 1) // self.num_bands
         if width < 1:
             raise ValueError(
@@ -159,7 +166,7 @@ class DoAHead(FixedSettings, keras.layers.Layer):
             shape=(), initializer=keras.initializers.Constant(_SHARPNESS), name="sharpness"
         )
 
-    def _convolution(self, filters, **kwargs):
+    def _convolution(self, filters: Sequence[int], **kwargs: Any):
         """A convolution over the directions; `_beyond_the_axis` pads where it does not itself."""
         return keras.layers.Conv1D(
             filters,
@@ -170,7 +177,9 @@ class DoAHead(FixedSettings, keras.layers.Layer):
             **kwargs,
         )
 
-    def call(self, masked_spectrogram, microphone_spacing=None, bin_weights=None):
+    def call(
+        self, masked_spectrogram: Tensor, microphone_spacing: Any = None, bin_weights: Tensor = None
+    ) -> Any:
         if bin_weights is not None and self.form != "srp":
             raise ValueError(
                 '`bin_weights` are for the form "srp" only; others take the masked spectrogram. '
@@ -182,7 +191,7 @@ class DoAHead(FixedSettings, keras.layers.Layer):
             logits = self._mlp_logits(masked_spectrogram)
         return ops.softmax(logits, axis=-1)
 
-    def _mlp_logits(self, spectrogram):
+    def _mlp_logits(self, spectrogram: Tensor):
         if self.form == "spectrogram":
             _, frames, num_bins, parts = ops.shape(spectrogram)
             x = ops.reshape(spectrogram, (-1, frames, num_bins * parts))
@@ -196,7 +205,7 @@ class DoAHead(FixedSettings, keras.layers.Layer):
             x = ops.mean(x, axis=1)
         return self.logits(x)
 
-    def _cross_spectrum(self, spectrogram):
+    def _cross_spectrum(self, spectrogram: Tensor):
         """Compressed cross-spectrum, averaged over time, and its mean magnitude: (batch, F)."""
         real, imaginary = cross_spectrum(spectrogram)
         power = ops.square(real) + ops.square(imaginary) + 1e-12
@@ -206,12 +215,12 @@ class DoAHead(FixedSettings, keras.layers.Layer):
         weight = ops.exp(0.5 * self.exponent * decades)
         return (ops.mean(part, axis=1) for part in (real * gain, imaginary * gain, weight))
 
-    def _weighted_phases(self, spectrogram, weight):
+    def _weighted_phases(self, spectrogram: Tensor, weight):
         """Weighted phase transform, averaged over time, and the mean weight: (batch, F)."""
         real, imaginary = phase_transform(*cross_spectrum(spectrogram))
         return (ops.mean(part, axis=1) for part in (real * weight, imaginary * weight, weight))
 
-    def _steered_logits(self, spectrogram, microphone_spacing, bin_weights):
+    def _steered_logits(self, spectrogram: Tensor, microphone_spacing: Any, bin_weights: Tensor):
         if bin_weights is None:
             spectra = self._cross_spectrum(spectrogram)
         else:
@@ -231,7 +240,7 @@ class DoAHead(FixedSettings, keras.layers.Layer):
             x = layer(self._beyond_the_axis(x))
         return self.sharpness * full_band + self.logits(self._beyond_the_axis(x))[..., 0]
 
-    def _beyond_the_axis(self, x):
+    def _beyond_the_axis(self, x: Tensor):
         """The maps (batch, 180, channels), continued on both sides by what is mirrored there."""
         if self.padding == "zeros":
             return x
@@ -244,7 +253,7 @@ class DoAHead(FixedSettings, keras.layers.Layer):
         width = self._phase.shape[1]
         return ops.reshape(spectrum[:, 1 : 1 + self._bins.size], (-1, self.num_bands, width))
 
-    def _steer(self, real, imaginary, microphone_spacing):
+    def _steer(self, real: float, imaginary: Tensor, microphone_spacing: Any):
         """Steered response of each band: Re Σ_f G(f) exp(-j 2π f τ(θ)), (batch, bands, 180)."""
         if microphone_spacing is None:
             phase = self.microphone_spacing * self._phase
@@ -258,11 +267,14 @@ class DoAHead(FixedSettings, keras.layers.Layer):
         return ops.einsum(equation, real, cosine) + ops.einsum(equation, imaginary, sine)
 
     def compute_output_shape(
-        self, masked_spectrogram_shape, microphone_spacing_shape=None, bin_weights_shape=None
-    ):
+        self,
+        masked_spectrogram_shape: Shape,
+        microphone_spacing_shape: Shape = None,
+        bin_weights_shape: Shape = None,
+    ) -> Any:
         return (masked_spectrogram_shape[0], NUM_DIRECTIONS)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "form": self.form,
@@ -276,6 +288,6 @@ class DoAHead(FixedSettings, keras.layers.Layer):
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: Mapping[str, Any]) -> Any:
         # Heads that were stored before there was a choice had zeros.
         return cls(**{"padding": "zeros", **config})

@@ -1,8 +1,11 @@
 """Brings embeddings of another rate to the frames of the spectrogram."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
+from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings
 
 
@@ -39,11 +42,11 @@ class FrameAlignment(FixedSettings, keras.layers.Layer):
     def __init__(
         self,
         hop_length,
-        sampling_rate,
+        sampling_rate: int,
         embedding_hop_seconds=None,
-        embedding_offset_seconds=0.0,
-        **kwargs,
-    ):
+        embedding_offset_seconds: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.hop_length = hop_length
         self.sampling_rate = sampling_rate
@@ -51,7 +54,7 @@ class FrameAlignment(FixedSettings, keras.layers.Layer):
         self.embedding_offset_seconds = embedding_offset_seconds
         self.built = True  # no weights: a whole model need not be run to build it
 
-    def build(self, sequence_shape, spectrogram_shape, audio_shape):
+    def build(self, sequence_shape: Shape, spectrogram_shape: Shape, audio_shape: Shape) -> None:
         self.built = True
 
     @property
@@ -59,7 +62,7 @@ class FrameAlignment(FixedSettings, keras.layers.Layer):
         """Distance between spectrogram frames in seconds."""
         return self.hop_length / self.sampling_rate
 
-    def call(self, sequence, spectrogram, audio):
+    def call(self, sequence: Tensor, spectrogram: Tensor, audio: Tensor) -> Any:
         num_frames = ops.shape(spectrogram)[1]
         if self._at_frames(sequence.shape[1], num_frames):
             return sequence
@@ -76,17 +79,19 @@ class FrameAlignment(FixedSettings, keras.layers.Layer):
         weights = ops.relu(1.0 - ops.abs(position[:, None] - index[None, :]))
         return ops.einsum("ts,bsd->btd", ops.cast(weights, sequence.dtype), sequence)
 
-    def _at_frames(self, count, num_frames):
+    def _at_frames(self, count: int, num_frames: int):
         """Whether embedding t is that of frame t, so that nothing is to be interpolated."""
         same_times = self.embedding_hop_seconds == self.hop_seconds
         same_times = same_times and self.embedding_offset_seconds == 0
         known = isinstance(count, int) and isinstance(num_frames, int)
         return same_times and known and count == num_frames
 
-    def compute_output_shape(self, sequence_shape, spectrogram_shape, audio_shape=None):
+    def compute_output_shape(
+        self, sequence_shape: Shape, spectrogram_shape: Shape, audio_shape: Shape = None
+    ) -> Any:
         return (sequence_shape[0], spectrogram_shape[1], sequence_shape[-1])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "hop_length": self.hop_length,

@@ -1,9 +1,12 @@
 """Generalised cross-correlation with phase transform, at chosen lags."""
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
 
+from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings
 from keras_avssan.doa.steering import phase_transform, steering_phases
 from keras_avssan.layers.stereo_stft import cross_spectrum
@@ -42,7 +45,7 @@ class GeneralizedCrossCorrelation(FixedSettings, keras.layers.Layer):
         Knapp and Carter, "The generalized correlation method for estimation of time delay", 1976.
     """
 
-    def __init__(self, lags, epsilon=1e-8, **kwargs):
+    def __init__(self, lags: Tensor, epsilon: float = 1e-8, **kwargs: Any) -> None:
         super().__init__(**{**kwargs, "dtype": "float32"})
         self.lags = [float(lag) for lag in lags]
         if not self.lags or not np.isfinite(self.lags).all():
@@ -51,7 +54,7 @@ class GeneralizedCrossCorrelation(FixedSettings, keras.layers.Layer):
             )
         self.epsilon = epsilon
 
-    def build(self, spectrogram_shape):
+    def build(self, spectrogram_shape: Shape) -> None:
         bins = spectrogram_shape[2]
         cycles = np.arange(bins) / (2 * (bins - 1))  # a sample
         phase = steering_phases(cycles, self.lags)
@@ -63,15 +66,15 @@ class GeneralizedCrossCorrelation(FixedSettings, keras.layers.Layer):
         self._sine = (weight * np.sin(phase)).astype("float32")
         self.built = True
 
-    def call(self, spectrogram):
+    def call(self, spectrogram: Tensor) -> Any:
         real, imaginary = cross_spectrum(spectrogram)
         real, imaginary = phase_transform(real, imaginary, silence=self.epsilon**2)
         # Channel 0 leads by τ: its phase is ahead by ωτ, so exp(-jωτ) brings the product to zero.
         cosine = ops.matmul(real, ops.convert_to_tensor(self._cosine))
         return cosine + ops.matmul(imaginary, ops.convert_to_tensor(self._sine))
 
-    def compute_output_shape(self, spectrogram_shape):
+    def compute_output_shape(self, spectrogram_shape: Shape) -> Any:
         return (*spectrogram_shape[:2], len(self.lags))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "lags": self.lags, "epsilon": self.epsilon}

@@ -1,8 +1,11 @@
 """Brings recordings to one loudness."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
+from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings
 from keras_avssan.layers.stereo_stft import level_gain
 
@@ -25,13 +28,13 @@ class LevelNormalization(FixedSettings, keras.layers.Layer):
         1.0
     """
 
-    def __init__(self, **kwargs):
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{**kwargs, "dtype": "float32", "trainable": False})
         self.built = True  # no weights
 
-    def call(self, audio):
+    def call(self, audio: Tensor) -> Any:
         audio = ops.cast(audio, "float32")
         return audio * level_gain(audio)
 
-    def compute_output_shape(self, audio_shape):
+    def compute_output_shape(self, audio_shape: Shape) -> Any:
         return audio_shape

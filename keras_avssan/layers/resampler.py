@@ -1,11 +1,13 @@
 """Changes the sampling rate of audio inside a model."""
 
 import math
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
+from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings
 
 # Half the length of the filter in samples of the lower rate, and the shape of its Kaiser window:
@@ -48,7 +50,7 @@ class Resampler(FixedSettings, keras.layers.Layer):
         (2, 44100)
     """
 
-    def __init__(self, source_rate, target_rate, **kwargs):
+    def __init__(self, source_rate, target_rate, **kwargs: Any) -> None:
         super().__init__(**{**kwargs, "dtype": "float32", "trainable": False})
         for key, value in [("source_rate", source_rate), ("target_rate", target_rate)]:
             if not (isinstance(value, int) and value > 0):
@@ -81,7 +83,7 @@ class Resampler(FixedSettings, keras.layers.Layer):
         kernel /= kernel.sum(axis=0)  # a constant keeps its value in every phase
         return kernel[:, None, :].astype("float32")
 
-    def call(self, audio):
+    def call(self, audio: Tensor) -> Any:
         audio = ops.cast(audio, "float32")
         if self._inputs == self._outputs:
             return audio
@@ -97,17 +99,17 @@ class Resampler(FixedSettings, keras.layers.Layer):
         x = ops.reshape(x, (-1, blocks * self._outputs))
         return x[:, : self._num_outputs(samples)]
 
-    def _num_outputs(self, samples):
+    def _num_outputs(self, samples: np.ndarray):
         """Rounds `samples` * L / M up, without the large products of long recordings."""
         blocks = -(-samples // self._inputs)
         surplus = blocks * self._inputs - samples
         return blocks * self._outputs - surplus * self._outputs // self._inputs
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Any:
         batch, samples = input_shape
         return (batch, None if samples is None else self._num_outputs(samples))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "source_rate": self.source_rate,

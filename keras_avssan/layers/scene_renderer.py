@@ -1,10 +1,13 @@
 """From dry sounds and impulse responses to the mix at two microphones."""
 
+from typing import Any
+
 import keras
 import scipy.fft
 from keras import ops
 
 from keras_avssan._internal.checks import transpose_hint
+from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings
 
 # Keeps the gains finite where a source does not reach the microphones within the scene.
@@ -47,24 +50,24 @@ class SceneRenderer(FixedSettings, keras.layers.Layer):
         `keras_avssan.data.render_scenes` renders the same in NumPy.
     """
 
-    def __init__(self, mix_rms=0.1, **kwargs):
+    def __init__(self, mix_rms: float = 0.1, **kwargs: Any) -> None:
         super().__init__(**{**kwargs, "dtype": "float32", "trainable": False})
         if not mix_rms > 0:
             raise ValueError(f"`mix_rms` must be positive. Received: mix_rms={mix_rms}")
         self.mix_rms = float(mix_rms)
         self.built = True  # no weights: a whole model need not be run to build it
 
-    def build(self, dry_audio_shape, rirs_shape, snr_shape):
+    def build(self, dry_audio_shape: Shape, rirs_shape: Shape, snr_shape: Shape) -> None:
         self.built = True
 
-    def call(self, dry_audio, rirs, snr):
+    def call(self, dry_audio: Tensor, rirs: Tensor, snr) -> Any:
         self._check(dry_audio, rirs)
         wet = self._convolve(ops.cast(dry_audio, "float32"), ops.cast(rirs, "float32"))
         wet = wet * self._gains(wet, ops.cast(snr, "float32"))[:, :, None, None]
         wet = ops.transpose(wet, (0, 1, 3, 2))  # (batch, sources, samples, microphones)
         return ops.sum(wet, axis=1), wet[:, 0]
 
-    def _check(self, dry_audio, rirs):
+    def _check(self, dry_audio: Tensor, rirs: Tensor):
         dry_shape, rir_shape = tuple(dry_audio.shape), tuple(rirs.shape)
         if transpose_hint(dry_shape[:0:-1], "samples"):
             raise ValueError(
@@ -83,7 +86,7 @@ class SceneRenderer(FixedSettings, keras.layers.Layer):
                 f"Received: shape {rir_shape}"
             )
 
-    def _convolve(self, dry, rirs):
+    def _convolve(self, dry, rirs: Tensor):
         """Linear convolution: (B, S, N), (B, S, 2, L) → (B, S, 2, N)."""
         samples = dry.shape[-1]
         rirs = rirs[..., :samples]
@@ -94,7 +97,7 @@ class SceneRenderer(FixedSettings, keras.layers.Layer):
         imag = dry_real * rir_imag + dry_imag * rir_real
         return ops.irfft((real, imag), size)[..., :samples]
 
-    def _gains(self, wet, snr):
+    def _gains(self, wet: Tensor, snr):
         """Gains of target and interferers, (B, S): first the SNR, then the level of the mix."""
         sources = [wet[:, i] for i in range(wet.shape[1])]
         powers = [_mean_product(source, source) + _SILENCE for source in sources]
@@ -110,11 +113,13 @@ class SceneRenderer(FixedSettings, keras.layers.Layer):
         level = self.mix_rms * ops.rsqrt(mix_power)
         return ops.stack([level * gain for gain in gains], axis=1)
 
-    def compute_output_shape(self, dry_audio_shape, rirs_shape=None, snr_shape=None):
+    def compute_output_shape(
+        self, dry_audio_shape: Shape, rirs_shape: Shape = None, snr_shape: Shape = None
+    ) -> Any:
         batch, _, samples = dry_audio_shape
         return (batch, samples, 2), (batch, samples, 2)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "mix_rms": self.mix_rms}
 
 

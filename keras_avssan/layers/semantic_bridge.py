@@ -1,8 +1,11 @@
 """The semantic bridge between prompt and audio, equation (1)."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
+from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.unit_length import unit_length
 from keras_avssan._internal.write_once import FixedSettings
 from keras_avssan.layers.transformer_block import TransformerBlock
@@ -61,18 +64,18 @@ class SemanticBridge(FixedSettings, keras.layers.Layer):
 
     def __init__(
         self,
-        dim=64,
-        num_layers=2,
-        num_heads=4,
-        mlp_dim=256,
-        dropout=0.0,
-        interaction=False,
-        scale_prompt=False,
-        use_prompt=True,
-        use_audio=True,
-        return_similarity=False,
-        **kwargs,
-    ):
+        dim: int = 64,
+        num_layers: int = 2,
+        num_heads: int = 4,
+        mlp_dim: int = 256,
+        dropout: float = 0.0,
+        interaction: bool = False,
+        scale_prompt: bool = False,
+        use_prompt: bool = True,
+        use_audio: bool = True,
+        return_similarity: bool = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if not (use_prompt or use_audio):
             raise ValueError(
@@ -95,7 +98,7 @@ class SemanticBridge(FixedSettings, keras.layers.Layer):
         self.use_audio = use_audio
         self.return_similarity = return_similarity
 
-    def build(self, prompt_shape, audio_shape):
+    def build(self, prompt_shape: Shape, audio_shape: Shape) -> None:
         dtype = self.dtype_policy
         sequence_shape = (*audio_shape[:2], self.dim)
         parts = 0
@@ -123,7 +126,14 @@ class SemanticBridge(FixedSettings, keras.layers.Layer):
         self.norm.build(sequence_shape)
         self.built = True
 
-    def call(self, prompt, audio, reference=None, reference_weight=None, training=None):
+    def call(
+        self,
+        prompt: Any,
+        audio: Tensor,
+        reference=None,
+        reference_weight: Any = None,
+        training: bool | None = None,
+    ) -> Any:
         parts = []
         if self.use_prompt:
             steps = ops.ones_like(audio[:, :, :1])
@@ -143,7 +153,7 @@ class SemanticBridge(FixedSettings, keras.layers.Layer):
         similarity = ops.sum(unit_length(semantics) * unit_length(mixture), axis=-1)
         return self.norm(x), semantics, similarity
 
-    def project_prompt(self, prompt, reference=None, reference_weight=None):
+    def project_prompt(self, prompt: Any, reference=None, reference_weight: Any = None):
         """Projects what asks to the common space of prompts and audio.
 
         Args:
@@ -162,32 +172,39 @@ class SemanticBridge(FixedSettings, keras.layers.Layer):
         weight = ops.cast(reference_weight, heard.dtype)[:, None]
         return weight * heard + (1.0 - weight) * self._project_embedding(prompt)
 
-    def project_audio(self, audio):
+    def project_audio(self, audio: Tensor):
         """Projects audio embeddings (batch, t, d_A) to the common space, averaged: (batch, D)."""
         return ops.mean(self.audio_projection(audio), axis=1)
 
-    def _project_embedding(self, prompt):
+    def _project_embedding(self, prompt: Any):
         if self.scale_prompt:
             power = ops.mean(ops.square(ops.cast(prompt, "float32")), axis=-1, keepdims=True)
             prompt = prompt * ops.cast(ops.rsqrt(power + 1e-8), prompt.dtype)
         return self.prompt_projection(prompt)
 
     def compute_output_spec(
-        self, prompt, audio, reference=None, reference_weight=None, training=None
-    ):
+        self,
+        prompt: Any,
+        audio: Tensor,
+        reference=None,
+        reference_weight: Any = None,
+        training: bool | None = None,
+    ) -> Any:
         cue = keras.KerasTensor((*audio.shape[:2], self.dim), self.compute_dtype)
         if not self.return_similarity:
             return cue
         batch = prompt.shape[0]
         return cue, keras.KerasTensor((batch, self.dim)), keras.KerasTensor((batch,))
 
-    def compute_output_shape(self, prompt_shape, audio_shape, *reference_shapes):
+    def compute_output_shape(
+        self, prompt_shape: Shape, audio_shape: Shape, *reference_shapes
+    ) -> Any:
         cue = (*audio_shape[:2], self.dim)
         if not self.return_similarity:
             return cue
         return cue, (prompt_shape[0], self.dim), (prompt_shape[0],)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "dim": self.dim,

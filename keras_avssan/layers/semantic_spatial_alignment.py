@@ -1,8 +1,11 @@
 """The semantic-spatial alignment block, equations (4) to (7)."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
+from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings
 from keras_avssan.layers.transformer_block import attention_fits
 
@@ -53,15 +56,15 @@ class SemanticSpatialAlignment(FixedSettings, keras.layers.Layer):
 
     def __init__(
         self,
-        dim=64,
-        num_convolutions=2,
-        kernel_size=3,
-        mlp_dim=128,
-        residual="query",
-        band_attention=True,
-        scale_relevance=False,
-        **kwargs,
-    ):
+        dim: int = 64,
+        num_convolutions: int = 2,
+        kernel_size: int = 3,
+        mlp_dim: int = 128,
+        residual: str = "query",
+        band_attention: bool = True,
+        scale_relevance: bool = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if residual not in _RESIDUALS:
             raise ValueError(
@@ -75,7 +78,7 @@ class SemanticSpatialAlignment(FixedSettings, keras.layers.Layer):
         self.band_attention = band_attention
         self.scale_relevance = scale_relevance
 
-    def build(self, semantics_shape, features_shape):
+    def build(self, semantics_shape: Shape, features_shape: Shape) -> None:
         _, patches, _, bins, cues = features_shape
         dtype = self.dtype_policy
         self.convolutions = []
@@ -111,14 +114,14 @@ class SemanticSpatialAlignment(FixedSettings, keras.layers.Layer):
         self.output_norm.build(sequence_shape)
         self.built = True
 
-    def _patch_kernel(self, name, patches, inputs):
+    def _patch_kernel(self, name: str, patches, inputs: Tensor):
         """One projection matrix a patch, W_{b,i} of equation (4)."""
         initializer = keras.initializers.RandomNormal(stddev=inputs**-0.5)
         return self.add_weight(
             shape=(patches, inputs, self.dim), initializer=initializer, name=name
         )
 
-    def call(self, semantics, features):
+    def call(self, semantics: Tensor, features: Tensor) -> Any:
         query = ops.einsum("btd,nde->btne", semantics, self.query_kernel)
         key, value = self._project(self._encode(features), ops.shape(features)[2])
         attended = self._attend(query, key, value)
@@ -126,7 +129,7 @@ class SemanticSpatialAlignment(FixedSettings, keras.layers.Layer):
         z = self._transform(semantics, attended)
         return ops.einsum("bn,btnd->btd", ops.cast(beta, z.dtype), z), beta
 
-    def _encode(self, features):
+    def _encode(self, features: Tensor):
         """Shared convolutions over time: (batch, n, T, bins, C) → (n, batch · T, C · D)."""
         _, patches, frames, bins, cues = ops.shape(features)
         x = ops.transpose(features, (0, 1, 4, 2, 3))
@@ -147,7 +150,7 @@ class SemanticSpatialAlignment(FixedSettings, keras.layers.Layer):
         projected = ops.transpose(projected, (1, 2, 0, 3))
         return projected[..., : self.dim], projected[..., self.dim :]
 
-    def _attend(self, query, key, value):
+    def _attend(self, query: Tensor, key: str, value: Any):
         """Equation (5), with the softmax in float32; the patches take the place of heads."""
         if attention_fits(self.compute_dtype):
             return ops.dot_product_attention(query, key, value)
@@ -155,7 +158,7 @@ class SemanticSpatialAlignment(FixedSettings, keras.layers.Layer):
         weights = ops.softmax(ops.cast(scores, "float32"), axis=-1)
         return ops.einsum("bnts,bsnd->btnd", ops.cast(weights, value.dtype), value)
 
-    def _band_weights(self, query, key):
+    def _band_weights(self, query: Tensor, key: str):
         """β of equation (7). The mean of all entries of q kᵀ is the product of the means."""
         query = ops.mean(ops.cast(query, "float32"), axis=1)
         key = ops.mean(ops.cast(key, "float32"), axis=1)
@@ -166,17 +169,17 @@ class SemanticSpatialAlignment(FixedSettings, keras.layers.Layer):
             relevance = relevance / self.dim**0.5
         return ops.softmax(relevance, axis=-1)
 
-    def _transform(self, semantics, attended):
+    def _transform(self, semantics: Tensor, attended):
         """MLP and normalisation of Figure 1(b)."""
         if self.residual is None:
             return self.output_norm(self.projection(self.hidden(attended)))
         x = self.attention_norm(semantics[:, :, None] + attended)
         return self.output_norm(x + self.projection(self.hidden(x)))
 
-    def compute_output_shape(self, semantics_shape, features_shape):
+    def compute_output_shape(self, semantics_shape: Shape, features_shape: Shape) -> Any:
         return semantics_shape, features_shape[:2]
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "dim": self.dim,

@@ -1,8 +1,11 @@
 """Fusion of the bands and the target's mask, equations (8) to (10)."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
+from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings
 from keras_avssan.layers.stereo_stft import compressed_magnitude
 
@@ -41,7 +44,14 @@ class SpatialRefiner(FixedSettings, keras.layers.Layer):
         AV-SSAN, equations (8), (9) and (10).
     """
 
-    def __init__(self, num_bins=513, mlp_dim=256, adaptive=True, magnitude=False, **kwargs):
+    def __init__(
+        self,
+        num_bins: int = 513,
+        mlp_dim: int = 256,
+        adaptive: bool = True,
+        magnitude: bool = False,
+        **kwargs: Any,
+    ) -> None:
         # Without autocast the spectrogram stays in float32 under mixed precision.
         super().__init__(**{**kwargs, "autocast": False})
         self.num_bins = num_bins
@@ -49,7 +59,7 @@ class SpatialRefiner(FixedSettings, keras.layers.Layer):
         self.adaptive = adaptive
         self.magnitude = magnitude
 
-    def build(self, bands_shape, spectrogram_shape):
+    def build(self, bands_shape: Shape, spectrogram_shape: Shape) -> None:
         dtype = self.dtype_policy
         num_bands, dim = len(bands_shape), bands_shape[0][-1]
         if self.adaptive and num_bands > 1:
@@ -67,7 +77,7 @@ class SpatialRefiner(FixedSettings, keras.layers.Layer):
         self.mask_logits.build((None, None, self.mlp_dim))
         self.built = True
 
-    def call(self, bands, spectrogram):
+    def call(self, bands, spectrogram: Tensor) -> Any:
         weights = self._weights(bands)
         stacked = ops.stack(bands, axis=2)
         fused = ops.sum(ops.cast(weights, stacked.dtype)[..., None] * stacked, axis=2)
@@ -89,7 +99,7 @@ class SpatialRefiner(FixedSettings, keras.layers.Layer):
         logits = self.weight_logits(self.weight_hidden(ops.concatenate(bands, axis=-1)))
         return ops.softmax(ops.cast(logits, "float32"), axis=-1)
 
-    def compute_output_shape(self, bands_shape, spectrogram_shape):
+    def compute_output_shape(self, bands_shape: Shape, spectrogram_shape: Shape) -> Any:
         batch, frames = bands_shape[0][:2]
         return (
             (batch, frames, self.num_bins),
@@ -97,7 +107,7 @@ class SpatialRefiner(FixedSettings, keras.layers.Layer):
             (batch, frames, len(bands_shape)),
         )
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "num_bins": self.num_bins,

@@ -1,8 +1,11 @@
 """Masks over frequency and time that hide a part of what a network is trained on."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
+from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings
 
 
@@ -39,7 +42,9 @@ class SpecAugment(FixedSettings, keras.layers.Layer):
         recognition", Interspeech 2019; one mask of each kind, without warping.
     """
 
-    def __init__(self, frequency=12, time=8, seed=None, **kwargs):
+    def __init__(
+        self, frequency: int = 12, time: int = 8, seed: int | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         for name, width in (("frequency", frequency), ("time", time)):
             if not isinstance(width, int) or isinstance(width, bool) or width < 0:
@@ -52,7 +57,7 @@ class SpecAugment(FixedSettings, keras.layers.Layer):
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.built = True
 
-    def call(self, spectrogram, training=None):
+    def call(self, spectrogram: Tensor, training: bool | None = None) -> Any:
         if not training:
             return spectrogram
         batch, frames, bins = ops.shape(spectrogram)
@@ -64,7 +69,7 @@ class SpecAugment(FixedSettings, keras.layers.Layer):
             spectrogram = spectrogram * ops.cast(kept, spectrogram.dtype)
         return spectrogram
 
-    def _kept(self, batch, length, greatest):
+    def _kept(self, batch: Any, length: int, greatest):
         """Which places are not hidden, (batch, length)."""
         places = ops.cast(ops.arange(length), "float32")[None]
         length = ops.cast(length, "float32")
@@ -77,10 +82,10 @@ class SpecAugment(FixedSettings, keras.layers.Layer):
         start = ops.floor(place * (length - width + 1))
         return ops.logical_or(places < start, places >= start + width)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Any:
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "frequency": self.frequency,

@@ -1,10 +1,13 @@
 """Short-time Fourier transform of a microphone pair."""
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
 
 from keras_avssan._internal.checks import transpose_hint
+from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings
 
 _IMPLEMENTATIONS = ("fft", "conv")
@@ -13,7 +16,7 @@ LEAST_PEAK, GREATEST_PEAK = 1e-3, 1e6
 _QUIETEST = 1e-30  # what is below it counts as nearly silent
 
 
-def level_gain(audio):
+def level_gain(audio: Tensor):
     """Gain that brings a recording to a root mean square of one, over time and channels.
 
     Args:
@@ -32,7 +35,7 @@ def level_gain(audio):
     return ops.rsqrt(power + 1e-10) / scale
 
 
-def cross_spectrum(spectrogram):
+def cross_spectrum(spectrogram: Tensor):
     """Cross-spectrum X₁X₂* of every bin; its phase is positive where channel 0 leads.
 
     Args:
@@ -46,7 +49,7 @@ def cross_spectrum(spectrogram):
     return re1 * re2 + im1 * im2, im1 * re2 - re1 * im2
 
 
-def compressed_magnitude(spectrogram, exponent=0.3):
+def compressed_magnitude(spectrogram: Tensor, exponent: float = 0.3):
     """How loud every bin is, compressed so that quiet bins have a say.
 
     Args:
@@ -60,7 +63,7 @@ def compressed_magnitude(spectrogram, exponent=0.3):
     return ops.power(power + 1e-6, 0.5 * exponent)
 
 
-def convolve_frames(signal, window, hop_length, fft_length):
+def convolve_frames(signal: Tensor, window, hop_length, fft_length):
     """Short-time Fourier transform as a convolution, which every export format has.
 
     Args:
@@ -118,7 +121,13 @@ class StereoSTFT(FixedSettings, keras.layers.Layer):
 
     settable = ("implementation",)  # exports switch it for a while
 
-    def __init__(self, frame_length=1024, hop_length=512, implementation="fft", **kwargs):
+    def __init__(
+        self,
+        frame_length: int = 1024,
+        hop_length: int = 512,
+        implementation: str = "fft",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**{**kwargs, "dtype": "float32", "trainable": False})
         for key, value in [("frame_length", frame_length), ("hop_length", hop_length)]:
             if not (isinstance(value, int) and value > 0):
@@ -145,7 +154,7 @@ class StereoSTFT(FixedSettings, keras.layers.Layer):
         """Number of frequency bins, F."""
         return self.frame_length // 2 + 1
 
-    def call(self, audio):
+    def call(self, audio: Tensor) -> Any:
         hint = transpose_hint(audio.shape, "channels")
         if len(audio.shape) != 3 or hint:
             raise ValueError(
@@ -165,7 +174,7 @@ class StereoSTFT(FixedSettings, keras.layers.Layer):
         parts = [part[:, i] for i in range(channels) for part in (real, imaginary)]
         return ops.stack(parts, axis=-1)
 
-    def _fft(self, signal):
+    def _fft(self, signal: Tensor):
         return ops.stft(
             signal,
             self.frame_length,
@@ -175,10 +184,10 @@ class StereoSTFT(FixedSettings, keras.layers.Layer):
             center=False,
         )
 
-    def _convolve(self, signal):
+    def _convolve(self, signal: Tensor):
         return convolve_frames(signal, self._window, self.hop_length, self.frame_length)
 
-    def inverse(self, spectrogram, samples):
+    def inverse(self, spectrogram: Tensor, samples: np.ndarray):
         """The signal of a spectrogram; of one that was changed, the nearest in least squares.
 
         It is computed on the host, to be heard or stored.
@@ -219,12 +228,12 @@ class StereoSTFT(FixedSettings, keras.layers.Layer):
         signal /= np.where(weight > 1e-10, weight, 1.0)
         return signal[:, half : half + samples].astype("float32")
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Any:
         batch, samples, channels = input_shape
         frames = None if samples is None else 1 + samples // self.hop_length
         return (batch, frames, self.num_bins, 2 * channels)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "frame_length": self.frame_length,

@@ -1,7 +1,10 @@
 """A Transformer encoder block."""
 
+from typing import Any
+
 import keras
 
+from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings
 
 
@@ -43,13 +46,15 @@ class TransformerBlock(FixedSettings, keras.layers.Layer):
         Vaswani et al., "Attention is all you need", 2017, with normalisation before each part.
     """
 
-    def __init__(self, num_heads=4, mlp_dim=256, dropout=0.0, **kwargs):
+    def __init__(
+        self, num_heads: int = 4, mlp_dim: int = 256, dropout: float = 0.0, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.num_heads = num_heads
         self.mlp_dim = mlp_dim
         self.dropout = dropout
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         dim = input_shape[-1]
         if dim % self.num_heads:
             raise ValueError(
@@ -74,22 +79,22 @@ class TransformerBlock(FixedSettings, keras.layers.Layer):
         self.projection.build((*input_shape[:-1], self.mlp_dim))
         self.built = True
 
-    def call(self, x, training=None):
+    def call(self, x: Tensor, training: bool | None = None) -> Any:
         normed = self.attention_norm(x)
         x = x + self.drop(self._attend(normed), training=training)
         hidden = self.projection(self.hidden(self.mlp_norm(x)))
         return x + self.drop(hidden, training=training)
 
-    def _attend(self, x):
+    def _attend(self, x: Tensor):
         if attention_fits(self.compute_dtype):
             return self.attention(x, x)
         # Asked for the scores, Keras attends in single steps.
         return self.attention(x, x, return_attention_scores=True)[0]
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Any:
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "num_heads": self.num_heads,

@@ -1,9 +1,12 @@
 """Interaural cues in bands of three widths, equations (2) and (3)."""
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
 
+from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings
 from keras_avssan.layers.stereo_stft import compressed_magnitude, cross_spectrum
 
@@ -57,14 +60,14 @@ class TriBandSpatialFeatures(FixedSettings, keras.layers.Layer):
 
     def __init__(
         self,
-        ipd="cos_sin",
+        ipd: str = "cos_sin",
         bands=("fine", "mid", "full"),
-        ild_scale=0.1,
-        epsilon=1e-4,
-        magnitude=False,
-        ild_epsilon="both",
-        **kwargs,
-    ):
+        ild_scale: float = 0.1,
+        epsilon: float = 1e-4,
+        magnitude: bool = False,
+        ild_epsilon: str = "both",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**{**kwargs, "dtype": "float32", "trainable": False})
         if ipd not in _IPD_FORMS:
             raise ValueError(f"`ipd` must be one of {_IPD_FORMS}. Received: ipd={ipd!r}")
@@ -89,11 +92,11 @@ class TriBandSpatialFeatures(FixedSettings, keras.layers.Layer):
         """Number of cues a bin has, C."""
         return (3 if self.ipd == "cos_sin" else 2) + bool(self.magnitude)
 
-    def call(self, spectrogram):
+    def call(self, spectrogram: Tensor) -> Any:
         cues = self._cues(spectrogram)
         return {band: self._patches(cues, BAND_WIDTHS[band]) for band in self.bands}
 
-    def _cues(self, spectrogram):
+    def _cues(self, spectrogram: Tensor):
         re1, im1, re2, im2 = ops.unstack(spectrogram, 4, axis=-1)
         power1 = ops.square(re1) + ops.square(im1)
         power2 = ops.square(re2) + ops.square(im2)
@@ -124,7 +127,7 @@ class TriBandSpatialFeatures(FixedSettings, keras.layers.Layer):
         heard = ops.log(ops.maximum(power1, floor))
         return decibels * (heard - 2.0 * ops.log(magnitude2 + self.epsilon))
 
-    def _patches(self, cues, width):
+    def _patches(self, cues, width: int):
         _, frames, num_bins, num_cues = ops.shape(cues)
         width = width or num_bins
         if num_bins < width:
@@ -136,7 +139,7 @@ class TriBandSpatialFeatures(FixedSettings, keras.layers.Layer):
         cues = ops.reshape(cues, (-1, frames, count, width, num_cues))
         return ops.transpose(cues, (0, 2, 1, 3, 4))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Any:
         batch, frames, num_bins, _ = input_shape
         widths = {band: BAND_WIDTHS[band] or num_bins for band in self.bands}
         return {
@@ -144,7 +147,7 @@ class TriBandSpatialFeatures(FixedSettings, keras.layers.Layer):
             for band, width in widths.items()
         }
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "ipd": self.ipd,
@@ -156,7 +159,7 @@ class TriBandSpatialFeatures(FixedSettings, keras.layers.Layer):
         }
 
 
-def _angle(real, imaginary, floor):
+def _angle(real: float, imaginary: Tensor, floor):
     """Angle in radians; 0, with a gradient of 0, where the power is below `floor`."""
     silent = ops.square(real) + ops.square(imaginary) < floor
     return ops.arctan2(ops.where(silent, 0.0, imaginary), ops.where(silent, 1.0, real))

@@ -1,11 +1,15 @@
 """What every prompted localiser shares: training, scores, localisation."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import keras
 import keras_hub
 import numpy as np
 
 from keras_avssan._internal.frozen_layers import KEY, set_trainable_layers, trainable_layers
 from keras_avssan._internal.functional_storage import StoredByAttribute
+from keras_avssan._internal.types import PathLike, Tensor
 from keras_avssan.data.media.channel_pair import confidence
 from keras_avssan.data.media.recordings import spacing_input
 from keras_avssan.doa.grid import GRID_DEGREES, check_finite
@@ -72,7 +76,7 @@ class Localizer(
 
     preprocessor_cls = LocalizerPreprocessor
 
-    def __init__(self, backbone, preprocessor=None, **kwargs):
+    def __init__(self, backbone: Any, preprocessor: Any = None, **kwargs: Any) -> None:
         if preprocessor is None:
             preprocessor = self.preprocessor_cls(
                 sampling_rate=backbone.sampling_rate,
@@ -93,21 +97,23 @@ class Localizer(
         # Arrays may stand beside tensors among the inputs.
         self._convert_input_args = True
 
-    def call(self, inputs, training=None, mask=None):
+    def call(self, inputs: Tensor, training: bool | None = None, mask: Tensor = None) -> Any:
         inputs, _ = self.render(inputs)
         return self.backbone(inputs, training=training)
 
-    def compute_output_spec(self, inputs, training=None, mask=None):
+    def compute_output_spec(
+        self, inputs: Tensor, training: bool | None = None, mask: Tensor = None
+    ) -> Any:
         return keras.Operation.compute_output_spec(self, inputs)
 
     def localize(
         self,
-        audio,
-        prompt=None,
-        sampling_rate=None,
-        return_confidence=False,
-        channels=None,
-        microphone_spacing=None,
+        audio: Tensor,
+        prompt: Any = None,
+        sampling_rate: int | None = None,
+        return_confidence: bool = False,
+        channels: Any = None,
+        microphone_spacing: Any = None,
     ):
         """Finds the direction of the prompted sound.
 
@@ -160,15 +166,15 @@ class Localizer(
 
     def export(
         self,
-        filepath,
-        format="tf_saved_model",
-        verbose=None,
+        filepath: PathLike,
+        format: str = "tf_saved_model",
+        verbose: bool | None = None,
         input_signature=None,
-        prompt=None,
+        prompt: Any = None,
         duration=None,
-        outputs=None,
-        **kwargs,
-    ):
+        outputs: Tensor = None,
+        **kwargs: Any,
+    ) -> None:
         """Writes the network as a file that runs without Keras and this library.
 
         Batch size and duration stay free, but for LiteRT, whose files take one recording of the
@@ -213,7 +219,7 @@ class Localizer(
             **kwargs,
         )
 
-    def embed_prompts(self, images, batch_size=32):
+    def embed_prompts(self, images: Tensor, batch_size: int = 32):
         """Embeds pictures once, for training with cached embeddings.
 
         Args:
@@ -228,7 +234,7 @@ class Localizer(
         """
         return embed_batches(self.backbone, "images", images, batch_size)
 
-    def embed_texts(self, texts, batch_size=32):
+    def embed_texts(self, texts: Sequence[str], batch_size: int = 32):
         """Embeds words once.
 
         Args:
@@ -249,14 +255,14 @@ class Localizer(
         token_ids = self.backbone.image_encoder.tokenize(list(texts))
         return embed_batches(self.backbone, "token_ids", token_ids, batch_size)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = {**super().get_config(), "format_version": FORMAT_VERSION}
         if self.trainable:  # the backbone knows what of it is frozen
             return config
         return {**config, "trainable": False, KEY: trainable_layers(self)}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: Mapping[str, Any]) -> Any:
         config = dict(config)
         check_format(config.pop("format_version", 1))
         trainable, state = config.pop("trainable", True), config.pop(KEY, {})
@@ -266,7 +272,7 @@ class Localizer(
             set_trainable_layers(model, state)
         return model
 
-    def _predict(self, inputs):
+    def _predict(self, inputs: Tensor):
         """Runs the network batch by batch; returns its outputs as NumPy arrays, `doa` finite."""
         count = len(inputs["audio"])
         parts = [
@@ -282,7 +288,12 @@ class Localizer(
         return outputs
 
     def _preprocess(
-        self, audio, prompt, sampling_rate=None, channels=None, microphone_spacing=None
+        self,
+        audio: Tensor,
+        prompt: Any,
+        sampling_rate: int | None = None,
+        channels: Any = None,
+        microphone_spacing: Any = None,
     ):
         """Brings recordings, prompts and the spacing to the network's form."""
         check_spacing(self, microphone_spacing)

@@ -1,11 +1,14 @@
 """From files and arrays to what the model takes."""
 
+from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import keras
 import keras_hub
 import numpy as np
 
+from keras_avssan._internal.types import Tensor
 from keras_avssan._internal.write_once import WriteOnce
 from keras_avssan.data.media.image_io import read_image
 from keras_avssan.data.media.recordings import read_recordings, read_reference
@@ -68,14 +71,14 @@ class LocalizerPreprocessor(keras_hub.models.Preprocessor):
 
     def __init__(
         self,
-        sampling_rate=16000,
-        image_size=(64, 64),
-        prompt_dim=None,
-        min_duration=0.5,
-        max_duration=60.0,
-        resample=True,
-        **kwargs,
-    ):
+        sampling_rate: int = 16000,
+        image_size: tuple[int, int] = (64, 64),
+        prompt_dim: int | None = None,
+        min_duration: float = 0.5,
+        max_duration: float = 60.0,
+        resample: bool = True,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.sampling_rate = sampling_rate
         self.picture_size = None if image_size is None else tuple(image_size)
@@ -86,7 +89,7 @@ class LocalizerPreprocessor(keras_hub.models.Preprocessor):
         self.tokenize = None  # the model gives the function of its image encoder
         self.built = True  # no weights: a whole model need not be run to build it
 
-    def call(self, x, y=None, sample_weight=None):
+    def call(self, x: Tensor, y: Tensor = None, sample_weight: Tensor = None) -> Any:
         if not isinstance(x, dict) or not {"audio", "prompt"} <= set(x):
             found = sorted(x) if isinstance(x, dict) else type(x).__name__
             raise TypeError(f"`x` must be a dict with `audio` and `prompt`. Received: {found}")
@@ -94,7 +97,7 @@ class LocalizerPreprocessor(keras_hub.models.Preprocessor):
         prompts = read_prompts(x["prompt"], self, x.get("sampling_rate"), x.get("model"))
         return keras.utils.pack_x_y_sample_weight(_match(audio, prompts), y, sample_weight)
 
-    def without_prompt(self, audio, sampling_rate=None, channels=None):
+    def without_prompt(self, audio: Tensor, sampling_rate: int | None = None, channels: Any = None):
         """Reads recordings for a network that hears without being asked.
 
         Args:
@@ -111,7 +114,7 @@ class LocalizerPreprocessor(keras_hub.models.Preprocessor):
         """
         return {"audio": self._read_recordings(audio, sampling_rate, channels)}
 
-    def _read_recordings(self, audio, sampling_rate, channels):
+    def _read_recordings(self, audio: Tensor, sampling_rate: int, channels: Any):
         return read_recordings(
             audio,
             self.sampling_rate,
@@ -122,7 +125,7 @@ class LocalizerPreprocessor(keras_hub.models.Preprocessor):
             max_duration=self.max_duration,
         )
 
-    def read_picture(self, picture):
+    def read_picture(self, picture: Any):
         """Reads a picture that asks for a sound.
 
         Args:
@@ -141,7 +144,7 @@ class LocalizerPreprocessor(keras_hub.models.Preprocessor):
             )
         return read_image(picture, self.picture_size)
 
-    def read_references(self, recordings, sampling_rate=None):
+    def read_references(self, recordings, sampling_rate: int | None = None):
         """Reads recordings that ask for a sound, each repeated to the length of the longest.
 
         Args:
@@ -165,7 +168,7 @@ class LocalizerPreprocessor(keras_hub.models.Preprocessor):
         )
         return stack_repeated(list(map(read, recordings)))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "sampling_rate": self.sampling_rate,
@@ -177,7 +180,7 @@ class LocalizerPreprocessor(keras_hub.models.Preprocessor):
         }
 
 
-def _match(audio, prompts):
+def _match(audio: Tensor, prompts: Sequence[str]):
     """Lets one prompt serve several recordings, or one recording several prompts."""
     count = len(next(iter(prompts.values())))
     if len(audio) == 1:

@@ -1,5 +1,7 @@
 """Microphone spacing and sampling rate, compared wherever a model meets scenes or recordings."""
 
+from typing import Any
+
 import numpy as np
 
 from keras_avssan.data.media.recordings import check_spacings
@@ -8,17 +10,17 @@ from keras_avssan.data.media.recordings import check_spacings
 SAME_SPACING = 1e-3
 
 
-def own_spacing(model):
+def own_spacing(model: Any):
     """The spacing in metres that a model was made for; `None` where it has none."""
     return getattr(getattr(model, "backbone", model), "microphone_spacing", None)
 
 
-def takes_spacing(model):
+def takes_spacing(model: Any):
     """Whether a model takes the spacing as an input; what is not known is taken to."""
     return getattr(getattr(model, "backbone", model), "takes_microphone_spacing", True)
 
 
-def check_spacing(model, microphone_spacing, spelling="microphone_spacing={:.4f}"):
+def check_spacing(model: Any, microphone_spacing: Any, spelling: str = "microphone_spacing={:.4f}"):
     """Checks a spacing that a model is told in place of its own.
 
     Args:
@@ -44,7 +46,7 @@ def check_spacing(model, microphone_spacing, spelling="microphone_spacing={:.4f}
         )
 
 
-def check_sampling_rate(model, plan):
+def check_sampling_rate(model: Any, plan):
     """Refuses scenes at another sampling rate than the model's; the message names both."""
     rate = getattr(getattr(model, "backbone", model), "sampling_rate", None)
     if rate is not None and rate != plan.sampling_rate:
@@ -53,7 +55,7 @@ def check_sampling_rate(model, plan):
         )
 
 
-def match_scenes(model, plan, microphone_spacing=None):
+def match_scenes(model: Any, plan, microphone_spacing: Any = None) -> None:
     """Checks that a model and scenes have the same sampling rate and spacing.
 
     Args:
@@ -72,7 +74,7 @@ def match_scenes(model, plan, microphone_spacing=None):
     match_spacing(model, plan.microphone_spacing)
 
 
-def match_spacing(model, scenes, spelling="microphone_spacing={}"):
+def match_spacing(model: Any, scenes, spelling: str = "microphone_spacing={}"):
     """Checks that a model that is told no spacing was made for that of scenes.
 
     Args:
@@ -98,7 +100,7 @@ def match_spacing(model, scenes, spelling="microphone_spacing={}"):
     )
 
 
-def _head(model):
+def _head(model: Any):
     """What reads the direction, for messages."""
     settings = getattr(getattr(model, "backbone", None), "settings", {})
     form = settings.get("doa_form")

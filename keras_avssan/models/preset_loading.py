@@ -17,7 +17,9 @@ class LoadsPresets(TaskMixin):
     presets: Any
 
     @classmethod
-    def from_preset(cls, preset, load_weights=True, image_encoder=None, **kwargs):
+    def from_preset(
+        cls, preset, load_weights: bool = True, image_encoder: Any = None, **kwargs: Any
+    ):
         """Loads a model that was saved, or builds a named network.
 
         Nothing that a preset holds is run as code: it is made of JSON and of arrays.
@@ -57,7 +59,7 @@ class LoadsPresets(TaskMixin):
         return model
 
     @classmethod
-    def _from_name(cls, name, load_weights, **kwargs):
+    def _from_name(cls, name: str, load_weights, **kwargs: Any):
         if load_weights:
             raise ValueError(
                 f"No weights are published for '{name}' yet: pass `load_weights=False` and train "

@@ -1,7 +1,10 @@
 """Prompts that come as arrays, checked alike whichever way they come."""
 
+from typing import Any
+
 import numpy as np
 
+from keras_avssan._internal.types import Tensor
 from keras_avssan.data.media.recordings import to_numpy
 
 # What a dict of arrays in the model's form may hold.
@@ -16,7 +19,7 @@ _FORMS = {
 _ONE_OF = ("images", "prompt_embedding", "token_ids")
 
 
-def check_embeddings(embeddings, prompt_dim=None):
+def check_embeddings(embeddings: Tensor, prompt_dim: int | None = None):
     """Checks embeddings that ask for a sound.
 
     Args:
@@ -48,7 +51,9 @@ def check_embeddings(embeddings, prompt_dim=None):
     return embeddings
 
 
-def check_prompt_arrays(prompt, picture_size=None, prompt_dim=None):
+def check_prompt_arrays(
+    prompt: Any, picture_size: int | None = None, prompt_dim: int | None = None
+):
     """Checks prompts that are in the model's form already.
 
     Args:
@@ -95,7 +100,7 @@ def check_prompt_arrays(prompt, picture_size=None, prompt_dim=None):
     }
 
 
-def _as_array(value, name, form):
+def _as_array(value: Any, name: str, form):
     if isinstance(value, (str, bytes)) or value is None:
         found = type(value).__name__
     else:
@@ -106,7 +111,7 @@ def _as_array(value, name, form):
     raise TypeError(f"`{name}` must be an array of numbers of shape {form}. Received: {found}")
 
 
-def _check_shape(key, array, size):
+def _check_shape(key: str, array: Any, size: int):
     """Refuses another rank, and another size where the model's is known."""
     if key == "images" and size is None:
         raise ValueError(
@@ -125,7 +130,7 @@ def _check_shape(key, array, size):
         raise ValueError(f"`prompt['{key}']` must have shape {form}. Received: shape {array.shape}")
 
 
-def _check_values(key, array):
+def _check_values(key: str, array: Any):
     """Refuses what is not finite, pictures and shares beyond 0 to 1, and fractions of tokens."""
     if key == "token_ids" and array.dtype.kind not in "iu":
         raise ValueError(

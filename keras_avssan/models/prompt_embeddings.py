@@ -12,6 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from keras_avssan._internal.atomic_files import write_whole
+from keras_avssan._internal.types import PathLike
 
 
 def embed_plan(
@@ -74,7 +75,9 @@ def _check_pictures(embeddings: Mapping[str, np.ndarray], plan: Any) -> None:
         )
 
 
-def embed_pictures(model, plan, batch_size=32, progress=True, store=None):
+def embed_pictures(
+    model: Any, plan, batch_size: int = 32, progress: bool = True, store: Any = None
+):
     """Embeds every picture that a plan may ask with, once.
 
     Args:
@@ -112,7 +115,7 @@ def embed_pictures(model, plan, batch_size=32, progress=True, store=None):
     return {picture.id: known[picture.id] for picture in plan.pictures}
 
 
-def _embed(model, catalog, pictures, batch_size, progress):
+def _embed(model: Any, catalog: Any, pictures: Any, batch_size: int, progress):
     size = model.backbone.image_size
     embeddings = {}
     starts = range(0, len(pictures), batch_size)
@@ -124,7 +127,7 @@ def _embed(model, catalog, pictures, batch_size, progress):
     return embeddings
 
 
-def embed_class_names(model, plan, template="{}"):
+def embed_class_names(model: Any, plan, template: str = "{}"):
     """Embeds the names of a plan's classes, as words that ask for them.
 
     Args:
@@ -142,7 +145,7 @@ def embed_class_names(model, plan, template="{}"):
     return dict(zip(plan.classes, model.embed_texts(texts), strict=True))
 
 
-def takes_prompt(model):
+def takes_prompt(model: Any):
     """Whether a prompt decides what a model finds.
 
     Args:
@@ -166,7 +169,7 @@ def blank_prompts(plan):
     return {picture.id: np.zeros(1, "float32") for picture in plan.pictures}
 
 
-def encoder_fingerprint(encoder):
+def encoder_fingerprint(encoder: Any):
     """Tells encoders apart: by their configuration and by every weight.
 
     Args:
@@ -183,7 +186,7 @@ def encoder_fingerprint(encoder):
     return digest.hexdigest()
 
 
-def _without_names(config):
+def _without_names(config: Mapping[str, Any]):
     """A configuration without the names that Keras counts up, and without what tells nothing."""
     if isinstance(config, dict):
         ignored = ("name", "build_config", "registered_name", "shared_object_id")
@@ -211,7 +214,7 @@ class EmbeddingStore:
         ```
     """
 
-    def __init__(self, folder, encoder):
+    def __init__(self, folder: PathLike, encoder: Any) -> None:
         self.path = Path(folder) / f"{encoder[:32]}.npz"
 
     def load(self, contents):
@@ -230,7 +233,7 @@ class EmbeddingStore:
             if name in entries and entries[name][0] == content
         }
 
-    def add(self, vectors, contents):
+    def add(self, vectors, contents) -> None:
         """Keeps embeddings beside those of other ids.
 
         Args:

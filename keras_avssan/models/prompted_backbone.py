@@ -1,5 +1,6 @@
 """What the networks of all prompted localisers share: recordings and prompts, configurations."""
 
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -10,6 +11,7 @@ from keras import ops
 from keras_avssan._internal.checks import transpose_hint
 from keras_avssan._internal.frozen_layers import KeepsFrozenModel, freeze_parts
 from keras_avssan._internal.functional_storage import StoredByAttribute, layers_in
+from keras_avssan._internal.types import Tensor
 from keras_avssan._internal.write_once import FixedSettings, fixed_setting
 from keras_avssan.models.export.quantization import quantize_layers, quantized_layers
 from keras_avssan.models.prompting import EMBEDDED, REFERENCE, check_inputs, embed_inputs
@@ -47,7 +49,7 @@ class PromptedBackbone(
     # Layers of two attributes that take turns in the order of the weights.
     pairs: Any = ()
 
-    def __init__(self, dtype=None, **kwargs):
+    def __init__(self, dtype: Any = None, **kwargs: Any) -> None:
         self._tell_encoders_apart()
         inputs = self.make_inputs(self.own_inputs())
         super().__init__(
@@ -57,8 +59,14 @@ class PromptedBackbone(
         self._convert_input_args = True
 
     def set_up(
-        self, settings, *, image_encoder=None, prompt_dim=None, visual_prompt=True, dtype=None
-    ):
+        self,
+        settings: Mapping[str, Any],
+        *,
+        image_encoder: Any = None,
+        prompt_dim: int | None = None,
+        visual_prompt: bool = True,
+        dtype: Any = None,
+    ) -> None:
         """Notes what the model is made of, before its layers are made.
 
         Args:
@@ -89,7 +97,7 @@ class PromptedBackbone(
             return ("audio",)
         return "audio", "prompt_embedding" if self.image_encoder is None else "images"
 
-    def make_inputs(self, names):
+    def make_inputs(self, names: Sequence[str]):
         """Symbolic inputs of a functional model.
 
         Args:
@@ -114,7 +122,7 @@ class PromptedBackbone(
             for name in names
         }
 
-    def connect(self, inputs):
+    def connect(self, inputs: Tensor):
         """Connects the layers.
 
         Args:
@@ -125,20 +133,22 @@ class PromptedBackbone(
         """
         raise NotImplementedError
 
-    def call(self, inputs, training=None, mask=None):
+    def call(self, inputs: Tensor, training: bool | None = None, mask: Tensor = None) -> Any:
         inputs = self._known(inputs)
         if set(inputs) == set(self.input):
             return super().call(inputs, training=training)
         # Said outright: a model that was composed within a step keeps the mode of that step.
         return self._model_for(inputs).call(inputs, training=bool(training))
 
-    def compute_output_spec(self, inputs, training=None, mask=None):
+    def compute_output_spec(
+        self, inputs: Tensor, training: bool | None = None, mask: Tensor = None
+    ) -> Any:
         inputs = self._known(inputs)
         if set(inputs) == set(self.input):
             return super().compute_output_spec(inputs)
         return self._model_for(inputs).compute_output_spec(inputs)
 
-    def _model_for(self, inputs):
+    def _model_for(self, inputs: Tensor):
         """The same layers as a functional model from other inputs, made when first asked for."""
         names = tuple(sorted(inputs))
         # Not an attribute that Keras tracks: its layers are those of this model.
@@ -148,7 +158,7 @@ class PromptedBackbone(
             models[names] = keras.Model(symbols, self.connect(symbols))
         return models[names]
 
-    def _known(self, inputs):
+    def _known(self, inputs: Tensor):
         """The inputs that the network makes use of, checked, in float32 where they are floats."""
         if not isinstance(inputs, dict):
             raise TypeError(
@@ -167,7 +177,7 @@ class PromptedBackbone(
         self._check_prompt(known)
         return known
 
-    def _tell_encoders_apart(self):
+    def _tell_encoders_apart(self) -> None:
         """Gives an encoder that is called as another part, or an input, a name of its own."""
         encoders = [self.image_encoder, getattr(self, "audio_encoder", None)]
         parts = [layer for value in self.__dict__.values() for layer in layers_in(value)]
@@ -180,7 +190,7 @@ class PromptedBackbone(
                 encoder.name = f"{name}_{number}"
             taken.add(encoder.name)
 
-    def _prompt_dim(self, image_encoder, prompt_dim):
+    def _prompt_dim(self, image_encoder: Any, prompt_dim: int):
         if not self.visual_prompt:
             return 1
         if image_encoder is None:
@@ -210,11 +220,11 @@ class PromptedBackbone(
         return self.settings.get("microphone_spacing")
 
     @property
-    def takes_microphone_spacing(self):
+    def takes_microphone_spacing(self) -> bool:
         """Whether the input `microphone_spacing` takes the place of the network's own."""
         return False
 
-    def __setattr__(self, name, value):
+    def __setattr__(self, name: str, value: Any) -> None:
         settings = self.__dict__.get("settings", {})
         if name in settings and self.__dict__.get("built") and value != settings[name]:
             raise AttributeError(fixed_setting(self, name, value))
@@ -233,7 +243,7 @@ class PromptedBackbone(
         """Whether the image encoder has a text side, as CLIP has."""
         return hasattr(self.image_encoder, "encode_text")
 
-    def check_audio(self, inputs):
+    def check_audio(self, inputs: Tensor):
         """Refuses recordings of a wrong shape.
 
         Args:
@@ -251,7 +261,7 @@ class PromptedBackbone(
                 f"Received: shape {tuple(audio.shape)}.{transpose_hint(audio.shape)}"
             )
 
-    def embed_prompt(self, inputs, training=None):
+    def embed_prompt(self, inputs: Tensor, training: bool | None = None):
         """Embeds the prompts of a batch.
 
         Args:
@@ -268,12 +278,12 @@ class PromptedBackbone(
         self._check_prompt(inputs)
         return embed_inputs(self, inputs, training)
 
-    def _check_prompt(self, inputs):
+    def _check_prompt(self, inputs: Tensor) -> None:
         """Refuses what is no prompt, or one that does not fit the network."""
         if self.visual_prompt:
             check_inputs(self, inputs)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = {
             **super().get_config(),
             "image_encoder": keras.saving.serialize_keras_object(self.image_encoder),
@@ -288,7 +298,7 @@ class PromptedBackbone(
         return config
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: Mapping[str, Any]) -> Any:
         config = dict(config)
         for key in ("image_encoder", "audio_encoder"):
             if isinstance(config.get(key), dict):
@@ -299,7 +309,7 @@ class PromptedBackbone(
         return backbone
 
 
-def _as_tensor(value):
+def _as_tensor(value: Any):
     """A tensor; floats in float32, whatever the precision of the layers."""
     if not isinstance(value, keras.KerasTensor):
         value = ops.convert_to_tensor(value)

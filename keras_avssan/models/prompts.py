@@ -9,6 +9,7 @@ import numpy as np
 
 from keras_avssan._internal.atomic_files import check_file, is_meant_as_file
 from keras_avssan._internal.one_line import count, one_line
+from keras_avssan._internal.types import Shape
 from keras_avssan.data.media.contents import Contents, as_contents, is_file
 from keras_avssan.data.media.file_kinds import file_kind
 from keras_avssan.data.media.recordings import to_numpy
@@ -42,7 +43,7 @@ class Prompt:
     recordings: Sequence = ()
     embeddings: Sequence = ()
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("pictures", "texts", "recordings", "embeddings"):
             if is_file(getattr(self, name)):
                 raise TypeError(
@@ -51,11 +52,11 @@ class Prompt:
         if not len(self):
             raise ValueError("A `Prompt` must hold something. Received: no part at all")
 
-    def __len__(self):
+    def __len__(self) -> int:
         parts = (self.pictures, self.texts, self.recordings, self.embeddings)
         return sum(len(part) for part in parts)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         parts = ("pictures", "texts", "recordings", "embeddings")
         numbers = {name: len(getattr(self, name)) for name in parts}
         return one_line(
@@ -129,18 +130,18 @@ def stack_repeated(recordings):
     return np.array(repeated, "float32").reshape(len(recordings), longest)
 
 
-def _is_recording(shape):
+def _is_recording(shape: Shape):
     """Whether an array of rank 2 is one recording (samples, channels), rather than a batch."""
     return len(shape) == 2 and shape[0] >= MIN_RECORDING and shape[1] <= 2
 
 
-def _is_batch(array):
+def _is_batch(array: Any):
     if array.ndim == 3:
         return _is_recording(array.shape[1:])
     return array.ndim == 4 or (array.ndim == 2 and not _is_recording(array.shape))
 
 
-def _kind(prompt, prompt_dim):
+def _kind(prompt: Any, prompt_dim: int):
     if isinstance(prompt, Prompt):
         return "several"
     if isinstance(prompt, (str, os.PathLike, Contents)):
@@ -160,7 +161,7 @@ def _kind(prompt, prompt_dim):
     return "recording" if is_recording else "embedding"
 
 
-def _kind_of_file(prompt):
+def _kind_of_file(prompt: Any) -> str:
     if isinstance(prompt, str) and not is_meant_as_file(prompt):
         return "text"
     kind = file_kind(prompt)

@@ -85,7 +85,7 @@ class Room:
             array.flags.writeable = False
             object.__setattr__(self, name, array)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         sides = " x ".join(f"{side:.2f}" for side in self.size)
         azimuths = ", ".join(f"{azimuth:.0f}°" for azimuth in self.azimuths)
         sources = f"{count(len(self.sources), 'source')} at {azimuths}"
@@ -161,7 +161,7 @@ class RoomRanges:
         if not 0 <= self.wall_margin < np.inf:
             raise ValueError(f"`wall_margin` must be zero or more. Received: {self.wall_margin}.")
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         sides = " x ".join(span(side) for side in (self.length, self.width, self.height))
         return one_line(
             self,

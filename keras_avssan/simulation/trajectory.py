@@ -48,7 +48,7 @@ class Trajectory:
             array.flags.writeable = False
             object.__setattr__(self, name, array)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         length = np.linalg.norm(np.diff(self.positions, axis=0), axis=-1).sum()
         return one_line(
             self,

@@ -1,12 +1,14 @@
 """Training a localiser on planned scenes."""
 
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 
 from keras_avssan._internal.checks import check_integer
 from keras_avssan._internal.one_line import count
+from keras_avssan._internal.types import Tensor
 from keras_avssan.data.scenes.make_dataset import make_dataset
 from keras_avssan.data.scenes.scene_plan import ScenePlan
 from keras_avssan.models.fitting.recorded_training import begin_record, describe_plan, recorded
@@ -35,26 +37,26 @@ def default_loader():
 
 
 def fit_scenes(
-    model,
-    train_plan,
+    model: Any,
+    train_plan: ScenePlan,
     *,
-    steps,
-    validation_plan=None,
-    validation_scenes=256,
-    batch_size=32,
-    epochs=4,
-    learning_rate=None,
+    steps: int,
+    validation_plan: ScenePlan = None,
+    validation_scenes: int = 256,
+    batch_size: int = 32,
+    epochs: int = 4,
+    learning_rate: float | None = None,
     loader=None,
-    render="host",
-    prompt_embeddings=None,
-    text_embeddings=None,
+    render: str = "host",
+    prompt_embeddings: Tensor = None,
+    text_embeddings: Tensor = None,
     make=None,
     checkpoints=None,
-    checkpoint_every=100,
+    checkpoint_every: int = 100,
     tensorboard=None,
-    microphone_spacing=None,
-    command=None,
-    **kwargs,
+    microphone_spacing: Any = None,
+    command: str | None = None,
+    **kwargs: Any,
 ):
     """Trains a model on fresh scenes of a plan, each heard once.
 
@@ -188,18 +190,18 @@ def fit_scenes(
 
 
 def scene_dataset(
-    model,
-    plan,
-    num_scenes,
-    batch_size,
+    model: Any,
+    plan: ScenePlan,
+    num_scenes: int,
+    batch_size: int,
     *,
-    start=0,
+    start: int = 0,
     loader=None,
-    render="host",
-    prompt_embeddings=None,
-    text_embeddings=None,
+    render: str = "host",
+    prompt_embeddings: Tensor = None,
+    text_embeddings: Tensor = None,
     make=None,
-    microphone_spacing=None,
+    microphone_spacing: Any = None,
 ):
     """The scenes of a plan as a model is trained on them.
 
@@ -234,7 +236,7 @@ def scene_dataset(
     )
 
 
-def _compile(model, learning_rate, steps):
+def _compile(model: Any, learning_rate: float, steps: int):
     """Compiles a model with its own optimizer, and all else as it was; returns the schedule."""
     optimizer = model.default_optimizer()
     rate = float(keras.ops.convert_to_numpy(optimizer.learning_rate))
@@ -267,7 +269,7 @@ def _warn_of_overlap(model: keras.Model, record: Any, plan: ScenePlan) -> None:
     )
 
 
-def _finished(model, state):
+def _finished(model: Any, state):
     """The history of a training that is through already."""
     state.apply(model)
     history = keras.callbacks.History()
@@ -278,7 +280,7 @@ def _finished(model, state):
     return history
 
 
-def _prompts(model, plan, pictures, texts):
+def _prompts(model: Any, plan: ScenePlan, pictures: Any, texts: Sequence[str]):
     """The prompts of scenes, as arguments of `make_dataset`; pictures where an encoder learns."""
     if takes_prompt(model) and pictures is None:
         encoder = model.backbone.image_encoder

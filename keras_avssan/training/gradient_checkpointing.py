@@ -1,9 +1,11 @@
 """Gradient checkpointing: less memory for more computation."""
 
 import contextlib
+from typing import Any
 
 import keras
 
+from keras_avssan._internal.types import Tensor
 from keras_avssan.layers.semantic_spatial_alignment import SemanticSpatialAlignment
 from keras_avssan.layers.spatial_refiner import SpatialRefiner
 from keras_avssan.training.patches import Overrides
@@ -14,7 +16,7 @@ _LAYERS = (SemanticSpatialAlignment, SpatialRefiner)
 
 
 @contextlib.contextmanager
-def recompute_activations(model):
+def recompute_activations(model: Any):
     """Trains with gradient checkpointing: for small cards, and for long recordings.
 
     The layers that hold the largest activations, the semantic-spatial alignments and the spatial
@@ -55,7 +57,7 @@ def recompute_activations(model):
         _forget_step(model)
 
 
-def _recomputed(layer):
+def _recomputed(layer: Any):
     """The layer's `call` under `keras.remat`.
 
     What is computed twice is the whole layer, not its `call` alone: the second time is outside of
@@ -64,14 +66,14 @@ def _recomputed(layer):
     call = layer.call
     inside = []
 
-    def once(*tensors):
+    def once(*tensors: Tensor):
         inside.append(True)
         try:
             return layer(*tensors)
         finally:
             inside.pop()
 
-    def recomputed(*tensors):
+    def recomputed(*tensors: Tensor):
         if inside:
             return call(*tensors)
         # A new function each time: JAX keeps what it traced of a function, with the weights that
@@ -81,7 +83,7 @@ def _recomputed(layer):
     return recomputed
 
 
-def _forget_step(model):
+def _forget_step(model: Any) -> None:
     """Makes a model compile its training step anew, with the layers as they are now."""
     if getattr(model, "train_function", None) is not None:
         model.train_function = None

@@ -4,8 +4,10 @@ import csv
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 from keras_avssan._internal.atomic_files import write_text
+from keras_avssan._internal.types import PathLike
 
 _STEPS, _EPOCHS = "log.csv", "epochs.csv"
 
@@ -21,11 +23,11 @@ class TrainingLog:
         done: Steps done before.
     """
 
-    def __init__(self, folder, done):
+    def __init__(self, folder: PathLike, done) -> None:
         folder = Path(folder)
         self._files = {name: _Table(folder / name, done) for name in (_STEPS, _EPOCHS)}
 
-    def step(self, row):
+    def step(self, row) -> None:
         """Writes the line of a step.
 
         Args:
@@ -33,7 +35,7 @@ class TrainingLog:
         """
         self._files[_STEPS].write(row)
 
-    def epoch(self, row):
+    def epoch(self, row) -> None:
         """Writes the line of an epoch.
 
         Args:
@@ -41,12 +43,12 @@ class TrainingLog:
         """
         self._files[_EPOCHS].write(row)
 
-    def sync(self):
+    def sync(self) -> None:
         """Brings what was written to the disk."""
         for table in self._files.values():
             table.sync()
 
-    def close(self):
+    def close(self) -> None:
         """Closes the files."""
         for table in self._files.values():
             table.close()
@@ -65,7 +67,7 @@ class TensorBoardLog:
         ImportError: If `tensorboard` is not installed.
     """
 
-    def __init__(self, folder, done):
+    def __init__(self, folder: PathLike, done) -> None:
         self._event, self._summary = _open_protocol()
         from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
@@ -73,7 +75,7 @@ class TensorBoardLog:
         if done:
             self._add(done + 1, session_log=_session_start())
 
-    def step(self, row):
+    def step(self, row) -> None:
         """Writes the numbers of a step.
 
         Args:
@@ -81,7 +83,7 @@ class TensorBoardLog:
         """
         self._write("step", row)
 
-    def epoch(self, row):
+    def epoch(self, row) -> None:
         """Writes the numbers of an epoch.
 
         Args:
@@ -89,15 +91,15 @@ class TensorBoardLog:
         """
         self._write("epoch", row)
 
-    def sync(self):
+    def sync(self) -> None:
         """Brings what was written to the disk."""
         self._writer.flush()
 
-    def close(self):
+    def close(self) -> None:
         """Closes the file."""
         self._writer.close()
 
-    def _write(self, kind, row):
+    def _write(self, kind: str, row) -> None:
         values = [
             self._summary.Value(tag=f"{kind}/{name}", simple_value=float(value))
             for name, value in row.items()
@@ -105,11 +107,11 @@ class TensorBoardLog:
         ]
         self._add(row["step"], summary=self._summary(value=values))
 
-    def _add(self, step, **content):
+    def _add(self, step, **content: Any) -> None:
         self._writer.add_event(self._event(step=step, wall_time=time.time(), **content))
 
 
-def check_tensorboard():
+def check_tensorboard() -> None:
     """Checks that the package is installed.
 
     Raises:
@@ -121,25 +123,25 @@ def check_tensorboard():
 class _Table:
     """A CSV file that grows, with a column `step`."""
 
-    def __init__(self, path, done):
+    def __init__(self, path: PathLike, done) -> None:
         self.columns = _cut(path, done)
         self._file = open(path, "a", newline="", encoding="utf-8")
 
-    def write(self, row):
+    def write(self, row) -> None:
         if self.columns is None:
             self.columns = list(row)
             csv.writer(self._file).writerow(self.columns)
         csv.writer(self._file).writerow([row.get(name, "") for name in self.columns])
 
-    def sync(self):
+    def sync(self) -> None:
         self._file.flush()
         os.fsync(self._file.fileno())
 
-    def close(self):
+    def close(self) -> None:
         self._file.close()
 
 
-def _cut(path, done):
+def _cut(path: PathLike, done):
     """Keeps the lines up to a step; returns the columns, or `None` where there are none."""
     if not path.exists():
         return None

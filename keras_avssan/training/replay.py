@@ -1,8 +1,11 @@
 """Replay of a batch of a training, from a checkpoint."""
 
+from typing import Any
+
 import keras
 import numpy as np
 
+from keras_avssan._internal.types import PathLike
 from keras_avssan.models.fitting.recorded_training import read_record
 from keras_avssan.models.fitting.training_record import with_steps
 from keras_avssan.training.checkpoint_folder import (
@@ -14,7 +17,7 @@ from keras_avssan.training.fit_scenes import scene_dataset
 from keras_avssan.training.training_state import read_random_state, restore_random_state
 
 
-def replay_batch(model, train_plan, step, *, batch_size=32, **options):
+def replay_batch(model: Any, train_plan, step, *, batch_size: int = 32, **options):
     """Makes the batch of a step of `fit_scenes` again, and computes its loss.
 
     The loss is that of the model as it is, in training mode; nothing of the model changes. For the
@@ -53,7 +56,7 @@ def replay_batch(model, train_plan, step, *, batch_size=32, **options):
     return inputs, labels, float(keras.ops.convert_to_numpy(loss))
 
 
-def load_checkpoint(model, folder, step=None):
+def load_checkpoint(model: Any, folder: PathLike, step=None):
     """Brings a model to a checkpoint of its training, and the random generators with it.
 
     Args:

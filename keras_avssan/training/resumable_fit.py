@@ -44,7 +44,15 @@ class WatchedFit:
     every: int
     tensorboard: Any = None
 
-    def run(self, model, dataset, *, callbacks=None, verbose="auto", **kwargs):
+    def run(
+        self,
+        model: Any,
+        dataset: Any,
+        *,
+        callbacks: Any = None,
+        verbose: str = "auto",
+        **kwargs: Any,
+    ):
         """Trains.
 
         Args:
@@ -128,7 +136,7 @@ def _deferred_interrupt() -> Iterator[Callable[[], bool]]:
         yield asked.is_set
         return
 
-    def note(*_):
+    def note(*_) -> None:
         asked.set()
         signal.signal(signal.SIGINT, before)
         print("\nStopping after this step. Ctrl-C again stops at once.", file=sys.stderr)
@@ -140,7 +148,7 @@ def _deferred_interrupt() -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGINT, before)
 
 
-def _listed(callbacks):
+def _listed(callbacks: Any):
     """Callbacks as a list, whatever `fit` would take."""
     if isinstance(callbacks, keras.callbacks.CallbackList):
         return list(callbacks.callbacks)

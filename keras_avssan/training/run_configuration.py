@@ -8,11 +8,13 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_avssan._internal.types import Tensor
+
 # Of a Keras configuration: what tells nothing, or is counted up within a process.
 _IGNORED = ("name", "module", "registered_name", "build_config", "shared_object_id")
 
 
-def describe_training(model, plan, **settings):
+def describe_training(model: Any, plan, **settings: Any):
     """All that decides how a training goes, as a dict that JSON can hold.
 
     Args:
@@ -41,7 +43,7 @@ def describe_training(model, plan, **settings):
     return _flatten(json.loads(json.dumps(description, default=repr)))
 
 
-def frozen_weights(model):
+def frozen_weights(model: Any):
     """Weights that no training changes, those of frozen layers but for trainable layers in them.
 
     Args:
@@ -65,7 +67,7 @@ def frozen_weights(model):
     return list(frozen.values())
 
 
-def digest(*arrays):
+def digest(*arrays: Any):
     """A digest of arrays: of their shapes and values.
 
     Args:
@@ -81,7 +83,7 @@ def digest(*arrays):
     return total.hexdigest()
 
 
-def digest_embeddings(embeddings):
+def digest_embeddings(embeddings: Tensor):
     """A digest of the embeddings of pictures or class names.
 
     Args:
@@ -110,7 +112,7 @@ def _describe_plan(plan):
     }
 
 
-def _flatten(value, prefix=""):
+def _flatten(value: Any, prefix: str = ""):
     """Nested dicts as one, with dotted names, without what tells nothing."""
     if not isinstance(value, dict):
         return {prefix: value}

@@ -3,9 +3,12 @@
 import os
 import shutil
 import tempfile
+from typing import Any
+
+from keras_avssan._internal.types import PathLike
 
 
-def save_whole(model, folder):
+def save_whole(model: Any, folder: PathLike):
     """Saves a preset folder that appears whole or not at all.
 
     Args:

@@ -3,7 +3,7 @@
 import keras
 
 
-def warmup_cosine(learning_rate, steps, warmup_share=0.05):
+def warmup_cosine(learning_rate: float, steps: int, warmup_share: float = 0.05):
     """Learning rate that rises linearly, then falls to zero along a cosine.
 
     Args:

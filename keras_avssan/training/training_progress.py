@@ -27,7 +27,7 @@ class NonFiniteLoss(ValueError):
         ...     inputs, labels, loss = replay_batch(model, plan, error.step, batch_size=32)
     """
 
-    def __init__(self, step, loss, plan, batch_size, advice=""):
+    def __init__(self, step, loss, plan, batch_size: int, advice: str = "") -> None:
         self.step = step
         self.loss = loss
         self.scenes = range((step - 1) * batch_size, step * batch_size)
@@ -89,7 +89,7 @@ class Course:
     step: int = 0
     loss: float = 0.0
 
-    def done_before(self, epoch):
+    def done_before(self, epoch: int):
         """Steps of an epoch that were done before this process.
 
         Args:
@@ -97,7 +97,7 @@ class Course:
         """
         return max(0, self.done - epoch * self.steps_per_epoch)
 
-    def step_of(self, batch):
+    def step_of(self, batch: Any):
         """Number of a step in the whole training, counted from 1.
 
         Args:

@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
@@ -30,7 +31,7 @@ class TrainingState:
     random: list
 
     @classmethod
-    def of(cls, model, step, history):
+    def of(cls, model: Any, step, history):
         """The state of a model in training.
 
         Args:
@@ -56,7 +57,7 @@ class TrainingState:
         """Whether weights and optimizer hold neither NaN nor infinity."""
         return all(np.isfinite(array).all() for array in (*self.weights, *self.optimizer))
 
-    def apply(self, model):
+    def apply(self, model: Any) -> None:
         """Brings network and optimizer to this state.
 
         Args:
@@ -71,7 +72,7 @@ class TrainingState:
         for kind in ("weights", "optimizer"):
             _assign(variables[kind], getattr(self, kind))
 
-    def apply_weights(self, model):
+    def apply_weights(self, model: Any) -> None:
         """Brings the network alone to this state.
 
         Args:
@@ -82,7 +83,7 @@ class TrainingState:
         """
         _assign(_changing(model), self.weights)
 
-    def apply_metrics(self, model):
+    def apply_metrics(self, model: Any) -> None:
         """Brings the metrics within an epoch to this state.
 
         Args:
@@ -132,7 +133,7 @@ def restore_random_state(states: list[np.ndarray]) -> None:
         torch.cuda.set_rng_state(state, device)
 
 
-def _variables(model):
+def _variables(model: Any):
     return {
         "weights": _changing(model),
         "optimizer": list(model.optimizer.variables),
@@ -140,19 +141,19 @@ def _variables(model):
     }
 
 
-def _changing(model):
+def _changing(model: Any):
     """Variables of a network, random generators included, without those of frozen layers."""
     frozen = {id(weight) for weight in frozen_weights(model)}
     return [variable for variable in model.variables if id(variable) not in frozen]
 
 
-def _to_numpy(variable):
+def _to_numpy(variable: Any):
     array = np.asarray(keras.ops.convert_to_numpy(variable))
     # NumPy's files do not know bfloat16, which float32 holds exactly.
     return array.astype("float32") if array.dtype.kind == "V" else np.array(array)
 
 
-def _assign(variables, arrays):
+def _assign(variables: Any, arrays: Any):
     shapes, given = ([tuple(v.shape) for v in part] for part in (variables, arrays))
     if shapes != given:
         raise ValueError(

@@ -65,6 +65,6 @@ class ArrayCache:
     def __getstate__(self):
         return {"max_bytes": self.max_bytes}
 
-    def __setstate__(self, state):
+    def __setstate__(self, state) -> None:
         self.max_bytes = state["max_bytes"]
         self._clear()

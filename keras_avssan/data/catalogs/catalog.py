@@ -37,7 +37,7 @@ class Clip:
     split: str
     num_samples: int
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return one_line(
             self, f"{self.id!r} of {self.class_name}", self.split, f"{self.num_samples} samples"
         )
@@ -63,7 +63,7 @@ class Picture:
     instance: str
     split: str
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return one_line(self, f"{self.id!r} of {self.class_name}", self.split)
 
 
@@ -237,7 +237,7 @@ class Catalog(abc.ABC):
         view._pictures = tuple(filter(chosen, self._pictures))
         return view
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return one_line(
             self,
             count(len(self.classes), "class", "classes"),

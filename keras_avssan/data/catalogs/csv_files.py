@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 _SEPARATORS = (",", ";", "\t")
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -107,7 +108,7 @@ def _fold(row):
     return [cell.lower() for cell in row]
 
 
-def _decode(content, name):
+def _decode(content: Any, name: str):
     if content.startswith(_ZIP):
         raise ValueError(f"{name} is a spreadsheet, not a CSV file: save it as 'CSV UTF-8'.")
     encoding = "utf-16" if content.startswith(_UTF16) else "utf-8-sig"
@@ -128,7 +129,7 @@ def _decode(content, name):
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _split(text, separator, name):
+def _split(text: str, separator, name: str):
     reader = csv.reader(io.StringIO(text), delimiter=separator, strict=True)
     rows = []
     try:

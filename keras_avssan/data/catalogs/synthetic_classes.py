@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
@@ -91,7 +92,7 @@ class SyntheticClasses(Catalog):
         """Draw a picture."""
         return draw_picture(picture.class_name, self._generator(picture.id), size)
 
-    def _generator(self, instance):
+    def _generator(self, instance: Any):
         return np.random.default_rng([self.seed, zlib.crc32(instance.encode())])
 
 

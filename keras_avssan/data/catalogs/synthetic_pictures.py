@@ -1,9 +1,12 @@
 """Pictures drawn in code: what makes each synthetic sound, every instance different."""
 
 import colorsys
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw
+
+from keras_avssan._internal.types import Tensor
 
 # Drawn this many times larger, then reduced, for smooth edges.
 _OVERSAMPLING = 3
@@ -38,7 +41,7 @@ def draw_picture(
 class _Sketch:
     """Draws in coordinates of its own: x and y from -1 to 1, y downwards, turned and scaled."""
 
-    def __init__(self, canvas, rng):
+    def __init__(self, canvas, rng: np.random.Generator) -> None:
         self._draw = ImageDraw.Draw(canvas)
         self._unit = min(canvas.size) / 2 * rng.uniform(0.62, 0.88)
         angle = np.radians(rng.uniform(-18, 18))
@@ -52,27 +55,27 @@ class _Sketch:
     def _pixels(self, points):
         return [tuple(p) for p in np.asarray(points, float) @ self._matrix.T + self._centre]
 
-    def _width(self, width):
+    def _width(self, width: int):
         return max(1, round((self._stroke if width is None else width) * self._unit))
 
-    def polygon(self, points, fill):
+    def polygon(self, points, fill) -> None:
         """A filled area with the outline of this sketch."""
         pixels = self._pixels(points)
         self._draw.polygon(pixels, fill=fill)
         self._draw.line([*pixels, pixels[0]], self.outline, self._width(None), joint="curve")
 
-    def ellipse(self, x, y, radius_x, radius_y, fill, turn=0.0):
+    def ellipse(self, x: Tensor, y: Tensor, radius_x, radius_y, fill, turn: float = 0.0) -> None:
         """A filled ellipse; `turn` in degrees."""
         self.polygon(_arc(x, y, radius_x, radius_y, 0, 360, turn), fill)
 
-    def line(self, points, colour=None, width=None):
+    def line(self, points, colour=None, width: int | None = None) -> None:
         """A stroke; `width` in units of the sketch."""
         self._draw.line(
             self._pixels(points), colour or self.outline, self._width(width), joint="curve"
         )
 
 
-def _arc(x, y, radius_x, radius_y, start, stop, turn=0.0):
+def _arc(x: Tensor, y: Tensor, radius_x, radius_y, start, stop, turn: float = 0.0):
     """Points of an elliptic arc; angles in degrees, clockwise from the right."""
     angles = np.radians(np.linspace(start, stop, 33))
     turn = np.radians(turn)
@@ -86,12 +89,14 @@ def _arc(x, y, radius_x, radius_y, start, stop, turn=0.0):
     )
 
 
-def _colour(rng, hue=(0.0, 1.0), saturation=(0.2, 0.9), value=(0.5, 0.95)):
+def _colour(
+    rng: np.random.Generator, hue=(0.0, 1.0), saturation=(0.2, 0.9), value: Any = (0.5, 0.95)
+):
     fractions = colorsys.hsv_to_rgb(*(rng.uniform(*limits) for limits in (hue, saturation, value)))
     return tuple(round(255 * fraction) for fraction in fractions)
 
 
-def _background(rng, size):
+def _background(rng: np.random.Generator, size: int):
     """A pale gradient with a few soft patches."""
     pale = {"saturation": (0.0, 0.35), "value": (0.75, 1.0)}
     ends = Image.new("RGB", (1, 2))
@@ -105,7 +110,7 @@ def _background(rng, size):
     return canvas
 
 
-def _draw_bell(sketch, rng):
+def _draw_bell(sketch, rng: np.random.Generator) -> None:
     metal = _colour(rng, hue=(0.08, 0.17), saturation=(0.4, 0.95))
     flare = rng.uniform(0.65, 0.85)
     sketch.ellipse(0, 0.68, 0.17, 0.17, _colour(rng, value=(0.3, 0.7)))
@@ -116,7 +121,7 @@ def _draw_bell(sketch, rng):
     sketch.line([(-flare + 0.1, 0.42), (flare - 0.1, 0.42)])
 
 
-def _draw_bird(sketch, rng):
+def _draw_bird(sketch, rng: np.random.Generator) -> None:
     feathers, wing = _colour(rng), _colour(rng)
     lift = rng.uniform(-0.25, 0.1)
     sketch.polygon([(-0.5, 0.0), (-1.0, -0.3), (-0.95, 0.15)], wing)
@@ -129,7 +134,7 @@ def _draw_bird(sketch, rng):
     sketch.polygon([(0.2, 0.0), (-0.35, lift - 0.2), (-0.6, lift), (-0.2, 0.25)], wing)
 
 
-def _draw_dog(sketch, rng):
+def _draw_dog(sketch, rng: np.random.Generator) -> None:
     fur = _colour(rng, hue=(0.03, 0.13), saturation=(0.1, 0.7), value=(0.35, 0.95))
     ear = _colour(rng, hue=(0.03, 0.1), saturation=(0.3, 0.7), value=(0.2, 0.5))
     droop = rng.uniform(0.3, 0.55)
@@ -145,7 +150,7 @@ def _draw_dog(sketch, rng):
     sketch.line([(-0.2, 0.5), (0, 0.56), (0.2, 0.5)])
 
 
-def _draw_drum(sketch, rng):
+def _draw_drum(sketch, rng: np.random.Generator) -> None:
     shell, skin = _colour(rng, value=(0.4, 0.9)), _colour(rng, saturation=(0.0, 0.15))
     depth = rng.uniform(0.35, 0.6)
     rim = _arc(0, depth, 0.75, 0.25, 0, 180)
@@ -161,7 +166,7 @@ def _draw_drum(sketch, rng):
         sketch.ellipse(*tip, 0.09, 0.09, wood)
 
 
-def _draw_engine(sketch, rng):
+def _draw_engine(sketch, rng: np.random.Generator) -> None:
     paint = _colour(rng, saturation=(0.5, 1.0), value=(0.4, 0.95))
     glass = _colour(rng, hue=(0.5, 0.6), saturation=(0.1, 0.4), value=(0.8, 1.0))
     front = rng.uniform(0.35, 0.55)
@@ -176,7 +181,7 @@ def _draw_engine(sketch, rng):
         sketch.ellipse(x, 0.45, radius / 2, radius / 2, "lightgray")
 
 
-def _draw_flute(sketch, rng):
+def _draw_flute(sketch, rng: np.random.Generator) -> None:
     body = _colour(rng, saturation=(0.1, 0.7), value=(0.55, 0.95))
     radius = rng.uniform(0.1, 0.15)
     sketch.polygon([(-1.0, -radius), (1.0, -radius), (1.0, radius), (-1.0, radius)], body)
@@ -190,7 +195,7 @@ def _draw_flute(sketch, rng):
         sketch.line([(x + 0.11, y), (x + 0.11, y - 0.32), (x + 0.26, y - 0.2)])
 
 
-def _draw_rain(sketch, rng):
+def _draw_rain(sketch, rng: np.random.Generator) -> None:
     cloud = _colour(rng, hue=(0.55, 0.7), saturation=(0.0, 0.3), value=(0.55, 0.9))
     water = _colour(rng, hue=(0.52, 0.66), saturation=(0.5, 1.0), value=(0.6, 1.0))
     puffs = ((-0.5, -0.4, 0.3), (0.5, -0.42, 0.3), (0, -0.6, rng.uniform(0.32, 0.42)))
@@ -204,7 +209,7 @@ def _draw_rain(sketch, rng):
         sketch.polygon([*_arc(x, y, 0.11, 0.13, -20, 200), (x, y - 0.3)], water)
 
 
-def _draw_siren(sketch, rng):
+def _draw_siren(sketch, rng: np.random.Generator) -> None:
     light = _colour(rng, hue=rng.choice([0.0, 0.6]) + np.array([0.0, 0.07]), saturation=(0.7, 1.0))
     half = rng.uniform(0.36, 0.48)
     rays = _colour(rng, hue=(0.0, 0.16), saturation=(0.6, 1.0), value=(0.9, 1.0))

@@ -1,5 +1,8 @@
 """Sounds made in code: eight classes, every instance different."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import scipy.fft
 import scipy.signal
@@ -42,7 +45,7 @@ def synthesize_sound(
     return (_RMS / np.sqrt(np.mean(np.square(sound))) * sound).astype("float32")
 
 
-def _bell(rng, time, rate):
+def _bell(rng: np.random.Generator, time, rate: float):
     """Strikes of a bell: inharmonic partials that decay at their own rates."""
     ratios = np.array([0.5, 1.0, 1.2, 1.5, 2.0, 2.55, 3.1, 4.2, 5.4])
     frequencies = rng.uniform(350, 1100) * ratios * rng.uniform(0.985, 1.015, len(ratios))
@@ -55,7 +58,7 @@ def _bell(rng, time, rate):
     return _strike(rng, onsets, partials @ weights, time, rate)
 
 
-def _bird(rng, time, rate):
+def _bird(rng: np.random.Generator, time, rate: float):
     """Chirps: short tones that sweep up or down, with a trill."""
     onsets = _onsets(rng, time, 0.12, 0.32, jitter=0.3)
     event, elapsed = _clock(time, onsets)
@@ -70,7 +73,7 @@ def _bird(rng, time, rate):
     return envelope * _tone(rng, frequency.clip(1200, 6500), [1.0, rng.uniform(0, 0.2)], rate)
 
 
-def _dog(rng, time, rate):
+def _dog(rng: np.random.Generator, time, rate: float):
     """Barks: bursts of a falling harsh voice and noise, shaped by formants."""
     onsets = _onsets(rng, time, 0.24, 0.42, jitter=0.2)
     event, elapsed = _clock(time, onsets)
@@ -87,7 +90,7 @@ def _dog(rng, time, rate):
     return _shape(envelope * voice, rate, lambda f: _resonances(f, formants, widths=0.25))
 
 
-def _drum(rng, time, rate):
+def _drum(rng: np.random.Generator, time, rate: float):
     """Drum strokes: a tone that falls in pitch, and the rattle of a skin."""
     stroke = time[: round(0.35 * rate)]
     pitch = rng.uniform(70, 220)
@@ -101,7 +104,7 @@ def _drum(rng, time, rate):
     return _strike(rng, onsets, body + rng.uniform(0.15, 0.7) * rattle, time, rate)
 
 
-def _engine(rng, time, rate):
+def _engine(rng: np.random.Generator, time, rate: float):
     """A motor: many harmonics of a low note, beating with the strokes of its cylinders."""
     revving = 1 + rng.uniform(0.02, 0.25) * np.sin(
         2 * np.pi * (rng.uniform(0.2, 1.2) * time + rng.random())
@@ -115,7 +118,7 @@ def _engine(rng, time, rate):
     return beat * (_tone(rng, frequency, weights, rate) + rng.uniform(0.1, 0.4) * hiss)
 
 
-def _flute(rng, time, rate):
+def _flute(rng: np.random.Generator, time, rate: float):
     """A melody of steady notes with vibrato and breath."""
     onsets = _onsets(rng, time, 0.16, 0.42, jitter=0.25)
     event, elapsed = _clock(time, onsets)
@@ -130,7 +133,7 @@ def _flute(rng, time, rate):
     return envelope * (tone + rng.uniform(0.02, 0.12) * breath)
 
 
-def _rain(rng, time, rate):
+def _rain(rng: np.random.Generator, time, rate: float):
     """Drops: dense short grains of noise over a hiss."""
     grain_time = time[: round(0.02 * rate)]
     grain = np.exp(-grain_time / rng.uniform(0.0008, 0.004))
@@ -142,7 +145,7 @@ def _rain(rng, time, rate):
     return patter / patter.std() + rng.uniform(0.2, 0.9) * hiss
 
 
-def _siren(rng, time, rate):
+def _siren(rng: np.random.Generator, time, rate: float):
     """A siren: a tone with harmonics that glides, or jumps, between two pitches."""
     cycle = rng.uniform(0.5, 3.5) * time + rng.random()
     wave = np.sin(2 * np.pi * cycle) * rng.uniform(1.0, 4.0)
@@ -152,7 +155,7 @@ def _siren(rng, time, rate):
     return _tone(rng, frequency, weights, rate)
 
 
-def _onsets(rng, time, shortest, longest, jitter):
+def _onsets(rng: np.random.Generator, time, shortest, longest, jitter):
     """Times of events, at a pace of their own, from before the start to the end."""
     pace = rng.uniform(shortest, longest)
     steps = pace * rng.uniform(1 - jitter, 1, int(time[-1] / (pace * (1 - jitter))) + 2)
@@ -166,14 +169,14 @@ def _clock(time, onsets):
     return event, time - onsets[event]
 
 
-def _strike(rng, onsets, sound, time, rate):
+def _strike(rng: np.random.Generator, onsets, sound: Any, time, rate: float):
     """Let a sound ring out at each onset, at different strengths."""
     train = np.zeros(len(time))
     train[(onsets * rate).astype(int)] = rng.uniform(0.5, 1.0, len(onsets))
     return scipy.signal.fftconvolve(train, sound)[: len(time)]
 
 
-def _tone(rng, frequency, weights, rate):
+def _tone(rng: np.random.Generator, frequency, weights: Any, rate: float):
     """Harmonics (below Nyquist) of a changing frequency, from a table of one period."""
     spectrum = np.zeros(_TABLE_SIZE // 2 + 1, complex)
     allowed = int(0.48 * rate / frequency.max())
@@ -184,7 +187,7 @@ def _tone(rng, frequency, weights, rate):
     return table[(phase * _TABLE_SIZE).astype(int)] / table.std()
 
 
-def _noise(rng, length, rate, low, high):
+def _noise(rng: np.random.Generator, length: int, rate: float, low, high):
     """Noise between two frequencies with soft edges, of unit variance."""
     noise = _shape(
         rng.standard_normal(length),
@@ -194,19 +197,19 @@ def _noise(rng, length, rate, low, high):
     return noise / noise.std()
 
 
-def _shape(sound, rate, response):
+def _shape(sound: Any, rate: float, response):
     """Multiply a sound's spectrum by a real function of frequency in Hz."""
     size = scipy.fft.next_fast_len(len(sound), real=True)
     frequencies = np.fft.rfftfreq(size, 1 / rate)
     return scipy.fft.irfft(scipy.fft.rfft(sound, size) * response(frequencies), size)[: len(sound)]
 
 
-def _resonances(frequencies, centres, widths):
+def _resonances(frequencies, centres, widths: Sequence[int]):
     offset = (frequencies[:, None] - centres) / (widths * centres)
     return (1 / (1 + offset**2)).sum(axis=1) + 0.02
 
 
-def _add_recording(rng, sound, rate):
+def _add_recording(rng: np.random.Generator, sound: Any, rate: float):
     """What a microphone adds: a spectral tilt of its own and background noise."""
     tilt = rng.uniform(-0.35, 0.35)
     sound = _shape(sound, rate, lambda f: (f.clip(50) / 1000) ** tilt)

@@ -11,6 +11,7 @@ import soundfile
 import soxr
 
 from keras_avssan._internal.checks import check_integer
+from keras_avssan._internal.types import PathLike
 from keras_avssan._internal.work_units import run_units
 from keras_avssan.data.catalogs.checks import check_splits
 from keras_avssan.data.catalogs.metadata_csv import FileRow, deal_splits, list_folders, write_table
@@ -131,12 +132,12 @@ def write_metadata(
     return path
 
 
-def _inspect_files(root, rows, start):
+def _inspect_files(root: PathLike, rows, start):
     """The report and the fingerprint of some files; no fingerprint of what cannot be used."""
     return [_inspect(root, row) for row in rows[start : start + _FILES_PER_UNIT]]
 
 
-def _inspect(root, row):
+def _inspect(root: PathLike, row):
     inspect = _inspect_recording if row.kind == "audio" else _inspect_picture
     try:
         facts, fingerprint = inspect(root / row.path)
@@ -147,7 +148,7 @@ def _inspect(root, row):
     return FileReport(row.path, row.class_name, row.kind, **facts), fingerprint
 
 
-def _inspect_recording(path):
+def _inspect_recording(path: PathLike):
     rate = _sampling_rate(path)
     samples = read_audio(path, rate)
     facts: dict[str, Any] = {
@@ -163,31 +164,31 @@ def _inspect_recording(path):
     return facts, fingerprint._replace(digest=digest)
 
 
-def _sampling_rate(path):
+def _sampling_rate(path: PathLike):
     try:
         return soundfile.info(path).samplerate
     except soundfile.SoundFileError:
         return SAMPLING_RATE  # `read_audio` says what is wrong.
 
 
-def _level(samples):
+def _level(samples: np.ndarray):
     power = np.mean(np.square(samples, dtype="float64"))
     return 10 * np.log10(max(power, 1e-12))
 
 
-def _as_mono(samples, rate):
+def _as_mono(samples: np.ndarray, rate: float):
     mono = samples if samples.ndim == 1 else samples.mean(axis=1)
     return mono if rate == SAMPLING_RATE else soxr.resample(mono, rate, SAMPLING_RATE)
 
 
-def _inspect_picture(path):
+def _inspect_picture(path: PathLike):
     picture = read_image(path)
     facts = {"height": picture.shape[0], "width": picture.shape[1]}
     digest = content_digest(picture)
     return facts, fingerprint_picture(read_image(picture, PICTURE_SIZE))._replace(digest=digest)
 
 
-def _find_copies(root, inspected):
+def _find_copies(root: PathLike, inspected):
     usable = [pair for pair in inspected if pair[1] is not None]
     sounds = [pair for pair in usable if pair[0].kind == "audio"]
     pictures = [pair for pair in usable if pair[0].kind == "image"]
@@ -213,7 +214,7 @@ def _find_copies(root, inspected):
             )
 
 
-def _ignored_files(root, rows):
+def _ignored_files(root: PathLike, rows):
     """Files below the root that are not a recording or picture of a class; hidden ones aside."""
     known = {row.path for row in rows} | {"metadata.csv"}
     paths = (path.relative_to(root) for path in root.rglob("*") if path.is_file())

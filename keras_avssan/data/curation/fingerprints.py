@@ -79,7 +79,7 @@ def sound_landmarks(samples: np.ndarray, sampling_rate: int = SAMPLING_RATE) -> 
     return np.array(pairs, "int64").reshape(-1, 2)
 
 
-def _spectral_peaks(samples):
+def _spectral_peaks(samples: np.ndarray):
     """Frames and bins of the strongest local maxima of the spectrogram, in order of time."""
     padded = np.pad(np.asarray(samples, "float32"), _FRAME // 2)
     pieces = np.lib.stride_tricks.sliding_window_view(padded, _FRAME)[::_HOP]
@@ -123,7 +123,7 @@ def waveform_similarity(first: np.ndarray, second: np.ndarray) -> float:
     return float(np.clip(similarities.max(initial=0.0), 0.0, 1.0))
 
 
-def _overlapping_energy(samples, shifts, length):
+def _overlapping_energy(samples: np.ndarray, shifts, length: int):
     """Energy of the samples under a window of this length, at each of its shifts."""
     total = np.concatenate([[0.0], np.cumsum(np.square(samples, dtype="float64"))])
     begin = np.clip(shifts, 0, len(samples))

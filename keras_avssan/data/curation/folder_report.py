@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 from keras_avssan._internal.one_line import one_line
@@ -86,7 +87,7 @@ class FolderReport:
     copies: tuple[FileCopy, ...]
     ignored: tuple[str, ...]
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return one_line(self, self.summary())
 
     @property
@@ -128,7 +129,7 @@ class FolderReport:
             ]
         )
 
-    def _repr_markdown_(self):
+    def _repr_markdown_(self) -> str:
         return self.table().markdown()
 
     def summary(self) -> str:
@@ -161,18 +162,18 @@ def _counts(files, copied):
     }
 
 
-def _cells(counts):
+def _cells(counts: Sequence[int]):
     rates = ", ".join(map(str, counts["sampling_rates"]))
     numbers = (counts[name] for name in ("clips", "pictures", "unusable", "copied"))
     return (*numbers, f"{counts['least_seconds']:.2f}", f"{counts['seconds']:.1f}", rates)
 
 
-def _words(copy):
+def _words(copy: bool) -> str:
     mixed = "" if copy.same_class else ", in two classes"
     return f"{copy.first}  {copy.second}: {copy.reason} ({copy.similarity:.2f}{mixed})"
 
 
-def _named(title, lines):
+def _named(title: str, lines):
     """A heading and the first lines below it; nothing where there are none."""
     if not lines:
         return []

@@ -153,7 +153,7 @@ def find_copied_pictures(
     return sorted(identical + near)
 
 
-def _as_numbers(groups, length):
+def _as_numbers(groups, length: int):
     """A number for each group; each its own where there are none."""
     if groups is None:
         return np.arange(length)

@@ -52,7 +52,7 @@ class Leak:
         """All of it as JSON has it: dicts, strings and numbers."""
         return asdict(self)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return one_line(self, " ".join(str(self).split()))
 
     def __str__(self) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from keras_avssan._internal.checks import check_integer
+from keras_avssan._internal.types import PathLike
 from keras_avssan.data.media.tf_audio import import_tensorflow, read_audio_tf
 
 # Recordings of the cache among which the next one is drawn.
@@ -75,7 +76,7 @@ def make_audio_dataset(
     arrays = _check_files(paths, labels)
     num_samples = round(duration * sampling_rate)
 
-    def read(path, *label):
+    def read(path: PathLike, *label: str):
         samples = _fit(tf, read_audio_tf(path, sampling_rate, decoder=decoder), num_samples)
         return (samples, *label) if label else samples
 
@@ -93,7 +94,7 @@ def make_audio_dataset(
     return dataset.batch(batch_size, drop_remainder).prefetch(tf.data.AUTOTUNE)
 
 
-def _check_files(paths, labels):
+def _check_files(paths, labels: Sequence[str]):
     """Tuple of the paths and, if given, the labels, as arrays of one length."""
     names = [os.fspath(path) for path in paths]
     if not names:
@@ -109,7 +110,7 @@ def _check_files(paths, labels):
     return names, numbers.astype("int32")
 
 
-def _fit(tf, samples, num_samples):
+def _fit(tf: Any, samples: np.ndarray, num_samples: int):
     """Cuts or repeats a recording to a number of samples."""
     repeats = -(-num_samples // tf.maximum(tf.shape(samples)[0], 1))
     return tf.ensure_shape(tf.tile(samples, [repeats])[:num_samples], (num_samples,))

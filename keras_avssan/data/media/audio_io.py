@@ -8,6 +8,7 @@ import soundfile
 import soxr
 
 from keras_avssan._internal.checks import check_integer
+from keras_avssan._internal.types import PathLike, Tensor
 from keras_avssan.data.media.contents import Contents, File, as_contents
 from keras_avssan.data.media.sound_files import knows_its_length, open_sound, read_to_the_end
 
@@ -67,7 +68,7 @@ def recording_name(audio: Any) -> str:
     return "`audio`"
 
 
-def load_samples(audio, channels, source_rate, name, max_duration=np.inf):
+def load_samples(audio: Tensor, channels: Any, source_rate, name: str, max_duration=np.inf):
     """Checked samples of a file or an array, `(samples, channels)` at their own rate, and it."""
     if isinstance(audio, (str, os.PathLike, Contents)):
         samples, source_rate = _decode(audio, name, max_duration)
@@ -77,7 +78,7 @@ def load_samples(audio, channels, source_rate, name, max_duration=np.inf):
     return _check_samples(samples, channels, name), source_rate
 
 
-def check_duration(duration, name, min_duration=0.0, max_duration=np.inf):
+def check_duration(duration, name: str, min_duration: float = 0.0, max_duration=np.inf):
     """Refuses a recording that lasts too short or too long, all in seconds."""
     if not min_duration <= duration <= max_duration:
         raise ValueError(
@@ -86,7 +87,7 @@ def check_duration(duration, name, min_duration=0.0, max_duration=np.inf):
         )
 
 
-def resample_samples(samples, source_rate, sampling_rate, resample, name):
+def resample_samples(samples: np.ndarray, source_rate, sampling_rate: int, resample, name: str):
     """Samples at another rate, `(samples, channels)`."""
     if source_rate == sampling_rate:
         return samples
@@ -123,7 +124,7 @@ def audio_num_samples(path: str | os.PathLike | Contents, sampling_rate: int = 1
     return max(1, round(frames * sampling_rate / rate))
 
 
-def _as_samples(audio):
+def _as_samples(audio: Tensor):
     samples = np.asarray(audio)
     if samples.dtype.kind != "f":
         raise ValueError(
@@ -144,7 +145,7 @@ def _as_samples(audio):
     return single.reshape(len(samples), -1 if len(samples) else 1)
 
 
-def _decode(path, name, max_duration=np.inf):
+def _decode(path: PathLike, name: str, max_duration=np.inf):
     with open_sound(path, name) as file:
         if knows_its_length(file) and file.frames > max_duration * file.samplerate:
             check_duration(file.frames / file.samplerate, name, 0, max_duration)
@@ -162,7 +163,7 @@ def _decode(path, name, max_duration=np.inf):
         return samples, file.samplerate
 
 
-def _check_samples(samples, channels, name):
+def _check_samples(samples: np.ndarray, channels: Any, name: str):
     """The channels that are wanted, once they hold usable samples."""
     if not len(samples):
         raise ValueError(f"{name} is empty: it holds no samples.")
@@ -172,7 +173,7 @@ def _check_samples(samples, channels, name):
     return samples
 
 
-def _choose_channels(samples, channels, name):
+def _choose_channels(samples: np.ndarray, channels: Any, name: str):
     length, present = samples.shape
     sideways = (
         f" The first axis must be the samples, transpose it: its shape is {samples.shape}."

@@ -2,9 +2,12 @@
 
 import sys
 import warnings
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
+from keras_avssan._internal.types import Tensor
 from keras_avssan.doa.grid import posterior_confidence
 
 # A channel this far below the other one hears nothing: two microphones of a pair differ by less.
@@ -14,7 +17,7 @@ _DEAD_DB = -40.0
 _COPY_REST = 1e-6
 
 
-def check_both_alive(samples, name):
+def check_both_alive(samples: np.ndarray, name: str):
     """Refuses a recording of which one channel hears nothing.
 
     Args:
@@ -39,7 +42,7 @@ def check_both_alive(samples, name):
     )
 
 
-def find_copies(audio):
+def find_copies(audio: Tensor):
     """Tells of which recordings the two channels are copies of each other.
 
     One channel that was written twice, whatever its gain and sign, looks like a source exactly
@@ -60,14 +63,14 @@ def find_copies(audio):
     return np.array([_are_copies(recording) for recording in np.asarray(audio, "float64")], bool)
 
 
-def _are_copies(recording):
+def _are_copies(recording: Any):
     """Whether a gain and an offset make one channel the other."""
     first, second = (recording - recording.mean(axis=0)).T
     powers = (first @ first) * (second @ second)
     return bool(powers > 0 and (first @ second) ** 2 >= (1 - _COPY_REST) * powers)
 
 
-def confidence(posterior, audio):
+def confidence(posterior: Tensor, audio: Tensor):
     """Confidence of an answer: none where the channels are copies.
 
     Args:
@@ -86,7 +89,7 @@ def confidence(posterior, audio):
     return np.where(find_copies(audio), np.float32(0), posterior_confidence(posterior))
 
 
-def warn_of_copies(audio, names):
+def warn_of_copies(audio: Tensor, names: Sequence[str]) -> None:
     """Warns where the channels of recordings are copies.
 
     Args:

@@ -68,7 +68,7 @@ def whole_content(file: str | os.PathLike | Contents) -> bytes:
     return file.getvalue() if isinstance(file, Contents) else Path(file).read_bytes()
 
 
-def _is_open(thing):
+def _is_open(thing: Any):
     return callable(getattr(thing, "read", None))
 
 

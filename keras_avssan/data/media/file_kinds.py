@@ -2,7 +2,7 @@
 
 import os
 from pathlib import PurePath
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import soundfile
 from PIL import Image, UnidentifiedImageError
@@ -62,7 +62,7 @@ def is_heif(beginning: bytes) -> bool:
     return beginning[4:8] == b"ftyp" and beginning[8:12] in _HEIF
 
 
-def _content_kind(stream):
+def _content_kind(stream: Any):
     stream.seek(0)
     beginning = stream.read(12)
     try:
@@ -76,7 +76,7 @@ def _content_kind(stream):
     return None
 
 
-def _is_sound(stream):
+def _is_sound(stream: Any):
     stream.seek(0)
     try:
         with soundfile.SoundFile(stream):
@@ -85,7 +85,7 @@ def _is_sound(stream):
         return error.code != _NOT_RECOGNISED  # it is one, but damaged
 
 
-def _is_picture(stream):
+def _is_picture(stream: Any) -> bool:
     stream.seek(0)
     try:
         with Image.open(stream):

@@ -1,11 +1,13 @@
 """Read pictures: decode, check, fit into a frame."""
 
 import os
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from keras_avssan._internal.atomic_files import check_file
+from keras_avssan._internal.types import PathLike
 from keras_avssan.data.media.contents import Contents, File, as_contents, whole_content
 from keras_avssan.data.media.file_kinds import is_heif
 
@@ -68,7 +70,7 @@ def image_size(size: int | tuple[int, int]) -> tuple[int, int]:
     return height, width
 
 
-def _decode(path):
+def _decode(path: PathLike):
     name = path.label if isinstance(path, Contents) else f"image file '{os.fspath(path)}'"
     if isinstance(path, Contents):
         path.seek(0)
@@ -93,7 +95,7 @@ def _decode(path):
     return _on_white(picture, name)
 
 
-def _match_transparency(file):
+def _match_transparency(file) -> None:
     """Brings the colour that counts as transparent to the depth at which pillow gives pixels."""
     clear, stored = file.info.get("transparency"), file.tile[0][3] if file.tile else None
     if stored in _DEPTHS and isinstance(clear, int):
@@ -102,7 +104,7 @@ def _match_transparency(file):
         file.info["transparency"] = tuple(value >> 8 for value in clear)
 
 
-def _on_white(picture, name):
+def _on_white(picture: Any, name: str):
     if picture.mode.startswith("I") or picture.mode == "F":
         return _from_deep(picture, name)
     try:
@@ -115,7 +117,7 @@ def _on_white(picture, name):
         raise ValueError(f"{name} has colours that are not read: {error}") from error
 
 
-def _from_deep(picture, name):
+def _from_deep(picture: Any, name: str):
     """RGB of one channel of 16-bit integers, or of floats from 0 to 1."""
     greatest = 1 if picture.mode == "F" else 65535
     pixels = np.array(picture, "float32")
@@ -130,7 +132,7 @@ def _from_deep(picture, name):
     return Image.fromarray(np.rint(255 / greatest * pixels).astype("uint8")).convert("RGB")
 
 
-def _fit(picture, width, height):
+def _fit(picture: Any, width: int, height):
     """The whole picture within a frame, centred on white."""
     if picture.size == (width, height):
         return picture

@@ -1,8 +1,12 @@
 """Recordings of a pair of microphones, from files and arrays to one batch."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from keras import ops
 
+from keras_avssan._internal.types import Tensor
 from keras_avssan.data.media.audio_io import (
     check_duration,
     load_samples,
@@ -16,7 +20,7 @@ from keras_avssan.layers.stereo_stft import GREATEST_PEAK, LEAST_PEAK
 _MOST_SPACING = 5.0  # metres; more are centimetres that were not converted
 
 
-def to_numpy(value, name):
+def to_numpy(value: Any, name: str):
     """Brings an array or a tensor of any backend to NumPy.
 
     Args:
@@ -44,13 +48,13 @@ def to_numpy(value, name):
 
 
 def read_recordings(
-    audio,
-    sampling_rate,
+    audio: Tensor,
+    sampling_rate: int,
     *,
-    channels=None,
+    channels: Any = None,
     source_rate=None,
-    resample=True,
-    min_duration=0.0,
+    resample: bool = True,
+    min_duration: float = 0.0,
     max_duration=np.inf,
 ):
     """Reads and checks recordings of two microphones.
@@ -103,12 +107,12 @@ def read_recordings(
 
 
 def read_reference(
-    recording,
-    sampling_rate,
+    recording: Any,
+    sampling_rate: int,
     *,
     source_rate=None,
-    resample=True,
-    min_duration=0.0,
+    resample: bool = True,
+    min_duration: float = 0.0,
     max_duration=np.inf,
 ):
     """Reads and checks one recording that serves as a prompt.
@@ -137,7 +141,15 @@ def read_reference(
     return samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1)
 
 
-def _read(recording, name, channels, rates, resample, min_duration, max_duration):
+def _read(
+    recording: Any,
+    name: str,
+    channels: Any,
+    rates: Sequence[float],
+    resample,
+    min_duration,
+    max_duration,
+):
     """One recording (samples, channels); with `channels` of `None` all, checked by their mean."""
     samples, rate = load_samples(recording, channels, rates[0], name, max_duration)
     samples = _at_usual_level(samples)
@@ -150,7 +162,7 @@ def _read(recording, name, channels, rates, resample, min_duration, max_duration
     return resample_samples(samples, rate, rates[1], resample, name)
 
 
-def _at_usual_level(samples):
+def _at_usual_level(samples: np.ndarray):
     """Scales samples of which float32 cannot compute the power; others stay as they are."""
     peak = np.max(np.abs(samples), initial=0)
     if not peak or LEAST_PEAK <= peak <= GREATEST_PEAK:
@@ -158,7 +170,9 @@ def _at_usual_level(samples):
     return np.ldexp(samples, -np.frexp(peak)[1])
 
 
-def _check_recording(samples, name, sampling_rate, min_duration, max_duration):
+def _check_recording(
+    samples: np.ndarray, name: str, sampling_rate: int, min_duration, max_duration
+):
     """Refuses a recording, its first axis time, that is too short, too long or silent."""
     check_duration(len(samples) / sampling_rate, name, min_duration, max_duration)
     if not np.ptp(samples, axis=0).any():
@@ -166,7 +180,7 @@ def _check_recording(samples, name, sampling_rate, min_duration, max_duration):
         raise ValueError(f"{name} must not be silent. Received: all samples are {found}")
 
 
-def _check_pair(channels):
+def _check_pair(channels: Any):
     """The two channels as a tuple of ints."""
     pair = np.asarray(channels)
     if pair.shape != (2,) or pair.dtype.kind not in "iu" or pair.min() < 0 or pair[0] == pair[1]:
@@ -177,7 +191,7 @@ def _check_pair(channels):
     return tuple(pair.tolist())
 
 
-def _one_by_one(audio):
+def _one_by_one(audio: Tensor):
     """Recordings as a list of files and arrays."""
     if is_file(audio):
         return [audio]
@@ -192,7 +206,7 @@ def _one_by_one(audio):
     return list(audio) if audio.ndim == 3 else [audio]
 
 
-def check_spacings(microphone_spacing):
+def check_spacings(microphone_spacing: Any):
     """Checks distances between two microphones.
 
     Args:
@@ -218,7 +232,7 @@ def check_spacings(microphone_spacing):
     return spacings.astype("float64")
 
 
-def spacing_input(microphone_spacing, count):
+def spacing_input(microphone_spacing: Any, count: int):
     """The input that tells a model the spacing of a batch.
 
     Args:

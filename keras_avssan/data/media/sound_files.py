@@ -3,6 +3,7 @@
 import io
 import os
 import re
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -90,7 +91,7 @@ def _is_truncated(file):
     return all(abs(declared - greatest) > greatest / 100 for greatest in _GREATEST)
 
 
-def _sized_to_the_end(content):
+def _sized_to_the_end(content: Any):
     """A WAV or AU file of size 0 with the size that it has; `None` where nothing follows."""
     if content[:4] == b".snd":
         begin = int.from_bytes(content[4:8], "big")
@@ -108,7 +109,7 @@ def _sized_to_the_end(content):
     return None
 
 
-def _are_chunks(content):
+def _are_chunks(content: Any) -> bool:
     """Whether bytes are the further chunks of a RIFF file, rather than samples."""
     place = 0
     while place + 8 <= len(content) and content[place : place + 4].isascii():

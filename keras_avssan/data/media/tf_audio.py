@@ -4,6 +4,7 @@ import functools
 from typing import Any
 
 from keras_avssan._internal.checks import check_integer
+from keras_avssan._internal.types import PathLike, Tensor
 from keras_avssan.data.media.audio_io import read_audio
 
 _DECODERS = ("auto", "soundfile", "tfio")
@@ -93,7 +94,7 @@ def import_tensorflow(wanted_for: str) -> Any:
     return tf
 
 
-def _import_tfio(required):
+def _import_tfio(required: bool):
     """The module `tensorflow_io`; `None` where it is missing or does not fit TensorFlow."""
     try:
         import tensorflow_io
@@ -107,18 +108,18 @@ def _import_tfio(required):
     return tensorflow_io
 
 
-def _read_mono(path, sampling_rate):
+def _read_mono(path: PathLike, sampling_rate: int):
     samples = read_audio(path.decode(), sampling_rate)
     return samples if samples.ndim == 1 else samples.mean(axis=1)
 
 
-def _header(tf, content):
+def _header(tf: Any, content: Any):
     """The beginning of a file; zeros where it ends before."""
     beginning = tf.strings.substr(content, 0, _HEADER)
     return tf.strings.substr(tf.strings.join([beginning, "\0" * _HEADER]), 0, _HEADER)
 
 
-def _has_marks(tf, header, marks):
+def _has_marks(tf: Any, header, marks):
     """Whether a header holds these strings at these places."""
     return [
         tf.equal(tf.strings.substr(header, position, len(mark)), mark)
@@ -126,7 +127,7 @@ def _has_marks(tf, header, marks):
     ]
 
 
-def _is_plain_wav(tf, content):
+def _is_plain_wav(tf: Any, content: Any):
     """Whether a file is PCM of 16 bits, its header as short as can be, and whole."""
     header = _header(tf, content)
     words = tf.io.decode_raw(header, tf.uint16)
@@ -141,25 +142,25 @@ def _is_plain_wav(tf, content):
     return tf.reduce_all(tf.stack(conditions))
 
 
-def _decode_wav(tf, tfio, content):
+def _decode_wav(tf: Any, tfio, content: Any):
     """Samples `(samples, channels)` in [-1, 1) and their rate."""
     return tf.audio.decode_wav(content)
 
 
-def _flac_format(tf, content):
+def _flac_format(tf: Any, content: Any):
     """Rate in Hz, bits a sample and number of samples, as a FLAC file describes itself."""
     octets = tf.cast(tf.io.decode_raw(_header(tf, content), tf.uint8), tf.int64)[18:26]
     # 20 bits of rate, 3 of channels, 5 of bits a sample less one, 36 of the number of samples.
     fields = tf.reduce_sum(tf.bitwise.left_shift(octets, tf.range(56, -8, -8, tf.int64)))
 
-    def field(start, length):
+    def field(start, length: int):
         shifted = tf.bitwise.right_shift(fields, tf.constant(64 - start - length, tf.int64))
         return tf.bitwise.bitwise_and(shifted, tf.constant(2**length - 1, tf.int64))
 
     return field(0, 20), field(23, 5) + 1, field(28, 36)
 
 
-def _is_plain_flac(tf, content):
+def _is_plain_flac(tf: Any, content: Any):
     """Whether a file is FLAC of 16 bits that says how long it is."""
     _, bits, num_samples = _flac_format(tf, content)
     marks = _has_marks(tf, _header(tf, content), {0: "fLaC", 4: "\0\0\0\x22"})
@@ -167,7 +168,7 @@ def _is_plain_flac(tf, content):
     return tf.reduce_all(tf.stack(marks))
 
 
-def _decode_flac(tf, tfio, content):
+def _decode_flac(tf: Any, tfio, content: Any):
     """Samples `(samples, channels)` in [-1, 1) and their rate."""
     rate, _, num_samples = _flac_format(tf, content)
     samples = tfio.audio.decode_flac(content, dtype=tf.int16)
@@ -178,7 +179,7 @@ def _decode_flac(tf, tfio, content):
         return tf.cast(samples, tf.float32) * _INT16_SCALE, rate
 
 
-def _resample(tf, samples, rate, sampling_rate):
+def _resample(tf: Any, samples: Tensor, rate: float, sampling_rate: int):
     """Mono samples at another rate."""
     rate = tf.cast(rate, tf.int64)
 
@@ -189,5 +190,5 @@ def _resample(tf, samples, rate, sampling_rate):
     return tf.cond(tf.equal(rate, sampling_rate), lambda: samples, by_soxr)
 
 
-def _resample_numpy(samples, rate, sampling_rate):
+def _resample_numpy(samples: Tensor, rate: float, sampling_rate: int):
     return read_audio(samples, sampling_rate, source_rate=int(rate))

@@ -65,7 +65,7 @@ class VideoFrame:
     seconds: float
     pixels: np.ndarray
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         height, width = self.pixels.shape[:2]
         return one_line(self, f"{width} x {height} pixels at {self.seconds:.3f} s")
 
@@ -192,7 +192,7 @@ def import_av() -> Any:
     return av
 
 
-def _picture_stream(container, pictures: np.ndarray, frame_rate: int, codec: str) -> tuple:
+def _picture_stream(container: Any, pictures: np.ndarray, frame_rate: int, codec: str) -> tuple:
     av = import_av()
     pictures = np.asarray(pictures)
     if pictures.dtype != np.uint8 or pictures.ndim != 4 or pictures.shape[-1] != 3:
@@ -206,7 +206,7 @@ def _picture_stream(container, pictures: np.ndarray, frame_rate: int, codec: str
     return stream, (av.VideoFrame.from_ndarray(pixels, format="rgb24") for pixels in pictures)
 
 
-def _audio_stream(container, audio: np.ndarray, sampling_rate: int) -> tuple:
+def _audio_stream(container: Any, audio: np.ndarray, sampling_rate: int) -> tuple:
     samples = np.asarray(audio, "float32")
     channels = samples.reshape(len(samples), -1).T
     if samples.ndim not in (1, 2) or len(channels) not in (1, 2):
@@ -263,7 +263,7 @@ def _first_stream(streams: Sequence[Any], reason: str, detail: str) -> Any:
     return streams[0]
 
 
-def _decode_audio(container, stream, duration: float | None) -> tuple[np.ndarray, int]:
+def _decode_audio(container: Any, stream: Any, duration: float | None) -> tuple[np.ndarray, int]:
     """Samples `(n,)` at the rate of the file, averaged over channels, and that rate."""
     av = import_av()
     as_float = av.AudioResampler(format="fltp")
@@ -281,7 +281,7 @@ def _decode_audio(container, stream, duration: float | None) -> tuple[np.ndarray
     return np.concatenate(parts), stream.codec_context.sample_rate
 
 
-def _declared_seconds(container, stream) -> float:
+def _declared_seconds(container: Any, stream: Any) -> float:
     """How long the file says that a stream is; 0 where it does not say."""
     if stream.duration is not None and stream.time_base is not None:
         return float(stream.duration * stream.time_base)
@@ -294,7 +294,7 @@ def _check_length(seconds: float, declared: float, duration: float | None) -> No
         raise UnusableVideo("truncated", f"its sound ends after {seconds:.2f} of {declared:.2f} s")
 
 
-def _decode(container, stream) -> Iterator[Any]:
+def _decode(container: Any, stream: Any) -> Iterator[Any]:
     """Frames of a stream; packets that are damaged are left out, as players do."""
     av = import_av()
     packets = container.demux(stream)
@@ -314,7 +314,7 @@ def _decode(container, stream) -> Iterator[Any]:
         yield from frames
 
 
-def _timed_frames(container, stream) -> Iterator[tuple[float, Any]]:
+def _timed_frames(container: Any, stream: Any) -> Iterator[tuple[float, Any]]:
     """Decoded frames, each with the second at which it is shown."""
     start = float((stream.start_time or 0) * stream.time_base) if stream.time_base else 0.0
     rate = float(stream.average_rate or 25)

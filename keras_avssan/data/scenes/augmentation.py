@@ -48,7 +48,7 @@ class Augmentation:
                 f"{self.equaliser!r}."
             )
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         gains = span(self.equaliser, " dB")
         return one_line(self, f"speed {self.speed:.3g}", gains and f"equaliser {gains}")
 
@@ -99,7 +99,7 @@ def draw_augmentations(
     return tuple(map(Augmentation, speeds, equalisers))
 
 
-def _equalise(samples, gains, sampling_rate):
+def _equalise(samples: np.ndarray, gains, sampling_rate: int):
     """Weighs frequencies without shifting their phase."""
     length = len(samples)
     size = scipy.fft.next_fast_len(length + round(_RING_SECONDS * sampling_rate), real=True)
@@ -109,7 +109,7 @@ def _equalise(samples, gains, sampling_rate):
 
 
 @lru_cache(maxsize=4)
-def _interpolation(size, sampling_rate):
+def _interpolation(size: int, sampling_rate: int):
     """Matrix from gains at `EQUALISER_HERTZ` to gains of all bins, constant beyond both ends."""
     hertz = np.maximum(scipy.fft.rfftfreq(size, 1 / sampling_rate), EQUALISER_HERTZ[0])
     octaves = np.log2(EQUALISER_HERTZ)

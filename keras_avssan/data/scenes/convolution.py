@@ -6,6 +6,8 @@ from functools import lru_cache
 import numpy as np
 import scipy.fft
 
+from keras_avssan._internal.types import Tensor
+
 # More blocks than this never pay: each repeats the length of the response.
 _MAX_BLOCKS = 64
 # Transforms of float32 that SciPy computes side by side.
@@ -50,7 +52,7 @@ def convolve(dry: np.ndarray, rirs: np.ndarray) -> np.ndarray:
     return wet
 
 
-def _without_zeros(rirs):
+def _without_zeros(rirs: Tensor):
     """Responses without most of the zeros at their end."""
     length = rirs.shape[-1]
     step = -(-length // _LENGTHS)

@@ -20,7 +20,7 @@ def make_dataset(
     *,
     start: int = 0,
     loader: str = "tf",
-    prompt: str = "image",
+    prompt: Any = "image",
     image_size: int | tuple[int, int] = (64, 64),
     prompt_embeddings: np.ndarray | Mapping[str, np.ndarray] | None = None,
     text_embeddings: Mapping[str, np.ndarray] | None = None,
@@ -118,7 +118,7 @@ def make_dataset(
     return dataset
 
 
-def _tf_dataset(batches, repeat, num_workers):
+def _tf_dataset(batches, repeat, num_workers: int):
     try:
         import tensorflow as tf
     except ImportError as error:
@@ -145,7 +145,7 @@ def _tf_dataset(batches, repeat, num_workers):
     ).prefetch(tf.data.AUTOTUNE)
 
 
-def _grain_dataset(batches, repeat, num_workers):
+def _grain_dataset(batches, repeat, num_workers: int):
     try:
         import grain
     except ImportError as error:

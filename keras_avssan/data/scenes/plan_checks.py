@@ -1,5 +1,7 @@
 """Checks of a scene plan's arguments that need no more than the arguments themselves."""
 
+from typing import Any
+
 import numpy as np
 
 from keras_avssan._internal.checks import check_number
@@ -8,7 +10,7 @@ from keras_avssan.data.scenes.scene import PROMPT_KINDS
 _MOST_DB = 200.0  # of a level above another; beyond it float32 knows one of them only
 
 
-def check_catalog(catalog, bank, split, reference_split):
+def check_catalog(catalog: Any, bank: Any, split: str, reference_split):
     """Refuses a catalog and a bank that do not go together, and splits that are not there."""
     for name, value, kind in (("catalog", catalog, "a `Catalog`"), ("bank", bank, "an `RIRBank`")):
         if not hasattr(value, "sampling_rate"):
@@ -35,7 +37,7 @@ def check_prompt_kinds(kinds):
         )
 
 
-def check_switch(name, value):
+def check_switch(name: str, value: Any):
     """Refuses anything but a bool."""
     if not isinstance(value, (bool, np.bool_)):
         raise ValueError(f"`{name}` must be True or False. Received: {name}={value!r}")
@@ -51,7 +53,7 @@ def check_augmentation(speed, equalise):
     check_number("equalise", equalise, 0, 40)
 
 
-def decibel_range(name, value):
+def decibel_range(name: str, value: Any):
     """A range of decibels as a pair of floats; a single number is both ends."""
     limits = _numbers(value)
     if limits.shape in ((), (2,)):
@@ -64,7 +66,7 @@ def decibel_range(name, value):
     )
 
 
-def room_range(rooms, count):
+def room_range(rooms, count: int):
     """`(start, stop)` of rooms as integers, checked against the number of a bank's rooms."""
     limits = _numbers(rooms)
     whole = limits.shape == (2,) and np.isfinite(limits).all() and not np.any(limits % 1)
@@ -77,7 +79,7 @@ def room_range(rooms, count):
     return start, stop
 
 
-def _numbers(value):
+def _numbers(value: Any):
     """One number or several as float64; an array of NaN of no use where it is something else."""
     try:
         numbers = np.asarray(value)

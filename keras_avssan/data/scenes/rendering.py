@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_avssan._internal.types import Tensor
 from keras_avssan.data.catalogs.catalog import Clip
 from keras_avssan.data.scenes.convolution import convolve
 from keras_avssan.data.scenes.scene import Scene
@@ -138,14 +139,14 @@ def check_device_rendering(plan: ScenePlan) -> None:
         )
 
 
-def _azimuths(scenes):
+def _azimuths(scenes: Sequence[Scene]):
     return {
         "azimuth": np.array([scene.azimuth for scene in scenes], "float32"),
         "interferer_azimuth": np.array([s.nearest_interferer_azimuth for s in scenes], "float32"),
     }
 
 
-def _dry_sources(plan, scene):
+def _dry_sources(plan: ScenePlan, scene: Scene):
     """Crops of target and interferers, augmented where the plan says so, `(sources, samples)`."""
     sources = scene.sources
     dry = np.empty((len(sources), plan.num_samples), "float32")
@@ -160,21 +161,21 @@ def _dry_sources(plan, scene):
     return dry
 
 
-def _impulse_responses(plan, scene):
+def _impulse_responses(plan: ScenePlan, scene: Scene):
     """Responses of all sources, `(sources, 2, length)`, at most as long as the scene."""
     slots = [source.slot for source in scene.sources]
     rirs = plan.bank.rirs[scene.room, slots][..., : plan.num_samples]
     return rirs[:, ::-1] if scene.swapped else rirs
 
 
-def _sensor_noise(plan, scene):
+def _sensor_noise(plan: ScenePlan, scene: Scene):
     """White noise of the same level at both microphones, `(samples, 2)`."""
     rng = plan.generator(scene.index, "noise samples")
     noise = rng.standard_normal((plan.num_samples, 2), "float32")
     return noise * np.float32(MIX_RMS * 10 ** (-scene.sensor_noise / 20))
 
 
-def _render_sources(plan, scene):
+def _render_sources(plan: ScenePlan, scene: Scene):
     """Target and interferers at the microphones, scaled: `(sources, 2, samples)`."""
     wet = convolve(_dry_sources(plan, scene), _impulse_responses(plan, scene))
     wet *= _gains(wet, scene.snr)[:, None, None]
@@ -211,7 +212,7 @@ def crop_clip(plan: ScenePlan, clip: Clip, offset: int, length: int | None = Non
     return crop
 
 
-def _window(samples, offset, length):
+def _window(samples: np.ndarray, offset: int, length: int):
     """`length` samples from `offset`; a clip that is too short is repeated."""
     if len(samples) >= length:
         offset = min(offset, len(samples) - length)
@@ -219,18 +220,18 @@ def _window(samples, offset, length):
     return np.take(samples, np.arange(offset, offset + length), mode="wrap")
 
 
-def _loudest_offset(samples, length):
+def _loudest_offset(samples: np.ndarray, length: int):
     energy = np.concatenate([[0.0], np.cumsum(np.square(samples, dtype="float64"))])
     if len(samples) <= length:
         return int(np.argmax(np.abs(samples)))
     return int(np.argmax(energy[length:] - energy[:-length]))
 
 
-def _power(samples):
+def _power(samples: np.ndarray):
     return np.dot(samples, samples) / len(samples)
 
 
-def _gains(wet, snr):
+def _gains(wet: Tensor, snr):
     """Gains of target and interferers: first the SNR, then the level of the mixture."""
     sources = wet.reshape(len(wet), -1)
     powers = [float(np.dot(source, source)) for source in sources]

@@ -32,7 +32,7 @@ class SceneSource:
     azimuth: float
     augmentation: Augmentation | None = None
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return one_line(
             self,
             f"{self.clip.class_name} at {self.azimuth:.1f}°",
@@ -91,7 +91,7 @@ class Scene:
                 f"Received: sources={self.sources!r}"
             )
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         target, *others = (f"{s.clip.class_name} at {s.azimuth:.1f}°" for s in self.sources)
         return one_line(
             self,

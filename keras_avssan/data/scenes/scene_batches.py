@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -56,7 +57,7 @@ class SceneBatches:
     num_scenes: int
     batch_size: int = 32
     start: int = 0
-    prompt: str = "image"
+    prompt: Any = "image"
     image_size: int | tuple[int, int] = (64, 64)
     prompt_embeddings: np.ndarray | Mapping[str, np.ndarray] | None = None
     text_embeddings: Mapping[str, np.ndarray] | None = None
@@ -131,7 +132,7 @@ class SceneBatches:
         full, rest = divmod(self.num_scenes, self.batch_size)
         return full + (1 if rest and not self.drop_remainder else 0)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return one_line(
             self,
             f"{count(len(self), 'batch', 'batches')} of {count(self.batch_size, 'scene')}",

@@ -104,7 +104,7 @@ class ScenePlan:
     same_class_interferer: float = 0.0
     absent: bool = False
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         first, stop = self.rooms or (0, len(self.bank))
         return one_line(
             self,
@@ -256,7 +256,7 @@ class ScenePlan:
         return SourcePositions(self.bank.azimuths, rooms, self.min_separation, self.num_interferers)
 
     @staticmethod
-    def _by_class(items, split):
+    def _by_class(items, split: str):
         grouped = defaultdict(list)
         for item in items:
             if split in (None, item.split):
@@ -310,7 +310,7 @@ class ScenePlan:
             **self._draw_prompt(index, target),
         )
 
-    def _draw_source(self, rng, clip, room, slot):
+    def _draw_source(self, rng: np.random.Generator, clip, room, slot):
         """A clip at a position of a room, from a random sample on."""
         azimuth = float(self.bank.azimuths[room, slot])
         return SceneSource(clip, self._draw_offset(rng, clip), slot, azimuth)
@@ -324,20 +324,20 @@ class ScenePlan:
             offset = self._draw_offset(rng, reference)
         return {"prompt_kind": kind, "reference": reference, "reference_offset": offset}
 
-    def _draw_classes(self, rng):
+    def _draw_classes(self, rng: np.random.Generator):
         first = rng.integers(len(self.classes))
         step = rng.integers(1, len(self.classes))
         return self.classes[first], self.classes[(first + step) % len(self.classes)]
 
-    def _draw_positions(self, rng):
+    def _draw_positions(self, rng: np.random.Generator):
         room, pairs = _draw(rng, self._positions.pairs)
         return room, _draw(rng, pairs).tolist()
 
-    def _draw_offset(self, rng, clip):
+    def _draw_offset(self, rng: np.random.Generator, clip):
         spare = clip.num_samples - self.num_samples
         return int(rng.integers(spare + 1 if spare >= 0 else clip.num_samples))
 
-    def _with_same_class(self, scene):
+    def _with_same_class(self, scene: Scene):
         """A scene, or in a share of them the same with an interferer of the target's class."""
         rng = self.generator(scene.index, "same class")
         if rng.random() >= self.same_class_interferer:
@@ -348,7 +348,7 @@ class ScenePlan:
         interferer = replace(interferer, clip=clip, offset=self._draw_offset(rng, clip))
         return replace(scene, sources=(target, interferer))
 
-    def _draw_further(self, scene):
+    def _draw_further(self, scene: Scene):
         """The interferers beyond the first, of other classes and at other positions."""
         rng = self.generator(scene.index, "further interferers")
         present = {scene.target.class_name, scene.interferer.class_name}
@@ -362,7 +362,7 @@ class ScenePlan:
             sources.append(self._draw_source(rng, clip, scene.room, slot))
         return tuple(sources)
 
-    def _draw_absent(self, scene):
+    def _draw_absent(self, scene: Scene):
         """A prompt of a class that is not in the mixture."""
         rng = self.generator(scene.index, "absent")
         present = {source.clip.class_name for source in scene.sources}
@@ -374,7 +374,7 @@ class ScenePlan:
             changes |= {"reference": reference, "reference_offset": offset}
         return changes
 
-    def _with_augmentation(self, scene):
+    def _with_augmentation(self, scene: Scene):
         """A scene with other sounds and microphones; each change is drawn apart."""
         sources, noise, swapped = scene.sources, None, False
         if tuple(self.speed) != (1.0, 1.0) or self.equalise:
@@ -392,5 +392,5 @@ class ScenePlan:
         return replace(scene, sources=sources, sensor_noise=noise, swapped=swapped)
 
 
-def _draw(rng, items):
+def _draw(rng: np.random.Generator, items):
     return items[rng.integers(len(items))]

@@ -22,7 +22,7 @@ class SourcePositions:
         rooms: tuple[int, int],
         min_separation: float,
         num_interferers: int,
-    ):
+    ) -> None:
         self._azimuths = azimuths
         self._min_separation = min_separation
         self._num_further = num_interferers - 1

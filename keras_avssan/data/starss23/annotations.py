@@ -63,7 +63,7 @@ class Events:
     def __len__(self) -> int:
         return len(self.frame)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         classes = sorted({STARSS23_CLASSES[number] for number in self.class_index})
         frames = count(len(np.unique(self.frame)), "frame")
         return one_line(self, f"{count(len(self), 'entry', 'entries')} in {frames}", names(classes))

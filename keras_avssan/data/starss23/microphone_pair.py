@@ -148,7 +148,7 @@ def unit_vector(azimuth: Any, elevation: Any) -> np.ndarray:
     return np.stack([level * np.cos(azimuth), level * np.sin(azimuth), np.sin(elevation)], axis=-1)
 
 
-def _pressure_on_sphere(size, along):
+def _pressure_on_sphere(size: int, along):
     """Pressure on a rigid sphere, (*along.shape, F); `size` is 2π · radius / wavelength, (F,)."""
     order = np.arange(_LARGEST_ORDER + 1)[:, None]
     # Derivative of the spherical Hankel function of outgoing waves, for the phase of exp(+iωt).

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -124,7 +125,7 @@ class SegmentPrompts:
         rng = np.random.default_rng([self.seed, zlib.crc32(segment.id.encode())])
         return pool[rng.integers(len(pool))]
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return one_line(
             self,
             f"{count(len(self.segments), 'segment')} of {names(self.classes)}",
@@ -174,7 +175,7 @@ def read_class_map(path: str | os.PathLike) -> dict[str, list[str]]:
     return mapped
 
 
-def _check_map(class_map, catalog):
+def _check_map(class_map, catalog: Any):
     """Dict from class of STARSS23 to a tuple of classes of the catalog."""
     if class_map is None:
         return {name: (name,) for name in STARSS23_CLASSES if name in catalog.classes}

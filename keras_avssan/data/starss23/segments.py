@@ -43,7 +43,7 @@ class SegmentSource:
     motion: float
     activity: float
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         moves = f"moves by {self.motion:.1f}°" if self.motion else ""
         where = f"{self.class_name} {self.number} at {self.azimuth:.1f}°"
         return one_line(self, where, moves, f"active for {self.activity:g} s")
@@ -73,7 +73,7 @@ class Segment:
     target: SegmentSource
     interferers: tuple[SegmentSource, ...]
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return one_line(
             self,
             f"{self.class_name} at {self.azimuth:.1f}°",
@@ -191,7 +191,7 @@ class SegmentRules:
         return None
 
 
-def _num_frames(events, class_name):
+def _num_frames(events, class_name: str):
     """Frames in which a class is active, however many of its sources are."""
     of_class = events.class_index == STARSS23_CLASSES.index(class_name)
     return len(np.unique(events.frame[of_class]))

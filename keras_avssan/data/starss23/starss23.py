@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -124,7 +125,7 @@ class STARSS23:
         self._segments = tuple(label for label in labels if isinstance(label, Segment))
         self._left_out = Counter(label for label in labels if isinstance(label, str))
 
-    def _label(self, recording):
+    def _label(self, recording: Any):
         """A segment or a reason for every piece of a recording."""
         events = read_events(recording.annotation)
         duration = self._rules.duration
@@ -219,7 +220,7 @@ class STARSS23:
             [f"{len(self._recordings)} recordings", counted, make_table(head, by_class)]
         )
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return one_line(
             self,
             count(len(self._recordings), "recording"),

@@ -52,7 +52,7 @@ class SpatialClips:
             for entry in read_index(self.root, shard["name"])["clips"]
         ]
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return one_line(self, count(len(self), "clip"), f"in {self.root}")
 
     def __len__(self) -> int:

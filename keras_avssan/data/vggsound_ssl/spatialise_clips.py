@@ -164,7 +164,7 @@ def write_spatial_shard(job: SpatialJob, name: str) -> dict[str, Any]:
     folder = job.root / SPATIAL
     entries: list[dict[str, Any]] = []
 
-    def write(file):
+    def write(file) -> None:
         tar = TarWriter(file)
         for clip in index["clips"]:
             samples = decode_flac(read_member(shard_path(job.root, name), clip["audio"]))

@@ -98,7 +98,7 @@ def build_part(job: PartJob, part: Part) -> dict[str, Any]:
     kept: list[StagedClip] = []
     dropped: list[DroppedClip] = []
 
-    def write(file):
+    def write(file) -> None:
         tar = TarWriter(file)
         for video in part.videos:
             try:

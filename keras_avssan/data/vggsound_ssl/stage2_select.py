@@ -2,8 +2,9 @@
 
 import zlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -67,7 +68,9 @@ def select_clips(clips: Sequence[StagedClip], settings: BuildSettings) -> Select
     return Selection(tuple(_shards(chosen, splits, settings)), tuple(dropped))
 
 
-def _choose_classes(clips, settings, reasons) -> dict[str, list[StagedClip]]:
+def _choose_classes(
+    clips, settings: Mapping[str, Any], reasons: Sequence[str]
+) -> dict[str, list[StagedClip]]:
     """Clips by class, in random order, for the classes that are kept."""
     by_class = defaultdict(list)
     for clip in clips:
@@ -87,7 +90,9 @@ def _choose_classes(clips, settings, reasons) -> dict[str, list[StagedClip]]:
     return {name: _shuffled(by_class[name], settings.seed, name) for name in sorted(kept)}
 
 
-def _choose_clips(by_class, settings, reasons) -> list[StagedClip]:
+def _choose_clips(
+    by_class, settings: Mapping[str, Any], reasons: Sequence[str]
+) -> list[StagedClip]:
     """At most so many clips of each class and of all, the classes as even as they can be."""
     ranked = []
     for name, members in by_class.items():
@@ -140,7 +145,7 @@ def _deal_class(instances: list[str], shares: dict[str, float], splits: dict[str
         dealt[split] += 1
 
 
-def _shards(clips, splits, settings) -> Iterable[ShardPlan]:
+def _shards(clips, splits, settings: Mapping[str, Any]) -> Iterable[ShardPlan]:
     for split in SPLITS:
         members = [clip for clip in clips if splits[clip.youtube_id] == split]
         # Whoever reads a shard from beginning to end meets the classes in random order.

@@ -45,7 +45,7 @@ def write_shard(job: ShardJob, plan: ShardPlan) -> dict[str, Any]:
     """
     entries: list[dict[str, Any]] = []
 
-    def write(file):
+    def write(file) -> None:
         tar = TarWriter(file)
         for clip in plan.clips:
             source = part_path(job.staging, clip.part)

@@ -121,7 +121,7 @@ class VGGSound:
         """Path of a video's file, whether it is there or not."""
         return self.root / video.file_name
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return one_line(
             self,
             count(len(self.classes), "class", "classes"),

@@ -6,9 +6,11 @@ import os
 import pathlib
 import pickle
 import zipfile
+from typing import Any
 
 import numpy as np
 
+from keras_avssan._internal.types import PathLike
 from keras_avssan.encoders.converters.comparison import compare_shapes
 from keras_avssan.encoders.sound_effects_cnn import SoundEffectsCNN
 
@@ -18,7 +20,7 @@ _HEADS = "fc."  # classifiers of the training data sets, which the embedding doe
 _COUNTER = ".num_batches_tracked"
 
 
-def convert_aisfx(source=None, **kwargs):
+def convert_aisfx(source=None, **kwargs: Any):
     """Makes a `SoundEffectsCNN` with the weights that the package aisfx brings along.
 
     The package is on PyPI (version 0.1.2, weights under CC BY 4.0). It pins old versions of other
@@ -72,7 +74,7 @@ def _installed_checkpoint():
     return pathlib.Path(package.submodule_search_locations[0]).parent / _CHECKPOINT
 
 
-def _read_entries(path):
+def _read_entries(path: PathLike):
     """Entries of the embedding network by name, as NumPy arrays."""
     try:
         import torch
@@ -104,7 +106,7 @@ def _integers():
     return [np.dtype, type(np.dtype("int64")), *((scalar, name) for name in names)]
 
 
-def _open(path):
+def _open(path: PathLike):
     """The checkpoint itself, or the one inside a wheel."""
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as wheel:
@@ -113,7 +115,7 @@ def _open(path):
     return path
 
 
-def _variables(encoder):
+def _variables(encoder: Any):
     """Variables of the network by the names of their entries."""
     variables = {}
     for i, (convolution, norm) in enumerate(zip(encoder.convolutions, encoder.norms, strict=True)):
@@ -131,7 +133,7 @@ def _to_keras(entry):
     return entry.transpose(2, 3, 1, 0) if entry.ndim == 4 else entry
 
 
-def _check_entries(entries, variables, path):
+def _check_entries(entries, variables: Any, path: PathLike):
     missing, extra, wrong = compare_shapes(
         {name: _to_keras(entry).shape for name, entry in entries.items()},
         {name: tuple(variable.shape) for name, variable in variables.items()},

@@ -3,6 +3,7 @@
 import json
 import math
 import pathlib
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import keras_hub
@@ -10,6 +11,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
+from keras_avssan._internal.types import PathLike, Tensor
 from keras_avssan.encoders.clip_encoder import CLIP_MEAN, CLIP_STD, CLIPEncoder
 from keras_avssan.encoders.clip_tokenizer import CLIPTextTokenizer
 from keras_avssan.encoders.converters.comparison import compare_shapes, listed
@@ -53,7 +55,9 @@ class _Target(NamedTuple):
     axes: tuple[int, ...]
 
 
-def convert_clip_huggingface(folder, load_weights=True, dtype=None, **kwargs):
+def convert_clip_huggingface(
+    folder: PathLike, load_weights: bool = True, dtype: Any = None, **kwargs: Any
+):
     """Reads a CLIP model in the format of Hugging Face, such as `openai/clip-vit-base-patch32`.
 
     KerasHub's text encoder adds 1e-6 to the variance in its last normalisation where the
@@ -92,14 +96,14 @@ def convert_clip_huggingface(folder, load_weights=True, dtype=None, **kwargs):
     return CLIPEncoder(backbone, tokenizer, **{"mean": mean, "std": std, **kwargs})
 
 
-def _read_json(path):
+def _read_json(path: PathLike):
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"'{path}' is not a JSON file: {error}") from error
 
 
-def _check_files(folder, load_weights):
+def _check_files(folder: PathLike, load_weights):
     wanted = ["config.json"]
     if load_weights and not (folder / _INDEX).is_file():
         wanted.append(_WEIGHTS)
@@ -111,7 +115,7 @@ def _check_files(folder, load_weights):
         )
 
 
-def _read_config(folder):
+def _read_config(folder: PathLike):
     """Checks a configuration and fills in the defaults."""
     config = _read_json(folder / "config.json")
     if config.get("model_type") != "clip":
@@ -128,7 +132,7 @@ def _read_config(folder):
     return text, vision, config.get("projection_dim", _PROJECTION_DIM)
 
 
-def _check_supported(text, vision):
+def _check_supported(text: str, vision):
     for part, config in (("text_config", text), ("vision_config", vision)):
         if config["hidden_act"] not in _ACTIVATIONS:
             raise ValueError(
@@ -147,7 +151,7 @@ def _check_supported(text, vision):
         )
 
 
-def _make_backbone(config, dtype):
+def _make_backbone(config: Mapping[str, Any], dtype: Any):
     text, vision, projection_dim = config
     return keras_hub.models.CLIPBackbone(
         vision_encoder=keras_hub.models.CLIPVisionEncoder(
@@ -169,7 +173,7 @@ def _make_backbone(config, dtype):
     )
 
 
-def _transformer_arguments(config):
+def _transformer_arguments(config: Mapping[str, Any]):
     return {
         "hidden_dim": config["hidden_size"],
         "num_layers": config["num_hidden_layers"],
@@ -179,13 +183,13 @@ def _transformer_arguments(config):
     }
 
 
-def _assign_positions(backbone):
+def _assign_positions(backbone: Any) -> None:
     """Numbers the patches: a new backbone has zeros there, and no checkpoint sets them."""
     position_ids = backbone.vision_encoder.embedding.position_ids
     position_ids.assign(np.arange(position_ids.shape[-1])[None])
 
 
-def _load_weights(backbone, folder):
+def _load_weights(backbone: Any, folder: PathLike) -> None:
     targets = _targets(backbone)
     tensors = _read_tensors(folder)
     _check_tensors(tensors, targets, folder)
@@ -194,7 +198,7 @@ def _load_weights(backbone, folder):
         target.variable.assign(value.reshape(target.variable.shape))
 
 
-def _read_tensors(folder):
+def _read_tensors(folder: PathLike):
     names = [_WEIGHTS]
     if (folder / _INDEX).is_file():
         names = sorted(set(_read_json(folder / _INDEX)["weight_map"].values()))
@@ -207,7 +211,7 @@ def _read_tensors(folder):
     return {name: tensor for name, tensor in tensors.items() if name not in _IGNORED}
 
 
-def _check_tensors(tensors, targets, folder):
+def _check_tensors(tensors: Tensor, targets, folder: PathLike):
     """Names everything that is wrong with a checkpoint at once."""
     found = {name: tensor.shape for name, tensor in tensors.items()}
     expected = {name: target.shape for name, target in targets.items()}
@@ -226,7 +230,7 @@ def _check_tensors(tensors, targets, folder):
         )
 
 
-def _targets(backbone):
+def _targets(backbone: Any):
     """The tensors of a checkpoint, by name."""
     vision, text = backbone.vision_encoder, backbone.text_encoder
     return {
@@ -254,7 +258,7 @@ def _targets(backbone):
     }
 
 
-def _transformer(blocks, name):
+def _transformer(blocks, name: str):
     targets: dict[str, _Target] = {}
     for i, block in enumerate(blocks):
         attention, prefix = block.attention, f"{name}.{i}"
@@ -271,11 +275,11 @@ def _transformer(blocks, name):
     return targets
 
 
-def _layer_norm(layer, name):
+def _layer_norm(layer: Any, name: str):
     return {f"{name}.weight": _as_is(layer.gamma), f"{name}.bias": _as_is(layer.beta)}
 
 
-def _dense(layer, name):
+def _dense(layer: Any, name: str):
     """Kernels lie there as (outputs, inputs), whatever heads they have here."""
     kernel, bias = layer.kernel, layer.bias
     outputs = kernel.shape[-1] if bias is None else math.prod(bias.shape)
@@ -291,12 +295,12 @@ def _convolution(kernel):
     return _Target(kernel, (outputs, inputs, height, width), (2, 3, 1, 0))
 
 
-def _as_is(variable):
+def _as_is(variable: Any):
     shape = tuple(variable.shape)
     return _Target(variable, shape, tuple(range(len(shape))))
 
 
-def _read_tokenizer(folder, length):
+def _read_tokenizer(folder: PathLike, length: int):
     """Makes the tokenizer of whichever of the two forms is there."""
     vocabulary, merges, whole = (
         folder / name for name in ("vocab.json", "merges.txt", "tokenizer.json")
@@ -317,7 +321,7 @@ def _read_tokenizer(folder, length):
     return None
 
 
-def _read_normalisation(folder):
+def _read_normalisation(folder: PathLike):
     path = folder / "preprocessor_config.json"
     config = _read_json(path) if path.is_file() else {}
     return config.get("image_mean", CLIP_MEAN), config.get("image_std", CLIP_STD)

@@ -1,5 +1,7 @@
 """What a checkpoint holds beside what is expected of it."""
 
+from collections.abc import Sequence
+
 
 def compare_shapes(found, expected):
     """Compares the entries of a checkpoint with those that are expected.
@@ -17,7 +19,7 @@ def compare_shapes(found, expected):
     return missing, extra, wrong
 
 
-def listed(names, most):
+def listed(names: Sequence[str], most):
     """Joins names for a message.
 
     Args:

@@ -2,9 +2,12 @@
 
 import collections.abc
 import os
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
+from keras_avssan._internal.types import PathLike
 from keras_avssan.encoders.converters.comparison import compare_shapes, listed
 from keras_avssan.encoders.vggish import VGGish
 
@@ -37,7 +40,7 @@ _TORCH_PCA = "pproc."
 _MOST_NAMES = 20  # of a kind, in a message
 
 
-def convert_vggish_tensorflow(checkpoint_path, pca_params_path=None, **kwargs):
+def convert_vggish_tensorflow(checkpoint_path, pca_params_path=None, **kwargs: Any):
     """Makes a `VGGish` from the TensorFlow checkpoint of the published network.
 
     Variables outside the scope `vggish/` and the state of an optimizer are left aside, so that
@@ -79,7 +82,9 @@ def convert_vggish_tensorflow(checkpoint_path, pca_params_path=None, **kwargs):
     return model
 
 
-def convert_vggish_torch(path_or_state_dict, pca_params_path=None, activation="relu", **kwargs):
+def convert_vggish_torch(
+    path_or_state_dict, pca_params_path=None, activation: str = "relu", **kwargs: Any
+):
     """Makes a `VGGish` from the weights of torchvggish.
 
     Args:
@@ -133,7 +138,7 @@ def convert_vggish_torch(path_or_state_dict, pca_params_path=None, activation="r
     return model
 
 
-def _make_model(pca, arguments):
+def _make_model(pca, arguments: Mapping[str, Any]):
     if pca is None and arguments.get("postprocess"):
         raise ValueError(
             "`postprocess=True` needs PCA parameters: give their file as `pca_params_path`. "
@@ -142,11 +147,11 @@ def _make_model(pca, arguments):
     return VGGish(**{"postprocess": pca is not None, **arguments})
 
 
-def _weighted_layers(model):
+def _weighted_layers(model: Any):
     return [*model.convolutions, *model.dense_layers]
 
 
-def _expected_shapes(model, names, kinds, separator, torch=False):
+def _expected_shapes(model: Any, names: Sequence[str], kinds, separator, torch: bool = False):
     """Shapes of kernels and biases by their names in a checkpoint."""
     shapes = {}
     for layer, name in zip(_weighted_layers(model), names, strict=True):
@@ -158,7 +163,7 @@ def _expected_shapes(model, names, kinds, separator, torch=False):
     return shapes
 
 
-def _check_shapes(argument, found, expected, tolerated=lambda name: False):
+def _check_shapes(argument: str, found, expected, tolerated=lambda name: False):
     """Refuses a checkpoint with other variables or shapes, and says which."""
     missing, extra, wrong = compare_shapes(found, expected)
     wrong = [f"{name} {tuple(found[name])} in place of {expected[name]}" for name in wrong]
@@ -170,7 +175,7 @@ def _check_shapes(argument, found, expected, tolerated=lambda name: False):
         raise ValueError(f"`{argument}` does not hold what is expected. {' '.join(details)}")
 
 
-def _read_tensorflow(path, names):
+def _read_tensorflow(path: PathLike, names: Sequence[str]):
     """Reads a checkpoint: the shapes of all its variables, and the arrays that are named."""
     try:
         import tensorflow as tf
@@ -193,7 +198,7 @@ def _read_tensorflow(path, names):
     return shapes, arrays
 
 
-def _read_pca(path):
+def _read_pca(path: PathLike):
     """Reads PCA parameters, a dict of arrays; `None` without a path."""
     if path is None:
         return None
@@ -211,7 +216,7 @@ def _read_pca(path):
         ) from error
 
 
-def _assign_pca(model, pca, argument):
+def _assign_pca(model: Any, pca, argument: str) -> None:
     if model.postprocessor is None:
         return
     dim = model.settings["embedding_dim"]
@@ -222,7 +227,7 @@ def _assign_pca(model, pca, argument):
     model.postprocessor.means.assign(pca[_MEANS])
 
 
-def _load_torch(path, argument):
+def _load_torch(path: PathLike, argument: str):
     """Reads a dict of tensors that `torch.save` has written."""
     try:
         import torch
@@ -245,7 +250,7 @@ def _load_torch(path, argument):
     return state
 
 
-def _to_numpy(value):
+def _to_numpy(value: Any):
     if hasattr(value, "detach"):
         value = value.detach().cpu().float().numpy()
     return np.asarray(value)

@@ -1,9 +1,13 @@
 """AV-SSAN as a task: train it, ask it, see why."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import keras
 import numpy as np
 
 from keras_avssan._internal.frozen_layers import freeze_parts
+from keras_avssan._internal.types import Tensor
 from keras_avssan._internal.write_once import WriteOnce
 from keras_avssan.data.media.channel_pair import confidence
 from keras_avssan.doa.grid import GRID_DEGREES
@@ -78,15 +82,15 @@ class AVSSAN(Localizer):
 
     def __init__(
         self,
-        backbone=None,
-        preprocessor=None,
-        configuration="base",
-        image_encoder=None,
-        audio_encoder=None,
-        compile=True,
-        name=None,
-        **kwargs,
-    ):
+        backbone: Any = None,
+        preprocessor: Any = None,
+        configuration: str = "base",
+        image_encoder: Any = None,
+        audio_encoder: Any = None,
+        compile: bool = True,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
         check_configuration(configuration)
         parts = {"image_encoder": image_encoder, "audio_encoder": audio_encoder, **kwargs}
         if backbone is None:
@@ -111,7 +115,14 @@ class AVSSAN(Localizer):
     def default_optimizer(self):
         return make_optimizer(self.configuration)
 
-    def explain(self, audio, prompt, sampling_rate=None, channels=None, microphone_spacing=None):
+    def explain(
+        self,
+        audio: Tensor,
+        prompt: Any,
+        sampling_rate: int | None = None,
+        channels: Any = None,
+        microphone_spacing: Any = None,
+    ):
         """Localises one scene and returns what led there.
 
         Args:
@@ -170,11 +181,11 @@ class AVSSAN(Localizer):
             "hop_length": self.backbone.hop_length,
         }
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "configuration": self.configuration}
 
 
-def _make_backbone(configuration, image_encoder, audio_encoder, kwargs):
+def _make_backbone(configuration, image_encoder: Any, audio_encoder: Any, kwargs: Any):
     settings = {**CONFIGURATIONS[configuration], **kwargs}
     if configuration == "paper":
         _check_published_encoders(image_encoder, audio_encoder, settings)
@@ -191,7 +202,7 @@ def _make_backbone(configuration, image_encoder, audio_encoder, kwargs):
     return backbone
 
 
-def _check_published_encoders(image_encoder, audio_encoder, settings):
+def _check_published_encoders(image_encoder: Any, audio_encoder: Any, settings: Mapping[str, Any]):
     """Refuses to put small encoders where Figure 1 has pretrained ones."""
     asks = settings.get("visual_prompt", True) and settings.get("prompt_dim") is None
     if asks and image_encoder is None:

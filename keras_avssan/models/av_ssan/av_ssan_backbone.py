@@ -1,10 +1,12 @@
 """The network of AV-SSAN, from audio and prompt to posterior and mask."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 from keras import ops
 
+from keras_avssan._internal.types import Tensor
 from keras_avssan.layers.doa_head import DoAHead
 from keras_avssan.layers.frame_alignment import FrameAlignment
 from keras_avssan.layers.level_normalization import LevelNormalization
@@ -110,38 +112,38 @@ class AVSSANBackbone(PromptedBackbone):
 
     def __init__(
         self,
-        image_encoder=None,
-        audio_encoder=None,
-        prompt_dim=None,
-        dim=64,
-        bridge_layers=2,
-        num_heads=4,
-        mlp_dim=256,
-        dropout=0.0,
-        interaction=True,
-        scale_prompt=True,
-        ipd="cos_sin",
-        ild_scale=0.1,
-        residual="query",
-        scale_relevance=False,
+        image_encoder: Any = None,
+        audio_encoder: Any = None,
+        prompt_dim: int | None = None,
+        dim: int = 64,
+        bridge_layers: int = 2,
+        num_heads: int = 4,
+        mlp_dim: int = 256,
+        dropout: float = 0.0,
+        interaction: bool = True,
+        scale_prompt: bool = True,
+        ipd: str = "cos_sin",
+        ild_scale: float = 0.1,
+        residual: str = "query",
+        scale_relevance: bool = False,
         magnitude=None,
-        doa_form="srp",
-        visual_prompt=True,
-        semantic_audio=True,
-        multi_band=True,
-        band_attention=True,
-        spatial_refiner=True,
-        microphone_spacing=0.2,
-        sampling_rate=16000,
-        frame_length=1024,
-        hop_length=512,
-        stft_implementation="fft",
-        ild_epsilon="both",
-        phase_transform=True,
-        doa_padding="mirror",
-        dtype=None,
-        **kwargs,
-    ):
+        doa_form: str = "srp",
+        visual_prompt: bool = True,
+        semantic_audio: bool = True,
+        multi_band: bool = True,
+        band_attention: bool = True,
+        spatial_refiner: bool = True,
+        microphone_spacing: float = 0.2,
+        sampling_rate: int = 16000,
+        frame_length: int = 1024,
+        hop_length: int = 512,
+        stft_implementation: str = "fft",
+        ild_epsilon: str = "both",
+        phase_transform: bool = True,
+        doa_padding: str = "mirror",
+        dtype: Any = None,
+        **kwargs: Any,
+    ) -> None:
         settings = {
             "dim": dim,
             "bridge_layers": bridge_layers,
@@ -252,7 +254,7 @@ class AVSSANBackbone(PromptedBackbone):
         # === Functional model: `connect`, Figure 1 ===
         super().__init__(dtype=dtype, **kwargs)
 
-    def connect(self, inputs):
+    def connect(self, inputs: Tensor):
         """Figure 1, from mixture and prompt to posterior and mask.
 
         Args:
@@ -300,7 +302,7 @@ class AVSSANBackbone(PromptedBackbone):
         """Whether the input `microphone_spacing` takes the place of the network's own."""
         return self.settings["doa_form"] == "srp"
 
-    def locate(self, spectrogram, mask, microphone_spacing=None):
+    def locate(self, spectrogram: Tensor, mask: Tensor, microphone_spacing: Any = None):
         """Posterior over directions of what a mask keeps of a mix.
 
         Args:
@@ -314,19 +316,21 @@ class AVSSANBackbone(PromptedBackbone):
         masked = spectrogram * mask[..., None]
         return self._read_direction(spectrogram, mask, masked, microphone_spacing)
 
-    def _read_direction(self, spectrogram, mask, masked_spectrogram, spacing):
+    def _read_direction(
+        self, spectrogram: Tensor, mask: Tensor, masked_spectrogram: Tensor, spacing
+    ):
         """Posterior of the head, which takes mix and mask, or what the mask leaves."""
         if self._head_takes_mask:
             return self.doa_head(spectrogram, spacing, ops.square(mask))
         return self.doa_head(masked_spectrogram, spacing)
 
-    def _embed_mixture(self, audio, spectrogram):
+    def _embed_mixture(self, audio: Tensor, spectrogram: Tensor):
         """Embeddings of the mixture, (batch, t, d_A); without semantic audio, one zero a frame."""
         if not self.semantic_audio:
             return ops.zeros_like(spectrogram[:, :, 0, :1])
         return self.audio_encoder(ops.mean(audio, axis=-1))
 
-    def _embed_prompt(self, inputs, audio):
+    def _embed_prompt(self, inputs: Tensor, audio: Tensor):
         """The prompt as arguments of the bridge: an embedding, a recording, or both."""
         if not self.visual_prompt:
             return {"prompt": audio[:, :1, 0]}
@@ -342,16 +346,16 @@ class AVSSANBackbone(PromptedBackbone):
             "reference_weight": 0.5 * ops.ones_like(audio[:, 0, 0]) if weight is None else weight,
         }
 
-    def _embed_reference(self, recording):
+    def _embed_reference(self, recording: Any):
         """Embeddings (batch, t, d_A) of recordings that are the prompt."""
         return self.audio_encoder(self.level(recording[..., None])[..., 0])
 
-    def _check_prompt(self, inputs):
+    def _check_prompt(self, inputs: Tensor) -> None:
         """Refuses what is no prompt, recordings included."""
         super()._check_prompt(inputs)
         check_reference(inputs, self.semantic_audio)
 
-    def embed_target(self, target, training=None):
+    def embed_target(self, target, training: bool | None = None):
         """Embeds how targets sound, in the space of the prompts' projection.
 
         Args:
@@ -364,17 +368,17 @@ class AVSSANBackbone(PromptedBackbone):
         embeddings = self.audio_encoder(ops.mean(target, axis=-1), training=training)
         return ops.cast(self.bridge.project_audio(embeddings), "float32")
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "audio_encoder": keras.saving.serialize_keras_object(self.audio_encoder),
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: Mapping[str, Any]) -> Any:
         # Networks that were stored before there was a choice have the heads that there were.
         return super().from_config({**_FIRST_HEAD, **config})
 
 
-def _as_list(outputs):
+def _as_list(outputs: Tensor):
     return list(outputs) if isinstance(outputs, list | tuple) else [outputs]

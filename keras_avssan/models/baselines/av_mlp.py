@@ -1,5 +1,7 @@
 """AVMLP: a short correlation of the pair and the prompt in a wide multilayer perceptron."""
 
+from typing import Any
+
 import keras
 import numpy as np
 
@@ -39,7 +41,14 @@ class AVMLPBackbone(PromptedCorrelationBackbone):
         (1, 180)
     """
 
-    def __init__(self, num_lags=21, hidden_dim=1024, num_layers=3, dropout=0.2, **kwargs):
+    def __init__(
+        self,
+        num_lags: int = 21,
+        hidden_dim: int = 1024,
+        num_layers: int = 3,
+        dropout: float = 0.2,
+        **kwargs: Any,
+    ) -> None:
         if not num_lags >= 2:
             raise ValueError(
                 "`num_lags` must be at least two, the largest delays to either side. "

@@ -1,8 +1,12 @@
 """AV-SELD: convolutions and Conformers over what is heard, joined by what is asked."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import keras
 from keras import ops
 
+from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings
 from keras_avssan.models.baselines.baseline import Baseline
 from keras_avssan.models.baselines.baseline_backbone import BaselineBackbone
@@ -34,12 +38,12 @@ class ResidualConvBlock(FixedSettings, keras.layers.Layer):
         (2, 16, 32, 64)
     """
 
-    def __init__(self, filters, pool_size=(2, 2), **kwargs):
+    def __init__(self, filters: Sequence[int], pool_size: int = (2, 2), **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.filters = filters
         self.pool_size = tuple(pool_size)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         dtype = self.dtype_policy
         output_shape = (*input_shape[:-1], self.filters)
         self.convolutions, self.norms = [], []
@@ -68,26 +72,26 @@ class ResidualConvBlock(FixedSettings, keras.layers.Layer):
         self.shortcut_norm.build(output_shape)
         self.built = True
 
-    def call(self, x, training=None):
+    def call(self, x: Tensor, training: bool | None = None) -> Any:
         first = self._groups(x)[:, :, 0, :, 0]
         shortcut = self.shortcut_norm(self.shortcut(first), training=training)
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
             x = ops.relu(norm(convolution(x), training=training))
         return ops.mean(self._groups(x), axis=(2, 4)) + shortcut
 
-    def _groups(self, x):
+    def _groups(self, x: Tensor):
         """Cuts maps into groups: (batch, T, F, C) → (batch, T / p, p, F / q, q, C)."""
         _, frames, bins, channels = ops.shape(x)
         p, q = self.pool_size
         x = x[:, : frames // p * p, : bins // q * q]
         return ops.reshape(x, (-1, frames // p, p, bins // q, q, channels))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Any:
         batch, frames, bins, _ = input_shape
         frames = None if frames is None else frames // self.pool_size[0]
         return (batch, frames, bins // self.pool_size[1], self.filters)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "filters": self.filters,
@@ -133,17 +137,17 @@ class AVSELDBackbone(BaselineBackbone):
 
     def __init__(
         self,
-        num_mels=64,
-        filters=(64, 128, 256, 512),
+        num_mels: int = 64,
+        filters: Sequence[int] = (64, 128, 256, 512),
         time_pools=(2, 2, 1, 1),
-        visual_dim=512,
-        num_layers=4,
-        num_heads=8,
-        ffn_dim=1024,
-        kernel_size=51,
-        dropout=0.1,
-        **kwargs,
-    ):
+        visual_dim: int = 512,
+        num_layers: int = 4,
+        num_heads: int = 8,
+        ffn_dim: int = 1024,
+        kernel_size: int = 51,
+        dropout: float = 0.1,
+        **kwargs: Any,
+    ) -> None:
         conformer = {
             "num_heads": num_heads,
             "ffn_dim": ffn_dim,
@@ -170,7 +174,7 @@ class AVSELDBackbone(BaselineBackbone):
         self.logits.build((None, joint_dim))
         super().__init__(**kwargs)
 
-    def _build_convolutions(self, num_mels, filters, time_pools):
+    def _build_convolutions(self, num_mels: int, filters: Sequence[int], time_pools) -> None:
         dtype = self.policy
         self.log_mel = StereoLogMel(num_mels, self.sampling_rate, name="log_mel")
         self.log_mel.build((None, None, self.stft.num_bins, 4))
@@ -185,7 +189,7 @@ class AVSELDBackbone(BaselineBackbone):
             shape = block.compute_output_shape(shape)
             self.convolutions.append(block)
 
-    def _make_conformer(self, name, num_layers, dim, arguments):
+    def _make_conformer(self, name: str, num_layers: int, dim: int, arguments: Mapping[str, Any]):
         blocks = [
             ConformerBlock(**arguments, dtype=self.policy, name=f"{name}_block_{i}")
             for i in range(num_layers)
@@ -194,7 +198,7 @@ class AVSELDBackbone(BaselineBackbone):
             block.build((None, None, dim))
         return blocks
 
-    def _build_projections(self, audio_dim, visual_dim):
+    def _build_projections(self, audio_dim, visual_dim) -> None:
         dtype = self.policy
         self.audio_norm = keras.layers.LayerNormalization(dtype=dtype, name="audio_norm")
         self.audio_norm.build((None, None, audio_dim))
@@ -203,7 +207,7 @@ class AVSELDBackbone(BaselineBackbone):
         self.visual_norm = keras.layers.LayerNormalization(dtype=dtype, name="visual_norm")
         self.visual_norm.build((None, visual_dim))
 
-    def hear(self, audio, prompt):
+    def hear(self, audio: Tensor, prompt: Any) -> Tensor:
         heard = self._encode_audio(audio)
         asked = self.visual_norm(self.visual(prompt))
         asked = asked[:, None, :] + ops.zeros_like(heard[:, :, :1])
@@ -212,7 +216,7 @@ class AVSELDBackbone(BaselineBackbone):
             x = block(x)
         return {"logits": self.logits(ops.mean(x, axis=1))}
 
-    def _encode_audio(self, audio):
+    def _encode_audio(self, audio: Tensor):
         """Encodes recordings frame by frame: (batch, samples, 2) → (batch, t, filters)."""
         spectrogram = self.stft(audio)
         x = self.input_norm(self.log_mel(spectrogram))
@@ -223,7 +227,7 @@ class AVSELDBackbone(BaselineBackbone):
             x = block(x)
         return self.audio_norm(x)
 
-    def check_audio(self, inputs):
+    def check_audio(self, inputs: Tensor):
         """Refuses recordings of a wrong shape, or that pooling leaves no frame of."""
         super().check_audio(inputs)
         needed = 1
@@ -239,7 +243,7 @@ class AVSELDBackbone(BaselineBackbone):
             )
 
 
-def _check_pools(num_mels, filters, time_pools):
+def _check_pools(num_mels: int, filters: Sequence[int], time_pools):
     """Refuses blocks of convolutions that do not fit together."""
     if len(filters) != len(time_pools) or not len(filters):
         raise ValueError(

@@ -1,10 +1,13 @@
 """AVST: one Transformer for what is heard and one for what is asked, joined by attention."""
 
+from typing import Any
+
 import keras
 import keras_hub
 import numpy as np
 from keras import ops
 
+from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings
 from keras_avssan.layers.generalized_cross_correlation import GeneralizedCrossCorrelation
 from keras_avssan.layers.transformer_block import TransformerBlock
@@ -44,7 +47,15 @@ class ClassTokenEncoder(FixedSettings, keras.layers.Layer):
         Dosovitskiy et al., "An image is worth 16x16 words", 2021.
     """
 
-    def __init__(self, dim=128, num_layers=2, num_heads=4, mlp_dim=256, dropout=0.1, **kwargs):
+    def __init__(
+        self,
+        dim: int = 128,
+        num_layers: int = 2,
+        num_heads: int = 4,
+        mlp_dim: int = 256,
+        dropout: float = 0.1,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.dim = dim
         self.num_layers = num_layers
@@ -52,7 +63,7 @@ class ClassTokenEncoder(FixedSettings, keras.layers.Layer):
         self.mlp_dim = mlp_dim
         self.dropout = dropout
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         dtype = self.dtype_policy
         sequence_shape = (None, None, self.dim)
         self.embedding = keras.layers.Dense(self.dim, dtype=dtype, name="embedding")
@@ -75,7 +86,7 @@ class ClassTokenEncoder(FixedSettings, keras.layers.Layer):
         self.norm.build((None, self.dim))
         self.built = True
 
-    def call(self, x, training=None):
+    def call(self, x: Tensor, training: bool | None = None) -> Any:
         x = self.embedding(x)
         class_token = ops.zeros_like(x[:, :1]) + ops.cast(self.class_token, x.dtype)
         x = ops.concatenate([class_token, x], axis=1)
@@ -84,10 +95,10 @@ class ClassTokenEncoder(FixedSettings, keras.layers.Layer):
             x = block(x, training=training)
         return self.norm(x[:, 0])
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Any:
         return (input_shape[0], self.dim)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "dim": self.dim,
@@ -131,15 +142,15 @@ class AVSTBackbone(BaselineBackbone):
 
     def __init__(
         self,
-        num_lags=96,
-        dim=128,
-        num_layers=2,
-        num_heads=4,
-        mlp_dim=256,
-        prompt_tokens=4,
-        dropout=0.1,
-        **kwargs,
-    ):
+        num_lags: int = 96,
+        dim: int = 128,
+        num_layers: int = 2,
+        num_heads: int = 4,
+        mlp_dim: int = 256,
+        prompt_tokens: int = 4,
+        dropout: float = 0.1,
+        **kwargs: Any,
+    ) -> None:
         encoder = {
             "dim": dim,
             "num_layers": num_layers,
@@ -170,7 +181,7 @@ class AVSTBackbone(BaselineBackbone):
         self._build_weights(num_lags)
         super().__init__(**kwargs)
 
-    def _build_weights(self, num_lags):
+    def _build_weights(self, num_lags: int) -> None:
         pair_shape = (None, 2, self.dim)
         self.correlation.build((None, None, self.stft.num_bins, 4))
         self.correlation_norm.build((None, None, num_lags))
@@ -181,7 +192,7 @@ class AVSTBackbone(BaselineBackbone):
         self.attention_norm.build(pair_shape)
         self.logits.build((None, 2 * self.dim))
 
-    def hear(self, audio, prompt):
+    def hear(self, audio: Tensor, prompt: Any) -> Tensor:
         heard = self.correlation_norm(self.correlation(self.stft(audio)))
         asked = self.prompt_projection(prompt)
         asked = ops.reshape(asked, (-1, self.prompt_tokens, self.dim))

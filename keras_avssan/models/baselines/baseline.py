@@ -1,5 +1,7 @@
 """The task around the networks that AV-SSAN is compared with."""
 
+from typing import Any
+
 import keras
 
 from keras_avssan._internal.frozen_layers import freeze_parts
@@ -44,14 +46,14 @@ class Baseline(Localizer):
 
     def __init__(
         self,
-        backbone=None,
-        preprocessor=None,
-        image_encoder=None,
-        prompt_dim=None,
-        compile=True,
-        name=None,
-        **kwargs,
-    ):
+        backbone: Any = None,
+        preprocessor: Any = None,
+        image_encoder: Any = None,
+        prompt_dim: int | None = None,
+        compile: bool = True,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
         parts = {"image_encoder": image_encoder, "prompt_dim": prompt_dim, **kwargs}
         if backbone is None:
             backbone = self.backbone_cls(**parts)

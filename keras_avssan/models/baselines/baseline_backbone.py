@@ -1,8 +1,12 @@
 """Bases of the baselines' networks."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import keras
 from keras import ops
 
+from keras_avssan._internal.types import Tensor
 from keras_avssan.doa.grid import NUM_DIRECTIONS
 from keras_avssan.layers.generalized_cross_correlation import GeneralizedCrossCorrelation
 from keras_avssan.layers.level_normalization import LevelNormalization
@@ -49,16 +53,16 @@ class BaselineBackbone(PromptedBackbone):
 
     def set_up(
         self,
-        settings,
+        settings: Mapping[str, Any],
         *,
-        image_encoder=None,
-        prompt_dim=None,
-        sampling_rate=16000,
-        microphone_spacing=0.2,
-        frame_length=1024,
-        hop_length=512,
-        dtype=None,
-        **kwargs,
+        image_encoder: Any = None,
+        prompt_dim: int | None = None,
+        sampling_rate: int = 16000,
+        microphone_spacing: float = 0.2,
+        frame_length: int = 1024,
+        hop_length: int = 512,
+        dtype: Any = None,
+        **kwargs: Any,
     ):
         """Notes what the network is made of, and makes its front end.
 
@@ -105,7 +109,7 @@ class BaselineBackbone(PromptedBackbone):
             self.logits = keras.layers.Dense(NUM_DIRECTIONS, dtype="float32", name="logits")
         return {"dtype": dtype, **kwargs}
 
-    def hear(self, audio, prompt):
+    def hear(self, audio: Tensor, prompt: Any) -> Tensor:
         """From recording and prompt to the logits of the directions.
 
         Args:
@@ -117,7 +121,7 @@ class BaselineBackbone(PromptedBackbone):
         """
         raise NotImplementedError
 
-    def connect(self, inputs):
+    def connect(self, inputs: Tensor):
         audio = self.level(inputs["audio"])
         prompt = None
         if self.takes_prompt:
@@ -126,7 +130,7 @@ class BaselineBackbone(PromptedBackbone):
         logits = ops.cast(outputs.pop("logits"), "float32")
         return {"doa": ops.softmax(logits, axis=-1), **outputs}
 
-    def _check_prompt(self, inputs):
+    def _check_prompt(self, inputs: Tensor):
         super()._check_prompt(inputs)
         if "prompt_audio" in inputs:
             raise ValueError(
@@ -150,7 +154,7 @@ class PromptedCorrelationBackbone(BaselineBackbone):
         >>> backbone = MLPAVCBackbone(prompt_dim=512)  # a PromptedCorrelationBackbone
     """
 
-    def make_layers(self, lags, hidden_dim, num_layers, dropout):
+    def make_layers(self, lags: Tensor, hidden_dim, num_layers: int, dropout: float) -> None:
         """Makes the layers and their weights.
 
         Args:
@@ -168,11 +172,11 @@ class PromptedCorrelationBackbone(BaselineBackbone):
         self.mlp.build((None, 2 * len(lags)))
         self.logits.build((None, hidden_dim))
 
-    def hear(self, audio, prompt):
+    def hear(self, audio: Tensor, prompt: Any) -> Tensor:
         x = self.features(audio, prompt)
         return {"logits": self.logits(self.mlp(x))}
 
-    def features(self, audio, prompt):
+    def features(self, audio: Tensor, prompt: Any):
         """What the multilayer perceptron sees.
 
         Args:

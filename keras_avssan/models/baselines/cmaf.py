@@ -1,10 +1,12 @@
 """CMAF: attention between correlation, log-mel spectrogram and prompt, each pair both ways."""
 
 from itertools import permutations
+from typing import Any
 
 import keras
 from keras import ops
 
+from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings
 from keras_avssan.layers.generalized_cross_correlation import GeneralizedCrossCorrelation
 from keras_avssan.models.baselines.baseline import Baseline
@@ -46,13 +48,15 @@ class HANLayer(FixedSettings, keras.layers.Layer):
         parsing", 2020, for the hybrid attention network.
     """
 
-    def __init__(self, num_heads=4, ffn_dim=512, dropout=0.3, **kwargs):
+    def __init__(
+        self, num_heads: int = 4, ffn_dim: int = 512, dropout: float = 0.3, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.num_heads = num_heads
         self.ffn_dim = ffn_dim
         self.dropout = dropout
 
-    def build(self, query_shape, value_shape):
+    def build(self, query_shape: Shape, value_shape: Shape) -> None:
         dim = query_shape[-1]
         if dim % self.num_heads:
             raise ValueError(
@@ -75,7 +79,7 @@ class HANLayer(FixedSettings, keras.layers.Layer):
         self.drop = keras.layers.Dropout(self.dropout, dtype=dtype, name="drop")
         self.built = True
 
-    def _make_attention(self, name, query_shape, value_shape):
+    def _make_attention(self, name: str, query_shape: Shape, value_shape: Shape):
         attention = keras.layers.MultiHeadAttention(
             self.num_heads,
             query_shape[-1] // self.num_heads,
@@ -86,22 +90,22 @@ class HANLayer(FixedSettings, keras.layers.Layer):
         attention.build(query_shape, value_shape)
         return attention
 
-    def call(self, query, value, training=None):
+    def call(self, query: Tensor, value: Any, training: bool | None = None) -> Any:
         heard = self._attend(self.self_attention, query, query, training)
         asked = self._attend(self.cross_attention, query, value, training)
         x = self.attention_norm(query + heard + asked)
         hidden = self.drop(self.hidden(x), training=training)
         return self.norm(x + self.drop(self.projection(hidden), training=training))
 
-    def _attend(self, attention, query, value, training):
+    def _attend(self, attention: Tensor, query: Tensor, value: Any, training: bool):
         # Asked for the scores, Keras attends in single steps, which every precision has.
         attended, _ = attention(query, value, return_attention_scores=True, training=training)
         return self.drop(attended, training=training)
 
-    def compute_output_shape(self, query_shape, value_shape):
+    def compute_output_shape(self, query_shape: Shape, value_shape: Shape) -> Any:
         return query_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "num_heads": self.num_heads,
@@ -145,18 +149,18 @@ class CMAFBackbone(BaselineBackbone):
 
     def __init__(
         self,
-        max_lag=10,
-        num_mels=64,
-        dim=128,
-        num_heads=4,
-        ffn_dim=512,
-        hidden_dim=1024,
-        num_layers=2,
-        stream_dropout=0.1,
-        attention_dropout=0.3,
-        hidden_dropout=0.2,
-        **kwargs,
-    ):
+        max_lag: int = 10,
+        num_mels: int = 64,
+        dim: int = 128,
+        num_heads: int = 4,
+        ffn_dim: int = 512,
+        hidden_dim: int = 1024,
+        num_layers: int = 2,
+        stream_dropout: float = 0.1,
+        attention_dropout: float = 0.3,
+        hidden_dropout: float = 0.2,
+        **kwargs: Any,
+    ) -> None:
         kwargs = self.set_up(
             {
                 "max_lag": max_lag,
@@ -185,7 +189,7 @@ class CMAFBackbone(BaselineBackbone):
         self.pairs = [(self.embeddings[name], self.norms[name]) for name in _STREAMS]
         super().__init__(**kwargs)
 
-    def _build_front_end(self, max_lag, num_mels):
+    def _build_front_end(self, max_lag, num_mels: int) -> None:
         lags = range(-max_lag, max_lag + 1)
         self.correlation = GeneralizedCrossCorrelation(lags, name="correlation")
         self.log_mel = StereoLogMel(num_mels, self.sampling_rate, phase=False, name="log_mel")
@@ -193,7 +197,7 @@ class CMAFBackbone(BaselineBackbone):
         for layer in (self.correlation, self.log_mel):
             layer.build((None, None, self.stft.num_bins, 4))
 
-    def _build_streams(self, shapes):
+    def _build_streams(self, shapes) -> None:
         dtype, dim = self.policy, self.settings["dim"]
         self.embeddings, self.norms = {}, {}
         for stream, shape in shapes.items():
@@ -207,7 +211,7 @@ class CMAFBackbone(BaselineBackbone):
             self.settings["stream_dropout"], dtype=dtype, name="stream_drop"
         )
 
-    def _build_attention(self):
+    def _build_attention(self) -> None:
         settings = self.settings
         self.attentions = {}
         for query, value in permutations(_STREAMS, 2):
@@ -221,7 +225,7 @@ class CMAFBackbone(BaselineBackbone):
             layer.build((None, None, settings["dim"]), (None, None, settings["dim"]))
             self.attentions[f"{query}_to_{value}"] = layer
 
-    def _build_mlp(self):
+    def _build_mlp(self) -> None:
         dtype, settings = self.policy, self.settings
         features = len(self.attentions) * settings["dim"]
         self.fusion_norm = keras.layers.LayerNormalization(dtype=dtype, name="fusion_norm")
@@ -235,11 +239,11 @@ class CMAFBackbone(BaselineBackbone):
         self.mlp.build((None, None, features))
         self.logits.build((None, settings["hidden_dim"]))
 
-    def hear(self, audio, prompt):
+    def hear(self, audio: Tensor, prompt: Any) -> Tensor:
         fused = self.fusion_norm(self.fuse(self._embed(audio, prompt)))
         return {"logits": self.logits(ops.mean(self.mlp(fused), axis=1))}
 
-    def _embed(self, audio, prompt):
+    def _embed(self, audio: Tensor, prompt: Any):
         """Tokens of each stream: one a frame (batch, T, dim), or the prompt's (batch, 1, dim)."""
         spectrogram = self.stft(audio)
         features = {

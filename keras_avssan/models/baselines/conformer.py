@@ -1,8 +1,11 @@
 """The Conformer block: attention and convolution between two half feed-forward steps."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
+from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings
 
 
@@ -32,12 +35,12 @@ class ConformerConvolution(FixedSettings, keras.layers.Layer):
         Gulati et al., "Conformer: convolution-augmented Transformer for speech recognition", 2020.
     """
 
-    def __init__(self, kernel_size=51, dropout=0.1, **kwargs):
+    def __init__(self, kernel_size: int = 51, dropout: float = 0.1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.kernel_size = kernel_size
         self.dropout = dropout
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         dtype, dim = self.dtype_policy, input_shape[-1]
         self.input_norm = keras.layers.LayerNormalization(dtype=dtype, name="input_norm")
         self.gated = keras.layers.Dense(2 * dim, dtype=dtype, name="gated")
@@ -55,15 +58,15 @@ class ConformerConvolution(FixedSettings, keras.layers.Layer):
             layer.build(input_shape)
         self.built = True
 
-    def call(self, x, training=None):
+    def call(self, x: Tensor, training: bool | None = None) -> Any:
         x = ops.glu(self.gated(self.input_norm(x)), axis=-1)
         x = ops.silu(self.norm(self.depthwise(x), training=training))
         return self.drop(self.projection(x), training=training)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Any:
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "kernel_size": self.kernel_size,
@@ -103,14 +106,21 @@ class ConformerBlock(FixedSettings, keras.layers.Layer):
         Gulati et al., "Conformer: convolution-augmented Transformer for speech recognition", 2020.
     """
 
-    def __init__(self, num_heads=8, ffn_dim=1024, kernel_size=51, dropout=0.1, **kwargs):
+    def __init__(
+        self,
+        num_heads: int = 8,
+        ffn_dim: int = 1024,
+        kernel_size: int = 51,
+        dropout: float = 0.1,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.num_heads = num_heads
         self.ffn_dim = ffn_dim
         self.kernel_size = kernel_size
         self.dropout = dropout
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         dim = input_shape[-1]
         if dim % self.num_heads:
             raise ValueError(
@@ -139,7 +149,7 @@ class ConformerBlock(FixedSettings, keras.layers.Layer):
         self.drop = keras.layers.Dropout(self.dropout, dtype=dtype, name="drop")
         self.built = True
 
-    def _make_ffn(self, name, input_shape):
+    def _make_ffn(self, name: str, input_shape: Shape):
         """Normalisation, hidden layer and projection of a feed-forward step."""
         dtype = self.dtype_policy
         norm = keras.layers.LayerNormalization(dtype=dtype, name=f"{name}_norm")
@@ -152,27 +162,27 @@ class ConformerBlock(FixedSettings, keras.layers.Layer):
         projection.build((*input_shape[:-1], self.ffn_dim))
         return [norm, hidden, projection]
 
-    def call(self, x, training=None):
+    def call(self, x: Tensor, training: bool | None = None) -> Any:
         x = x + 0.5 * self._feed_forward(self.first_ffn, x, training)
         x = x + self.drop(self._attend(x, training), training=training)
         x = x + self.convolution(x, training=training)
         x = x + 0.5 * self._feed_forward(self.second_ffn, x, training)
         return self.norm(x)
 
-    def _feed_forward(self, layers, x, training):
+    def _feed_forward(self, layers, x: Tensor, training: bool):
         norm, hidden, projection = layers
         x = self.drop(hidden(norm(x)), training=training)
         return self.drop(projection(x), training=training)
 
-    def _attend(self, x, training):
+    def _attend(self, x: Tensor, training: bool):
         x = self.attention_norm(x)
         # Asked for the scores, Keras attends in single steps, which every precision has.
         return self.attention(x, x, return_attention_scores=True, training=training)[0]
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Any:
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "num_heads": self.num_heads,

@@ -1,9 +1,12 @@
 """DGB: generates the clean correlation of the prompted sound, and steers it."""
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
 
+from keras_avssan._internal.types import Tensor
 from keras_avssan._internal.unit_length import unit_length
 from keras_avssan._internal.write_once import FixedSettings, WriteOnce
 from keras_avssan.doa.grid import NUM_DIRECTIONS
@@ -42,23 +45,23 @@ class GaussianSampler(FixedSettings, keras.layers.Layer):
         Kingma and Welling, "Auto-encoding variational Bayes", 2014.
     """
 
-    def __init__(self, seed=None, **kwargs):
+    def __init__(self, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**{**kwargs, "dtype": "float32"})
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.built = True
 
-    def call(self, latent, training=None):
+    def call(self, latent, training: bool | None = None) -> Any:
         mean, log_variance = latent[:, 0], latent[:, 1]
         if not training:
             return mean
         noise = keras.random.normal(ops.shape(mean), dtype="float32", seed=self.seed_generator)
         return mean + ops.exp(0.5 * log_variance) * noise
 
-    def compute_output_shape(self, latent_shape):
+    def compute_output_shape(self, latent_shape) -> Any:
         return (latent_shape[0], latent_shape[2])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "seed": self.seed}
 
 
@@ -100,12 +103,12 @@ class SteeredResponse(FixedSettings, keras.layers.Layer):
 
     def __init__(
         self,
-        max_lag=25,
-        microphone_spacing=0.2,
-        sampling_rate=16000,
-        sharpness=10.0,
-        **kwargs,
-    ):
+        max_lag: int = 25,
+        microphone_spacing: float = 0.2,
+        sampling_rate: int = 16000,
+        sharpness: float = 10.0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**{**kwargs, "dtype": "float32"})
         largest = microphone_spacing / SPEED_OF_SOUND * sampling_rate
         if not max_lag >= largest:
@@ -121,19 +124,19 @@ class SteeredResponse(FixedSettings, keras.layers.Layer):
         lags = np.arange(-max_lag, max_lag + 1)
         self._matrix = np.sinc(lags[:, None] - delays[None, :]).astype("float32")
 
-    def build(self, curve_shape):
+    def build(self, curve_shape) -> None:
         self.factor = self.add_weight(
             shape=(), initializer=keras.initializers.Constant(self.sharpness), name="factor"
         )
         self.built = True
 
-    def call(self, curve):
+    def call(self, curve) -> Any:
         return self.factor * ops.matmul(curve, ops.convert_to_tensor(self._matrix))
 
-    def compute_output_shape(self, curve_shape):
+    def compute_output_shape(self, curve_shape) -> Any:
         return (*curve_shape[:-1], NUM_DIRECTIONS)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "max_lag": self.max_lag,
@@ -182,16 +185,16 @@ class DGBBackbone(BaselineBackbone):
 
     def __init__(
         self,
-        max_lag=25,
-        condition_dim=64,
-        latent_dim=32,
-        hidden_dim=512,
-        num_layers=2,
-        dropout=0.0,
-        sharpness=10.0,
-        seed=None,
-        **kwargs,
-    ):
+        max_lag: int = 25,
+        condition_dim: int = 64,
+        latent_dim: int = 32,
+        hidden_dim: int = 512,
+        num_layers: int = 2,
+        dropout: float = 0.0,
+        sharpness: float = 10.0,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         kwargs = self.set_up(
             {
                 "max_lag": max_lag,
@@ -221,7 +224,7 @@ class DGBBackbone(BaselineBackbone):
         self.logits.build((None, 2 * max_lag + 1))
         super().__init__(**kwargs)
 
-    def _make_autoencoder(self, num_lags):
+    def _make_autoencoder(self, num_lags: int) -> None:
         """Layers of encoder and decoder with their weights."""
         dtype = self.policy
         settings = self.settings
@@ -238,14 +241,14 @@ class DGBBackbone(BaselineBackbone):
         self.decoder.build((None, latent_dim + condition_dim))
         self.generated.build((None, settings["hidden_dim"]))
 
-    def hear(self, audio, prompt):
+    def hear(self, audio: Tensor, prompt: Any) -> Tensor:
         condition = self.condition(prompt)
         latent = self._encode(self.curve(audio), condition)
         z = self.sampler(latent)
         curve = self._decode(z, condition)
         return {"logits": self.logits(curve), "curve": curve, "latent": latent}
 
-    def curve(self, audio):
+    def curve(self, audio: Tensor):
         """Correlation curve of recordings, averaged over the frames.
 
         Its length, which falls with noise and echoes, is brought to one: curves are compared and
@@ -314,7 +317,7 @@ class DGB(Baseline):
     def default_loss(self):
         return DGBLoss()
 
-    def target_truth(self, x, y, y_pred, training=None):
+    def target_truth(self, x: Tensor, y: Tensor, y_pred: Tensor, training: bool | None = None):
         """What `DGBLoss` compares with besides the azimuth.
 
         Args:
@@ -336,7 +339,9 @@ class DGB(Baseline):
             names.remove("curve")
         return {name: self.output_truth(name, x, y, y_pred, training) for name in names}
 
-    def output_truth(self, output, x, y, y_pred, training=None):
+    def output_truth(
+        self, output, x: Tensor, y: Tensor, y_pred: Tensor, training: bool | None = None
+    ):
         """What one output is compared with, see `Localizer`.
 
         Args:

@@ -1,12 +1,15 @@
 """Training loss of DGB: what was generated, what went through the latent vector, what was found."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
+from keras_avssan._internal.types import Tensor
 from keras_avssan.doa.losses import DoALoss, describe_loss, label_in_words, weighted
 
 
-def kl_divergence(prior, posterior):
+def kl_divergence(prior, posterior: Tensor):
     """Kullback-Leibler divergence of normal distributions with diagonal covariance, in nats.
 
     Args:
@@ -70,15 +73,15 @@ class DGBLoss(keras.losses.Loss):
 
     def __init__(
         self,
-        doa="cross_entropy",
-        doa_weight=1.0,
-        reconstruction_weight=1.0,
-        kl_weight=1e-3,
-        sigma=5.0,
-        kind="laplacian",
-        name="dgb_loss",
-        reduction="sum_over_batch_size",
-    ):
+        doa: str = "cross_entropy",
+        doa_weight: float = 1.0,
+        reconstruction_weight: float = 1.0,
+        kl_weight: float = 1e-3,
+        sigma: float = 5.0,
+        kind: str = "laplacian",
+        name: str = "dgb_loss",
+        reduction: str = "sum_over_batch_size",
+    ) -> None:
         super().__init__(name=name, reduction=reduction, dtype="float32")
         for key, weight in [
             ("doa_weight", doa_weight),
@@ -92,7 +95,7 @@ class DGBLoss(keras.losses.Loss):
         self.reconstruction_weight = reconstruction_weight
         self.kl_weight = kl_weight
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Any:
         loss = self.doa_weight * self.doa_loss(y_true["azimuth"], y_pred["doa"])
         if self.reconstruction_weight and "curve" in y_true:
             distance = ops.sum(ops.square(y_pred["curve"] - y_true["curve"]), axis=-1)
@@ -102,7 +105,7 @@ class DGBLoss(keras.losses.Loss):
             loss = loss + self.kl_weight * divergence
         return loss
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return describe_loss(
             self,
             weighted(self.doa_weight, f"direction ({self.doa_loss.loss})"),
@@ -111,7 +114,7 @@ class DGBLoss(keras.losses.Loss):
             label_in_words(self.doa_loss),
         )
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "doa": self.doa_loss.loss,

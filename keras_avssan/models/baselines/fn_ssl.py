@@ -1,8 +1,11 @@
 """FN-SSL: recurrence along frequency and along time in turns."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
+from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings
 from keras_avssan.models.baselines.baseline import Baseline
 from keras_avssan.models.baselines.baseline_backbone import BaselineBackbone
@@ -10,7 +13,7 @@ from keras_avssan.models.baselines.baseline_backbone import BaselineBackbone
 _NUM_PARTS = 4  # re1, im1, re2, im2
 
 
-def along(layer, x, training=None):
+def along(layer: Any, x: Tensor, training: bool | None = None):
     """Runs a recurrent layer along the third axis, for each entry of the first two alone.
 
     Args:
@@ -67,7 +70,14 @@ class FullNarrowBlock(FixedSettings, keras.layers.Layer):
         localization", 2023.
     """
 
-    def __init__(self, hidden_dim=256, first=False, causal=True, dropout=0.2, **kwargs):
+    def __init__(
+        self,
+        hidden_dim: int = 256,
+        first: bool = False,
+        causal: bool = True,
+        dropout: float = 0.2,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if not hidden_dim > 0 or hidden_dim % 2:
             raise ValueError(
@@ -79,7 +89,7 @@ class FullNarrowBlock(FixedSettings, keras.layers.Layer):
         self.causal = causal
         self.dropout = dropout
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         channels = input_shape[-1]
         if not self.first and channels != self.hidden_dim:
             raise ValueError(
@@ -98,14 +108,14 @@ class FullNarrowBlock(FixedSettings, keras.layers.Layer):
         self.narrow_band.build((None, None, self.hidden_dim + beside))
         self.built = True
 
-    def _lstm(self, units, name):
+    def _lstm(self, units, name: str):
         return keras.layers.LSTM(units, return_sequences=True, dtype=self.dtype_policy, name=name)
 
-    def _two_directions(self, name):
+    def _two_directions(self, name: str):
         lstm = self._lstm(self.hidden_dim // 2, "lstm")
         return keras.layers.Bidirectional(lstm, dtype=self.dtype_policy, name=name)
 
-    def call(self, x, full_skip=None, training=None):
+    def call(self, x: Tensor, full_skip=None, training: bool | None = None) -> Any:
         full = along(self.full_band, x if self.first else x + full_skip, training)
         narrow = self.drop(full, training=training)
         narrow = ops.concatenate([narrow, x], axis=-1) if self.first else narrow + x
@@ -114,11 +124,11 @@ class FullNarrowBlock(FixedSettings, keras.layers.Layer):
         narrow = ops.transpose(narrow, (0, 2, 1, 3))
         return self.drop(narrow, training=training), full
 
-    def compute_output_shape(self, x_shape, full_skip_shape=None):
+    def compute_output_shape(self, x_shape, full_skip_shape=None) -> Any:
         shape = (*x_shape[:-1], self.hidden_dim)
         return shape, shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "hidden_dim": self.hidden_dim,
@@ -144,11 +154,11 @@ class SegmentMeans(FixedSettings, keras.layers.Layer):
         and the share of all frames that each segment holds, shape (1, S, 1).
     """
 
-    def __init__(self, segment, **kwargs):
+    def __init__(self, segment, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.segment = segment
 
-    def call(self, x):
+    def call(self, x: Tensor) -> Any:
         segment = self.segment
         _, frames, bands, channels = ops.shape(x)
         count = (frames + segment - 1) // segment
@@ -159,12 +169,12 @@ class SegmentMeans(FixedSettings, keras.layers.Layer):
         lengths = ops.cast(ops.minimum(segment, frames - starts), x.dtype)[None, :, None]
         return sums / lengths[..., None], lengths / ops.cast(frames, x.dtype)
 
-    def compute_output_shape(self, x_shape):
+    def compute_output_shape(self, x_shape) -> Any:
         batch, frames, bands, channels = x_shape
         count = None if frames is None else -(-frames // self.segment)
         return (batch, count, bands, channels), (1, count, 1)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "segment": self.segment}
 
 
@@ -204,16 +214,16 @@ class FNSSLBackbone(BaselineBackbone):
 
     def __init__(
         self,
-        hidden_dim=256,
-        num_blocks=3,
-        frequency_stride=1,
-        segment_length=12,
-        causal=True,
-        dropout=0.2,
-        frame_length=512,
-        hop_length=256,
-        **kwargs,
-    ):
+        hidden_dim: int = 256,
+        num_blocks: int = 3,
+        frequency_stride: int = 1,
+        segment_length: int = 12,
+        causal: bool = True,
+        dropout: float = 0.2,
+        frame_length: int = 512,
+        hop_length: int = 256,
+        **kwargs: Any,
+    ) -> None:
         kwargs = self.set_up(
             {
                 "hidden_dim": hidden_dim,
@@ -247,7 +257,7 @@ class FNSSLBackbone(BaselineBackbone):
         self.logits.build((None, None, features))
         super().__init__(**kwargs)
 
-    def _check_sizes(self, num_blocks, frequency_stride, segment_length):
+    def _check_sizes(self, num_blocks: int, frequency_stride, segment_length):
         for key, value in [("num_blocks", num_blocks), ("segment_length", segment_length)]:
             if not value > 0:
                 raise ValueError(f"`{key}` must be a positive integer. Received: {key}={value}")
@@ -258,7 +268,7 @@ class FNSSLBackbone(BaselineBackbone):
                 f"Received: frequency_stride={frequency_stride}"
             )
 
-    def _build_blocks(self, hidden_dim, num_blocks, causal, dropout):
+    def _build_blocks(self, hidden_dim, num_blocks: int, causal, dropout: float):
         channels, blocks = self._channels, []
         for i in range(num_blocks):
             block = FullNarrowBlock(
@@ -274,7 +284,7 @@ class FNSSLBackbone(BaselineBackbone):
             channels = hidden_dim
         return blocks
 
-    def hear(self, audio, prompt):
+    def hear(self, audio: Tensor, prompt: Any) -> Tensor:
         # The bin of constant pressure says nothing of directions.
         x = ops.cast(self.stft(audio)[:, :, 1:], self.policy.compute_dtype)
         x = self.to_bands(x)

@@ -1,8 +1,11 @@
 """GCC-MLP: correlation of the pair, then a multilayer perceptron."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
+from keras_avssan._internal.types import Tensor
 from keras_avssan.layers.generalized_cross_correlation import GeneralizedCrossCorrelation
 from keras_avssan.models.baselines.baseline import Baseline
 from keras_avssan.models.baselines.baseline_backbone import BaselineBackbone
@@ -33,7 +36,14 @@ class GCCMLPBackbone(BaselineBackbone):
 
     takes_prompt = False
 
-    def __init__(self, max_lag=25, hidden_dim=1000, num_layers=3, dropout=0.2, **kwargs):
+    def __init__(
+        self,
+        max_lag: int = 25,
+        hidden_dim: int = 1000,
+        num_layers: int = 3,
+        dropout: float = 0.2,
+        **kwargs: Any,
+    ) -> None:
         kwargs = self.set_up(
             {
                 "max_lag": max_lag,
@@ -52,7 +62,7 @@ class GCCMLPBackbone(BaselineBackbone):
         self.logits.build((None, hidden_dim))
         super().__init__(**kwargs)
 
-    def hear(self, audio, prompt):
+    def hear(self, audio: Tensor, prompt: Any) -> Tensor:
         correlation = ops.mean(self.correlation(self.stft(audio)), axis=1)
         return {"logits": self.logits(self.mlp(correlation))}
 

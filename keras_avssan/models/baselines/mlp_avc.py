@@ -1,5 +1,7 @@
 """MLP-AVC: correlation of the pair and prompt side by side in a multilayer perceptron."""
 
+from typing import Any
+
 import keras
 
 from keras_avssan.models.baselines.baseline import Baseline
@@ -36,7 +38,14 @@ class MLPAVCBackbone(PromptedCorrelationBackbone):
         (1, 180)
     """
 
-    def __init__(self, max_lag=25, hidden_dim=1000, num_layers=3, dropout=0.2, **kwargs):
+    def __init__(
+        self,
+        max_lag: int = 25,
+        hidden_dim: int = 1000,
+        num_layers: int = 3,
+        dropout: float = 0.2,
+        **kwargs: Any,
+    ) -> None:
         kwargs = self.set_up(
             {
                 "max_lag": max_lag,

@@ -1,9 +1,13 @@
 """SELDNet: magnitudes and phases through convolutions and gated recurrent units."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
 
+from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings
 from keras_avssan.models.baselines.baseline import Baseline
 from keras_avssan.models.baselines.baseline_backbone import BaselineBackbone
@@ -37,14 +41,21 @@ class ConvPoolBlock(FixedSettings, keras.layers.Layer):
         (2, 5, 64, 64)
     """
 
-    def __init__(self, filters, pool_size, dropout=0.0, momentum=0.99, **kwargs):
+    def __init__(
+        self,
+        filters: Sequence[int],
+        pool_size: int,
+        dropout: float = 0.0,
+        momentum: float = 0.99,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.filters = filters
         self.pool_size = pool_size
         self.dropout = dropout
         self.momentum = momentum
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         dtype = self.dtype_policy
         self.conv = keras.layers.Conv2D(
             self.filters,
@@ -62,11 +73,11 @@ class ConvPoolBlock(FixedSettings, keras.layers.Layer):
         self.norm.build((*input_shape[:-1], self.filters))
         self.built = True
 
-    def call(self, x, training=None):
+    def call(self, x: Tensor, training: bool | None = None) -> Any:
         x = ops.relu(self.norm(self.conv(x), training=training))
         return self.drop(self._pool(x), training=training)
 
-    def _pool(self, x):
+    def _pool(self, x: Tensor):
         # A maximum over an axis of its own, whose gradient is quicker than a pooling layer's.
         _, frames, bins, channels = ops.shape(x)
         groups = bins // self.pool_size
@@ -74,10 +85,10 @@ class ConvPoolBlock(FixedSettings, keras.layers.Layer):
         x = ops.reshape(x, (-1, frames, groups, self.pool_size, channels))
         return ops.max(x, axis=3)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Any:
         return (*input_shape[:2], input_shape[2] // self.pool_size, self.filters)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "filters": self.filters,
@@ -87,7 +98,7 @@ class ConvPoolBlock(FixedSettings, keras.layers.Layer):
         }
 
 
-def magnitude_and_phase(spectrogram):
+def magnitude_and_phase(spectrogram: Tensor):
     """Log magnitude and phase of both channels, without the Nyquist bin.
 
     Args:
@@ -140,15 +151,15 @@ class SELDNetBackbone(BaselineBackbone):
 
     def __init__(
         self,
-        filters=64,
-        pool_sizes=(8, 8, 2),
-        recurrent_dim=128,
-        num_recurrent_layers=2,
-        hidden_dim=128,
-        dropout=0.0,
-        momentum=0.99,
-        **kwargs,
-    ):
+        filters: int = 64,
+        pool_sizes: Sequence[int] = (8, 8, 2),
+        recurrent_dim: int = 128,
+        num_recurrent_layers: int = 2,
+        hidden_dim: int = 128,
+        dropout: float = 0.0,
+        momentum: float = 0.99,
+        **kwargs: Any,
+    ) -> None:
         kwargs = self.set_up(
             {
                 "filters": filters,
@@ -171,7 +182,9 @@ class SELDNetBackbone(BaselineBackbone):
         self.logits.build((None, hidden_dim))
         super().__init__(**kwargs)
 
-    def _build_convolutions(self, filters, pool_sizes, dropout, momentum):
+    def _build_convolutions(
+        self, filters: Sequence[int], pool_sizes: Sequence[int], dropout: float, momentum
+    ):
         shape = (None, None, self.stft.num_bins - 1, _NUM_MAPS)
         blocks = []
         for i, pool_size in enumerate(pool_sizes):
@@ -194,7 +207,7 @@ class SELDNetBackbone(BaselineBackbone):
         self._num_features = shape[2] * shape[3]
         return blocks
 
-    def _build_recurrent(self, units, num_layers):
+    def _build_recurrent(self, units, num_layers: int):
         dtype, features = self.policy, self._num_features
         layers = []
         for i in range(num_layers):
@@ -209,7 +222,7 @@ class SELDNetBackbone(BaselineBackbone):
             features = units
         return layers
 
-    def hear(self, audio, prompt):
+    def hear(self, audio: Tensor, prompt: Any) -> Tensor:
         x = ops.cast(magnitude_and_phase(self.stft(audio)), self.policy.compute_dtype)
         for block in self.convolutions:
             x = block(x)

@@ -1,8 +1,12 @@
 """Layers that several baselines use."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import ops
 
+from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.unit_length import unit_length
 from keras_avssan._internal.write_once import FixedSettings
 from keras_avssan.encoders.log_mel_encoder import mel_matrix
@@ -31,12 +35,12 @@ class MLP(FixedSettings, keras.layers.Layer):
         (2, 1000)
     """
 
-    def __init__(self, widths, dropout=0.2, **kwargs):
+    def __init__(self, widths: Sequence[int], dropout: float = 0.2, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.widths = list(widths)
         self.dropout = dropout
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         dtype = self.dtype_policy
         self.hidden, self.norms, self.drops = [], [], []
         features = input_shape[-1]
@@ -51,20 +55,20 @@ class MLP(FixedSettings, keras.layers.Layer):
             features = width
         self.built = True
 
-    def call(self, x, training=None):
+    def call(self, x: Tensor, training: bool | None = None) -> Any:
         for hidden, norm, drop in zip(self.hidden, self.norms, self.drops, strict=True):
             x = keras.ops.relu(norm(hidden(x), training=training))
             x = drop(x, training=training)
         return x
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Any:
         return (*input_shape[:-1], self.widths[-1])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "widths": self.widths, "dropout": self.dropout}
 
 
-def unit_power(x):
+def unit_power(x: Tensor):
     """Scales vectors to a root mean square of one; zeros stay zeros.
 
     Where a correlation and a prompt meet in one layer, both have to come with the same power: the
@@ -106,22 +110,22 @@ class PromptProjection(FixedSettings, keras.layers.Layer):
         (2, 51)
     """
 
-    def __init__(self, dim, **kwargs):
+    def __init__(self, dim: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.dim = dim
 
-    def build(self, prompt_shape):
+    def build(self, prompt_shape: Shape) -> None:
         self.projection = keras.layers.Dense(self.dim, dtype=self.dtype_policy, name="projection")
         self.projection.build(prompt_shape)
         self.built = True
 
-    def call(self, prompt):
+    def call(self, prompt: Any) -> Any:
         return self.projection(unit_power(prompt))
 
-    def compute_output_shape(self, prompt_shape):
+    def compute_output_shape(self, prompt_shape: Shape) -> Any:
         return (*prompt_shape[:-1], self.dim)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "dim": self.dim}
 
 
@@ -151,20 +155,22 @@ class StereoLogMel(FixedSettings, keras.layers.Layer):
         (1, 9, 64, 4)
     """
 
-    def __init__(self, num_mels=64, sampling_rate=16000, phase=True, **kwargs):
+    def __init__(
+        self, num_mels: int = 64, sampling_rate: int = 16000, phase: bool = True, **kwargs: Any
+    ) -> None:
         super().__init__(**{**kwargs, "dtype": "float32", "trainable": False})
         self.num_mels = num_mels
         self.sampling_rate = sampling_rate
         self.phase = phase
 
-    def build(self, spectrogram_shape):
+    def build(self, spectrogram_shape: Shape) -> None:
         highest = 0.975 * self.sampling_rate / 2.0
         self._mel = mel_matrix(
             spectrogram_shape[2], self.num_mels, self.sampling_rate, 60.0, highest
         )
         self.built = True
 
-    def call(self, spectrogram):
+    def call(self, spectrogram: Tensor) -> Any:
         mel = ops.convert_to_tensor(self._mel)
         re1, im1, re2, im2 = (spectrogram[..., i] for i in range(4))
         power1 = ops.matmul(ops.square(re1) + ops.square(im1), mel)
@@ -176,10 +182,10 @@ class StereoLogMel(FixedSettings, keras.layers.Layer):
             maps.append(ops.matmul(im1 * re2 - re1 * im2, mel) * gain)
         return ops.stack(maps, axis=-1)
 
-    def compute_output_shape(self, spectrogram_shape):
+    def compute_output_shape(self, spectrogram_shape: Shape) -> Any:
         return (*spectrogram_shape[:2], self.num_mels, 4 if self.phase else 2)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "num_mels": self.num_mels,

@@ -8,11 +8,12 @@ import importlib.util
 import pathlib
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
 
+from keras_avssan._internal.types import PathLike, Tensor
 from keras_avssan.encoders.vggish_spectrogram import VGGishSpectrogram
 from keras_avssan.layers.stereo_stft import StereoSTFT
 
@@ -33,16 +34,16 @@ _TRACED_BATCH = 2  # PyTorch takes a batch of one for a constant
 
 
 def export_localizer(
-    model,
-    filepath,
-    format="tf_saved_model",
-    verbose=None,
+    model: Any,
+    filepath: PathLike,
+    format: str = "tf_saved_model",
+    verbose: bool | None = None,
     input_signature=None,
-    prompt=None,
+    prompt: Any = None,
     duration=None,
-    outputs=None,
-    **kwargs,
-):
+    outputs: Tensor = None,
+    **kwargs: Any,
+) -> None:
     """Writes the network of a localiser as a file that runs without Keras.
 
     See `Localizer.export`, which calls this function with itself as `model`.
@@ -109,14 +110,14 @@ def convolutional_front_ends(model: keras.Model) -> Iterator[None]:
 class _Network(keras.Model):
     """A backbone for inference, with the outputs that are asked for."""
 
-    def __init__(self, backbone, names):
+    def __init__(self, backbone: Any, names: Sequence[str]) -> None:
         super().__init__(name=backbone.name, dtype="float32")
         self.autocast = False
         self.backbone = backbone
         self.names = names
         self.built = True
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Any:
         outputs = self.backbone(inputs, training=False)
         return {name: outputs[name] for name in self.names}
 
@@ -147,7 +148,7 @@ def _writer(format: str) -> Callable[..., None]:
     return write
 
 
-def _check_path(filepath, format):
+def _check_path(filepath: PathLike, format):
     suffix = SUFFIXES[format]
     if suffix and filepath.suffix != suffix:
         raise ValueError(
@@ -166,7 +167,7 @@ def _check_path(filepath, format):
         )
 
 
-def _check_precision(model, format):
+def _check_precision(model: Any, format):
     policy = model.backbone.dtype_policy
     if policy.compute_dtype != "float32":
         raise ValueError(
@@ -176,7 +177,7 @@ def _check_precision(model, format):
         )
 
 
-def _make_signature(model, prompt, duration, format):
+def _make_signature(model: Any, prompt: Any, duration, format):
     """Shapes of the inputs; batch and, unless `duration` is given, samples are free."""
     samples, batch = None, None
     if format in _FIXED_FORMATS:
@@ -204,7 +205,7 @@ def _make_signature(model, prompt, duration, format):
     return signature
 
 
-def _prompt_shape(backbone, prompt):
+def _prompt_shape(backbone: Any, prompt: Any):
     if prompt == "embedding":
         return (backbone.prompt_dim,)
     if backbone.image_encoder is None:
@@ -237,7 +238,7 @@ def _checked_signature(signature):
     }
 
 
-def _output_names(model, outputs):
+def _output_names(model: Any, outputs: Tensor):
     """Sorted names of the outputs to write."""
     bands = [f"band_attention_{band}" for band in model.backbone.bands]
     names = sorted(["doa", "mask", "masked_spectrogram", "band_weights", *bands])
@@ -248,7 +249,7 @@ def _output_names(model, outputs):
     return sorted(set(outputs))
 
 
-def _replace(source, target):
+def _replace(source, target) -> None:
     """Moves a file or folder to where it belongs, in place of an older one."""
     if target.is_dir():
         shutil.rmtree(target)
@@ -258,31 +259,31 @@ def _replace(source, target):
 # --- one function a backend and format -------------------------------------------------------
 
 
-def _write_saved_model(network, path, signature, options):
+def _write_saved_model(network: Any, path: PathLike, signature, options) -> None:
     archive = keras.export.ExportArchive()
     archive.track_and_add_endpoint("serve", network, [signature], **options)
     archive.write_out(str(path), verbose=False)
 
 
-def _write_saved_model_from_jax(network, path, signature, options):
+def _write_saved_model_from_jax(network: Any, path: PathLike, signature, options) -> None:
     """Without gradients, which JAX cannot write for free shapes."""
     settings = {"with_gradient": False, **options.pop("jax2tf_kwargs", {})}
     _write_saved_model(network, path, signature, {"jax2tf_kwargs": settings, **options})
 
 
-def _write_litert(network, path, signature, options):
+def _write_litert(network: Any, path: PathLike, signature, options) -> None:
     keras.Model.export(
         network, str(path), format="litert", verbose=False, input_signature=[signature], **options
     )
 
 
-def _write_torch_program(network, path, signature, options):
+def _write_torch_program(network: Any, path: PathLike, signature, options) -> None:
     import torch
 
     torch.export.save(_traced(network, signature, options), str(path))
 
 
-def _write_onnx(network, path, signature, options):
+def _write_onnx(network: Any, path: PathLike, signature, options) -> None:
     import torch
 
     options = {"opset_version": _ONNX_OPSET, **options}
@@ -297,7 +298,7 @@ def _write_onnx(network, path, signature, options):
     program.save(str(path))
 
 
-def _write_openvino(network, path, signature, options):
+def _write_openvino(network: Any, path: PathLike, signature, options) -> None:
     """Goes through another format, which has names and free shapes."""
     import openvino
 
@@ -309,7 +310,7 @@ def _write_openvino(network, path, signature, options):
         openvino.save_model(converted, str(path), **{"compress_to_fp16": False, **options})
 
 
-def _traced(network, signature, options):
+def _traced(network: Any, signature, options):
     """Program of `torch.export` in which batch and duration stay free."""
     import torch
 
@@ -328,7 +329,7 @@ def _traced(network, signature, options):
     return program
 
 
-def _drop_idle_operations(program):
+def _drop_idle_operations(program) -> None:
     """Takes out Keras's moves to the device where a tensor is already, half of all operations.
 
     With them, saving a program takes minutes.

@@ -5,10 +5,11 @@ from collections.abc import Callable
 
 import numpy as np
 
+from keras_avssan._internal.types import PathLike, Tensor
 from keras_avssan.models.export.export import SUFFIXES
 
 
-def load_exported(filepath, num_threads=None) -> Callable[[dict], dict]:
+def load_exported(filepath: PathLike, num_threads: int | None = None) -> Callable[[dict], dict]:
     """Loads a file of `Localizer.export`; neither the model nor its backend is needed.
 
     The runtime is told from the file's ending: `.onnx` ONNX Runtime, `.tflite` LiteRT, `.pt2`
@@ -42,19 +43,19 @@ def load_exported(filepath, num_threads=None) -> Callable[[dict], dict]:
     return _LOADERS[format](str(filepath), num_threads)
 
 
-def _load_saved_model(path, num_threads):
+def _load_saved_model(path: PathLike, num_threads: int):
     import tensorflow as tf
 
     served = tf.saved_model.load(path)
 
-    def run(inputs):
+    def run(inputs: Tensor):
         outputs = served.serve({name: tf.constant(array) for name, array in inputs.items()})
         return {name: output.numpy() for name, output in outputs.items()}
 
     return run
 
 
-def _load_onnx(path, num_threads):
+def _load_onnx(path: PathLike, num_threads: int):
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -64,7 +65,7 @@ def _load_onnx(path, num_threads):
     return lambda inputs: dict(zip(names, session.run(names, inputs), strict=True))
 
 
-def _load_litert(path, num_threads):
+def _load_litert(path: PathLike, num_threads: int):
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(path, num_threads=num_threads)
@@ -72,12 +73,12 @@ def _load_litert(path, num_threads):
     return lambda inputs: {name: np.array(array) for name, array in runner(**inputs).items()}
 
 
-def _load_torch_program(path, num_threads):
+def _load_torch_program(path: PathLike, num_threads: int):
     import torch
 
     network = torch.export.load(path).module()
 
-    def run(inputs):
+    def run(inputs: Tensor):
         with torch.inference_mode():
             outputs = network({name: torch.as_tensor(array) for name, array in inputs.items()})
         return {name: output.numpy() for name, output in outputs.items()}
@@ -85,7 +86,7 @@ def _load_torch_program(path, num_threads):
     return run
 
 
-def _load_openvino(path, num_threads):
+def _load_openvino(path: PathLike, num_threads: int):
     import openvino
 
     # On processors that have it, OpenVINO would compute in bfloat16, which moves the answer.
@@ -94,7 +95,7 @@ def _load_openvino(path, num_threads):
         options["INFERENCE_NUM_THREADS"] = num_threads
     network = openvino.Core().compile_model(path, "CPU", options)
 
-    def run(inputs):
+    def run(inputs: Tensor):
         outputs = network(inputs)
         return {port.get_any_name(): np.array(outputs[port]) for port in network.outputs}
 

@@ -1,7 +1,10 @@
 """What `compile` takes as losses and metrics, checked before the first step."""
 
+from typing import Any
+
 import keras
 
+from keras_avssan._internal.types import Tensor
 from keras_avssan.doa.losses import AlignmentLoss, DoALoss, ReconstructionLoss
 
 # Losses on one output, which can be given without its name.
@@ -12,7 +15,7 @@ _OUTPUTS = {
 }
 
 
-def named_losses(loss, weights, outputs):
+def named_losses(loss, weights: Any, outputs: Tensor):
     """Loss and weights of `compile` as a localiser computes them.
 
     Args:
@@ -42,7 +45,7 @@ def named_losses(loss, weights, outputs):
     return loss, _named_weights(loss, weights)
 
 
-def _named_weights(loss, weights):
+def _named_weights(loss, weights: Any):
     if weights is None:
         return None
     if not isinstance(loss, dict):
@@ -58,7 +61,7 @@ def _named_weights(loss, weights):
     return {name: float(weights.get(name, 1.0)) for name in loss}
 
 
-def _refuse_loss(loss, outputs):
+def _refuse_loss(loss, outputs: Tensor):
     raise ValueError(
         "`loss` must be 'auto', a `keras.losses.Loss` on dicts such as `JointLoss()`, a loss of "
         "`keras_avssan.doa` such as `DoALoss()` or `DoALoss('mse')`, or a dict from output to "
@@ -68,7 +71,7 @@ def _refuse_loss(loss, outputs):
     )
 
 
-def check_metrics(name, metrics, outputs):
+def check_metrics(name: str, metrics: Any, outputs: Tensor) -> None:
     """Refuses metrics that cannot be computed, or whose numbers would mean nothing.
 
     Args:
@@ -96,7 +99,7 @@ def check_metrics(name, metrics, outputs):
             keras.metrics.get(metric)  # refuses a name that is unknown
 
 
-def _refuse_metrics(name, metrics, outputs):
+def _refuse_metrics(name: str, metrics: Any, outputs: Tensor):
     raise ValueError(
         f"`{name}` must be 'auto', a list of metrics of `keras_avssan.doa` such as "
         "[AngularMAE()], or of your own, or a dict from output to metrics with keys of "
@@ -106,7 +109,7 @@ def _refuse_metrics(name, metrics, outputs):
     )
 
 
-def metrics_by_output(metrics, weighted_metrics):
+def metrics_by_output(metrics: Any, weighted_metrics):
     """Metrics as Keras tells them apart: where one argument is a dict, both are.
 
     Args:
@@ -122,7 +125,7 @@ def metrics_by_output(metrics, weighted_metrics):
     return tuple({"doa": list(some)} if isinstance(some, list | tuple) else some for some in both)
 
 
-def _check_outputs(argument, given, outputs):
+def _check_outputs(argument: str, given, outputs: Tensor):
     unknown = sorted(set(map(str, given)) - set(outputs))
     if unknown:
         raise ValueError(

@@ -1,5 +1,7 @@
 """The planned scenes that a dataset is made of, however it was transformed since."""
 
+from typing import Any
+
 import keras
 
 from keras_avssan.data.scenes.scene_batches import SceneBatches
@@ -11,7 +13,7 @@ from keras_avssan.models.microphones import (
 )
 
 
-def find_scenes(dataset):
+def find_scenes(dataset: Any):
     """Finds the scenes that a dataset draws from, through all that was done to it.
 
     Args:
@@ -40,7 +42,7 @@ def find_scenes(dataset):
     return scenes, complete
 
 
-def match_dataset(model, dataset):
+def match_dataset(model: Any, dataset: Any):
     """Compares a model with the scenes of a dataset, see `match_scenes`.
 
     Args:
@@ -66,7 +68,7 @@ def match_dataset(model, dataset):
     return scenes, complete
 
 
-def _parents(dataset):
+def _parents(dataset: Any):
     """What a dataset of Grain, `tf.data` or PyTorch was made of."""
     parents = getattr(dataset, "_parents", None)
     if isinstance(parents, list | tuple):
@@ -78,7 +80,7 @@ def _parents(dataset):
     return () if inner is None else (inner,)
 
 
-def _match_transformed(model, plan, dataset):
+def _match_transformed(model: Any, plan, dataset: Any) -> None:
     """The same, where recordings may have been resampled, or the spacing added to the inputs."""
     inputs = keras.utils.unpack_x_y_sample_weight(_first_batch(dataset))[0]
     inputs = inputs if isinstance(inputs, dict) else {}
@@ -91,7 +93,7 @@ def _match_transformed(model, plan, dataset):
         check_spacing(model, keras.ops.convert_to_numpy(spacing))
 
 
-def _first_batch(dataset):
+def _first_batch(dataset: Any):
     """The first batch of a dataset of any kind."""
     try:
         return dataset[0]

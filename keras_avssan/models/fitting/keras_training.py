@@ -2,10 +2,12 @@
 
 import sys
 import warnings
+from typing import Any
 
 import grain
 import keras
 
+from keras_avssan._internal.types import Tensor
 from keras_avssan.models.fitting.dataset_scenes import match_dataset
 from keras_avssan.models.fitting.labels import check_azimuths
 from keras_avssan.models.fitting.task_mixin import TaskMixin
@@ -28,22 +30,22 @@ class KerasTraining(TaskMixin):
 
     def fit(
         self,
-        x=None,
-        y=None,
-        batch_size=None,
-        epochs=1,
-        verbose="auto",
-        callbacks=None,
-        validation_split=0.0,
+        x: Tensor = None,
+        y: Tensor = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: str = "auto",
+        callbacks: Any = None,
+        validation_split: float = 0.0,
         validation_data=None,
-        shuffle=True,
+        shuffle: bool = True,
         class_weight=None,
-        sample_weight=None,
-        initial_epoch=0,
+        sample_weight: Tensor = None,
+        initial_epoch: int = 0,
         steps_per_epoch=None,
         validation_steps=None,
-        validation_batch_size=None,
-        validation_freq=1,
+        validation_batch_size: int | None = None,
+        validation_freq: int = 1,
     ):
         """Trains the model for a fixed number of epochs, as `keras.Model.fit` does.
 
@@ -107,15 +109,15 @@ class KerasTraining(TaskMixin):
 
     def evaluate(
         self,
-        x=None,
-        y=None,
-        batch_size=None,
-        verbose="auto",
-        sample_weight=None,
-        steps=None,
-        callbacks=None,
-        return_dict=False,
-        **kwargs,
+        x: Tensor = None,
+        y: Tensor = None,
+        batch_size: int | None = None,
+        verbose: str = "auto",
+        sample_weight: Tensor = None,
+        steps: int | None = None,
+        callbacks: Any = None,
+        return_dict: bool = False,
+        **kwargs: Any,
     ):
         """Computes the loss and the scores, as `keras.Model.evaluate` does.
 
@@ -152,7 +154,14 @@ class KerasTraining(TaskMixin):
             **kwargs,
         )
 
-    def predict(self, x, batch_size=None, verbose="auto", steps=None, callbacks=None):
+    def predict(
+        self,
+        x: Tensor,
+        batch_size: int | None = None,
+        verbose: str = "auto",
+        steps: int | None = None,
+        callbacks: Any = None,
+    ):
         """Computes the outputs for many scenes, as `keras.Model.predict` does.
 
         Args:
@@ -178,18 +187,27 @@ class KerasTraining(TaskMixin):
             self, x=x, batch_size=batch_size, verbose=verbose, steps=steps, callbacks=callbacks
         )
 
-    def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):
+    def train_on_batch(
+        self,
+        x: Tensor,
+        y: Tensor = None,
+        sample_weight: Tensor = None,
+        class_weight=None,
+        return_dict: bool = False,
+    ):
         """Trains one step, see `keras.Model.train_on_batch`."""
         check_azimuths(y)
         return keras.Model.train_on_batch(self, x, y, sample_weight, class_weight, return_dict)
 
-    def test_on_batch(self, x, y=None, sample_weight=None, return_dict=False):
+    def test_on_batch(
+        self, x: Tensor, y: Tensor = None, sample_weight: Tensor = None, return_dict: bool = False
+    ):
         """Scores one batch, see `keras.Model.test_on_batch`."""
         check_azimuths(y)
         return keras.Model.test_on_batch(self, x, y, sample_weight, return_dict)
 
 
-def _counted(dataset, steps, passes=1):
+def _counted(dataset: Any, steps: int, passes: int = 1):
     """A Grain dataset as Keras 3.15 needs it: with its number of batches, repeated for all passes.
 
     Keras does not ask for the number: it runs into the end with a warning, or finds it again.
@@ -207,6 +225,6 @@ def _counted(dataset, steps, passes=1):
     return dataset.repeat(passes).to_iter_dataset(options), steps
 
 
-def _can_be_shuffled(x):
+def _can_be_shuffled(x: Tensor):
     """Whether Keras puts it in another order, rather than warn that it does not."""
     return hasattr(x, "shape") or isinstance(x, dict | list | tuple | keras.utils.PyDataset)

@@ -1,7 +1,11 @@
 """Labels of a batch in one form, whatever form they come in."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from keras import ops
+
+from keras_avssan._internal.types import Tensor
 
 _ANGLES = ("azimuth", "interferer_azimuth")
 _EXPECTED = (
@@ -11,7 +15,7 @@ _EXPECTED = (
 )
 
 
-def as_labels(y):
+def as_labels(y: Tensor):
     """Labels of a batch as a dict of what is known; labels in that form stay as they are.
 
     Args:
@@ -34,7 +38,7 @@ def as_labels(y):
     return {name: _angles(name, part) if name in _ANGLES else part for name, part in y.items()}
 
 
-def _angles(name, angles):
+def _angles(name: str, angles: Sequence[float]):
     """Angles as float32 of shape (batch,)."""
     shape = tuple(angles.shape)
     if len(shape) == 2 and shape[1] == 1:
@@ -46,7 +50,7 @@ def _angles(name, angles):
     return ops.cast(angles, "float32")
 
 
-def check_azimuths(y):
+def check_azimuths(y: Tensor):
     """Refuses azimuths of no direction, where labels are arrays; other labels pass.
 
     Args:
@@ -77,7 +81,7 @@ def check_azimuths(y):
             )
 
 
-def scene_weights(sample_weight):
+def scene_weights(sample_weight: Tensor):
     """Weights of scenes as one array, for a loss or for metrics of all that a scene holds.
 
     Args:
@@ -96,7 +100,7 @@ def scene_weights(sample_weight):
     return sample_weight["azimuth"]
 
 
-def output_weights(sample_weight, outputs):
+def output_weights(sample_weight: Tensor, outputs: Tensor):
     """Weights of scenes as Keras takes them for a dict of outputs.
 
     Args:
@@ -120,7 +124,7 @@ def output_weights(sample_weight, outputs):
     return {name: sample_weight.get(name) for name in outputs}
 
 
-def _refuse_weights(sample_weight, or_else):
+def _refuse_weights(sample_weight: Tensor, or_else):
     raise ValueError(
         "`sample_weight` must be an array (batch,), or a dict of such arrays by label, with "
         f"`azimuth`{or_else}. Received: a dict of {sorted(sample_weight)}"

@@ -1,11 +1,13 @@
 """How localisers are trained and scored."""
 
 import warnings
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
 from keras import ops
 
+from keras_avssan._internal.types import Tensor
 from keras_avssan.doa.metrics import (
     AngularAccuracy,
     AngularMAE,
@@ -32,7 +34,7 @@ _PREDICTIONS = {
 }
 
 
-def level_target(x, y):
+def level_target(x: Tensor, y: Tensor):
     """The targets alone, with the gain that brings their mixes to unit power.
 
     Args:
@@ -45,7 +47,7 @@ def level_target(x, y):
     return ops.cast(y["target"], "float32") * level_gain(x["audio"])
 
 
-def _without_interferer(y):
+def _without_interferer(y: Tensor) -> str:
     """What labels without the interferer's azimuth do to the scores, after a space."""
     if "interferer_azimuth" in y:
         return ""
@@ -64,7 +66,7 @@ class LocalizerTraining(KerasTraining):
     _missed_target = False
     _compile_loss: Any  # of `keras.Model`
 
-    def render(self, inputs, labels=None):
+    def render(self, inputs: Tensor, labels: Sequence[str] | None = None):
         """Renders scenes that come dry; others stay as they are.
 
         Args:
@@ -102,13 +104,13 @@ class LocalizerTraining(KerasTraining):
 
     def compile(
         self,
-        optimizer="auto",
-        loss="auto",
-        metrics="auto",
+        optimizer: str = "auto",
+        loss: str = "auto",
+        metrics: str = "auto",
         loss_weights=None,
         weighted_metrics=None,
-        **kwargs,
-    ):
+        **kwargs: Any,
+    ) -> None:
         """Configures training.
 
         Names of outputs are those of `compared_outputs`: `doa`, whose truth is the azimuth in
@@ -168,7 +170,7 @@ class LocalizerTraining(KerasTraining):
             # to build it, every `train_on_batch` would trace the whole network again.
             self._compile_loss.built = True
 
-    def compile_from_config(self, config):
+    def compile_from_config(self, config: Mapping[str, Any]) -> None:
         """Compiles as a saved model was compiled."""
         config = keras.saving.deserialize_keras_object(config)
         try:
@@ -181,11 +183,11 @@ class LocalizerTraining(KerasTraining):
             )
             self.compile(config.get("optimizer", "auto"))
 
-    def preprocess_samples(self, x, y=None, sample_weight=None):
+    def preprocess_samples(self, x: Tensor, y: Tensor = None, sample_weight: Tensor = None):
         """Leaves batches as they are: datasets come in the model's form already."""
         return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
 
-    def make_train_function(self, force=False):
+    def make_train_function(self, force: bool = False):
         """Makes the training step; the optimizer is built before.
 
         TensorFlow traces a step that creates the optimizer's variables twice.
@@ -196,19 +198,19 @@ class LocalizerTraining(KerasTraining):
 
     # A step takes (data) or (state, data), as the backend wants it: the batch comes last. It is
     # rendered here once, for the network, the loss and the metrics.
-    def train_step(self, *arguments):
+    def train_step(self, *arguments: Mapping[str, Any]):
         """Trains one step, see `keras.Model.train_step`."""
         return super().train_step(*self._rendered(arguments))
 
-    def test_step(self, *arguments):
+    def test_step(self, *arguments: Mapping[str, Any]):
         """Scores one batch, see `keras.Model.test_step`."""
         return super().test_step(*self._rendered(arguments))
 
-    def predict_step(self, *arguments):
+    def predict_step(self, *arguments: Mapping[str, Any]):
         """Runs one batch, see `keras.Model.predict_step`."""
         return super().predict_step(*self._rendered(arguments))
 
-    def _rendered(self, arguments):
+    def _rendered(self, arguments: Mapping[str, Any]):
         """Arguments of a step, with the batch rendered."""
         *state, data = arguments
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
@@ -217,7 +219,14 @@ class LocalizerTraining(KerasTraining):
             data = keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
         return (*state, data)
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+    def compute_loss(
+        self,
+        x: Tensor = None,
+        y: Tensor = None,
+        y_pred: Tensor = None,
+        sample_weight: Tensor = None,
+        training: bool = True,
+    ):
         """Computes the loss; what it compares with is computed here, on the device."""
         x, y = self.render(x, as_labels(y))
         if self.loss is None:
@@ -240,7 +249,7 @@ class LocalizerTraining(KerasTraining):
             loss = loss + ops.cast(self._aggregate_additional_loss(extra), loss.dtype)
         return loss
 
-    def target_truth(self, x, y, y_pred, training=None):
+    def target_truth(self, x: Tensor, y: Tensor, y_pred: Tensor, training: bool | None = None):
         """What a loss on dicts compares with besides the azimuth, computed from the target alone.
 
         Args:
@@ -265,7 +274,7 @@ class LocalizerTraining(KerasTraining):
             for name in names
         }
 
-    def has_target(self, y, names):
+    def has_target(self, y: Tensor, names: Sequence[str]) -> bool:
         """Whether labels hold the target alone; warns once where the loss loses terms without.
 
         Args:
@@ -288,7 +297,9 @@ class LocalizerTraining(KerasTraining):
             )
         return False
 
-    def output_truth(self, output, x, y, y_pred, training=None):
+    def output_truth(
+        self, output, x: Tensor, y: Tensor, y_pred: Tensor, training: bool | None = None
+    ):
         """What one output of the network is compared with.
 
         Args:
@@ -316,7 +327,7 @@ class LocalizerTraining(KerasTraining):
             return self.backbone.embed_target(target, training=training)
         return ops.stop_gradient(self.backbone.stft(target))
 
-    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+    def compute_metrics(self, x: Tensor, y: Tensor, y_pred: Tensor, sample_weight: Tensor = None):
         """Scores the posterior against the azimuths of target and interferer."""
         y = as_labels(y)
         azimuth = y["azimuth"]

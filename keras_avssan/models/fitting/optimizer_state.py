@@ -1,7 +1,9 @@
 """The state of an optimizer, loaded where there is one."""
 
+from typing import Any
 
-def build_when_loaded(model):
+
+def build_when_loaded(model: Any) -> None:
     """Lets a compiled model's optimizer create its variables when stored ones are loaded.
 
     Keras creates them before, and then warns that a model stored before its first step has none;
@@ -12,7 +14,7 @@ def build_when_loaded(model):
         return
     load = optimizer.load_own_variables
 
-    def load_own_variables(store):
+    def load_own_variables(store: Any) -> None:
         if not optimizer.built and len(store.keys()) > len(optimizer.variables):
             optimizer.build(model.trainable_variables)
         load(store)

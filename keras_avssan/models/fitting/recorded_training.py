@@ -7,11 +7,13 @@ import json
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 
 from keras_avssan._internal.atomic_files import read_json, write_json
+from keras_avssan._internal.types import PathLike, Tensor
 from keras_avssan._internal.write_once import fixed_setting
 from keras_avssan.models.fitting.dataset_scenes import match_dataset
 from keras_avssan.models.fitting.task_mixin import TaskMixin
@@ -50,14 +52,14 @@ class RecordsTraining(TaskMixin):
         """Distance between the microphones in metres that the network was made for."""
         return getattr(self.backbone, "microphone_spacing", None)
 
-    def __setattr__(self, name, value):
+    def __setattr__(self, name: str, value: Any) -> None:
         backbone = getattr(self, "backbone", None) if self.__dict__.get("built") else None
         parts = (getattr(backbone, kind, ()) for kind in ("settings", "_fixed_settings"))
         if name in _FIXED or any(name in part for part in parts):
             raise AttributeError(fixed_setting(self, name, value))
         super().__setattr__(name, value)
 
-    def fit(self, x=None, *args, **kwargs):
+    def fit(self, x: Tensor = None, *args, **kwargs: Any):
         """Trains, see `keras.Model.fit`, and adds to `training_record`."""
         scenes, complete = match_dataset(self, x)
         data = kwargs.get("validation_data", args[6] if len(args) > 6 else None)
@@ -68,7 +70,14 @@ class RecordsTraining(TaskMixin):
         with recorded(self, record):
             return super().fit(x, *args, **kwargs)
 
-    def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):
+    def train_on_batch(
+        self,
+        x: Tensor,
+        y: Tensor = None,
+        sample_weight: Tensor = None,
+        class_weight=None,
+        return_dict: bool = False,
+    ):
         """Trains one step, see `keras.Model.train_on_batch`, on data that are not known."""
         logs = super().train_on_batch(x, y, sample_weight, class_weight, return_dict)
         record = self.training_record
@@ -76,30 +85,30 @@ class RecordsTraining(TaskMixin):
             self.training_record = join_records(record, _unknown_training())
         return logs
 
-    def evaluate(self, x=None, *args, **kwargs):
+    def evaluate(self, x: Tensor = None, *args, **kwargs: Any):
         """Scores a dataset, see `keras.Model.evaluate`."""
         match_dataset(self, x)
         return super().evaluate(x, *args, **kwargs)
 
-    def save_to_preset(self, preset_dir, *args, **kwargs):
+    def save_to_preset(self, preset_dir, *args, **kwargs: Any) -> None:
         """Saves a preset, see `keras_hub.models.Task`, with the training record in it."""
         super().save_to_preset(preset_dir, *args, **kwargs)
         self.save_assets(preset_dir)
 
-    def save_assets(self, dir_path):
+    def save_assets(self, dir_path) -> None:
         """Writes the training record into a folder; Keras calls it for `.keras` files."""
         if self.training_record is not None:
             write_record(dir_path, self.training_record)
         else:  # of a model that was in the folder before
             (Path(dir_path) / RECORD_FILE).unlink(missing_ok=True)
 
-    def load_assets(self, dir_path):
+    def load_assets(self, dir_path) -> None:
         """Reads the training record from a folder; Keras calls it for `.keras` files."""
         if dir_path is not None:
             self.training_record = read_record(dir_path)
 
     @classmethod
-    def from_preset(cls, preset, load_weights=True, **kwargs):
+    def from_preset(cls, preset, load_weights: bool = True, **kwargs: Any):
         """Loads a preset, see `keras_hub.models.Task`, with the training record in it."""
         model = super().from_preset(preset, load_weights=load_weights, **kwargs)
         if load_weights:
@@ -108,7 +117,7 @@ class RecordsTraining(TaskMixin):
 
 
 @contextlib.contextmanager
-def recorded(model, record, resumed=False):
+def recorded(model: Any, record, resumed: bool = False):
     """Adds a training to a model's record, with the steps that it really has.
 
     Args:
@@ -130,7 +139,7 @@ def recorded(model, record, resumed=False):
             model.training_record = before
 
 
-def describe_plan(model, plan, validation_plan=None, *, command=None, **notes):
+def describe_plan(model: Any, plan, validation_plan=None, *, command: str | None = None, **notes):
     """Record of a training on the scenes of a plan.
 
     Args:
@@ -167,18 +176,18 @@ def describe_plan(model, plan, validation_plan=None, *, command=None, **notes):
     return TrainingRecord((json.loads(json.dumps(note, default=_as_python)),), **sets)
 
 
-def begin_record(folder, model, record):
+def begin_record(folder: PathLike, model: Any, record) -> None:
     """Writes what a model will have been trained on into the folder of its checkpoints."""
     if not (Path(folder) / RECORD_FILE).exists():
         write_record(folder, join_records(model.training_record, record))
 
 
-def write_record(folder, record):
+def write_record(folder: PathLike, record) -> None:
     """Writes a record into a folder."""
     write_json(Path(folder) / RECORD_FILE, record.to_dict())
 
 
-def read_record(folder):
+def read_record(folder: PathLike):
     """The record in a folder, or `None`.
 
     Raises:
@@ -192,7 +201,7 @@ def read_record(folder):
         raise ValueError(f"'{path}' is damaged: {error}") from error
 
 
-def _describe_scenes(model, scenes, complete, validation):
+def _describe_scenes(model: Any, scenes, complete, validation):
     """Record of a training on a dataset, of which the scenes of some plans may be known."""
     if not scenes:
         return _unknown_training()
@@ -248,7 +257,7 @@ def circumstances():
     }
 
 
-def _steps(model):
+def _steps(model: Any):
     """Steps that a model's optimizer has done; `None` where it cannot be said."""
     if model.optimizer is None:
         return 0
@@ -272,6 +281,6 @@ def _local_folder(preset):
     return os.path.dirname(get_file(preset, RECORD_FILE))
 
 
-def _as_python(value):
+def _as_python(value: Any):
     """Numbers of NumPy as JSON has them."""
     return value.item() if isinstance(value, np.generic) else str(value)

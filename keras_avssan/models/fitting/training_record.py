@@ -3,6 +3,7 @@
 import base64
 import hashlib
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -51,7 +52,7 @@ class TrainingRecord:
     pictures: frozenset = frozenset()
     rooms: frozenset = frozenset()
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         kinds = ("trainings", *_KINDS)
         return one_line(
             self, *(count(len(getattr(self, kind)), kind.removesuffix("s")) for kind in kinds)
@@ -62,7 +63,7 @@ class TrainingRecord:
         """Whether all data of all trainings are known."""
         return all(training.get("data") != "not known" for training in self.trainings)
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """The record as JSON holds it; `from_dict` reads it."""
         return {
             "format": _FORMAT,
@@ -72,7 +73,7 @@ class TrainingRecord:
         }
 
     @classmethod
-    def from_dict(cls, content):
+    def from_dict(cls, content: Any):
         """Makes a record of what `to_dict` gave.
 
         Args:
@@ -93,7 +94,7 @@ class TrainingRecord:
             raise ValueError(f"This is no training record: {error!r}") from error
 
 
-def join_records(before, record, resumed=False):
+def join_records(before, record, resumed: bool = False):
     """One training after another, as one record.
 
     Args:
@@ -112,13 +113,13 @@ def join_records(before, record, resumed=False):
     return TrainingRecord((*trainings, *record.trainings), **sets)
 
 
-def with_steps(record, steps):
+def with_steps(record, steps: int):
     """The record with the number of steps that its last training really had."""
     *before, last = record.trainings
     return replace(record, trainings=(*before, {**last, "steps": int(steps)}))
 
 
-def item_digest(catalog, item):
+def item_digest(catalog: Any, item: Any):
     """Digest of a clip or picture, by what it is and not by where the data are.
 
     Args:
@@ -131,7 +132,7 @@ def item_digest(catalog, item):
     return _digest(catalog.identity(item).encode())
 
 
-def room_digests(bank, rows):
+def room_digests(bank: Any, rows):
     """Digests of rooms of a bank.
 
     Args:
@@ -150,7 +151,7 @@ def fingerprint(digests):
     return hashlib.sha256(b"".join(sorted(digests))).hexdigest()[:16]
 
 
-def _digest(content):
+def _digest(content: Any):
     return hashlib.blake2b(content, digest_size=_DIGEST_BYTES).digest()
 
 
@@ -158,7 +159,7 @@ def _pack(digests):
     return base64.b64encode(b"".join(sorted(digests))).decode("ascii")
 
 
-def _unpack(text, size):
+def _unpack(text: str, size: int):
     content = base64.b64decode(text, validate=True)
     return frozenset(content[start : start + size] for start in range(0, len(content), size))
 

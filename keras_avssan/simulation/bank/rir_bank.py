@@ -84,7 +84,7 @@ class RIRBank:
     tail: bool = False
     calibrate: bool = False
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         rooms, sources, _, length = self.rirs.shape
         return one_line(
             self,

@@ -1,11 +1,13 @@
 """Data-parallel training: each device takes a share of every batch."""
 
 import contextlib
+from typing import Any
 
 import keras
 from keras import ops
 
 from keras_avssan._internal.one_line import count, one_line
+from keras_avssan._internal.types import Tensor
 from keras_avssan.data.scenes.make_dataset import make_dataset
 from keras_avssan.doa.losses import AlignmentLoss
 from keras_avssan.training.distributed.engines import make_engine
@@ -32,7 +34,7 @@ class Workers:
         ...     model.fit(train, verbose=0)
     """
 
-    def __init__(self, engine, overrides):
+    def __init__(self, engine, overrides) -> None:
         self._engine = engine
         self._overrides = overrides
         self.num_replicas = engine.num_replicas
@@ -40,14 +42,14 @@ class Workers:
         self.process = engine.process
         self.is_chief = engine.process == 0
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return one_line(
             self,
             count(self.num_replicas, "replica"),
             f"process {self.process} of {self.num_processes}",
         )
 
-    def prepare(self, model, synchronize=True):
+    def prepare(self, model: Any, synchronize: bool = True):
         """Makes a model train on all devices.
 
         The effect lasts until the end of the `with` block. Of several processes, all that train
@@ -79,7 +81,7 @@ class Workers:
         self._engine.attach(model, self._overrides)
         return model
 
-    def _synchronize(self, model):
+    def _synchronize(self, model: Any) -> None:
         for layer in model._flatten_layers():
             if isinstance(layer, keras.layers.BatchNormalization):
                 self._engine.synchronize_statistics(layer, self._overrides)
@@ -88,7 +90,9 @@ class Workers:
             whole = _WholeBatchAlignment(self._engine, alignment)
             self._overrides.set(model.loss, "alignment_loss", whole)
 
-    def make_dataset(self, plan, num_scenes, batch_size=32, *, make=make_dataset, **kwargs):
+    def make_dataset(
+        self, plan, num_scenes: int, batch_size: int = 32, *, make=make_dataset, **kwargs: Any
+    ):
         """Makes the dataset of this process: its share of each batch.
 
         Called as `keras_avssan.data.make_dataset` is, so that it is an argument of `fit_scenes`:
@@ -165,17 +169,17 @@ def data_parallel(devices=None):
 class _WholeBatchAlignment(AlignmentLoss):
     """The alignment loss of a replica's scenes, contrasted with those of all replicas."""
 
-    def __init__(self, engine, alignment):
+    def __init__(self, engine, alignment) -> None:
         super().__init__(alignment.temperature, alignment.name, reduction="none")
         self._engine = engine
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Any:
         number = ops.one_hot(self._engine.replica(), self._engine.num_replicas)
         losses = super().call(self._gather(y_true, number), self._gather(y_pred, number))
         losses = ops.reshape(losses, (self._engine.num_replicas, -1))
         return ops.sum(number[:, None] * losses, axis=0)
 
-    def _gather(self, embeddings, number):
+    def _gather(self, embeddings: Tensor, number: int):
         """Embeddings of all replicas, (replicas · batch, D), in the order of their numbers."""
         own = number[:, None, None] * embeddings[None]
         return ops.reshape(self._engine.sum_replicas(own), (-1, embeddings.shape[-1]))

@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 
+from keras_avssan._internal.types import Tensor
 from keras_avssan.training.patches import Overrides
 
 
@@ -82,7 +83,7 @@ class JAXEngine(Engine):
     def scope(self):
         return self._distribution.scope()
 
-    def owns(self, model):
+    def owns(self, model: Any):
         return all(
             len(variable.value.sharding.device_set) == self.num_replicas
             for variable in model.trainable_variables
@@ -112,11 +113,11 @@ class TensorFlowEngine(Engine):
     def scope(self):
         return self._strategy.scope()
 
-    def owns(self, model):
+    def owns(self, model: Any):
         created_here = self._strategy.extended.variable_created_in_scope
         return all(created_here(variable.value) for variable in model.trainable_variables)
 
-    def sum_replicas(self, x):
+    def sum_replicas(self, x: Tensor):
         context = self._tf.distribute.get_replica_context()
         # There is none where Keras only looks for shapes.
         return x if context is None else context.all_reduce("SUM", x)
@@ -125,20 +126,20 @@ class TensorFlowEngine(Engine):
         context = self._tf.distribute.get_replica_context()
         return 0 if context is None else context.replica_id_in_sync_group
 
-    def synchronize_statistics(self, layer, overrides):
+    def synchronize_statistics(self, layer: Any, overrides) -> None:
         overrides.set(layer, "synchronized", True)
 
-    def attach(self, model, overrides):
+    def attach(self, model: Any, overrides) -> None:
         cls = type(model)
 
-        def train_step(data):
+        def train_step(data: Any):
             self._sum_before_clipping(model.optimizer)
             return self._logs(cls.train_step(model, data))
 
-        def test_step(data):
+        def test_step(data: Any):
             return self._logs(cls.test_step(model, data))
 
-        def build_by_share(iterator=None, data_batch=None):
+        def build_by_share(iterator=None, data_batch=None) -> None:
             if iterator is not None:
                 _, _, batches = next(iter(iterator))
                 data_batch = keras.tree.map_structure(
@@ -154,13 +155,13 @@ class TensorFlowEngine(Engine):
         # does for a tensor, but not for a dict.
         overrides.set(model, "_maybe_symbolic_build", build_by_share)
 
-    def _logs(self, logs):
+    def _logs(self, logs: dict[str, Any] | None):
         """A step's logs; of several workers with an axis, over which Keras takes the mean."""
         if self._strategy.extended._in_multi_worker_mode():
             return {name: self._tf.reshape(value, (1,)) for name, value in logs.items()}
         return logs
 
-    def _sum_before_clipping(self, optimizer):
+    def _sum_before_clipping(self, optimizer) -> None:
         """Clips the gradient of the whole batch: Keras clips each replica's and sums then."""
         if "_clip_gradients" in vars(optimizer):
             return
@@ -173,7 +174,7 @@ class TensorFlowEngine(Engine):
         optimizer._clip_gradients = clip_sum
         optimizer._all_reduce_sum_gradients = lambda pairs: pairs
 
-    def dataset(self, make, plan, num_scenes, batch_size, **kwargs):
+    def dataset(self, make, plan, num_scenes: int, batch_size: int, **kwargs: Any):
         def share(context):
             of = (context.input_pipeline_id, context.num_input_pipelines)
             return make(plan, num_scenes, batch_size // self.num_replicas, shard=of, **kwargs)
@@ -212,17 +213,17 @@ class TorchEngine(Engine):
             self._group = torch.distributed.new_group()
         self.splits_losses = self.num_replicas > 1
 
-    def sum_replicas(self, x):
+    def sum_replicas(self, x: Tensor):
         # Meta tensors are where Keras only looks for shapes.
         return x if x.is_meta else _summed_over(self._group).apply(x)
 
     def replica(self):
         return self.process
 
-    def synchronize_statistics(self, layer, overrides):
+    def synchronize_statistics(self, layer: Any, overrides) -> None:
         local = layer._moments
 
-        def moments(inputs, mask):
+        def moments(inputs: Tensor, mask: Tensor):
             if mask is not None:
                 return local(inputs, mask)
             axes = layer._reduction_axes
@@ -233,7 +234,7 @@ class TorchEngine(Engine):
 
         overrides.set(layer, "_moments", moments)
 
-    def attach(self, model, overrides):
+    def attach(self, model: Any, overrides) -> None:
         if self.num_replicas == 1:
             return
         network = _network(model)
@@ -242,13 +243,13 @@ class TorchEngine(Engine):
         parallel = self._torch.nn.parallel.DistributedDataParallel(network, static_graph=True)
         local, result = model.call, model.get_metrics_result
 
-        def call(inputs, training=None):
+        def call(inputs: Tensor, training: bool | None = None) -> Any:
             return parallel(inputs) if training else local(inputs, training=training)
 
         overrides.set(model, "call", call)
         overrides.set(model, "get_metrics_result", lambda: self._global_result(model, result))
 
-    def _global_result(self, model, result):
+    def _global_result(self, model: Any, result):
         """Results of the metrics over what all processes have seen.
 
         A metric's state is a sum, unless its variable says that it is a mean.
@@ -267,23 +268,23 @@ class TorchEngine(Engine):
         with keras.StatelessScope(state_mapping=mapping):
             return result()
 
-    def close(self):
+    def close(self) -> None:
         if self._began:
             self._distributed.destroy_process_group()
 
 
-def _network(model):
+def _network(model: Any):
     """The model's own forward pass in training, as a module that torch wraps."""
     import torch
 
     forward = model.call
 
     class Network(torch.nn.Module):
-        def __init__(self):
+        def __init__(self) -> None:
             super().__init__()
             self.model = model
 
-        def forward(self, inputs):
+        def forward(self, inputs: Tensor):
             return forward(inputs, training=True)
 
     return Network()
@@ -295,14 +296,14 @@ def _summed_over(group):
 
     class Sum(torch.autograd.Function):
         @staticmethod
-        def forward(context, x):
+        def forward(context, x: Tensor):
             return _all_reduced(x)
 
         @staticmethod
         def backward(context, gradient):
             return _all_reduced(gradient)
 
-    def _all_reduced(x):
+    def _all_reduced(x: Tensor):
         total = x.clone(memory_format=torch.contiguous_format)
         torch.distributed.all_reduce(total, group=group)
         return total
