@@ -205,8 +205,8 @@ class TorchEngine(Engine):
 
         if devices is not None:
             raise ValueError(
-                "`devices` must be `None` under PyTorch, which has a process for each device, as many "
-                f"as `torchrun --nproc-per-node` starts. Received: devices={devices!r}"
+                "`devices` must be `None` under PyTorch, which has a process for each device, as "
+                f"many as `torchrun --nproc-per-node` starts. Received: devices={devices!r}"
             )
         self._torch, self._distributed = torch, torch.distributed
         self._started = False
