@@ -26,13 +26,13 @@ _TINY = 1e-30
 #
 # P(t) = c / (4 pi V) * mean over the directions n of arrival of prod_i g_i(ct |n_i| / L_i).
 #
-# A path that spans u lengths of the room along an axis meets its two walls in turn, k = floor(u) or
-# k + 1 times in all: g_i(u) is the energy that k and k + 1 reflections leave, linearly
-# interpolated, averaged over which wall is first (E. A. Lehmann and A. M. Johansson, JASA 124, 2008).
-# Paths along a long axis meet few walls and decay slowly, others fast: the sum is not an
+# A path that spans u lengths of the room along an axis meets its two walls in turn, k = floor(u)
+# or k + 1 times in all: g_i(u) is the energy that k and k + 1 reflections leave, linearly
+# interpolated, averaged over which wall is first (E. A. Lehmann and A. M. Johansson, JASA 124,
+# 2008). Paths along a long axis meet few walls and decay slowly, others fast: the sum is not an
 # exponential, and its decay is not that of the formulas by Sabine and Eyring. Below some hundred
-# hertz images add up in phase; that energy is left out. Differentiable with respect to room_size (batch, 3) and
-# reflection (batch, 6). Uses batch * n * 256 values at a time.
+# hertz images add up in phase; that energy is left out. Differentiable with respect to room_size
+# (batch, 3) and reflection (batch, 6). Uses batch * n * 256 values at a time.
 def expected_power(
     room_size: Tensor, reflection: Tensor, times: Tensor, speed_of_sound: float = SPEED_OF_SOUND
 ) -> Tensor:

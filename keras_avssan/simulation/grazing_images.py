@@ -16,20 +16,21 @@ _MODES = 3
 _DISTANCES = 48
 
 
-# The expected sum of the images' energies counts each image by itself. Between two parallel walls a
-# distance L apart, images that arrive from directions along these walls differ so little in their
-# paths that they add up in phase. In the room's modes the wave numbers across are n pi / L with
-# n = 0, 1, 2, ..., and the energies are an integral over n in place of the sum. At the frequency f
-# and after the distance d, an image model whose walls leave exp(-gamma) of the amplitude has in
-# mode n, by the method of stationary phase, the energy
+# The expected sum of the images' energies counts each image by itself. Between two parallel walls
+# a distance L apart, images that arrive from directions along these walls differ so little in
+# their paths that they add up in phase. In the room's modes the wave numbers across are n pi / L
+# with n = 0, 1, 2, ..., and the energies are an integral over n in place of the sum. At the
+# frequency f and after the distance d, an image model whose walls leave exp(-gamma) of the
+# amplitude has in mode n, by the method of stationary phase, the energy
 #
-# g_n = |erfcx((gamma + i n pi) / (2 sqrt(-i a))) + erfcx((gamma - i n pi) / (2 sqrt(-i a)))|^2 / 4
+# g_n = |erfcx((gamma + i n pi) / (2 sqrt(-i a))) + erfcx((gamma - i n pi) / (2 sqrt(-i a)))|^2 /
+# 4
 #
 # with a = pi f L^2 / (c d), and directions along the walls have, beside 1 for the mean over all
-# directions, the weight c / (2 f L) sum_n g_n - L / (2 gamma d).
-# For rigid walls this is c / (4 f L), the surface term in the number of modes of a room
-# (H. Kuttruff, Room Acoustics, section 3.2). Late in the decay it no longer depends on the frequency, and exceeds
-# the energy that it is added to by far: the more, the closer the walls.
+# directions, the weight c / (2 f L) sum_n g_n - L / (2 gamma d). For rigid walls this is c / (4 f
+# L), the surface term in the number of modes of a room (H. Kuttruff, Room Acoustics, section
+# 3.2). Late in the decay it no longer depends on the frequency, and exceeds the energy that it is
+# added to by far: the more, the closer the walls.
 def grazing_weights(
     size: np.ndarray, reflected: float, distances: np.ndarray, speed_of_sound: float
 ) -> tuple[np.ndarray, np.ndarray]:

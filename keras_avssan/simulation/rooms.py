@@ -229,7 +229,9 @@ def sample_room(
             f"`seed` and `index` must be zero or more. Received: seed={seed}, index={index}"
         )
     if num_sources < 1:
-        raise ValueError(f"`num_sources` must be at least 1. Received: num_sources={num_sources}")
+        raise ValueError(
+            f"`num_sources` must be an integer of at least 1. Received: num_sources={num_sources}"
+        )
     check_formula(formula)
     absorption = functools.partial(
         wall_absorption,

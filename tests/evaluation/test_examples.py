@@ -49,7 +49,7 @@ def model():
 
 
 class Answering:
-    """A model that answers the scenes of a plan as it is told; what else it says is its own."""
+    """A model with given directions for the scenes of a plan, and its own other outputs."""
 
     def __init__(self, model, plan, answer):
         self.model, self.backbone, self.embed_prompts = model, model.backbone, model.embed_prompts

@@ -173,17 +173,17 @@ def test_arrays_must_fit(bank):
 @pytest.mark.parametrize(
     "changed, message",
     [
-        (dict(num_rooms=0), "`num_rooms` must be at least 1"),
+        (dict(num_rooms=0), "`num_rooms` must be an integer of at least 1"),
         (dict(max_duration=0.0), "`max_duration` must be finite and positive"),
-        (dict(sources_per_room=0), "`num_sources` must be at least 1"),
+        (dict(sources_per_room=0), "`num_sources` must be an integer of at least 1"),
         (dict(seed=-1), "`seed` and `index` must be zero or more"),
         (dict(formula="fitzroy"), "`formula` must be"),
-        (dict(workers=0), "`workers` must be at least 1"),
+        (dict(workers=0), "`workers` must be an integer of at least 1"),
         (dict(workers=float("nan")), "`workers` must be an integer of at least 1"),
         (dict(workers="2"), "Received: workers='2'"),
         (dict(num_rooms=1.5), "`num_rooms` must be an integer of at least 1"),
         (dict(sampling_rate=8000.5), "`sampling_rate` must be an integer of at least 1"),
-        (dict(first_index=-1), "`first_index` must be at least 0"),
+        (dict(first_index=-1), "`first_index` must be an integer of at least 0"),
         (dict(sampling_rate=0), "`sampling_rate` must be finite and positive"),
     ],
 )
@@ -221,8 +221,12 @@ def test_values_out_of_range_are_refused(bank, name, value, message):
         (dict(rirs=np.zeros((2, 4, 2, 8), "complex64")), ValueError, "dtype complex64"),
         (dict(t60=np.array(["0.2", "0.3"])), ValueError, "dtype <U3"),
         (dict(t60=[0.2, 0.3]), TypeError, "`t60` must be an array"),
-        (dict(sampling_rate=0), ValueError, "`sampling_rate` must be at least 1"),
-        (dict(sampling_rate="16000"), ValueError, "`sampling_rate` must be at least 1"),
+        (dict(sampling_rate=0), ValueError, "`sampling_rate` must be an integer of at least 1"),
+        (
+            dict(sampling_rate="16000"),
+            ValueError,
+            "`sampling_rate` must be an integer of at least 1",
+        ),
     ],
 )
 def test_what_is_no_bank_is_refused(bank, changed, error, message):

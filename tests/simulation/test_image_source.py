@@ -283,7 +283,7 @@ def exact_images(size, source, microphone, reflections, max_order, gain=lambda *
     """Distances and amplitudes of all images; six walls, and a gain by directions.
 
     Follows each path back: every reflection mirrors the image at one wall and costs its
-    coefficient. `gain` is asked with the directions of departure and of arrival.
+    coefficient. `gain` is called with the directions of departure and of arrival.
     """
     found = {}
     walls = [(axis, place) for axis in range(3) for place in (0.0, size[axis])]
@@ -408,7 +408,7 @@ def test_tail_continues_the_images():
     settings = dict(absorption=0.2, duration=0.4)
     images = simulate(SIZE, SOURCE, MICROPHONES, **settings)
     both = simulate(SIZE, SOURCE, MICROPHONES, image_duration=0.1, tail=True, **settings)
-    # Ahead of the first sample of the tail all is images, but for what its low-pass reaches.
+    # Ahead of the first sample of the tail all is images, except within the reach of its low-pass.
     np.testing.assert_allclose(both[..., :1570], images[..., :1570], atol=1e-6 * images.max())
     for start, stop in ((0.1, 0.2), (0.2, 0.3), (0.3, 0.4)):
         ratio = high_passed_power(both, start, stop) / high_passed_power(images, start, stop)
@@ -510,7 +510,7 @@ BAD_INPUT = {
         dict(image_attenuation=20, image_duration=0.1),
         "At most one of `image_duration` and `image_attenuation`",
     ),
-    "tail of few images": (dict(tail=True, max_order=3), "`tail` .* goes without `max_order`"),
+    "tail of few images": (dict(tail=True, max_order=3), "`tail` must be `False` with `max_order`"),
     "nothing to calibrate": (dict(t60=None, absorption=0.3, calibrate=True), "`calibrate` needs"),
     "not to be calibrated": (
         dict(t60=0.05, calibrate=True),

@@ -44,7 +44,7 @@ def test_names_the_measured_and_the_asked_time(rirs):
     assert legend_of(figure) == [
         f"mic 1, T60 {first:.2f} s",
         f"mic 2, T60 {second:.2f} s",
-        "asked for 0.40 s",
+        "requested 0.40 s",
     ]
     assert figure.axes[0].get_title(loc="left") == "hall"
     assert legend_of(plot_decay(rirs[0], RATE)) == [f"T60 {first:.2f} s"]
