@@ -82,7 +82,9 @@ class StoredByAttribute(ModelMixin):
         """Raises a TypeError for unknown arguments of a backbone, which Keras would ignore."""
         unknown = sorted(set(arguments) - _ARGUMENTS)
         if unknown:
-            raise TypeError(f"There are no arguments of these names. Received: {unknown}")
+            raise TypeError(
+                f"`kwargs` may hold {sorted(_ARGUMENTS)} only. Received: kwargs with {unknown}"
+            )
 
     def __setattr__(self, name: str, value: Any) -> None:
         held = self.__dict__.get(name)

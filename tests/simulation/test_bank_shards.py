@@ -449,7 +449,7 @@ def test_what_was_read_is_ones_own(whole):
     np.testing.assert_array_equal(rirs[0, 0], before)
 
 
-def test_responses_are_read_when_they_are_asked_for(folder):
+def test_responses_are_read_on_demand(folder):
     bank = RIRBank.load(folder)
     np.load(folder / "rirs-00001.npy", mmap_mode="r+")[1] = 7
     assert np.all(bank.rirs[3] == 7)

@@ -384,7 +384,7 @@ def test_sources_are_an_axis_of_their_own():
     assert one.shape == (1, 1, 2, 4000)
 
 
-def test_images_end_where_they_are_asked_to():
+def test_images_end_at_the_given_time():
     whole = simulate(SIZE, SOURCE, MICROPHONES, t60=0.3)
     by_time = simulate(SIZE, SOURCE, MICROPHONES, t60=0.3, image_duration=0.1)
     by_attenuation = simulate(SIZE, SOURCE, MICROPHONES, t60=0.3, image_attenuation=20)

@@ -1,4 +1,4 @@
-"""A training that was stopped, killed or damaged goes on as if nothing had happened."""
+"""A training that was stopped, killed or damaged resumes with the same numbers."""
 
 import csv
 import os

@@ -51,7 +51,7 @@ class BankFolder:
         """
         path = pathlib.Path(path)
         if not path.exists():
-            raise FileNotFoundError(f"There is no folder {path}.")
+            raise FileNotFoundError(f"`path` must be an existing folder. Received: path='{path}'")
         try:
             settings = _resumable(path).read()
             if settings is None:
