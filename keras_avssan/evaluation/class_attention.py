@@ -153,7 +153,7 @@ def band_agreement(
 
 def _measure(sources: tuple[np.ndarray, ...], outputs: dict[str, np.ndarray]) -> dict[Any, Any]:
     """Numbers of one scene, by name and band type."""
-    measured: dict[Any, np.ndarray] = {"band_weights": outputs["band_weights"].mean(axis=0)}
+    measured: dict[Any, Any] = {"band_weights": outputs["band_weights"].mean(axis=0)}
     for name in (name for name in outputs if name.startswith(BAND_ATTENTION)):
         band, attention = name.removeprefix(BAND_ATTENTION), outputs[name]
         target, interferer = (patch_energy(source, len(attention)) for source in sources)

@@ -153,5 +153,6 @@ def _embeddings(
         model, prompts, (prompt,), pictures=pictures, texts=texts, progress=progress
     )
     if prompt == "text" and takes_prompt(model):
+        assert texts is not None
         return {segment.id: texts[segment.class_name] for segment in prompts.segments}
     return {segment.id: pictures[prompts.picture(segment).id] for segment in prompts.segments}

@@ -1,6 +1,6 @@
 """Overlap of evaluated scenes with the training of a model."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -41,10 +41,12 @@ def scene_overlap(
         {scene.reference} if is_prompted and scene.reference else set() for scene in scenes
     ]
     items = set().union(*recordings, *pictures, *references)
-    digests = {item: item_digest(plan.catalog, item) for item in items}
+    digests: dict[Any, str] = {item: item_digest(plan.catalog, item) for item in items}
     rooms = sorted({scene.room for scene in scenes})
     digests |= dict(zip(rooms, room_digests(plan.bank, rooms), strict=True))
-    parts = zip(recordings, pictures, ({scene.room} for scene in scenes), references, strict=True)
+    parts: Iterator[tuple[set[Any], ...]] = zip(
+        recordings, pictures, ({scene.room} for scene in scenes), references, strict=True
+    )
     names = (*_NAMES, _PROMPT_RECORDINGS)
     found = [
         {name: {digests[item] for item in part} for name, part in zip(names, scene, strict=True)}

@@ -139,7 +139,7 @@ def fit_scenes(
     steps_per_epoch = steps // epochs
     steps = steps_per_epoch * epochs
     schedule = _compile(model, learning_rate, steps)
-    options = {
+    options: dict[str, Any] = {
         "loader": loader,
         "render": render,
         "prompt_embeddings": prompt_embeddings,
@@ -161,7 +161,7 @@ def fit_scenes(
         _warn_of_overlap(model, record, validation_plan)
     folder = state = None
     if checkpoints is not None:
-        settings = {
+        settings: dict[str, Any] = {
             "steps": steps,
             "epochs": epochs,
             "batch_size": batch_size,
@@ -189,7 +189,11 @@ def fit_scenes(
     dataset = scene_dataset(
         model, train_plan, left, batch_size, start=course.done * batch_size, **options
     )
-    fit = {"validation_data": validation, "epochs": epochs, "steps_per_epoch": steps_per_epoch}
+    fit: dict[str, Any] = {
+        "validation_data": validation,
+        "epochs": epochs,
+        "steps_per_epoch": steps_per_epoch,
+    }
     watched = WatchedFit(course, folder, state, checkpoint_every, tensorboard)
     with recorded(model, record, resumed=state is not None):
         return watched.run(model, dataset, **fit, **kwargs)
@@ -214,7 +218,7 @@ def scene_dataset(
     `start` is the index of the first scene in the plan.
     """
     # The user's function may accept neither another start nor the spacing.
-    further = {"start": start} if start else {}
+    further: dict[str, Any] = {"start": start} if start else {}
     if microphone_spacing is not None:
         further["microphone_spacing"] = microphone_spacing
     return (make or make_dataset)(

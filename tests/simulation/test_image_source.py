@@ -476,7 +476,10 @@ BAD_INPUT = {
     "source shape": (dict(source=(1, 1)), "`source` must have shape"),
     "microphone shape": (dict(microphones=(1, 1, 1)), "`microphones` must have shape"),
     "no microphone": (dict(microphones=np.zeros((0, 3))), "`microphones` must have shape"),
-    "batches differ": (dict(source=[SOURCE] * 2, t60=[0.3] * 3), "batch sizes .* differ"),
+    "batches differ": (
+        dict(source=[SOURCE] * 2, t60=[0.3] * 3),
+        "arguments must have the same batch size",
+    ),
     "sampling rate": (dict(sampling_rate=0), "`sampling_rate` must be finite and positive"),
     "speed of sound": (dict(speed_of_sound=-1.0), "`speed_of_sound` must be finite"),
     "duration": (dict(duration=0.0), "`duration` must be finite and positive"),
@@ -484,16 +487,16 @@ BAD_INPUT = {
     "order": (dict(max_order=-1), "`max_order` must be zero or more"),
     "reflection": (
         dict(t60=None, reflection=[0.5, 1.0]),
-        r"`reflection` must .* 1.0 at index \[1\]",
+        r"`reflection` must .*=1.0 at index \[1\]",
     ),
     "walls": (dict(t60=None, absorption=np.full((1, 5), 0.5)), r"`absorption` .* \(batch, 6\)"),
     "one of many rooms": (dict(room_size=[SIZE, (5, 4, -3)]), r"`room_size` .* at index \[1\]"),
     "one of many sources": (
         dict(source=[[SOURCE, SOURCE], [SOURCE, (9, 1, 1)]]),
-        r"`source` must lie inside the room .* \[9.0, 1.0, 1.0\] at index \[1, 1\]",
+        r"`source` must lie inside the room .*=\[9.0, 1.0, 1.0\] at index \[1, 1\]",
     ),
     "one of many t60": (dict(t60=[0.3, 0.01]), r"`t60` of 0.01 s .* \(index 1\)"),
-    "pattern": (dict(source_pattern="dipole"), "`source_pattern` must be one of .* 'dipole'"),
+    "pattern": (dict(source_pattern="dipole"), "`source_pattern` must be one of .*='dipole'"),
     "no orientation": (dict(microphone_pattern="cardioid"), "`microphone_orientation` must be"),
     "no direction": (
         dict(source_pattern="cardioid", source_orientation=(0, 0, 0)),

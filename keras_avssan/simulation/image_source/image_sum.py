@@ -185,10 +185,12 @@ def _tables(
         tables["orders"] = _tensor(abs(cells.number).astype("float32"))
         tables["max_order"] = float(max_order)
     if patterns.microphone != 1:
+        assert rooms.microphone_orientation is not None
         orientation = rooms.microphone_orientation[:, None]
         tables["microphone"] = _flat(_projections(offsets, orientation, place))
         tables["microphone_share"] = patterns.microphone
     if patterns.source != 1:
+        assert rooms.source_orientation is not None
         # Seen from the source; its images are mirrored, and so is where they point.
         orientation = rooms.source_orientation[:, :, None]
         tables["source"] = _flat(_projections(-direction * offsets, orientation, place))
