@@ -128,8 +128,8 @@ def evaluate_segments(
 def _check(model: keras.Model, dataset: STARSS23, spacing: float) -> None:
     if dataset.format != "mic":
         raise ValueError(
-            "`format` of the data set must be 'mic', because the channels of 'foa' have no time "
-            f"differences. Received: format={dataset.format!r}"
+            "`format` must be 'mic', because the channels of 'foa' have no time differences. "
+            f"Received: format={dataset.format!r}"
         )
     backbone = getattr(model, "backbone", model)
     if dataset.sampling_rate != backbone.sampling_rate:
