@@ -7,32 +7,24 @@ import re
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
+
+from keras_avssan._internal.types import PathLike
+
+_Result = TypeVar("_Result")
 
 PART_SUFFIX = ".part"  # of partial files
 
-# Of a path that was meant, in a string that may be words: an ending, or how paths begin.
+# Signs of a path in a string that may also be words: a file ending, or the start of a path.
 _ENDING = re.compile(r"\.(?=\w*[A-Za-z])\w{2,5}$", re.ASCII)
 _BEGINNING = re.compile(r"\.{0,2}/|~|[A-Za-z]:[\\/]|\\\\")
 
 
 @contextlib.contextmanager
-def whole_file(path: str | os.PathLike, *, exclusive: bool = False) -> Iterator[Path]:
-    """Writes a file atomically, even if the machine loses its power.
+def whole_file(path: PathLike, *, exclusive: bool = False) -> Iterator[Path]:
+    """Writes a file atomically: yields a path beside `path`, renamed at the end, removed on errors.
 
-    Args:
-        path: Path of the file; one that is there is replaced.
-        exclusive: Whether a file that is there is an error instead.
-
-    Yields:
-        Path beside it to write to. It is renamed at the end, and removed after an exception.
-
-    Raises:
-        FileExistsError: If `exclusive` is set and the file exists.
-
-    Example:
-        >>> with whole_file("table.md") as part:
-        ...     length = part.write_text("| a |")
+    An old file is replaced, or with `exclusive` raises `FileExistsError`.
     """
     path = Path(path)
     part = path.with_name(f"{path.name}.{uuid.uuid4().hex}{PART_SUFFIX}")
@@ -49,46 +41,23 @@ def whole_file(path: str | os.PathLike, *, exclusive: bool = False) -> Iterator[
         _sync(path.parent)
 
 
-def write_whole(path: str | os.PathLike, write: Callable[[BinaryIO], Any]) -> Any:
-    """Writes a binary file, see `whole_file`.
-
-    Args:
-        path: Path of the file; one that is there is replaced.
-        write: Function that is given the open file.
-
-    Returns:
-        What `write` returned.
-
-    Raises:
-        OSError: The disk is full, or something else keeps the file from being written.
-    """
+def write_whole(path: PathLike, write: Callable[[BinaryIO], _Result]) -> _Result:
+    """Writes a binary file atomically; returns the result of `write`, which gets the open file."""
     with whole_file(path) as part, open(part, "wb") as file:
         return write(file)
 
 
-def write_text(path: str | os.PathLike, text: str) -> None:
-    """Writes text in UTF-8, see `whole_file`.
-
-    Args:
-        path: Path of the file.
-        text: Its content, with the ends of lines that it is to have.
-    """
+def write_text(path: PathLike, text: str) -> None:
+    """Writes text in UTF-8 atomically, with its line ends as they are."""
     write_whole(path, lambda file: file.write(text.encode()))
 
 
 def write_json(
-    path: str | os.PathLike, content: Any, indent: int | None = 2, *, exclusive: bool = False
+    path: PathLike, content: Any, indent: int | None = 2, *, exclusive: bool = False
 ) -> None:
-    """Writes JSON, see `whole_file`.
+    """Writes JSON atomically; `indent=None` writes a single line.
 
-    Args:
-        path: Path of the file.
-        content: What JSON can hold.
-        indent: Spaces a level; `None` writes a single line.
-        exclusive: Whether a file that is there is an error.
-
-    Raises:
-        FileExistsError: If `exclusive` is set and the file exists.
+    Raises `FileExistsError` if `exclusive` is set and the file exists.
     """
     text = json.dumps(content, indent=indent, ensure_ascii=False) + "\n"
     with whole_file(path, exclusive=exclusive) as part:
@@ -96,37 +65,17 @@ def write_json(
 
 
 def is_meant_as_file(text: str) -> bool:
-    """Whether a string names a file, that may be missing, rather than being words.
+    """Whether a string names a file, which may be missing, rather than being words.
 
-    Args:
-        text: What was given as a prompt.
-
-    Returns:
-        Bool. A file that exists is one; so is what ends or begins like a path. A folder counts
-        where it is not written as a plain word.
-
-    Example:
-        >>> [is_meant_as_file(text) for text in ("nowhere/dog.jpge", "./dog", "a dog. It barks")]
-        [True, True, False]
+    So do existing files, and paths by their start or ending; folders only if not a plain word.
     """
     if _ENDING.search(text) or _BEGINNING.match(text):
         return True
     return os.path.isfile(text) or (os.sep in text and os.path.exists(text))
 
 
-def check_file(path: str | os.PathLike, name: str) -> None:
-    """Refuses what is missing, a directory or empty, each with words of its own.
-
-    Args:
-        path: Path of a file to be read.
-        name: What it is called in the message, with its path.
-
-    Raises:
-        ValueError: If there is no such file, or nothing in it.
-
-    Example:
-        >>> check_file("mix.wav", "audio file 'mix.wav'")
-    """
+def check_file(path: PathLike, name: str) -> None:
+    """Raises a ValueError, which calls the file `name`, if it is missing, a directory or empty."""
     if os.path.isdir(path):
         raise ValueError(f"{name} is a directory.")
     if not os.path.exists(path):
@@ -135,18 +84,8 @@ def check_file(path: str | os.PathLike, name: str) -> None:
         raise ValueError(f"{name} is empty: it has 0 bytes.")
 
 
-def read_json(path: str | os.PathLike) -> Any:
-    """Reads a JSON file.
-
-    Args:
-        path: Path of the file.
-
-    Returns:
-        Its content; `None` where there is no such file.
-
-    Raises:
-        ValueError: If it is damaged.
-    """
+def read_json(path: PathLike) -> Any:
+    """Reads a JSON file; `None` if there is no file. Raises a ValueError if it is damaged."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -156,12 +95,7 @@ def read_json(path: str | os.PathLike) -> Any:
 
 
 def remove_parts(folder: Path, names: Iterable[str] | None = None) -> None:
-    """Removes the partial files that killed processes left in a folder.
-
-    Args:
-        folder: Path; it need not exist.
-        names: Names of the files whose partial files are removed, all if not given.
-    """
+    """Removes partial files of killed processes, all or those of the files of these names."""
     wanted = None if names is None else set(names)
     for path in folder.glob(f"*{PART_SUFFIX}"):
         if wanted is None or path.name.rsplit(".", 2)[0] in wanted:

@@ -1,4 +1,4 @@
-"""Checks of arguments that every part of the library takes."""
+"""Checks of arguments that all parts of the library share."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,7 +7,7 @@ import numpy as np
 
 
 def check_integer(name: str, value: Any, least: int = 0) -> int:
-    """Returns `value` as an int; refuses what is not whole, or below `least`, with a ValueError."""
+    """Returns `value` as an int; raises a ValueError if it is not whole or is below `least`."""
     number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
     if not number or not np.isfinite(value) or value != int(value) or value < least:
         raise ValueError(
@@ -17,7 +17,7 @@ def check_integer(name: str, value: Any, least: int = 0) -> int:
 
 
 def check_number(name: str, value: Any, least: float, most: float) -> float:
-    """Returns `value` as a float; refuses what is not within the range with a ValueError."""
+    """Returns `value` as a float; raises a ValueError if it is outside of the range."""
     number = isinstance(value, (int, float, np.integer, np.floating))
     if not number or isinstance(value, bool) or not least <= value <= most:
         raise ValueError(
@@ -29,7 +29,7 @@ def check_number(name: str, value: Any, least: float, most: float) -> float:
 def transpose_hint(shape: Sequence[Any], last: str = "microphones") -> str:
     """A sentence for errors on arrays (…, 2, samples) in place of (…, samples, 2); else empty.
 
-    `last` names what the last axis must be.
+    `last` is the name of the last axis.
     """
     sides = tuple(shape)[-2:]
     if len(sides) < 2 or not all(isinstance(side, int) for side in sides):

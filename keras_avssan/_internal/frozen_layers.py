@@ -1,31 +1,21 @@
-"""Keeps what is frozen frozen when a model is saved, loaded or cloned.
-
-Layers that make their own parts make them anew from a configuration, and new parts are trainable:
-of an encoder that was frozen, Keras gives back the flag, and trains the parts all the same.
-"""
+"""Keeps frozen layers frozen when a model is saved, loaded or cloned."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import keras
 
-from keras_avssan._internal.types import PathLike
-
-# Name of the entry in configurations. Files of before have none: where a layer of theirs is frozen,
-# so are its parts.
+# Layers make their own parts again from a configuration, and new parts are trainable: Keras
+# restores the flag of a frozen encoder, but trains its parts. This entry in configurations prevents
+# that. Older files have none: where one of their layers is frozen, so are its parts.
 KEY = "trainable_layers"
 
 
 def trainable_layers(root: keras.layers.Layer) -> dict[str, bool]:
-    """Tells which layers are frozen, as far as they differ from the layer that holds them.
+    """Maps paths below a built `root`, such as `"bridge/block"`, to whether they are trainable.
 
-    Args:
-        root: A built layer or model.
-
-    Returns:
-        Dict from a path of names below `root`, such as `"bridge/block/hidden"`, to whether the
-        layer there is trainable. Layers without weights do not count.
+    Only layers with weights count, and only those that differ from the layer that holds them.
     """
     return {
         path: layer.trainable
@@ -35,12 +25,9 @@ def trainable_layers(root: keras.layers.Layer) -> dict[str, bool]:
 
 
 def set_trainable_layers(root: keras.layers.Layer, state: dict[str, bool]) -> None:
-    """Brings a layer to the state that `trainable_layers` told.
+    """Restores the state that `trainable_layers` returned.
 
-    Args:
-        root: A built layer or model; its own `trainable` is what layers follow that the state
-            does not name.
-        state: Dict from path to whether the layer there is trainable.
+    Layers that `state` does not name follow the layer that holds them.
     """
     freeze_parts(root)
     for path, layer, parent in _walk(root):
@@ -53,34 +40,25 @@ def set_trainable_layers(root: keras.layers.Layer, state: dict[str, bool]) -> No
 
 
 def freeze_parts(layer: keras.layers.Layer) -> None:
-    """Freezes the parts of a layer that was constructed as frozen before it had any.
-
-    Args:
-        layer: A built layer or model.
-    """
+    """Freezes the parts of a built layer that was constructed as frozen before it had any."""
     if not layer.trainable:
         layer.trainable = False
 
 
 class KeepsFrozenLayers:
-    """Lets an encoder that is made of layers be saved with some of them frozen.
+    """Saves which parts of an encoder made of layers are frozen.
 
-    For classes of `keras.layers.Layer`, before it among the bases: the state comes with what Keras
-    builds a layer from.
-
-    Example:
-        >>> class Encoder(KeepsFrozenLayers, keras.layers.Layer):
-        ...     ...
+    A mixin for `keras.layers.Layer`, before it among the bases: it extends the build configuration.
     """
 
-    def get_build_config(self):
-        """What the layer is built from, with what of it is frozen."""
-        config = super().get_build_config()  # type: ignore[misc]
+    def get_build_config(self) -> dict[str, Any] | None:
+        """Returns the build configuration, with which parts are frozen."""
+        config: dict[str, Any] | None = super().get_build_config()  # type: ignore[misc]
         state = trainable_layers(self)
         return {**config, KEY: state} if config and state else config
 
     def build_from_config(self, config: Mapping[str, Any]) -> None:
-        """Builds the layer as it was built, with what was frozen of it."""
+        """Builds the layer and freezes the parts that were frozen."""
         config = dict(config)
         state = config.pop(KEY, None)
         super().build_from_config(config)  # type: ignore[misc]
@@ -92,12 +70,12 @@ class KeepsFrozenModel:
     """The same for a `keras_hub.models.Backbone`, which is built by its constructor."""
 
     def get_config(self) -> dict[str, Any]:
-        """The configuration, with what is frozen."""
+        """Returns the configuration, with which layers are frozen."""
         return {**super().get_config(), KEY: trainable_layers(self)}  # type: ignore[misc]
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Any:
-        """Makes the model, with what was frozen of it."""
+        """Makes the model and freezes the layers that were frozen."""
         config = dict(config)
         state = config.pop(KEY, None)
         model = super().from_config(config)  # type: ignore[misc]
@@ -108,11 +86,12 @@ class KeepsFrozenModel:
         return model
 
 
-def _walk(root: PathLike, prefix: str = "", seen=None):
-    """Yields path, layer and the layer that holds it, from above to below; each layer once.
+def _walk(
+    root: keras.layers.Layer, prefix: str = "", seen: set[int] | None = None
+) -> Iterator[tuple[str, keras.layers.Layer, keras.layers.Layer]]:
+    """Yields path, layer and the layer that holds it, top-down; each layer once.
 
-    Keras counts up the names that it gives itself, so that the same model has others the next
-    time: what counts here is the place among those of one name.
+    Keras numbers automatic names within a process: only the place among equal names counts here.
     """
     seen = {id(root)} if seen is None else seen
     counts: dict[str, int] = {}

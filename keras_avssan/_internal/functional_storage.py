@@ -1,4 +1,4 @@
-"""Where the weights of the library's functional models stand in files."""
+"""Storage of functional models' weights by attribute names."""
 
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -13,38 +13,20 @@ else:
 # Attributes of a functional model that list its layers once more.
 _GRAPH = frozenset({"_operations", "operations", "_operations_by_depth"})
 _ARGUMENTS = frozenset({"name", "trainable"})
-# Private attributes that hold layers of the model itself, and no lists that Keras keeps of them.
+# Private attributes that hold layers of the model itself, not lists that Keras keeps of them.
 _PARTS = frozenset({"_backbone", "_preprocessor"})
 
 
 class StoredByAttribute(ModelMixin):
     """Stores a functional model's weights under the names of its attributes.
 
-    Keras stores those of functional models by the names and the order of the graph's layers, so
-    that a file would no longer load once a layer without weights joins the graph, and models of
-    before, which were no graphs, would not load at all. For classes of `keras.Model`, before it
-    among the bases. A constructor makes its layers, and ends with `super().__init__`.
-
-    Recordings stay in float32 under mixed precision, and shapes are for `call` to check, with
-    messages that say what is expected.
-
-    Args:
-        inputs: Symbolic inputs of the model.
-        outputs: Its symbolic outputs.
-        pairs: Layers of two attributes that take turns in the order of the weights.
-        base: Dict of arguments of KerasHub's class that are not the user's, such as `dtype`.
-        **kwargs: `name` and `trainable`, as the user gave them.
-
-    Raises:
-        TypeError: If there are other arguments, which Keras would pass over in silence.
-
-    Example:
-        >>> class Network(StoredByAttribute, keras_hub.models.Backbone):
-        ...     def __init__(self, **kwargs):
-        ...         self.hidden = keras.layers.Dense(8)
-        ...         features = keras.Input((4,))
-        ...         super().__init__(inputs=features, outputs=self.hidden(features), **kwargs)
+    Keras stores them by the graph's layers, so older files, or another graph, would not load.
     """
+
+    # For classes of `keras.Model`, before it among the bases. A constructor makes its layers, and
+    # ends with `super().__init__`: `base` holds arguments of KerasHub's class that are not the
+    # user's, and the further ones are the user's `name` and `trainable`. Recordings stay in float32
+    # under mixed precision, and `call` checks shapes, with messages that state the expected ones.
 
     _is_ordered = False
 
@@ -63,13 +45,12 @@ class StoredByAttribute(ModelMixin):
         self.input_spec = None
         self.order_layers(pairs)
 
-    def order_layers(self, pairs=()) -> None:
-        """Brings the layers, and so the weights, to the order of the attributes.
+    def order_layers(
+        self, pairs: Iterable[tuple[keras.layers.Layer, keras.layers.Layer]] = ()
+    ) -> None:
+        """Sorts the layers, and so the weights, in the order of the attributes.
 
-        Layers that are attributes alone, and stand in no graph, count too.
-
-        Args:
-            pairs: Layers of two attributes that take turns, each with its partner.
+        Those outside of the graph count too. `pairs` are layers of two attributes that take turns.
         """
         partners = {id(first): second for first, second in pairs}
         held: dict[int, keras.layers.Layer] = {}
@@ -88,27 +69,22 @@ class StoredByAttribute(ModelMixin):
             self._track_variables()
 
     @property
-    def layers(self):
+    def layers(self) -> list[keras.layers.Layer]:
         """The layers in the order of the attributes, with the inputs last."""
         return list(self._layers) if self._is_ordered else super().layers
 
     @layers.setter
-    def layers(self, value: Any):
+    def layers(self, value: Any) -> None:
         raise AttributeError(f"`layers` cannot be set. Received: layers={value!r}")
 
     @staticmethod
-    def check_arguments(arguments: Mapping[str, Any]):
-        """Refuses what is no argument of a backbone, which Keras would pass over in silence.
-
-        Args:
-            arguments: Dict of further arguments.
-
-        Raises:
-            TypeError: If one is not known.
-        """
+    def check_arguments(arguments: Mapping[str, Any]) -> None:
+        """Raises a TypeError for unknown arguments of a backbone, which Keras would ignore."""
         unknown = sorted(set(arguments) - _ARGUMENTS)
         if unknown:
-            raise TypeError(f"There are no arguments of these names. Received: {unknown}")
+            raise TypeError(
+                f"`kwargs` may hold {sorted(_ARGUMENTS)} only. Received: kwargs with {unknown}"
+            )
 
     def __setattr__(self, name: str, value: Any) -> None:
         held = self.__dict__.get(name)
@@ -125,19 +101,12 @@ class StoredByAttribute(ModelMixin):
     def _obj_type(self) -> str:
         return "Layer"
 
-    def __dir__(self):
+    def __dir__(self) -> list[str]:
         return [name for name in super().__dir__() if name not in _GRAPH]
 
 
-def layers_in(value: Any):
-    """The layers that an attribute holds.
-
-    Args:
-        value: A layer, a list, tuple or dict that holds some, or anything else.
-
-    Returns:
-        List of layers.
-    """
+def layers_in(value: Any) -> list[keras.layers.Layer]:
+    """Lists the layers that an attribute holds, itself or in lists, tuples and dicts."""
     if isinstance(value, keras.layers.Layer):
         return [value]
     if isinstance(value, dict):

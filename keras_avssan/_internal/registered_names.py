@@ -1,18 +1,17 @@
-"""Lets Keras load what this library has saved, in a process that has only imported the library.
-
-Keras finds classes by the names under which their modules register them, and imports no modules
-but its own. `import keras_avssan` registers stand-ins, which import the module when a file asks for
-the class: who only prepares data waits neither for Keras nor for Keras Hub.
-"""
+"""Registers this library's saved classes with Keras without importing their modules."""
 
 import importlib
 import importlib.util
 import sys
+from collections.abc import Sequence
 from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 from typing import Any
 
-from keras_avssan._internal.types import PathLike
-
+# Keras finds classes by the names under which their modules register them, and imports no modules
+# but its own. `import keras_avssan` registers stand-ins, which import the module when a file needs
+# the class, so that preparing data imports neither Keras nor KerasHub.
 # Names of saved classes by their module below `keras_avssan`.
 REGISTERED: dict[str, tuple[str, ...]] = {
     "classical.classical_localizer": ("ClassicalLocalizer",),
@@ -117,24 +116,29 @@ REGISTERED: dict[str, tuple[str, ...]] = {
 
 
 class _StandIn:
-    """Takes the place of a class among Keras's custom objects until it is asked for."""
+    """Takes the place of a class among Keras's custom objects until the class is needed."""
 
     def __init__(self, module: str, name: str) -> None:
         self.module = f"keras_avssan.{module}"
         self.__name__ = name
 
-    def from_config(self, config: dict) -> Any:
+    def from_config(self, config: dict[str, Any]) -> Any:
         """Makes an object of the class, whose module registers it."""
         return getattr(importlib.import_module(self.module), self.__name__).from_config(config)
 
 
 class _AfterKeras(MetaPathFinder):
-    """Registers once Keras is imported, and not before: that takes seconds."""
+    """Registers once Keras is imported, not before, because that takes seconds."""
 
     _is_looking = False
 
-    def find_spec(self, name: str, path: PathLike | None = None, target=None):
-        """Finds Keras as it is found without, and adds the registration to its import."""
+    def find_spec(
+        self,
+        name: str,
+        path: Sequence[str] | None = None,
+        target: ModuleType | None = None,
+    ) -> ModuleSpec | None:
+        """Finds Keras as Python would, and adds the registration to its import."""
         if name != "keras" or self._is_looking:
             return None
         self._is_looking = True
@@ -145,7 +149,7 @@ class _AfterKeras(MetaPathFinder):
         if spec is not None and spec.loader is not None:
             execute = spec.loader.exec_module
 
-            def execute_and_register(module) -> None:
+            def execute_and_register(module: ModuleType) -> None:
                 execute(module)
                 _register()
                 if self in sys.meta_path:
@@ -164,11 +168,7 @@ def register() -> None:
 
 
 def import_registered(name: str) -> None:
-    """Imports the module of a registered class, where the name is one of this library.
-
-    Args:
-        name: Name in a configuration, such as `"keras_avssan>AVSSAN"`.
-    """
+    """Imports the module of a registered class, such as `"keras_avssan>AVSSAN"`, if it is ours."""
     package, _, name = name.partition(">")
     for module, names in REGISTERED.items():
         if package == "keras_avssan" and name in names:

@@ -19,30 +19,15 @@ _SHOWN = 80
 class ResumableFolder:
     """A folder that is new, empty, or in progress with the same settings.
 
-    The settings are written before anything else, and only once: of processes that start together
-    in one folder the first decides, and the others compare. Nothing is ever written to a folder of
-    other files or of other settings.
-
-    Args:
-        path: Path of the folder.
-        settings_file: Name of the JSON file of the settings.
-        content: What the folder holds, with its article, for messages.
-        argument: Name of the argument that the path was given as, for messages.
-        known: Names of what may be there before the settings are.
-        indent: Spaces a level in the file of the settings.
-
-    Example:
-        >>> folder = ResumableFolder(Path("rooms"), "bank.json", "a bank", "folder")
-        >>> folder.start({"seed": 0})
-        >>> missing = folder.missing(range(10), lambda k: (folder.path / f"{k}.npy").exists())
+    The settings are written first and once: of processes that start together the first decides.
     """
 
     path: Path
-    settings_file: str
-    content: str
-    argument: str
-    known: frozenset[str] = frozenset()
-    indent: int = 2
+    settings_file: str  # name of the JSON file of the settings
+    content: str  # what the folder holds, with its article, for messages
+    argument: str  # name of the argument that the path was given as, for messages
+    known: frozenset[str] = frozenset()  # names of files that may exist before the settings
+    indent: int = 2  # spaces a level in the file of the settings
 
     @property
     def settings_path(self) -> Path:
@@ -50,11 +35,7 @@ class ResumableFolder:
         return self.path / self.settings_file
 
     def read(self) -> dict[str, Any] | None:
-        """Reads the settings; `None` where there are none yet.
-
-        Raises:
-            ValueError: If their file is damaged.
-        """
+        """Reads the settings; `None` if there are none. Raises a ValueError if they are damaged."""
         if not self.settings_path.exists():
             return None
         settings = read_json(self.settings_path)
@@ -63,16 +44,14 @@ class ResumableFolder:
         return settings
 
     def check(self, settings: dict[str, Any] | None) -> None:
-        """Checks that the path can be taken, without writing anything.
+        """Raises a ValueError unless the path can be used with these settings; writes nothing.
 
-        Args:
-            settings: Dict that JSON can hold; `None` accepts any settings.
-
-        Raises:
-            ValueError: If the path is a file, or the folder holds other files or other settings.
+        `None` accepts any settings.
         """
         if self.path.exists() and not self.path.is_dir():
-            raise ValueError(f"`{self.argument}` must be a folder. Received: '{self.path}'")
+            raise ValueError(
+                f"`{self.argument}` must be a folder. Received: {self.argument}='{self.path}'"
+            )
         there = self.read()
         if there is not None and settings is not None:
             self._compare(there, settings)
@@ -83,19 +62,14 @@ class ResumableFolder:
             if others and not self.settings_path.exists():
                 raise ValueError(
                     f"`{self.argument}` must be new, empty or hold {self.content}. Received: "
-                    f"'{self.path}', which holds {min(others)} and no {self.settings_file}."
+                    f"{self.argument}='{self.path}', which holds {min(others)} and no "
+                    f"{self.settings_file}"
                 )
 
     def start(self, settings: dict[str, Any], *, replace: bool = False) -> None:
-        """Makes the folder and writes the settings, or checks those that are there.
+        """Makes the folder and writes the settings, or checks the existing ones, see `check`.
 
-        Args:
-            settings: Dict that JSON can hold: everything that decides the content.
-            replace: Whether other settings may take the place of those that are there, because
-                nothing has been made with them.
-
-        Raises:
-            ValueError: See `check`.
+        `replace` lets other settings take their place, because nothing has been made with them.
         """
         self.check(None if replace else settings)
         self.path.mkdir(parents=True, exist_ok=True)
@@ -104,14 +78,7 @@ class ResumableFolder:
         self.claim(settings)
 
     def claim(self, settings: dict[str, Any]) -> None:
-        """Writes the settings, or checks those that are there, whatever else is in the folder.
-
-        Args:
-            settings: Dict that JSON can hold.
-
-        Raises:
-            ValueError: If there are other settings.
-        """
+        """Writes the settings, or checks existing ones, whatever other files are in the folder."""
         if not self.settings_path.exists():
             try:
                 write_json(self.settings_path, settings, self.indent, exclusive=True)
@@ -137,7 +104,7 @@ class ResumableFolder:
         )
 
     def _compare(self, there: dict[str, Any], settings: dict[str, Any]) -> None:
-        """Refuses other settings than those that are there, and names what differs."""
+        """Raises a ValueError for settings other than the existing ones, naming the differences."""
         old, new = _flat(there), _flat(json.loads(json.dumps(settings)))
         differing = [name for name in {**new, **old} if old.get(name) != new.get(name)]
         if differing:

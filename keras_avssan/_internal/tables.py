@@ -1,27 +1,26 @@
 """Tables of text: aligned in a terminal, Markdown in a notebook and in files."""
 
+from __future__ import annotations
+
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 _NUMBER = re.compile(r"[+−-]?\d|[–-]?$")  # how the cells of a column of numbers begin
 
 
 class Table(str):
-    """Text that is aligned for a terminal, and shown as Markdown in a notebook.
-
-    `make_table` makes one. It is the aligned text, so `print`, f-strings and JSON take it as such.
-    """
+    """Text aligned for a terminal, which notebooks show as Markdown; see `make_table`."""
 
     _markdown: str
 
-    def __new__(cls, text: str, markdown=None):
+    def __new__(cls, text: str, markdown: str | None = None) -> Table:
         table = super().__new__(cls, text)
         table._markdown = text if markdown is None else markdown
         return table
 
     def markdown(self) -> str:
-        """The same in Markdown."""
+        """Returns the table in Markdown."""
         return self._markdown
 
     _repr_markdown_ = markdown
@@ -33,10 +32,7 @@ class Table(str):
 def make_table(
     head: Sequence[str], rows: Iterable[Sequence[object]], heading: Sequence[str] = ()
 ) -> Table:
-    """Makes a table of cells.
-
-    Columns of numbers stand to the right. `heading` holds lines of text above the table.
-    """
+    """Makes a table of cells, columns of numbers flush right, below the lines of `heading`."""
     lines = [[str(cell) for cell in line] for line in (head, *rows)]
     above = [*heading, ""] if heading else []
     text = "\n".join([*above, *_aligned(lines)])
@@ -50,7 +46,7 @@ def join_tables(parts: Iterable[str], between: str = "\n\n") -> Table:
     return Table(between.join(parts), "\n\n".join(markdown))
 
 
-def _aligned(lines):
+def _aligned(lines: list[list[str]]) -> Iterator[str]:
     columns = list(zip(*lines, strict=True))
     widths = [max(map(_width, column)) for column in columns]
     right = [all(_NUMBER.match(cell) for cell in cells) for _, *cells in columns]
@@ -63,7 +59,7 @@ def _aligned(lines):
         yield "  ".join(cells).rstrip()
 
 
-def _width(text: str):
+def _width(text: str) -> int:
     """Columns of a terminal that a text takes."""
     return sum(
         0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
@@ -71,7 +67,7 @@ def _width(text: str):
     )
 
 
-def _markdown(lines):
+def _markdown(lines: list[list[str]]) -> str:
     cells = [[cell.replace("|", "\\|") for cell in line] for line in lines]
     rows = [cells[0], ["---"] * len(cells[0]), *cells[1:]]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)

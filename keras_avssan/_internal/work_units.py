@@ -1,14 +1,15 @@
-"""Running the units of a large piece of work: in this process, in several, or on a cluster."""
+"""Runs units of work: in this process, in several processes, or on a Ray cluster."""
 
 import multiprocessing
 import os
 import pickle
 import signal
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait
 from threading import Thread
+from types import FrameType, ModuleType
 from typing import Any
 
 from tqdm import tqdm
@@ -28,58 +29,20 @@ def run_units(
     progress: bool = True,
     ray_address: str | None = None,
 ) -> Iterator[tuple[Any, Any]]:
-    """Call a function with each unit of a piece of work, several at a time.
+    """Calls a function with each unit of work, several at a time; yields pairs `(unit, report)`.
 
-    A unit must be *idempotent*: what was begun may be done again, and ends with the same files. It
-    writes each of them under another name and renames it when it is whole. The work then goes on
-    from where it was stopped by running the units whose files are not there.
-
-    Where a unit raises an error, or the iteration is left or interrupted, the units that run are
-    stopped first; they may tidy up, for in them this is a `SystemExit`.
-
-    Args:
-        function: Function of one unit, at the top level of a module (or a `functools.partial` of
-            one), so that other processes find it. It returns a small report: numbers, strings,
-            lists and dicts.
-        units: Iterable of units: numbers, names, or anything else that can be pickled.
-        engine: Str: `"processes"`, on this machine, or `"ray"`, on a cluster by Ray Data. There
-            the units of a node that is lost are run again on others; all nodes must see the same
-            folders, and have the same packages.
-        workers: Int or `None`. Number of units at a time; `None` takes as many as there are
-            processors. One process is this one; several are new ones (*spawned*, so that they
-            share no state of a backend), and a script that asks for them begins its work under
-            `if __name__ == "__main__":`.
-        description: Str. What the progress bar is called.
-        progress: Bool. Whether to show a progress bar.
-        ray_address: Str or `None`. Address of the Ray cluster; `None` takes the one that runs, or
-            that the environment variable `RAY_ADDRESS` names, and begins one on this machine
-            where there is none.
-
-    Returns:
-        Iterator over `(unit, report)`, in the order in which they are done.
-
-    Raises:
-        ValueError: An argument is out of range.
-        ImportError: Ray is asked for and is not installed.
-        ConnectionError: There is no cluster at `ray_address`.
-        ChildProcessError: A process died, without a Python error.
-        Exception: The first error that a unit raised.
-
-    Example:
-        ```python
-        def write_shard(folder, number):
-            path = Path(folder) / f"{number:05d}.npy"
-            np.save(path.with_suffix(".part"), np.full(1000, number))
-            path.with_suffix(".part.npy").rename(path)
-            return {"bytes": path.stat().st_size}
-
-        missing = [k for k in range(100) if not Path(f"shards/{k:05d}.npy").exists()]
-        for number, report in run_units(partial(write_shard, "shards"), missing, workers=4):
-            print(number, report["bytes"])
-        ```
+    The first error of a unit stops the running ones. `engine` is `"processes"` or `"ray"`.
     """
+    # A unit must be idempotent: a partial one may run again, and ends with the same files, each
+    # renamed once it is complete. Work then resumes with the units whose files are missing.
+    # `function` is at the top level of a module (or a `functools.partial` of such a function), and
+    # returns a small report; units can be pickled. A stopped unit may tidy up after `SystemExit`.
+    # `workers=None` uses all processors; several are spawned, so that they share no backend state.
+    # Under Ray all nodes share folders and packages; `ray_address=None` uses the running cluster,
+    # that of `RAY_ADDRESS`, or starts one here. It raises `ImportError` without Ray,
+    # `ConnectionError` without a cluster, and `ChildProcessError` if a process died.
     if engine not in ENGINES:
-        raise ValueError(f"`engine` must be one of {ENGINES}, got {engine!r}.")
+        raise ValueError(f"`engine` must be one of {ENGINES}. Received: engine={engine!r}")
     if workers is not None:
         check_integer("workers", workers, least=1)
     units = list(units)
@@ -90,7 +53,10 @@ def run_units(
     return _with_progress(done, len(units), description, progress)
 
 
-def _with_progress(done, total: int, description: str, progress):
+def _with_progress(
+    done: Generator[tuple[Any, Any], None, None], total: int, description: str, progress: bool
+) -> Iterator[tuple[Any, Any]]:
+    """Shows the outcomes on a progress bar, and closes their generator at the end."""
     with tqdm(total=total, desc=description, unit="unit", disable=not progress) as bar:
         try:
             for pair in done:
@@ -100,20 +66,22 @@ def _with_progress(done, total: int, description: str, progress):
             done.close()
 
 
-def _num_processors():
+def _num_processors() -> int:
     """Number of processors that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
-def _in_processes(function, units, workers):
+def _in_processes(
+    function: Callable[[Any], Any], units: list[Any], workers: int
+) -> Generator[tuple[Any, Any], None, None]:
     if workers == 1:
         for unit in units:
             yield unit, function(unit)
         return
     spawn = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(workers, max(1, len(units))), spawn, initializer=_begin_worker)
+    pool = ProcessPoolExecutor(min(workers, max(1, len(units))), spawn, initializer=_start_worker)
     all_done = False
     try:
         futures = {pool.submit(_run_unit, function, unit): unit for unit in units}
@@ -123,50 +91,50 @@ def _in_processes(function, units, workers):
     except BrokenProcessPool as error:
         raise ChildProcessError(
             "a worker process died, perhaps for lack of memory: fewer `workers` need less. A "
-            'script that asks for several begins its work under `if __name__ == "__main__":`'
+            'script that uses several starts its work under `if __name__ == "__main__":`'
         ) from error
     finally:
-        # Also where not all were handed out yet, while the first of them run.
+        # Also while the first units run and others have not been submitted.
         if not all_done:
             _terminate(pool)
         pool.shutdown(cancel_futures=True)
 
 
-def _terminate(pool) -> None:
-    """Stops the units that run. The pool waits for its processes when it is shut down."""
+def _terminate(pool: ProcessPoolExecutor) -> None:
+    """Stops the running units. The pool waits for its processes when it is shut down."""
     for process in list((pool._processes or {}).values()):
         process.terminate()
 
 
-def _begin_worker() -> None:
+def _start_worker() -> None:
     """Lets the parent alone decide when this process ends."""
     # Ctrl-C reaches all processes of a terminal; the parent sees it too, and passes it on.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _begin_no_more)
+    signal.signal(signal.SIGTERM, _start_no_more)
     Thread(target=_follow_parent, daemon=True).start()
 
 
 def _follow_parent() -> None:
-    """Ends this process when its parent was killed, which could not stop it."""
+    """Ends this process when its parent was killed and so could not stop it."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])
         os._exit(1)
 
 
-def _begin_no_more(number: int, frame) -> None:
-    """Told to stop between two units: a report may be on its way, so that nothing is raised."""
+def _start_no_more(number: int, frame: FrameType | None) -> None:
+    """Handles SIGTERM between two units: a report may be on its way, so nothing is raised."""
     signal.signal(number, signal.SIG_IGN)
 
 
-def _stop_unit(number: int, frame):
-    """Told to stop in the middle of a unit."""
+def _stop_unit(number: int, frame: FrameType | None) -> None:
+    """Handles SIGTERM within a unit."""
     signal.signal(number, signal.SIG_IGN)
     raise SystemExit
 
 
-def _run_unit(function, unit: str):
-    """Runs a unit in a worker, unless this was told to stop. The pool lives on in any case."""
+def _run_unit(function: Callable[[Any], Any], unit: Any) -> Any:
+    """Runs a unit in a worker, unless it received SIGTERM. The pool survives in any case."""
     between = signal.signal(signal.SIGTERM, _stop_unit)
     try:
         if between == signal.SIG_IGN:
@@ -181,7 +149,7 @@ def _run_unit(function, unit: str):
 
 def _run_on_ray(
     function: Callable[[Any], Any], units: list[Any], workers: int | None, address: str | None
-) -> Iterator[tuple[Any, Any]]:
+) -> Generator[tuple[Any, Any], None, None]:
     """Runs units on the nodes of a Ray cluster; yields `(unit, report)` as they are done."""
     ray = _import_ray()
     connects = not ray.is_initialized()
@@ -194,8 +162,8 @@ def _run_on_ray(
             ray.shutdown()
 
 
-def _import_ray():
-    # Ray reports how it is used to its makers unless it is told not to, before it is imported.
+def _import_ray() -> ModuleType:
+    # Ray reports usage to its makers unless this is set before it is imported.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         import ray
@@ -205,7 +173,9 @@ def _import_ray():
     return ray
 
 
-def _outcomes(ray, function, units, workers):
+def _outcomes(
+    ray: ModuleType, function: Callable[[Any], Any], units: list[Any], workers: int | None
+) -> Iterator[tuple[Any, Any]]:
     if not units:
         return
     rows = [{"unit": pickle.dumps(unit)} for unit in units]
@@ -228,8 +198,8 @@ def _outcomes(ray, function, units, workers):
         raise ChildProcessError(f"the cluster could not run a unit: {last_line}") from error
 
 
-def _run_row(row, function):
-    """Runs the unit of a row. Its error is a value too, so that it arrives as it was raised."""
+def _run_row(row: dict[str, bytes], function: Callable[[Any], Any]) -> dict[str, bytes]:
+    """Runs the unit of a row; returns its error as a value, so that it arrives as it was raised."""
     error, report = None, None
     try:
         report = function(pickle.loads(row["unit"]))

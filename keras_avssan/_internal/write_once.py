@@ -1,33 +1,24 @@
-"""Attributes that an object is made with, and that cannot be set to another value afterwards."""
+"""Attributes that can only be set when an object is made."""
 
 import inspect
+from collections.abc import Callable, Sequence
 from typing import Any
 
-# What Keras itself lets be set at any time.
+# Arguments that Keras allows to be set at any time.
 _ALWAYS = {"self", "name", "dtype", "trainable", "autocast"}
 _MISSING = object()
 
 
 class WriteOnce:
-    """Attribute that is set on construction; to set another value later is an error.
+    """Attribute that is set on construction; setting another value later is an AttributeError.
 
-    For what a layer has computed something from, so that another value would have no effect, or
-    one that is lost when the layer is saved.
-
-    Raises:
-        AttributeError: If another value is set later.
-
-    Example:
-        >>> class Pair:
-        ...     spacing = WriteOnce()
-        ...     def __init__(self, spacing):
-        ...         self.spacing = spacing
+    For values that a layer has computed something from, or that are lost when it is saved.
     """
 
-    def __set_name__(self, owner: str, name: str) -> None:
+    def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
 
-    def __get__(self, instance: Any, owner: str | None = None):
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
         if instance is None:
             return self
         try:
@@ -44,33 +35,19 @@ class WriteOnce:
 
 
 class FixedSettings:
-    """Lets the constructor arguments of a layer be set to no other value once it is built.
+    """Refuses other values for the constructor arguments of a built layer with an AttributeError.
 
-    For classes of `keras.layers.Layer`, before it among the bases. Their subclasses are covered
-    too; a subclass names in `settable` what is read in every call and may change. `name`, `dtype`
-    and `trainable` may always.
-
-    Attributes:
-        settable: Tuple of names of constructor arguments that may be set.
-        also_fixed: Tuple of names of attributes that follow from them, and may not.
-
-    Raises:
-        AttributeError: If another value is set once the layer is built.
-
-    Example:
-        >>> class Scale(FixedSettings, keras.layers.Layer):
-        ...     def __init__(self, factor, **kwargs):
-        ...         super().__init__(**kwargs)
-        ...         self.factor = factor
+    A mixin for `keras.layers.Layer`, before it among the bases; subclasses are covered too.
     """
 
-    settable: tuple[str, ...] = ()
-    also_fixed: tuple[str, ...] = ()
+    settable: tuple[str, ...] = ()  # arguments that every call reads, so that they may change
+    also_fixed: tuple[str, ...] = ()  # further attributes that follow from arguments
     _fixed_settings: frozenset[str] = frozenset()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        named, settable = set(), set(_ALWAYS)
+        named: set[str] = set()
+        settable = set(_ALWAYS)
         for one in cls.__mro__:
             own = vars(one)
             if not issubclass(one, FixedSettings) or one is FixedSettings:
@@ -82,15 +59,15 @@ class FixedSettings:
     def __setattr__(self, name: str, value: Any) -> None:
         if name in self._fixed_settings and self.__dict__.get("built"):
             current = self.__dict__.get("settings", {}).get(name, _MISSING)
-            if current is _MISSING:  # what was never kept may be a subclass's own
+            if current is _MISSING:  # not kept in `settings`: perhaps a subclass's own
                 current = getattr(self, name, _MISSING)
             if current is not _MISSING and not _same(current, value):
                 raise AttributeError(fixed_setting(self, name, value))
         super().__setattr__(name, value)
 
 
-def _arguments(constructor):
-    """Names of the arguments that a constructor itself takes."""
+def _arguments(constructor: Callable[..., Any] | None) -> Sequence[str]:
+    """Names of the arguments in a constructor's own signature."""
     if constructor is None:
         return ()
     variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
@@ -98,8 +75,8 @@ def _arguments(constructor):
     return [one.name for one in parameters if one.kind not in variable]
 
 
-def _same(one, other):
-    """Whether two values are equal; lists and tuples of the same are."""
+def _same(one: Any, other: Any) -> bool:
+    """Whether two values are equal; a list and a tuple of the same are."""
     if isinstance(one, list | tuple) and isinstance(other, list | tuple):
         one, other = list(one), list(other)
     try:
@@ -108,17 +85,8 @@ def _same(one, other):
         return False
 
 
-def fixed_setting(instance: Any, name: str, value: Any) -> str:
-    """Message of an error for what is set too late.
-
-    Args:
-        instance: The object that was made with another value.
-        name: Name of the attribute.
-        value: What it was to become.
-
-    Returns:
-        Str.
-    """
+def fixed_setting(instance: object, name: str, value: Any) -> str:
+    """Message of an error for an attribute that is set too late."""
     owner = type(instance).__name__
     advice = (
         " A trained model takes another spacing as an argument: "

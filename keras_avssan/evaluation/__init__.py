@@ -1,4 +1,4 @@
-"""Scores of a localiser on scenes, with intervals and with the blind choice beside it."""
+"""Scores of a localiser, with intervals and those of the random-source baseline."""
 
 from keras_avssan.evaluation.absent_targets import evaluate_presence
 from keras_avssan.evaluation.class_attention import ClassBandAttention, class_band_attention

@@ -1,40 +1,29 @@
 """Scores by class pair, by angle between the sources, by reverberation time."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from keras_avssan.evaluation.scoring import score_with_interval
+
+if TYPE_CHECKING:
+    from keras_avssan.evaluation.evaluation_result import Evaluation
 
 SEPARATION_BINS = (0.0, 15.0, 30.0, 60.0, 180.0)  # degrees between the sources
 T60_BINS = (0.0, 0.35, 0.5, 0.65, float("inf"))  # seconds
 _SCORES = ("selection", "mae", "acc_5deg")
 
 
-def breakdowns(evaluation):
-    """Scores of groups of scenes, with 95 % bootstrap intervals.
+def breakdowns(evaluation: Evaluation) -> dict[str, list[dict[str, Any]]]:
+    """Scores of groups of scenes with 95 % bootstrap intervals, see `Evaluation.summary`.
 
-    Args:
-        evaluation: An `Evaluation`.
-
-    Returns:
-        Dict of lists of dicts, each with `scenes`, their number, and for `selection`, `mae` in
-        degrees and `acc_5deg` a dict of `mean` and `interval`, or `None` where no scene has one:
-        `by_class_pair`, with `target` and `interferer`; `by_separation`, with the bounds `from`
-        and `to` of the angle between the sources in degrees; `by_t60`, with the bounds of the
-        reverberation time in seconds, `to` being `None` where there is no upper bound. A group
-        holds its lower bound and not its upper one, but for 180°. Groups without scenes are left
-        out, and what is not known makes no group.
-
-    Example:
-        ```python
-        for group in breakdowns(evaluation)["by_separation"]:
-            print(group["from"], group["to"], group["selection"]["mean"])
-        ```
+    A bin holds its lower bound and not its upper one, except 180°; empty groups are left out.
     """
     per_scene = evaluation.scores.per_scene()
     pairs = list(zip(evaluation.target_classes, evaluation.interferer_classes, strict=True))
-    members: dict[tuple, list[int]] = {}
+    members: dict[tuple[str, str | None], list[int]] = {}
     for scene, pair in enumerate(pairs):
         members.setdefault(pair, []).append(scene)
     return {
@@ -47,8 +36,10 @@ def breakdowns(evaluation):
     }
 
 
-def _binned(per_scene, values: Any, bins):
-    """The groups of scenes whose values lie in the same bin."""
+def _binned(
+    per_scene: dict[str, np.ndarray], values: np.ndarray, bins: tuple[float, ...]
+) -> list[dict[str, Any]]:
+    """Groups of the scenes whose values lie in the same bin."""
     groups = []
     for low, high in zip(bins, bins[1:], strict=False):
         last = high == bins[-1]
@@ -59,7 +50,7 @@ def _binned(per_scene, values: Any, bins):
     return groups
 
 
-def _group(per_scene, scenes):
+def _group(per_scene: dict[str, np.ndarray], scenes: np.ndarray | list[int]) -> dict[str, Any]:
     scores = {name: per_scene[name][scenes] for name in _SCORES}
     return {
         "scenes": len(scores["mae"]),

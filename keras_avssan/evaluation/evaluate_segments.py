@@ -1,17 +1,18 @@
-"""Running a localiser over segments of real rooms."""
+"""Evaluation of a localiser on segments of real rooms."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Mapping
 
+import keras
 import numpy as np
 from tqdm import tqdm
 
 from keras_avssan._internal.checks import check_integer
-from keras_avssan._internal.types import Tensor
+from keras_avssan.data.starss23.segment_prompts import SegmentPrompts
+from keras_avssan.data.starss23.starss23 import STARSS23
 from keras_avssan.doa.grid import check_finite
 from keras_avssan.evaluation.evaluate_localizer import strongest_direction
 from keras_avssan.evaluation.evaluation_result import Evaluation
-from keras_avssan.evaluation.heading import told_spacing
+from keras_avssan.evaluation.heading import given_spacing
 from keras_avssan.evaluation.scoring import SceneScores
 from keras_avssan.evaluation.training_overlap import picture_overlap
 from keras_avssan.models.microphones import check_spacing
@@ -21,23 +22,23 @@ SEGMENT_PROMPTS = ("picture", "text", "constant")
 
 
 def evaluate_segments(
-    model: Any,
-    prompts: Sequence[str],
+    model: keras.Model,
+    prompts: SegmentPrompts,
     *,
-    prompt: Any = "picture",
-    prompt_embeddings: Tensor = None,
-    text_embeddings: Tensor = None,
-    decode=strongest_direction,
-    microphone_spacing: Any = None,
+    prompt: str = "picture",
+    prompt_embeddings: Mapping[str, np.ndarray] | None = None,
+    text_embeddings: Mapping[str, np.ndarray] | None = None,
+    decode: Callable[[np.ndarray, np.ndarray], np.ndarray] = strongest_direction,
+    microphone_spacing: float | None = None,
     on_overlap: str = "mark",
     batch_size: int = 8,
     progress: bool = True,
-):
+) -> Evaluation:
     """Scores a model on segments of STARSS23.
 
-    The head `doa_form="srp"` and the methods of `keras_avssan.classical` are told the spacing of
-    the pair that was recorded, so that a model trained with another one can be scored; other
-    heads and networks know the spacing of their training only.
+    The head `doa_form="srp"` and the methods of `keras_avssan.classical` take the spacing of the
+    recorded pair as an input, so that a model trained with another one can be scored; other heads
+    and networks have the spacing of their training.
 
     MAE and accuracies are over all segments. Selection, and what depends on it, is over the
     segments with an interferer of another class: whether the estimate is nearer to the target
@@ -46,28 +47,29 @@ def evaluate_segments(
     Args:
         model: A `keras_avssan.models.Localizer` such as `AVSSAN`, or a method of
             `keras_avssan.classical`.
-        prompts: `keras_avssan.data.SegmentPrompts`: segments, and the pictures that ask.
-        prompt: What asks: `"picture"`, `"text"` (the name of STARSS23's class), or `"constant"`:
-            every segment is asked for with the mean of all pictures, which tells nothing.
+        prompts: `keras_avssan.data.SegmentPrompts`: segments, and the pictures of their prompts.
+        prompt: Kind of the prompts: `"picture"`, `"text"` (the name of STARSS23's class), or
+            `"constant"`: every segment is prompted with the mean of all pictures, which carries no
+            information.
         prompt_embeddings: Dict from the id of every picture of `prompts` to its embedding, for
-            models without an image encoder; computed with the model's if not given.
+            models without an image encoder; by default the model's encoder computes them.
         text_embeddings: Dict from class to the embedding of its name, likewise.
-        decode: What estimates, see `evaluate_localizer`.
-        microphone_spacing: Spacing in metres that the head assumes; that of the data set,
-            `STARSS23.microphone_spacing`, if not given.
-        on_overlap: What happens where pictures that ask were in the training of the model, see
+        decode: Function from posteriors to estimates, see `evaluate_localizer`.
+        microphone_spacing: Spacing in metres that the head assumes; by default that of the data
+            set, `STARSS23.microphone_spacing`.
+        on_overlap: What happens if pictures of the prompts were in the training of the model, see
             `evaluate_localizer`.
         batch_size: Segments a run.
         progress: Whether a progress bar is shown.
 
     Returns:
-        An `Evaluation`; an interferer's class is `None` where there is none.
+        An `Evaluation`; an interferer's class is `None` in segments without interferers.
 
     Raises:
         ValueError: If `prompt` is unknown, `batch_size` or the spacing is not positive, the data
             set is in the FOA format or at another sampling rate than the model, the model's
-            head cannot be told the spacing and has another one, the model was trained on the
-            pictures, with `on_overlap="error"`, or an answer is not finite.
+            head cannot take the spacing and has another one, the model was trained on the
+            pictures, with `on_overlap="error"`, or a posterior is not finite.
 
     Example:
         >>> prompts = SegmentPrompts(STARSS23("STARSS23"), PictureFolders("pictures"), "map.csv")
@@ -79,8 +81,8 @@ def evaluate_segments(
     dataset = prompts.dataset
     spacing = dataset.microphone_spacing if microphone_spacing is None else microphone_spacing
     _check(model, dataset, spacing)
-    asking = prompts.pictures if prompt != "text" else ()
-    overlap = picture_overlap(model, prompts.catalog, asking, on_overlap)
+    pictures = prompts.pictures if prompt != "text" else ()
+    overlap = picture_overlap(model, prompts.catalog, pictures, on_overlap)
     embeddings = _embeddings(model, prompts, prompt, prompt_embeddings, text_embeddings, progress)
     estimates = []
     starts = range(0, len(prompts.segments), batch_size)
@@ -112,7 +114,7 @@ def evaluate_segments(
             "split": dataset.split,
             "pair": dataset.pair.name,
             "microphone_spacing_m": float(dataset.microphone_spacing),
-            **told_spacing(microphone_spacing),
+            **given_spacing(microphone_spacing),
             "duration_s": prompts.segments[0].duration,
             "seed": prompts.seed,
             "classes": {name: list(prompts.class_map[name]) for name in prompts.classes},
@@ -123,28 +125,34 @@ def evaluate_segments(
     )
 
 
-def _check(model: Any, dataset: Any, spacing):
+def _check(model: keras.Model, dataset: STARSS23, spacing: float) -> None:
     if dataset.format != "mic":
         raise ValueError(
-            "Two microphones are needed: `format` must be 'mic', for the channels of 'foa' have no "
-            f"time differences. Received: format={dataset.format!r}"
+            "`format` must be 'mic', because the channels of 'foa' have no time differences. "
+            f"Received: format={dataset.format!r}"
         )
     backbone = getattr(model, "backbone", model)
     if dataset.sampling_rate != backbone.sampling_rate:
         raise ValueError(
-            f"The model hears {backbone.sampling_rate} Hz. "
-            f"Received: a data set at {dataset.sampling_rate} Hz"
+            f"`sampling_rate` of the data set must be that of the model, {backbone.sampling_rate} "
+            f"Hz. Received: sampling_rate={dataset.sampling_rate}"
         )
     check_spacing(model, spacing)
 
 
 def _embeddings(
-    model: Any, prompts: Sequence[str], prompt: Any, pictures: Any, texts: Sequence[str], progress
-):
-    """Dict from id of a segment to the embedding of its prompt."""
+    model: keras.Model,
+    prompts: SegmentPrompts,
+    prompt: str,
+    pictures: Mapping[str, np.ndarray] | None,
+    texts: Mapping[str, np.ndarray] | None,
+    progress: bool,
+) -> dict[str, np.ndarray]:
+    """Maps the id of each segment to the embedding of its prompt."""
     pictures, texts = embed_plan(
         model, prompts, (prompt,), pictures=pictures, texts=texts, progress=progress
     )
     if prompt == "text" and takes_prompt(model):
+        assert texts is not None
         return {segment.id: texts[segment.class_name] for segment in prompts.segments}
     return {segment.id: pictures[prompts.picture(segment).id] for segment in prompts.segments}

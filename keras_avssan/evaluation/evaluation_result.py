@@ -1,15 +1,16 @@
-"""Outcome of scoring a localiser, with everything that follows from it."""
+"""The result of an evaluation: summary, table and file."""
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from keras_avssan._internal.atomic_files import write_json
 from keras_avssan._internal.one_line import count, one_line
-from keras_avssan._internal.tables import make_table
+from keras_avssan._internal.tables import Table, make_table
 from keras_avssan._internal.types import PathLike
 from keras_avssan.evaluation.breakdown import breakdowns
 from keras_avssan.evaluation.heading import heading
@@ -28,16 +29,16 @@ _ROWS = {
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """Outcome of `evaluate_localizer` or of `evaluate_segments`.
+    """The result of `evaluate_localizer` or of `evaluate_segments`.
 
     Args:
         scores: `SceneScores` of all scenes.
         target_classes: Class of the target of every scene, a tuple.
         interferer_classes: Class of the interferer of every scene, a tuple; of several all,
             joined by `" + "`; `None` where a scene has none.
-        settings: What was run: split, number of scenes and of their rooms, SNR, seed, duration,
-            prompt. `evaluate` of the command line adds `run`: date (UTC), versions, command line,
-            model, data, bank or simulated rooms, and sampling rate in hertz.
+        settings: Settings of the evaluation: split, number of scenes and of their rooms, SNR,
+            seed, duration, prompt. `evaluate` of the command line adds `run`: date (UTC), versions,
+            command line, model, data, bank or simulated rooms, and sampling rate in hertz.
         t60: Reverberation time of the room of every scene in seconds, array (scenes,); `None`
             where it is not known.
 
@@ -53,7 +54,7 @@ class Evaluation:
     scores: SceneScores
     target_classes: tuple[str, ...]
     interferer_classes: tuple[str | None, ...]
-    settings: dict
+    settings: dict[str, Any]
     t60: np.ndarray | None = None
 
     def __post_init__(self) -> None:
@@ -65,7 +66,7 @@ class Evaluation:
             if values is not None and len(values) != count:
                 raise ValueError(
                     f"`{name}` must hold one entry for each of the {count} scenes. "
-                    f"Received: {len(values)}"
+                    f"Received: len({name})={len(values)}"
                 )
 
     def __repr__(self) -> str:
@@ -81,13 +82,18 @@ class Evaluation:
             ),
         )
 
-    def summary(self) -> str:
-        """All results as a dict that JSON can hold.
+    def summary(self) -> dict[str, Any]:
+        """Collects all results in a dict that JSON can hold.
 
         Returns:
             Dict with `settings`; `scores`, the mean and the 95 % bootstrap interval of each, see
-            `SceneScores.per_scene`; `blind_choice`; `per_class`; and, each a list of dicts with
-            intervals, see `breakdowns`: `by_class_pair`, `by_separation`, `by_t60`.
+            `SceneScores.per_scene`; `blind_choice`, the scores of the random-source baseline; and
+            `per_class`. Three lists of dicts hold groups of scenes, with their number `scenes` and
+            for `selection`, `mae` in degrees and `acc_5deg` a dict of `mean` and `interval`, or
+            `None` if no scene has the score: `by_class_pair`, with `target` and `interferer`;
+            `by_separation`, with the bounds `from` and `to` of the angle between the sources in
+            degrees; `by_t60`, with the bounds of the reverberation time in seconds, `to` being
+            `None` without an upper bound.
         """
         per_scene = self.scores.per_scene()
         classes = np.array(self.target_classes)
@@ -108,20 +114,20 @@ class Evaluation:
             **breakdowns(self),
         }
 
-    def table(self, label: str = "model"):
-        """The scores with 95 % intervals, beside the blind choice.
+    def table(self, label: str = "model") -> Table:
+        """Formats the scores with 95 % intervals, beside the random-source baseline.
 
-        The first line says on which scenes; the next one, where the model was trained, whether
-        any of their recordings, pictures and rooms were in its training.
+        The first line describes the scenes; for a trained model the next one states whether any
+        of their recordings, pictures and rooms were in its training.
 
         Args:
             label: Heading of the column of scores.
 
         Returns:
-            Str, aligned for a terminal. A notebook shows it as Markdown where it is the value of
-            a cell, and its method `markdown()` gives that.
+            A string, aligned for a terminal. Notebooks show it as Markdown, which its method
+            `markdown()` returns.
         """
-        per_scene, blind_choice = self.scores.per_scene(), self.scores.blind_choice()
+        per_scene, baseline = self.scores.per_scene(), self.scores.blind_choice()
         rows = []
         for name, (title, unit) in _ROWS.items():
             score = score_with_interval(per_scene[name])
@@ -131,17 +137,17 @@ class Evaluation:
                 if score is None
                 else " – ".join(_format(bound, unit) for bound in score["interval"])
             )
-            blind = _or_none(blind_choice.get(name, float("nan")))
-            blind = "–" if blind is None else _format(blind, unit)
-            rows.append((title, mean, low_high, blind))
-        head = ("score", label, "95 % interval", "blind choice")
+            expected = _or_none(baseline.get(name, float("nan")))
+            chance = "–" if expected is None else _format(expected, unit)
+            rows.append((title, mean, low_high, chance))
+        head = ("score", label, "95 % interval", "random source")
         return make_table(head, rows, heading(self.settings))
 
     def _repr_markdown_(self) -> str:
         return self.table().markdown()
 
     def to_dict(self) -> dict[str, Any]:
-        """`summary()`, and under `per_scene` what was estimated, from which `from_dict` starts.
+        """Returns `summary()` with truth and estimates under `per_scene`, which `from_dict` reads.
 
         Returns:
             Dict that JSON can hold.
@@ -163,11 +169,11 @@ class Evaluation:
         }
 
     @classmethod
-    def from_dict(cls, content: Any):
-        """Makes an `Evaluation` of what `to_dict` gave.
+    def from_dict(cls, content: Mapping[str, Any]) -> Self:
+        """Makes an `Evaluation` from the result of `to_dict`.
 
         Args:
-            content: That dict, or one with its `settings` and `per_scene`.
+            content: That dict, or one with at least its `settings` and `per_scene`.
 
         Returns:
             An `Evaluation`.
@@ -191,11 +197,13 @@ class Evaluation:
             )
         except (KeyError, TypeError) as error:
             raise ValueError(
-                f"`content` must be what `Evaluation.to_dict` gave; it lacks {error}."
+                "`content` must be the result of `Evaluation.to_dict`, with `settings` and "
+                f"`per_scene`; an entry is missing or of another type ({error}). "
+                f"Received: content={type(content).__name__}"
             ) from error
 
     def save(self, path: PathLike) -> None:
-        """Writes `to_dict()` as JSON; the file appears whole or not at all.
+        """Writes `to_dict()` as JSON, atomically.
 
         Args:
             path: Path of the file.
@@ -203,8 +211,8 @@ class Evaluation:
         write_json(path, self.to_dict())
 
     @classmethod
-    def load(cls, path: PathLike):
-        """Reads what `save` wrote.
+    def load(cls, path: PathLike) -> Self:
+        """Reads a file of `save`.
 
         Args:
             path: Path of the file.
@@ -213,7 +221,7 @@ class Evaluation:
             An `Evaluation`.
 
         Raises:
-            ValueError: If the file holds something else.
+            ValueError: If the file is not one of `save`.
             OSError: If it cannot be read.
 
         Example:
@@ -227,21 +235,22 @@ class Evaluation:
                 return cls.from_dict(json.load(file))
             except ValueError as error:
                 raise ValueError(
-                    f"file '{os.fspath(path)}' is not a whole one of `Evaluation.save`: {error}"
+                    f"`path` must be a complete file of `Evaluation.save` ({error}). "
+                    f"Received: path='{os.fspath(path)}'"
                 ) from error
 
 
-def _without_nan(values: Any):
-    """Nested lists of numbers as JSON has them."""
+def _without_nan(values: Any) -> Any:
+    """Nested lists of numbers with `None` for NaN, which JSON lacks."""
     if isinstance(values, list):
         return [_without_nan(value) for value in values]
     return _or_none(values)
 
 
-def _or_none(value: Any):
-    """A number as JSON has it, which knows no NaN."""
+def _or_none(value: float) -> float | None:
+    """A number, or `None` for NaN, which JSON lacks."""
     return None if np.isnan(value) else value
 
 
-def _format(value: Any, unit: str):
+def _format(value: float, unit: str) -> str:
     return f"{100 * value:.1f} %" if unit == "%" else f"{value:.1f}°"

@@ -1,4 +1,4 @@
-"""Differences between two systems on the same scenes."""
+"""Paired differences between two systems on the same scenes."""
 
 import json
 from collections.abc import Mapping
@@ -6,26 +6,31 @@ from typing import Any
 
 import numpy as np
 
+from keras_avssan.evaluation.evaluation_result import Evaluation
 from keras_avssan.evaluation.scoring import score_with_interval
 
-# What two systems may differ in and still have heard the same scenes.
+# Settings in which evaluations of the same scenes may differ.
 _OWN = ("prompt", "training_overlap", "run")
-# What follows from the azimuths, and earlier versions counted in another way.
+# Settings that follow from the azimuths, and that earlier versions counted in another way.
 _COUNTED = ("rooms",)
 
 
 def paired_difference(
-    first, second, confidence: float = 0.95, resamples: int = 2000, seed: int = 0
-):
-    """Difference of the mean scores of two systems, with a paired bootstrap interval.
+    first: Evaluation,
+    second: Evaluation,
+    confidence: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> dict[str, dict[str, Any] | None]:
+    """Computes the difference of two systems' mean scores, with a paired bootstrap interval.
 
-    Scenes are drawn, and with each of them what both systems made of it, so that scenes which are
-    hard for both do not blur the comparison.
+    Scenes are drawn, each with the scores of both systems, so that scenes which are hard for both
+    do not widen the interval.
 
     Args:
         first: `Evaluation` of one system.
         second: `Evaluation` of another system on the same scenes.
-        confidence: Probability that the interval is to cover.
+        confidence: Coverage of the interval, between 0 and 1.
         resamples: Number of resamples.
         seed: Seed of the resamples.
 
@@ -33,7 +38,7 @@ def paired_difference(
         Dict from score, see `SceneScores.per_scene`, to a dict with `mean`, of the first minus the
         second; `interval`, its bounds; and `scenes`, the number of scenes that count: those where
         both have the score, so `selected_mae` compares scenes where both chose the right source.
-        `None` where there are none.
+        `None` if there is no such scene.
 
     Raises:
         ValueError: If the scenes are not the same ones.
@@ -56,7 +61,7 @@ def paired_difference(
     return differences
 
 
-def _check_same(first, second):
+def _check_same(first: Evaluation, second: Evaluation) -> None:
     facts = [
         {
             "azimuths": evaluation.scores.azimuth,
@@ -82,7 +87,7 @@ def _check_same(first, second):
             )
 
 
-def _comparable(settings: Mapping[str, Any]):
-    """Settings as JSON gives them back, without what belongs to a system."""
-    settings = json.loads(json.dumps(settings))
-    return {name: value for name, value in settings.items() if name not in _OWN + _COUNTED}
+def _comparable(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as JSON stores them, without those of a system."""
+    stored = json.loads(json.dumps(settings))
+    return {name: value for name, value in stored.items() if name not in _OWN + _COUNTED}

@@ -1,13 +1,13 @@
-"""Scores over a set of scenes, in NumPy."""
+"""Scores of a set of scenes, and their bootstrap intervals."""
 
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from keras_avssan._internal.checks import check_integer
 from keras_avssan._internal.one_line import count, one_line
-from keras_avssan._internal.types import Tensor
 
 TOLERANCES = (5, 10, 20)  # degrees
 _DRAWS_AT_ONCE = 2**18  # of a bootstrap, which bounds its memory
@@ -15,16 +15,16 @@ _DRAWS_AT_ONCE = 2**18  # of a bootstrap, which bounds its memory
 
 @dataclass(frozen=True, eq=False)
 class SceneScores:
-    """Truth and estimate of a set of scenes, and what follows from them.
+    """Truth and estimates of a set of scenes, and the scores that follow from them.
 
     Args:
         azimuth: Azimuths of the targets in degrees, shape (scenes,).
         interferer_azimuth: Azimuths of the interferers in degrees, shape (scenes,), or (scenes,
-            interferers) where there are several; NaN where a scene has none, or fewer.
+            interferers) where there are several; NaN where a scene has no or fewer interferers.
         estimate: Estimated azimuths in degrees, shape (scenes,).
 
     Raises:
-        ValueError: If the three differ in shape, are empty, or hold no angles from 0 to 180.
+        ValueError: If the three differ in shape, are empty, or hold values outside of 0 to 180.
 
     Example:
         >>> scores = SceneScores([90.0, 20.0], [30.0, 80.0], [92.0, 78.0])
@@ -53,8 +53,8 @@ class SceneScores:
         if not len(self.azimuth) == len(self.interferer_azimuth) == len(self.estimate):
             raise ValueError(
                 "`azimuth`, `interferer_azimuth` and `estimate` must have the same length. "
-                f"Received: {len(self.azimuth)}, {len(self.interferer_azimuth)}, "
-                f"{len(self.estimate)}"
+                f"Received: len(azimuth)={len(self.azimuth)}, len(interferer_azimuth)="
+                f"{len(self.interferer_azimuth)}, len(estimate)={len(self.estimate)}"
             )
 
     def __repr__(self) -> str:
@@ -65,45 +65,45 @@ class SceneScores:
         )
 
     @property
-    def error(self):
+    def error(self) -> np.ndarray:
         """Absolute error to the target in degrees, shape (scenes,)."""
         return np.abs(self.estimate - self.azimuth)
 
     @property
-    def interferer_error(self):
+    def interferer_error(self) -> np.ndarray:
         """Angle from the estimate to the nearest interferer in degrees, (scenes,); NaN if none."""
         return self._nearest_interferer(self.estimate)
 
     @property
-    def selected(self):
+    def selected(self) -> np.ndarray:
         """Whether the estimate is nearer to the target than to any interferer, (scenes,).
 
-        `False` where there is no interferer.
+        `False` without an interferer.
         """
         return self.error < self.interferer_error
 
     @property
-    def separation(self):
+    def separation(self) -> np.ndarray:
         """Angle from the target to the nearest interferer in degrees, (scenes,); NaN if none."""
         return self._nearest_interferer(self.azimuth)
 
-    def _nearest_interferer(self, azimuth: Tensor):
+    def _nearest_interferer(self, azimuth: np.ndarray) -> np.ndarray:
         return np.fmin.reduce(np.abs(azimuth[:, None] - self._interferers), axis=1)
 
     @property
-    def _interferers(self):
+    def _interferers(self) -> np.ndarray:
         """Azimuths of the interferers, (scenes, interferers)."""
         return self.interferer_azimuth.reshape(len(self.azimuth), -1)
 
-    def per_scene(self):
-        """Scores of every scene.
+    def per_scene(self) -> dict[str, np.ndarray]:
+        """Computes the scores of every scene.
 
         Returns:
-            Dict from score to an array of shape (scenes,): `selection`, NaN where there is no
-            interferer; `mae` in degrees, `acc_5deg`, `acc_10deg`, `acc_20deg`; `selected_mae` in
-            degrees, which is NaN where the wrong source was selected or there was nothing to
-            select; `nearest_acc_5deg` counts an estimate within 5° of any source, so it
-            measures localisation without selection.
+            Dict from score to an array of shape (scenes,): `selection`, NaN without an interferer;
+            `mae` in degrees, `acc_5deg`, `acc_10deg`, `acc_20deg`; `selected_mae` in degrees, which
+            is NaN if the wrong source was selected or there was no interferer; `nearest_acc_5deg`
+            counts an estimate within 5° of any source, so it measures localisation without
+            selection.
         """
         nearest = np.fmin(self.error, self.interferer_error)
         return {
@@ -114,18 +114,19 @@ class SceneScores:
             "nearest_acc_5deg": (nearest <= TOLERANCES[0]).astype("float64"),
         }
 
-    def means(self):
-        """Mean of every score over the scenes, a dict."""
+    def means(self) -> dict[str, float]:
+        """Computes the mean of every score over the scenes, a dict."""
         return {name: nan_mean(values) for name, values in self.per_scene().items()}
 
-    def blind_choice(self):
-        """What perfect localisation of a source chosen by a coin would score on these scenes.
+    def blind_choice(self) -> dict[str, float]:
+        """Computes the expected scores of the random-source baseline on these scenes.
 
-        Of several sources each is as likely to be chosen.
+        The baseline localises perfectly a source that it chooses at random, each with the same
+        probability.
 
         Returns:
-            Dict with the expected `selection`, `mae` in degrees, and accuracies; where a scene
-            has no interferer, its target is what is chosen.
+            Dict with the expected `selection`, `mae` in degrees, and accuracies; in a scene without
+            interferers it chooses the target.
         """
         known = ~np.isnan(self._interferers)
         apart = np.where(known, np.abs(self.azimuth[:, None] - self._interferers), 0.0)
@@ -141,22 +142,10 @@ class SceneScores:
         }
 
 
-def check_bootstrap(confidence, resamples):
-    """Checks what an interval is to cover and how often is drawn for it.
+def check_bootstrap(confidence: float, resamples: int) -> int:
+    """Checks the settings of a bootstrap; returns `resamples` as an int.
 
-    Args:
-        confidence: Probability.
-        resamples: Number of resamples.
-
-    Returns:
-        `resamples` as an int.
-
-    Raises:
-        ValueError: If the first is not between 0 and 1 or the second no positive integer.
-
-    Example:
-        >>> check_bootstrap(0.95, 2000)
-        2000
+    Raises a ValueError if `confidence` is not between 0 and 1, or `resamples` not positive.
     """
     number = isinstance(confidence, (int, float, np.integer, np.floating))
     if not number or not 0 < confidence < 1:
@@ -167,12 +156,14 @@ def check_bootstrap(confidence, resamples):
     return check_integer("resamples", resamples, least=1)
 
 
-def bootstrap_interval(values: Any, confidence: float = 0.95, resamples: int = 2000, seed: int = 0):
-    """Percentile bootstrap interval of a mean.
+def bootstrap_interval(
+    values: ArrayLike, confidence: float = 0.95, resamples: int = 2000, seed: int = 0
+) -> tuple[float, float]:
+    """Computes the percentile bootstrap interval of a mean.
 
     Args:
         values: Score of every scene, shape (scenes,); NaN entries do not count.
-        confidence: Probability that the interval is to cover.
+        confidence: Coverage of the interval, between 0 and 1.
         resamples: Number of resamples.
         seed: Seed of the resamples.
 
@@ -180,8 +171,8 @@ def bootstrap_interval(values: Any, confidence: float = 0.95, resamples: int = 2
         Tuple of the lower and the upper bound.
 
     Raises:
-        ValueError: If no value is left, `confidence` is not between 0 and 1, or `resamples` is
-            no positive integer.
+        ValueError: If all values are NaN, `confidence` is not between 0 and 1, or `resamples` is
+            not a positive integer.
 
     Example:
         >>> low, high = bootstrap_interval([0.0, 1.0] * 50)
@@ -189,16 +180,18 @@ def bootstrap_interval(values: Any, confidence: float = 0.95, resamples: int = 2
         True
     """
     resamples = check_bootstrap(confidence, resamples)
-    values = np.asarray(values, dtype="float64")
-    values = values[~np.isnan(values)]
-    if not values.size:
-        raise ValueError("`values` must hold at least one number. Received: none")
+    numbers = np.asarray(values, dtype="float64")
+    numbers = numbers[~np.isnan(numbers)]
+    if not numbers.size:
+        raise ValueError(
+            f"`values` must hold at least one number that is not NaN. Received: values={values!r}"
+        )
     rng = np.random.default_rng(seed)
-    count = len(values)
+    count = len(numbers)
     at_once = max(1, _DRAWS_AT_ONCE // count)
     means = np.concatenate(
         [
-            np.mean(values[rng.integers(count, size=(min(at_once, resamples - start), count))], 1)
+            np.mean(numbers[rng.integers(count, size=(min(at_once, resamples - start), count))], 1)
             for start in range(0, resamples, at_once)
         ]
     )
@@ -208,19 +201,9 @@ def bootstrap_interval(values: Any, confidence: float = 0.95, resamples: int = 2
 
 
 def score_with_interval(
-    values: Any, confidence: float = 0.95, resamples: int = 2000, seed: int = 0
-):
-    """Mean of a score and its bootstrap interval.
-
-    Args:
-        values: Score of every scene, shape (scenes,); NaN entries do not count.
-        confidence: Probability that the interval is to cover.
-        resamples: Number of resamples.
-        seed: Seed of the resamples.
-
-    Returns:
-        Dict of `mean` and `interval`, a list of two bounds; `None` where no value is left.
-    """
+    values: np.ndarray, confidence: float = 0.95, resamples: int = 2000, seed: int = 0
+) -> dict[str, Any] | None:
+    """Mean and bootstrap interval, two bounds, of a score; `None` if all values are NaN."""
     mean = nan_mean(values)
     if np.isnan(mean):
         return None
@@ -228,14 +211,7 @@ def score_with_interval(
     return {"mean": mean, "interval": list(interval)}
 
 
-def nan_mean(values: Any):
-    """Mean of the values that are no NaN.
-
-    Args:
-        values: Array of any shape.
-
-    Returns:
-        Float; NaN where no value is left.
-    """
+def nan_mean(values: np.ndarray) -> float:
+    """Mean of the values that are not NaN; NaN if there is no such value."""
     values = values[~np.isnan(values)]
     return float(np.mean(values)) if values.size else float("nan")

@@ -1,56 +1,53 @@
-"""Which of the scenes that score a model were in its training."""
+"""Overlap of evaluated scenes with the training of a model."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import keras
+
+from keras_avssan.data.catalogs.catalog import Catalog, Picture
+from keras_avssan.data.scenes.scene import Scene
+from keras_avssan.data.scenes.scene_plan import ScenePlan
 from keras_avssan.models.fitting.training_record import item_digest, room_digests
 from keras_avssan.models.prompt_embeddings import takes_prompt
 
 ON_OVERLAP = ("mark", "error")
-# What of a scene a model may know, and how it is named in JSON and messages. Recordings that ask
-# may come from a training on purpose (`reference_split`): they are counted, and refute no score.
+# Data of a scene that may be in a training, as named in JSON and messages. Recordings that are
+# prompts may be in it on purpose (`reference_split`): they are counted, but no reason to refuse.
 _NAMES = ("recordings", "pictures", "rooms")
-_ASKING = "prompt_recordings"
+_PROMPT_RECORDINGS = "prompt_recordings"
 
 
-def check_on_overlap(on_overlap):
-    """Refuses an unknown way of dealing with scenes of the training."""
+def check_on_overlap(on_overlap: str) -> None:
+    """Raises a ValueError if `on_overlap` is not an option."""
     if on_overlap not in ON_OVERLAP:
         raise ValueError(
             f"`on_overlap` must be one of {ON_OVERLAP}. Received: on_overlap={on_overlap!r}"
         )
 
 
-def scene_overlap(model: Any, plan, scenes, prompt: Any, on_overlap):
-    """What of some scenes was in the training of a model.
-
-    Args:
-        model: What is scored.
-        plan: `keras_avssan.data.ScenePlan` of the scenes.
-        scenes: List of its `Scene`s.
-        prompt: What asks, see `evaluate_localizer`.
-        on_overlap: `"mark"` or `"error"`.
-
-    Returns:
-        Dict that JSON can hold, see `overlap`; `None` for a method that is not trained.
-
-    Raises:
-        ValueError: With `"error"`, if something was, or it is not known.
-    """
+def scene_overlap(
+    model: keras.Model, plan: ScenePlan, scenes: Sequence[Scene], prompt: str, on_overlap: str
+) -> dict[str, Any] | None:
+    """Compares recordings, pictures and rooms of scenes with a model's training, see `overlap`."""
     check_on_overlap(on_overlap)
-    asked = takes_prompt(model)
-    heard = [{source.clip for source in scene.sources} for scene in scenes]
-    asks = [
-        {scene.picture} if asked and prompt in ("picture", "constant") else set()
+    is_prompted = takes_prompt(model)
+    recordings = [{source.clip for source in scene.sources} for scene in scenes]
+    pictures = [
+        {scene.picture} if is_prompted and prompt in ("picture", "constant") else set()
         for scene in scenes
     ]
-    references = [{scene.reference} if asked and scene.reference else set() for scene in scenes]
-    items = set().union(*heard, *asks, *references)
-    digests = {item: item_digest(plan.catalog, item) for item in items}
+    references = [
+        {scene.reference} if is_prompted and scene.reference else set() for scene in scenes
+    ]
+    items = set().union(*recordings, *pictures, *references)
+    digests: dict[Any, str] = {item: item_digest(plan.catalog, item) for item in items}
     rooms = sorted({scene.room for scene in scenes})
     digests |= dict(zip(rooms, room_digests(plan.bank, rooms), strict=True))
-    parts = zip(heard, asks, ({scene.room} for scene in scenes), references, strict=True)
-    names = (*_NAMES, _ASKING)
+    parts: Iterator[tuple[set[Any], ...]] = zip(
+        recordings, pictures, ({scene.room} for scene in scenes), references, strict=True
+    )
+    names = (*_NAMES, _PROMPT_RECORDINGS)
     found = [
         {name: {digests[item] for item in part} for name, part in zip(names, scene, strict=True)}
         for scene in parts
@@ -58,8 +55,10 @@ def scene_overlap(model: Any, plan, scenes, prompt: Any, on_overlap):
     return overlap(model, found, on_overlap)
 
 
-def picture_overlap(model: Any, catalog: Any, pictures: Any, on_overlap):
-    """What of the pictures that ask was in the training of a model, see `scene_overlap`."""
+def picture_overlap(
+    model: keras.Model, catalog: Catalog, pictures: Iterable[Picture], on_overlap: str
+) -> dict[str, Any] | None:
+    """Compares pictures of prompts with a model's training, see `overlap`."""
     check_on_overlap(on_overlap)
     pictures = pictures if takes_prompt(model) else ()
     return overlap(
@@ -67,22 +66,12 @@ def picture_overlap(model: Any, catalog: Any, pictures: Any, on_overlap):
     )
 
 
-def overlap(model: Any, scenes, on_overlap):
-    """What of some scenes was in the training of a model.
+def overlap(
+    model: keras.Model, scenes: Sequence[Mapping[str, set[str]]], on_overlap: str
+) -> dict[str, Any] | None:
+    """Counts the digests of scenes, sets by name, that were in a model's training.
 
-    Args:
-        model: What is scored.
-        scenes: List with, for every scene, a dict from a name to a set of digests.
-        on_overlap: `"mark"` or `"error"`.
-
-    Returns:
-        Dict with `known`, whether all that the model was trained on is known; where something is
-        known `scenes`, the share of scenes that hold something of the training, and for every
-        name a dict of `of_training` and `all`, numbers of different ones. `None` for a method
-        that is not trained.
-
-    Raises:
-        ValueError: With `"error"`, if something was, or it is not known.
+    `None` if the model is not trained; with `"error"` an overlap, or a doubt, is a ValueError.
     """
     if not hasattr(model, "training_record"):
         return None
@@ -93,7 +82,7 @@ def overlap(model: Any, scenes, on_overlap):
             "recordings": record.clips,
             "pictures": record.pictures,
             "rooms": record.rooms,
-            _ASKING: record.clips,
+            _PROMPT_RECORDINGS: record.clips,
         }
         touched = [any(scene.get(name, set()) & seen[name] for name in _NAMES) for scene in scenes]
         found = {"known": record.complete, "scenes": sum(touched) / max(1, len(scenes))}
@@ -106,15 +95,8 @@ def overlap(model: Any, scenes, on_overlap):
     return found
 
 
-def describe_overlap(found) -> str:
-    """What was found, in one sentence; empty for a method that is not trained.
-
-    Args:
-        found: What `overlap` returned.
-
-    Returns:
-        Str.
-    """
+def describe_overlap(found: dict[str, Any] | None) -> str:
+    """Describes the result of `overlap` in one sentence; empty for `None`."""
     if found is None:
         return ""
     parts = {name: part for name, part in found.items() if name in _NAMES}
@@ -126,11 +108,11 @@ def describe_overlap(found) -> str:
     if known:
         return f"NO TEST SCORES: {_joined(known)} were in the training of this model."
     if not found["known"]:
-        return "What this model was trained on is not known: these may be no test scores."
-    asking = found.get(_ASKING, {"of_training": 0})
+        return "What this model was trained on is not known: these may not be test scores."
+    prompts = found.get(_PROMPT_RECORDINGS, {"of_training": 0})
     but = (
-        f", but {asking['of_training']} of {asking['all']} that ask"
-        if asking["of_training"]
+        f", but {prompts['of_training']} of {prompts['all']} prompt recordings were"
+        if prompts["of_training"]
         else ""
     )
     return (
@@ -138,14 +120,15 @@ def describe_overlap(found) -> str:
     )
 
 
-def _refuse(found):
+def _refuse(found: dict[str, Any]) -> None:
+    """Raises a ValueError if there is an overlap, or the training is not known."""
     if not found["known"] or found["scenes"]:
         raise ValueError(
-            f"{describe_overlap(found)} Take scenes that the model was not trained on, or let the "
-            "scores be marked."
+            f"{describe_overlap(found)} Use scenes unseen in training, or set `on_overlap='mark'`. "
+            "Received: on_overlap='error'"
         )
 
 
-def _joined(words: Sequence[str], last: str = "and"):
+def _joined(words: Sequence[str], last: str = "and") -> str:
     """Words as a list in a sentence."""
     return f" {last} ".join(filter(None, (", ".join(words[:-1]), words[-1])))

@@ -1,12 +1,12 @@
-"""Wall absorption with which image-source responses have the reverberation time asked for."""
+"""Wall absorption calibrated so that image-source responses have a given T60."""
 
 import functools
 import itertools
 import math
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import optimize
 
 from keras_avssan.doa.steering import SPEED_OF_SOUND
@@ -37,35 +37,35 @@ _ANGLES = 24
 # than rounding.
 _LARGEST_CHANGE, _MARGIN = 1.5, 1e-3
 
-# A decay that does not reach the last level counts as so many times the one asked for.
+# A decay that does not reach the last level counts as so many times the requested one.
 _MAX_RATIO = 10.0
 
 
 def calibrated_absorption(
-    room_size: Any,
-    t60: Any,
+    room_size: ArrayLike,
+    t60: ArrayLike,
     speed_of_sound: float = SPEED_OF_SOUND,
     *,
     interference: bool = True,
 ) -> np.ndarray:
-    """Absorption of all walls with which the image-source model reaches the reverberation time.
+    """Computes the absorption of all walls for which the image-source model has a given T60.
 
-    Sabine's and Eyring's formulas hold for a diffuse field. Image-source responses of a shoebox
-    room are none: paths along its long sides meet few walls, others many. Here the absorption is
-    solved for such that T30, measured on the energy decay curve that is expected over all positions
-    between 100 Hz and 8 kHz, is the reverberation time. Expected is the sum of the images' energies
-    (`expected_power`) and what images along the walls add to it by being in phase, which governs
-    the late decay of rooms several times as long as they are high.
+    Sabine's and Eyring's formulas hold for a diffuse field. The field of a shoebox room by the
+    image-source model is not diffuse: paths along its long sides meet few walls, others many. Here
+    the absorption is solved for such that T30 equals the reverberation time. T30 is measured on the
+    energy decay curve that is expected over all positions, between 100 Hz and 8 kHz: the sum of the
+    images' energies, and the interference of images along the walls, which arrive in phase and
+    govern the late decay of rooms several times as long as they are high.
 
     `reverberation_time` of single responses scatters around it, by a few per cent between
     positions, and more where T60 is short and the room large or long.
 
     Args:
-        room_size: lengths of the room in metres, shape `(3,)` or `(batch, 3)`.
-        t60: reverberation time in seconds, a number or shape `(batch,)`.
-        speed_of_sound: in metres a second.
-        interference: whether images add up in phase. A diffuse tail, which continues the sum of the
-            images' energies, is calibrated without.
+        room_size: Lengths of the room in metres, shape `(3,)` or `(batch, 3)`.
+        t60: Reverberation time in seconds, a number or shape `(batch,)`.
+        speed_of_sound: Speed of sound in metres a second.
+        interference: Whether images interfere. For a diffuse tail, which continues the sum of the
+            images' energies, it is `False`.
 
     Returns:
         float64 NumPy array of absorption coefficients up to 0.8, shape `()` or `(batch,)`.
@@ -75,8 +75,8 @@ def calibrated_absorption(
             absorb more than 80 % of the energy, or so long that they would absorb less than 0.1 %.
 
     Example:
-    >>> float(calibrated_absorption((6.0, 5.0, 3.0), t60=0.4).round(2))
-    0.31
+        >>> float(calibrated_absorption((6.0, 5.0, 3.0), t60=0.4).round(2))
+        0.31
 
     Reference:
         E. A. Lehmann and A. M. Johansson, Prediction of energy decay in room impulse responses
@@ -98,8 +98,8 @@ def calibrated_absorption(
 
 
 def wall_absorption(
-    room_size: Any,
-    t60: Any,
+    room_size: ArrayLike,
+    t60: ArrayLike,
     formula: str,
     calibrate: bool = False,
     speed_of_sound: float = SPEED_OF_SOUND,
@@ -115,7 +115,7 @@ class _Unreachable(Exception):
     """The absorption that would be needed, and how to change the reverberation time."""
 
 
-# A room of a bank is asked for twice: when it is drawn, and when it is simulated.
+# The absorption of a room of a bank is needed twice: when it is drawn, and when simulated.
 @functools.lru_cache(maxsize=64)
 def _solve(size: tuple[float, ...], t60: float, speed_of_sound: float, interference: bool) -> float:
     """Absorption of one room."""
@@ -145,13 +145,13 @@ def _unreachable(
     place = f" (index {', '.join(map(str, index))} of the batch)" if index else ""
     return ValueError(
         f"`t60` of {t60:g} s{place} cannot be reached in a room of {size[0]:g} x {size[1]:g} x "
-        f"{size[2]:g} m by images: its walls would need an absorption of {needed}. Ask for a "
-        f"{change} `t60` or another room."
+        f"{size[2]:g} m by images: its walls would need an absorption of {needed}. Give a "
+        f"{change} `t60` or another room. Received: t60={t60:g}"
     )
 
 
 def _decay_time(power: np.ndarray, times: np.ndarray) -> float:
-    """T30 of the power in equal steps of time around `times`; infinity where it is not reached."""
+    """T30 of the power in equal time steps around `times`; infinity if it is not reached."""
     energy = np.cumsum(power[::-1])[::-1]
     level = 10 * np.log10(np.maximum(energy / energy[0], 1e-300))
     if level[-1] > _LAST_LEVEL:
@@ -167,12 +167,12 @@ def _power_of_absorption(
 ) -> Callable[[float, bool], np.ndarray]:
     """The expected power at each distance, times a constant, as a function of the absorption.
 
-    With the same absorption everywhere, it is the sum over the shares of images that were reflected
-    0, 1, 2, ... times, weighted by the energy that so many reflections leave.
+    It is the sum over the shares of images by their number of reflections, weighted by energy.
     """
     everywhere = _order_shares(distances[:, None, None] * octant()[0] / size, octant()[1])
     angles, weights = _quarter_circle()
-    along_walls, along_axes = [], []
+    along_walls: list[np.ndarray] = []
+    along_axes: list[np.ndarray] = []
     for axis in range(3):
         first, second = np.delete(size, axis)
         sides = np.stack([np.cos(angles) / first, np.sin(angles) / second], axis=-1)
@@ -194,12 +194,9 @@ def _power_of_absorption(
 
 
 def _order_shares(crossings: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Share of the images that was reflected 0, 1, 2, ... times: `(n, orders)`.
+    """Share `(n, orders)` of the images that were reflected 0, 1, 2, ... times.
 
-    Args:
-        crossings: lengths of the room that paths span along each axis, shape
-            `(n, directions, axes)`.
-        weights: of the directions, shape `(directions,)`.
+    `crossings` `(n, directions, axes)` are the lengths of the room that paths span along each axis.
     """
     num_axes = crossings.shape[-1]
     counts = np.floor(crossings)

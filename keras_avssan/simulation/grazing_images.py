@@ -1,58 +1,42 @@
-"""What images that arrive along a wall add to the expected power, by being in phase."""
+"""Interference of images that arrive along walls, in the expected power."""
 
 import numpy as np
 from scipy import special
 
-# Frequencies over which the power is averaged, in hertz: what a reverberation time is measured on.
+# Band over which the power is averaged, in hertz, as in a measurement of a reverberation time.
 BAND = (100.0, 8000.0)
 
 # Nodes of the quadrature over the logarithm of frequency.
 _FREQUENCIES = 8
 
-# Modes that are summed one by one. From there on their sum is an integral.
+# Modes that are summed one by one; the sum of higher ones is an integral.
 _MODES = 3
 
 # Distances at which the weights are computed; between them they are interpolated.
 _DISTANCES = 48
 
 
+# The expected sum of the images' energies counts each image by itself. Between two parallel walls
+# a distance L apart, images that arrive from directions along these walls differ so little in
+# their paths that they add up in phase. In the room's modes the wave numbers across are n pi / L
+# with n = 0, 1, 2, ..., and the energies are an integral over n in place of the sum. At the
+# frequency f and after the distance d, an image model whose walls leave exp(-gamma) of the
+# amplitude has in mode n, by the method of stationary phase, the energy
+#
+# g_n = |erfcx((gamma + i n pi) / (2 sqrt(-i a))) + erfcx((gamma - i n pi) / (2 sqrt(-i a)))|^2 /
+# 4
+#
+# with a = pi f L^2 / (c d), and directions along the walls have, beside 1 for the mean over all
+# directions, the weight c / (2 f L) sum_n g_n - L / (2 gamma d). For rigid walls this is c / (4 f
+# L), the surface term in the number of modes of a room (H. Kuttruff, Room Acoustics, section
+# 3.2). Late in the decay it no longer depends on the frequency, and exceeds the energy that it is
+# added to by far: the more, the closer the walls.
 def grazing_weights(
     size: np.ndarray, reflected: float, distances: np.ndarray, speed_of_sound: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    r"""Weights of the directions along walls and along edges, beside one for all directions.
+    """Weights `(3, n)` of the directions along walls, and along axes, at `distances` in metres.
 
-    The expected sum of the images' energies counts each image by itself. Between two parallel walls
-    a distance L apart, images that arrive from directions along these walls differ so little in
-    their paths that they add up in phase. In the room's modes this is plain: the wave numbers
-    across are \(n \pi / L\) with n = 0, 1, 2, …, and the energies are an integral over n in place
-    of the sum. At the frequency f and after the distance d, an image model whose walls leave
-    \(e^{-\gamma}\) of the amplitude has in mode n, by the method of stationary phase, the energy
-
-    \[g_n = \tfrac14 \Big| \operatorname{erfcx} \frac{\gamma + i n \pi}{2 \sqrt{-i a}}
-    + \operatorname{erfcx} \frac{\gamma - i n \pi}{2 \sqrt{-i a}} \Big|^2,
-    \qquad a = \frac{\pi f L^2}{c\,d},\]
-
-    and directions along the walls have, beside 1 for the mean over all directions, the weight
-
-    \[\frac{c}{2 f L} \sum_n g_n - \frac{L}{2 \gamma d}.\]
-
-    For rigid walls this is c / (4 f L), the surface term in the number of modes of a room. Late in
-    the decay it no longer depends on the frequency, and exceeds by far what it adds to: the more,
-    the closer the walls.
-
-    Args:
-        size: lengths of the room in metres, shape `(3,)`.
-        reflected: share of the energy that the walls leave, in (0, 1).
-        distances: travelled, in metres, increasing, shape `(n,)`.
-        speed_of_sound: in metres a second.
-
-    Returns:
-        Tuple of two float64 arrays of shape `(3, n)`, means over the frequencies of `BAND`: weights
-        of the directions along the walls across each axis, and of the direction of each axis, along
-        four walls at a time.
-
-    Reference:
-        H. Kuttruff, Room Acoustics, section 3.2, for the number of modes.
+    They are means over `BAND`, beside 1 for all directions; `reflected` is a share of energy.
     """
     coarse = np.linspace(distances[0], distances[-1], _DISTANCES)
     frequencies, shares = _frequencies()

@@ -1,12 +1,12 @@
-"""Sound of sources that move."""
+"""Rendering of moving sources."""
 
 import math
-from typing import Any
 
 import numpy as np
 from keras import ops
 
 from keras_avssan._internal.backend import compiled
+from keras_avssan._internal.types import Tensor
 from keras_avssan.simulation.trajectory import check_times
 from keras_avssan.simulation.validation import check_positive, known_values
 
@@ -21,65 +21,65 @@ _FADES = {
 
 
 def render_moving(
-    signal: Any,
-    rirs: Any,
-    times: Any,
+    signal: Tensor,
+    rirs: Tensor,
+    times: Tensor,
     sampling_rate: int = 16000,
     *,
     fade: str = "linear",
-) -> Any:
+) -> Tensor:
     """Renders the sound of a moving source at the microphones.
 
-    The movement is given as positions at known times, with the responses from each. What leaves the
-    source at a time t is weighted among the two positions around t, and every part travels through
-    the response of its own position: the weights belong on the dry signal, not on what arrives,
-    since sound that has left no longer knows where the source goes. They sum to one; before the
-    first and after the last time the nearest position has all. A source that rests gives the plain
-    convolution.
+    The movement is given as positions at known times, with the responses from each. The signal
+    emitted at a time t is divided between the two positions around t by weights, and each part is
+    convolved with the response of its own position: the weights apply to the dry signal, not to the
+    received one, because emitted sound does not depend on the later movement. They sum to one;
+    before the first and after the last time the nearest position has weight one. A source at rest
+    gives the plain convolution.
 
-    Each position hears only its own stretch of the signal, by overlap-add with an FFT a block, so
-    that many positions cost little more than one.
+    Each position is convolved with its own stretch of the signal only, by overlap-add with an FFT a
+    block, so that many positions cost little more than one.
 
     How dense positions must be depends on the highest frequency of interest. Halfway between two
     positions whose sound paths differ by d metres, a tone of f hertz falls to
     `cos(pi * f * d / speed_of_sound)`: with d = 1 cm it loses 0.6 dB at 4 kHz and 2.6 dB at 8 kHz.
-    Nothing is resampled: a Doppler shift is there only as far as the cross-fades follow the
-    changing delay, which they do where d stays below half a wavelength. Where it does not, the
-    fading adds tones beside the true one, and there is no shift that could be relied on.
+    Nothing is resampled: there is a Doppler shift only as far as the cross-fades follow the
+    changing delay, which requires that d is below half a wavelength. Otherwise the fading adds
+    tones beside the true one, and the shift is not reliable.
 
     The computation runs on the Keras backend and is differentiable with respect to `signal` and
     `rirs`. `times` must have known values.
 
     Args:
-        signal: what the source sounds like, shape `(samples,)` or `(batch, samples)`.
-        rirs: responses from each of S positions to M microphones, shape `(S, M, length)` or
-            `(batch, S, M, length)`, such as `simulate_rirs` gives.
-        times: when the source is at each position, in seconds from the first sample on,
+        signal: Dry signal of the source, shape `(samples,)` or `(batch, samples)`.
+        rirs: Responses from each of S positions to M microphones, shape `(S, M, length)` or
+            `(batch, S, M, length)`, such as those of `simulate_rirs`.
+        times: When the source is at each position, in seconds from the first sample on,
             increasing, shape `(S,)`.
-        sampling_rate: in samples a second.
-        fade: weights between two positions, `"linear"` or `"cosine"` (smooth at the positions).
+        sampling_rate: Sampling rate in hertz.
+        fade: Weights between two positions, `"linear"` or `"cosine"` (smooth at the positions).
 
     Returns:
         float32 tensor of shape `(batch, samples, M)`, or `(samples, M)` where neither `signal` nor
-        `rirs` has a batch axis. It is as long as `signal`: reverberation behind its end is cut, so
-        append silence to hear it.
+        `rirs` has a batch axis. It is as long as `signal`: reverberation after its end is cut, so
+        append silence to keep it.
 
     Raises:
         ValueError: If a shape does not fit, a value is not finite, the times do not increase, or
             `sampling_rate` or `fade` is out of range.
 
     Example:
-    >>> pair = [(3.1, 2.0, 1.5), (2.9, 2.0, 1.5)]
-    >>> path = arc_trajectory(pair, 1.0, (30.0, 60.0), duration=0.5, num_positions=20)
-    >>> rirs = simulate_rirs((6.0, 5.0, 3.0), path.positions, pair, absorption=0.6)
-    >>> noise = np.random.default_rng(0).standard_normal(8000)
-    >>> tuple(render_moving(noise, rirs, path.times).shape)
-    (8000, 2)
+        >>> pair = [(3.1, 2.0, 1.5), (2.9, 2.0, 1.5)]
+        >>> path = arc_trajectory(pair, 1.0, (30.0, 60.0), duration=0.5, num_positions=20)
+        >>> rirs = simulate_rirs((6.0, 5.0, 3.0), path.positions, pair, absorption=0.6)
+        >>> noise = np.random.default_rng(0).standard_normal(8000)
+        >>> tuple(render_moving(noise, rirs, path.times).shape)
+        (8000, 2)
     """
     times = check_times(ops.convert_to_numpy(times) if ops.is_tensor(times) else times)
     check_positive(sampling_rate, "sampling_rate")
     if fade not in _FADES:
-        raise ValueError(f"`fade` must be one of {list(_FADES)}. Received: {fade!r}.")
+        raise ValueError(f"`fade` must be one of {list(_FADES)}. Received: fade={fade!r}")
     signal = ops.convert_to_tensor(signal, dtype="float32")
     rirs = ops.convert_to_tensor(rirs, dtype="float32")
     _check_shapes(tuple(signal.shape), tuple(rirs.shape), len(times))
@@ -102,25 +102,27 @@ def _check_shapes(signal: tuple[int, ...], rirs: tuple[int, ...], positions: int
     """Checks that the shapes of signal and responses fit each other and the number of times."""
     if len(signal) not in (1, 2) or 0 in signal:
         raise ValueError(
-            f"`signal` must have shape (samples,) or (batch, samples). Received shape {signal}."
+            "`signal` must have shape (samples,) or (batch, samples). "
+            f"Received: signal of shape {signal}"
         )
     if len(rirs) not in (3, 4) or 0 in rirs:
         raise ValueError(
             "`rirs` must have shape (S, M, length) or (batch, S, M, length). "
-            f"Received shape {rirs}."
+            f"Received: rirs of shape {rirs}"
         )
     if rirs[-3] != positions:
         raise ValueError(
-            f"`rirs` and `times` must have as many positions. Received {rirs[-3]} in `rirs` of "
-            f"shape {rirs}, {positions} in `times`."
+            f"`rirs` and `times` must have the same number of positions. Received: rirs of shape "
+            f"{rirs}, times of length {positions}"
         )
     if len({*signal[:-1], *rirs[:-3]} - {1}) > 1:
         raise ValueError(
-            f"The batch sizes of `signal` and `rirs` differ. Received shapes {signal} and {rirs}."
+            "`signal` and `rirs` must have the same batch size. "
+            f"Received: signal of shape {signal}, rirs of shape {rirs}"
         )
 
 
-def _check_finite(values: Any, name: str, batched: bool) -> None:
+def _check_finite(values: Tensor, name: str, batched: bool) -> None:
     """Checks values where they are known, that is outside of a traced function."""
     known = known_values(values)
     if known is None:
@@ -129,24 +131,18 @@ def _check_finite(values: Any, name: str, batched: bool) -> None:
     if len(bad):
         row = f", index {bad[0][0]} of the batch" if batched else ""
         raise ValueError(
-            f"`{name}` must be finite. Received NaN or infinity at {bad[0].tolist()}{row}."
+            f"`{name}` must be finite. Received: {name} with NaN or infinity at "
+            f"{bad[0].tolist()}{row}"
         )
 
 
-def _convolve_along(signal: Any, rirs: Any, place: np.ndarray, fade: str) -> Any:
-    """Convolves each stretch of the signals with the responses of where the source then is.
+def _convolve_along(signal: Tensor, rirs: Tensor, place: np.ndarray, fade: str) -> Tensor:
+    """Convolves each stretch of the signals with the responses of the source's position there.
 
-    Args:
-        signal: shape `(batch or 1, samples)`.
-        rirs: shape `(batch or 1, S, M, length)`.
-        place: where the source is at each sample, from 0 to S - 1, shape `(samples,)`.
-        fade: a name in `_FADES`.
-
-    Returns:
-        Tensor of shape `(batch, M, samples)`.
+    `place` `(samples,)` is the position at each sample, from 0 to S - 1.
     """
     samples, length = signal.shape[-1], rirs.shape[-1]
-    # No longer than a response is a block, so that one spills over into the next one alone.
+    # A block is at least as long as a response, so that it spills over into the next one alone.
     block = max(_MIN_BLOCK, 2 ** math.ceil(math.log2(length)))
     padding = -samples % block
     signal = ops.pad(signal, ((0, 0), (0, padding)))
@@ -169,16 +165,10 @@ def _convolve_along(signal: Any, rirs: Any, place: np.ndarray, fade: str) -> Any
 
 
 @compiled
-def _convolve_block(signal: Any, rirs: Any, weights: Any) -> Any:
-    """Convolves one block of the signals with the responses of the positions passed in it.
+def _convolve_block(signal: Tensor, rirs: Tensor, weights: Tensor) -> Tensor:
+    """Convolves one block of the signals with the responses of its k positions, no longer than it.
 
-    Args:
-        signal: shape `(batch or 1, block)`.
-        rirs: shape `(batch or 1, k, M, length)`, where `length` is at most `block`.
-        weights: of each position over time, shape `(k, block)`.
-
-    Returns:
-        Tensor of shape `(batch, M, 2 * block)`.
+    `weights` `(k, block)` are those of each position over time.
     """
     fft_length = 2 * weights.shape[-1]
     real, imaginary = (part[:, :, None] for part in ops.rfft(signal[:, None] * weights, fft_length))

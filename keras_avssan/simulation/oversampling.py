@@ -1,16 +1,16 @@
-"""From an oversampled time grid to samples: one low-pass a response, as a matrix product."""
+"""Decimation of an oversampled time grid by a low-pass filter."""
 
 import functools
-from typing import Any
 
 import numpy as np
 from keras import ops
 from scipy import integrate
 
 from keras_avssan._internal.backend import compiled
+from keras_avssan._internal.types import Tensor
 
-# Bins of the fine time grid in one sample. With linear interpolation between them, what remains
-# after the low-pass errs by at most -64 dB of an image's amplitude up to 7 kHz of 8.
+# Bins of the fine time grid in one sample. With linear interpolation between them, the low-passed
+# response errs by at most -64 dB of an image's amplitude up to 7 kHz of 8.
 OVERSAMPLING = 32
 
 # Samples that are computed together; the low-pass reaches as far to either side.
@@ -22,18 +22,11 @@ _KAISER_SHAPE = 7.0
 
 
 @compiled
-def decimate(grid: Any) -> Any:
-    """Low-passes the fine grid and keeps one of `OVERSAMPLING` bins.
-
-    Args:
-        grid: shape `(..., samples * OVERSAMPLING)`, where `samples` is a multiple of `FRAME`.
-
-    Returns:
-        Tensor of shape `(..., samples)`.
-    """
+def decimate(grid: Tensor) -> Tensor:
+    """Low-passes the fine grid `(..., samples * OVERSAMPLING)` and keeps a bin a sample."""
     *batch, bins = grid.shape
     frames = ops.reshape(grid, (*batch, bins // (FRAME * OVERSAMPLING), FRAME * OVERSAMPLING))
-    # What each frame of bins gives to the frames of samples before it, at it and after it.
+    # Contributions of each frame of bins to the frames of samples before, at and after it.
     before, at, after = ops.split(ops.matmul(frames, ops.convert_to_tensor(_low_pass())), 3, -1)
     none = ops.zeros_like(at[..., :1, :])
     before = ops.concatenate([before[..., 1:, :], none], axis=-2)
@@ -42,25 +35,14 @@ def decimate(grid: Any) -> Any:
 
 
 def low_pass_gain(frequency: np.ndarray) -> np.ndarray:
-    """Gain of the low-pass, one with a raised-cosine edge.
-
-    Args:
-        frequency: in shares of the Nyquist frequency, of any shape.
-
-    Returns:
-        Array of the same shape.
-    """
+    """Gain of the low-pass, with a raised-cosine edge, at shares of the Nyquist frequency."""
     edge = np.clip((frequency - _PASSBAND) / (_STOPBAND - _PASSBAND), 0, 1)
     return 0.5 * (1 + np.cos(np.pi * edge))
 
 
 @functools.cache
 def _low_pass() -> np.ndarray:
-    """What a bin of one frame gives to the samples of the frames before it, at it and after it.
-
-    Returns:
-        float32 array of shape `(FRAME * OVERSAMPLING, 3 * FRAME)`.
-    """
+    """Response of the samples in the frames before, at and after a bin: `(bins, 3 * FRAME)`."""
     bins = np.arange(FRAME * OVERSAMPLING)
     samples = np.arange(-FRAME, 2 * FRAME)
     lag = samples * OVERSAMPLING - bins[:, None]

@@ -3,9 +3,9 @@
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from keras_avssan._internal.one_line import count, one_line, span
 from keras_avssan.doa.steering import SPEED_OF_SOUND
@@ -22,22 +22,22 @@ _MAX_ROOMS = 1000
 _MAX_PLACEMENTS = 32
 
 
-def azimuth_of(source: Any, microphones: Any) -> np.ndarray:
-    """Azimuth of sources as seen from the centre of a pair of microphones.
+def azimuth_of(source: ArrayLike, microphones: ArrayLike) -> np.ndarray:
+    """Computes the azimuth of sources as seen from the centre of a pair of microphones.
 
     The azimuth is the angle between the source and the axis that runs from microphone 2 to
     microphone 1: 0 degrees beside microphone 1, 90 broadside, 180 beside microphone 2.
 
     Args:
-        source: positions of shape `(..., 3)`.
-        microphones: positions of the two microphones, shape `(2, 3)` or `(..., 2, 3)`.
+        source: Positions of shape `(..., 3)`.
+        microphones: Positions of the two microphones, shape `(2, 3)` or `(..., 2, 3)`.
 
     Returns:
         float64 NumPy array of shape `(...)`, in degrees from 0 to 180.
 
     Example:
-    >>> float(azimuth_of((3.0, 1.0, 1.0), [(1.1, 1.0, 1.0), (0.9, 1.0, 1.0)]))
-    0.0
+        >>> float(azimuth_of((3.0, 1.0, 1.0), [(1.1, 1.0, 1.0), (0.9, 1.0, 1.0)]))
+        0.0
     """
     source = np.asarray(source, dtype="float64")
     microphones = np.asarray(microphones, dtype="float64")
@@ -52,19 +52,19 @@ class Room:
     """A shoebox room with a pair of microphones and S sources.
 
     Args:
-        size: lengths in metres, shape `(3,)`.
-        t60: reverberation time in seconds.
-        microphones: positions in metres, shape `(2, 3)`; the first is channel 0.
-        sources: positions in metres, shape `(S, 3)`.
+        size: Lengths in metres, shape `(3,)`.
+        t60: Reverberation time in seconds.
+        microphones: Positions in metres, shape `(2, 3)`; the first is channel 0.
+        sources: Positions in metres, shape `(S, 3)`.
 
     Raises:
         ValueError: If a shape does not fit, a value is not finite, `t60` or a length is not
             positive, a position is not inside the room or the microphones share a point.
 
     Example:
-    >>> room = Room((6, 5, 3), 0.4, [(3.1, 2, 1.5), (2.9, 2, 1.5)], [(3, 4, 1.5)])
-    >>> float(room.azimuths[0])
-    90.0
+        >>> room = Room((6, 5, 3), 0.4, [(3.1, 2, 1.5), (2.9, 2, 1.5)], [(3, 4, 1.5)])
+        >>> float(room.azimuths[0])
+        90.0
     """
 
     size: np.ndarray
@@ -97,7 +97,7 @@ class Room:
         return azimuth_of(self.sources, self.microphones)
 
 
-def _shaped(value: Any, shape: tuple[int | None, ...], name: str) -> np.ndarray:
+def _shaped(value: ArrayLike, shape: tuple[int | None, ...], name: str) -> np.ndarray:
     """A float64 copy of `value`, which must have this shape; `None` stands for any length."""
     array = np.array(value, dtype="float64")
     if array.ndim != len(shape) or any(
@@ -105,28 +105,30 @@ def _shaped(value: Any, shape: tuple[int | None, ...], name: str) -> np.ndarray:
         for length, expected in zip(array.shape, shape, strict=True)
     ):
         expected = tuple("S" if length is None else length for length in shape)
-        raise ValueError(f"`{name}` must have shape {expected}. Received shape {array.shape}.")
+        raise ValueError(
+            f"`{name}` must have shape {expected}. Received: {name} of shape {array.shape}"
+        )
     return array
 
 
 @dataclasses.dataclass(frozen=True)
 class RoomRanges:
-    """From what random rooms are drawn; every pair is (lowest, highest).
+    """Ranges from which random rooms are drawn; every pair is (lowest, highest).
 
     Args:
-        length: first side of the room in metres.
-        width: second side of the room in metres.
-        height: third side of the room in metres.
-        t60: reverberation time in seconds.
-        distance: from the pair's centre to a source, in metres.
-        azimuth: of a source in degrees; the lowest value itself is not drawn.
-        elevation: of a source as seen from the pair's centre, in degrees.
-        array_height: of the pair above the floor, in metres.
-        spacing: distance between the two microphones in metres.
-        wall_margin: least distance of sources and microphones from every wall, in metres.
+        length: First side of the room in metres.
+        width: Second side of the room in metres.
+        height: Third side of the room in metres.
+        t60: Reverberation time in seconds.
+        distance: Distance from the pair's centre to a source, in metres.
+        azimuth: Azimuth of a source in degrees; the lowest value itself is not drawn.
+        elevation: Elevation of a source as seen from the pair's centre, in degrees.
+        array_height: Height of the pair above the floor, in metres.
+        spacing: Distance between the two microphones in metres.
+        wall_margin: Least distance of sources and microphones from every wall, in metres.
 
     Raises:
-        ValueError: If a range is reversed, not finite or outside of what it may be.
+        ValueError: If a range is reversed, not finite or outside of its bounds.
 
     Example:
         >>> room = sample_room(seed=0, index=0, ranges=RoomRanges(spacing=0.12))
@@ -154,12 +156,14 @@ class RoomRanges:
         self._check_range("elevation", low=-90.0, high=90.0)
         if self.elevation[0] > 0 or self.elevation[1] < 0:
             raise ValueError(
-                "`elevation` must hold 0: a source beside the pair is level with it. "
-                f"Received: {self.elevation}."
+                "`elevation` must include 0: a source beside the pair is level with it. "
+                f"Received: elevation={self.elevation}"
             )
         check_positive(self.spacing, "spacing")
         if not 0 <= self.wall_margin < np.inf:
-            raise ValueError(f"`wall_margin` must be zero or more. Received: {self.wall_margin}.")
+            raise ValueError(
+                f"`wall_margin` must be zero or more. Received: wall_margin={self.wall_margin}"
+            )
 
     def __repr__(self) -> str:
         sides = " x ".join(span(side) for side in (self.length, self.width, self.height))
@@ -175,7 +179,8 @@ class RoomRanges:
         value = getattr(self, name)
         if np.shape(value) != (2,) or not low <= value[0] <= value[1] <= high:
             raise ValueError(
-                f"`{name}` must be (lowest, highest) within {low:g} to {high:g}. Received: {value}."
+                f"`{name}` must be (lowest, highest) within {low:g} to {high:g}. "
+                f"Received: {name}={value}"
             )
 
 
@@ -190,39 +195,43 @@ def sample_room(
     tail: bool = False,
     speed_of_sound: float = SPEED_OF_SOUND,
 ) -> Room:
-    """Draws room number `index` of the series that `seed` stands for.
+    """Draws room number `index` of the series of a seed.
 
-    The azimuths of the sources are drawn first, independent and uniform, and are never drawn
-    again: room, reverberation time and positions are redrawn until they fit them, so that the
-    azimuths stay uniform.
+    The azimuths of the sources are drawn first and once, independent and uniform: room,
+    reverberation time and positions are redrawn until they fit them, so that the azimuths stay
+    uniform.
 
     Args:
-        seed: integer of zero or more.
-        index: integer of zero or more.
-        num_sources: number of sources S.
-        ranges: a `RoomRanges`; its defaults where not given.
+        seed: Seed of the series, zero or more.
+        index: Number of the room in the series, zero or more.
+        num_sources: Number of sources S.
+        ranges: A `RoomRanges`; `None` takes its defaults.
         formula: `"sabine"` or `"eyring"`: rooms whose T60 it cannot reach are not drawn.
-        calibrate: whether `calibrated_absorption` takes the place of the formula.
-        tail: whether a diffuse tail will follow the images, for which it is calibrated.
-        speed_of_sound: in metres a second.
+        calibrate: Whether `calibrated_absorption` replaces the formula.
+        tail: Whether a diffuse tail will follow the images, for which it is calibrated.
+        speed_of_sound: Speed of sound in metres a second.
 
     Returns:
         A `Room`. The same arguments give the same room.
 
     Raises:
-        ValueError: If `seed`, `index` or `num_sources` is out of range, or no room that the ranges
-            allow was found.
+        ValueError: If `seed`, `index` or `num_sources` is out of range, or no room within
+            `ranges` was found.
 
     Example:
-    >>> room = sample_room(seed=0, index=3)
-    >>> room.azimuths.shape
-    (4,)
+        >>> room = sample_room(seed=0, index=3)
+        >>> room.azimuths.shape
+        (4,)
     """
     ranges = ranges or RoomRanges()
     if seed < 0 or index < 0:
-        raise ValueError(f"`seed` and `index` must be zero or more. Received: {seed}, {index}.")
+        raise ValueError(
+            f"`seed` and `index` must be zero or more. Received: seed={seed}, index={index}"
+        )
     if num_sources < 1:
-        raise ValueError(f"`num_sources` must be at least 1. Received: {num_sources}.")
+        raise ValueError(
+            f"`num_sources` must be an integer of at least 1. Received: num_sources={num_sources}"
+        )
     check_formula(formula)
     absorption = functools.partial(
         wall_absorption,
@@ -238,7 +247,10 @@ def sample_room(
         room = _draw_room(rng, azimuths, ranges, absorption)
         if room is not None:
             return room
-    raise ValueError(f"No room that fits was found in {_MAX_ROOMS} draws from `ranges`: {ranges}.")
+    raise ValueError(
+        f"`ranges` must allow a room that fits, but none was found in {_MAX_ROOMS} draws. "
+        f"Received: ranges={ranges}"
+    )
 
 
 def _draw_room(
@@ -247,7 +259,7 @@ def _draw_room(
     ranges: RoomRanges,
     absorption: Callable[[np.ndarray, float], np.ndarray],
 ) -> Room | None:
-    """One room with sources at the azimuths, or `None` where something does not fit."""
+    """One room with sources at the azimuths, or `None` if something does not fit."""
     size = np.array([rng.uniform(*side) for side in (ranges.length, ranges.width, ranges.height)])
     t60 = rng.uniform(*ranges.t60)
     if not _is_reachable(size, t60, absorption):

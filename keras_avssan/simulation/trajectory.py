@@ -1,9 +1,9 @@
-"""Where a source is while it moves."""
+"""Trajectories of moving sources."""
 
 import dataclasses
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from keras_avssan._internal.one_line import count, one_line
 from keras_avssan.simulation.validation import check_distinct_microphones, check_positive
@@ -18,16 +18,16 @@ class Trajectory:
     `simulate_rirs` turns the positions into responses, `render_moving` takes these and the times.
 
     Args:
-        positions: in metres, shape `(S, 3)`.
-        times: in seconds, increasing, shape `(S,)`.
+        positions: In metres, shape `(S, 3)`.
+        times: In seconds, increasing, shape `(S,)`.
 
     Raises:
         ValueError: If a shape does not fit, a value is not finite or the times do not increase.
 
     Example:
-    >>> trajectory = Trajectory([(1, 1, 1), (1, 2, 1), (3, 2, 1)], times=[0.0, 0.5, 1.5])
-    >>> trajectory.at(1.0).tolist()
-    [2.0, 2.0, 1.0]
+        >>> trajectory = Trajectory([(1, 1, 1), (1, 2, 1), (3, 2, 1)], times=[0.0, 0.5, 1.5])
+        >>> trajectory.at(1.0).tolist()
+        [2.0, 2.0, 1.0]
     """
 
     positions: np.ndarray
@@ -40,10 +40,12 @@ class Trajectory:
         if positions.shape != (len(times), 3):
             raise ValueError(
                 f"`positions` must have shape {(len(times), 3)} to fit `times`. "
-                f"Received shape {positions.shape}."
+                f"Received: positions of shape {positions.shape}"
             )
         if not np.all(np.isfinite(positions)):
-            raise ValueError(f"`positions` must be finite. Received: {positions.tolist()}.")
+            raise ValueError(
+                f"`positions` must be finite. Received: positions={positions.tolist()}"
+            )
         for name, array in (("positions", positions), ("times", times)):
             array.flags.writeable = False
             object.__setattr__(self, name, array)
@@ -61,11 +63,11 @@ class Trajectory:
         """Number of positions."""
         return len(self.times)
 
-    def at(self, times: Any) -> np.ndarray:
-        """Position at any time, on the straight line between the two positions around it.
+    def at(self, times: ArrayLike) -> np.ndarray:
+        """Interpolates the position linearly at any time.
 
         Args:
-            times: in seconds, shape `(...)`. Before the first and after the last time the source
+            times: In seconds, shape `(...)`. Before the first and after the last time the source
                 rests.
 
         Returns:
@@ -75,14 +77,16 @@ class Trajectory:
         return np.stack([np.interp(times, self.times, axis) for axis in self.positions.T], axis=-1)
 
 
-def linear_trajectory(start: Any, end: Any, duration: float, num_positions: int) -> Trajectory:
-    """A straight line, passed at constant speed from time 0 on.
+def linear_trajectory(
+    start: ArrayLike, end: ArrayLike, duration: float, num_positions: int
+) -> Trajectory:
+    """Makes a straight line, passed at constant speed from time 0.
 
     Args:
-        start: first position in metres, shape `(3,)`.
-        end: last position in metres, shape `(3,)`.
-        duration: of the way in seconds.
-        num_positions: number of positions S, both ends included.
+        start: First position in metres, shape `(3,)`.
+        end: Last position in metres, shape `(3,)`.
+        duration: Duration of the movement in seconds.
+        num_positions: Number of positions S, both ends included.
 
     Returns:
         A `Trajectory`.
@@ -92,8 +96,8 @@ def linear_trajectory(start: Any, end: Any, duration: float, num_positions: int)
             positive or `num_positions` is below 2.
 
     Example:
-    >>> linear_trajectory((1, 1, 1.5), (3, 1, 1.5), duration=2.0, num_positions=101).at(1.0)
-    array([2. , 1. , 1.5])
+        >>> linear_trajectory((1, 1, 1.5), (3, 1, 1.5), duration=2.0, num_positions=101).at(1.0)
+        array([2. , 1. , 1.5])
     """
     start, end = _check_point(start, "start"), _check_point(end, "end")
     times = _even_times(duration, num_positions)
@@ -101,22 +105,22 @@ def linear_trajectory(start: Any, end: Any, duration: float, num_positions: int)
 
 
 def arc_trajectory(
-    microphones: Any,
+    microphones: ArrayLike,
     distance: float,
     azimuths: tuple[float, float],
     duration: float,
     num_positions: int,
 ) -> Trajectory:
-    """A level arc around a pair of microphones, passed at constant speed from time 0 on.
+    """Makes a level arc around a pair of microphones, passed at constant speed from time 0.
 
     Args:
-        microphones: positions of the pair in metres, shape `(2, 3)`; not one above the other.
-        distance: from the centre of the pair in metres.
-        azimuths: first and last azimuth in degrees. Azimuths of 0 to 180 lie to the left of who
-            looks from microphone 2 to microphone 1, those beyond lie on the other side, at the
-            mirrored azimuth: (0, 360) is a full turn.
-        duration: of the way in seconds.
-        num_positions: number of positions S, both ends included.
+        microphones: Positions of the pair in metres, shape `(2, 3)`; not one above the other.
+        distance: From the centre of the pair in metres.
+        azimuths: First and last azimuth in degrees. Azimuths of 0 to 180 lie to the left of the
+            line from microphone 2 to microphone 1, larger ones on the other side, at the mirrored
+            azimuth: (0, 360) is a full turn.
+        duration: Duration of the movement in seconds.
+        num_positions: Number of positions S, both ends included.
 
     Returns:
         A `Trajectory`.
@@ -126,55 +130,61 @@ def arc_trajectory(
             not positive, `num_positions` is below 2 or the pair stands upright.
 
     Example:
-    >>> pair = [(3.1, 2.0, 1.5), (2.9, 2.0, 1.5)]
-    >>> arc_trajectory(pair, 1.0, (0.0, 90.0), duration=2.0, num_positions=91).at(2.0)
-    array([3. , 3. , 1.5])
+        >>> pair = [(3.1, 2.0, 1.5), (2.9, 2.0, 1.5)]
+        >>> arc_trajectory(pair, 1.0, (0.0, 90.0), duration=2.0, num_positions=91).at(2.0)
+        array([3. , 3. , 1.5])
     """
     centre, axis = _centre_and_axis(microphones)
     if np.shape(azimuths) != (2,) or not np.all(np.isfinite(azimuths)):
-        raise ValueError(f"`azimuths` must be two finite angles. Received: {azimuths}.")
+        raise ValueError(f"`azimuths` must be two finite angles. Received: azimuths={azimuths}")
     times = _even_times(duration, num_positions)
     angles = np.radians(np.linspace(*azimuths, num_positions))[:, None]
     directions = np.cos(angles) * axis + np.sin(angles) * np.cross(_UP, axis)
     return Trajectory(centre + check_positive(distance, "distance") * directions, times)
 
 
-def check_times(times: Any) -> np.ndarray:
+def check_times(times: ArrayLike) -> np.ndarray:
     """Returns a float64 copy of `times` after checking that it increases, shape `(S,)`."""
     times = np.array(times, dtype="float64")
     if times.ndim != 1 or len(times) == 0:
-        raise ValueError(f"`times` must have shape (S,), S > 0. Received shape {times.shape}.")
+        raise ValueError(
+            f"`times` must have shape (S,), S > 0. Received: times of shape {times.shape}"
+        )
     if not np.all(np.isfinite(times)):
-        raise ValueError(f"`times` must be finite. Received: {times.tolist()}.")
+        raise ValueError(f"`times` must be finite. Received: times={times.tolist()}")
     falls = np.flatnonzero(np.diff(times) <= 0)
     if len(falls):
         before, after = times[falls[0]], times[falls[0] + 1]
         raise ValueError(
-            f"`times` must increase. Received {after:g} s behind {before:g} s, "
-            f"at index {falls[0] + 1}."
+            f"`times` must increase. Received: times[{falls[0] + 1}]={after:g} after {before:g} s"
         )
     return times
 
 
-def _check_point(value: Any, name: str) -> np.ndarray:
+def _check_point(value: ArrayLike, name: str) -> np.ndarray:
     point = np.asarray(value, dtype="float64")
     if point.shape != (3,) or not np.all(np.isfinite(point)):
-        raise ValueError(f"`{name}` must be three finite coordinates. Received: {point.tolist()}.")
+        raise ValueError(
+            f"`{name}` must be three finite coordinates. Received: {name}={point.tolist()}"
+        )
     return point
 
 
 def _even_times(duration: float, num_positions: int) -> np.ndarray:
     if num_positions < 2:
-        raise ValueError(f"`num_positions` must be at least 2. Received: {num_positions}.")
+        raise ValueError(
+            f"`num_positions` must be at least 2. Received: num_positions={num_positions}"
+        )
     return np.linspace(0.0, float(check_positive(duration, "duration")), num_positions)
 
 
-def _centre_and_axis(microphones: Any) -> tuple[np.ndarray, np.ndarray]:
+def _centre_and_axis(microphones: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """Centre of the pair and the level unit vector from microphone 2 to microphone 1."""
     microphones = np.asarray(microphones, dtype="float64")
     if microphones.shape != (2, 3) or not np.all(np.isfinite(microphones)):
         raise ValueError(
-            f"`microphones` must be two finite positions. Received: {microphones.tolist()}."
+            "`microphones` must be two finite positions. "
+            f"Received: microphones={microphones.tolist()}"
         )
     check_distinct_microphones(microphones)
     axis = microphones[0] - microphones[1]
@@ -182,6 +192,6 @@ def _centre_and_axis(microphones: Any) -> tuple[np.ndarray, np.ndarray]:
     if not np.any(level):
         raise ValueError(
             "`microphones` must not stand one above the other: a level arc has no azimuth then. "
-            f"Received: {microphones.tolist()}."
+            f"Received: microphones={microphones.tolist()}"
         )
     return microphones.mean(axis=0), level / np.linalg.norm(level)

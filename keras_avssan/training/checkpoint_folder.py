@@ -1,4 +1,4 @@
-"""The folder of a training: its configuration, logs, and last checkpoints."""
+"""The folder of a training run: its configuration, logs and last checkpoints."""
 
 import json
 import os
@@ -12,6 +12,7 @@ import numpy as np
 from keras_avssan._internal.atomic_files import write_whole
 from keras_avssan._internal.resumable_folder import ResumableFolder
 from keras_avssan._internal.saved_files import CHECKPOINT_NAME, CHECKPOINT_PATTERN
+from keras_avssan._internal.types import PathLike
 from keras_avssan.training.training_state import TrainingState
 
 _CONFIG = "config.json"
@@ -19,42 +20,29 @@ _KEPT = 2
 
 
 class CheckpointFolder:
-    """The folder of a training: its configuration, logs, and last checkpoints.
+    """A folder, new, empty or of the same training, in an existing one; else it is a ValueError.
 
-    Args:
-        path: Path of the folder: new, empty, or of the same training. Its parent exists.
-        config: Dict that JSON can hold: all that decides the training, and nothing nested.
-
-    Raises:
-        ValueError: If it is of another training, or something else.
+    `config` is flat and holds all settings that decide the training, as JSON can hold them.
     """
 
-    def __init__(self, path: str | os.PathLike, config: dict[str, Any]) -> None:
+    def __init__(self, path: PathLike, config: dict[str, Any]) -> None:
         self.path = Path(path)
         if not self.path.parent.is_dir():
-            raise ValueError(f"`checkpoints` must lie in an existing folder. Received: {self.path}")
+            raise ValueError(
+                f"`checkpoints` must lie in an existing folder. Received: checkpoints='{self.path}'"
+            )
         ResumableFolder(self.path, _CONFIG, "a training", "checkpoints").start(config)
 
     def save(self, state: TrainingState) -> None:
-        """Writes a checkpoint, and deletes those before the last two.
-
-        Args:
-            state: `TrainingState`.
-        """
+        """Writes a checkpoint, and deletes those before the last two."""
         write_whole(self._file(state.step), lambda file: _write(file, state))
         for number in self._numbers()[:-_KEPT]:
             self._file(number).unlink(missing_ok=True)
 
     def latest(self) -> TrainingState | None:
-        """The last checkpoint that can be read.
+        """Reads the last checkpoint that is not damaged; `None` if there is no checkpoint.
 
-        Damaged ones are put aside, with a warning.
-
-        Returns:
-            `TrainingState`, or `None` where there is no checkpoint.
-
-        Raises:
-            ValueError: If there are checkpoints, and none can be read.
+        Damaged ones are put aside with a warning; a ValueError is raised if all are.
         """
         numbers = self._numbers()
         for number in reversed(numbers):
@@ -62,11 +50,11 @@ class CheckpointFolder:
             try:
                 return read_checkpoint(path)
             except ValueError as error:
-                warnings.warn(f"{error} The one before is taken.", stacklevel=4)
+                warnings.warn(f"{error} The previous one is used.", stacklevel=4)
                 os.replace(path, path.with_suffix(".damaged"))
         if numbers:
             raise ValueError(
-                f"No checkpoint in '{self.path}' can be read. Delete the folder to start anew."
+                f"No checkpoint in '{self.path}' can be read. Delete the folder to start again."
             )
         return None
 
@@ -77,44 +65,19 @@ class CheckpointFolder:
         return checkpoint_path(self.path, number)
 
 
-def checkpoint_numbers(folder: str | os.PathLike) -> list[int]:
-    """The steps of which a folder has checkpoints.
-
-    Args:
-        folder: Path of the folder.
-
-    Returns:
-        Sorted list of ints.
-    """
+def checkpoint_numbers(folder: PathLike) -> list[int]:
+    """Lists the steps of the checkpoints in a folder, in order."""
     names = (CHECKPOINT_PATTERN.fullmatch(path.name) for path in Path(folder).iterdir())
     return sorted(int(name[1]) for name in names if name)
 
 
-def checkpoint_path(folder: str | os.PathLike, number: int) -> Path:
-    """Path of the checkpoint of a step.
-
-    Args:
-        folder: Path of the folder.
-        number: Number of steps done.
-
-    Returns:
-        A `Path`.
-    """
+def checkpoint_path(folder: PathLike, number: int) -> Path:
+    """Path of the checkpoint after `number` steps."""
     return Path(folder) / CHECKPOINT_NAME.format(number)
 
 
-def read_checkpoint(path: str | os.PathLike) -> TrainingState:
-    """Reads a checkpoint.
-
-    Args:
-        path: Path of the file.
-
-    Returns:
-        `TrainingState`.
-
-    Raises:
-        ValueError: If it is damaged.
-    """
+def read_checkpoint(path: PathLike) -> TrainingState:
+    """Reads a checkpoint; raises a ValueError if it is damaged."""
     try:
         with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
             note = json.loads(file["note"].item())

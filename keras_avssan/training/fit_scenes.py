@@ -1,17 +1,19 @@
 """Training a localiser on planned scenes."""
 
 import warnings
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
 
 import keras
+import numpy as np
 
 from keras_avssan._internal.checks import check_integer
 from keras_avssan._internal.one_line import count
-from keras_avssan._internal.types import Tensor
+from keras_avssan._internal.types import PathLike
 from keras_avssan.data.scenes.make_dataset import make_dataset
 from keras_avssan.data.scenes.scene_plan import ScenePlan
 from keras_avssan.models.fitting.recorded_training import begin_record, describe_plan, recorded
+from keras_avssan.models.fitting.training_record import TrainingRecord
 from keras_avssan.models.microphones import match_scenes
 from keras_avssan.models.prompt_embeddings import embed_plan, takes_prompt
 from keras_avssan.training.checkpoint_folder import CheckpointFolder
@@ -20,8 +22,11 @@ from keras_avssan.training.resumable_fit import WatchedFit
 from keras_avssan.training.run_configuration import describe_training, digest_embeddings
 from keras_avssan.training.schedules import warmup_cosine
 from keras_avssan.training.training_progress import Course
+from keras_avssan.training.training_state import TrainingState
 
-# What a plan that validates may share with the training, and how it shares nothing.
+Schedule: TypeAlias = keras.optimizers.schedules.LearningRateSchedule
+
+# Data that a validation plan may share with the training, and how to avoid it.
 _KINDS = {"rooms": "rooms", "clips": "recordings", "pictures": "pictures"}
 _HOW = {
     "rooms": 'other rooms of the bank (`ScenePlan(..., rooms=bank.part("validation"))`, and '
@@ -31,65 +36,65 @@ _HOW = {
 }
 
 
-def default_loader():
-    """The loader that fits the backend: `"tf"` under TensorFlow, else `"grain"`."""
+def default_loader() -> str:
+    """Returns the loader that fits the backend: `"tf"` under TensorFlow, else `"grain"`."""
     return "tf" if keras.backend.backend() == "tensorflow" else "grain"
 
 
 def fit_scenes(
-    model: Any,
+    model: keras.Model,
     train_plan: ScenePlan,
     *,
     steps: int,
-    validation_plan: ScenePlan = None,
+    validation_plan: ScenePlan | None = None,
     validation_scenes: int = 256,
     batch_size: int = 32,
     epochs: int = 4,
     learning_rate: float | None = None,
-    loader=None,
+    loader: str | None = None,
     render: str = "host",
-    prompt_embeddings: Tensor = None,
-    text_embeddings: Tensor = None,
-    make=None,
-    checkpoints=None,
+    prompt_embeddings: Mapping[str, np.ndarray] | None = None,
+    text_embeddings: Mapping[str, np.ndarray] | None = None,
+    make: Callable[..., Any] | None = None,
+    checkpoints: PathLike | None = None,
     checkpoint_every: int = 100,
-    tensorboard=None,
-    microphone_spacing: Any = None,
+    tensorboard: PathLike | None = None,
+    microphone_spacing: float | None = None,
     command: str | None = None,
     **kwargs: Any,
-):
-    """Trains a model on fresh scenes of a plan, each heard once.
+) -> keras.callbacks.History:
+    """Trains a model on scenes of a plan, each used once.
 
-    The model is compiled with its own optimizer under a warm-up and a cosine, and its own loss.
-    Where the image encoder is frozen, every picture is embedded once before, and kept beside the
-    data. What asks is for the plan to say: with `prompt_kinds=("picture", "recording")` one model
-    learns both.
+    The model is compiled with its own loss and its own optimizer, whose learning rate follows
+    `warmup_cosine`. If the image encoder is frozen, every picture is embedded once in advance. The
+    plan decides the kinds of prompts: with `prompt_kinds=("picture", "recording")` one model is
+    trained with both.
 
-    What it was trained on becomes part of the model, `model.training_record`, and of its presets
-    and `.keras` files, so that `evaluate_localizer` can tell scenes that are no test.
+    A record of the training data becomes part of the model, `model.training_record`, and of its
+    presets and `.keras` files, so that `evaluate_localizer` can recognise scenes of the training.
 
-    With `checkpoints` nothing is lost when the training is stopped or killed: the same call, with
-    a model that is made in the same way, resumes from the last checkpoint as if nothing had
-    happened; on a processor every number is the same. The folder also gets `log.csv`, a line a
-    step, and `epochs.csv`, a line an epoch. Ctrl-C stops after the step, and writes a checkpoint
-    first. Where a loss is not finite, the training stops before such weights are written.
+    With `checkpoints` the training can be stopped or killed: the same call, with a model that is
+    made in the same way, resumes from the last checkpoint; on a CPU every number is the same as
+    without the interruption. The folder also gets `log.csv`, a line a step, and `epochs.csv`, a
+    line an epoch. Ctrl-C stops after the step, and writes a checkpoint first. If a loss is not
+    finite, the training stops before such weights are written.
 
     Args:
         model: A `keras_avssan.models.Localizer`, such as `AVSSAN`.
         train_plan: `keras_avssan.data.ScenePlan` to train on.
         steps: Number of steps.
         validation_plan: Plan to validate on after every epoch, of other rooms (`rooms=`) and of
-            another split: a warning counts the rooms, recordings and pictures of the training that
-            it draws from.
+            another split: a warning counts the rooms, recordings and pictures that it shares with
+            the training.
         validation_scenes: Number of its scenes.
         batch_size: Scenes a step.
         epochs: Number of equal parts into which the steps are divided, for the log.
-        learning_rate: Highest learning rate; the configuration's if not given.
-        loader: `"tf"` or `"grain"`; the one that fits the backend if not given.
+        learning_rate: Highest learning rate; the configuration's by default.
+        loader: `"tf"` or `"grain"`; by default the one that fits the backend.
         render: `"host"` or `"device"`: where scenes are rendered, see `make_dataset`.
-        prompt_embeddings: Dict from the id of every picture of the plans to its embedding, for
-            models without an image encoder.
-        text_embeddings: Dict from class to the embedding of its name, likewise, where the plans'
+        prompt_embeddings: Dict from the id of every picture of the plans to its embedding, an
+            array of shape (dimensions,), for models without an image encoder.
+        text_embeddings: Dict from class to the embedding of its name, likewise, for plans whose
             `prompt_kinds` have `"text"`.
         make: Function that makes the datasets, called as `make_dataset` is, to take rendered
             scenes from somewhere else; `make_dataset` if not given.
@@ -98,25 +103,25 @@ def fit_scenes(
         checkpoint_every: Steps between two checkpoints; there is one after every epoch, too. The
             last two are kept.
         tensorboard: Folder of a log for TensorBoard.
-        microphone_spacing: Distance between the microphones in metres that the model is told,
-            whatever its own, for a model that takes it as an input. If not given, the model's own
-            must be that of the plans' banks.
-        command: Command line that the training belongs to, a string for the training record.
+        microphone_spacing: Distance between the microphones in metres that is passed to a model
+            that takes it as an input. By default the model's own is used, which must be that of
+            the plans' banks.
+        command: Command line of the training, for the training record.
         **kwargs: Further arguments of `fit`, such as `callbacks` and `verbose`. Callbacks have to
-            keep their own state. `verbose="auto"` is a bar on a terminal, and else a line an
-            epoch.
+            keep their own state. `verbose="auto"` shows a bar on a terminal, and else prints a
+            line an epoch.
 
     Returns:
-        The `History` of `fit`, with all epochs, those done before included.
+        The `History` of `fit` with all epochs, including those before a resumption.
 
     Raises:
         ValueError: If an argument is out of range, model and plans differ in microphone spacing
             or sampling rate, or `checkpoints` is of another training; the message names the first
             difference.
         NonFiniteLoss: If a loss or a weight becomes NaN or infinite; `failed_batch.json` among the
-            checkpoints tells all about the batch, and `replay_batch` makes it again.
+            checkpoints describes the batch, and `replay_batch` makes it again.
         ImportError: If `tensorboard` is given and not installed.
-        KeyboardInterrupt: If the user stops it. With checkpoints, the message says where.
+        KeyboardInterrupt: If the user stops it. With checkpoints, the message states the step.
 
     Example:
         >>> plan = ScenePlan(catalog, bank, split="train")
@@ -134,7 +139,7 @@ def fit_scenes(
     steps_per_epoch = steps // epochs
     steps = steps_per_epoch * epochs
     schedule = _compile(model, learning_rate, steps)
-    options = {
+    options: dict[str, Any] = {
         "loader": loader,
         "render": render,
         "prompt_embeddings": prompt_embeddings,
@@ -156,7 +161,7 @@ def fit_scenes(
         _warn_of_overlap(model, record, validation_plan)
     folder = state = None
     if checkpoints is not None:
-        settings = {
+        settings: dict[str, Any] = {
             "steps": steps,
             "epochs": epochs,
             "batch_size": batch_size,
@@ -175,6 +180,7 @@ def fit_scenes(
     )
     if course.done == steps:
         with recorded(model, record, resumed=True):
+            assert state is not None
             return _finished(model, state)
     validation = validation_plan and scene_dataset(
         model, validation_plan, validation_scenes, batch_size, **options
@@ -183,46 +189,36 @@ def fit_scenes(
     dataset = scene_dataset(
         model, train_plan, left, batch_size, start=course.done * batch_size, **options
     )
-    fit = {"validation_data": validation, "epochs": epochs, "steps_per_epoch": steps_per_epoch}
+    fit: dict[str, Any] = {
+        "validation_data": validation,
+        "epochs": epochs,
+        "steps_per_epoch": steps_per_epoch,
+    }
     watched = WatchedFit(course, folder, state, checkpoint_every, tensorboard)
     with recorded(model, record, resumed=state is not None):
         return watched.run(model, dataset, **fit, **kwargs)
 
 
 def scene_dataset(
-    model: Any,
+    model: keras.Model,
     plan: ScenePlan,
     num_scenes: int,
     batch_size: int,
     *,
     start: int = 0,
-    loader=None,
+    loader: str | None = None,
     render: str = "host",
-    prompt_embeddings: Tensor = None,
-    text_embeddings: Tensor = None,
-    make=None,
-    microphone_spacing: Any = None,
-):
-    """The scenes of a plan as a model is trained on them.
+    prompt_embeddings: Mapping[str, np.ndarray] | None = None,
+    text_embeddings: Mapping[str, np.ndarray] | None = None,
+    make: Callable[..., Any] | None = None,
+    microphone_spacing: float | None = None,
+) -> Any:
+    """Makes the dataset of a plan's scenes as `fit_scenes`, whose arguments it shares, uses it.
 
-    Args:
-        model: A `keras_avssan.models.Localizer`.
-        plan: `keras_avssan.data.ScenePlan`.
-        num_scenes: Number of scenes.
-        batch_size: Scenes a batch.
-        start: Index of the first scene in the plan.
-        loader: As `fit_scenes` takes it, as are the rest.
-        render: `"host"` or `"device"`.
-        prompt_embeddings: Dict from picture id to embedding, or `None`.
-        text_embeddings: Dict from class to embedding, or `None`.
-        make: Function that makes the datasets, or `None`.
-        microphone_spacing: Distance in metres that the model is told, or `None`.
-
-    Returns:
-        A dataset, see `make_dataset`.
+    `start` is the index of the first scene in the plan.
     """
-    # A function of the user's may know no other start, and nothing of the spacing.
-    further = {"start": start} if start else {}
+    # The user's function may accept neither another start nor the spacing.
+    further: dict[str, Any] = {"start": start} if start else {}
     if microphone_spacing is not None:
         further["microphone_spacing"] = microphone_spacing
     return (make or make_dataset)(
@@ -236,7 +232,7 @@ def scene_dataset(
     )
 
 
-def _compile(model: Any, learning_rate: float, steps: int):
+def _compile(model: keras.Model, learning_rate: float | None, steps: int) -> Schedule:
     """Compiles a model with its own optimizer, and all else as it was; returns the schedule."""
     optimizer = model.default_optimizer()
     rate = float(keras.ops.convert_to_numpy(optimizer.learning_rate))
@@ -248,8 +244,8 @@ def _compile(model: Any, learning_rate: float, steps: int):
     return schedule
 
 
-def _warn_of_overlap(model: keras.Model, record: Any, plan: ScenePlan) -> None:
-    """Warns where a plan that validates shares rooms, recordings or pictures with the training."""
+def _warn_of_overlap(model: keras.Model, record: TrainingRecord, plan: ScenePlan) -> None:
+    """Warns if a validation plan shares rooms, recordings or pictures with the training."""
     own = describe_plan(model, plan)
     sets = {kind: (getattr(own, kind), getattr(record, kind)) for kind in _KINDS}
     shared = {kind: (len(mine & theirs), len(mine)) for kind, (mine, theirs) in sets.items()}
@@ -262,15 +258,15 @@ def _warn_of_overlap(model: keras.Model, record: Any, plan: ScenePlan) -> None:
     )
     advice = " and ".join(dict.fromkeys(_HOW[kind] for kind in found))
     warnings.warn(
-        f"`validation_plan` draws from what the training draws from: {numbers}. Its scores do not "
-        f"tell how well the model does on what it has not heard or seen. Give it {advice}; "
-        "`plan.room_range` tells the rooms of a plan.",
+        f"`validation_plan` shares data with the training: {numbers}. Its scores do not measure "
+        f"performance on data unseen in training. Give it {advice}; `plan.room_range` is the range "
+        "of a plan's rooms.",
         stacklevel=3,
     )
 
 
-def _finished(model: Any, state):
-    """The history of a training that is through already."""
+def _finished(model: keras.Model, state: TrainingState) -> keras.callbacks.History:
+    """Returns the history of a training that is already complete."""
     state.apply(model)
     history = keras.callbacks.History()
     history.set_model(model)
@@ -280,8 +276,13 @@ def _finished(model: Any, state):
     return history
 
 
-def _prompts(model: Any, plan: ScenePlan, pictures: Any, texts: Sequence[str]):
-    """The prompts of scenes, as arguments of `make_dataset`; pictures where an encoder learns."""
+def _prompts(
+    model: keras.Model,
+    plan: ScenePlan,
+    pictures: Mapping[str, np.ndarray] | None,
+    texts: Mapping[str, np.ndarray] | None,
+) -> dict[str, Any]:
+    """Prompts of scenes as arguments of `make_dataset`; pictures if their encoder is trained."""
     if takes_prompt(model) and pictures is None:
         encoder = model.backbone.image_encoder
         if encoder is None or encoder.trainable:

@@ -1,7 +1,7 @@
 """Gradient checkpointing: less memory for more computation."""
 
 import contextlib
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import keras
 
@@ -10,19 +10,19 @@ from keras_avssan.layers.semantic_spatial_alignment import SemanticSpatialAlignm
 from keras_avssan.layers.spatial_refiner import SpatialRefiner
 from keras_avssan.training.patches import Overrides
 
-# The layers that hold most of what the backward pass needs. They draw nothing at random and have
-# no moving averages, so that to compute them twice is to compute the same.
+# The layers that hold most of the activations for the backward pass. They draw no random numbers
+# and have no moving averages, so that a second computation gives the same results.
 _LAYERS = (SemanticSpatialAlignment, SpatialRefiner)
 
 
 @contextlib.contextmanager
-def recompute_activations(model: Any):
-    """Trains with gradient checkpointing: for small cards, and for long recordings.
+def recompute_activations(model: keras.Model) -> Iterator[keras.Model]:
+    """Trains with gradient checkpointing, for GPUs of little memory and for long recordings.
 
-    The layers that hold the largest activations, the semantic-spatial alignments and the spatial
-    refiner, keep only their inputs in the forward pass and are computed once more in the backward
-    pass. Outputs and gradients are the same up to rounding, a step takes longer. It is a matter of
-    the training alone: the model, what is saved of it, and its predictions stay as they are.
+    The layers with the largest activations, the semantic-spatial alignments and the spatial
+    refiner, keep only their inputs in the forward pass and are computed again in the backward
+    pass. Outputs and gradients are the same up to rounding; a step takes longer. Only training
+    changes: the model, its saved files and its predictions do not.
 
     Args:
         model: A `keras_avssan.models.Localizer`, or its backbone, with such layers.
@@ -31,7 +31,7 @@ def recompute_activations(model: Any):
         The model.
 
     Raises:
-        ValueError: If no layer of the model holds activations that could be computed again.
+        ValueError: If the model has no such layers.
 
     Example:
         >>> with recompute_activations(model):
@@ -44,7 +44,7 @@ def recompute_activations(model: Any):
     if not layers:
         raise ValueError(
             f"`model` must have layers of {[layer.__name__ for layer in _LAYERS]}, whose "
-            f"activations can be computed again. Received: {type(model).__name__}"
+            f"activations can be computed again. Received: model={model!r}"
         )
     overrides = Overrides()
     for layer in layers:
@@ -57,33 +57,32 @@ def recompute_activations(model: Any):
         _forget_step(model)
 
 
-def _recomputed(layer: Any):
-    """The layer's `call` under `keras.remat`.
+def _recomputed(layer: keras.Layer) -> Callable[..., Tensor]:
+    """Returns the layer's `call` under `keras.remat`.
 
-    What is computed twice is the whole layer, not its `call` alone: the second time is outside of
-    the scope in which Keras casts the weights to the layer's precision.
+    The whole layer is recomputed: `call` alone would be outside the scope that casts its weights.
     """
     call = layer.call
-    inside = []
+    inside: list[bool] = []
 
-    def once(*tensors: Tensor):
+    def once(*tensors: Tensor) -> Tensor:
         inside.append(True)
         try:
             return layer(*tensors)
         finally:
             inside.pop()
 
-    def recomputed(*tensors: Tensor):
+    def recomputed(*tensors: Tensor) -> Tensor:
         if inside:
             return call(*tensors)
-        # A new function each time: JAX keeps what it traced of a function, with the weights that
-        # were constants when the model was only looked at for shapes, and these have no gradient.
+        # A new function each time: JAX caches the trace of a function, with weights that were
+        # constants when only the shapes of the model were computed, and these have no gradient.
         return keras.remat(lambda *inputs: once(*inputs))(*tensors)
 
     return recomputed
 
 
-def _forget_step(model: Any) -> None:
-    """Makes a model compile its training step anew, with the layers as they are now."""
+def _forget_step(model: keras.Model) -> None:
+    """Makes a model compile its training step again, with the layers as they are now."""
     if getattr(model, "train_function", None) is not None:
         model.train_function = None

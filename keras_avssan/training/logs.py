@@ -1,13 +1,16 @@
-"""Logs of a training: CSV files, and event files for TensorBoard."""
+"""Training logs: CSV files and TensorBoard event files."""
 
 import csv
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from keras_avssan._internal.atomic_files import write_text
 from keras_avssan._internal.types import PathLike
+
+Row: TypeAlias = Mapping[str, Any]  # column to value; `step` among them
 
 _STEPS, _EPOCHS = "log.csv", "epochs.csv"
 
@@ -15,36 +18,23 @@ _STEPS, _EPOCHS = "log.csv", "epochs.csv"
 class TrainingLog:
     """`log.csv` with a line a step, and `epochs.csv` with a line an epoch.
 
-    In `log.csv` the loss is that of the step alone; scores are those of the epoch so far. Lines
-    after the step from which the training resumes are cut, for they will be written again.
-
-    Args:
-        folder: Folder of the files.
-        done: Steps done before.
+    Losses in `log.csv` are of single steps. Lines after step `done`, the resumption, are cut.
     """
 
-    def __init__(self, folder: PathLike, done) -> None:
+    def __init__(self, folder: PathLike, done: int) -> None:
         folder = Path(folder)
         self._files = {name: _Table(folder / name, done) for name in (_STEPS, _EPOCHS)}
 
-    def step(self, row) -> None:
-        """Writes the line of a step.
-
-        Args:
-            row: Dict from column to value.
-        """
+    def step(self, row: Row) -> None:
+        """Writes the line of a step."""
         self._files[_STEPS].write(row)
 
-    def epoch(self, row) -> None:
-        """Writes the line of an epoch.
-
-        Args:
-            row: Dict from column to value.
-        """
+    def epoch(self, row: Row) -> None:
+        """Writes the line of an epoch."""
         self._files[_EPOCHS].write(row)
 
     def sync(self) -> None:
-        """Brings what was written to the disk."""
+        """Brings the written lines to the disk."""
         for table in self._files.values():
             table.sync()
 
@@ -55,19 +45,12 @@ class TrainingLog:
 
 
 class TensorBoardLog:
-    """The log of a training for TensorBoard.
+    """Event files for TensorBoard; raises an ImportError without the package `tensorboard`.
 
-    It needs the package `tensorboard` alone, and neither TensorFlow nor PyTorch.
-
-    Args:
-        folder: Folder of the event files.
-        done: Steps done before; TensorBoard forgets what it has of later ones.
-
-    Raises:
-        ImportError: If `tensorboard` is not installed.
+    TensorBoard discards its entries of steps after `done`.
     """
 
-    def __init__(self, folder: PathLike, done) -> None:
+    def __init__(self, folder: PathLike, done: int) -> None:
         self._event, self._summary = _open_protocol()
         from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
@@ -75,31 +58,23 @@ class TensorBoardLog:
         if done:
             self._add(done + 1, session_log=_session_start())
 
-    def step(self, row) -> None:
-        """Writes the numbers of a step.
-
-        Args:
-            row: Dict from name to number, with `step`.
-        """
+    def step(self, row: Row) -> None:
+        """Writes the numbers of a step."""
         self._write("step", row)
 
-    def epoch(self, row) -> None:
-        """Writes the numbers of an epoch.
-
-        Args:
-            row: Dict from name to number, with `step`.
-        """
+    def epoch(self, row: Row) -> None:
+        """Writes the numbers of an epoch."""
         self._write("epoch", row)
 
     def sync(self) -> None:
-        """Brings what was written to the disk."""
+        """Brings the written numbers to the disk."""
         self._writer.flush()
 
     def close(self) -> None:
         """Closes the file."""
         self._writer.close()
 
-    def _write(self, kind: str, row) -> None:
+    def _write(self, kind: str, row: Row) -> None:
         values = [
             self._summary.Value(tag=f"{kind}/{name}", simple_value=float(value))
             for name, value in row.items()
@@ -107,27 +82,26 @@ class TensorBoardLog:
         ]
         self._add(row["step"], summary=self._summary(value=values))
 
-    def _add(self, step, **content: Any) -> None:
+    def _add(self, step: int, **content: Any) -> None:
         self._writer.add_event(self._event(step=step, wall_time=time.time(), **content))
 
 
-def check_tensorboard() -> None:
-    """Checks that the package is installed.
+Log: TypeAlias = TrainingLog | TensorBoardLog
 
-    Raises:
-        ImportError: If `tensorboard` is not installed.
-    """
+
+def check_tensorboard() -> None:
+    """Raises an ImportError if `tensorboard` is not installed."""
     _open_protocol()
 
 
 class _Table:
     """A CSV file that grows, with a column `step`."""
 
-    def __init__(self, path: PathLike, done) -> None:
+    def __init__(self, path: Path, done: int) -> None:
         self.columns = _cut(path, done)
         self._file = open(path, "a", newline="", encoding="utf-8")
 
-    def write(self, row) -> None:
+    def write(self, row: Row) -> None:
         if self.columns is None:
             self.columns = list(row)
             csv.writer(self._file).writerow(self.columns)
@@ -141,8 +115,8 @@ class _Table:
         self._file.close()
 
 
-def _cut(path: PathLike, done):
-    """Keeps the lines up to a step; returns the columns, or `None` where there are none."""
+def _cut(path: Path, done: int) -> list[str] | None:
+    """Keeps the lines up to a step; returns the columns, or `None` if there is no such line."""
     if not path.exists():
         return None
     with open(path, newline="", encoding="utf-8", errors="replace") as file:
@@ -157,13 +131,13 @@ def _cut(path: PathLike, done):
     return columns
 
 
-def _is_kept(row, columns, done):
-    """Whether a line is whole and of a step that is done."""
+def _is_kept(row: list[str], columns: list[str], done: int) -> bool:
+    """Whether a line is complete and of a step that is done."""
     step = row[columns.index("step")] if len(row) == len(columns) else ""
     return step.isdecimal() and int(step) <= done
 
 
-def _open_protocol():
+def _open_protocol() -> tuple[Any, Any]:
     try:
         from tensorboard.compat.proto.event_pb2 import Event
         from tensorboard.compat.proto.summary_pb2 import Summary
@@ -174,7 +148,7 @@ def _open_protocol():
     return Event, Summary
 
 
-def _session_start():
+def _session_start() -> Any:
     from tensorboard.compat.proto.event_pb2 import SessionLog
 
     return SessionLog(status=SessionLog.START)

@@ -1,4 +1,4 @@
-"""Replay of a batch of a training, from a checkpoint."""
+"""Replay of a training batch from a checkpoint."""
 
 from typing import Any
 
@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from keras_avssan._internal.types import PathLike
+from keras_avssan.data.scenes.scene_plan import ScenePlan
 from keras_avssan.models.fitting.recorded_training import read_record
 from keras_avssan.models.fitting.training_record import with_steps
 from keras_avssan.training.checkpoint_folder import (
@@ -17,11 +18,13 @@ from keras_avssan.training.fit_scenes import scene_dataset
 from keras_avssan.training.training_state import read_random_state, restore_random_state
 
 
-def replay_batch(model: Any, train_plan, step, *, batch_size: int = 32, **options):
+def replay_batch(
+    model: keras.Model, train_plan: ScenePlan, step: int, *, batch_size: int = 32, **options: Any
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], float]:
     """Makes the batch of a step of `fit_scenes` again, and computes its loss.
 
-    The loss is that of the model as it is, in training mode; nothing of the model changes. For the
-    loss that the training had, bring the model to the checkpoint before with `load_checkpoint`.
+    The loss is that of the model as it is, in training mode; the model does not change. For the
+    loss in the training, load the checkpoint before the step with `load_checkpoint`.
 
     Args:
         model: The `Localizer`.
@@ -29,7 +32,7 @@ def replay_batch(model: Any, train_plan, step, *, batch_size: int = 32, **option
         step: Number of the step, counted from 1.
         batch_size: Scenes a step.
         **options: `loader`, `render`, `prompt_embeddings`, `text_embeddings` and `make`, as
-            `fit_scenes` was given.
+            passed to `fit_scenes`.
 
     Returns:
         Tuple of inputs, labels and loss: two dicts of NumPy arrays and a float.
@@ -56,19 +59,19 @@ def replay_batch(model: Any, train_plan, step, *, batch_size: int = 32, **option
     return inputs, labels, float(keras.ops.convert_to_numpy(loss))
 
 
-def load_checkpoint(model: Any, folder: PathLike, step=None):
-    """Brings a model to a checkpoint of its training, and the random generators with it.
+def load_checkpoint(model: keras.Model, folder: PathLike, step: int | None = None) -> int:
+    """Restores a model, and the random generators, from a checkpoint of its training.
 
     Args:
         model: A `Localizer` of the same configuration.
         folder: Folder of the checkpoints.
-        step: Number of steps done; the last one that is there if not given.
+        step: Number of steps done; by default that of the last checkpoint.
 
     Returns:
         The number of steps done.
 
     Raises:
-        ValueError: If there is no such checkpoint, it is damaged, or of another model.
+        ValueError: If there is no such checkpoint, or it is damaged or of another model.
 
     Example:
         >>> load_checkpoint(model, "model.checkpoints")
@@ -77,7 +80,7 @@ def load_checkpoint(model: Any, folder: PathLike, step=None):
     numbers = checkpoint_numbers(folder)
     if not numbers or step not in (None, *numbers):
         raise ValueError(
-            f"'{folder}' has checkpoints of the steps {numbers}. Received: step={step}"
+            f"`step` must be one of the checkpoints in '{folder}', {numbers}. Received: step={step}"
         )
     state = read_checkpoint(checkpoint_path(folder, numbers[-1] if step is None else step))
     state.apply_weights(model)

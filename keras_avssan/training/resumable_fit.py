@@ -12,6 +12,7 @@ from typing import Any
 import keras
 
 from keras_avssan._internal.atomic_files import write_json
+from keras_avssan._internal.types import PathLike
 from keras_avssan.training.callbacks import (
     CheckpointWriter,
     EpochPart,
@@ -21,50 +22,34 @@ from keras_avssan.training.callbacks import (
     tracked_loss,
 )
 from keras_avssan.training.checkpoint_folder import CheckpointFolder
-from keras_avssan.training.logs import TensorBoardLog, TrainingLog
+from keras_avssan.training.logs import Log, TensorBoardLog, TrainingLog
 from keras_avssan.training.training_progress import Course, NonFiniteLoss
 from keras_avssan.training.training_state import TrainingState
 
 
 @dataclass
 class WatchedFit:
-    """`fit`, with checkpoints, logs and checks of the loss.
+    """`fit` with checkpoints, logs and checks of the loss.
 
-    Args:
-        course: `Course` of the training.
-        folder: `CheckpointFolder`, or `None`.
-        state: `TrainingState` to resume from, or `None`.
-        every: Steps between two checkpoints.
-        tensorboard: Folder of a log for TensorBoard, or `None`.
+    It resumes from `state`, and writes a checkpoint every `every` steps and after each epoch.
     """
 
     course: Course
     folder: CheckpointFolder | None
     state: TrainingState | None
     every: int
-    tensorboard: Any = None
+    tensorboard: PathLike | None = None
 
     def run(
         self,
-        model: Any,
+        model: keras.Model,
         dataset: Any,
         *,
         callbacks: Any = None,
-        verbose: str = "auto",
+        verbose: str | int = "auto",
         **kwargs: Any,
-    ):
-        """Trains.
-
-        Args:
-            model: The compiled model.
-            dataset: What is left of the scenes.
-            callbacks: Further callbacks.
-            verbose: As `fit` takes it.
-            **kwargs: Further arguments of `fit`.
-
-        Returns:
-            The `History`, with the epochs before.
-        """
+    ) -> keras.callbacks.History:
+        """Trains on the remaining scenes; returns the history, with the epochs before."""
         history = keras.callbacks.History()
         if self.state is not None:
             history.history = {name: list(values) for name, values in self.state.history.items()}
@@ -75,11 +60,13 @@ class WatchedFit:
         with contextlib.ExitStack() as stack:
             logs = [stack.enter_context(contextlib.closing(log)) for log in self._logs()]
             stack.enter_context(tracked_loss(model))
-            others = [LogWriter(self.course, logs)] if logs else []
+            others: list[keras.callbacks.Callback] = [LogWriter(self.course, logs)] if logs else []
             if self.folder is not None:
-                asked = stack.enter_context(_deferred_interrupt())
+                interrupted = stack.enter_context(_deferred_interrupt())
                 others.append(
-                    CheckpointWriter(self.course, self.folder, self.every, history, logs, asked)
+                    CheckpointWriter(
+                        self.course, self.folder, self.every, history, logs, interrupted
+                    )
                 )
             try:
                 model.fit(
@@ -87,7 +74,7 @@ class WatchedFit:
                     callbacks=[*self._first(), *_listed(callbacks), history, *others]
                     + ([SceneProgress(self.course)] if verbose else []),
                     verbose=verbose,
-                    shuffle=False,  # a plan has its order; Keras warns where it is to change it
+                    shuffle=False,  # a plan has its order; Keras warns of a change
                     **kwargs,
                 )
             except NonFiniteLoss as error:
@@ -98,26 +85,19 @@ class WatchedFit:
         history.epoch = list(range(len(next(iter(history.history.values()), []))))
         return history
 
-    def _first(self):
+    def _first(self) -> list[keras.callbacks.Callback]:
         """Callbacks before those of the user."""
-        watch = [LossWatch(self.course)]
+        watch: list[keras.callbacks.Callback] = [LossWatch(self.course)]
         return watch if self.state is None else [*watch, EpochPart(self.course, self.state)]
 
-    def _logs(self):
+    def _logs(self) -> list[Log]:
         done = self.course.done
-        logs = [] if self.folder is None else [TrainingLog(self.folder.path, done)]
+        logs: list[Log] = [] if self.folder is None else [TrainingLog(self.folder.path, done)]
         return logs if self.tensorboard is None else [*logs, TensorBoardLog(self.tensorboard, done)]
 
 
 def choose_verbose(verbose: str | int) -> str | int:
-    """What `"auto"` stands for: a bar on a terminal or in a notebook, else a line an epoch.
-
-    Args:
-        verbose: As `fit` takes it.
-
-    Returns:
-        Int.
-    """
+    """Resolves `"auto"` to a bar (1) on a terminal or in a notebook, else a line an epoch (2)."""
     if verbose != "auto":
         return verbose
     in_notebook = hasattr(builtins, "__IPYTHON__")
@@ -126,30 +106,30 @@ def choose_verbose(verbose: str | int) -> str | int:
 
 @contextlib.contextmanager
 def _deferred_interrupt() -> Iterator[Callable[[], bool]]:
-    """Notes Ctrl-C within, instead of stopping at once; a second one stops at once.
+    """Defers the first Ctrl-C, which the yielded function reports; a second one stops at once.
 
     Outside of the main thread, and where the process ignores Ctrl-C, nothing changes.
     """
-    asked = threading.Event()
+    interrupted = threading.Event()
     before = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or not callable(before):
-        yield asked.is_set
+        yield interrupted.is_set
         return
 
-    def note(*_) -> None:
-        asked.set()
+    def note(*_: Any) -> None:
+        interrupted.set()
         signal.signal(signal.SIGINT, before)
         print("\nStopping after this step. Ctrl-C again stops at once.", file=sys.stderr)
 
     signal.signal(signal.SIGINT, note)
     try:
-        yield asked.is_set
+        yield interrupted.is_set
     finally:
         signal.signal(signal.SIGINT, before)
 
 
-def _listed(callbacks: Any):
-    """Callbacks as a list, whatever `fit` would take."""
+def _listed(callbacks: Any) -> list[keras.callbacks.Callback]:
+    """Callbacks as a list, in any form that `fit` accepts."""
     if isinstance(callbacks, keras.callbacks.CallbackList):
         return list(callbacks.callbacks)
     if isinstance(callbacks, keras.callbacks.Callback):

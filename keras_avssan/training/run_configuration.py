@@ -1,29 +1,25 @@
-"""All that decides a training, and what differs between two of them."""
+"""All settings that decide a training run."""
 
 import dataclasses
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 import numpy as np
+from numpy.typing import ArrayLike
 
-from keras_avssan._internal.types import Tensor
+from keras_avssan.data.scenes.scene_plan import ScenePlan
 
-# Of a Keras configuration: what tells nothing, or is counted up within a process.
+# Entries of Keras configurations that are irrelevant, or numbered within a process.
 _IGNORED = ("name", "module", "registered_name", "build_config", "shared_object_id")
 
 
-def describe_training(model: Any, plan, **settings: Any):
-    """All that decides how a training goes, as a dict that JSON can hold.
+def describe_training(model: keras.Model, plan: ScenePlan, **settings: Any) -> dict[str, Any]:
+    """Describes all that decides a training, as a flat dict of dotted names that JSON can hold.
 
-    Args:
-        model: A compiled `Localizer`.
-        plan: `keras_avssan.data.ScenePlan` of the training.
-        **settings: What else decides, such as the number of steps.
-
-    Returns:
-        Flat dict from a dotted name, such as `"plan.seed"`, to a value.
+    `settings` are further ones, such as the number of steps.
     """
     optimizer = model.optimizer.get_config()
     optimizer.pop("learning_rate", None)
@@ -43,15 +39,8 @@ def describe_training(model: Any, plan, **settings: Any):
     return _flatten(json.loads(json.dumps(description, default=repr)))
 
 
-def frozen_weights(model: Any):
-    """Weights that no training changes, those of frozen layers but for trainable layers in them.
-
-    Args:
-        model: A built Keras model.
-
-    Returns:
-        List of variables.
-    """
+def frozen_weights(model: keras.Model) -> list[keras.Variable]:
+    """Weights that no training changes: those of frozen layers, except trainable layers in them."""
     layers = model._flatten_layers()
     changing = {
         id(weight)
@@ -67,15 +56,8 @@ def frozen_weights(model: Any):
     return list(frozen.values())
 
 
-def digest(*arrays: Any):
-    """A digest of arrays: of their shapes and values.
-
-    Args:
-        *arrays: Arrays, or what becomes one.
-
-    Returns:
-        Str of 64 hexadecimal digits.
-    """
+def digest(*arrays: ArrayLike) -> str:
+    """SHA-256 of shapes, types and values of arrays, in 64 hexadecimal digits."""
     total = hashlib.sha256()
     for array in map(np.asarray, arrays):
         total.update(f"{array.dtype} {array.shape}".encode())
@@ -83,24 +65,17 @@ def digest(*arrays: Any):
     return total.hexdigest()
 
 
-def digest_embeddings(embeddings: Tensor):
-    """A digest of the embeddings of pictures or class names.
-
-    Args:
-        embeddings: Dict from name to vector, an array, or `None`.
-
-    Returns:
-        Str of 64 hexadecimal digits, or `None`.
-    """
+def digest_embeddings(embeddings: Mapping[str, np.ndarray] | ArrayLike | None) -> str | None:
+    """Digest of embeddings by name, or of an array; `None` for `None`."""
     if embeddings is None:
         return None
-    if not hasattr(embeddings, "items"):
+    if not isinstance(embeddings, Mapping):
         return digest(embeddings)
     names = sorted(embeddings)
     return digest("\n".join(names), *(embeddings[name] for name in names))
 
 
-def _describe_plan(plan):
+def _describe_plan(plan: ScenePlan) -> dict[str, Any]:
     items = (*plan.catalog.clips, *plan.catalog.pictures)
     bank = plan.bank
     fields = {field.name: getattr(plan, field.name) for field in dataclasses.fields(plan)}
@@ -112,8 +87,8 @@ def _describe_plan(plan):
     }
 
 
-def _flatten(value: Any, prefix: str = ""):
-    """Nested dicts as one, with dotted names, without what tells nothing."""
+def _flatten(value: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested dicts as one with dotted names, without irrelevant entries."""
     if not isinstance(value, dict):
         return {prefix: value}
     flat: dict[str, Any] = {}

@@ -1,19 +1,20 @@
-"""Saving a model whole or not at all."""
+"""Atomic saving of models."""
 
 import os
 import shutil
 import tempfile
-from typing import Any
+
+import keras
 
 from keras_avssan._internal.types import PathLike
 
 
-def save_whole(model: Any, folder: PathLike):
-    """Saves a preset folder that appears whole or not at all.
+def save_whole(model: keras.Model, folder: PathLike) -> None:
+    """Saves a preset folder atomically.
 
     Args:
         model: A model with `save_to_preset`.
-        folder: Path of the folder, in one that exists; a preset that is there is replaced.
+        folder: Path of the folder, in an existing one; an existing preset is replaced.
 
     Example:
         >>> save_whole(model, "my_model")

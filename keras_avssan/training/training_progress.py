@@ -1,8 +1,11 @@
 """Progress of a training run (epoch and step bookkeeping)."""
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
+
+from keras_avssan.data.scenes.scene_plan import ScenePlan
 
 
 class NonFiniteLoss(ValueError):
@@ -13,7 +16,7 @@ class NonFiniteLoss(ValueError):
         loss: Its loss.
         plan: `keras_avssan.data.ScenePlan` of the training.
         batch_size: Scenes a step.
-        advice: Sentences that follow, such as where the last checkpoint is.
+        advice: Further sentences of the message, such as the place of the last checkpoint.
 
     Attributes:
         step: Number of the step, counted from 1.
@@ -27,7 +30,9 @@ class NonFiniteLoss(ValueError):
         ...     inputs, labels, loss = replay_batch(model, plan, error.step, batch_size=32)
     """
 
-    def __init__(self, step, loss, plan, batch_size: int, advice: str = "") -> None:
+    def __init__(
+        self, step: int, loss: float, plan: ScenePlan, batch_size: int, advice: str = ""
+    ) -> None:
         self.step = step
         self.loss = loss
         self.scenes = range((step - 1) * batch_size, step * batch_size)
@@ -42,8 +47,8 @@ class NonFiniteLoss(ValueError):
             f"batch_size={batch_size})`; a lower learning rate often helps.{advice}"
         )
 
-    def describe(self):
-        """All about the batch.
+    def describe(self) -> dict[str, Any]:
+        """Describes the batch.
 
         Returns:
             Dict that JSON can hold, with one entry a scene in `scenes`.
@@ -63,54 +68,28 @@ class NonFiniteLoss(ValueError):
 
 @dataclass
 class Course:
-    """Progress of a training, for those that watch it.
+    """Progress of a training, for the callbacks that watch it."""
 
-    Args:
-        plan: `keras_avssan.data.ScenePlan` of the training.
-        batch_size: Scenes a step.
-        steps: Steps in all.
-        steps_per_epoch: Steps an epoch.
-        schedule: Learning rate as a function of the steps done.
-        done: Steps done before this process.
-        advice: Sentences that follow the message of an error.
-        epoch: Epoch now, counted from 0.
-        step: Number of the last step, counted from 1.
-        loss: Its loss.
-    """
-
-    plan: Any
-    batch_size: int
-    steps: int
+    plan: ScenePlan
+    batch_size: int  # scenes a step
+    steps: int  # in all
     steps_per_epoch: int
-    schedule: Any
-    done: int = 0
-    advice: str = ""
-    epoch: int = 0
-    step: int = 0
-    loss: float = 0.0
+    schedule: Callable[[int], Any]  # learning rate by the number of steps done
+    done: int = 0  # steps before this process
+    advice: str = ""  # sentences that follow the message of an error
+    epoch: int = 0  # now, counted from 0
+    step: int = 0  # the last one, counted from 1
+    loss: float = 0.0  # of the last step
 
-    def done_before(self, epoch: int):
-        """Steps of an epoch that were done before this process.
-
-        Args:
-            epoch: Number of the epoch, counted from 0, no earlier than the first one of now.
-        """
+    def done_before(self, epoch: int) -> int:
+        """Steps of an epoch, counted from 0, that were done before this process."""
         return max(0, self.done - epoch * self.steps_per_epoch)
 
-    def step_of(self, batch: Any):
-        """Number of a step in the whole training, counted from 1.
-
-        Args:
-            batch: Its number within the epoch as Keras counts now, from 0.
-        """
+    def step_of(self, batch: int) -> int:
+        """Number of a step in the training, from 1, by Keras's number in the epoch, from 0."""
         begin = self.epoch * self.steps_per_epoch
         return begin + self.done_before(self.epoch) + batch + 1
 
-    def error(self, step, loss):
-        """The error of a step that diverged.
-
-        Args:
-            step: Its number, counted from 1.
-            loss: Its loss.
-        """
+    def error(self, step: int, loss: float) -> NonFiniteLoss:
+        """Returns the error of a step, counted from 1, that diverged."""
         return NonFiniteLoss(step, loss, self.plan, self.batch_size, self.advice)

@@ -1,8 +1,10 @@
 """State needed to resume training."""
 
+from __future__ import annotations
+
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 import numpy as np
@@ -12,36 +14,20 @@ from keras_avssan.training.run_configuration import frozen_weights
 
 @dataclass(frozen=True, eq=False)
 class TrainingState:
-    """State needed to resume training, besides its configuration.
+    """State needed to resume training, besides its configuration."""
 
-    Args:
-        step: Number of steps done; the scenes of the next batch follow from it.
-        history: Dict from name to a list of one number a finished epoch.
-        weights: Arrays of all that the network learns, and of its random generators.
-        optimizer: Arrays of the optimizer.
-        metrics: Arrays of the metrics within the epoch.
-        random: Arrays of random generators that belong to no model.
-    """
-
-    step: int
-    history: dict
-    weights: list
-    optimizer: list
-    metrics: list
-    random: list
+    step: int  # number of steps done, from which the scenes of the next batch follow
+    history: dict[str, list[float]]  # one number a finished epoch
+    weights: list[np.ndarray]  # of all that changes in the network, with its random generators
+    optimizer: list[np.ndarray]
+    metrics: list[np.ndarray]  # within the epoch
+    random: list[np.ndarray]  # states of random generators outside of the model
 
     @classmethod
-    def of(cls, model: Any, step, history):
-        """The state of a model in training.
-
-        Args:
-            model: A compiled `Localizer` within `fit`.
-            step: Number of steps done.
-            history: Dict from name to a list of one number a finished epoch.
-
-        Returns:
-            A `TrainingState`.
-        """
+    def of(
+        cls, model: keras.Model, step: int, history: Mapping[str, Sequence[float]]
+    ) -> TrainingState:
+        """Returns the state of a compiled model within `fit`."""
         if hasattr(model, "jax_state_sync"):  # a compiled step may keep the variables' values
             model.jax_state_sync()
         arrays = {kind: list(map(_to_numpy, part)) for kind, part in _variables(model).items()}
@@ -53,45 +39,24 @@ class TrainingState:
         )
 
     @property
-    def is_finite(self):
+    def is_finite(self) -> bool:
         """Whether weights and optimizer hold neither NaN nor infinity."""
         return all(np.isfinite(array).all() for array in (*self.weights, *self.optimizer))
 
-    def apply(self, model: Any) -> None:
-        """Brings network and optimizer to this state.
-
-        Args:
-            model: A compiled `Localizer` of the same configuration.
-
-        Raises:
-            ValueError: If it has other variables.
-        """
+    def apply(self, model: keras.Model) -> None:
+        """Restores network and optimizer; raises a ValueError for a model of other variables."""
         if not model.optimizer.built:
             model.optimizer.build(model.trainable_variables)
         variables = _variables(model)
         for kind in ("weights", "optimizer"):
             _assign(variables[kind], getattr(self, kind))
 
-    def apply_weights(self, model: Any) -> None:
-        """Brings the network alone to this state.
-
-        Args:
-            model: A `Localizer` of the same configuration.
-
-        Raises:
-            ValueError: If it has other variables.
-        """
+    def apply_weights(self, model: keras.Model) -> None:
+        """Restores the network alone; raises a ValueError if the model has other variables."""
         _assign(_changing(model), self.weights)
 
-    def apply_metrics(self, model: Any) -> None:
-        """Brings the metrics within an epoch to this state.
-
-        Args:
-            model: A compiled `Localizer` of the same configuration.
-
-        Raises:
-            ValueError: If it has other metrics.
-        """
+    def apply_metrics(self, model: keras.Model) -> None:
+        """Restores the metrics within an epoch; raises a ValueError if the model has others."""
         # Scores create their variables when they are first computed.
         model.compute_metrics(
             None,
@@ -102,12 +67,9 @@ class TrainingState:
 
 
 def read_random_state() -> list[np.ndarray]:
-    """The states of PyTorch's generators, from which Keras' dropout draws under PyTorch.
+    """States of PyTorch's generators, which dropout uses, one uint8 array a device.
 
-    Other backends draw from the generators of the model alone.
-
-    Returns:
-        List of uint8 arrays, one a device; empty where PyTorch is not in use.
+    Empty if PyTorch is not in use: other backends only use the generators of the model.
     """
     torch = sys.modules.get("torch")
     if torch is None:
@@ -119,11 +81,7 @@ def read_random_state() -> list[np.ndarray]:
 
 
 def restore_random_state(states: list[np.ndarray]) -> None:
-    """Brings PyTorch's generators to states.
-
-    Args:
-        states: What `read_random_state` returned, here or on a machine with other devices.
-    """
+    """Restores PyTorch's generators, also on a machine with other devices."""
     torch = sys.modules.get("torch")
     if torch is None or not states:
         return
@@ -133,7 +91,7 @@ def restore_random_state(states: list[np.ndarray]) -> None:
         torch.cuda.set_rng_state(state, device)
 
 
-def _variables(model: Any):
+def _variables(model: keras.Model) -> dict[str, list[keras.Variable]]:
     return {
         "weights": _changing(model),
         "optimizer": list(model.optimizer.variables),
@@ -141,19 +99,19 @@ def _variables(model: Any):
     }
 
 
-def _changing(model: Any):
-    """Variables of a network, random generators included, without those of frozen layers."""
+def _changing(model: keras.Model) -> list[keras.Variable]:
+    """Variables of a network, random generators included, except those of frozen layers."""
     frozen = {id(weight) for weight in frozen_weights(model)}
     return [variable for variable in model.variables if id(variable) not in frozen]
 
 
-def _to_numpy(variable: Any):
+def _to_numpy(variable: keras.Variable) -> np.ndarray:
     array = np.asarray(keras.ops.convert_to_numpy(variable))
-    # NumPy's files do not know bfloat16, which float32 holds exactly.
+    # NumPy's files do not support bfloat16, whose values float32 holds exactly.
     return array.astype("float32") if array.dtype.kind == "V" else np.array(array)
 
 
-def _assign(variables: Any, arrays: Any):
+def _assign(variables: Sequence[keras.Variable], arrays: Sequence[np.ndarray]) -> None:
     shapes, given = ([tuple(v.shape) for v in part] for part in (variables, arrays))
     if shapes != given:
         raise ValueError(

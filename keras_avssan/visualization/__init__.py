@@ -1,10 +1,9 @@
-"""Figures of rooms and of what a model heard: directions, spectrograms, band attention.
+"""Figures of rooms and of a model's outputs: directions, spectrograms, band attention.
 
-Every function draws with matplotlib, returns the figure and shows nothing by itself: a notebook
-displays the returned figure, `figure.savefig("out.png")` writes it, and a figure of one's own can
-be passed as `figure` (one of `matplotlib.pyplot`, to see it in a window, or a `SubFigure`, to
-compose). Colours are safe for colour-blind readers, and what a colour says is said by a marker or
-a line style too.
+Every function draws with matplotlib and returns the figure without showing it: a notebook displays
+the returned figure, `figure.savefig("out.png")` writes it, and an existing figure can be passed as
+`figure` (one of `matplotlib.pyplot`, to see it in a window, or a `SubFigure`, to compose). Colours
+are safe for colour-blind readers, and markers or line styles repeat their meaning.
 """
 
 from keras_avssan.visualization.attended_energy import plot_attended_energy

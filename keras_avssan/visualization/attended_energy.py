@@ -1,4 +1,4 @@
-"""Whether the patches that weigh more are those that the target dominates."""
+"""Figure of the energy of both sounds and the attention to each patch."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,7 +17,7 @@ from keras_avssan.visualization.separation import describe
 _ROW_HEIGHT = 2.1  # inches
 # Levels more than this below the loudest patch are drawn at the floor, in decibels.
 _RANGE = 60.0
-# Filled where the target is louder, hatched where the interferer is: told apart in grey too.
+# Filled where the target is louder, hatched where the interferer is: distinct in grey too.
 _TARGET_BAR: dict[str, Any] = {"facecolor": style.TARGET, "edgecolor": "white"}
 _INTERFERER_BAR: dict[str, Any] = {
     "facecolor": "white",
@@ -43,7 +43,7 @@ def plot_attended_energy(
     the target dominates it.
 
     Args:
-        examples: What `keras_avssan.evaluation.separation_examples` returns, or a selection.
+        examples: Result of `keras_avssan.evaluation.separation_examples`, or a selection.
         bands: The band types to draw.
         figure: An empty figure or sub-figure to draw into. Default: a new figure.
 
@@ -51,8 +51,8 @@ def plot_attended_energy(
         The figure: for each example a row, for each band type two axes, one above the other.
 
     Raises:
-        TypeError: If `examples` does not hold examples alone.
-        ValueError: If there are none, or a model had no such band type.
+        TypeError: If `examples` holds other objects.
+        ValueError: If `examples` or `bands` is empty, or a model had no such band type.
 
     Example:
         ```python
@@ -68,7 +68,7 @@ def plot_attended_energy(
     """
     examples = as_examples("examples", examples)
     if not bands:
-        raise ValueError(f"`bands` must name one or more band types. Received: {bands!r}")
+        raise ValueError(f"`bands` must name one or more band types. Received: bands={bands!r}")
     figure = style.canvas(
         figure, (style.PHONE_WIDTH * len(bands), _ROW_HEIGHT * len(examples) + 0.7)
     )
@@ -94,7 +94,8 @@ def _draw_band(upper: Axes, lower: Axes, example: SeparationExample, band: str) 
     attention = entry(example.explanation, "band_attention") or {}
     if band not in attention:
         raise ValueError(
-            f"`bands` must be among those of the model, {sorted(attention)}. Received: {band!r}"
+            f"`bands` must be among those of the model, {sorted(attention)}. "
+            f"Received: bands with {band!r}"
         )
     weights = as_array(f"band_attention[{band!r}]", attention[band], (None,))
     count = len(weights)

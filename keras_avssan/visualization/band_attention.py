@@ -1,4 +1,4 @@
-"""Which bands the model listens to."""
+"""Figure of the band attention of one scene."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -22,7 +22,7 @@ def plot_band_attention(
     or below in a figure of less than 6 inches, how the weights of the band types change over time.
 
     Args:
-        explanation: What `model.explain` returns; used are `band_attention` (a dictionary from
+        explanation: Result of `model.explain`; used are `band_attention` (a dictionary from
             band type to the weights of its patches, shape `(patches,)`), `band_weights`
             `(T, number of bands)`, `bands` (the names of its columns), `sampling_rate` and
             `hop_length`. A model without band attention has an empty dictionary or none, and one
@@ -53,8 +53,8 @@ def plot_band_attention(
     over_time = explanation.get("band_weights")
     if not patches and over_time is None:
         raise ValueError(
-            "`explanation` must hold 'band_attention' or 'band_weights': "
-            "this model has neither band attention nor a refiner."
+            "`explanation` must hold 'band_attention' or 'band_weights': this model has neither "
+            f"band attention nor a refiner. Received: explanation with keys {sorted(explanation)}"
         )
     figure = style.canvas(figure, (8.6, 3.2))
     parts = bool(patches) + (over_time is not None)

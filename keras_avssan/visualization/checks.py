@@ -1,4 +1,4 @@
-"""Checks of what the figures are given."""
+"""Checks of the arguments of figures."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,18 +12,9 @@ from keras_avssan.evaluation.examples import SeparationExample
 
 
 def as_array(name: str, value: ArrayLike, shape: tuple[int | None, ...]) -> np.ndarray:
-    """Returns `value` as a finite float array, or tells how its shape differs from `shape`.
+    """Returns `value` as a finite float64 array of `shape`, in which `None` is any positive size.
 
-    Args:
-        name: The argument's name, for the error.
-        value: What was given.
-        shape: The expected shape; `None` stands for any positive size.
-
-    Returns:
-        The array in float64.
-
-    Raises:
-        ValueError: If rank or a size differs, or a value is not finite.
+    Raises a ValueError that states the difference.
     """
     array = np.asarray(value, dtype=np.float64)
     fits = array.ndim == len(shape) and all(
@@ -32,48 +23,54 @@ def as_array(name: str, value: ArrayLike, shape: tuple[int | None, ...]) -> np.n
     )
     if not fits:
         hint = transpose_hint(array.shape) if shape[-1] == 2 else ""
-        raise ValueError(f"`{name}` must have shape {shape}. Received: shape {array.shape}.{hint}")
+        raise ValueError(
+            f"`{name}` must have shape {shape}.{hint} Received: {name} of shape {array.shape}"
+        )
     if not np.isfinite(array).all():
-        raise ValueError(f"`{name}` must be finite. Received: NaN or infinite values")
+        raise ValueError(f"`{name}` must be finite. Received: {name} with NaN or infinite values")
     return array
 
 
 def as_responses(name: str, value: ArrayLike) -> np.ndarray:
     """Returns impulse responses of shape `(M, length)` or `(length,)` as float64 `(M, length)`.
 
-    Tensors of any backend are taken too. A response that is silent throughout is refused.
+    Accepts tensors of any backend; raises a ValueError for a silent response.
     """
     array = np.asarray(keras.ops.convert_to_numpy(value), dtype=np.float64)
     if array.ndim not in (1, 2) or 0 in array.shape:
         raise ValueError(
-            f"`{name}` must have shape (length,) or (M, length). Received: shape {array.shape}"
+            f"`{name}` must have shape (length,) or (M, length). "
+            f"Received: {name} of shape {array.shape}"
         )
     array = as_array(name, np.atleast_2d(array), (None, None))
     silent = np.flatnonzero(~array.any(axis=1))
     if len(silent):
-        raise ValueError(f"`{name}` must not be silent. Received: only zeros in row {silent[0]}")
+        raise ValueError(f"`{name}` must not be silent. Received: {name}[{silent[0]}] of zeros")
     return array
 
 
 def as_angle(name: str, degrees: float | None) -> float | None:
-    """Returns `degrees` as a float within 0 to 180, or `None` where none was given."""
+    """Returns `degrees` as a float within 0 to 180, or `None` for `None`."""
     if degrees is None:
         return None
     angle = float(degrees)
     if not 0.0 <= angle <= 180.0:
-        raise ValueError(f"`{name}` must lie within 0 to 180 degrees. Received: {degrees}")
+        raise ValueError(f"`{name}` must lie within 0 to 180 degrees. Received: {name}={degrees}")
     return angle
 
 
 def entry(explanation: Mapping[str, Any], key: str) -> Any:
-    """Returns `explanation[key]`, or tells which keys there are."""
+    """Returns `explanation[key]`, or raises a ValueError that lists the keys."""
     if not isinstance(explanation, Mapping):
         raise TypeError(
             "`explanation` must be the dictionary that `model.explain` returns. "
-            f"Received: {type(explanation).__name__}"
+            f"Received: explanation of type {type(explanation).__name__}"
         )
     if key not in explanation:
-        raise ValueError(f"`explanation` must hold {key!r}. Received keys: {sorted(explanation)}")
+        raise ValueError(
+            f"`explanation` must hold {key!r}. "
+            f"Received: explanation with keys {sorted(explanation)}"
+        )
     return explanation[key]
 
 
@@ -90,7 +87,9 @@ def as_examples(name: str, examples: Any) -> list[SeparationExample]:
     examples = list(examples)
     others = [type(one).__name__ for one in examples if not isinstance(one, SeparationExample)]
     if others:
-        raise TypeError(f"`{name}` must hold `SeparationExample`s. Received: {others[0]}")
+        raise TypeError(
+            f"`{name}` must hold `SeparationExample`s. Received: an entry of type {others[0]}"
+        )
     if not examples:
-        raise ValueError(f"`{name}` must hold at least one example. Received: none")
+        raise ValueError(f"`{name}` must hold at least one example. Received: {name}=[]")
     return examples

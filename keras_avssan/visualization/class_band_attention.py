@@ -1,4 +1,4 @@
-"""Which bands a model listens to for which class."""
+"""Figure of the band attention by class."""
 
 from typing import Any
 
@@ -23,29 +23,29 @@ def plot_class_band_attention(
     """Draws, class by class, the mean weights β beside where the class has its energy, and α.
 
     For the fine and for the mid band: on the left the mean weight of every patch in the scenes
-    that ask for the class, as a multiple of the weight that all would have if they weighed the
+    prompted with the class, as a multiple of the weight that all would have if they weighed the
     same; on the right the mean energy of the class alone in the same patches, in decibels below
     its loudest patch. At the right edge stands the class's agreement, the mean rank correlation
     between a patch's weight and how much louder the target is there than the interferer. The bars
     are the mean weights α of the band types.
 
     Args:
-        heard: What `keras_avssan.evaluation.class_band_attention` returns.
+        heard: Result of `keras_avssan.evaluation.class_band_attention`.
         figure: An empty figure or sub-figure to draw into. Default: a new figure.
 
     Returns:
         The figure. A model with the full band alone has the bars only.
 
     Raises:
-        TypeError: If `heard` is something else.
+        TypeError: If `heard` is of another type.
 
     Example:
         ```python
         from keras_avssan.evaluation import class_band_attention
         from keras_avssan.visualization import plot_class_band_attention
 
-        heard = class_band_attention(model, plan, num_scenes=500)
-        plot_class_band_attention(heard).savefig("classes.png")
+        attention = class_band_attention(model, plan, num_scenes=500)
+        plot_class_band_attention(attention).savefig("classes.png")
         ```
 
     Reference:
@@ -53,7 +53,8 @@ def plot_class_band_attention(
     """
     if not isinstance(heard, ClassBandAttention):
         raise TypeError(
-            f"`heard` must be what `class_band_attention` returns. Received: {type(heard).__name__}"
+            f"`heard` must be what `class_band_attention` returns. "
+            f"Received: heard of type {type(heard).__name__}"
         )
     bands = [band for band in _PATCHED if band in heard.bands]
     height = (0.24 * len(heard.classes) + 0.9) * max(len(bands), 1) + 0.7
@@ -65,19 +66,19 @@ def plot_class_band_attention(
     return figure
 
 
-def _draw_patches(figure: FigureBase, heard: ClassBandAttention, bands: list[str]) -> None:
+def _draw_patches(figure: FigureBase, result: ClassBandAttention, bands: list[str]) -> None:
     grid = figure.subplots(len(bands), 2, sharex=True, sharey=True, squeeze=False)
-    heaviest = max(heard.attention[band].max() * heard.attention[band].shape[1] for band in bands)
+    heaviest = max(result.attention[band].max() * result.attention[band].shape[1] for band in bands)
     for (left, right), band in zip(grid, bands, strict=True):
-        attention, energy = heard.attention[band], heard.energy[band]
+        attention, energy = result.attention[band], result.energy[band]
         times_even = attention * attention.shape[1]
-        weights = _draw_rows(left, heard, times_even, style.MASK_COLORS, (0.0, heaviest))
+        weights = _draw_rows(left, result, times_even, style.MASK_COLORS, (0.0, heaviest))
         loudest = energy.max(axis=1, keepdims=True)
         level = 10.0 * np.log10(np.maximum(energy / np.maximum(loudest, 1e-12), 1e-12))
-        levels = _draw_rows(right, heard, level, style.DECIBEL_COLORS, (-_RANGE, 0.0))
+        levels = _draw_rows(right, result, level, style.DECIBEL_COLORS, (-_RANGE, 0.0))
         left.set_title(f"{band}: weight β")
         right.set_title(f"{band}: energy of the class")
-        _write_agreement(right, heard.agreement[band])
+        _write_agreement(right, result.agreement[band])
     for axes in grid[-1]:
         axes.set_xlabel("frequency (kHz)")
     bar: dict[str, Any] = {"location": "bottom", "shrink": 0.8, "aspect": 30, "pad": 0.01}
@@ -87,28 +88,28 @@ def _draw_patches(figure: FigureBase, heard: ClassBandAttention, bands: list[str
 
 def _draw_rows(
     axes: Axes,
-    heard: ClassBandAttention,
+    result: ClassBandAttention,
     values: np.ndarray,
     colors: str,
     limits: tuple[float, float],
 ) -> QuadMesh:
     """One row a class, the first at the top, over the frequencies of the patches."""
-    edges = np.linspace(0.0, heard.sampling_rate / 2000.0, values.shape[1] + 1)
+    edges = np.linspace(0.0, result.sampling_rate / 2000.0, values.shape[1] + 1)
     rows = np.arange(len(values) + 1) - 0.5
     mesh = axes.pcolormesh(edges, rows, values, cmap=colors, vmin=limits[0], vmax=limits[1])
-    _name_classes(axes, heard)
+    _name_classes(axes, result)
     return mesh
 
 
-def _name_classes(axes: Axes, heard: ClassBandAttention) -> None:
-    axes.set_yticks(range(len(heard.classes)), [name.replace("_", " ") for name in heard.classes])
-    axes.set_ylim(len(heard.classes) - 0.5, -0.5)
+def _name_classes(axes: Axes, result: ClassBandAttention) -> None:
+    axes.set_yticks(range(len(result.classes)), [name.replace("_", " ") for name in result.classes])
+    axes.set_ylim(len(result.classes) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
     axes.spines[:].set_visible(False)
 
 
 def _write_agreement(axes: Axes, agreement: np.ndarray) -> None:
-    """A number behind every row, under a word that says which; none where none is known."""
+    """A number after every row, under a heading; nothing if no agreement is known."""
     if np.isnan(agreement).all():
         return
     place: dict[str, Any] = {
@@ -122,12 +123,12 @@ def _write_agreement(axes: Axes, agreement: np.ndarray) -> None:
         axes.text(1.02, row, words, va="center", **place)
 
 
-def _draw_band_weights(figure: FigureBase, heard: ClassBandAttention) -> None:
+def _draw_band_weights(figure: FigureBase, result: ClassBandAttention) -> None:
     axes = figure.subplots()
-    start = np.zeros(len(heard.classes))
-    for band, weights in zip(heard.bands, heard.band_weights.T, strict=True):
+    start = np.zeros(len(result.classes))
+    for band, weights in zip(result.bands, result.band_weights.T, strict=True):
         axes.barh(
-            range(len(heard.classes)),
+            range(len(result.classes)),
             weights,
             left=start,
             height=0.72,
@@ -138,8 +139,8 @@ def _draw_band_weights(figure: FigureBase, heard: ClassBandAttention) -> None:
             linewidth=0.8,
         )
         start = start + weights
-    _name_classes(axes, heard)
+    _name_classes(axes, result)
     axes.set_xlim(0.0, 1.0)
     axes.set_title("weight α of each band type")
     axes.set_xlabel("mean over time")
-    figure.legend(loc="outside lower center", ncols=len(heard.bands), handlelength=1.6)
+    figure.legend(loc="outside lower center", ncols=len(result.bands), handlelength=1.6)

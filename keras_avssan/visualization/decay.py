@@ -1,4 +1,4 @@
-"""How fast the energy of an impulse dies away."""
+"""Figure of energy decay and reverberation time."""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,7 +15,7 @@ from keras_avssan.simulation.validation import check_positive
 from keras_avssan.visualization import style
 from keras_avssan.visualization.checks import as_responses
 
-# Lowest level drawn in decibels: a little below the 60 dB after which T60 is named.
+# Lowest level drawn in decibels: a little below the 60 dB of T60.
 _FLOOR = -65.0
 
 
@@ -38,12 +38,12 @@ def plot_decay(
     enough has no line.
 
     Args:
-        rirs: Responses of shape `(length,)` or `(M, length)`; sample 0 is when the impulse left.
-        sampling_rate: In samples a second.
-        t60: The reverberation time that was asked for in seconds, drawn where given.
+        rirs: Responses of shape `(length,)` or `(M, length)`; sample 0 is the time of the impulse.
+        sampling_rate: Sampling rate in hertz.
+        t60: The requested reverberation time in seconds, drawn if given.
         decay: The part of the decay that the line is fitted to, in decibels.
         high_pass: Cut-off frequency in hertz of the filter before curve and measurement, `None`
-            for none; see `keras_avssan.simulation.reverberation_time`.
+            for no filter; see `keras_avssan.simulation.reverberation_time`.
         title: Text above the curves.
         figure: An empty figure or sub-figure to draw into. Default: a new figure.
 
@@ -80,12 +80,12 @@ def plot_decay(
         look = style.MICROPHONES[(number - 1) % len(style.MICROPHONES)]
         name = "" if len(rirs) == 1 else f"mic {number}, "
         label = name + (f"T60 {time:.2f} s" if np.isfinite(time) else "T60 not measurable")
-        heard = np.isfinite(curve)
-        axes.plot(seconds[heard], curve[heard], label=label, linewidth=1.8, **look)
+        finite = np.isfinite(curve)
+        axes.plot(seconds[finite], curve[finite], label=label, linewidth=1.8, **look)
         if np.isfinite(time):
             _draw_fit(axes, seconds, curve, time, decay, look["color"])
     if t60 is not None:
-        _draw_asked(axes, t60)
+        _draw_requested(axes, t60)
     axes.set_ylim(_FLOOR, 2.0)
     axes.set_xlim(0.0, seconds[-1])
     axes.set_xlabel("time (s)")
@@ -106,12 +106,12 @@ def _draw_fit(
     axes.axline((0.0, level), slope=-60.0 / t60, color=color, linewidth=0.8, label="_fit")
 
 
-def _draw_asked(axes: Axes, t60: float) -> None:
+def _draw_requested(axes: Axes, t60: float) -> None:
     axes.axline(
         (0.0, 0.0),
         slope=-60.0 / t60,
         color="black",
         linestyle=":",
         linewidth=1.2,
-        label=f"asked for {t60:.2f} s",
+        label=f"requested {t60:.2f} s",
     )

@@ -1,4 +1,4 @@
-"""When the sound of an impulse arrives, and how loud."""
+"""Figure of impulse responses with direct path and early reflections."""
 
 import numpy as np
 import scipy.signal
@@ -32,17 +32,17 @@ def plot_echogram(
     """Draws impulse responses over time, with the direct path and the loudest early reflections.
 
     One row a microphone. The direct path is the first peak less than 20 dB below the loudest one;
-    reflections are sought in the time after it that is shaded. In a room with a longer way round,
-    such as behind a screen, the first peak need not be a straight line.
+    reflections are searched in the shaded time after it. If the straight path is obstructed, such
+    as behind a screen, the first peak need not be the direct path.
 
     Args:
-        rirs: Responses of shape `(length,)` or `(M, length)`; sample 0 is when the impulse left.
-        sampling_rate: In samples a second.
+        rirs: Responses of shape `(length,)` or `(M, length)`; sample 0 is the time of the impulse.
+        sampling_rate: Sampling rate in hertz.
         scale: "level" in decibels below the loudest sample of all rows, or "amplitude".
-        early: How long behind the direct path a reflection counts as early, in seconds.
-        num_reflections: At most so many reflections are marked in a row, the loudest ones.
+        early: Time after the direct path in which a reflection counts as early, in seconds.
+        num_reflections: Largest number of marked reflections in a row, the loudest ones.
         dynamic_range: Range of levels in decibels.
-        duration: How much is drawn, in seconds. Default: all.
+        duration: Duration that is drawn, in seconds. Default: all.
         title: Text above the first row.
         figure: An empty figure or sub-figure to draw into. Default: a new figure.
 
@@ -73,9 +73,11 @@ def plot_echogram(
     }.items():
         check_positive(value, name)
     if scale not in ("level", "amplitude"):
-        raise ValueError(f"`scale` must be 'level' or 'amplitude'. Received: {scale!r}")
+        raise ValueError(f"`scale` must be 'level' or 'amplitude'. Received: scale={scale!r}")
     if num_reflections < 0:
-        raise ValueError(f"`num_reflections` must be zero or more. Received: {num_reflections}")
+        raise ValueError(
+            f"`num_reflections` must be zero or more. Received: num_reflections={num_reflections}"
+        )
 
     figure = style.canvas(figure, (7.0, 0.8 + 1.6 * len(rirs)))
     rows = figure.subplots(len(rirs), 1, sharex=True, sharey=True, squeeze=False)[:, 0]

@@ -1,4 +1,4 @@
-"""Everything a model can tell about one answer, on one page."""
+"""Figure of all outputs of a model for one scene."""
 
 import os
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from keras_avssan.visualization.checks import as_array, entry
 from keras_avssan.visualization.posterior import plot_posterior
 from keras_avssan.visualization.spectrograms import plot_spectrograms
 
-# Sides of a prompt beyond which it is not drawn sharper.
+# Largest side of a drawn prompt in pixels.
 _PIXELS = 512
 
 
@@ -32,25 +32,25 @@ def plot_explanation(
     width: float = style.COLUMN_WIDTH,
     figure: FigureBase | None = None,
 ) -> FigureBase:
-    """Draws prompt, posterior, spectrograms and band attention of one answer.
+    """Draws prompt, posterior, spectrograms and band attention of one scene.
 
     Args:
-        explanation: What `model.explain` returns for one scene.
-        azimuth: True direction of the target in degrees, drawn where given.
-        interferer_azimuth: True direction of the interferer in degrees, drawn where given.
+        explanation: Result of `model.explain` for one scene.
+        azimuth: True direction of the target in degrees, drawn if given.
+        interferer_azimuth: True direction of the interferer in degrees, drawn if given.
         prompt: The picture of the prompt: a file, by its path, its bytes, or opened in binary
             mode; or an array of shape `(H, W, 3)` with values within 0 to 1.
         target: Audio of the target alone at the microphones, shape `(samples, 2)`.
         title: Text above everything.
-        width: Width of a new figure in inches. Below 6 all panels stand one below another, as a
-            narrow screen needs it.
+        width: Width of a new figure in inches. Below 6 all panels stand one below another, for
+            narrow screens.
         figure: An empty figure or sub-figure to draw into. Default: a new figure.
 
     Returns:
         The figure.
 
     Raises:
-        ValueError: If a key is missing, shapes do not fit each other, or `prompt` is no picture.
+        ValueError: If a key is missing, shapes do not fit each other, or `prompt` is not a picture.
         TypeError: If `prompt` is a file opened as text.
 
     Example:
@@ -75,7 +75,7 @@ def plot_explanation(
 
 
 def _heights(width: float, attended: bool, has_prompt: bool, has_target: bool) -> list[float]:
-    """Inches of the rows: the answer, spectrograms, and what the model attended to."""
+    """Inches of the rows: prompt and posterior, spectrograms, and band attention."""
     if width < style.NARROW:
         heights = [4.4 if has_prompt else 3.1, 1.7 * (4 if has_target else 3), 5.4]
     else:

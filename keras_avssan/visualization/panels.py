@@ -1,4 +1,4 @@
-"""Pictures over time and frequency."""
+"""Panels over time and frequency."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,7 +17,7 @@ _SILENCE = 1e-12
 
 
 def panel_extent(explanation: Mapping[str, Any], frames: int) -> Extent:
-    """Returns the seconds and the kilohertz that the bins of `frames` frames cover."""
+    """Returns the range in seconds and kilohertz that the bins of `frames` frames cover."""
     half_hop = entry(explanation, "hop_length") / entry(explanation, "sampling_rate") / 2.0
     last = frame_times(explanation, frames)[-1]
     return -half_hop, last + half_hop, 0.0, entry(explanation, "sampling_rate") / 2000.0

@@ -1,4 +1,4 @@
-"""The posterior over directions on a half circle."""
+"""Figure of a posterior over directions on a half circle."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ _PEAK = 0.94
 _RIM = 1.0
 _POINTER = 1.06
 _TICK_LABEL = 1.16
-# Inches that a legend in one row takes.
+# Width in inches of a legend in one row.
 _LEGEND_WIDTH = 4.2
 
 
@@ -40,8 +40,8 @@ def plot_posterior(
     Args:
         posterior: Probabilities of the directions 1° to 180°, shape `(180,)`; bin `k` is the
             direction of `k + 1` degrees.
-        azimuth: True direction of the target in degrees, drawn where given.
-        interferer_azimuth: True direction of the interferer in degrees, drawn where given.
+        azimuth: True direction of the target in degrees, drawn if given.
+        interferer_azimuth: True direction of the interferer in degrees, drawn if given.
         predicted: Predicted direction in degrees. Default: the most probable bin.
         title: Text above the half circle.
         figure: An empty figure or sub-figure to draw into. Default: a new figure.
@@ -67,7 +67,7 @@ def plot_posterior(
     if posterior.min() < 0.0 or posterior.sum() <= 0.0:
         raise ValueError(
             "`posterior` must hold non-negative probabilities with a positive sum. "
-            f"Received: minimum {posterior.min():g}, sum {posterior.sum():g}"
+            f"Received: posterior of minimum {posterior.min():g} and sum {posterior.sum():g}"
         )
     if predicted is None:
         predicted = float(np.argmax(posterior)) + 1.0
@@ -123,7 +123,7 @@ def _draw_hill(axes: Axes, posterior: np.ndarray) -> None:
 
 
 def _draw_direction(axes: Axes, role: str, degrees: float) -> None:
-    # The prediction points at the rim from outside, so that it and the truth are both seen.
+    # The prediction points at the rim from outside, so that both it and the truth are visible.
     end = _POINTER if role == "predicted" else _RIM
     x, y = _points(degrees, np.array([0.0, end]))
     look = dict(style.ROLES[role])

@@ -1,4 +1,4 @@
-"""Plan and side view of a room."""
+"""Figure of a room in plan and side view."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -27,16 +27,16 @@ def plot_scene(
 ) -> FigureBase:
     """Draws a room from above: walls, microphone pair and sources with their directions.
 
-    Every source has a colour and a marker of its own. A direction is the angle
-    in space between the source and the axis of the pair, which reaches beyond microphone 1: seen
-    from above it looks a little different where the source is not at the height of the pair.
+    Every source has a colour and a marker of its own. A direction is the angle in space between
+    the source and the axis of the pair, which reaches beyond microphone 1: the projection from
+    above differs slightly if the source is not at the height of the pair.
 
     Args:
         room: The room; the lengths are in metres.
-        names: What each source is, such as `["dog", "violin"]`. Default: "target" and
+        names: Name of each source, such as `["dog", "violin"]`. Default: "target" and
             "interferer".
-        trajectory: The way of a moving source, drawn as a line with an arrow where given.
-        side_view: Whether to draw, below the plan, the room as seen along y: who stands how high.
+        trajectory: Trajectory of a moving source, drawn as a line with an arrow if given.
+        side_view: Whether to draw, below the plan, the room as seen along y, with all heights.
         title: Text above the plan. Default: the sides of the room and its T60.
         figure: An empty figure or sub-figure to draw into. Default: a new figure.
 
@@ -59,7 +59,7 @@ def plot_scene(
         names = ["target"] + ["interferer"] * (len(sources) - 1)
     names = list(names)
     if len(names) != len(sources):
-        raise ValueError(f"`names` must name {len(sources)} sources. Received: {names}")
+        raise ValueError(f"`names` must name {len(sources)} sources. Received: names={names}")
     width, depth, height = (float(side) for side in room.size)
     shown = depth + side_view * height
     figure = style.canvas(figure, (4.6, 4.6 * min(max(shown / width, 0.6), 1.4 + 0.6 * side_view)))
@@ -96,7 +96,7 @@ def _draw_walls(axes: Axes, width: float, height: float, ylabel: str) -> None:
 
 
 def _draw_heights(axes: Axes, room: Room, trajectory: Trajectory | None) -> None:
-    """Microphones, sources and the way of a moving source, as seen along y."""
+    """Microphones, sources and the trajectory of a moving source, as seen along y."""
     for microphone, color in zip(room.microphones, ("black", "white"), strict=True):
         axes.plot(*microphone[[0, 2]], "o", color=color, markersize=6, mec="black", zorder=6)
     for number, source in enumerate(room.sources):
@@ -106,7 +106,7 @@ def _draw_heights(axes: Axes, room: Room, trajectory: Trajectory | None) -> None
 
 
 def _draw_trajectory(axes: Axes, points: np.ndarray, label: str) -> None:
-    """A line through points `(S, 2)`, with an arrow from the last position but one."""
+    """A line through points `(S, 2)`, with an arrow to the last one."""
     axes.plot(*points.T, color=style.MOVING, linestyle="-.", linewidth=1.4, label=label)
     if len(points) > 1:
         arrow = {"arrowstyle": "-|>", "color": style.MOVING, "mutation_scale": 14}

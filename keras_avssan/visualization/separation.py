@@ -1,4 +1,4 @@
-"""What a model separates, scene by scene."""
+"""Figure of example scenes of a separation."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import FigureBase
+from matplotlib.image import AxesImage
 
 from keras_avssan.doa import GRID_DEGREES, NUM_DIRECTIONS
 from keras_avssan.evaluation.examples import SeparationExample
@@ -31,13 +32,13 @@ def plot_separation(
 ) -> FigureBase:
     """Draws scenes one below the other: mix, target alone, mask, masked mix, posterior.
 
-    A row is named by the regions of frequencies of its two sounds, high (H), mid (M) or low (L),
-    and by what they are; one that the model did not answer is marked as a failure. All levels of
-    a row are in decibels below the loudest bin of its mix. Over the masked mix stands how much
-    energy the mask leaves of the target and of the interferer, each alone.
+    The label of a row holds the regions of frequencies of its two sounds, high (H), mid (M) or low
+    (L), and their classes; a wrong estimate is marked as a failure. All levels of a row are in
+    decibels below the loudest bin of its mixture. The title of the masked mixture is the share of
+    energy that the mask leaves of the target and of the interferer, each alone.
 
     Args:
-        examples: What `keras_avssan.evaluation.separation_examples` returns, or a selection.
+        examples: Result of `keras_avssan.evaluation.separation_examples`, or a selection.
         dynamic_range: Range of the colours in decibels.
         figure: An empty figure or sub-figure to draw into. Default: a new figure.
 
@@ -45,8 +46,8 @@ def plot_separation(
         The figure, one row of five panels an example.
 
     Raises:
-        TypeError: If `examples` does not hold examples alone.
-        ValueError: If there are none, their arrays do not fit each other, or `dynamic_range` is
+        TypeError: If `examples` holds other objects.
+        ValueError: If `examples` is empty, arrays do not fit each other, or `dynamic_range` is
             not positive.
 
     Example:
@@ -63,7 +64,9 @@ def plot_separation(
     """
     examples = as_examples("examples", examples)
     if not dynamic_range > 0.0:
-        raise ValueError(f"`dynamic_range` must be positive. Received: {dynamic_range}")
+        raise ValueError(
+            f"`dynamic_range` must be positive. Received: dynamic_range={dynamic_range}"
+        )
     figure = style.canvas(figure, (style.COLUMN_WIDTH, _ROW_HEIGHT * len(examples) + 1.5))
     grid = figure.subplots(
         len(examples),
@@ -80,7 +83,7 @@ def plot_separation(
 
 
 def describe(example: SeparationExample) -> str:
-    """Returns three lines on a scene: regions and failure, what was asked for, the interferer."""
+    """Returns three lines on a scene: regions and failure, target, interferer."""
     verdict = "" if example.right else "failure, "
     return (
         f"{verdict}{example.pair}\n{_words(example.target_class)} ({example.target_region})\n"
@@ -92,8 +95,10 @@ def _words(class_name: str) -> str:
     return class_name.replace("_", " ")
 
 
-def _draw_row(row: np.ndarray, example: SeparationExample, dynamic_range: float) -> tuple:
-    """One scene; returns the images that the colour bars of level and mask belong to."""
+def _draw_row(
+    row: np.ndarray, example: SeparationExample, dynamic_range: float
+) -> tuple[AxesImage, AxesImage]:
+    """One scene; returns the images for the colour bars of level and mask."""
     explanation = example.explanation
     mix = as_array("spectrogram", entry(explanation, "spectrogram"), (None, None, 4))
     mask = as_array("mask", entry(explanation, "mask"), mix.shape[:2])
@@ -131,7 +136,7 @@ def _draw_posterior(axes: Axes, example: SeparationExample) -> None:
         "predicted": example.estimate,
     }
     for role, degrees in directions.items():
-        # The truth reaches to the top, the estimate hangs from above the curve.
+        # The truth reaches to the top, the estimate ends a little lower.
         look = style.ROLES[role]
         ends = (0.0, 0.97 * top) if role != "predicted" else (0.0, 0.86 * top)
         axes.plot(
@@ -147,7 +152,7 @@ def _draw_posterior(axes: Axes, example: SeparationExample) -> None:
 
 
 def _name_columns(grid: np.ndarray) -> None:
-    """Names above the titles of the first row, and what the axes of the last row are."""
+    """Names above the titles of the first row, and labels of the axes of the last row."""
     for axes, name in zip(grid[0], _COLUMNS, strict=True):
         axes.annotate(
             name,
@@ -162,8 +167,8 @@ def _name_columns(grid: np.ndarray) -> None:
     grid[-1, -1].set_xlabel("direction (°)")
 
 
-def _draw_keys(figure: FigureBase, grid: np.ndarray, images: tuple) -> None:
-    """Two colour bars below the spectrograms, and what the lines of the posteriors are."""
+def _draw_keys(figure: FigureBase, grid: np.ndarray, images: tuple[AxesImage, AxesImage]) -> None:
+    """Two colour bars below the spectrograms, and a legend of the posteriors."""
     level, masks = images
     bar: dict[str, Any] = {"location": "bottom", "shrink": 0.7, "aspect": 30, "pad": 0.01}
     figure.colorbar(level, ax=grid[:, :2].ravel().tolist(), label="level (dB)", **bar)

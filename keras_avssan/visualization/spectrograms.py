@@ -1,4 +1,4 @@
-"""What the mask keeps of a mix."""
+"""Figure of the spectrograms of mixture, mask and masked mixture."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -27,17 +27,17 @@ def plot_spectrograms(
     dynamic_range: float = 60.0,
     figure: FigureBase | None = None,
 ) -> FigureBase:
-    """Draws the spectrograms of the mix, of the mask and of the masked mix.
+    """Draws the spectrograms of the mixture, of the mask and of the masked mixture.
 
-    The power is the mean over both channels. Mix and masked mix are in decibels below the loudest
-    bin of the mix, so that what the mask takes away can be seen; the target alone is in decibels
-    below its own loudest bin.
+    The power is the mean over both channels. Mixture and masked mixture are in decibels below the
+    loudest bin of the mixture, so that the effect of the mask is visible; the target alone is in
+    decibels below its own loudest bin.
 
     Args:
-        explanation: What `model.explain` returns; used are `spectrogram` `(T, F, 4)`, `mask`
+        explanation: Result of `model.explain`; used are `spectrogram` `(T, F, 4)`, `mask`
             `(T, F)`, `masked_spectrogram` `(T, F, 4)`, `sampling_rate` and `hop_length`.
         target: Audio of the target alone at the microphones, shape `(samples, 2)`, as long as the
-            mix; drawn as a fourth panel where given.
+            mixture; drawn as a fourth panel if given.
         dynamic_range: Range of the colours in decibels.
         figure: An empty figure or sub-figure to draw into. Default: a new figure.
 
@@ -58,7 +58,9 @@ def plot_spectrograms(
         Equations (9) and (10) of the AV-SSAN paper.
     """
     if not dynamic_range > 0.0:
-        raise ValueError(f"`dynamic_range` must be positive. Received: {dynamic_range}")
+        raise ValueError(
+            f"`dynamic_range` must be positive. Received: dynamic_range={dynamic_range}"
+        )
     mix = as_array("spectrogram", entry(explanation, "spectrogram"), (None, None, 4))
     mask = as_array("mask", entry(explanation, "mask"), mix.shape[:2])
     masked = as_array("masked_spectrogram", entry(explanation, "masked_spectrogram"), mix.shape)
@@ -94,13 +96,13 @@ def plot_spectrograms(
 def _transform(
     target: ArrayLike, shape: tuple[int, ...], explanation: Mapping[str, Any]
 ) -> np.ndarray:
-    """Spectrogram of the audio `target`, which must come out in `shape`."""
+    """Spectrogram of the audio `target`, which must have this shape."""
     audio = as_array("target", target, (None, 2))
     stft = StereoSTFT(2 * (shape[1] - 1), entry(explanation, "hop_length"))
     spectrogram = keras.ops.convert_to_numpy(stft(audio[None].astype("float32")))[0]
     if spectrogram.shape != shape:
         raise ValueError(
-            f"`target` must be as long as the mix of {shape[0]} frames. "
-            f"Received: {len(audio)} samples, {len(spectrogram)} frames"
+            f"`target` must be as long as the mixture of {shape[0]} frames. "
+            f"Received: target of {len(audio)} samples, {len(spectrogram)} frames"
         )
     return spectrogram

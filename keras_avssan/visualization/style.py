@@ -1,4 +1,4 @@
-"""The look that all figures share."""
+"""Colours, sizes and helpers of all figures."""
 
 import io
 from typing import Any
@@ -24,7 +24,7 @@ NARROW = 6.0
 # Widths in inches that such figures are drawn in.
 PHONE_WIDTH, COLUMN_WIDTH = 4.4, 9.0
 
-# One line style, marker and colour a role, so that a print in grey still tells them apart.
+# One line style, marker and colour a role, so that they are distinct in a grey print.
 ROLES: dict[str, dict[str, Any]] = {
     "predicted": {"color": PREDICTED, "linestyle": "-", "marker": "v"},
     "target": {"color": TARGET, "linestyle": "--", "marker": "o"},
@@ -38,10 +38,10 @@ BANDS: dict[str, dict[str, Any]] = {
     "full": {"color": "#009E73", "linestyle": ":"},
 }
 
-# What tells filled areas of the band types apart in grey.
+# Hatches that distinguish filled areas of the band types in grey.
 HATCHES: dict[str, str] = {"fine": "", "mid": "////", "full": "...."}
 
-# What arrives at a microphone.
+# Marks of the arrivals at a microphone.
 ARRIVALS: dict[str, dict[str, Any]] = {
     "direct": {"color": TARGET, "marker": "o", "markersize": 6},
     "reflections": {"color": INTERFERER, "marker": "x", "markersize": 6},
@@ -85,12 +85,12 @@ _RC: dict[Any, Any] = {
     "ytick.labelsize": 9,
 }
 
-# Decorates a plot function: what it draws takes these settings, and the caller's stay as they were.
+# Decorator that applies these settings while a plot function runs; the caller's do not change.
 styled = mpl.rc_context(_RC)
 
 
 class _NotebookFigure(Figure):
-    """A figure that a notebook displays, although pyplot does not know it."""
+    """A figure that a notebook displays, although pyplot does not manage it."""
 
     def _repr_png_(self) -> bytes:
         buffer = io.BytesIO()

@@ -69,7 +69,7 @@ def test_units_that_run_are_stopped_and_may_tidy_up(work_units, tmp_path):
         for _ in run_units(partial(work_units.wait_and_tidy, tmp_path), range(6), workers=2):
             raise KeyboardInterrupt
     assert time.monotonic() - started < 50
-    assert not list(tmp_path.glob("begun-*"))
+    assert not list(tmp_path.glob("started-*"))
     assert list(tmp_path.glob("tidied-*"))
 
 
@@ -80,7 +80,7 @@ def test_an_interrupt_while_units_are_handed_out_stops_those_that_run(
 
     def interrupted(pool, *arguments):
         if next(calls, None) is None:
-            wait_until(lambda: len(list(tmp_path.glob("begun-*"))) == 2)
+            wait_until(lambda: len(list(tmp_path.glob("started-*"))) == 2)
             raise KeyboardInterrupt
         return submit(pool, *arguments)
 
@@ -111,7 +111,7 @@ def test_no_worker_outlives_its_parent(tmp_path, sent):
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    wait_until(lambda: len(list(tmp_path.glob("begun-*"))) == 2)
+    wait_until(lambda: len(list(tmp_path.glob("started-*"))) == 2)
     group = os.getpgid(parent.pid)
     if sent == signal.SIGINT:
         os.killpg(group, sent)
@@ -187,9 +187,9 @@ def test_an_error_on_a_cluster_comes_through(work_units, cluster):
 
 
 def kill_a_node_at_work(cluster, folder):
-    """Kills the node that has begun a unit last, whose processes are children of its raylet."""
-    begun = max(folder.glob("attempts-*"), key=lambda path: path.stat().st_mtime_ns)
-    (raylet,) = begun.read_text().split()
+    """Kills the node that has started a unit last, whose processes are children of its raylet."""
+    started = max(folder.glob("attempts-*"), key=lambda path: path.stat().st_mtime_ns)
+    (raylet,) = started.read_text().split()
     (doomed,) = [
         node
         for node in cluster.worker_nodes
@@ -219,7 +219,7 @@ def test_a_cluster_ends_with_the_same_files_though_a_node_dies(work_units, tmp_p
         reports[unit] = report
     assert reports == expected
     assert contents(disturbed) == contents(undisturbed)
-    # What the lost node had begun was done again by the other.
+    # The unit that the lost node had started was done again by the other.
     attempts = [(disturbed / f"attempts-{unit}").read_text().split() for unit in units]
     assert max(len(set(raylets)) for raylets in attempts) == 2
 

@@ -34,14 +34,14 @@ def wait_and_tidy(folder, unit):
     """Unit 0 ends at once, the others after a minute, unless they are stopped."""
     if unit == 0:
         # Not before the others wait.
-        while not any(pathlib.Path(folder).glob("begun-*")):
+        while not any(pathlib.Path(folder).glob("started-*")):
             time.sleep(0.01)
         return unit
-    begun = pathlib.Path(folder) / f"begun-{unit}"
+    started = pathlib.Path(folder) / f"started-{unit}"
     try:
-        begun.touch()
+        started.touch()
         time.sleep(60)
     finally:
-        begun.unlink(missing_ok=True)
-        begun.with_name(f"tidied-{unit}").touch()
+        started.unlink(missing_ok=True)
+        started.with_name(f"tidied-{unit}").touch()
     return unit

@@ -24,17 +24,17 @@ def plan():
 
 
 class Recorder:
-    """Answers the direction of the first number of the prompt, and keeps what it was asked."""
+    """Answers the direction of the first number of the prompt, and records its prompts."""
 
     class backbone:
         visual_prompt = True
         image_encoder = None
 
     def __init__(self):
-        self.asked = []
+        self.inputs = []
 
     def predict_on_batch(self, inputs):
-        self.asked.append(inputs)
+        self.inputs.append(inputs)
         return {"doa": ops.convert_to_numpy(encode_azimuth(inputs["prompt_embedding"][:, 0]))}
 
 
@@ -43,8 +43,8 @@ def test_embeddings_from_elsewhere_ask(plan):
     evaluation = evaluate_localizer(
         Recorder(), plan, 6, prompt_embeddings=vectors, progress=False, batch_size=4
     )
-    asked = [vectors[plan[i].picture.id][0] for i in range(6)]
-    np.testing.assert_array_equal(evaluation.scores.estimate, asked)
+    prompted = [vectors[plan[i].picture.id][0] for i in range(6)]
+    np.testing.assert_array_equal(evaluation.scores.estimate, prompted)
     np.testing.assert_allclose(evaluation.t60, [plan.bank.t60[plan[i].room] for i in range(6)])
     constant = evaluate_localizer(
         Recorder(), plan, 6, prompt="constant", prompt_embeddings=vectors, progress=False
@@ -72,8 +72,8 @@ def test_scenes_and_their_truths_begin_at_start(plan):
         model, plan, 3, start=4, prompt_embeddings=vectors, progress=False, batch_size=2
     )
     scenes = [plan[index] for index in (4, 5, 6)]
-    asked = np.concatenate([inputs["prompt_embedding"][:, 0] for inputs in model.asked])
-    np.testing.assert_array_equal(asked, [vectors[scene.picture.id][0] for scene in scenes])
+    prompted = np.concatenate([inputs["prompt_embedding"][:, 0] for inputs in model.inputs])
+    np.testing.assert_array_equal(prompted, [vectors[scene.picture.id][0] for scene in scenes])
     np.testing.assert_allclose(evaluation.scores.azimuth, [scene.azimuth for scene in scenes])
     np.testing.assert_allclose(
         np.ravel(evaluation.scores.interferer_azimuth),

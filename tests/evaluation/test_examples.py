@@ -49,7 +49,7 @@ def model():
 
 
 class Answering:
-    """A model that answers the scenes of a plan as it is told; what else it says is its own."""
+    """A model with given directions for the scenes of a plan, and its own other outputs."""
 
     def __init__(self, model, plan, answer):
         self.model, self.backbone, self.embed_prompts = model, model.backbone, model.embed_prompts
@@ -107,8 +107,8 @@ def test_every_pair_answered_and_the_worst_failure(model, plan):
         error = wrong.get(scene.index, 1.0)
         return scene.azimuth + (error if scene.azimuth < 90 else -error)
 
-    asked = Answering(model, plan, answer)
-    examples = separation_examples(asked, plan, SCENES, batch_size=5, progress=False)
+    answering = Answering(model, plan, answer)
+    examples = separation_examples(answering, plan, SCENES, batch_size=5, progress=False)
     first = {}
     for scene in scenes:
         if scene.index not in wrong:
@@ -174,8 +174,8 @@ def test_given_embeddings_ask(model, plan):
     embeddings = {picture.id: np.full(8, 0.1) for picture in plan.pictures}
     example = separation_examples(model, plan, 2, prompt_embeddings=embeddings, progress=False)[0]
     audio = render_scenes(plan, [plan[example.scene]])["audio"][0]
-    told = model.explain(audio, np.full(8, 0.1, "float32"))
-    np.testing.assert_allclose(example.explanation["mask"], told["mask"], atol=1e-5)
+    explained = model.explain(audio, np.full(8, 0.1, "float32"))
+    np.testing.assert_allclose(example.explanation["mask"], explained["mask"], atol=1e-5)
     embeddings.popitem()
     with pytest.raises(ValueError, match="`prompt_embeddings` must hold every picture"):
         separation_examples(model, plan, 2, prompt_embeddings=embeddings, progress=False)
@@ -197,16 +197,16 @@ def test_attention_by_class_is_the_mean_over_its_scenes(model, plan):
     assert heard.classes == ("bird", "drum", "flute")
     assert heard.num_scenes.tolist() == [names.count(name) for name in heard.classes]
     own = [scene for scene in scenes if scene.target.class_name == "drum"]
-    told = [
+    explained = [
         model.explain(mix, plan.catalog.load_image(scene.picture, (16, 16)))
         for mix, scene in zip(render_scenes(plan, own)["audio"], own, strict=True)
     ]
     for band, patches in (("fine", 16), ("mid", 4), ("full", 1)):
         assert heard.attention[band].shape == heard.energy[band].shape == (3, patches)
         np.testing.assert_allclose(heard.energy[band].sum(axis=1), 1.0)
-        expected = np.mean([one["band_attention"][band] for one in told], axis=0)
+        expected = np.mean([one["band_attention"][band] for one in explained], axis=0)
         np.testing.assert_allclose(heard.attention[band][1], expected, atol=1e-5)
-    expected = np.mean([one["band_weights"] for one in told], axis=(0, 1))
+    expected = np.mean([one["band_weights"] for one in explained], axis=(0, 1))
     np.testing.assert_allclose(heard.band_weights[1], expected, atol=1e-5)
     assert heard.energy["fine"].argmax(axis=1).tolist()[:2] == [pytest.approx(6, abs=3), 0]
     assert np.isnan(heard.agreement["full"]).all()

@@ -1,4 +1,4 @@
-"""Telling what is absent from what is present."""
+"""Detection of absent targets."""
 
 import dataclasses
 
@@ -25,17 +25,17 @@ def plan():
 
 
 class Oracle:
-    """Is told by the prompt's embedding how many of the answers 90 degrees it is to be sure of."""
+    """A model whose confidence in its answer, 90 degrees, is the prompt's embedding."""
 
     class backbone:
         visual_prompt = True
         image_encoder = None
 
     def __init__(self):
-        self.asked = []
+        self.inputs = []
 
     def predict_on_batch(self, inputs):
-        self.asked.append(inputs)
+        self.inputs.append(inputs)
         sure = encode_azimuth(np.full(len(inputs["audio"]), 90.0), normalize=True)
         share = inputs["prompt_embedding"][:, :1]
         posterior = share * ops.convert_to_numpy(sure) + (1 - share) / 180
@@ -92,7 +92,7 @@ def test_entropy_of_known_posteriors():
     np.testing.assert_allclose(posterior_entropy(posteriors), [0, np.log(2), np.log(180)])
 
 
-def test_the_same_mixes_are_asked_for_what_is_there_and_what_is_not(plan):
+def test_the_same_mixtures_are_prompted_with_present_and_absent_classes(plan):
     model = Oracle()
     embeddings = {p.id: np.array([0.1 + 0.8 * (p.class_name == "bell")]) for p in plan.pictures}
     result = evaluate_presence(
@@ -104,21 +104,21 @@ def test_the_same_mixes_are_asked_for_what_is_there_and_what_is_not(plan):
         batch_size=12,
         progress=False,
     )
-    present, absent = model.asked
+    present, absent = model.inputs
     np.testing.assert_array_equal(present["audio"], absent["audio"])
     np.testing.assert_allclose(present["microphone_spacing"], np.full(12, 0.1), rtol=1e-6)
-    asked = [part["prompt_embedding"][:, 0] for part in model.asked]
+    prompted = [part["prompt_embedding"][:, 0] for part in model.inputs]
     missing = dataclasses.replace(plan, absent=True)
     expected = [embeddings[missing[index].picture.id][0] for index in range(12)]
-    np.testing.assert_allclose(asked[1], expected, rtol=1e-6)
+    np.testing.assert_allclose(prompted[1], expected, rtol=1e-6)
     for name in ("confidence", "entropy", "similarity"):
-        assert result[name]["mean"] == pytest.approx(pairs_won(*asked), abs=1e-6)
-    higher = asked[0].mean() > asked[1].mean()
+        assert result[name]["mean"] == pytest.approx(pairs_won(*prompted), abs=1e-6)
+    higher = prompted[0].mean() > prompted[1].mean()
     assert (result["confidence"]["present"] > result["confidence"]["absent"]) == higher
     assert (result["entropy"]["present"] < result["entropy"]["absent"]) == higher
 
 
-def test_what_cannot_be_asked_is_refused(plan):
+def test_models_without_prompt_are_refused(plan):
     with pytest.raises(ValueError, match="`model` must take a prompt"):
         evaluate_presence(SRPPHAT(), plan, 2)
     with pytest.raises(ValueError, match="`prompt`"):
@@ -146,6 +146,6 @@ def test_the_spacing_of_the_scenes_reaches_the_model(plan):
     embeddings = {p.id: np.zeros(1) for p in plan.pictures}
     settings = {"prompt_embeddings": embeddings, "progress": False}
     evaluate_localizer(model, plan, 2, microphone_spacing=0.04, **settings)
-    np.testing.assert_allclose(model.asked[-1]["microphone_spacing"], [0.04, 0.04], rtol=1e-6)
+    np.testing.assert_allclose(model.inputs[-1]["microphone_spacing"], [0.04, 0.04], rtol=1e-6)
     evaluate_localizer(model, plan, 2, **settings)
-    assert "microphone_spacing" not in model.asked[-1]
+    assert "microphone_spacing" not in model.inputs[-1]

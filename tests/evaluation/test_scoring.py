@@ -162,7 +162,7 @@ def test_angles_of_another_convention_are_refused(place, angle):
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"per_scene": {}}'])
 def test_a_damaged_evaluation_is_named(content, tmp_path):
     (tmp_path / "scores.json").write_text(content)
-    with pytest.raises(ValueError, match=r"scores\.json' is not a whole one"):
+    with pytest.raises(ValueError, match=r"complete file of .* Received: path='.*scores\.json'"):
         Evaluation.load(tmp_path / "scores.json")
     with pytest.raises(FileNotFoundError, match=r"none\.json"):
         Evaluation.load(tmp_path / "none.json")

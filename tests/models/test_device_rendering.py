@@ -117,7 +117,7 @@ def test_the_recipe_hands_on_where_to_render(model, plan, monkeypatch):
     monkeypatch.setattr(training, "embed_plan", lambda *_, **__: (None, None))
     monkeypatch.setattr(model, "compile", lambda **_: None)
     monkeypatch.setattr(model, "fit", lambda *_, **__: None)
-    with pytest.warns(UserWarning, match="`validation_plan` draws from what the training draws"):
+    with pytest.warns(UserWarning, match="`validation_plan` shares data with the training"):
         training.fit_scenes(model, plan, steps=2, epochs=1, validation_plan=plan, render="device")
     assert [options["render"] for options in asked] == ["device", "device"]
 

@@ -221,7 +221,7 @@ def test_recordings_that_ask_are_counted_apart(trained, unseen):
     )
     asked = evaluation.settings["training_overlap"]["prompt_recordings"]
     assert asked["of_training"] == asked["all"] >= 1
-    assert f"but {asked['all']} of {asked['all']} that ask" in evaluation.table()
+    assert f"but {asked['all']} of {asked['all']} prompt recordings were" in evaluation.table()
 
 
 def test_what_is_not_known_is_said_and_refused(unseen, make_tiny):

@@ -213,7 +213,7 @@ def check_train(words, out):
 
 
 def check_evaluate(words, out):
-    assert "selection" in out and "blind choice" in out
+    assert "selection" in out and "random source" in out
     number, counted = (2, "segments") if "--starss23" in words else (4, "scenes")
     assert f"{number} {counted}" in out
     if "--json" in words:

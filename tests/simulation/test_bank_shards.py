@@ -272,7 +272,7 @@ def test_any_flipped_byte_of_a_header_is_survived(folder, name):
     for place in range(300):
         path.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
         found += not bank.is_whole(1, read_all=True)
-    # In a zip some bytes, such as a file's date, say nothing about what is in it.
+    # In a zip some bytes, such as a file's date, do not depend on its content.
     assert found == 300 if path.suffix == ".npy" else found > 200
 
 
@@ -357,9 +357,9 @@ def test_damaged_settings_are_refused(folder, text):
         (dict(shards=[3]), "`shards` must be numbers from 0 to 2"),
         (dict(shards=range(0)), "`shards` must be numbers from 0 to 2"),
         (dict(seed=-1), "`seed` and `index` must be zero or more"),
-        (dict(sources_per_room=0), "`num_sources` must be at least 1"),
-        (dict(max_duration=1e-9), "`max_duration` must hold a sample"),
-        (dict(ranges=RoomRanges(t60=(1e-3, 2e-3))), "No room that fits"),
+        (dict(sources_per_room=0), "`num_sources` must be an integer of at least 1"),
+        (dict(max_duration=1e-9), "`max_duration` must last at least one sample"),
+        (dict(ranges=RoomRanges(t60=(1e-3, 2e-3))), "`ranges` must allow a room that fits"),
     ],
 )
 def test_bad_arguments_leave_no_folder(tmp_path, changed, message):
@@ -449,7 +449,7 @@ def test_what_was_read_is_ones_own(whole):
     np.testing.assert_array_equal(rirs[0, 0], before)
 
 
-def test_responses_are_read_when_they_are_asked_for(folder):
+def test_responses_are_read_on_demand(folder):
     bank = RIRBank.load(folder)
     np.load(folder / "rirs-00001.npy", mmap_mode="r+")[1] = 7
     assert np.all(bank.rirs[3] == 7)

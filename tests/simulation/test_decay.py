@@ -119,7 +119,7 @@ def test_measured_t60_is_that_of_pyroomacoustics(size, t60, images_of_pyroomacou
         reverberation_time(response, RATE)
         for response in (ops.convert_to_numpy(found)[0, 0], images[: round(t60 * RATE)])
     )
-    # Both have the same images; positions of a room scatter around the T60 asked for.
+    # Both have the same images; positions of a room scatter around the requested T60.
     assert measured == pytest.approx(float(oracle), rel=0.005)
     assert measured == pytest.approx(t60, rel=0.2)
 

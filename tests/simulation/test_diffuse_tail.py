@@ -182,7 +182,7 @@ BAD_INPUT = {
     "sources": (dict(num_sources=0), "`num_sources` must be at least 1"),
     "length": (dict(length=0), "`length` must be at least 1"),
     "sampling rate": (dict(sampling_rate=0), "`sampling_rate` must be finite and positive"),
-    "seed": (dict(seeds=[-1]), r"`seeds` must be zero or more. Received: -1 \(index 0 "),
+    "seed": (dict(seeds=[-1]), r"`seeds` must be zero or more. Received: seeds\[0\]=-1"),
     "seeds": (dict(seeds=[1, 2]), "`seeds` must hold 1 integers"),
     "float seeds": (dict(seeds=[0.5]), "`seeds` must hold 1 integers"),
     "gain": (dict(gain=np.ones((3, 1, 2))), "`gain` must broadcast to"),

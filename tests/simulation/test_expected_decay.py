@@ -186,7 +186,7 @@ def test_unreachable_t60_names_its_room():
         calibrated_absorption(sizes, [0.3, 0.08])
     with pytest.raises(ValueError, match=r"`t60` of 0\.01 s cannot be reached"):
         calibrated_absorption(SIZE, 0.01)
-    with pytest.raises(ValueError, match=r"less than 0\.001\. Ask for a shorter `t60`"):
+    with pytest.raises(ValueError, match=r"less than 0\.001\. Give a shorter `t60`"):
         calibrated_absorption(SIZE, 1e5)
 
 

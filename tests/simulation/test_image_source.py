@@ -283,7 +283,7 @@ def exact_images(size, source, microphone, reflections, max_order, gain=lambda *
     """Distances and amplitudes of all images; six walls, and a gain by directions.
 
     Follows each path back: every reflection mirrors the image at one wall and costs its
-    coefficient. `gain` is asked with the directions of departure and of arrival.
+    coefficient. `gain` is called with the directions of departure and of arrival.
     """
     found = {}
     walls = [(axis, place) for axis in range(3) for place in (0.0, size[axis])]
@@ -384,7 +384,7 @@ def test_sources_are_an_axis_of_their_own():
     assert one.shape == (1, 1, 2, 4000)
 
 
-def test_images_end_where_they_are_asked_to():
+def test_images_end_at_the_given_time():
     whole = simulate(SIZE, SOURCE, MICROPHONES, t60=0.3)
     by_time = simulate(SIZE, SOURCE, MICROPHONES, t60=0.3, image_duration=0.1)
     by_attenuation = simulate(SIZE, SOURCE, MICROPHONES, t60=0.3, image_attenuation=20)
@@ -408,7 +408,7 @@ def test_tail_continues_the_images():
     settings = dict(absorption=0.2, duration=0.4)
     images = simulate(SIZE, SOURCE, MICROPHONES, **settings)
     both = simulate(SIZE, SOURCE, MICROPHONES, image_duration=0.1, tail=True, **settings)
-    # Ahead of the first sample of the tail all is images, but for what its low-pass reaches.
+    # Ahead of the first sample of the tail all is images, except within the reach of its low-pass.
     np.testing.assert_allclose(both[..., :1570], images[..., :1570], atol=1e-6 * images.max())
     for start, stop in ((0.1, 0.2), (0.2, 0.3), (0.3, 0.4)):
         ratio = high_passed_power(both, start, stop) / high_passed_power(images, start, stop)
@@ -476,7 +476,10 @@ BAD_INPUT = {
     "source shape": (dict(source=(1, 1)), "`source` must have shape"),
     "microphone shape": (dict(microphones=(1, 1, 1)), "`microphones` must have shape"),
     "no microphone": (dict(microphones=np.zeros((0, 3))), "`microphones` must have shape"),
-    "batches differ": (dict(source=[SOURCE] * 2, t60=[0.3] * 3), "batch sizes .* differ"),
+    "batches differ": (
+        dict(source=[SOURCE] * 2, t60=[0.3] * 3),
+        "arguments must have the same batch size",
+    ),
     "sampling rate": (dict(sampling_rate=0), "`sampling_rate` must be finite and positive"),
     "speed of sound": (dict(speed_of_sound=-1.0), "`speed_of_sound` must be finite"),
     "duration": (dict(duration=0.0), "`duration` must be finite and positive"),
@@ -484,16 +487,16 @@ BAD_INPUT = {
     "order": (dict(max_order=-1), "`max_order` must be zero or more"),
     "reflection": (
         dict(t60=None, reflection=[0.5, 1.0]),
-        r"`reflection` must .* 1.0 at index \[1\]",
+        r"`reflection` must .*=1.0 at index \[1\]",
     ),
     "walls": (dict(t60=None, absorption=np.full((1, 5), 0.5)), r"`absorption` .* \(batch, 6\)"),
     "one of many rooms": (dict(room_size=[SIZE, (5, 4, -3)]), r"`room_size` .* at index \[1\]"),
     "one of many sources": (
         dict(source=[[SOURCE, SOURCE], [SOURCE, (9, 1, 1)]]),
-        r"`source` must lie inside the room .* \[9.0, 1.0, 1.0\] at index \[1, 1\]",
+        r"`source` must lie inside the room .*=\[9.0, 1.0, 1.0\] at index \[1, 1\]",
     ),
     "one of many t60": (dict(t60=[0.3, 0.01]), r"`t60` of 0.01 s .* \(index 1\)"),
-    "pattern": (dict(source_pattern="dipole"), "`source_pattern` must be one of .* 'dipole'"),
+    "pattern": (dict(source_pattern="dipole"), "`source_pattern` must be one of .*='dipole'"),
     "no orientation": (dict(microphone_pattern="cardioid"), "`microphone_orientation` must be"),
     "no direction": (
         dict(source_pattern="cardioid", source_orientation=(0, 0, 0)),
@@ -510,7 +513,7 @@ BAD_INPUT = {
         dict(image_attenuation=20, image_duration=0.1),
         "At most one of `image_duration` and `image_attenuation`",
     ),
-    "tail of few images": (dict(tail=True, max_order=3), "`tail` .* goes without `max_order`"),
+    "tail of few images": (dict(tail=True, max_order=3), "`tail` must be `False` with `max_order`"),
     "nothing to calibrate": (dict(t60=None, absorption=0.3, calibrate=True), "`calibrate` needs"),
     "not to be calibrated": (
         dict(t60=0.05, calibrate=True),

@@ -98,7 +98,7 @@ def test_a_source_that_rests_is_the_plain_convolution(positions, fade):
 
 
 def test_sound_goes_with_the_position_at_which_it_left():
-    """An impulse halfway is heard with half of each response, however long they last."""
+    """An impulse halfway gives half of each response, however long they last."""
     rirs = np.zeros((3, 1, 4000), "float32")
     rirs[0, 0, 10], rirs[1, 0, 20], rirs[2, 0, 3000] = 1.0, 2.0, 4.0
     signal = np.zeros(8000, "float32")
@@ -221,14 +221,20 @@ def test_gradients(wanted, gradient, small_blocks):
 
 
 BAD_INPUT = {
-    "times fall": (dict(times=[0.0, 0.2, 0.1]), "`times` must increase. Received 0.1 s behind 0.2"),
+    "times fall": (
+        dict(times=[0.0, 0.2, 0.1]),
+        r"`times` must increase. Received: times\[2\]=0.1 after 0.2",
+    ),
     "times rest": (dict(times=[0.0, 0.1, 0.1]), "`times` must increase"),
     "time is nan": (dict(times=[0.0, np.nan, 0.1]), "`times` must be finite"),
     "times of a batch": (dict(times=[[0.0, 0.1, 0.2]]), r"`times` must have shape \(S,\)"),
-    "too few times": (dict(times=[0.0, 0.1]), "as many positions. Received 3 in `rirs` .* 2 in"),
+    "too few times": (
+        dict(times=[0.0, 0.1]),
+        r"same number of positions. Received: rirs of shape .*, times of length 2",
+    ),
     "signal rank": (dict(signal=np.ones((1, 1, 9))), "`signal` must have shape"),
     "no samples": (dict(signal=np.ones(0)), "`signal` must have shape"),
-    "signal is nan": (dict(signal=[0.0, np.nan]), r"`signal` must be finite. .* at \[1\]\.$"),
+    "signal is nan": (dict(signal=[0.0, np.nan]), r"`signal` must be finite. .* at \[1\]$"),
     "signal of a batch is nan": (
         dict(signal=[[0.0, 1.0], [np.inf, 1.0]]),
         r"`signal` must be finite. .* at \[1, 0\], index 1 of the batch",
@@ -238,7 +244,7 @@ BAD_INPUT = {
     "rirs are nan": (dict(rirs=np.full((3, 2, 5), np.nan)), r"`rirs` must be finite"),
     "batches differ": (
         dict(signal=np.ones((2, 9)), rirs=np.ones((3, 3, 2, 5))),
-        "batch sizes of `signal` and `rirs` differ",
+        "`signal` and `rirs` must have the same batch size",
     ),
     "sampling rate": (dict(sampling_rate=0), "`sampling_rate` must be finite and positive"),
     "fade": (dict(fade="step"), r"`fade` must be one of \['linear', 'cosine'\]"),

@@ -22,7 +22,7 @@ def test_parts_are_disjoint_and_hold_every_room(rooms, tenth):
 
 
 def test_too_few_rooms_are_refused():
-    with pytest.raises(ValueError, match="at least 3 rooms.*Received: 2"):
+    with pytest.raises(ValueError, match="at least 3 rooms.*Received: num_rooms=2"):
         divide_rooms(2)
 
 

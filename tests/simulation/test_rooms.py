@@ -147,7 +147,7 @@ def test_oblique_sources_are_seen_under_the_whole_range_of_elevations(azimuth):
         (dict(width=5.0), "`width` must be"),
         (dict(height=(2.5, 3.0, 3.5)), "`height` must be"),
         (dict(azimuth=(0, 270)), "`azimuth` must be .* within 0 to 180"),
-        (dict(elevation=(10, 20)), "`elevation` must hold 0"),
+        (dict(elevation=(10, 20)), "`elevation` must include 0"),
         (dict(spacing=0.0), "`spacing` must be finite and positive"),
         (dict(wall_margin=-0.1), "`wall_margin` must be zero or more"),
     ],
@@ -164,7 +164,7 @@ def test_sample_room_refuses(seed, index, sources):
 
 
 def test_impossible_ranges_are_reported():
-    with pytest.raises(ValueError, match="No room that fits"):
+    with pytest.raises(ValueError, match="`ranges` must allow a room that fits"):
         sample_room(0, 0, ranges=RoomRanges(wall_margin=2.0))
     with pytest.raises(ValueError, match="`formula` must be"):
         sample_room(0, 0, formula="fitzroy")

@@ -51,7 +51,7 @@ def test_is_frozen():
 @pytest.mark.parametrize(
     "times, message",
     [
-        ([0.0, 0.5, 0.5], "`times` must increase. Received 0.5 s behind 0.5 s, at index 2"),
+        ([0.0, 0.5, 0.5], r"`times` must increase. Received: times\[2\]=0.5 after 0.5 s"),
         ([0.0, 2.0, 1.0], "`times` must increase"),
         ([0.0, np.nan, 1.0], "`times` must be finite"),
         ([0.0, 1.0], r"`positions` must have shape \(2, 3\) to fit `times`"),

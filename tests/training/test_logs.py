@@ -24,7 +24,7 @@ def test_lines_after_the_checkpoint_are_written_again(tmp_path):
     with open(tmp_path / "log.csv", "a") as file:
         file.write("6,")  # killed while it wrote
     assert write(tmp_path, 4, range(5, 7)) == ["step,loss", *(f"{s},{s / 2}" for s in range(1, 7))]
-    # A training that begins anew has no lines from before.
+    # A training that starts again has no earlier lines.
     assert write(tmp_path, 0, [1]) == ["step,loss", "1,0.5"]
 
 

@@ -1,4 +1,4 @@
-"""A training that diverges stops, says where, and keeps what was good."""
+"""A training that diverges stops, reports the step, and keeps the last good state."""
 
 import csv
 import json

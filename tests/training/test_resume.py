@@ -1,4 +1,4 @@
-"""A training that was stopped, killed or damaged goes on as if nothing had happened."""
+"""A training that was stopped, killed or damaged resumes with the same numbers."""
 
 import csv
 import os
@@ -52,7 +52,7 @@ def test_ctrl_c_stops_after_the_step_and_damage_costs_a_checkpoint(
     last = folder / names[1]
     last.write_bytes(last.read_bytes()[:-2000])
     model = tiny.make_model()
-    with pytest.warns(UserWarning, match=r"step-00000007.npz' is damaged .* one before is taken"):
+    with pytest.warns(UserWarning, match=r"step-00000007.npz' is damaged .* previous one is used"):
         history = tiny.train(folder, model, checkpoint_every=2)
     assert_same(folder, history.history, model, whole, values)
     assert (folder / "step-00000007.damaged").exists()

@@ -37,14 +37,14 @@ def level_at(axline, time):
     return y + slope * (time - x)
 
 
-def test_names_the_measured_and_the_asked_time(rirs):
+def test_names_the_measured_and_the_requested_time(rirs):
     figure = plot_decay(rirs, RATE, t60=0.4, title="hall")
     first, second = reverberation_time(rirs, RATE)
     assert first == pytest.approx(0.3, rel=0.1) and second == pytest.approx(0.5, rel=0.1)
     assert legend_of(figure) == [
         f"mic 1, T60 {first:.2f} s",
         f"mic 2, T60 {second:.2f} s",
-        "asked for 0.40 s",
+        "requested 0.40 s",
     ]
     assert figure.axes[0].get_title(loc="left") == "hall"
     assert legend_of(plot_decay(rirs[0], RATE)) == [f"T60 {first:.2f} s"]
@@ -66,10 +66,10 @@ def test_fitted_line_lies_on_the_curve(rirs):
     np.testing.assert_allclose(level_at(fit, seconds[fitted]), levels[fitted], atol=1.0)
 
 
-def test_asked_time_is_a_line_to_60_db(rirs):
-    asked = line(plot_decay(rirs[0], RATE, t60=0.4), "asked")
-    assert level_at(asked, 0.0) == 0.0
-    assert level_at(asked, 0.4) == pytest.approx(-60.0)
+def test_requested_time_is_a_line_to_60_db(rirs):
+    requested = line(plot_decay(rirs[0], RATE, t60=0.4), "requested")
+    assert level_at(requested, 0.0) == 0.0
+    assert level_at(requested, 0.4) == pytest.approx(-60.0)
 
 
 def test_filter_takes_away_what_lies_below_it(rirs):

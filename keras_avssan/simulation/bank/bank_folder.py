@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 import pathlib
 import zlib
 from collections.abc import Iterable
@@ -14,15 +13,16 @@ import numpy as np
 from keras_avssan._internal.atomic_files import write_whole
 from keras_avssan._internal.checks import check_integer
 from keras_avssan._internal.resumable_folder import ResumableFolder
+from keras_avssan._internal.types import PathLike
 from keras_avssan.simulation.bank.bank_settings import BankSettings
 from keras_avssan.simulation.bank.sharded_rirs import ShardedRIRs
 from keras_avssan.simulation.rooms import Room
 
-# To be raised with every change after which the same settings give other responses.
+# Raise it with every change after which the same settings give other responses.
 _FORMAT = "keras-avssan RIR shards 1"
 _SETTINGS = "bank.json"
 
-# Read at a time.
+# Bytes that are read at a time.
 _READ_BYTES = 2**20
 
 # The settings that are fields of a `RIRBank`, and those that lay out the folder.
@@ -35,37 +35,23 @@ _NEEDED = {*_FIELDS, "num_rooms", "rooms_per_shard"}
 
 @dataclasses.dataclass(frozen=True)
 class BankFolder:
-    """What is where in the folder of a bank.
+    """Layout of the folder of a bank; all files are written atomically.
 
-    `bank.json` holds the settings. Shard k holds the rooms from `k * rooms_per_shard` on:
-    `rirs-0000k.npy` their responses, `rooms-0000k.npz`, which is written last, everything else and
-    a checksum. All files are written atomically.
-
-    Args:
-        path: the folder.
-        settings: what `bank.json` holds.
+    `bank.json` holds the settings, `rirs-*.npy` responses, `rooms-*.npz` the rest, written last.
     """
 
     path: pathlib.Path
     settings: dict[str, Any]
 
     @classmethod
-    def open(cls, path: str | os.PathLike) -> "BankFolder":
+    def open(cls, path: PathLike) -> "BankFolder":
         """Opens a folder that holds a bank, finished or in progress.
 
-        Args:
-            path: the folder.
-
-        Returns:
-            A `BankFolder`.
-
-        Raises:
-            FileNotFoundError: If there is no such folder.
-            ValueError: If it holds no bank.
+        Raises a `FileNotFoundError` without a folder, and a ValueError without a bank.
         """
         path = pathlib.Path(path)
         if not path.exists():
-            raise FileNotFoundError(f"There is no folder {path}.")
+            raise FileNotFoundError(f"`path` must be an existing folder. Received: path='{path}'")
         try:
             settings = _resumable(path).read()
             if settings is None:
@@ -84,22 +70,11 @@ class BankFolder:
         return cls(path, settings)
 
     @classmethod
-    def create(cls, path: str | os.PathLike, settings: dict[str, Any]) -> "BankFolder":
-        """Starts a bank, or opens one of the same settings.
-
-        Args:
-            path: a folder that is new, empty or holds a bank.
-            settings: what `folder_settings` returned.
-
-        Returns:
-            A `BankFolder`.
-
-        Raises:
-            ValueError: If the folder holds other files, or a bank of other settings.
-        """
+    def create(cls, path: PathLike, settings: dict[str, Any]) -> "BankFolder":
+        """Starts a bank, or opens one of the same settings; other content is a ValueError."""
         path = pathlib.Path(path)
         if (path / _SETTINGS).exists():
-            cls.open(path)  # names what is damaged
+            cls.open(path)  # names the damage
         _resumable(path).start({"format": _FORMAT, **settings})
         return cls.open(path)
 
@@ -115,20 +90,15 @@ class BankFolder:
         return range(first + start, first + stop)
 
     def responses(self, shard: int) -> pathlib.Path:
-        """Where the responses of a shard are."""
+        """Path of the responses of a shard."""
         return self.path / f"rirs-{shard:05d}.npy"
 
     def parameters(self, shard: int) -> pathlib.Path:
-        """Where everything else of a shard is."""
+        """Path of the other arrays of a shard."""
         return self.path / f"rooms-{shard:05d}.npz"
 
     def write(self, shard: int, arrays: dict[str, np.ndarray]) -> None:
-        """Writes a shard.
-
-        Args:
-            shard: its number.
-            arrays: what `simulate_bank` returned.
-        """
+        """Writes the arrays of `simulate_bank` as a shard."""
         parameters: dict[str, Any] = dict(arrays)
         responses = parameters.pop("rirs")
         write_whole(self.responses(shard), lambda file: np.save(file, responses))
@@ -136,20 +106,14 @@ class BankFolder:
         write_whole(self.parameters(shard), lambda file: np.savez(file, **parameters))
 
     def read(self, shard: int) -> dict[str, np.ndarray]:
-        """Everything but the responses of a shard, by name. Raises one of many errors."""
+        """Reads all arrays of a shard except the responses. It can raise many kinds of errors."""
         with np.load(self.parameters(shard), allow_pickle=False) as file:
             return dict(file)
 
     def is_whole(self, shard: int, read_all: bool) -> bool:
-        """Whether a shard is there and undamaged.
+        """Whether a shard exists and is not damaged.
 
-        Args:
-            shard: its number.
-            read_all: whether to read the responses too, and compare their checksum; else only the
-                size of their file is looked at.
-
-        Returns:
-            Whether it is.
+        Only `read_all` reads the responses, to compare checksums; else their size is checked.
         """
         try:
             checksum = self.read(shard)["checksum"]
@@ -162,7 +126,7 @@ class BankFolder:
             return False
 
     def missing(self, shards: Iterable[int] | None = None, read_all: bool = False) -> list[int]:
-        """The shards, of all or of those named, that are not there or damaged, see `is_whole`."""
+        """Lists the shards, of all or of the given ones, that do not exist or are damaged."""
         shards = range(len(self)) if shards is None else shards
         return _resumable(self.path).missing(shards, lambda shard: self.is_whole(shard, read_all))
 
@@ -185,11 +149,7 @@ class BankFolder:
         return checksum
 
     def fields(self) -> dict[str, Any]:
-        """The fields of the `RIRBank` that this folder holds.
-
-        Raises:
-            ValueError: If a shard is missing, damaged, or a copy of another one.
-        """
+        """Reads the fields of the `RIRBank`; a missing, damaged or copied shard is a ValueError."""
         # No more can be whole than there are files, however many the settings say.
         checked = min(len(self), 1 + sum(1 for _ in self.path.glob("rooms-*.npz")))
         missing = self.missing(range(checked))
@@ -212,7 +172,7 @@ class BankFolder:
         return {"rirs": rirs, **arrays, **scalars}
 
     def _check_copies(self, shards: list[dict[str, np.ndarray]]) -> None:
-        """Refuses shards of the same rooms: no two are drawn alike."""
+        """Raises a ValueError for shards of the same rooms: no two are drawn alike."""
         first: dict[bytes, int] = {}
         for number, shard in enumerate(shards):
             other = first.setdefault(shard["sources"].tobytes(), number)
@@ -223,20 +183,10 @@ class BankFolder:
                 )
 
     def room(self, row: int) -> Room:
-        """One room of the bank, without its responses.
-
-        Args:
-            row: its place in the bank, from 0.
-
-        Returns:
-            A `Room`.
-
-        Raises:
-            ValueError: If there is no such room, or its shard is missing or damaged.
-        """
+        """Reads one room, without its responses; a ValueError if there is no such room or shard."""
         if not 0 <= row < self.settings["num_rooms"]:
             raise ValueError(
-                f"`room` must be from 0 to {self.settings['num_rooms'] - 1}. Received: {row}."
+                f"`room` must be from 0 to {self.settings['num_rooms'] - 1}. Received: room={row}"
             )
         shard, row_there = divmod(row, self.settings["rooms_per_shard"])
         if not self.is_whole(shard, read_all=False):
@@ -249,7 +199,7 @@ class BankFolder:
 def folder_settings(
     settings: BankSettings, num_rooms: int, first_index: int, rooms_per_shard: int
 ) -> dict[str, Any]:
-    """Everything that the files of a bank depend on, as JSON has it.
+    """All settings that the files of a bank depend on, as JSON stores them.
 
     The backend is among them: backends agree up to rounding, not to the last bit.
     """
@@ -261,14 +211,15 @@ def folder_settings(
         "backend": keras.config.backend(),
         **dataclasses.asdict(settings),
     }
-    return json.loads(json.dumps(everything, default=_as_python))
+    stored: dict[str, Any] = json.loads(json.dumps(everything, default=_as_python))
+    return stored
 
 
 def _as_python(number: Any) -> Any:
-    """NumPy's numbers as Python's, which JSON knows."""
+    """NumPy's numbers as Python's, which JSON can store."""
     if isinstance(number, np.generic):
         return number.item()
-    raise TypeError(f"The settings of a bank must be numbers and words. Received: {number!r}.")
+    raise TypeError(f"The settings of a bank must be numbers and strings. Received: {number!r}")
 
 
 def _resumable(path: pathlib.Path) -> ResumableFolder:

@@ -1,4 +1,4 @@
-"""What the rooms of a bank are drawn from, and how they become impulse responses."""
+"""Settings of a bank, and the simulation of its rooms."""
 
 import contextlib
 import dataclasses
@@ -22,24 +22,7 @@ _MAX_SEED = 2**31
 
 @dataclasses.dataclass(frozen=True)
 class BankSettings:
-    """Everything that room number `index` of a bank depends on, but for the index.
-
-    Args:
-        seed: integer of zero or more.
-        sources_per_room: number of sources S in each room.
-        ranges: a `RoomRanges`.
-        sampling_rate: in samples a second.
-        max_duration: duration of all responses in seconds; the longest T60 of `ranges` where not
-            given.
-        formula: `"sabine"` or `"eyring"`: how T60 becomes wall absorption.
-        speed_of_sound: in metres a second.
-        image_attenuation: images arrive until T60 times this over 60; all of T60 where `None`.
-        tail: see `simulate_rirs`.
-        calibrate: see `simulate_rirs`.
-
-    Raises:
-        ValueError: If the sampling rate, the duration or the attenuation is not positive.
-    """
+    """All settings that a room of a bank depends on, except its index; see `RIRBank.build`."""
 
     seed: int = 0
     sources_per_room: int = 4
@@ -63,8 +46,8 @@ class BankSettings:
         object.__setattr__(self, "max_duration", longest)
         if self.length < 1:
             raise ValueError(
-                f"`max_duration` must hold a sample at {self.sampling_rate} Hz. "
-                f"Received: {longest}."
+                f"`max_duration` must last at least one sample at {self.sampling_rate} Hz. "
+                f"Received: max_duration={longest}"
             )
 
     @property
@@ -86,16 +69,9 @@ class BankSettings:
         )
 
     def simulate(self, index: int) -> tuple[Room, float, np.ndarray]:
-        """Draws room number `index` and simulates it.
+        """Draws room number `index`; returns it, its absorption and its responses `(S, 2, length)`.
 
-        One room a call: what comes out must not depend on its neighbours, to the last bit.
-
-        Args:
-            index: integer of zero or more.
-
-        Returns:
-            The `Room`, the absorption of its walls, and its responses: float32 array of shape
-            `(S, 2, length)`.
+        One room a call: results must not depend on other rooms, to the last bit.
         """
         room = self.draw(index)
         absorption = wall_absorption(
@@ -126,20 +102,13 @@ def _noise_seed(seed: int, index: int) -> int:
 def simulate_bank(
     settings: BankSettings, indices: range, workers: int, bar: tqdm
 ) -> dict[str, np.ndarray]:
-    """Draws and simulates the rooms of a bank or of a part of it.
+    """Draws and simulates rooms, with `workers` threads, each with a room of its own.
 
-    Args:
-        settings: a `BankSettings`.
-        indices: numbers of the rooms in the series of the seed.
-        workers: number of threads, each with a room of its own.
-        bar: a progress bar, moved on by one for each room.
-
-    Returns:
-        Dict of float32 arrays, by their names in `RIRBank`: `rirs`, `azimuths`, `t60`,
-        `room_sizes`, `microphones`, `sources` and `absorption`.
+    Returns float32 arrays by their names in `RIRBank`; `bar` advances by one for each room.
     """
     rirs = np.zeros((len(indices), settings.sources_per_room, 2, settings.length), "float32")
-    rooms, walls = [], []
+    rooms: list[Room] = []
+    walls: list[float] = []
     with contextlib.closing(_simulate_rooms(settings, indices, workers)) as simulated:
         for row, (room, absorption, responses) in enumerate(simulated):
             rirs[row] = responses
@@ -158,14 +127,14 @@ def simulate_bank(
 
 
 def check_workers(workers: int) -> int:
-    """Returns the number of threads after checking that it is a whole number of at least 1."""
+    """Returns the number of threads after checking that it is an integer of at least 1."""
     return check_integer("workers", workers, 1)
 
 
 def _simulate_rooms(
     settings: BankSettings, indices: range, workers: int
 ) -> Generator[tuple[Room, float, np.ndarray]]:
-    """The rooms in the order of their indices, whichever thread is done first."""
+    """The rooms in the order of their indices, whichever thread finishes first."""
     if workers == 1:
         yield from map(settings.simulate, indices)
         return

@@ -1,18 +1,18 @@
-"""Building a bank of any size in a folder, piece by piece."""
+"""Builds a bank of any size in a folder, shard by shard."""
 
-import os
 from collections.abc import Iterable
 from typing import Any
 
 from tqdm import tqdm
 
 from keras_avssan._internal.checks import check_integer
+from keras_avssan._internal.types import PathLike
 from keras_avssan.simulation.bank.bank_folder import BankFolder, folder_settings
 from keras_avssan.simulation.bank.bank_settings import BankSettings, check_workers, simulate_bank
 
 
 def build_bank(
-    folder: str | os.PathLike,
+    folder: PathLike,
     num_rooms: int,
     seed: int = 0,
     *,
@@ -25,23 +25,23 @@ def build_bank(
 ) -> None:
     """Builds a bank in a folder, shard by shard, from where an earlier call stopped.
 
-    Draws and simulates the rooms that `RIRBank.build` with the same arguments does, but holds one
-    shard of them at a time and writes it, atomically, before it starts the next: whatever stopped
-    an earlier call, the same call resumes and ends with the same bytes, on the same backend and
-    machine. Shards that were damaged since are made again. The files are
-    `.npy` and `.npz`, and `RIRBank.load(folder)` reads them when they are asked for.
+    The rooms are those of `RIRBank.build` with the same arguments, but one shard at a time is in
+    memory and is written, atomically, before the next one starts: whatever stopped an earlier call,
+    the same call resumes and ends with the same bytes, on the same backend and machine. Damaged
+    shards are made again. The files are `.npy` and `.npz`, and `RIRBank.load(folder)` reads them on
+    demand.
 
-    Several processes may build one bank, each with `shards` of its own.
+    Several processes may build one bank, each with its own `shards`.
 
     Args:
-        folder: where to: a folder that is new, empty or holds the same bank in progress.
-        num_rooms: number of rooms of the whole bank.
-        seed: integer of zero or more.
-        first_index: index of the first room in the series of the seed.
-        rooms_per_shard: number of rooms in each shard but the last, which may hold fewer.
-        shards: numbers from 0 of the shards to build, all where not given.
-        workers: number of threads, each with a room of its own. The files are the same.
-        progress: whether to show a progress bar.
+        folder: Path of a folder that is new, empty or holds the same bank in progress.
+        num_rooms: Number of rooms of the whole bank.
+        seed: Seed of the rooms, zero or more.
+        first_index: Index of the first room in the series of the seed.
+        rooms_per_shard: Number of rooms in each shard except the last, which may hold fewer.
+        shards: Numbers, from 0, of the shards to build; by default all.
+        workers: Number of threads, each with a room of its own. The files are the same.
+        progress: Whether to show a progress bar.
         **settings: `sources_per_room`, `ranges`, `sampling_rate`, `max_duration`, `formula`,
             `speed_of_sound`, `image_attenuation`, `tail` and `calibrate`, see `RIRBank.build`.
 
@@ -49,7 +49,7 @@ def build_bank(
         ValueError: If an argument is out of range, or the folder holds other files or a bank of
             other settings, which are named.
         TypeError: If an argument is not known.
-        KeyboardInterrupt: If the user stops it. Its message says how far the bank is.
+        KeyboardInterrupt: If the user stops it. Its message states how many shards are complete.
 
     Example:
         ```python
@@ -59,13 +59,13 @@ def build_bank(
         ```
     """
     given = {name: value for name, value in settings.items() if value is not None}
-    asked = BankSettings(seed=seed, **given)
+    requested = BankSettings(seed=seed, **given)
     num_rooms = check_integer("num_rooms", num_rooms, 1)
     rooms_per_shard = check_integer("rooms_per_shard", rooms_per_shard, 1)
     first_index = check_integer("first_index", first_index)
     workers = check_workers(workers)
-    asked.draw(first_index)  # Refuses what no room can be drawn from before there is a folder.
-    layout = folder_settings(asked, num_rooms, first_index, rooms_per_shard)
+    requested.draw(first_index)  # raises an error for impossible settings before there is a folder
+    layout = folder_settings(requested, num_rooms, first_index, rooms_per_shard)
     chosen = _check_shards(shards, -(-num_rooms // rooms_per_shard))
     bank = BankFolder.create(folder, layout)
     bank.remove_parts(chosen)
@@ -76,7 +76,7 @@ def build_bank(
     ) as bar:
         try:
             for shard in missing:
-                bank.write(shard, simulate_bank(asked, bank.indices(shard), workers, bar))
+                bank.write(shard, simulate_bank(requested, bank.indices(shard), workers, bar))
         except KeyboardInterrupt:
             raise bank.stopped() from None
 
@@ -86,6 +86,6 @@ def _check_shards(shards: Iterable[int] | None, num_shards: int) -> list[int]:
     chosen = sorted(set(range(num_shards) if shards is None else shards))
     if not chosen or not 0 <= chosen[0] <= chosen[-1] < num_shards:
         raise ValueError(
-            f"`shards` must be numbers from 0 to {num_shards - 1}. Received: {chosen}."
+            f"`shards` must be numbers from 0 to {num_shards - 1}. Received: shards={chosen}"
         )
     return chosen

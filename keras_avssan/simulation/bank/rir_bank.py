@@ -1,4 +1,4 @@
-"""A bank of simulated impulse responses, from which scenes are rendered."""
+"""Banks of simulated impulse responses."""
 
 import dataclasses
 import os
@@ -9,6 +9,7 @@ from tqdm import tqdm
 from keras_avssan._internal.atomic_files import write_whole
 from keras_avssan._internal.checks import check_integer
 from keras_avssan._internal.one_line import count, one_line, span
+from keras_avssan._internal.types import PathLike
 from keras_avssan.doa.steering import SPEED_OF_SOUND
 from keras_avssan.simulation.bank.bank_folder import BankFolder
 from keras_avssan.simulation.bank.bank_settings import BankSettings, check_workers, simulate_bank
@@ -18,7 +19,7 @@ from keras_avssan.simulation.rooms import Room, RoomRanges
 
 _FORMAT = "keras-avssan RIR bank 1"
 _TINY = float(np.finfo("float32").tiny)
-# Least and greatest value of each array, and what they are.
+# Least and greatest value of each array, and their meaning.
 _VALUES = {
     "rirs": (-np.inf, np.inf, "finite samples"),
     "azimuths": (0.0, 180.0, "degrees from 0, beside microphone 1, to 180"),
@@ -38,34 +39,34 @@ class RIRBank:
 
     Args:
         rirs: float32 array of shape `(rooms, S, 2, length)`. In a bank that was loaded from a
-            folder it stands in files: indexed by rooms and sources it reads what is asked for,
-            `np.asarray` reads all of it.
+            folder the responses stay in files: an index by rooms and sources reads these alone,
+            `np.asarray` reads all of them.
         azimuths: float32 azimuths in degrees, shape `(rooms, S)`.
         t60: float32 reverberation times in seconds, shape `(rooms,)`.
         room_sizes: float32 lengths in metres, shape `(rooms, 3)`.
         microphones: float32 positions in metres, shape `(rooms, 2, 3)`.
         sources: float32 positions in metres, shape `(rooms, S, 3)`.
-        sampling_rate: in samples a second.
-        seed: the seed that the rooms were drawn with.
-        first_index: the index of the first room in the series of that seed.
+        sampling_rate: Sampling rate in hertz.
+        seed: Seed that the rooms were drawn with.
+        first_index: The index of the first room in the series of that seed.
         formula: `"sabine"` or `"eyring"`.
-        speed_of_sound: in metres a second.
+        speed_of_sound: Speed of sound in metres a second.
         absorption: float32 absorption of the walls x = 0, x = Lx, y = 0, y = Ly, z = 0, z = Lz,
-            shape `(rooms, 6)`; `None` where it is not known.
-        image_attenuation: what `simulate_rirs` was given, as are the next two.
-        tail: whether a diffuse tail follows the images.
-        calibrate: whether the absorption was solved for a measured T60.
+            shape `(rooms, 6)`; `None` if it is not known.
+        image_attenuation: Argument of `simulate_rirs`, as are the next two.
+        tail: Whether a diffuse tail follows the images.
+        calibrate: Whether the absorption was solved for a measured T60.
 
     Raises:
         ValueError: If the shapes of the arrays do not fit together, or a value is out of range:
             azimuths beyond 0 to 180 degrees, times, sizes or a rate that are not positive,
-            anything that is not finite. Responses in files are not read for it.
-        TypeError: If one is no array.
+            anything that is not finite. Responses in files are not checked.
+        TypeError: If one is not an array.
 
     Example:
-    >>> bank = RIRBank.build(num_rooms=2, seed=0, max_duration=0.05, progress=False)
-    >>> bank.rirs.shape
-    (2, 4, 2, 800)
+        >>> bank = RIRBank.build(num_rooms=2, seed=0, max_duration=0.05, progress=False)
+        >>> bank.rirs.shape
+        (2, 4, 2, 800)
     """
 
     rirs: np.ndarray | ShardedRIRs
@@ -95,7 +96,7 @@ class RIRBank:
             f"seed {self.seed} from room {self.first_index}",
         )
 
-    def _spacings(self):
+    def _spacings(self) -> np.ndarray:
         return np.linalg.norm(self.microphones[:, 0] - self.microphones[:, 1], axis=-1)
 
     def __post_init__(self) -> None:
@@ -108,7 +109,8 @@ class RIRBank:
                 )
         if self.rirs.ndim != 4 or self.rirs.shape[2] != 2 or 0 in self.rirs.shape:
             raise ValueError(
-                f"`rirs` must have shape (rooms, S, 2, length). Received {self.rirs.shape}."
+                f"`rirs` must have shape (rooms, S, 2, length). "
+                f"Received: rirs of shape {self.rirs.shape}"
             )
         rooms, sources = self.rirs.shape[:2]
         expected = {
@@ -123,7 +125,8 @@ class RIRBank:
             array = getattr(self, name)
             if array is not None and array.shape != shape:
                 raise ValueError(
-                    f"`{name}` must have shape {shape} to fit `rirs`. Received {array.shape}."
+                    f"`{name}` must have shape {shape} to fit `rirs`. "
+                    f"Received: {name} of shape {array.shape}"
                 )
         for name, (least, most, kind) in _VALUES.items():
             array = getattr(self, name)
@@ -158,26 +161,26 @@ class RIRBank:
         """Draws rooms and simulates their impulse responses.
 
         Room number i depends on `seed` and `first_index + i` alone, so that a bank may be built in
-        parts; `build_bank` does so, for banks that are large or take long. Every response holds
+        parts; `build_bank` does so for large banks. Every response holds
         the images that arrive within the room's T60, followed by zeros up to the common length.
 
         Args:
-            num_rooms: number of rooms.
-            seed: integer of zero or more.
-            sources_per_room: number of sources S in each room.
-            ranges: a `RoomRanges`; its defaults where not given.
-            sampling_rate: in samples a second.
-            max_duration: duration of all responses in seconds; the longest T60 of `ranges` where
-                not given.
-            first_index: index of the first room.
+            num_rooms: Number of rooms.
+            seed: Seed of the rooms, zero or more.
+            sources_per_room: Number of sources S in each room.
+            ranges: A `RoomRanges`; `None` takes its defaults.
+            sampling_rate: Sampling rate in hertz.
+            max_duration: Duration of all responses in seconds; by default the longest T60 of
+                `ranges`.
+            first_index: Index of the first room.
             formula: `"sabine"` or `"eyring"`: how T60 becomes wall absorption.
-            speed_of_sound: in metres a second.
-            image_attenuation: images are sought until the expected decay has reached so many
-                decibels, see `simulate_rirs`.
-            tail: whether a diffuse tail follows the images, see `simulate_rirs`.
-            calibrate: whether the absorption is solved for a measured T60, see `simulate_rirs`.
-            workers: number of threads, each with a room of its own. The result is the same.
-            progress: whether to show a progress bar.
+            speed_of_sound: Speed of sound in metres a second.
+            image_attenuation: Decay in decibels up to which images are simulated, see
+                `simulate_rirs`.
+            tail: Whether a diffuse tail follows the images, see `simulate_rirs`.
+            calibrate: Whether the absorption is solved for a measured T60, see `simulate_rirs`.
+            workers: Number of threads, each with a room of its own. The result is the same.
+            progress: Whether to show a progress bar.
 
         Returns:
             A `RIRBank`.
@@ -215,10 +218,10 @@ class RIRBank:
         )
 
     def room(self, row: int) -> Room:
-        """One room of the bank.
+        """Returns one room of the bank.
 
         Args:
-            row: its place in the bank, from 0.
+            row: Number of the room in the bank, from 0.
 
         Returns:
             A `Room`.
@@ -228,16 +231,16 @@ class RIRBank:
         )
 
     def part(self, name: str) -> tuple[int, int]:
-        """The rooms that train, validate or test, so that no room is in two of the three.
+        """Returns the rooms for training, validation or test, which are disjoint.
 
-        The last tenth of the rooms tests, the tenth before validates, all others train. The
-        command line divides every bank in this way.
+        The last tenth of the rooms is for test, the tenth before for validation, the others for
+        training. The command line divides every bank in this way.
 
         Args:
             name: `"train"`, `"validation"` or `"test"`.
 
         Returns:
-            Tuple `(start, stop)`, as `keras_avssan.data.ScenePlan` takes it.
+            Tuple `(start, stop)`, for `rooms` of `keras_avssan.data.ScenePlan`.
 
         Raises:
             ValueError: If there is no such part, or the bank has fewer than three rooms.
@@ -265,37 +268,37 @@ class RIRBank:
         if most - least > _SAME_SPACING:
             raise ValueError(
                 "The rooms of a bank must have the same distance between the microphones. "
-                f"Received: from {least:.4f} to {most:.4f} m."
+                f"Received: from {least:.4f} to {most:.4f} m"
             )
         return round(float(np.median(spacings)), 4)
 
-    def save(self, path: str | os.PathLike) -> None:
-        """Writes the bank to an npz file, whole or not at all.
+    def save(self, path: PathLike) -> None:
+        """Writes the bank to an npz file, atomically.
 
         Args:
-            path: where to; taken as it is, with no ending added.
+            path: Path of the file; no ending is added.
         """
         fields = {name: value for name, value in vars(self).items() if value is not None}
         write_whole(path, lambda file: np.savez(file, format=_FORMAT, **fields))
 
     @classmethod
-    def load(cls, path: str | os.PathLike) -> "RIRBank":
-        """Reads a bank that `save` or `build_bank` wrote.
+    def load(cls, path: PathLike) -> "RIRBank":
+        """Reads a bank of `save` or `build_bank`.
 
-        A file is checked as a whole. Of a folder everything but the responses is, by checksums;
-        their files, of many gigabytes, are checked for size and shape only. `build_bank` with the
-        same arguments reads them too, and makes those again whose bytes were changed.
+        All values of a file are checked. In a folder the files of the responses, which may have
+        many gigabytes, are checked for size and shape only; `build_bank` with the same arguments
+        also compares their checksums, and makes damaged shards again.
 
         Args:
-            path: the file, or the folder: its responses are read when they are asked for.
+            path: Path of the file, or of the folder, whose responses are read on demand.
 
         Returns:
             A `RIRBank`.
 
         Raises:
             FileNotFoundError: If there is no such file or folder.
-            ValueError: If there is no bank of impulse responses in it, or one that is damaged or
-                not whole.
+            ValueError: If it holds no bank of impulse responses, or one that is damaged or
+                incomplete.
         """
         if os.path.isdir(path):
             return cls(**BankFolder.open(path).fields())
@@ -318,7 +321,7 @@ class RIRBank:
 
 
 def _check_values(name: str, array: np.ndarray, least: float, most: float, kind: str) -> None:
-    """Refuses an array that holds something else than numbers of a range, room by room."""
+    """Raises a ValueError for values other than numbers of a range, and names the room."""
     if array.dtype.kind not in "fiu":
         raise ValueError(f"`{name}` must hold {kind}. Received: {name} of dtype {array.dtype}")
     for row, values in enumerate(array):
@@ -328,5 +331,5 @@ def _check_values(name: str, array: np.ndarray, least: float, most: float, kind:
             raise ValueError(f"`{name}` must hold {kind}. Received: {name}={found} in room {row}")
 
 
-def _unreadable(path: str | os.PathLike, error: Exception) -> str:
+def _unreadable(path: PathLike, error: Exception) -> str:
     return f"{os.fspath(path)} is not a whole bank of impulse responses of RIRBank.save: {error}"

@@ -1,4 +1,4 @@
-"""Impulse responses that stay in their files until they are asked for."""
+"""Impulse responses that are read from their files on demand."""
 
 import os
 from collections.abc import Sequence
@@ -6,32 +6,17 @@ from typing import Any
 
 import numpy as np
 
+from keras_avssan._internal.types import PathLike
+
 
 class ShardedRIRs:
-    """One array of impulse responses over several memory-mapped `.npy` files.
+    """One array `(rooms, S, 2, length)` of impulse responses over several memory-mapped files.
 
-    Indexed like a NumPy array, by rooms first: `rirs[rooms, sources, ...]`, where rooms and sources
-    are an integer, a slice or arrays of integers that broadcast against each other, and what
-    follows are integers and slices. Only what is asked for is read, and it is returned as an array
-    of its own. `np.asarray(rirs)` reads all of it.
-
-    A copy in another process, such as a worker that loads data, opens the files anew.
-
-    Args:
-        paths: the files, in order: float32 arrays of shape `(rooms, S, 2, length)`.
-        rooms_per_shard: number of rooms in each file but the last, which may hold fewer.
-
-    Raises:
-        ValueError: If a file is shorter than its header says, or the shapes do not fit together.
-
-    Example:
-        ```python
-        rirs = ShardedRIRs(["rirs-00000.npy", "rirs-00001.npy"], rooms_per_shard=100)
-        rirs[[3, 150], [0, 2]].shape  # (2, 2, length)
-        ```
+    Indexed by rooms and sources first; only the indexed parts are read, as arrays of their own.
     """
 
-    def __init__(self, paths: Sequence[str | os.PathLike], rooms_per_shard: int) -> None:
+    # A copy in another process, such as a worker that loads data, opens the files again.
+    def __init__(self, paths: Sequence[PathLike], rooms_per_shard: int) -> None:
         self._paths, self._rooms_per_shard = list(paths), rooms_per_shard
         self._shards = [np.load(path, mmap_mode="r", allow_pickle=False) for path in self._paths]
         first = self._shards[0]
@@ -42,14 +27,17 @@ class ShardedRIRs:
                     f"of shape (rooms, {', '.join(map(str, first.shape[1:]))})."
                 )
         if any(len(shard) != rooms_per_shard for shard in self._shards[:-1]):
-            raise ValueError(f"Every file but the last must hold {rooms_per_shard} rooms.")
+            raise ValueError(
+                f"Every file of `paths` except the last must hold {rooms_per_shard} rooms. "
+                f"Received: files of {[len(shard) for shard in self._shards]} rooms"
+            )
 
     def __reduce__(self) -> tuple[Any, ...]:
         return ShardedRIRs, (self._paths, self._rooms_per_shard)
 
     @property
-    def dtype(self) -> np.dtype:
-        """Type of the elements: float32."""
+    def dtype(self) -> np.dtype[Any]:
+        """Data type of the elements: float32."""
         return np.dtype("float32")
 
     @property
@@ -67,7 +55,10 @@ class ShardedRIRs:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         if copy is False:
-            raise ValueError("Responses in several files cannot be one array without a copy.")
+            raise ValueError(
+                "`copy` must not be `False`: several files cannot be one array without a copy. "
+                "Received: copy=False"
+            )
         return self[:].astype(dtype or self.dtype, copy=False)
 
     def __getitem__(self, key: Any) -> np.ndarray:
@@ -96,5 +87,5 @@ class ShardedRIRs:
 
 
 def _chooses(key: Any) -> bool:
-    """Whether an index is an integer or an array of them."""
+    """Whether an index is an integer or an array of integers."""
     return not (key is None or key is Ellipsis or isinstance(key, slice))

@@ -1,4 +1,4 @@
-"""Directional patterns of first order."""
+"""First-order directional patterns."""
 
 PATTERNS = {
     "omni": 1.0,
@@ -11,17 +11,9 @@ PATTERNS = {
 
 
 def omni_share(pattern: str, name: str) -> float:
-    """Returns the share p of a pattern.
-
-    Args:
-        pattern: one of `PATTERNS`.
-        name: name of the argument, for the error message.
-
-    Raises:
-        ValueError: If there is no such pattern.
-    """
+    """Returns the share p of a pattern; `name` is that of the argument, for the error."""
     if pattern not in PATTERNS:
-        raise ValueError(f"`{name}` must be one of {list(PATTERNS)}. Received: {pattern!r}.")
+        raise ValueError(f"`{name}` must be one of {list(PATTERNS)}. Received: {name}={pattern!r}")
     return PATTERNS[pattern]
 
 

@@ -1,4 +1,4 @@
-"""The cells of the image lattices of several rooms in one table: index bookkeeping in NumPy."""
+"""Table of the image lattices of several rooms."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -8,33 +8,22 @@ import numpy as np
 from keras_avssan._internal.backend import static_size
 from keras_avssan.simulation.image_source.image_lattice import BLOCK, ImageLattice
 
-# The number of cells is rounded up to a multiple, so that compiled backends meet few shapes.
+# The number of cells is rounded up to a multiple, so that few shapes are compiled.
 _CELLS_STEP = 256
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ImageCells:
-    """The cells of all rooms and axes of a group, one after another.
+    """The cells of all rooms and axes of a group, one after another."""
 
-    Attributes:
-        number: number of the cell along its axis, shape `(cells,)`.
-        room: number of its room in the group.
-        axis: 0, 1 or 2.
-        is_cell: 0 where the array is only filled up.
-        x: number of the cell along x for each block of images, shape `(blocks,)`.
-        y: the same along y.
-        z: number of the block of cells along z.
-        block_room: number of the room for each block of images.
-    """
-
-    number: np.ndarray
-    room: np.ndarray
-    axis: np.ndarray
-    is_cell: np.ndarray
-    x: np.ndarray
+    number: np.ndarray  # of the cell along its axis, (cells,)
+    room: np.ndarray  # number of its room in the group
+    axis: np.ndarray  # 0, 1 or 2
+    is_cell: np.ndarray  # 0 for padding
+    x: np.ndarray  # number of the cell along x for each block of images, (blocks,)
     y: np.ndarray
-    z: np.ndarray
-    block_room: np.ndarray
+    z: np.ndarray  # number of the block of cells along z
+    block_room: np.ndarray  # number of the room for each block of images
 
     @classmethod
     def of(cls, lattices: list[ImageLattice]) -> "ImageCells":
@@ -74,7 +63,7 @@ class ImageCells:
         )
 
     def chunks(self, max_blocks: int) -> Iterator[tuple[np.ndarray, ...]]:
-        """Yields x, y, z and room of so many blocks; filled up with a cell that counts nothing."""
+        """Yields x, y, z and room of up to so many blocks, padded with an empty cell."""
         nothing = len(self.number) - 1
         for start in range(0, len(self.x), max_blocks):
             part = slice(start, start + max_blocks)

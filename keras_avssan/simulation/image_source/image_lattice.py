@@ -1,32 +1,24 @@
-"""Which images of a source can arrive in time: index bookkeeping in NumPy."""
+"""Lattice of the images of a source that can arrive in time."""
 
 import dataclasses
 
 import numpy as np
 
-# Neighbouring images along z that are found and computed together.
+# Neighbouring cells along z that form a block, so that few indices stand for many images.
 BLOCK = 8
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ImageLattice:
-    """The images that can arrive within a radius, wherever source and microphones stand.
+    """The images that can arrive within a radius, wherever source and microphones are.
 
-    The mirrored rooms form a lattice of cells, numbered ..., -1, 0, 1, ... along each axis; cell k
-    spans from k to k + 1 times the side, and in odd cells the room lies mirrored. Along z the cells
-    are taken in blocks of `BLOCK` neighbours, so that few indices name many images.
-
-    Attributes:
-        cells: the numbers of the cells along x `(nx,)`, y `(ny,)` and z `(nz * BLOCK,)`.
-        x: index of the cell along x for each block of images, shape `(blocks,)`, int32.
-        y: the same along y.
-        z: index of the block of cells along z.
+    Cell k of the mirrored rooms spans from k to k + 1 times the side; in odd cells it is mirrored.
     """
 
-    cells: tuple[np.ndarray, np.ndarray, np.ndarray]
-    x: np.ndarray
+    cells: tuple[np.ndarray, np.ndarray, np.ndarray]  # numbers (nx,), (ny,), (nz * BLOCK,)
+    x: np.ndarray  # index of the cell along x for each block of images, (blocks,), int32
     y: np.ndarray
-    z: np.ndarray
+    z: np.ndarray  # index of the block of cells along z
 
     @classmethod
     def within(cls, size: np.ndarray, radius: float, max_order: int | None) -> "ImageLattice":

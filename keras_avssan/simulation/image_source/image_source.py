@@ -4,7 +4,9 @@ from typing import Any
 
 import numpy as np
 from keras import ops
+from numpy.typing import ArrayLike
 
+from keras_avssan._internal.types import Tensor
 from keras_avssan.doa.steering import SPEED_OF_SOUND
 from keras_avssan.simulation.absorption import eyring_decay_time
 from keras_avssan.simulation.calibration import wall_absorption
@@ -22,29 +24,29 @@ from keras_avssan.simulation.validation import (
 
 
 def simulate_rirs(
-    room_size: Any,
-    source: Any,
-    microphones: Any,
+    room_size: Tensor,
+    source: Tensor,
+    microphones: Tensor,
     *,
-    t60: Any = None,
-    absorption: Any = None,
-    reflection: Any = None,
+    t60: Tensor | None = None,
+    absorption: Tensor | None = None,
+    reflection: Tensor | None = None,
     sampling_rate: int = 16000,
-    duration: Any = None,
+    duration: Tensor | None = None,
     length: int | None = None,
     max_order: int | None = None,
-    image_duration: Any = None,
+    image_duration: Tensor | None = None,
     image_attenuation: float | None = None,
     tail: bool = False,
     calibrate: bool = False,
     formula: str = "sabine",
     source_pattern: str = "omni",
-    source_orientation: Any = None,
+    source_orientation: Tensor | None = None,
     microphone_pattern: str = "omni",
-    microphone_orientation: Any = None,
-    seed: Any = 0,
+    microphone_orientation: Tensor | None = None,
+    seed: ArrayLike = 0,
     speed_of_sound: float = SPEED_OF_SOUND,
-) -> Any:
+) -> Tensor:
     """Simulates room impulse responses between sources and microphones in shoebox rooms.
 
     Every image of the source that arrives in time is added at its exact, fractional delay with the
@@ -54,47 +56,48 @@ def simulate_rirs(
 
     The computation runs on the Keras backend and is differentiable with respect to `room_size`,
     `source`, `microphones`, `absorption`, `reflection` and the orientations. The values of
-    `room_size`, `t60` and of the durations choose the images: they must be known, so inside a
-    function that is being traced (`jax.jit`, `tf.function`) these are constants.
+    `room_size`, `t60` and of the durations choose the images: they must be known, so they are
+    constants in a function that is being traced (`jax.jit`, `tf.function`).
 
     Args:
-        room_size: lengths of the room in metres, shape `(3,)` or `(batch, 3)`; the room spans from
+        room_size: Lengths of the room in metres, shape `(3,)` or `(batch, 3)`; the room spans from
             the origin to these lengths.
-        source: positions of the sources in metres, shape `(3,)`, `(batch, 3)`, or
+        source: Positions of the sources in metres, shape `(3,)`, `(batch, 3)`, or
             `(batch, S, 3)` for S sources in each room.
-        microphones: positions of the M microphones in metres, shape `(M, 3)` or `(batch, M, 3)`.
-        t60: reverberation time in seconds, a number or shape `(batch,)`. Exactly one of `t60`,
+        microphones: Positions of the M microphones in metres, shape `(M, 3)` or `(batch, M, 3)`.
+        t60: Reverberation time in seconds, a number or shape `(batch,)`. Exactly one of `t60`,
             `absorption` and `reflection` is given.
-        absorption: share of the energy that a wall takes, in (0, 1]; a number, shape `(batch,)`, or
+        absorption: Share of the energy that a wall takes, in (0, 1]; a number, shape `(batch,)`, or
             `(batch, 6)` for the walls x = 0, x = Lx, y = 0, y = Ly, z = 0, z = Lz. `(1, 6)`
             serves all rooms.
-        reflection: what a wall leaves of the amplitude, in (-1, 1), shapes as of `absorption`,
-            which gives `sqrt(1 - absorption)`. Negative coefficients turn the sign over.
-        sampling_rate: in samples a second.
-        duration: how long each room is followed, in seconds, a number or shape `(batch,)`. By
-            default for its `t60`, or the decay time by Eyring's formula.
-        length: number of samples of the responses, as many as the longest duration takes where not
-            given. Rooms that are followed for less have zeros at the end.
-        max_order: only images of up to so many reflections, where given; without a `tail`.
-        image_duration: time in seconds until which images are simulated, a number or shape
+        reflection: Reflection coefficients of amplitude, in (-1, 1), shapes as of `absorption`,
+            which corresponds to `sqrt(1 - absorption)`. Negative ones change the sign.
+        sampling_rate: Sampling rate in hertz.
+        duration: Duration of the simulation in seconds, a number or shape `(batch,)`. By default
+            the `t60` of each room, or the decay time by Eyring's formula.
+        length: Number of samples of the responses; by default that of the longest duration.
+            Responses of shorter durations have zeros at the end.
+        max_order: Largest number of reflections of an image; `None` for no limit. It excludes
+            `tail`.
+        image_duration: Time in seconds until which images are simulated, a number or shape
             `(batch,)`; by default all of `duration`.
-        image_attenuation: in place of `image_duration`, the decay in decibels until which images
+        image_attenuation: In place of `image_duration`, the decay in decibels until which images
             are simulated: 60 is the whole reverberation time.
-        tail: whether noise continues the images until `duration`: with the power that images are
-            expected to have, and the coherence between microphones that a diffuse field has.
-        calibrate: whether `t60` becomes the absorption with which the *measured* reverberation time
-            is the one asked for, in place of a `formula`; see `calibrated_absorption`.
-        formula: `"sabine"` or `"eyring"`: how `t60` becomes an absorption.
-        source_pattern: directional pattern of the sources: `"omni"`, `"subcardioid"`,
+        tail: Whether noise continues the images until `duration`, with the expected power of
+            images, and the coherence of a diffuse field between microphones.
+        calibrate: Whether the absorption is chosen such that the *measured* reverberation time is
+            `t60`, in place of a `formula`; see `calibrated_absorption`.
+        formula: Formula from `t60` to absorption, `"sabine"` or `"eyring"`.
+        source_pattern: Directional pattern of the sources: `"omni"`, `"subcardioid"`,
             `"cardioid"`, `"hypercardioid"` or `"figure_eight"`.
-        source_orientation: direction in which the sources point, a vector of any length, shape
+        source_orientation: Direction in which the sources point, a vector of any length, shape
             `(3,)`, `(batch, 3)` or `(batch, S, 3)`.
-        microphone_pattern: directional pattern of the microphones.
-        microphone_orientation: direction in which they point, shape `(3,)`, `(M, 3)` or
+        microphone_pattern: Directional pattern of the microphones.
+        microphone_orientation: Direction in which they point, shape `(3,)`, `(M, 3)` or
             `(batch, M, 3)`.
-        seed: of the tail's noise, an int of zero or more, or shape `(batch,)`. The noise of a
-            source is a function of it and, where one seed serves all, of its place in the batch.
-        speed_of_sound: in metres a second.
+        seed: Seed of the tail's noise, an integer of zero or more, or shape `(batch,)`. The noise
+            of a source is a function of it and, with a single seed, of its place in the batch.
+        speed_of_sound: Speed of sound in metres a second.
 
     Returns:
         float32 tensor of shape `(batch, M, length)`, or `(batch, S, M, length)` where `source` has
@@ -104,17 +107,17 @@ def simulate_rirs(
         ValueError: If a shape does not fit, a value is not finite or out of range, a source or
             microphone is not inside its room, two microphones share a point, a source shares one
             with a microphone, a `t60` cannot be reached in its room, or the direct path takes
-            longer than the images are simulated. Names the index in the batch.
+            longer than the images are simulated. The message names the index in the batch.
 
     Example:
-    >>> rirs = simulate_rirs(
-    ...     room_size=(6.0, 5.0, 3.0),
-    ...     source=(2.0, 3.0, 1.5),
-    ...     microphones=[(4.1, 2.0, 1.5), (3.9, 2.0, 1.5)],
-    ...     t60=0.3,
-    ... )
-    >>> tuple(rirs.shape)
-    (1, 2, 4800)
+        >>> rirs = simulate_rirs(
+        ...     room_size=(6.0, 5.0, 3.0),
+        ...     source=(2.0, 3.0, 1.5),
+        ...     microphones=[(4.1, 2.0, 1.5), (3.9, 2.0, 1.5)],
+        ...     t60=0.3,
+        ... )
+        >>> tuple(rirs.shape)
+        (1, 2, 4800)
 
     Reference:
         J. B. Allen and D. A. Berkley, Image method for efficiently simulating small-room
@@ -123,14 +126,14 @@ def simulate_rirs(
     check_positive(sampling_rate, "sampling_rate")
     check_positive(speed_of_sound, "speed_of_sound")
     if max_order is not None and max_order < 0:
-        raise ValueError(f"`max_order` must be zero or more. Received: {max_order}.")
+        raise ValueError(f"`max_order` must be zero or more. Received: max_order={max_order}")
     if max_order is not None and tail:
         raise ValueError(
-            "`tail` continues all images of its time: it goes without `max_order`. "
-            f"Received: max_order={max_order}, tail={tail}."
+            "`tail` must be `False` with `max_order`, because it continues all images. "
+            f"Received: max_order={max_order}, tail={tail}"
         )
     if length is not None and length < 1:
-        raise ValueError(f"`length` must be at least 1. Received: {length}.")
+        raise ValueError(f"`length` must be at least 1. Received: length={length}")
     size = check_room_size(known_values(room_size, "room_size"))
     reflection, decay_time = _walls(
         size, t60, absorption, reflection, formula, calibrate, tail, speed_of_sound
@@ -178,9 +181,9 @@ def simulate_rirs(
 
 def _walls(
     size: np.ndarray,
-    t60: Any,
-    absorption: Any,
-    reflection: Any,
+    t60: Tensor | None,
+    absorption: Tensor | None,
+    reflection: Tensor | None,
     formula: str,
     calibrate: bool,
     tail: bool,
@@ -198,7 +201,7 @@ def _walls(
         decay_time = check_positive(known_values(t60, "t60"), "t60")
         absorption = wall_absorption(size, decay_time, formula, calibrate, speed_of_sound, tail)
     elif calibrate:
-        raise ValueError("`calibrate` needs `t60`. Received: calibrate=True, t60=None.")
+        raise ValueError("`calibrate` needs `t60`. Received: calibrate=True, t60=None")
     if absorption is not None:
         known = known_values(absorption)
         if known is not None:
@@ -218,31 +221,34 @@ def _walls(
     return walls, decay_time
 
 
-def _six_walls(value: Any, name: str) -> Any:
+def _six_walls(value: Tensor, name: str) -> Tensor:
     value = ops.convert_to_tensor(value, "float32")
     if len(value.shape) == 2 and value.shape[1] == 6:
         return value
     if len(value.shape) > 1:
         raise ValueError(
             f"`{name}` must be a number or have shape (batch,) or (batch, 6). "
-            f"Received shape {tuple(value.shape)}."
+            f"Received: {name} of shape {tuple(value.shape)}"
         )
     return ops.repeat(ops.reshape(value, (-1, 1)), 6, axis=1)
 
 
-def _known_positive(value: Any, name: str) -> np.ndarray:
+def _known_positive(value: Tensor | None, name: str) -> np.ndarray:
     if value is None:
-        raise ValueError(f"`{name}` must be given where the walls are traced. Received: None.")
+        raise ValueError(f"`{name}` must be given if the walls are traced. Received: {name}=None")
     return check_positive(known_values(value, name), name)
 
 
 def _image_duration(
-    image_duration: Any, attenuation: float | None, duration: np.ndarray, decay_time: Any
+    image_duration: Tensor | None,
+    attenuation: float | None,
+    duration: np.ndarray,
+    decay_time: np.ndarray | None,
 ) -> np.ndarray:
     if image_duration is not None and attenuation is not None:
         raise ValueError(
             "At most one of `image_duration` and `image_attenuation` may be given. Received: "
-            f"image_duration={image_duration}, image_attenuation={attenuation}."
+            f"image_duration={image_duration}, image_attenuation={attenuation}"
         )
     if image_duration is not None:
         return np.minimum(_known_positive(image_duration, "image_duration"), duration)
@@ -267,14 +273,15 @@ def _check_direct_path(rooms: RoomBatch, reach: np.ndarray) -> None:
         raise ValueError(
             "`duration`, `image_duration` and `length` must be long enough for the direct path. "
             f"Received: {reach[row]:.2f} m of travel at a distance of {distance[row]:.2f} m, "
-            f"in room {row} of the batch."
+            f"in room {row} of the batch"
         )
 
 
-def _share(pattern: str, orientation: Any, side: str) -> float:
+def _share(pattern: str, orientation: Tensor | None, side: str) -> float:
     share = omni_share(pattern, f"{side}_pattern")
     if share != 1 and orientation is None:
         raise ValueError(
-            f"`{side}_orientation` must be given for {side}_pattern={pattern!r}. Received: None."
+            f"`{side}_orientation` must be given for {side}_pattern={pattern!r}. "
+            f"Received: {side}_orientation=None"
         )
     return share

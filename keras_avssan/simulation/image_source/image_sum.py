@@ -1,4 +1,4 @@
-"""The sum over all images of the sources, on the oversampled time grid."""
+"""Sum over all images of the sources, on an oversampled time grid."""
 
 import dataclasses
 import math
@@ -9,17 +9,18 @@ import numpy as np
 from keras import ops
 
 from keras_avssan._internal.backend import compiled, scatter_add
+from keras_avssan._internal.types import Tensor
 from keras_avssan.simulation.image_source.image_cells import ImageCells, round_up
 from keras_avssan.simulation.image_source.image_lattice import BLOCK, ImageLattice
 from keras_avssan.simulation.image_source.room_batch import RoomBatch
 from keras_avssan.simulation.oversampling import FRAME, OVERSAMPLING, decimate
 
-# Bounds on what is computed together: bins of the fine time grids of several responses, and pairs
-# of an image and a response.
+# Largest sizes of one computation: bins of the fine time grids of several responses, and pairs of
+# an image and a response.
 _MAX_BINS = 2**22
 _MAX_PAIRS = 2**20
 
-# Lengths are rounded up to multiples of this, so that compiled backends meet few shapes.
+# Lengths are rounded up to multiples of this, so that few shapes are compiled.
 _SAMPLES_STEP = 64 * FRAME
 
 # Keeps the logarithm of a reflection coefficient of zero finite.
@@ -41,19 +42,10 @@ def sum_images(
     samples_per_metre: float,
     max_order: int | None,
     patterns: Patterns,
-) -> Any:
-    """Responses made of all images that arrive in time.
+) -> Tensor:
+    """Responses `(B, S, M, length)` made of all images that arrive in time.
 
-    Args:
-        rooms: a `RoomBatch`.
-        samples: number of samples until which images arrive, shape `(B,)`.
-        length: number of samples of the responses, which end in zeros.
-        samples_per_metre: in which sound travels a metre.
-        max_order: largest number of reflections, or `None`.
-        patterns: directional patterns.
-
-    Returns:
-        float32 tensor of shape `(B, S, M, length)`.
+    Images arrive until `samples` `(B,)`, after which responses are zero.
     """
     bins_per_metre = samples_per_metre * OVERSAMPLING
     responses, numbers = [], []
@@ -77,21 +69,13 @@ def sum_images(
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Group:
-    """Rooms that are computed together.
+    """Rooms that are computed together."""
 
-    Attributes:
-        padded: samples of the time grid.
-        rows: numbers of the rooms.
-        samples: number of samples until which images arrive, for each room.
-        cells: the images of all these rooms.
-        max_sources: number of sources that are computed together.
-    """
-
-    padded: int
-    rows: np.ndarray
-    samples: np.ndarray
-    cells: ImageCells
-    max_sources: int
+    padded: int  # samples of the time grid
+    rows: np.ndarray  # numbers of the rooms
+    samples: np.ndarray  # until which images arrive, for each room
+    cells: ImageCells  # the images of all these rooms
+    max_sources: int  # number of sources that are computed together
 
     def source_slices(self, num_sources: int) -> Iterator[slice]:
         """Yields the sources that are computed together."""
@@ -104,13 +88,13 @@ def _groups(
 ) -> Iterator[_Group]:
     """Yields small rooms together, large ones alone, and the largest with few sources at a time."""
     num_sources, num_microphones = rooms.sources.shape[1], rooms.microphones.shape[1]
-    lattices: dict[tuple, ImageLattice] = {}
+    lattices: dict[tuple[Any, ...], ImageLattice] = {}
     rows: list[int] = []
     found: list[ImageLattice] = []
     pairs = 0
     padded = [round_up(int(number) + 1, _SAMPLES_STEP) for number in samples]
 
-    def group():
+    def group() -> _Group:
         bins = padded[rows[-1]] * OVERSAMPLING * num_microphones
         return _Group(
             padded[rows[-1]],
@@ -146,7 +130,7 @@ def _sum_group(
     bins_per_metre: float,
     max_order: int | None,
     patterns: Patterns,
-) -> Any:
+) -> Tensor:
     """Responses `(B, S, M, padded samples)` of the rooms of a group."""
     batch, num_sources = rooms.sources.shape[:2]
     channels = num_sources * rooms.microphones.shape[1]
@@ -176,13 +160,9 @@ def _tables(
     max_order: int | None,
     patterns: Patterns,
 ) -> dict[str, Any]:
-    """What depends on one axis alone, for each cell along it.
+    """Tables by cell along one axis: `squares` of offsets `(S * M, cells)`, `gains` `(cells,)`.
 
-    Returns:
-        Dict of `squares`, squared offsets in bins `(S * M, cells)`, and `gains` of the reflections
-        `(cells,)`; where there is a largest order also `orders` and `max_order`; for directional
-        sources or microphones also `source` or `microphone`, the offsets along their orientations
-        `(S * M, cells)`, and `source_share` or `microphone_share`.
+    `orders`, and offsets along orientations, are there if they are needed.
     """
     odd = cells.number % 2
     ahead, behind = np.maximum(cells.number, 0), np.maximum(-cells.number, 0)
@@ -205,10 +185,12 @@ def _tables(
         tables["orders"] = _tensor(abs(cells.number).astype("float32"))
         tables["max_order"] = float(max_order)
     if patterns.microphone != 1:
+        assert rooms.microphone_orientation is not None
         orientation = rooms.microphone_orientation[:, None]
         tables["microphone"] = _flat(_projections(offsets, orientation, place))
         tables["microphone_share"] = patterns.microphone
     if patterns.source != 1:
+        assert rooms.source_orientation is not None
         # Seen from the source; its images are mirrored, and so is where they point.
         orientation = rooms.source_orientation[:, :, None]
         tables["source"] = _flat(_projections(-direction * offsets, orientation, place))
@@ -218,38 +200,28 @@ def _tables(
 
 @compiled
 def _offsets(
-    size: Any,
-    sources: Any,
-    microphones: Any,
-    bins_per_metre: Any,
-    sides: Any,
-    direction: Any,
-    place: Any,
-) -> Any:
-    """Offset along one axis from the microphones to the sources' images, in bins.
+    size: Tensor,
+    sources: Tensor,
+    microphones: Tensor,
+    bins_per_metre: float,
+    sides: Tensor,
+    direction: Tensor,
+    place: Tensor,
+) -> Tensor:
+    """Offsets `(S, M, cells)` along one axis from the microphones to the sources' images, in bins.
 
-    Args:
-        size: shape `(B, 3)`.
-        sources: shape `(B, S, 3)`.
-        microphones: shape `(B, M, 3)`.
-        bins_per_metre: in which sound travels a metre.
-        sides: where coordinate 0 of the room lies in each cell, in sides of the room.
-        direction: in which it counts from there, 1 or -1.
-        place: where the room and the axis of a cell are among the `B * 3` coordinates.
-
-    Returns:
-        Tensor of shape `(S, M, cells)`.
+    `sides` and `direction` locate the mirrored room of a cell, `place` its coordinate in `B * 3`.
     """
     origin = sides * ops.take(ops.reshape(size, (-1,)), place)
     images = origin + direction * _coordinates(sources, place)
     return (images[:, None] - _coordinates(microphones, place)) * bins_per_metre
 
 
-def _flat(table: Any) -> Any:
+def _flat(table: Tensor) -> Tensor:
     return ops.reshape(table, (-1, table.shape[-1]))
 
 
-def _coordinates(positions: Any, place: Any) -> Any:
+def _coordinates(positions: Tensor, place: Tensor) -> Tensor:
     """Coordinates `(n, cells)` of positions `(B, n, 3)`."""
     flat = ops.reshape(ops.transpose(positions, (1, 0, 2)), (positions.shape[1], -1))
     return ops.take(flat, place, axis=1)
@@ -257,8 +229,13 @@ def _coordinates(positions: Any, place: Any) -> Any:
 
 @compiled
 def _gains(
-    reflection: Any, near: Any, far: Any, near_hits: Any, far_hits: Any, is_cell: Any
-) -> Any:
+    reflection: Tensor,
+    near: Tensor,
+    far: Tensor,
+    near_hits: Tensor,
+    far_hits: Tensor,
+    is_cell: Tensor,
+) -> Tensor:
     """Product of the coefficients `(B, 6)` of the two walls of an axis, each by its hits."""
     flat = ops.reshape(reflection, (-1,))
     gain = is_cell
@@ -270,7 +247,7 @@ def _gains(
     return gain
 
 
-def _projections(offsets: Any, orientation: Any, place: Any) -> Any:
+def _projections(offsets: Tensor, orientation: Tensor, place: Tensor) -> Tensor:
     """Offsets along orientations `(B, S or 1, M or 1, 3)`."""
     batch, num_sources, num_microphones, _ = orientation.shape
     flat = ops.reshape(orientation, (batch, num_sources * num_microphones, 3))
@@ -280,24 +257,20 @@ def _projections(offsets: Any, orientation: Any, place: Any) -> Any:
 
 @compiled
 def _locate_images(
-    tables: Any, x: Any, y: Any, z: Any, begins: Any, ends: Any, responses: Any
-) -> tuple[Any, Any]:
-    """Bins of n blocks of images in all responses, and what falls into each.
+    tables: dict[str, Any],
+    x: Tensor,
+    y: Tensor,
+    z: Tensor,
+    begins: Tensor,
+    ends: Tensor,
+    responses: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Bins of n blocks of images in all responses, and the amplitudes added to them.
 
-    Args:
-        tables: what `_tables` returns.
-        x: numbers of the cells along x, shape `(n,)`.
-        y: the same along y.
-        z: numbers of the blocks of cells along z.
-        begins: where the room of each block begins in the grid.
-        ends: the last bin of each block, on which images fall that arrive later.
-        responses: where each response of a room begins, shape `(S * M,)`.
-
-    Returns:
-        Tuple of int32 numbers of bins and of amplitudes, both of shape `(2 * S * M * n * BLOCK,)`.
+    Images after `ends` fall on the last bin; `begins` and `responses` are offsets in the grid.
     """
 
-    def total(table):
+    def total(table: Tensor) -> Tensor:
         across = ops.take(table, x, axis=-1) + ops.take(table, y, axis=-1)
         return across[..., None] + ops.take(_blocks(table), z, axis=-2)
 
@@ -319,10 +292,10 @@ def _locate_images(
     return ops.reshape(index, (-1,)), ops.reshape(ops.stack([amplitude - late, late]), (-1,))
 
 
-def _blocks(table: Any) -> Any:
+def _blocks(table: Tensor) -> Tensor:
     """Shape `(..., cells)` as `(..., cells / BLOCK, BLOCK)`."""
     return ops.reshape(table, (*table.shape[:-1], -1, BLOCK))
 
 
-def _tensor(array: np.ndarray) -> Any:
+def _tensor(array: np.ndarray) -> Tensor:
     return ops.convert_to_tensor(array)

@@ -1,11 +1,13 @@
-"""The arguments of a simulation as one batch of rooms."""
+"""Arguments of a simulation as one batch of rooms."""
 
 import dataclasses
 from typing import Any
 
 import numpy as np
 from keras import ops
+from numpy.typing import ArrayLike
 
+from keras_avssan._internal.types import Tensor
 from keras_avssan.simulation.validation import (
     check_distinct_microphones,
     check_distinct_source,
@@ -14,7 +16,7 @@ from keras_avssan.simulation.validation import (
     known_values,
 )
 
-# The shapes that a user may give, by their number of axes.
+# Accepted shapes by number of axes.
 _SHAPES = {
     "room_size": {1: "(3,)", 2: "(batch, 3)"},
     "source": {1: "(3,)", 2: "(batch, 3)", 3: "(batch, S, 3)"},
@@ -26,51 +28,35 @@ _SHAPES = {
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class RoomBatch:
-    """B rooms with S sources and M microphones each.
+    """B rooms with S sources and M microphones each."""
 
-    Attributes:
-        known_size: lengths in metres, float64 NumPy array of shape `(B, 3)`.
-        size: the same as a tensor, through which gradients flow.
-        sources: positions in metres, tensor of shape `(B, S, 3)`.
-        microphones: positions in metres, tensor of shape `(B, M, 3)`.
-        reflection: coefficients of the walls, tensor of shape `(B, 6)`.
-        source_orientation: unit vectors, tensor of shape `(B, S, 3)`, or `None`.
-        microphone_orientation: unit vectors, tensor of shape `(B, M, 3)`, or `None`.
-        duration: seconds that each room is followed, NumPy array of shape `(B,)`.
-        image_duration: seconds until which images are simulated, NumPy array of shape `(B,)`.
-        seeds: what seeds the noise of each room, integers of shape `(B,)`.
-    """
-
-    known_size: np.ndarray
-    size: Any
-    sources: Any
-    microphones: Any
-    reflection: Any
-    source_orientation: Any
-    microphone_orientation: Any
-    duration: np.ndarray
-    image_duration: np.ndarray
-    seeds: np.ndarray
+    known_size: np.ndarray  # lengths in metres, float64, (B, 3)
+    size: Tensor  # the same, through which gradients flow
+    sources: Tensor  # positions in metres, (B, S, 3)
+    microphones: Tensor  # positions in metres, (B, M, 3)
+    reflection: Tensor  # coefficients of the walls, (B, 6)
+    source_orientation: Tensor | None  # unit vectors, (B, S, 3)
+    microphone_orientation: Tensor | None  # unit vectors, (B, M, 3)
+    duration: np.ndarray  # seconds of the simulation, (B,)
+    image_duration: np.ndarray  # seconds until which images are simulated, (B,)
+    seeds: np.ndarray  # of the noise of each room, (B,)
 
     @classmethod
     def of(
         cls,
-        room_size: Any,
-        source: Any,
-        microphones: Any,
-        reflection: Any,
-        duration: Any,
-        image_duration: Any,
-        source_orientation: Any = None,
-        microphone_orientation: Any = None,
-        seed: Any = 0,
+        room_size: Tensor,
+        source: Tensor,
+        microphones: Tensor,
+        reflection: Tensor,
+        duration: np.ndarray,
+        image_duration: np.ndarray,
+        source_orientation: Tensor | None = None,
+        microphone_orientation: Tensor | None = None,
+        seed: ArrayLike = 0,
     ) -> tuple["RoomBatch", tuple[int, ...]]:
-        """Brings the arguments of `simulate_rirs` to one batch, and checks them.
+        """Combines and checks the arguments of `simulate_rirs`; walls are `(1, 6)` or `(batch, 6)`.
 
-        `reflection` has the shape `(1, 6)` or `(batch, 6)` here, and durations are NumPy arrays.
-
-        Returns:
-            Tuple of the batch and of the leading axes that the user expects in place of `(B, S)`.
+        Also returns the leading axes of the result, in place of `(B, S)`.
         """
         known_size = check_room_size(known_values(room_size, "room_size"))
         source = _tensor(source, "source")
@@ -122,27 +108,28 @@ class RoomBatch:
         return RoomBatch(**parts)
 
 
-def _tensor(value: Any, name: str) -> Any:
+def _tensor(value: Tensor, name: str) -> Tensor:
     tensor = ops.convert_to_tensor(value, dtype="float32")
     shape, expected = tuple(tensor.shape), _SHAPES[name]
     if len(shape) not in expected or shape[-1] != 3 or 0 in shape:
         raise ValueError(
-            f"`{name}` must have shape {' or '.join(expected.values())}. Received shape {shape}."
+            f"`{name}` must have shape {' or '.join(expected.values())}. "
+            f"Received: {name} of shape {shape}"
         )
     return tensor
 
 
-def _all_axes(tensor: Any, rank: int) -> Any:
+def _all_axes(tensor: Tensor, rank: int) -> Tensor:
     """Adds leading axes of one."""
     return ops.reshape(tensor, (*(1,) * (rank - len(tensor.shape)), *tensor.shape))
 
 
-def _unit_vectors(value: Any, name: str) -> Any:
+def _unit_vectors(value: Tensor, name: str) -> Tensor:
     vectors = _tensor(value, name)
     known = known_values(vectors)
     if known is not None and not (np.isfinite(known).all() and known.any(axis=-1).all()):
         raise ValueError(
-            f"`{name}` must be finite and other than zero. Received: {known.tolist()}."
+            f"`{name}` must be finite and other than zero. Received: {name}={known.tolist()}"
         )
     return vectors / ops.norm(vectors, axis=-1, keepdims=True)
 
@@ -150,12 +137,14 @@ def _unit_vectors(value: Any, name: str) -> Any:
 def _common_size(values: dict[str, Any]) -> int:
     sizes = {name: int(value.shape[0]) for name, value in values.items()}
     if len(set(sizes.values()) - {1}) > 1:
-        raise ValueError(f"The batch sizes of the arguments differ. Received: {sizes}.")
+        raise ValueError(
+            f"The arguments must have the same batch size, or 1. Received: batch sizes {sizes}"
+        )
     return max(sizes.values())
 
 
 def _as_one_room(values: dict[str, Any]) -> tuple[dict[str, Any], int]:
-    """Takes a batch of sources in one room for sources of this room: it has its images once."""
+    """Turns a batch of sources in one room into sources of this room, to find its images once."""
     alone = [value.shape[0] for name, value in values.items() if not name.startswith("source")]
     if max(alone) > 1:
         return values, values["sources"].shape[0]
@@ -166,21 +155,22 @@ def _as_one_room(values: dict[str, Any]) -> tuple[dict[str, Any], int]:
     return swapped, 1
 
 
-def _broadcast(value: Any, batch: int, num: int | None, name: str) -> Any:
+def _broadcast(value: Tensor, batch: int, num: int | None, name: str) -> Tensor:
     if isinstance(value, np.ndarray):
         return np.broadcast_to(value, (batch, *value.shape[1:]))
     shape = [batch, *value.shape[1:]]
     if num is not None:
         if value.shape[1] not in (1, num):
             raise ValueError(
-                f"`{name}` must hold one direction, or {num}. Received: {value.shape[1]}."
+                f"`{name}` must hold one direction, or {num}. "
+                f"Received: {name} of shape {tuple(value.shape)}"
             )
         shape[1] = num
     return ops.broadcast_to(value, shape)
 
 
-def _check_positions(size: np.ndarray, sources: Any, microphones: Any) -> None:
-    """Checks the positions where their values are known, that is outside of a traced function."""
+def _check_positions(size: np.ndarray, sources: Tensor, microphones: Tensor) -> None:
+    """Checks the positions if their values are known, that is outside of a traced function."""
     sources, microphones = known_values(sources), known_values(microphones)
     if sources is not None:
         check_inside(sources, size[:, None], "source")
@@ -191,12 +181,12 @@ def _check_positions(size: np.ndarray, sources: Any, microphones: Any) -> None:
         check_distinct_source(sources, microphones)
 
 
-def _checked_seed(seed: Any) -> np.ndarray:
+def _checked_seed(seed: ArrayLike) -> np.ndarray:
     seed = np.asarray(seed)
     if seed.ndim > 1 or not np.issubdtype(seed.dtype, np.integer) or (seed < 0).any():
         raise ValueError(
             "`seed` must be an integer of zero or more, or one for each room. "
-            f"Received: {seed.tolist()}."
+            f"Received: seed={seed.tolist()}"
         )
     return seed
 

@@ -1,6 +1,7 @@
 """Data-parallel training: each device takes a share of every batch."""
 
 import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -9,8 +10,9 @@ from keras import ops
 from keras_avssan._internal.one_line import count, one_line
 from keras_avssan._internal.types import Tensor
 from keras_avssan.data.scenes.make_dataset import make_dataset
+from keras_avssan.data.scenes.scene_plan import ScenePlan
 from keras_avssan.doa.losses import AlignmentLoss
-from keras_avssan.training.distributed.engines import make_engine
+from keras_avssan.training.distributed.engines import Engine, make_engine
 from keras_avssan.training.patches import Overrides
 
 
@@ -24,8 +26,8 @@ class Workers:
         is_chief: Whether this is process 0, the one that writes files.
 
     Args:
-        engine: What the backend trains on several devices with.
-        overrides: What is undone at the end of the `with` block.
+        engine: The backend's engine for several devices.
+        overrides: Patches that are undone at the end of the `with` block.
 
     Example:
         >>> with data_parallel() as workers:
@@ -34,7 +36,7 @@ class Workers:
         ...     model.fit(train, verbose=0)
     """
 
-    def __init__(self, engine, overrides) -> None:
+    def __init__(self, engine: Engine, overrides: Overrides) -> None:
         self._engine = engine
         self._overrides = overrides
         self.num_replicas = engine.num_replicas
@@ -49,7 +51,7 @@ class Workers:
             f"process {self.process} of {self.num_processes}",
         )
 
-    def prepare(self, model: Any, synchronize: bool = True):
+    def prepare(self, model: keras.Model, synchronize: bool = True) -> keras.Model:
         """Makes a model train on all devices.
 
         The effect lasts until the end of the `with` block. Of several processes, all that train
@@ -57,11 +59,10 @@ class Workers:
 
         Args:
             model: A `keras_avssan.models.Localizer` that was made within the `with` block.
-            synchronize: Whether what is computed over a batch, the moments of batch
-                normalisation and the contrast of the alignment loss, is computed over the whole
-                batch. If `False`, each replica computes it over its share where the engine
-                splits the batch, under TensorFlow and PyTorch: less is sent, and weights differ
-                from those of one device.
+            synchronize: Whether the moments of batch normalisation and the contrast of the
+                alignment loss are computed over the whole batch. If `False`, each replica uses its
+                share alone under TensorFlow and PyTorch, whose engines split the batch: less is
+                sent, and weights differ from those of one device.
 
         Returns:
             The model.
@@ -71,8 +72,8 @@ class Workers:
         """
         if not self._engine.owns(model):
             raise ValueError(
-                "`model` must be made within `with data_parallel()`, where its weights are put on "
-                "all devices. Received: a model that was made outside"
+                f"`model` must be made within `with data_parallel()`, where its weights are put on "
+                f"all devices. Received: model={model!r}, which was made outside"
             )
         if not model.compiled:
             model.compile()
@@ -81,7 +82,7 @@ class Workers:
         self._engine.attach(model, self._overrides)
         return model
 
-    def _synchronize(self, model: Any) -> None:
+    def _synchronize(self, model: keras.Model) -> None:
         for layer in model._flatten_layers():
             if isinstance(layer, keras.layers.BatchNormalization):
                 self._engine.synchronize_statistics(layer, self._overrides)
@@ -91,8 +92,14 @@ class Workers:
             self._overrides.set(model.loss, "alignment_loss", whole)
 
     def make_dataset(
-        self, plan, num_scenes: int, batch_size: int = 32, *, make=make_dataset, **kwargs: Any
-    ):
+        self,
+        plan: ScenePlan,
+        num_scenes: int,
+        batch_size: int = 32,
+        *,
+        make: Callable[..., Any] = make_dataset,
+        **kwargs: Any,
+    ) -> Any:
         """Makes the dataset of this process: its share of each batch.
 
         Called as `keras_avssan.data.make_dataset` is, so that it is an argument of `fit_scenes`:
@@ -103,7 +110,7 @@ class Workers:
             num_scenes: Number of scenes, of all processes together.
             batch_size: Scenes a step, of all devices together.
             make: Function that makes the shares, called as `make_dataset` is with `shard`.
-            **kwargs: Further arguments of `make_dataset`, but for `shard`.
+            **kwargs: Further arguments of `make_dataset`, except `shard`.
 
         Returns:
             A dataset that `fit` and `evaluate` of a prepared model take.
@@ -126,22 +133,22 @@ class Workers:
 
 
 @contextlib.contextmanager
-def data_parallel(devices=None):
+def data_parallel(devices: list[str] | None = None) -> Iterator[Workers]:
     """Trains on several devices: each takes a share of every batch, and gradients are summed.
 
-    The same lines under each backend, with its own engine:
+    The same code runs under each backend, with its own engine:
 
     - JAX: `keras.distribution.DataParallel`, one process for all devices of a machine.
     - TensorFlow: `tf.distribute.MirroredStrategy`, one process for all devices of a machine; or
       `MultiWorkerMirroredStrategy`, a process a machine, where `TF_CONFIG` names them.
     - PyTorch: `DistributedDataParallel`, a process a device, started by `torchrun`.
 
-    Started on one device, it changes nothing. After as many steps the weights are those that one
-    device has after the same batches, up to rounding, unless there is dropout, whose draws differ.
+    On one device it changes nothing. After the same batches the weights are those of a training on
+    one device up to rounding, except with dropout, whose random draws differ.
 
     Args:
         devices: Names of the devices, such as `["gpu:0", "gpu:1"]`, under JAX and TensorFlow; all
-            accelerators of the machine if not given.
+            accelerators of the machine by default.
 
     Yields:
         `Workers`.
@@ -169,17 +176,17 @@ def data_parallel(devices=None):
 class _WholeBatchAlignment(AlignmentLoss):
     """The alignment loss of a replica's scenes, contrasted with those of all replicas."""
 
-    def __init__(self, engine, alignment) -> None:
+    def __init__(self, engine: Engine, alignment: AlignmentLoss) -> None:
         super().__init__(alignment.temperature, alignment.name, reduction="none")
         self._engine = engine
 
-    def call(self, y_true: Tensor, y_pred: Tensor) -> Any:
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         number = ops.one_hot(self._engine.replica(), self._engine.num_replicas)
         losses = super().call(self._gather(y_true, number), self._gather(y_pred, number))
         losses = ops.reshape(losses, (self._engine.num_replicas, -1))
         return ops.sum(number[:, None] * losses, axis=0)
 
-    def _gather(self, embeddings: Tensor, number: int):
+    def _gather(self, embeddings: Tensor, number: Tensor) -> Tensor:
         """Embeddings of all replicas, (replicas · batch, D), in the order of their numbers."""
         own = number[:, None, None] * embeddings[None]
         return ops.reshape(self._engine.sum_replicas(own), (-1, embeddings.shape[-1]))

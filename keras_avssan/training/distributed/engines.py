@@ -1,70 +1,71 @@
-"""What each backend's engine for data-parallel training needs in its own form, and only that."""
+"""Backend-specific engines of data-parallel training."""
 
 import contextlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import keras
 
 from keras_avssan._internal.types import Tensor
+from keras_avssan.data.scenes.scene_plan import ScenePlan
 from keras_avssan.training.patches import Overrides
 
 
 class Engine:
-    """One process with one replica: what the engines share.
+    """One process with one replica; base class of the engines."""
 
-    Attributes:
-        num_replicas: Devices that a batch is shared by, those of all processes together.
-        num_processes: Processes that step together.
-        process: Number of this one, from 0.
-        splits_losses: Whether each replica computes the loss of its own share alone, and sees
-            the other replicas' scenes through `sum_replicas` only.
-    """
-
-    num_replicas = 1
-    num_processes = 1
-    process = 0
+    num_replicas = 1  # devices that share a batch, over all processes
+    num_processes = 1  # that step together
+    process = 0  # number of this one
+    # Whether a replica computes the loss of its share alone, and others' through `sum_replicas`.
     splits_losses = False
 
-    def scope(self) -> contextlib.AbstractContextManager:
+    def scope(self) -> contextlib.AbstractContextManager[Any]:
         """Context in which models and optimizers are made."""
         return contextlib.nullcontext()
 
-    def owns(self, model: Any) -> bool:
+    def owns(self, model: keras.Model) -> bool:
         """Whether a model was made in the scope, where that is needed."""
         return True
 
-    def sum_replicas(self, x: Any) -> Any:
+    def sum_replicas(self, x: Tensor) -> Tensor:
         """Sum of a tensor over all replicas, within a step; gradients flow through it."""
         return x
 
-    def replica(self) -> Any:
+    def replica(self) -> int | Tensor:
         """Number of the replica that computes, within a step."""
         return 0
 
-    def synchronize_statistics(self, layer: Any, overrides: Overrides) -> None:
+    def synchronize_statistics(
+        self, layer: keras.layers.BatchNormalization, overrides: Overrides
+    ) -> None:
         """Lets a `BatchNormalization` take the moments of the whole batch."""
 
-    def attach(self, model: Any, overrides: Overrides) -> None:
+    def attach(self, model: keras.Model, overrides: Overrides) -> None:
         """Makes the model's steps sum the gradients of all replicas."""
 
-    def dataset(self, make: Callable, plan: Any, num_scenes: int, batch_size: int, **kwargs: Any):
+    def dataset(
+        self,
+        make: Callable[..., Any],
+        plan: ScenePlan,
+        num_scenes: int,
+        batch_size: int,
+        **kwargs: Any,
+    ) -> Any:
         """Dataset of this process's share of each batch."""
         share = (self.process, self.num_processes)
         return make(plan, num_scenes, batch_size // self.num_processes, shard=share, **kwargs)
 
     def close(self) -> None:
-        """Ends what was begun with the engine."""
+        """Ends processes that the engine has started."""
 
 
 class JAXEngine(Engine):
     """`keras.distribution.DataParallel`: XLA splits one program over all devices.
 
-    A batch stays one array, whatever devices hold it, so that all that is computed over a batch
-    is over the whole of it. Several processes are joined by `keras.distribution.initialize`,
-    where its environment variables are set.
+    A batch stays one array, so that computations over a batch cover all of it.
     """
 
     def __init__(self, devices: list[str] | None) -> None:
@@ -80,10 +81,10 @@ class JAXEngine(Engine):
         self.num_processes = jax.process_count()
         self.process = jax.process_index()
 
-    def scope(self):
+    def scope(self) -> contextlib.AbstractContextManager[Any]:
         return self._distribution.scope()
 
-    def owns(self, model: Any):
+    def owns(self, model: keras.Model) -> bool:
         return all(
             len(variable.value.sharding.device_set) == self.num_replicas
             for variable in model.trainable_variables
@@ -110,36 +111,38 @@ class TensorFlowEngine(Engine):
             self._strategy = tf.distribute.MirroredStrategy(devices)
         self.num_replicas = self._strategy.num_replicas_in_sync
 
-    def scope(self):
+    def scope(self) -> contextlib.AbstractContextManager[Any]:
         return self._strategy.scope()
 
-    def owns(self, model: Any):
+    def owns(self, model: keras.Model) -> bool:
         created_here = self._strategy.extended.variable_created_in_scope
         return all(created_here(variable.value) for variable in model.trainable_variables)
 
-    def sum_replicas(self, x: Tensor):
+    def sum_replicas(self, x: Tensor) -> Tensor:
         context = self._tf.distribute.get_replica_context()
-        # There is none where Keras only looks for shapes.
+        # There is no context while Keras only computes shapes.
         return x if context is None else context.all_reduce("SUM", x)
 
-    def replica(self):
+    def replica(self) -> int | Tensor:
         context = self._tf.distribute.get_replica_context()
         return 0 if context is None else context.replica_id_in_sync_group
 
-    def synchronize_statistics(self, layer: Any, overrides) -> None:
+    def synchronize_statistics(
+        self, layer: keras.layers.BatchNormalization, overrides: Overrides
+    ) -> None:
         overrides.set(layer, "synchronized", True)
 
-    def attach(self, model: Any, overrides) -> None:
+    def attach(self, model: keras.Model, overrides: Overrides) -> None:
         cls = type(model)
 
-        def train_step(data: Any):
+        def train_step(data: Any) -> dict[str, Tensor]:
             self._sum_before_clipping(model.optimizer)
             return self._logs(cls.train_step(model, data))
 
-        def test_step(data: Any):
+        def test_step(data: Any) -> dict[str, Tensor]:
             return self._logs(cls.test_step(model, data))
 
-        def build_by_share(iterator=None, data_batch=None) -> None:
+        def build_by_share(iterator: Iterable[Any] | None = None, data_batch: Any = None) -> None:
             if iterator is not None:
                 _, _, batches = next(iter(iterator))
                 data_batch = keras.tree.map_structure(
@@ -151,37 +154,44 @@ class TensorFlowEngine(Engine):
 
         overrides.set(model, "train_step", train_step)
         overrides.set(model, "test_step", test_step)
-        # Keras takes the mean over all workers' batches to see their shape, which TensorFlow
-        # does for a tensor, but not for a dict.
+        # Keras takes the mean over all workers' batches to find their shape, which TensorFlow
+        # supports for a tensor, but not for a dict.
         overrides.set(model, "_maybe_symbolic_build", build_by_share)
 
-    def _logs(self, logs: dict[str, Any] | None):
-        """A step's logs; of several workers with an axis, over which Keras takes the mean."""
+    def _logs(self, logs: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Logs of a step, with an axis over several workers, whose mean Keras takes."""
         if self._strategy.extended._in_multi_worker_mode():
             return {name: self._tf.reshape(value, (1,)) for name, value in logs.items()}
         return logs
 
-    def _sum_before_clipping(self, optimizer) -> None:
-        """Clips the gradient of the whole batch: Keras clips each replica's and sums then."""
+    def _sum_before_clipping(self, optimizer: keras.Optimizer) -> None:
+        """Clips the gradient of the whole batch: Keras would clip each replica's, then sum."""
         if "_clip_gradients" in vars(optimizer):
             return
         clip = optimizer._clip_gradients
 
-        def clip_sum(gradients):
+        def clip_sum(gradients: list[Tensor]) -> list[Tensor]:
             context = self._tf.distribute.get_replica_context()
             return clip(gradients if context is None else context.all_reduce("SUM", gradients))
 
         optimizer._clip_gradients = clip_sum
         optimizer._all_reduce_sum_gradients = lambda pairs: pairs
 
-    def dataset(self, make, plan, num_scenes: int, batch_size: int, **kwargs: Any):
-        def share(context):
+    def dataset(
+        self,
+        make: Callable[..., Any],
+        plan: ScenePlan,
+        num_scenes: int,
+        batch_size: int,
+        **kwargs: Any,
+    ) -> Any:
+        def share(context: Any) -> Any:
             of = (context.input_pipeline_id, context.num_input_pipelines)
             return make(plan, num_scenes, batch_size // self.num_replicas, shard=of, **kwargs)
 
         dataset = self._strategy.distribute_datasets_from_function(share)
         if dataset.cardinality > 0:
-            # It counts this process's shares; Keras asks it for the number of steps.
+            # It counts this process's shares; Keras reads the number of steps from it.
             dataset._cardinality = num_scenes // batch_size
         return dataset
 
@@ -195,35 +205,37 @@ class TorchEngine(Engine):
 
         if devices is not None:
             raise ValueError(
-                "PyTorch has a process for each device, which `torchrun --nproc-per-node` counts; "
-                f"`devices` must not be given. Received: devices={devices}"
+                "`devices` must be `None` under PyTorch, which has a process for each device, as "
+                f"many as `torchrun --nproc-per-node` starts. Received: devices={devices!r}"
             )
         self._torch, self._distributed = torch, torch.distributed
-        self._began = False
+        self._started = False
         if "TORCHELASTIC_RUN_ID" in os.environ and not torch.distributed.is_initialized():
             on_gpu = torch.cuda.is_available()
             if on_gpu:
                 torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
             torch.distributed.init_process_group("nccl" if on_gpu else "gloo")
-            self._began = True
+            self._started = True
         if torch.distributed.is_initialized():
             self.num_replicas = self.num_processes = torch.distributed.get_world_size()
             self.process = torch.distributed.get_rank()
-            # A channel of its own: it does not get between the buckets of gradients.
+            # A group of its own, so that it does not interfere with the buckets of gradients.
             self._group = torch.distributed.new_group()
         self.splits_losses = self.num_replicas > 1
 
-    def sum_replicas(self, x: Tensor):
-        # Meta tensors are where Keras only looks for shapes.
+    def sum_replicas(self, x: Tensor) -> Tensor:
+        # Tensors are on the meta device while Keras only computes shapes.
         return x if x.is_meta else _summed_over(self._group).apply(x)
 
-    def replica(self):
+    def replica(self) -> int:
         return self.process
 
-    def synchronize_statistics(self, layer: Any, overrides) -> None:
+    def synchronize_statistics(
+        self, layer: keras.layers.BatchNormalization, overrides: Overrides
+    ) -> None:
         local = layer._moments
 
-        def moments(inputs: Tensor, mask: Tensor):
+        def moments(inputs: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
             if mask is not None:
                 return local(inputs, mask)
             axes = layer._reduction_axes
@@ -234,25 +246,27 @@ class TorchEngine(Engine):
 
         overrides.set(layer, "_moments", moments)
 
-    def attach(self, model: Any, overrides) -> None:
+    def attach(self, model: keras.Model, overrides: Overrides) -> None:
         if self.num_replicas == 1:
             return
         network = _network(model)
-        # Static: which weights have a gradient is found out once; there may be some without, and
-        # the loss may use weights that the network's own outputs did not.
+        # Static: the weights with a gradient are determined once; some may have none, and the loss
+        # may use weights that the network's own outputs did not.
         parallel = self._torch.nn.parallel.DistributedDataParallel(network, static_graph=True)
         local, result = model.call, model.get_metrics_result
 
-        def call(inputs: Tensor, training: bool | None = None) -> Any:
+        def call(inputs: Any, training: bool | None = None) -> Any:
             return parallel(inputs) if training else local(inputs, training=training)
 
         overrides.set(model, "call", call)
         overrides.set(model, "get_metrics_result", lambda: self._global_result(model, result))
 
-    def _global_result(self, model: Any, result):
-        """Results of the metrics over what all processes have seen.
+    def _global_result(
+        self, model: keras.Model, result: Callable[[], dict[str, Tensor]]
+    ) -> dict[str, Tensor]:
+        """Results of the metrics over the batches of all processes.
 
-        A metric's state is a sum, unless its variable says that it is a mean.
+        The state of a metric is a sum, unless its variable's `aggregation` is a mean.
         """
         variables = model.metrics_variables
         states = [variable.value for variable in variables]
@@ -269,12 +283,12 @@ class TorchEngine(Engine):
             return result()
 
     def close(self) -> None:
-        if self._began:
+        if self._started:
             self._distributed.destroy_process_group()
 
 
-def _network(model: Any):
-    """The model's own forward pass in training, as a module that torch wraps."""
+def _network(model: keras.Model) -> Any:
+    """The model's own forward pass in training, as a module that torch can wrap."""
     import torch
 
     forward = model.call
@@ -284,26 +298,26 @@ def _network(model: Any):
             super().__init__()
             self.model = model
 
-        def forward(self, inputs: Tensor):
+        def forward(self, inputs: Any) -> Any:
             return forward(inputs, training=True)
 
     return Network()
 
 
-def _summed_over(group):
+def _summed_over(group: Any) -> Any:
     """Sum over processes, whose gradient is the sum of their gradients."""
     import torch
 
     class Sum(torch.autograd.Function):
         @staticmethod
-        def forward(context, x: Tensor):
+        def forward(context: Any, x: Tensor) -> Tensor:
             return _all_reduced(x)
 
         @staticmethod
-        def backward(context, gradient):
+        def backward(context: Any, gradient: Tensor) -> Tensor:
             return _all_reduced(gradient)
 
-    def _all_reduced(x: Tensor):
+    def _all_reduced(x: Tensor) -> Tensor:
         total = x.clone(memory_format=torch.contiguous_format)
         torch.distributed.all_reduce(total, group=group)
         return total
@@ -319,12 +333,5 @@ _ENGINES: dict[str, Callable[[list[str] | None], Engine]] = {
 
 
 def make_engine(devices: list[str] | None) -> Engine:
-    """The engine of the backend in use.
-
-    Args:
-        devices: Names of the devices; all of this machine if `None`.
-
-    Returns:
-        An `Engine`.
-    """
+    """The engine of the backend in use, for named devices or all of this machine."""
     return _ENGINES[keras.config.backend()](devices)

@@ -81,7 +81,7 @@ def test_recomputed_activations_give_the_same_weights(dtype, limit):
         recomputed.train_on_batch(*batch)
     if dtype == "float32":
         assert difference(weights(plain), weights(recomputed)) < 1e-5
-    # These weights move little: what they move by must agree, too.
+    # These weights move little: their changes must agree, too.
     steps = moved(plain, before), moved(recomputed, before)
     assert np.linalg.norm(steps[0]) > 1e-4
     assert np.linalg.norm(steps[0] - steps[1]) < limit * np.linalg.norm(steps[0])
