@@ -69,7 +69,7 @@ class AudioEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
             self.model.build(input_shape)
         self.built = True
 
-    def call(self, audio: Tensor, training: bool | None = None) -> Any:
+    def call(self, audio: Tensor, training: bool | None = None) -> Tensor:
         x = self.model(audio, training=bool(training) and self.trainable)
         if len(x.shape) == 2:
             x = x[:, None, :]
@@ -77,7 +77,7 @@ class AudioEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
             x = ops.stop_gradient(x)
         return x
 
-    def compute_output_shape(self, input_shape: Shape) -> Any:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         shape = self.model.compute_output_shape(input_shape)
         return shape if len(shape) == 3 else (shape[0], 1, shape[1])
 

@@ -153,10 +153,10 @@ class CLIPEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
             assets.mkdir(parents=True, exist_ok=True)
             self.tokenizer.save_assets(assets)
 
-    def build(self, input_shape: Shape = None) -> None:
+    def build(self, input_shape: Shape | None = None) -> None:
         self.built = True  # the backbone was built with its weights
 
-    def call(self, images: Tensor) -> Any:
+    def call(self, images: Tensor) -> Tensor:
         images = ops.cast(images, "float32")
         if tuple(images.shape[1:3]) != self.image_size:
             images = ops.image.resize(
@@ -255,7 +255,7 @@ class CLIPEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
             x = ops.stop_gradient(x)
         return unit_length(x)
 
-    def compute_output_shape(self, input_shape: Shape) -> Any:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (input_shape[0], self.dim)
 
     def get_config(self) -> dict[str, Any]:

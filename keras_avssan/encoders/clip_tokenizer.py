@@ -151,7 +151,7 @@ class CLIPTextTokenizer:
         }
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Any:
+    def from_config(cls, config: dict[str, Any]) -> Self:
         """Makes a tokenizer from what `get_config` returned."""
         return cls(**config)
 

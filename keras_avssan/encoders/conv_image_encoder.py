@@ -75,13 +75,13 @@ class ConvImageEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
         freeze_parts(self)
         self.built = True
 
-    def call(self, images: Tensor, training: bool | None = None) -> Any:
+    def call(self, images: Tensor, training: bool | None = None) -> Tensor:
         x = images - 0.5
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
             x = keras.ops.relu(norm(convolution(x), training=training))
         return self.output_norm(self.projection(self.pool(x)))
 
-    def compute_output_shape(self, input_shape: Shape) -> Any:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (input_shape[0], self.dim)
 
     def get_config(self) -> dict[str, Any]:

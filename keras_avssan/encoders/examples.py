@@ -22,10 +22,10 @@ class FoldExamples(FixedSettings, keras.layers.Layer):
         Tensor of shape (batch * t, ..., 1), with an axis of channels.
     """
 
-    def call(self, examples) -> Any:
+    def call(self, examples) -> Tensor:
         return ops.reshape(examples, (-1, *examples.shape[2:], 1))
 
-    def compute_output_shape(self, examples_shape) -> Any:
+    def compute_output_shape(self, examples_shape) -> Shape:
         return (None, *examples_shape[2:], 1)
 
 
@@ -43,8 +43,8 @@ class UnfoldExamples(FixedSettings, keras.layers.Layer):
         Tensor of shape (batch, t, d).
     """
 
-    def call(self, embeddings: Tensor, examples) -> Any:
+    def call(self, embeddings: Tensor, examples) -> Tensor:
         return ops.reshape(embeddings, (-1, ops.shape(examples)[1], embeddings.shape[-1]))
 
-    def compute_output_shape(self, embeddings_shape, examples_shape) -> Any:
+    def compute_output_shape(self, embeddings_shape, examples_shape) -> Shape:
         return (*examples_shape[:2], embeddings_shape[-1])

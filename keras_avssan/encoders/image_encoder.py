@@ -77,7 +77,7 @@ class ImageEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
             self.model.build(input_shape)
         self.built = True
 
-    def call(self, images: Tensor, training: bool | None = None) -> Any:
+    def call(self, images: Tensor, training: bool | None = None) -> Tensor:
         # A tensor, not a NumPy array: arithmetic with arrays would leave the compute dtype.
         mean = ops.cast(ops.convert_to_tensor(self.mean), images.dtype)
         std = ops.cast(ops.convert_to_tensor(self.std), images.dtype)
@@ -90,7 +90,7 @@ class ImageEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
             x = unit_length(x)
         return x
 
-    def compute_output_shape(self, input_shape: Shape) -> Any:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (input_shape[0], self.model.compute_output_shape(input_shape)[-1])
 
     def get_config(self) -> dict[str, Any]:

@@ -143,7 +143,7 @@ class LogMelEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
         freeze_parts(self)
         self.built = True
 
-    def call(self, audio: Tensor, training: bool | None = None) -> Any:
+    def call(self, audio: Tensor, training: bool | None = None) -> Tensor:
         x = self.input_norm(self._log_mel(audio), training=training)
         if self.masks is not None:
             x = self.masks(x, training=training)
@@ -160,7 +160,7 @@ class LogMelEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
         power = ops.square(parts[..., 0]) + ops.square(parts[..., 1])
         return ops.log(ops.matmul(power, ops.convert_to_tensor(self._mel)) + 1e-3)
 
-    def compute_output_shape(self, input_shape: Shape) -> Any:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         samples = input_shape[1]
         frames = None if samples is None else 1 + samples // self.hop_length
         return (input_shape[0], frames, self.dim)

@@ -147,7 +147,7 @@ class SoundEffectsCNN(
         x = ops.max(ops.mean(x, axis=2), axis=1)
         return UnfoldExamples(dtype=x.dtype, name="unfold")(x, examples)
 
-    def call(self, audio: Tensor, training: bool | None = None, mask: Tensor = None) -> Any:
+    def call(self, audio: Tensor, training: bool | None = None, mask: Tensor | None = None) -> Tensor:
         if len(audio.shape) != 2:
             raise ValueError(
                 f"`audio` must have shape (batch, samples). Received: shape {tuple(audio.shape)}"
@@ -155,7 +155,7 @@ class SoundEffectsCNN(
         x = super().call(audio, training=bool(training) and self.trainable)
         return x if self.trainable else ops.stop_gradient(x)
 
-    def compute_output_shape(self, input_shape: Shape) -> Any:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         frames = self.spectrogram.compute_output_shape(
             self.resampler.compute_output_shape(input_shape)
         )[1]
@@ -200,14 +200,14 @@ class _PeakNormalization(keras.layers.Layer):
         super().__init__(**kwargs)
         self.peak = peak
 
-    def call(self, audio: Tensor) -> Any:
+    def call(self, audio: Tensor) -> Tensor:
         audio = ops.cast(audio, "float32")
         if self.peak is None:
             return audio
         peak = ops.max(ops.abs(audio), axis=1, keepdims=True)
         return audio * (self.peak / ops.maximum(peak, _SMALLEST_PEAK))
 
-    def compute_output_shape(self, audio_shape: Shape) -> Any:
+    def compute_output_shape(self, audio_shape: Shape) -> Shape:
         return audio_shape
 
 
@@ -218,14 +218,14 @@ class _CutExamples(keras.layers.Layer):
         super().__init__(**kwargs)
         self.hop_frames = hop_frames
 
-    def call(self, spectrogram: Tensor) -> Any:
+    def call(self, spectrogram: Tensor) -> Tensor:
         count = _num_examples(ops.shape(spectrogram)[1], self.hop_frames)
         # Enough silence for any number of frames, so that the padding is a constant.
         padded = ops.pad(spectrogram, [[0, 0], [0, EXAMPLE_FRAMES], [0, 0]])
         starts = self.hop_frames * ops.arange(count)
         return ops.take(padded, starts[:, None] + ops.arange(EXAMPLE_FRAMES)[None, :], axis=1)
 
-    def compute_output_shape(self, spectrogram_shape: Shape) -> Any:
+    def compute_output_shape(self, spectrogram_shape: Shape) -> Shape:
         batch, frames, num_mels = spectrogram_shape
         count = None if frames is None else _num_examples(frames, self.hop_frames)
         return (batch, count, EXAMPLE_FRAMES, num_mels)

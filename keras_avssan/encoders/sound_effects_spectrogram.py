@@ -55,7 +55,7 @@ class SoundEffectsSpectrogram(FixedSettings, keras.layers.Layer):
         self._mel = mel / mel.sum(axis=0)
         self.built = True  # no weights: a whole model need not be run to build it
 
-    def call(self, audio: Tensor) -> Any:
+    def call(self, audio: Tensor) -> Tensor:
         half = FRAME_LENGTH // 2
         signal = ops.pad(audio, [[0, 0], [half, half + HOP_LENGTH - 1]])
         real, imaginary = ops.stft(
@@ -65,7 +65,7 @@ class SoundEffectsSpectrogram(FixedSettings, keras.layers.Layer):
         bands = ops.matmul(power, ops.convert_to_tensor(self._mel))
         return ops.log10(1.0 + _POWER_SCALE * bands) / _LARGEST_VALUE
 
-    def compute_output_shape(self, input_shape: Shape) -> Any:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         batch, samples = input_shape
         return (batch, None if samples is None else num_frames(samples), NUM_MELS)
 

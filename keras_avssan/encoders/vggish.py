@@ -164,7 +164,7 @@ class VGGish(StoredByAttribute, KeepsFrozenModel, FixedSettings, keras_hub.model
         x = UnfoldExamples(dtype=x.dtype, name="unfold")(x, examples)
         return x if self.postprocessor is None else self.postprocessor(x)
 
-    def call(self, audio: Tensor, training: bool | None = None, mask: Tensor = None) -> Any:
+    def call(self, audio: Tensor, training: bool | None = None, mask: Tensor | None = None) -> Tensor:
         if len(audio.shape) != 2:
             raise ValueError(
                 "`audio` must be mono, of shape (batch, samples). "
@@ -173,7 +173,7 @@ class VGGish(StoredByAttribute, KeepsFrozenModel, FixedSettings, keras_hub.model
         x = super().call(audio, training=training)
         return x if self.trainable else ops.stop_gradient(x)
 
-    def compute_output_shape(self, input_shape: Shape) -> Any:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         batch, examples, _, _ = self.spectrogram.compute_output_shape(input_shape)
         return (batch, examples, self.settings["embedding_dim"])
 

@@ -53,7 +53,7 @@ class VGGishPostprocessor(FixedSettings, keras.layers.Layer):
         )
         self.built = True
 
-    def call(self, embeddings: Tensor) -> Any:
+    def call(self, embeddings: Tensor) -> Tensor:
         x = ops.cast(embeddings, "float32") - self.means
         x = ops.matmul(x, ops.transpose(self.eigen_vectors))
         x = ops.clip(x, -_LIMIT, _LIMIT)
@@ -61,7 +61,7 @@ class VGGishPostprocessor(FixedSettings, keras.layers.Layer):
             x = ops.floor((x + _LIMIT) * (_LEVELS / (2 * _LIMIT)))
         return x
 
-    def compute_output_shape(self, input_shape: Shape) -> Any:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return tuple(input_shape)
 
     def get_config(self) -> dict[str, Any]:

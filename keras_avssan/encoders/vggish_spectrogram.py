@@ -108,7 +108,7 @@ class VGGishSpectrogram(FixedSettings, keras.layers.Layer):
         # The length is a tensor where a graph is traced for recordings of any length.
         return ops.maximum(count, 1) if ops.is_tensor(count) else max(count, 1)
 
-    def call(self, audio: Tensor) -> Any:
+    def call(self, audio: Tensor) -> Tensor:
         examples = self.num_examples(ops.shape(audio)[1])
         audio = self.gain * ops.cast(audio, "float32")
         # More zeros than are needed, then cut: no case of its own for short and long recordings.
@@ -130,7 +130,7 @@ class VGGishSpectrogram(FixedSettings, keras.layers.Layer):
     def _conv(self, audio: Tensor):
         return convolve_frames(audio, self._window, HOP_LENGTH, FFT_LENGTH)
 
-    def compute_output_shape(self, input_shape: Shape) -> Any:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         batch, samples = input_shape
         examples = None if samples is None else self.num_examples(samples)
         return (batch, examples, NUM_FRAMES, NUM_MELS)

@@ -209,6 +209,7 @@ class StereoSTFT(FixedSettings, keras.layers.Layer):
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         batch, samples, channels = input_shape
+        assert channels is not None
         frames = None if samples is None else 1 + samples // self.hop_length
         return (batch, frames, self.num_bins, 2 * channels)
 
