@@ -15,10 +15,10 @@ _FLOOR = 1e-10  # resolution of a distance from the signal subspace in float32
 class MUSIC(ClassicalLocalizer):
     """Localises by multiple signal classification, MUSIC, normalised and over a wide band.
 
-    With two microphones there is room for one source per bin. The covariance of a bin over the frames has a
-    noise subspace of one dimension; the pseudospectrum is one over the squared length of a
-    direction's steering vector in it. Each bin's pseudospectrum is divided by its maximum, and
-    their mean is taken. For the covariance with powers p₁, p₂ and cross-spectrum g, and
+    With two microphones there is room for one source per bin. The covariance of a bin over the
+    frames has a noise subspace of one dimension; the pseudospectrum is one over the squared length
+    of a direction's steering vector in it. Each bin's pseudospectrum is divided by its maximum,
+    and their mean is taken. For the covariance with powers p₁, p₂ and cross-spectrum g, and
     λ₁ - λ₂ = √((p₁ - p₂)² + 4|g|²), the squared length is, without an eigenvalue routine,
 
         1 - 2 Re(g exp(-jφ(θ))) / (λ₁ - λ₂).

@@ -1,4 +1,4 @@
-"""A small convolutional image encoder that trains with the task."""
+"""Small convolutional image encoder that is trained with the task."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,8 +16,8 @@ class ConvImageEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
 
     Args:
         dim: Dimension d_V of the embedding.
-        filters: Filters of the convolutions; each halves height and width.
-        image_size: Height and width in pixels that prompts are brought to.
+        filters: Number of filters of each convolution, which halves height and width.
+        image_size: Height and width in pixels to which prompts are resized.
         **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:

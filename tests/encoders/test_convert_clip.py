@@ -243,7 +243,7 @@ def test_all_wrong_tensors_are_named_at_once(copy):
     tensors["classifier.weight"] = torch.zeros(2, 2)
     tensors["visual_projection.weight"] = torch.zeros(12, 31)
     safetensors_torch.save_file(tensors, copy / "model.safetensors")
-    with pytest.raises(ValueError, match="The tensors in") as error:
+    with pytest.raises(ValueError, match="`folder` must hold the tensors") as error:
         convert_clip_huggingface(copy)
     message = str(error.value)
     assert "missing: text_projection.weight" in message
