@@ -231,9 +231,9 @@ def _check_tensors(
         "of a wrong shape": [f"{name} {found[name]}, expected {expected[name]}" for name in wrong],
     }
     if any(problems.values()):
-        wrong = [
+        details = "; ".join(
             f"{kind}: {listed(names, _MAX_NAMES)}" for kind, names in problems.items() if names
-        ]
+        )
         raise ValueError(
             "`folder` must hold the tensors that its config.json implies. "
             f"Received: folder='{folder}' with tensors {details}"

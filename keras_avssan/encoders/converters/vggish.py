@@ -100,7 +100,8 @@ def convert_vggish_torch(
         path_or_state_dict: Path of a `.pth` file, or the state dict itself. PCA parameters in it
             (`pproc.pca_eigen_vectors`, `pproc.pca_means`) are converted too.
         pca_params_path: Path of the PCA parameters, `.npz` or `.pth`, in place of those in the
-            weights, if any. With PCA parameters of either kind embeddings are whitened, see `VGGishPostprocessor`.
+            weights, if any. With PCA parameters of either kind embeddings are whitened, see
+            `VGGishPostprocessor`.
         activation: Activation of the embeddings, see `VGGish`; `"relu"` in torchvggish.
         **kwargs: Further arguments of `VGGish`.
 
