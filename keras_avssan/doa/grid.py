@@ -99,8 +99,8 @@ def check_finite(posterior: ArrayLike, names: Sequence[object] | None = None) ->
         found = ", ".join(str(names[index]) for index in broken[:_NAMED])
         more = ", …" if len(broken) > _NAMED else ""
         raise ValueError(
-            "The posterior is not finite and indicates no direction: check that the weights of the "
-            f"network and its inputs are finite. Received: NaN or infinity for {found}{more}"
+            "`posterior` must be finite; check that the weights of the network and its inputs are. "
+            f"Received: posterior with NaN or infinity for {found}{more}"
         )
     return posterior
 
