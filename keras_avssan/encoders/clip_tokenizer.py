@@ -6,7 +6,7 @@ import pathlib
 import textwrap
 import warnings
 from collections.abc import Iterable, Sequence
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import keras
 import numpy as np
@@ -166,8 +166,9 @@ def as_texts(texts: str | Iterable[str]) -> list[str]:
 
     Raises a ValueError if there is no text, and a TypeError if one is not a string.
     """
-    is_one = isinstance(texts, str) or not isinstance(texts, Iterable)
-    texts = [texts] if is_one else list(texts)
+    if isinstance(texts, str) or not isinstance(texts, Iterable):
+        texts = [texts]
+    texts = list(texts)
     if not texts:
         raise ValueError(f"`texts` must hold at least one text. Received: texts={texts!r}")
     for text in texts:
@@ -232,7 +233,7 @@ def _make_tokenizer(vocabulary: dict[str, int], merges: Sequence[str]) -> tokeni
     tokenizer = tokenizers.Tokenizer(
         models.BPE(
             vocab=vocabulary,
-            merges=[tuple(rule.split(" ")) for rule in merges],
+            merges=[cast(tuple[str, str], tuple(rule.split(" "))) for rule in merges],
             end_of_word_suffix=_END_OF_WORD,
             unk_token=END_TOKEN,
         )
