@@ -240,8 +240,8 @@ class JointLoss(_Float32Loss):
     Args:
         doa: Form of the direction loss, see `DoALoss`.
         reconstruction: Form of the reconstruction loss, see `ReconstructionLoss`.
-        doa_weight: Weight of the direction loss. The paper has 1.
-        reconstruction_weight: Weight of the reconstruction loss. The paper has 1.
+        doa_weight: Weight of the direction loss; 1 in the paper.
+        reconstruction_weight: Weight of the reconstruction loss; 1 in the paper.
         alignment_weight: Weight of the `AlignmentLoss`, which the paper does not have.
         sigma: Width of the direction label in degrees.
         kind: Shape of the direction label, `"laplacian"` or `"gaussian"`.
@@ -249,11 +249,11 @@ class JointLoss(_Float32Loss):
         reduction: Reduction over the batch, as in any Keras loss.
 
     Call arguments:
-        y_true: Dict with `azimuth` (batch,) in degrees; and, each where its weight is not zero and
-            the network has an output for it, `spectrogram` (batch, T, F, 4), the target's clean
-            spectrogram, and `semantics` (batch, D), the target's embedding.
-        y_pred: Dict with `doa` (batch, 180); and likewise `masked_spectrogram` (batch, T, F, 4)
-            and `prompt_semantics` (batch, D).
+        y_true: Dict with `azimuth` (batch,) in degrees. Optional, for the loss of each:
+            `spectrogram` (batch, T, F, 4), the target's clean spectrogram, and `semantics`
+            (batch, D), the target's embedding.
+        y_pred: Dict with `doa` (batch, 180); with `spectrogram` also `masked_spectrogram`
+            (batch, T, F, 4), and with `semantics` also `prompt_semantics` (batch, D).
 
     Returns:
         Scalar, or shape (batch,) with `reduction="none"`.
