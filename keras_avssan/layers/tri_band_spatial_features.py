@@ -112,13 +112,13 @@ class TriBandSpatialFeatures(FixedSettings, keras.layers.Layer):
         power1 = ops.square(re1) + ops.square(im1)
         power2 = ops.square(re2) + ops.square(im2)
         floor = self.epsilon**2
-        ild = self._level_difference(power1, power2)
+        ild = self._level_difference(power1, power2)  # (3)
         cross_re, cross_im = cross_spectrum(spectrogram)
         if self.ipd == "angle":
             # The cross-spectrum of two silent channels has no angle: it gets that of the number 1.
             cues = [_angle(cross_re, cross_im, floor**2), ild]
         elif self.ipd == "difference":
-            cues = [_angle(re1, im1, floor**2) - _angle(re2, im2, floor**2), ild]
+            cues = [_angle(re1, im1, floor**2) - _angle(re2, im2, floor**2), ild]  # (2)
         else:
             norm = ops.rsqrt((power1 + floor) * (power2 + floor))
             cues = [cross_re * norm, cross_im * norm, ild]
