@@ -144,7 +144,8 @@ class TriBandSpatialFeatures(FixedSettings, keras.layers.Layer):
         width = width or num_bins
         if num_bins < width:
             raise ValueError(
-                f"`spectrogram` must have at least {width} bins. Received: bins={num_bins}"
+                f"`spectrogram` must have at least {width} bins. "
+                f"Received: spectrogram with {num_bins} bins"
             )
         count = num_bins // width
         cues = cues[:, :, : count * width, :]
