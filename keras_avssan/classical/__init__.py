@@ -1,4 +1,4 @@
-"""Localisation of the loudest sound without training: GCC-PHAT, SRP-PHAT, MUSIC for a pair."""
+"""Localisation of the strongest sound without training: GCC-PHAT, SRP-PHAT, MUSIC for a pair."""
 
 from keras_avssan.classical.classical_localizer import ClassicalLocalizer
 from keras_avssan.classical.gcc_phat import GCCPHAT

@@ -1,10 +1,12 @@
-"""What the methods without training share: frames, steering, `localize`."""
+"""Base class of the methods without training: frames, steering, `localize`."""
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 import keras
 import numpy as np
 from keras import ops
+from numpy.typing import ArrayLike
 
 from keras_avssan._internal.checks import transpose_hint
 from keras_avssan._internal.one_line import one_line, span
@@ -19,18 +21,18 @@ from keras_avssan.layers.stereo_stft import StereoSTFT, level_gain
 _BATCH_SIZE = 32
 _MAX_DURATION = 3600.0  # seconds of a recording; longer ones exhaust the memory
 _INPUTS = ("audio", "microphone_spacing")
-_FLOOR = 1e-9  # beside values of the order of one: a spectrum of zeros becomes uniform
+_FLOOR = 1e-9  # added to values of the order of one: a spectrum of zeros becomes uniform
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
 class ClassicalLocalizer(keras.layers.Layer):
     """Base of the methods that localise the strongest sound of a recording, without training.
 
-    They have no weights and count as built. A subclass brings `spectrum`, which scores the 180
-    directions from the frames of a recording. `localize` and `predict_on_batch` take what those
-    of `keras_avssan.models.Localizer` take, so that one evaluation runs either. No prompt has an
-    influence. Computed in float32 under every precision policy; the loudness of a recording has
-    no influence.
+    They have no weights and count as built. A subclass implements `spectrum`, which scores the 180
+    directions from the frames of a recording. `localize` and `predict_on_batch` take the arguments
+    of those of `keras_avssan.models.Localizer`, so that the same evaluation runs both. Prompts and
+    the loudness of a recording have no influence. Computed in float32 under every precision
+    policy.
 
     Args:
         microphone_spacing: Distance between the microphones in metres.
@@ -38,12 +40,12 @@ class ClassicalLocalizer(keras.layers.Layer):
         frame_length: Length of a frame and of its transform in samples; even.
         hop_length: Distance between frames in samples.
         frequency_range: Lowest and highest frequency in hertz; the bins between them, both ends
-            included, are used. Bins 0 and F - 1 never are, as their phase tells nothing.
+            included, are used. Bins 0 and F - 1 never are: they are real and have no phase.
         **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
         inputs: Dict with `audio` (batch, samples, 2), and optionally `microphone_spacing`
-            (batch,) in metres, in place of the layer's own. Other inputs are left aside.
+            (batch,) in metres, in place of the layer's own. Other inputs are ignored.
 
     Returns:
         Dict with `doa`: float32 spectrum of shape (batch, 180), not negative and of sum one; index
@@ -77,7 +79,7 @@ class ClassicalLocalizer(keras.layers.Layer):
         sampling_rate: int = 16000,
         frame_length: int = 1024,
         hop_length: int = 512,
-        frequency_range=(500.0, 4000.0),
+        frequency_range: Sequence[float] = (500.0, 4000.0),
         **kwargs: Any,
     ) -> None:
         super().__init__(**{**kwargs, "dtype": "float32", "trainable": False})
@@ -101,7 +103,7 @@ class ClassicalLocalizer(keras.layers.Layer):
             f"frequencies {span(self.frequency_range, ' Hz', 5)}",
         )
 
-    def _choose_bins(self):
+    def _choose_bins(self) -> slice:
         """Bins of the frequency range, as a slice."""
         width = self.sampling_rate / self.stft.frame_length
         low, high = self.frequency_range
@@ -109,15 +111,15 @@ class ClassicalLocalizer(keras.layers.Layer):
         last = min(self.stft.num_bins - 2, int(np.floor(high / width)))
         if last < first:
             raise ValueError(
-                "`frequency_range` must hold a bin other than the first and the last, they are "
-                f"{width:g} Hz apart. Received: frequency_range={self.frequency_range}"
+                f"`frequency_range` must hold a bin, which are {width:g} Hz apart, other than the "
+                f"first and the last. Received: frequency_range={self.frequency_range}"
             )
         return slice(first, last + 1)
 
-    def call(self, inputs: Tensor) -> Any:
+    def call(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         if not isinstance(inputs, dict) or "audio" not in inputs:
-            found = sorted(inputs) if isinstance(inputs, dict) else type(inputs).__name__
-            raise TypeError(f"`inputs` must be a dict with `audio`. Received: {found}")
+            keys = sorted(inputs) if isinstance(inputs, dict) else type(inputs).__name__
+            raise TypeError(f"`inputs` must be a dict with `audio`. Received: inputs={keys}")
         self._check_shapes({key: tuple(inputs[key].shape) for key in _INPUTS if key in inputs})
         audio = ops.cast(inputs["audio"], "float32")
         spectrogram = self.stft(audio * level_gain(audio))[:, :, self._bins]
@@ -126,48 +128,49 @@ class ClassicalLocalizer(keras.layers.Layer):
         return {"doa": spectrum / ops.sum(spectrum, axis=-1, keepdims=True)}
 
     def spectrum(self, spectrogram: Tensor, phase: Tensor) -> Tensor:
-        """Scores the directions.
+        """Scores the directions; subclasses implement it.
 
         Args:
-            spectrogram: Frames of the recordings brought to unit power, within the frequency
+            spectrogram: Frames of the recordings scaled to unit power, within the frequency
                 range: shape (batch, T, F, 4) as re1, im1, re2, im2.
-            phase: By how many radians channel 0 is ahead of channel 1 in a bin, if the sound
-                comes from a direction: shape (batch, F, 180), or (1, F, 180) for all.
+            phase: Phase in radians by which channel 0 leads in a bin for sound from a direction:
+                shape (batch, F, 180), or (1, F, 180) for all recordings.
 
         Returns:
             Spectrum of shape (batch, 180), not negative, of the order of one.
         """
         raise NotImplementedError
 
-    def _check_shapes(self, shapes):
+    def _check_shapes(self, shapes: Mapping[str, Shape]) -> None:
         audio, spacing = shapes["audio"], shapes.get("microphone_spacing")
         if len(audio) != 3 or audio[-1] != 2:
             raise ValueError(
-                "`audio` must have shape (batch, samples, 2), the two microphones last. "
-                f"Received: shape {audio}.{transpose_hint(audio)}"
+                "`audio` must have shape (batch, samples, 2), the two microphones last."
+                f"{transpose_hint(audio)} Received: audio.shape={audio}"
             )
         if isinstance(audio[1], int) and audio[1] < self.stft.frame_length:
             raise ValueError(
-                f"`audio` must be as long as a frame, {self.stft.frame_length} samples. "
-                f"Received: {audio[1]} samples"
+                f"`audio` must be at least as long as a frame, {self.stft.frame_length} samples. "
+                f"Received: audio.shape={audio}"
             )
         if spacing is not None and not _same_batch(spacing, audio[:1]):
             raise ValueError(
-                "`microphone_spacing` must have shape (batch,), one a recording. "
-                f"Received: shape {spacing} for `audio` of shape {audio}"
+                "`microphone_spacing` must have shape (batch,), one distance per recording. "
+                f"Received: microphone_spacing.shape={spacing}, audio.shape={audio}"
             )
 
-    def _phase(self, microphone_spacing: Any):
+    def _phase(self, microphone_spacing: Tensor | None) -> Tensor:
+        """Phases of the directions in radians, (batch, F, 180) or (1, F, 180)."""
         phase = ops.convert_to_tensor(self._phase_a_metre)
         if microphone_spacing is None:
             return self.microphone_spacing * phase
         return ops.cast(microphone_spacing, "float32")[:, None, None] * phase
 
-    def predict_on_batch(self, inputs: Tensor):
+    def predict_on_batch(self, inputs: Mapping[str, ArrayLike]) -> dict[str, np.ndarray]:
         """Scores the directions of one batch of arrays.
 
         Args:
-            inputs: Dict of arrays as in a call.
+            inputs: Dict of arrays, as in a call.
 
         Returns:
             Dict with `doa`: float32 NumPy array of shape (batch, 180).
@@ -189,43 +192,43 @@ class ClassicalLocalizer(keras.layers.Layer):
                     "`microphone_spacing` must hold positive distances in metres. "
                     f"Received: microphone_spacing={spacing}"
                 )
-        # Not through `__call__`, which would bury the message of an error under its arguments.
+        # Not by `__call__`, which would append its arguments to the message of an error.
         outputs = self.call(keras.tree.map_structure(ops.convert_to_tensor, inputs))
         return {key: ops.convert_to_numpy(value) for key, value in outputs.items()}
 
     def localize(
         self,
-        audio: Tensor,
+        audio: Any,
         prompt: Any = None,
-        sampling_rate: int | None = None,
+        sampling_rate: float | None = None,
         return_confidence: bool = False,
-        channels: Any = None,
-        microphone_spacing: Any = None,
-    ):
+        channels: Sequence[int] | None = None,
+        microphone_spacing: ArrayLike | None = None,
+    ) -> Any:
         """Finds the direction of the strongest sound.
 
         Args:
             audio: Two-microphone recording of at least one frame and at most an hour: a file (its
                 path, its bytes, or opened in binary mode), an array (samples, 2) or (batch,
                 samples, 2), or a list of files or arrays of equal duration.
-            prompt: Taken in place of what a prompted model asks for, and ignored.
-            sampling_rate: Sampling rate in hertz of arrays; the layer's if not given.
+            prompt: Ignored; prompted models take one here.
+            sampling_rate: Sampling rate of arrays in hertz; the layer's if not given.
             return_confidence: Whether the confidence is returned too.
             microphone_spacing: Distance between the microphones in metres, one for all recordings
                 or one for each; the layer's if not given.
-            channels: Which two channels of recordings with more of them are microphone 1 and
-                microphone 2, counted from 0: a tuple of two ints.
+            channels: Which two channels of a multichannel recording are microphone 1 and
+                microphone 2, counted from 0.
 
         Returns:
             float32 array of azimuths in degrees, shape (batch,): 0° beside microphone 1
             (its channel leads), 90° broadside, 180° beside microphone 2. With
             `return_confidence`, a tuple of it and the share of the spectrum within 5° of it, from
-            0 to 1; it compares recordings under one method, and is no probability. It is 0 for a
-            recording whose channels are copies of each other, after a warning.
+            0 to 1; it compares recordings under one method, and is not a probability. It is 0 for
+            a recording whose channels are copies of each other, after a warning.
 
         Raises:
-            ValueError: If a recording is unusable, or one channel of it hears nothing.
-            TypeError: If it is of another kind.
+            ValueError: If a recording is unusable, or one of its channels is constant.
+            TypeError: If `audio` is of another type.
 
         Example:
             >>> source = np.random.default_rng(0).normal(size=16000)
@@ -254,7 +257,7 @@ class ClassicalLocalizer(keras.layers.Layer):
             return azimuth, confidence(spectrum, audio)
         return azimuth
 
-    def compute_output_shape(self, inputs_shape) -> Any:
+    def compute_output_shape(self, inputs_shape: Mapping[str, Shape]) -> dict[str, Shape]:
         self._check_shapes(inputs_shape)
         return {"doa": (inputs_shape["audio"][0], NUM_DIRECTIONS)}
 
@@ -269,23 +272,23 @@ class ClassicalLocalizer(keras.layers.Layer):
         }
 
 
-def _same_batch(shape: Shape, expected):
+def _same_batch(shape: Shape, expected: Shape) -> bool:
     """Whether two shapes of rank one agree, as far as they are known."""
     return len(shape) == 1 and (None in (*shape, *expected) or shape == expected)
 
 
-def _check_positive(name: str, value: Any, kind: str):
+def _check_positive(name: str, value: Any, kind: str) -> None:
     number = isinstance(value, (int, float, np.integer, np.floating))
     if not number or isinstance(value, bool) or not 0 < value < np.inf:
-        raise ValueError(f"`{name}` must be a positive {kind}. Received: {name}={value}")
+        raise ValueError(f"`{name}` must be a positive {kind}. Received: {name}={value!r}")
 
 
-def _checked_range(frequency_range, sampling_rate: int):
+def _checked_range(frequency_range: Sequence[float], sampling_rate: float) -> tuple[float, float]:
     """The range as a tuple of two floats from 0 to half the sampling rate."""
     limits = np.asarray(frequency_range, "float64")
     if limits.shape != (2,) or not 0 <= limits[0] < limits[1] <= sampling_rate / 2:
         raise ValueError(
             "`frequency_range` must be a lower and a higher frequency, from 0 to "
-            f"{sampling_rate / 2:g} Hz. Received: frequency_range={frequency_range}"
+            f"{sampling_rate / 2:g} Hz. Received: frequency_range={frequency_range!r}"
         )
-    return tuple(limits.tolist())
+    return cast(tuple[float, float], tuple(limits.tolist()))

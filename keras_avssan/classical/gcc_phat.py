@@ -1,4 +1,4 @@
-"""Generalised cross-correlation with phase transform."""
+"""Generalised cross-correlation with phase transform (GCC-PHAT)."""
 
 import keras
 from keras import ops
@@ -15,8 +15,9 @@ class GCCPHAT(ClassicalLocalizer):
 
     The cross-spectrum is averaged over the frames, each bin of the average is brought to the
     magnitude one, and its inverse Fourier transform is the correlation over lags. It is evaluated
-    at the very lag τ = d cos θ / c of each direction, so no lag is rounded; negative correlation
-    counts as zero. Loud frames decide what the average is, where `SRPPHAT` counts all alike.
+    at the exact lag τ = d cos θ / c of each direction, without rounding to samples; negative
+    correlation counts as zero. Loud frames dominate the average, while `SRPPHAT` gives all frames
+    equal weight.
 
     Args:
         microphone_spacing: Distance d between the microphones in metres.
@@ -28,7 +29,7 @@ class GCCPHAT(ClassicalLocalizer):
 
     Call arguments:
         inputs: Dict with `audio` (batch, samples, 2), and optionally `microphone_spacing`
-            (batch,) in metres, in place of the layer's own. Other inputs are left aside.
+            (batch,) in metres, in place of the layer's own. Other inputs are ignored.
 
     Returns:
         Dict with `doa`: float32 spectrum of shape (batch, 180), not negative and of sum one; index

@@ -1,4 +1,4 @@
-"""Multiple signal classification over a wide band."""
+"""Multiple signal classification (MUSIC) over a wide band."""
 
 import keras
 from keras import ops
@@ -8,17 +8,17 @@ from keras_avssan.classical.classical_localizer import ClassicalLocalizer
 from keras_avssan.layers.stereo_stft import cross_spectrum
 
 _SILENCE = 1e-24  # squared power of a bin, 120 dB below a recording of unit power
-_FLOOR = 1e-10  # what float32 can tell of a distance from the signal subspace
+_FLOOR = 1e-10  # resolution of a distance from the signal subspace in float32
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
 class MUSIC(ClassicalLocalizer):
     """Localises by multiple signal classification, MUSIC, normalised and over a wide band.
 
-    A pair leaves room for one source a bin. The covariance of a bin over the frames has a
-    noise subspace of one dimension; the pseudospectrum is one over the squared length of a
-    direction's steering vector in it. Each bin's pseudospectrum is divided by its maximum, and
-    their mean is taken. For the covariance with powers p₁, p₂ and cross-spectrum g, and
+    With two microphones there is room for one source per bin. The covariance of a bin over the
+    frames has a noise subspace of one dimension; the pseudospectrum is one over the squared length
+    of a direction's steering vector in it. Each bin's pseudospectrum is divided by its maximum,
+    and their mean is taken. For the covariance with powers p₁, p₂ and cross-spectrum g, and
     λ₁ - λ₂ = √((p₁ - p₂)² + 4|g|²), the squared length is, without an eigenvalue routine,
 
         1 - 2 Re(g exp(-jφ(θ))) / (λ₁ - λ₂).
@@ -33,7 +33,7 @@ class MUSIC(ClassicalLocalizer):
 
     Call arguments:
         inputs: Dict with `audio` (batch, samples, 2), and optionally `microphone_spacing`
-            (batch,) in metres, in place of the layer's own. Other inputs are left aside.
+            (batch,) in metres, in place of the layer's own. Other inputs are ignored.
 
     Returns:
         Dict with `doa`: float32 spectrum of shape (batch, 180), not negative and of sum one; index
@@ -63,13 +63,10 @@ class MUSIC(ClassicalLocalizer):
         return ops.mean(pseudospectrum, axis=1)
 
 
-def _noise_distance(spectrogram: Tensor, phase: Tensor):
-    """Squared length of the steering vectors in the noise subspaces, (batch, F, 180).
-
-    The difference in the docstring above cancels where it matters, at the source. It is written
-    as a sum of two terms that are not negative: what the powers differ by, and what the phases
-    differ by.
-    """
+def _noise_distance(spectrogram: Tensor, phase: Tensor) -> Tensor:
+    """Squared length of the steering vectors in the noise subspaces, (batch, F, 180)."""
+    # The difference in the class's docstring cancels at the source, where accuracy matters. Here it
+    # is a sum of two terms that are not negative, from the difference of powers and that of phases.
     real, imaginary = (ops.mean(part, axis=1) for part in cross_spectrum(spectrogram))
     power = ops.mean(ops.square(spectrogram), axis=1)  # (batch, F, 4)
     difference = power[..., 0] + power[..., 1] - power[..., 2] - power[..., 3]

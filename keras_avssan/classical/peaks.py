@@ -1,45 +1,27 @@
-"""Peaks of a posterior, and the best that can be done by choosing among them."""
+"""Peaks of a posterior, and the choice of the one nearest to the truth."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.signal import find_peaks
 
-from keras_avssan._internal.types import Tensor
 from keras_avssan.doa.grid import GRID_DEGREES, NUM_DIRECTIONS
 
 
-def two_strongest_peaks(posterior: Tensor):
-    """Finds the two highest local maxima of each posterior.
+def two_strongest_peaks(posterior: ArrayLike) -> np.ndarray:
+    """Azimuths of the two highest local maxima, float32 (batch, 2), the higher first, else NaN.
 
-    The first and the last direction count if they exceed their one neighbour. A plateau is one
-    peak, at its middle; of two middles the lower direction. Of peaks of the same height the lower
-    direction comes first.
-
-    Args:
-        posterior: Posteriors or spectra, array of shape (batch, 180).
-
-    Returns:
-        float32 array of shape (batch, 2): azimuths in degrees, the higher peak first; NaN in place
-        of the second where there is a single one.
-
-    Raises:
-        ValueError: If `posterior` has another shape or is not finite.
-
-    Example:
-        >>> posterior = np.zeros((1, 180))
-        >>> posterior[0, [29, 99]] = 0.4, 0.6
-        >>> two_strongest_peaks(posterior).tolist()
-        [[100.0, 30.0]]
+    A plateau is one peak, at its middle. Of equal peaks, or middles, the lower direction is first.
     """
     posterior = np.asarray(posterior, "float64")
     if posterior.ndim != 2 or posterior.shape[1] != NUM_DIRECTIONS:
         raise ValueError(
             f"`posterior` must have shape (batch, {NUM_DIRECTIONS}). "
-            f"Received: shape {posterior.shape}"
+            f"Received: posterior.shape={posterior.shape}"
         )
     if not np.isfinite(posterior).all():
-        raise ValueError("`posterior` must be finite. Received: NaN or infinity")
+        raise ValueError("`posterior` must be finite. Received: posterior with NaN or infinity")
     peaks = np.full((len(posterior), 2), np.nan, "float32")
-    # Beyond both ends lies nothing, so that a maximum there counts.
+    # Lower values beyond both ends, so that a maximum at an end counts.
     bordered = np.pad(posterior, [(0, 0), (1, 1)], constant_values=-np.inf)
     for row, values in enumerate(bordered):
         found, _ = find_peaks(values)
@@ -48,38 +30,22 @@ def two_strongest_peaks(posterior: Tensor):
     return peaks
 
 
-def nearest_of_two_peaks(posterior: Tensor, azimuth: Tensor):
-    """Chooses the one of the two strongest peaks that is nearer to the truth.
+def nearest_of_two_peaks(posterior: ArrayLike, azimuth: ArrayLike) -> np.ndarray:
+    """The one of the two strongest peaks that is nearer to the true azimuth, float32 (batch,).
 
-    It is the ceiling of a method that hears where two sources are, and were always told
-    which of them is meant: localisation without the errors of selection.
-
-    Args:
-        posterior: Posteriors or spectra, array of shape (batch, 180).
-        azimuth: True azimuths in degrees, shape (batch,).
-
-    Returns:
-        float32 array of azimuths in degrees, shape (batch,). Of two peaks at the same distance the
-        higher.
-
-    Raises:
-        ValueError: If a shape does not fit or a value is not finite.
-
-    Example:
-        >>> posterior = np.zeros((1, 180))
-        >>> posterior[0, [29, 99]] = 0.4, 0.6
-        >>> float(nearest_of_two_peaks(posterior, [35.0])[0])
-        30.0
+    The upper bound for a method that localises two sources: no errors of selection are left.
     """
     peaks = two_strongest_peaks(posterior)
     azimuth = np.asarray(azimuth, "float64")
     if azimuth.shape != peaks.shape[:1]:
         raise ValueError(
-            f"`azimuth` must have shape ({len(peaks)},), one a posterior. "
-            f"Received: shape {azimuth.shape}"
+            f"`azimuth` must have shape ({len(peaks)},), one per posterior. "
+            f"Received: azimuth.shape={azimuth.shape}"
         )
     if not np.isfinite(azimuth).all():
-        raise ValueError("`azimuth` must be finite angles in degrees. Received: NaN or infinity")
+        raise ValueError(
+            "`azimuth` must be finite angles in degrees. Received: azimuth with NaN or infinity"
+        )
     error = np.abs(peaks - azimuth[:, None])
     nearer = np.nanargmin(error, axis=1)  # the first is never NaN
     return peaks[np.arange(len(peaks)), nearer]

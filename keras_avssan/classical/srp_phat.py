@@ -1,4 +1,4 @@
-"""Steered response power with phase transform."""
+"""Steered response power with phase transform (SRP-PHAT)."""
 
 import keras
 from keras import ops
@@ -28,7 +28,7 @@ class SRPPHAT(ClassicalLocalizer):
 
     Call arguments:
         inputs: Dict with `audio` (batch, samples, 2), and optionally `microphone_spacing`
-            (batch,) in metres, in place of the layer's own. Other inputs are left aside.
+            (batch,) in metres, in place of the layer's own. Other inputs are ignored.
 
     Returns:
         Dict with `doa`: float32 spectrum of shape (batch, 180), not negative and of sum one; index

@@ -1,4 +1,4 @@
-"""The direction grid: encoding, decoding, losses and metrics."""
+"""The grid of directions: encoding, decoding, losses and metrics."""
 
 from keras_avssan.doa.grid import GRID_DEGREES, NUM_DIRECTIONS, decode_posterior, encode_azimuth
 from keras_avssan.doa.losses import AlignmentLoss, DoALoss, JointLoss, ReconstructionLoss

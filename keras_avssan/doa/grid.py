@@ -1,4 +1,4 @@
-"""Directions as a distribution over 180 classes, and back.
+"""Encoding of directions as a distribution over 180 classes, and decoding.
 
 Class j (1 ≤ j ≤ 180) of the paper is the direction of j degrees from the axis that runs from
 microphone 2 to microphone 1. It is stored at index k = j - 1.
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from keras import ops
+from numpy.typing import ArrayLike
 
 from keras_avssan._internal.types import Tensor
 
@@ -15,39 +16,31 @@ NUM_DIRECTIONS = 180
 GRID_DEGREES = np.arange(1, NUM_DIRECTIONS + 1, dtype="float32")
 
 CONFIDENCE_TOLERANCE = 5.0  # degrees to either side of the estimate
-_NAMED = 5  # of the answers that are not finite, so many are named
+_NAMED = 5  # posteriors that are not finite, named in a message
 _SHAPES = ("laplacian", "gaussian")
 
 
-def check_label_shape(sigma: float, kind: str):
-    """Refuses a width or a label shape that has no meaning.
-
-    Args:
-        sigma: Width of the label in degrees.
-        kind: Shape of the label, `"laplacian"` or `"gaussian"`.
-
-    Raises:
-        ValueError: If `sigma` is not positive or `kind` is unknown.
-    """
+def check_label_shape(sigma: float, kind: str) -> None:
+    """Raises a ValueError if `sigma` (degrees) is not positive or `kind` is unknown."""
     if not sigma > 0:
-        raise ValueError(f"`sigma` must be a positive angle in degrees. Received: sigma={sigma}")
+        raise ValueError(f"`sigma` must be a positive angle in degrees. Received: sigma={sigma!r}")
     if kind not in _SHAPES:
         raise ValueError(f"`kind` must be one of {_SHAPES}. Received: kind={kind!r}")
 
 
 def encode_azimuth(
     azimuth: Tensor, sigma: float = 5.0, kind: str = "laplacian", normalize: bool = False
-):
+) -> Tensor:
     """Spreads an azimuth over the grid: p(θ) = exp(-|θ' - θ| / σ).
 
-    The paper calls this label Gaussian-like and prints the absolute difference in the exponent;
-    that form is the default here (`"laplacian"`). `"gaussian"` squares and halves the ratio.
+    The paper calls this label Gaussian-like but has the absolute difference in the exponent; that
+    form is the default here (`"laplacian"`). `"gaussian"` has half the squared ratio there.
 
     Args:
         azimuth: Azimuths in degrees, shape (batch,) or (batch, 1).
         sigma: Width of the label in degrees.
         kind: `"laplacian"` or `"gaussian"`.
-        normalize: If `True`, each label sums to one, as a softmax output does.
+        normalize: If `True`, each label sums to one, as the output of a softmax does.
 
     Returns:
         float32 tensor of shape (batch, 180). Index k is the direction of k + 1 degrees.
@@ -73,15 +66,15 @@ def encode_azimuth(
     return label
 
 
-def decode_posterior(posterior: Tensor):
-    """Takes the direction of the highest probability.
+def decode_posterior(posterior: Tensor) -> Tensor:
+    """Computes the direction of the highest probability.
 
     Args:
         posterior: Posterior over directions, shape (batch, 180).
 
     Returns:
         float32 tensor of azimuths in degrees, shape (batch,), from 1 to 180; NaN where a posterior
-        holds NaN, which tells no direction.
+        holds NaN.
 
     Example:
         >>> decode_posterior(encode_azimuth([42.0, 137.0]))  # 42 and 137 degrees
@@ -94,23 +87,10 @@ def decode_posterior(posterior: Tensor):
     return ops.where(ops.any(ops.isnan(posterior), axis=-1), float("nan"), azimuth)
 
 
-def check_finite(posterior: Tensor, names: Sequence[str] | None = None):
-    """Refuses posteriors that tell no direction.
+def check_finite(posterior: ArrayLike, names: Sequence[object] | None = None) -> np.ndarray:
+    """Returns posteriors (batch, 180) as an array; raises a ValueError for NaN or infinity.
 
-    Args:
-        posterior: Array of shape (batch, 180).
-        names: What each of them is the answer to, for the message; their numbers from 0 if not
-            given.
-
-    Returns:
-        NumPy array of shape (batch, 180).
-
-    Raises:
-        ValueError: If one holds NaN or infinity.
-
-    Example:
-        >>> check_finite(np.full((1, 180), 1 / 180)).shape
-        (1, 180)
+    `names` are those of the inputs in the message; their numbers from 0 if not given.
     """
     posterior = np.asarray(posterior)
     broken = np.flatnonzero(~np.isfinite(posterior).all(axis=-1))
@@ -119,25 +99,14 @@ def check_finite(posterior: Tensor, names: Sequence[str] | None = None):
         found = ", ".join(str(names[index]) for index in broken[:_NAMED])
         more = ", …" if len(broken) > _NAMED else ""
         raise ValueError(
-            "The network's answer is not finite, and tells no direction: are its weights, and "
-            f"what it was given, finite? Received: NaN or infinity for {found}{more}"
+            "`posterior` must be finite; check that the weights of the network and its inputs are. "
+            f"Received: posterior with NaN or infinity for {found}{more}"
         )
     return posterior
 
 
-def posterior_confidence(posterior: Tensor):
-    """Posterior probability that the source lies within 5° of the estimate.
-
-    Args:
-        posterior: Posteriors, array of shape (batch, 180).
-
-    Returns:
-        Array of shape (batch,), from 0 to 1.
-
-    Example:
-        >>> posterior_confidence(np.full((1, 180), 1 / 180)).shape
-        (1,)
-    """
+def posterior_confidence(posterior: np.ndarray) -> np.ndarray:
+    """Probability (batch,) that the source lies within 5° of the estimate."""
     estimate = GRID_DEGREES[np.argmax(posterior, axis=-1)]
     near = np.abs(GRID_DEGREES[None, :] - estimate[:, None]) <= CONFIDENCE_TOLERANCE
     return np.sum(posterior * near, axis=-1)

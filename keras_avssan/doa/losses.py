@@ -1,4 +1,4 @@
-"""Training losses, equations (12) to (14)."""
+"""Training losses: direction, reconstruction, alignment and their sum; equations (12) to (14)."""
 
 from typing import Any
 
@@ -15,24 +15,24 @@ _RECONSTRUCTION_LOSSES = ("mse", "sum", "compressed")
 _REDUCTION = "sum_over_batch_size"
 
 
-def describe_loss(loss, *facts):
-    """The `__repr__` of a loss: its settings, and the reduction where it is not the usual one."""
+def describe_loss(loss: keras.losses.Loss, *facts: str) -> str:
+    """The `__repr__` of a loss: its settings, and the reduction if it is not the default."""
     unusual = loss.reduction != _REDUCTION
     return one_line(loss, *facts, f"reduction {loss.reduction!r}" if unusual else "")
 
 
-def label_in_words(loss) -> str:
-    """The label that a `DoALoss` compares with, in words."""
+def label_in_words(loss: "DoALoss") -> str:
+    """The label of a `DoALoss` in words."""
     return f"{loss.kind} label of {loss.sigma:g}°"
 
 
-def weighted(weight, term):
-    """A term of a loss in words, `0.5 x alignment`; empty where it has no weight."""
+def weighted(weight: float, term: str) -> str:
+    """A term of a loss in words, `0.5 x alignment`; empty if its weight is zero."""
     return f"{weight:g} x {term}" if weight else ""
 
 
 class _Float32Loss(keras.losses.Loss):
-    """A loss that is computed in float32, whatever the model's precision is."""
+    """A loss that is computed in float32 under every precision policy."""
 
     def __init__(self, name: str, reduction: str = "sum_over_batch_size") -> None:
         super().__init__(name=name, reduction=reduction, dtype="float32")
@@ -43,10 +43,10 @@ class _Float32Loss(keras.losses.Loss):
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
 class DoALoss(_Float32Loss):
-    """Distance between the predicted posterior and the label of the true azimuth.
+    """Computes the distance between the predicted posterior and the label of the true azimuth.
 
-    `"mse"` is the paper's form: the squared difference to the unnormalised label, summed over
-    the 180 directions. That label sums to about 2σ, a softmax output to one, so the two can
+    `"mse"` is the form as published: the squared difference to the unnormalised label, summed
+    over the 180 directions. That label sums to about 2σ, a softmax output to one, so the two can
     never be equal; `"cross_entropy"` compares with the label normalised to one.
 
     Args:
@@ -90,10 +90,10 @@ class DoALoss(_Float32Loss):
         self.sigma = sigma
         self.kind = kind
 
-    def call(self, y_true: Tensor, y_pred: Tensor) -> Any:
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         if self.loss == "mse":
             label = encode_azimuth(y_true, self.sigma, self.kind)
-            return ops.sum(ops.square(y_pred - label), axis=-1)
+            return ops.sum(ops.square(y_pred - label), axis=-1)  # (13)
         label = encode_azimuth(y_true, self.sigma, self.kind, normalize=True)
         return -ops.sum(label * ops.log(y_pred + 1e-7), axis=-1)
 
@@ -106,19 +106,19 @@ class DoALoss(_Float32Loss):
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
 class ReconstructionLoss(_Float32Loss):
-    """Squared error between the masked and the target's clean spectrogram.
+    """Computes the squared error between the masked and the target's clean spectrogram.
 
     Args:
-        loss: `"sum"`, the squared norm that equation (12) prints, which grows with the duration;
-            `"mse"`, its mean over frames, bins and parts, as the paper's text calls it; or
-            `"compressed"`: that mean after every bin's magnitude is raised to the power 0.3, which
-            gives quiet bins a say.
+        loss: `"sum"`, the squared norm of equation (12), which grows with the duration; `"mse"`,
+            its mean over frames, bins and parts, the mean squared error of the paper's text; or
+            `"compressed"`: that mean after every bin's magnitude is raised to the power 0.3, so
+            that quiet bins count too.
         name: Name of the loss.
         reduction: Reduction over the batch, as in any Keras loss.
 
     Call arguments:
         y_true: Spectrogram of the target alone, shape (batch, T, F, 4) as re1, im1, re2, im2.
-        y_pred: Masked spectrogram of the mix, same shape.
+        y_pred: Masked spectrogram of the mixture, same shape.
 
     Returns:
         Scalar, or shape (batch,) with `reduction="none"`.
@@ -148,16 +148,16 @@ class ReconstructionLoss(_Float32Loss):
             )
         self.loss = loss
 
-    def call(self, y_true: Tensor, y_pred: Tensor) -> Any:
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         if self.loss != "compressed":
             reduce = ops.mean if self.loss == "mse" else ops.sum
-            return reduce(ops.square(y_pred - y_true), axis=(1, 2, 3))
+            return reduce(ops.square(y_pred - y_true), axis=(1, 2, 3))  # (12)
         pairs = list(zip(self._compressed(y_true), self._compressed(y_pred), strict=True))
         # Part by part: a sum over an axis of four is slow, and so is its gradient.
         error = sum(ops.square(predicted - true) for true, predicted in pairs)
         return ops.mean(error, axis=(1, 2)) / len(pairs)
 
-    def _compressed(self, spectrogram: Tensor):
+    def _compressed(self, spectrogram: Tensor) -> list[Tensor]:
         """The compressed parts re1, im1, re2, im2, each of shape (batch, T, F)."""
         parts = ops.unstack(spectrogram, spectrogram.shape[-1], axis=-1)
         compressed = []
@@ -177,11 +177,11 @@ class ReconstructionLoss(_Float32Loss):
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
 class AlignmentLoss(_Float32Loss):
-    """Contrast between what the prompts show and how the targets sound.
+    """Computes the contrastive loss between the embeddings of prompts and targets.
 
-    Each prompt is compared with the targets of the whole batch, and each target with all
-    prompts: cross-entropy of the right pair under a softmax of the cosine similarities. It
-    brings both encoders to one semantic space. Not in the paper.
+    Each prompt is compared with the targets of the batch, and each target with the prompts:
+    cross-entropy of the right pair under a softmax of the cosine similarities. It brings the
+    projections of both encoders to one semantic space. Not in the paper.
 
     Args:
         temperature: Cosine similarities are divided by it.
@@ -214,10 +214,12 @@ class AlignmentLoss(_Float32Loss):
     ) -> None:
         super().__init__(name, reduction)
         if not temperature > 0:
-            raise ValueError(f"`temperature` must be positive. Received: temperature={temperature}")
+            raise ValueError(
+                f"`temperature` must be positive. Received: temperature={temperature!r}"
+            )
         self.temperature = temperature
 
-    def call(self, y_true: Tensor, y_pred: Tensor) -> Any:
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         targets, prompts = unit_length(y_true), unit_length(y_pred)
         similarity = ops.matmul(prompts, ops.transpose(targets)) / self.temperature
         by_prompt = ops.diagonal(ops.log_softmax(similarity, axis=1))
@@ -233,25 +235,25 @@ class AlignmentLoss(_Float32Loss):
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
 class JointLoss(_Float32Loss):
-    """Weighted sum of the reconstruction, the direction and the alignment loss.
+    """Computes the weighted sum of the reconstruction, the direction and the alignment loss.
 
     Args:
         doa: Form of the direction loss, see `DoALoss`.
         reconstruction: Form of the reconstruction loss, see `ReconstructionLoss`.
-        doa_weight: Weight of the direction loss. The paper has 1.
-        reconstruction_weight: Weight of the reconstruction loss. The paper has 1.
-        alignment_weight: Weight of the `AlignmentLoss`. The paper has none: 0.
+        doa_weight: Weight of the direction loss; 1 in the paper.
+        reconstruction_weight: Weight of the reconstruction loss; 1 in the paper.
+        alignment_weight: Weight of the `AlignmentLoss`, which the paper does not have.
         sigma: Width of the direction label in degrees.
         kind: Shape of the direction label, `"laplacian"` or `"gaussian"`.
         name: Name of the loss.
         reduction: Reduction over the batch, as in any Keras loss.
 
     Call arguments:
-        y_true: Dict with `azimuth` (batch,) in degrees; and, each where its weight is not zero and
-            the network has an output for it, `spectrogram` (batch, T, F, 4), the target's clean
-            spectrogram, and `semantics` (batch, D), the target's embedding.
-        y_pred: Dict with `doa` (batch, 180); and likewise `masked_spectrogram` (batch, T, F, 4)
-            and `prompt_semantics` (batch, D).
+        y_true: Dict with `azimuth` (batch,) in degrees. Optional, for the loss of each:
+            `spectrogram` (batch, T, F, 4), the target's clean spectrogram, and `semantics`
+            (batch, D), the target's embedding.
+        y_pred: Dict with `doa` (batch, 180); with `spectrogram` also `masked_spectrogram`
+            (batch, T, F, 4), and with `semantics` also `prompt_semantics` (batch, D).
 
     Returns:
         Scalar, or shape (batch,) with `reduction="none"`.
@@ -260,7 +262,7 @@ class JointLoss(_Float32Loss):
         ValueError: If a form is unknown, `sigma` is not positive or a weight is negative.
 
     Example:
-        >>> as_printed = JointLoss(doa="mse", reconstruction="sum")
+        >>> as_published = JointLoss(doa="mse", reconstruction="sum")
 
     Reference:
         AV-SSAN, equation (14).
@@ -285,7 +287,7 @@ class JointLoss(_Float32Loss):
             ("alignment_weight", alignment_weight),
         ]:
             if not weight >= 0:
-                raise ValueError(f"`{key}` must not be negative. Received: {key}={weight}")
+                raise ValueError(f"`{key}` must not be negative. Received: {key}={weight!r}")
         self.doa_loss = DoALoss(doa, sigma, kind, reduction="none")
         self.reconstruction_loss = ReconstructionLoss(reconstruction, reduction="none")
         self.alignment_loss = AlignmentLoss(reduction="none")
@@ -293,7 +295,7 @@ class JointLoss(_Float32Loss):
         self.reconstruction_weight = reconstruction_weight
         self.alignment_weight = alignment_weight
 
-    def call(self, y_true: Tensor, y_pred: Tensor) -> Any:
+    def call(self, y_true: dict[str, Tensor], y_pred: dict[str, Tensor]) -> Tensor:  # (14)
         loss = self.doa_weight * self.doa_loss(y_true["azimuth"], y_pred["doa"])
         if self.reconstruction_weight and "spectrogram" in y_true:
             reconstruction = self.reconstruction_loss(

@@ -1,91 +1,52 @@
-"""Delays and phases of the directions of the grid at a pair of microphones, and steering by them.
+"""Delays and phases of the grid's directions at a pair of microphones, and steering by them.
 
 Sound from the angle θ reaches microphone 1 earlier than microphone 2 by τ(θ) = d cos θ / c, d being
 the distance between them; in the cross-spectrum it has the phase φ(f, θ) = 2π f τ(θ).
 """
 
-from typing import Any
-
 import numpy as np
 from keras import ops
 from numpy.typing import ArrayLike
 
+from keras_avssan._internal.types import Tensor
 from keras_avssan.doa.grid import GRID_DEGREES
 
-SPEED_OF_SOUND = 343.0  # metres a second, in air at 20 °C
+SPEED_OF_SOUND = 343.0  # metres per second, in air at 20 °C
 SILENCE = 1e-20  # squared magnitude of a cross-spectrum, 100 dB below a recording of unit power
 
 
 def direction_delays(microphone_spacing: float = 1.0) -> np.ndarray:
-    """Computes by how many seconds channel 0 leads for each direction of the grid.
+    """Delays τ(θ) of channel 1 behind channel 0, float32 (180,), in seconds.
 
-    Args:
-        microphone_spacing: Distance between the microphones in metres; with the default the delays
-            are seconds a metre of spacing.
-
-    Returns:
-        float32 array of shape (180,).
-
-    Example:
-        >>> direction_delays(0.343)[[59, 89, 119]].round(6).tolist()
-        [0.0005000000237487257, 0.0, -0.0005000000237487257]
+    By default for microphones one metre apart: seconds per metre of spacing.
     """
     return microphone_spacing * np.cos(np.deg2rad(GRID_DEGREES)) / SPEED_OF_SOUND
 
 
 def steering_phases(frequencies: ArrayLike, delays: ArrayLike) -> np.ndarray:
-    """Computes the phases 2π f τ that delays have at frequencies.
+    """Phases 2π f τ of delays at frequencies, float64 (F, K), in radians.
 
-    Args:
-        frequencies: Shape (F,), in hertz, or in cycles a sample where delays are in samples.
-        delays: Shape (K,), in seconds or in samples.
-
-    Returns:
-        float64 array of shape (F, K), in radians.
-
-    Example:
-        >>> steering_phases(np.array([0.0, 0.25]), np.array([-1.0, 2.0])).round(3).tolist()
-        [[-0.0, 0.0], [-1.571, 3.142]]
+    In hertz and seconds, or in cycles per sample and samples.
     """
     frequencies, delays = np.asarray(frequencies, "float64"), np.asarray(delays)
     return 2 * np.pi * frequencies[:, None] * delays[None, :]
 
 
-def phase_transform(real: Any, imaginary: Any, silence: float = SILENCE) -> tuple[Any, Any]:
-    """Gives every bin of a cross-spectrum the magnitude one; silent bins stay near zero.
+def phase_transform(
+    real: Tensor, imaginary: Tensor, silence: float = SILENCE
+) -> tuple[Tensor, Tensor]:
+    """Brings every bin of a cross-spectrum to the magnitude one; silent bins stay near zero.
 
-    Args:
-        real: Real part, any shape.
-        imaginary: Imaginary part, same shape.
-        silence: Squared magnitude far below which a bin is silent.
-
-    Returns:
-        Tuple of real and imaginary part.
-
-    Example:
-        >>> real, imaginary = phase_transform(ops.array([3.0]), ops.array([4.0]))  # 0.6, 0.8
+    A bin is silent if its squared magnitude is far below `silence`.
     """
     gain = ops.rsqrt(ops.square(real) + ops.square(imaginary) + silence)
     return real * gain, imaginary * gain
 
 
-def steered_response(real: Any, imaginary: Any, phase: Any) -> Any:
-    """Computes the mean over the bins of Re G(f) exp(-jφ(f, θ)).
+def steered_response(real: Tensor, imaginary: Tensor, phase: Tensor) -> Tensor:
+    """Mean over the bins of Re G(f) exp(-jφ(f, θ)), (batch, 180).
 
-    Args:
-        real: Real part of the cross-spectrum, shape (batch, F).
-        imaginary: Imaginary part, same shape.
-        phase: Phases that the directions have, shape (batch, F, 180), or (1, F, 180) for all.
-
-    Returns:
-        Tensor of shape (batch, 180).
-
-    Example:
-        >>> phase = steering_phases(np.linspace(0, 8000, 9), direction_delays(0.05))
-        >>> spectrum = ops.cos(phase[:, 41]), ops.sin(phase[:, 41])  # a sound from 42 degrees
-        >>> response = steered_response(*(part[None] for part in spectrum), phase[None])
-        >>> int(ops.argmax(response[0])) + 1
-        42
+    The cross-spectrum G has shape (batch, F), `phase` (batch, F, 180) or (1, F, 180) for all.
     """
     response = real[..., None] * ops.cos(phase) + imaginary[..., None] * ops.sin(phase)
     return ops.mean(response, axis=1)

@@ -1,4 +1,4 @@
-"""Encoders of pictures, words and sound: pretrained ones, slots for any Keras model, small ones."""
+"""Encoders of pictures, texts and audio: pretrained ones, any Keras model, small ones."""
 
 from keras_avssan.encoders.audio_encoder import AudioEncoder
 from keras_avssan.encoders.clip_encoder import CLIPEncoder

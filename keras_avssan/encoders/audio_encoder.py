@@ -1,4 +1,4 @@
-"""Any Keras audio model as the encoder of what is heard."""
+"""Any Keras audio model as the audio encoder."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from keras_avssan.encoders.data_format import load_nested
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
 class AudioEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
-    """Makes a Keras audio model the encoder of semantic audio.
+    """Encodes audio by a Keras audio model.
 
     Args:
         model: Keras model or layer from mono audio (batch, samples) at 16 kHz to embeddings
@@ -21,7 +21,7 @@ class AudioEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
         hop_seconds: Distance between embeddings in seconds. If not given, the embeddings divide
             the recording into equal parts.
         offset_seconds: Centre of the first embedding in seconds; half a hop if not given.
-        trainable: Whether the model learns with the task.
+        trainable: Whether the model is trained with the task.
         **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
@@ -46,16 +46,18 @@ class AudioEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
 
     def __init__(
         self,
-        model: Any,
-        hop_seconds=None,
-        offset_seconds=None,
+        model: keras.Layer | dict[str, Any],
+        hop_seconds: float | None = None,
+        offset_seconds: float | None = None,
         trainable: bool = False,
         **kwargs: Any,
     ) -> None:
         # Without autocast the recording stays in float32 under mixed precision.
         super().__init__(**{**kwargs, "autocast": False})
         if hop_seconds is not None and not hop_seconds > 0:
-            raise ValueError(f"`hop_seconds` must be positive. Received: hop_seconds={hop_seconds}")
+            raise ValueError(
+                f"`hop_seconds` must be positive. Received: hop_seconds={hop_seconds!r}"
+            )
         model = load_nested(model)
         if offset_seconds is None and hop_seconds is not None:
             offset_seconds = 0.5 * hop_seconds
@@ -69,7 +71,7 @@ class AudioEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
             self.model.build(input_shape)
         self.built = True
 
-    def call(self, audio: Tensor, training: bool | None = None) -> Any:
+    def call(self, audio: Tensor, training: bool | None = None) -> Tensor:
         x = self.model(audio, training=bool(training) and self.trainable)
         if len(x.shape) == 2:
             x = x[:, None, :]
@@ -77,7 +79,7 @@ class AudioEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
             x = ops.stop_gradient(x)
         return x
 
-    def compute_output_shape(self, input_shape: Shape) -> Any:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         shape = self.model.compute_output_shape(input_shape)
         return shape if len(shape) == 3 else (shape[0], 1, shape[1])
 

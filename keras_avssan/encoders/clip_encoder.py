@@ -5,8 +5,8 @@ import importlib
 import json
 import os
 import pathlib
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, cast
 
 import keras
 import keras_hub
@@ -29,29 +29,29 @@ from keras_avssan.encoders.data_format import channels_last, load_nested
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 _TOKENIZER_FOLDER = "assets/tokenizer"
-# Modules and names of the functions that convert CLIP from the formats of others. By name, since
-# converters import the encoders that they make, and not the other way round.
-_CONVERTERS = {
+# Modules and names of the functions that convert CLIP from other formats. By name, since converters
+# import the encoders that they make, and not the other way round.
+_CONVERTERS: dict[str, tuple[str, str]] = {
     "huggingface": ("keras_avssan.encoders.converters.clip", "convert_clip_huggingface"),
 }
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
 class CLIPEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
-    """Embeds pictures and texts in the space that they share in CLIP.
+    """Embeds pictures and texts in the common space of CLIP.
 
-    Frozen by default, as in the paper. Pictures of another size are resized as a whole (bicubic,
-    antialiased) without regard to their shape; `read_image` of `keras_avssan.data` fits them into
-    a frame before. Embeddings are scaled to unit length and come in float32 under every
-    precision policy. Configuration and weights hold everything, the tokenizer included, so a
-    `.keras` file or a preset of a model with this encoder needs no further files.
+    Frozen by default, as in the paper. Pictures of another size are resized (bicubic, antialiased)
+    whatever their aspect ratio is; `read_image` of `keras_avssan.data` fits them into a frame
+    before. Embeddings have unit length and are float32 under every precision policy. Configuration
+    and weights hold everything, the tokenizer included, so a `.keras` file or a preset of a model
+    with this encoder needs no further files.
 
     Args:
         backbone: A `keras_hub.models.CLIPBackbone`.
-        tokenizer: A `CLIPTextTokenizer`. `None` where prompts are never given as words.
-        mean: Mean that is subtracted from pictures in [0, 1], one number a channel.
-        std: Number by which the result is divided, likewise.
-        trainable: Whether the backbone learns with the task.
+        tokenizer: A `CLIPTextTokenizer`; `None` if prompts are never texts.
+        mean: Mean that is subtracted from pictures in [0, 1], one number per channel.
+        std: Standard deviation by which the result is divided, one number per channel.
+        trainable: Whether the backbone is trained with the task.
         **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
@@ -61,7 +61,7 @@ class CLIPEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
         float32 embeddings of unit length, shape (batch, d).
 
     Raises:
-        TypeError: If `backbone` is no `CLIPBackbone` or `tokenizer` no `CLIPTextTokenizer`.
+        TypeError: If `backbone` is not a `CLIPBackbone` or `tokenizer` not a `CLIPTextTokenizer`.
         ValueError: If the backbone takes pictures with channels first, or the tokenizer has more
             tokens, or longer sequences, than the backbone.
 
@@ -80,10 +80,10 @@ class CLIPEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
 
     def __init__(
         self,
-        backbone: Any,
-        tokenizer=None,
-        mean=CLIP_MEAN,
-        std=CLIP_STD,
+        backbone: keras.Model | dict[str, Any],
+        tokenizer: CLIPTextTokenizer | dict[str, Any] | None = None,
+        mean: Sequence[float] = CLIP_MEAN,
+        std: Sequence[float] = CLIP_STD,
         trainable: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -102,14 +102,16 @@ class CLIPEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
         self.trainable = trainable
 
     @classmethod
-    def from_preset(cls, preset, load_weights: bool = True, dtype: Any = None, **kwargs: Any):
-        """Loads CLIP with its tokenizer; TensorFlow is not needed.
+    def from_preset(
+        cls, preset: PathLike, load_weights: bool = True, dtype: Any = None, **kwargs: Any
+    ) -> "CLIPEncoder":
+        """Loads CLIP with its tokenizer, without TensorFlow.
 
         Args:
             preset: Name of a CLIP preset of KerasHub such as `"clip_vit_base_patch32"`, an
                 address of one (`kaggle://…`, `hf://…`), or the path of a folder: of such a
                 preset, or of a Hugging Face CLIP checkpoint.
-            load_weights: Whether weights are loaded; `False` leaves random ones.
+            load_weights: Whether weights are loaded; they are random if `False`.
             dtype: Data type or precision policy of the backbone, see
                 `keras_hub.models.CLIPBackbone.from_preset`.
             **kwargs: Further arguments of `CLIPEncoder`.
@@ -121,7 +123,7 @@ class CLIPEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
             ValueError: If `preset` is neither a known name nor an address nor a folder, or a
                 folder that does not hold a CLIP model.
             FileNotFoundError: If a file is missing from the folder.
-            OSError: If a hub cannot be reached; the message says how to do without.
+            OSError: If a hub cannot be reached; the message says how to load the preset offline.
 
         Example:
             >>> encoder = CLIPEncoder.from_preset("clip_vit_base_patch32")
@@ -145,7 +147,7 @@ class CLIPEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
         """Writes the folder that `from_preset` reads.
 
         Args:
-            folder: Path of the folder; it is made where it does not exist.
+            folder: Path of the folder; created if it does not exist.
         """
         self.backbone.save_to_preset(os.fspath(folder))
         if self.tokenizer is not None:
@@ -153,10 +155,10 @@ class CLIPEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
             assets.mkdir(parents=True, exist_ok=True)
             self.tokenizer.save_assets(assets)
 
-    def build(self, input_shape: Shape = None) -> None:
+    def build(self, input_shape: Shape | None = None) -> None:
         self.built = True  # the backbone was built with its weights
 
-    def call(self, images: Tensor) -> Any:
+    def call(self, images: Tensor) -> Tensor:
         images = ops.cast(images, "float32")
         if tuple(images.shape[1:3]) != self.image_size:
             images = ops.image.resize(
@@ -171,12 +173,12 @@ class CLIPEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
         std = ops.convert_to_tensor(self.std, "float32")
         return self._finish(self.backbone.get_vision_embeddings((images - mean) / std))
 
-    def tokenize(self, texts: Sequence[str]):
-        """Turns texts into token ids.
+    def tokenize(self, texts: str | Sequence[str]) -> np.ndarray:
+        """Converts texts to token ids.
 
         Args:
-            texts: A text or a list of texts. What exceeds the longest sequence is cut, with a
-                warning.
+            texts: A text or a list of texts. A text that exceeds the longest sequence is cut, with
+                a warning.
 
         Returns:
             int32 array, shape (texts, 77) for all published models.
@@ -187,13 +189,13 @@ class CLIPEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
         """
         if self.tokenizer is None:
             raise ValueError(
-                "This encoder has no tokenizer: give one as `tokenizer`, or load the encoder with "
-                "`CLIPEncoder.from_preset`."
+                "`tokenizer` must be given for text prompts, since this encoder has no tokenizer; "
+                "`CLIPEncoder.from_preset` loads both. Received: tokenizer=None"
             )
         return self.tokenizer(texts)
 
-    def encode_text(self, token_ids):
-        """Embeds tokenized texts.
+    def encode_text(self, token_ids: Tensor) -> Tensor:
+        """Computes the embeddings of tokenized texts.
 
         Args:
             token_ids: Token ids, integers of shape (batch, tokens), see `tokenize`.
@@ -209,18 +211,20 @@ class CLIPEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
         if len(token_ids.shape) != 2 or token_ids.shape[1] > longest:
             raise ValueError(
                 f"`token_ids` must have shape (batch, tokens) with at most {longest} tokens. "
-                f"Received: shape {tuple(token_ids.shape)}"
+                f"Received: token_ids.shape={tuple(token_ids.shape)}"
             )
         return self._finish(self.backbone.get_text_embeddings(token_ids))
 
-    def embed_text(self, texts: Sequence[str], batch_size: int = 32, template=None):
-        """Embeds texts, for prompts given as words.
+    def embed_text(
+        self, texts: str | Sequence[str], batch_size: int = 32, template: str | None = None
+    ) -> np.ndarray:
+        """Computes the embeddings of text prompts.
 
         Args:
             texts: A text or a list of texts.
-            batch_size: Texts a run.
-            template: Text into which each text is put in place of `{}`, such as
-                `"a photo of a {}"`; by default texts are taken as they are.
+            batch_size: Number of texts per batch.
+            template: Text in which `{}` is replaced by each of the texts, such as
+                `"a photo of a {}"`; by default texts are not changed.
 
         Returns:
             float32 array of embeddings of unit length, shape (n, d).
@@ -235,7 +239,7 @@ class CLIPEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
             (2, 512)
         """
         if batch_size < 1:
-            raise ValueError(f"`batch_size` must be positive. Received: batch_size={batch_size}")
+            raise ValueError(f"`batch_size` must be positive. Received: batch_size={batch_size!r}")
         texts = as_texts(texts)
         if template is not None:
             if "{}" not in template:
@@ -248,14 +252,14 @@ class CLIPEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
         ]
         return np.concatenate(parts)
 
-    def _finish(self, x: Tensor):
+    def _finish(self, x: Tensor) -> Tensor:
         """Scales embeddings to unit length, in float32; no gradients while frozen."""
         x = ops.cast(x, "float32")
         if not self.trainable:
             x = ops.stop_gradient(x)
         return unit_length(x)
 
-    def compute_output_shape(self, input_shape: Shape) -> Any:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (input_shape[0], self.dim)
 
     def get_config(self) -> dict[str, Any]:
@@ -271,11 +275,11 @@ class CLIPEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
         }
 
 
-def _check_parts(backbone: Any, tokenizer):
+def _check_parts(backbone: Any, tokenizer: Any) -> None:
     if not isinstance(backbone, keras_hub.models.CLIPBackbone):
         raise TypeError(
             "`backbone` must be a `keras_hub.models.CLIPBackbone`. "
-            f"Received: {type(backbone).__name__}"
+            f"Received: backbone of type {type(backbone).__name__}"
         )
     # KerasHub stores the order of the axes in this layer alone.
     data_format = backbone.vision_encoder.embedding.data_format
@@ -289,7 +293,8 @@ def _check_parts(backbone: Any, tokenizer):
         return
     if not isinstance(tokenizer, CLIPTextTokenizer):
         raise TypeError(
-            f"`tokenizer` must be a `CLIPTextTokenizer`. Received: {type(tokenizer).__name__}"
+            "`tokenizer` must be a `CLIPTextTokenizer`. "
+            f"Received: tokenizer of type {type(tokenizer).__name__}"
         )
     text = backbone.text_encoder
     tokens, length = tokenizer.end_id + 1, tokenizer.sequence_length
@@ -297,64 +302,57 @@ def _check_parts(backbone: Any, tokenizer):
         raise ValueError(
             f"`tokenizer` must fit the backbone's {text.vocabulary_size} tokens and its longest "
             f"sequence of {text.max_sequence_length}. "
-            f"Received: {tokens} tokens and sequences of {length}"
+            f"Received: tokenizer with {tokens} tokens and sequences of {length}"
         )
 
 
-def check_clip_preset(preset):
-    """Checks, without loading anything, that there can be such a preset.
+def check_clip_preset(preset: PathLike) -> None:
+    """Raises a ValueError if `preset` is neither a known name nor an address nor a folder.
 
-    Args:
-        preset: See `CLIPEncoder.from_preset`.
-
-    Raises:
-        ValueError: If `preset` is neither a known name nor an address nor a folder.
+    Loads nothing.
     """
     preset = os.fspath(preset)
     names = keras_hub.models.CLIPBackbone.presets
     if preset not in names and "://" not in preset and not os.path.isdir(preset):
         raise ValueError(
             "`preset` must be an existing folder, an address (kaggle://, hf://) or one of "
-            f"{sorted(names)}. Received: {preset!r}"
+            f"{sorted(names)}. Received: preset={preset!r}"
         )
 
 
-def is_clip(folder: PathLike):
-    """Tells whether a folder holds CLIP, as KerasHub or as Hugging Face saves it.
+def is_clip(folder: PathLike) -> bool:
+    """Whether a folder holds CLIP, as KerasHub or as Hugging Face saves it.
 
-    Args:
-        folder: Path of a folder.
-
-    Returns:
-        Bool; `False` also where there is no configuration, or a damaged one.
+    `False` if the configuration is missing or damaged.
     """
     config = _read_config(folder)
     return config.get("model_type") == "clip" or config.get("class_name") == "CLIPBackbone"
 
 
-def _is_huggingface(preset) -> bool:
+def _is_huggingface(preset: PathLike) -> bool:
     """Whether a folder holds a checkpoint of Hugging Face rather than one of KerasHub."""
     config = _read_config(preset)
     return "model_type" in config and "registered_name" not in config
 
 
 def _find_converter(checkpoint_format: str) -> Callable[..., Any]:
-    """The function that makes an encoder from a folder of a format, imported when it is needed."""
+    """The function that makes an encoder from a folder in a format, imported when it is needed."""
     module, name = _CONVERTERS[checkpoint_format]
     return getattr(importlib.import_module(module), name)
 
 
-def _read_config(folder: PathLike):
-    """Configuration of a preset; empty where it cannot be read: the loader names what is wrong."""
+def _read_config(folder: PathLike) -> dict[str, Any]:
+    """Configuration of a preset; empty if it cannot be read, which the loader reports later."""
     try:
-        return json.loads(pathlib.Path(folder, "config.json").read_text(encoding="utf-8"))
+        config = pathlib.Path(folder, "config.json").read_text(encoding="utf-8")
+        return cast(dict[str, Any], json.loads(config))
     except (OSError, ValueError):
         return {}
 
 
-def _tokenizer_files(preset):
+def _tokenizer_files(preset: str) -> list[str]:
     """Local paths of the vocabulary and the merge rules of a KerasHub preset."""
-    # KerasHub has no public name for this, and its own tokenizer wants TensorFlow.
+    # KerasHub has no public name for this, and its own tokenizer needs TensorFlow.
     from keras_hub.src.utils.preset_utils import get_file
 
     return [
@@ -363,8 +361,8 @@ def _tokenizer_files(preset):
 
 
 @contextlib.contextmanager
-def _offline_advice(preset):
-    """Adds to errors of a download how to do without one."""
+def _offline_advice(preset: str) -> Iterator[None]:
+    """Adds to the errors of a download how to load a preset offline."""
     try:
         yield
     except Exception as error:

@@ -1,13 +1,12 @@
 """CLIP's text tokenizer, with or without TensorFlow."""
 
-import collections.abc
 import json
 import os
 import pathlib
 import textwrap
 import warnings
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, Self, cast
 
 import keras
 import numpy as np
@@ -23,7 +22,7 @@ VOCABULARY_FILE = "vocabulary.json"
 MERGES_FILE = "merges.txt"
 _END_OF_WORD = "</w>"
 _PAD_ID = 0
-# What CLIP takes for a word before any merge: specials, English contractions, runs of letters,
+# Words of CLIP before any merge: specials, English contractions, runs of letters,
 # single digits, runs of anything else that is not a space.
 _WORDS = (
     r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d"
@@ -33,19 +32,19 @@ _WORDS = (
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
 class CLIPTextTokenizer:
-    """Turns texts into the token ids that CLIP's text encoder takes.
+    """Converts texts to the token ids that CLIP's text encoder takes.
 
     Texts are lower-cased and split into words; white space only separates them. The UTF-8 bytes
     of a word are merged by byte-pair encoding. A sequence is the start token, the text, the end
-    token and zeros; CLIP reads its embedding at the first end token, so what follows has no
+    token and zeros; CLIP takes the embedding at the first end token, so the zeros have no
     influence.
 
     Args:
         merges: Merge rules from the first to the last, list of strings such as `"d o"` and
-            `"do g</w>"`, or one string with a rule a line.
+            `"do g</w>"`, or one string with a rule per line.
         vocabulary: Dict from token to id, or list of tokens in the order of their ids. If not
-            given, CLIP's: the 256 bytes, the 256 bytes that end a word, a token for each merge
-            rule, start and end token.
+            given, that of CLIP: the 256 bytes, the 256 bytes at the end of a word, a token for
+            each merge rule, start and end token.
         sequence_length: Length of the sequences, start and end token included.
 
     Call arguments:
@@ -68,11 +67,16 @@ class CLIPTextTokenizer:
         2021.
     """
 
-    def __init__(self, merges, vocabulary=None, sequence_length: int = 77) -> None:
+    def __init__(
+        self,
+        merges: str | Sequence[str],
+        vocabulary: dict[str, int] | Sequence[str] | None = None,
+        sequence_length: int = 77,
+    ) -> None:
         if sequence_length < 3:
             raise ValueError(
-                "`sequence_length` must leave room between start and end token. "
-                f"Received: sequence_length={sequence_length}"
+                "`sequence_length` must be at least 3: start token, text and end token. "
+                f"Received: sequence_length={sequence_length!r}"
             )
         self.merges = _split_merges(merges)
         self.sequence_length = int(sequence_length)
@@ -89,32 +93,33 @@ class CLIPTextTokenizer:
         return one_line(self, tokens, f"sequences of {self.sequence_length}")
 
     @classmethod
-    def from_files(cls, vocabulary, merges, sequence_length: int = 77):
+    def from_files(cls, vocabulary: PathLike, merges: PathLike, sequence_length: int = 77) -> Self:
         """Reads vocabulary and merge rules as CLIP checkpoints hold them.
 
         Args:
             vocabulary: Path of a JSON file, a dict from token to id.
-            merges: Path of a text file with a merge rule a line.
+            merges: Path of a text file with one merge rule per line.
             sequence_length: Length of the sequences.
 
         Returns:
             A `CLIPTextTokenizer`.
 
         Raises:
-            ValueError: If a file is missing, or is not what it should be.
+            ValueError: If a file is missing or cannot be read in its format.
         """
         for name, path in (("vocabulary", vocabulary), ("merges", merges)):
             if not os.path.isfile(path):
                 raise ValueError(
-                    f"`{name}` must be the path of a file. Received: {os.fspath(path)!r}"
+                    f"`{name}` must be the path of a file. Received: {name}={os.fspath(path)!r}"
                 )
         try:
             ids = json.loads(pathlib.Path(vocabulary).read_text(encoding="utf-8"))
             rules = pathlib.Path(merges).read_text(encoding="utf-8")
         except ValueError as error:
             raise ValueError(
-                "`vocabulary` must be a JSON file and `merges` a text file, both in UTF-8. "
-                f"Received: {os.fspath(vocabulary)!r} and {os.fspath(merges)!r} ({error})"
+                "`vocabulary` must be a JSON file and `merges` a text file, both in UTF-8 "
+                f"({error}). Received: vocabulary={os.fspath(vocabulary)!r}, "
+                f"merges={os.fspath(merges)!r}"
             ) from error
         return cls(rules, ids, sequence_length)
 
@@ -129,7 +134,7 @@ class CLIPTextTokenizer:
         merges = "\n".join(self.merges) + "\n"
         pathlib.Path(folder, MERGES_FILE).write_text(merges, encoding="utf-8")
 
-    def __call__(self, texts: Sequence[str]):
+    def __call__(self, texts: str | Sequence[str]) -> np.ndarray:
         texts = as_texts(texts)
         token_ids = np.full((len(texts), self.sequence_length), _PAD_ID, "int32")
         encodings = self._tokenizer.encode_batch(texts, add_special_tokens=False)
@@ -151,89 +156,84 @@ class CLIPTextTokenizer:
         }
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Any:
-        """Makes a tokenizer from what `get_config` returned."""
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """Creates a tokenizer from its configuration."""
         return cls(**config)
 
 
-def as_texts(texts: Sequence[str]):
-    """Checks texts and brings them to a list.
+def as_texts(texts: str | Iterable[str]) -> list[str]:
+    """Returns a text or several as a list.
 
-    Args:
-        texts: A text or a list of texts.
-
-    Returns:
-        List of strings.
-
-    Raises:
-        ValueError: If there is no text.
-        TypeError: If a text is not a string.
+    Raises a ValueError if there is no text, and a TypeError if one is not a string.
     """
-    is_one = isinstance(texts, str) or not isinstance(texts, collections.abc.Iterable)
-    texts = [texts] if is_one else list(texts)
+    if isinstance(texts, str) or not isinstance(texts, Iterable):
+        texts = [texts]
+    texts = list(texts)
     if not texts:
-        raise ValueError("`texts` must hold at least one text. Received: none")
+        raise ValueError(f"`texts` must hold at least one text. Received: texts={texts!r}")
     for text in texts:
         if not isinstance(text, str):
             raise TypeError(
-                f"`texts` must be a string or a list of strings. Received: {type(text).__name__}"
+                "`texts` must be a string or a list of strings. "
+                f"Received: text of type {type(text).__name__}"
             )
     return texts
 
 
-def _split_merges(merges):
+def _split_merges(merges: str | Sequence[str]) -> list[str]:
     rules = merges.split("\n") if isinstance(merges, str) else list(merges)
     rules = [rule.strip("\r") for rule in rules if rule and not rule.startswith("#version:")]
     wrong = [rule for rule in rules if rule.count(" ") != 1 or len(rule.split()) != 2]
     if wrong:
         raise ValueError(
-            f"`merges` must be rules of two tokens with a space between them. Received: {wrong[:3]}"
+            "`merges` must be rules of two tokens with a space between them. "
+            f"Received: merges with {wrong[:3]}"
         )
     return rules
 
 
-def _default_vocabulary(merges):
-    """CLIP's numbering: bytes in the order of the letters that stand for them, then merges."""
+def _default_vocabulary(merges: Sequence[str]) -> dict[str, int]:
+    """CLIP's numbering: bytes in the order of the letters that represent them, then merges."""
     letters = sorted(pre_tokenizers.ByteLevel.alphabet())
     endings = [letter + _END_OF_WORD for letter in letters]
     merged = [rule.replace(" ", "") for rule in merges]
     return _as_ids([*letters, *endings, *merged, START_TOKEN, END_TOKEN])
 
 
-def _as_ids(vocabulary):
-    """Brings a vocabulary to a dict from token to id, in the order of the ids."""
+def _as_ids(vocabulary: dict[str, int] | Sequence[str]) -> dict[str, int]:
+    """Converts a vocabulary to a dict from token to id, in the order of the ids."""
     if not isinstance(vocabulary, dict):
         return {token: i for i, token in enumerate(vocabulary)}
     vocabulary = dict(sorted(vocabulary.items(), key=lambda item: item[1]))
     if list(vocabulary.values()) != list(range(len(vocabulary))):
         raise ValueError(
             "`vocabulary` must number its tokens from 0 on, without gaps. "
-            f"Received: {len(vocabulary)} tokens with other ids"
+            f"Received: vocabulary with other ids for its {len(vocabulary)} tokens"
         )
     return vocabulary
 
 
-def _check_vocabulary(vocabulary, needed):
+def _check_vocabulary(vocabulary: dict[str, int], needed: Iterable[str]) -> None:
     missing = [token for token in needed if token not in vocabulary]
     if missing:
         raise ValueError(
-            "`vocabulary` must hold all bytes, what `merges` make of them, and start and end "
-            f"token. Received: one without {missing[:5]}, {len(missing)} missing in all"
+            "`vocabulary` must hold all bytes, the tokens that `merges` give, and start and end "
+            f"token. Received: vocabulary without {len(missing)} of them: {missing[:5]}"
         )
     # The text encoder finds the end of a text as the largest id.
     largest = max(vocabulary.values())
     if vocabulary[END_TOKEN] != largest:
         raise ValueError(
             f"`vocabulary` must have {END_TOKEN} as its last token. "
-            f"Received: id {vocabulary[END_TOKEN]}, and ids up to {largest}"
+            f"Received: vocabulary with id {vocabulary[END_TOKEN]} of it, and ids up to {largest}"
         )
 
 
-def _make_tokenizer(vocabulary, merges):
+def _make_tokenizer(vocabulary: dict[str, int], merges: Sequence[str]) -> tokenizers.Tokenizer:
     tokenizer = tokenizers.Tokenizer(
         models.BPE(
             vocab=vocabulary,
-            merges=[tuple(rule.split(" ")) for rule in merges],
+            merges=[cast(tuple[str, str], tuple(rule.split(" "))) for rule in merges],
             end_of_word_suffix=_END_OF_WORD,
             unk_token=END_TOKEN,
         )
@@ -249,7 +249,7 @@ def _make_tokenizer(vocabulary, merges):
     return tokenizer
 
 
-def _warn_of_truncation(text: str, count: int, room) -> None:
+def _warn_of_truncation(text: str, count: int, room: int) -> None:
     start = textwrap.shorten(text, width=60, placeholder="…")
     warnings.warn(
         f"A text of {count} tokens was cut to the {room} that fit: {start!r}",

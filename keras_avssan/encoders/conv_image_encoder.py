@@ -1,4 +1,4 @@
-"""A small convolutional image encoder that trains with the task."""
+"""Small convolutional image encoder that is trained with the task."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,8 +16,8 @@ class ConvImageEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
 
     Args:
         dim: Dimension d_V of the embedding.
-        filters: Filters of the convolutions; each halves height and width.
-        image_size: Height and width in pixels that prompts are brought to.
+        filters: Number of filters of each convolution, which halves height and width.
+        image_size: Height and width in pixels to which prompts are resized.
         **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
@@ -75,13 +75,13 @@ class ConvImageEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
         freeze_parts(self)
         self.built = True
 
-    def call(self, images: Tensor, training: bool | None = None) -> Any:
+    def call(self, images: Tensor, training: bool | None = None) -> Tensor:
         x = images - 0.5
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
             x = keras.ops.relu(norm(convolution(x), training=training))
         return self.output_norm(self.projection(self.pool(x)))
 
-    def compute_output_shape(self, input_shape: Shape) -> Any:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (input_shape[0], self.dim)
 
     def get_config(self) -> dict[str, Any]:

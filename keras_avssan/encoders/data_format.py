@@ -1,17 +1,17 @@
-"""The order of a picture's axes: channels last in every model, whatever Keras is set to."""
+"""Channels last in every nested image model, whatever data format Keras is set to."""
 
 import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import keras
 
 
 @contextlib.contextmanager
-def channels_last():
-    """Builds and loads models with channels last.
+def channels_last() -> Iterator[None]:
+    """Sets Keras to channels last while models are built or loaded.
 
-    Models of KerasHub fix the order of their axes when they are built, from the setting
-    `image_data_format` of Keras, and most of them do not store it.
+    Most KerasHub models take the order of their axes from this setting and do not store it.
     """
     before = keras.config.image_data_format()
     keras.config.set_image_data_format("channels_last")
@@ -21,8 +21,8 @@ def channels_last():
         keras.config.set_image_data_format(before)
 
 
-def load_nested(model: Any):
-    """Deserialises the model of an encoder; a model is returned as it is."""
+def load_nested(model: Any) -> Any:
+    """Deserialises the model of an encoder from its configuration; a model is returned as it is."""
     if not isinstance(model, dict):
         return model
     with channels_last():

@@ -1,16 +1,14 @@
-"""Examples of a recording side by side in the batch, for networks that embed each by itself."""
-
-from typing import Any
+"""Layers that fold the examples of a recording into the batch axis, and unfold them."""
 
 import keras
 from keras import ops
 
-from keras_avssan._internal.types import Tensor
+from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings
 
 
 class FoldExamples(FixedSettings, keras.layers.Layer):
-    """Moves examples into the batch: (batch, t, ...) to (batch * t, ...).
+    """Folds examples into the batch axis: (batch, t, ...) to (batch * t, ..., 1).
 
     Args:
         **kwargs: Arguments of `keras.layers.Layer`.
@@ -22,15 +20,15 @@ class FoldExamples(FixedSettings, keras.layers.Layer):
         Tensor of shape (batch * t, ..., 1), with an axis of channels.
     """
 
-    def call(self, examples) -> Any:
+    def call(self, examples: Tensor) -> Tensor:
         return ops.reshape(examples, (-1, *examples.shape[2:], 1))
 
-    def compute_output_shape(self, examples_shape) -> Any:
+    def compute_output_shape(self, examples_shape: Shape) -> Shape:
         return (None, *examples_shape[2:], 1)
 
 
 class UnfoldExamples(FixedSettings, keras.layers.Layer):
-    """Undoes `FoldExamples` for the embeddings of the examples.
+    """Unfolds the embeddings of examples that `FoldExamples` folded.
 
     Args:
         **kwargs: Arguments of `keras.layers.Layer`.
@@ -43,8 +41,8 @@ class UnfoldExamples(FixedSettings, keras.layers.Layer):
         Tensor of shape (batch, t, d).
     """
 
-    def call(self, embeddings: Tensor, examples) -> Any:
+    def call(self, embeddings: Tensor, examples: Tensor) -> Tensor:
         return ops.reshape(embeddings, (-1, ops.shape(examples)[1], embeddings.shape[-1]))
 
-    def compute_output_shape(self, embeddings_shape, examples_shape) -> Any:
+    def compute_output_shape(self, embeddings_shape: Shape, examples_shape: Shape) -> Shape:
         return (*examples_shape[:2], embeddings_shape[-1])

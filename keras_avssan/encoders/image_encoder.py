@@ -1,6 +1,7 @@
 """Any Keras image model as the encoder of picture prompts."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, cast
 
 import keras
 from keras import ops
@@ -14,7 +15,7 @@ from keras_avssan.encoders.data_format import load_nested
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
 class ImageEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
-    """Makes a Keras image model, such as a KerasHub backbone, an encoder of picture prompts.
+    """Encodes picture prompts by a Keras image model, such as a KerasHub backbone.
 
     Pictures are normalised as the model expects, its feature map is averaged over the picture
     and the embedding is scaled to unit length. Frozen by default, as the paper's CLIP is.
@@ -24,10 +25,10 @@ class ImageEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
             feature maps (batch, h, w, d).
         image_size: Height and width in pixels that the model takes. Read from the model's input
             shape if not given.
-        mean: Mean that is subtracted from pictures in [0, 1], one number or one a channel.
-        std: Number by which the result is divided, likewise.
+        mean: Mean that is subtracted from pictures in [0, 1], one number or one per channel.
+        std: Standard deviation by which the result is divided, one number or one per channel.
         normalize: Whether embeddings are scaled to unit length.
-        trainable: Whether the model learns with the task.
+        trainable: Whether the model is trained with the task.
         **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
@@ -52,10 +53,10 @@ class ImageEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
 
     def __init__(
         self,
-        model: Any,
-        image_size: int | None = None,
-        mean: float = 0.0,
-        std: float = 1.0,
+        model: keras.Layer | dict[str, Any],
+        image_size: Sequence[int] | None = None,
+        mean: float | Sequence[float] = 0.0,
+        std: float | Sequence[float] = 1.0,
         normalize: bool = True,
         trainable: bool = False,
         **kwargs: Any,
@@ -77,7 +78,7 @@ class ImageEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
             self.model.build(input_shape)
         self.built = True
 
-    def call(self, images: Tensor, training: bool | None = None) -> Any:
+    def call(self, images: Tensor, training: bool | None = None) -> Tensor:
         # A tensor, not a NumPy array: arithmetic with arrays would leave the compute dtype.
         mean = ops.cast(ops.convert_to_tensor(self.mean), images.dtype)
         std = ops.cast(ops.convert_to_tensor(self.std), images.dtype)
@@ -90,7 +91,7 @@ class ImageEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
             x = unit_length(x)
         return x
 
-    def compute_output_shape(self, input_shape: Shape) -> Any:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (input_shape[0], self.model.compute_output_shape(input_shape)[-1])
 
     def get_config(self) -> dict[str, Any]:
@@ -104,31 +105,31 @@ class ImageEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
         }
 
 
-def _check_channels_last(model: Any):
-    """Refuses a model that was built for pictures (batch, 3, H, W)."""
+def _check_channels_last(model: keras.Layer) -> None:
+    """Raises a ValueError for a model that was built for pictures (batch, 3, H, W)."""
     shape = _input_shape(model)
     if shape is not None and len(shape) == 4 and shape[1] == 3 and shape[-1] != 3:
         raise ValueError(
             "`model` must take pictures of shape (batch, H, W, 3). Build it with "
             '`data_format="channels_last"`, or after '
             '`keras.config.set_image_data_format("channels_last")`. '
-            f"Received: a model of input shape {shape}"
+            f"Received: model.input_shape={shape}"
         )
 
 
-def _input_shape(model: Any):
-    """Shape of the model's one input; `None` where it has none yet, or several."""
+def _input_shape(model: keras.Layer) -> Shape | None:
+    """Shape of the model's one input; `None` if it has several or is not built."""
     shape = getattr(model, "input_shape", None)
     if isinstance(shape, dict) and len(shape) == 1:
         (shape,) = shape.values()
     return shape if isinstance(shape, tuple) else None
 
 
-def _input_size(model: Any):
+def _input_size(model: keras.Layer) -> Sequence[int]:
     shape = _input_shape(model)
     if shape is None or len(shape) != 4 or None in shape[1:3]:
         raise ValueError(
-            "`image_size` must be given for a model whose input shape does not tell it. "
-            f"Received: image_size=None, input shape {shape}"
+            "`image_size` must be given for a model whose input shape does not fix it. "
+            f"Received: image_size=None, model.input_shape={shape}"
         )
-    return shape[1:3]
+    return cast(tuple[int, int], shape[1:3])

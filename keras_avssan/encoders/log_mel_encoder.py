@@ -1,11 +1,12 @@
-"""A log-mel audio encoder with one embedding a spectrogram frame."""
+"""Log-mel audio encoder with one embedding per spectrogram frame."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import keras
 import numpy as np
 from keras import ops
+from numpy.typing import ArrayLike
 
 from keras_avssan._internal.frozen_layers import KeepsFrozenLayers, freeze_parts
 from keras_avssan._internal.types import Shape, Tensor
@@ -14,21 +15,15 @@ from keras_avssan.layers.spec_augment import SpecAugment
 from keras_avssan.layers.stereo_stft import StereoSTFT
 
 
-def mel_matrix(num_bins: int, num_mels: int, sampling_rate: int, lowest_hertz, highest_hertz):
-    """Triangular filters on the mel scale 1127 ln(1 + f / 700).
+def mel_matrix(
+    num_bins: int, num_mels: int, sampling_rate: int, lowest_hertz: float, highest_hertz: float
+) -> np.ndarray:
+    """Triangular filters on the mel scale 1127 ln(1 + f / 700), float32 (num_bins, num_mels).
 
-    Args:
-        num_bins: Number of bins of the spectrum, from 0 Hz to half the sampling rate.
-        num_mels: Number of filters.
-        sampling_rate: Sampling rate in hertz.
-        lowest_hertz: Lower edge of the first filter.
-        highest_hertz: Upper edge of the last filter.
-
-    Returns:
-        float32 array of shape (num_bins, num_mels) with a peak of one in each filter.
+    Each has a peak of one; the bins reach from 0 Hz to half the sampling rate.
     """
 
-    def to_mel(hertz):
+    def to_mel(hertz: ArrayLike) -> np.ndarray:
         return 1127.0 * np.log1p(np.asarray(hertz) / 700.0)
 
     edges = np.linspace(to_mel(lowest_hertz), to_mel(highest_hertz), num_mels + 2)
@@ -40,23 +35,23 @@ def mel_matrix(num_bins: int, num_mels: int, sampling_rate: int, lowest_hertz, h
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
 class LogMelEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
-    """Encodes what is heard, frame by frame, by convolutions over a log-mel spectrogram.
+    """Encodes audio frame by frame, by convolutions over a log-mel spectrogram.
 
     Its frames are those of `StereoSTFT`, so its embeddings need no alignment in time. The
     spectrogram is computed in float32 under every precision policy.
 
     Args:
         dim: Dimension d_A of an embedding.
-        filters: Filters of the 3 x 3 convolutions; after each the mel axis is pooled by 4, then
-            by 2.
+        filters: Number of filters of each 3 x 3 convolution; after the first the mel axis is
+            pooled by 4, after the others by 2.
         num_mels: Number of mel bands.
         sampling_rate: Sampling rate in hertz.
         frame_length: Frame length in samples.
         hop_length: Hop in samples.
         dropout: Dropout on the features before the last projection.
-        spec_augment: Greatest widths `(frequency, time)` of what is hidden of the normalised
+        spec_augment: Greatest widths `(frequency, time)` of the masks on the normalised
             spectrogram in training, in mel bands and frames, see
-            `keras_avssan.layers.spec_augment.SpecAugment`; nothing is hidden if not given.
+            `keras_avssan.layers.spec_augment.SpecAugment`; no masks if not given.
         **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
@@ -68,7 +63,7 @@ class LogMelEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
         sample `i * hop_length`.
 
     Raises:
-        ValueError: If `spec_augment` is no pair of integers of at least 0.
+        ValueError: If `spec_augment` is not a pair of integers of at least 0.
 
     Example:
         >>> LogMelEncoder()(keras.ops.ones((1, 16000))).shape
@@ -86,7 +81,7 @@ class LogMelEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
         frame_length: int = 1024,
         hop_length: int = 512,
         dropout: float = 0.0,
-        spec_augment=None,
+        spec_augment: Sequence[int] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**{**kwargs, "autocast": False})
@@ -143,7 +138,7 @@ class LogMelEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
         freeze_parts(self)
         self.built = True
 
-    def call(self, audio: Tensor, training: bool | None = None) -> Any:
+    def call(self, audio: Tensor, training: bool | None = None) -> Tensor:
         x = self.input_norm(self._log_mel(audio), training=training)
         if self.masks is not None:
             x = self.masks(x, training=training)
@@ -155,12 +150,12 @@ class LogMelEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
         x = ops.reshape(x, (-1, frames, bins * channels))
         return self.projection(self.drop(x, training=training))
 
-    def _log_mel(self, audio: Tensor):
+    def _log_mel(self, audio: Tensor) -> Tensor:
         parts = self.stft(audio[..., None])
         power = ops.square(parts[..., 0]) + ops.square(parts[..., 1])
         return ops.log(ops.matmul(power, ops.convert_to_tensor(self._mel)) + 1e-3)
 
-    def compute_output_shape(self, input_shape: Shape) -> Any:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         samples = input_shape[1]
         frames = None if samples is None else 1 + samples // self.hop_length
         return (input_shape[0], frames, self.dim)
@@ -179,7 +174,7 @@ class LogMelEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
         }
 
 
-def _check_widths(spec_augment):
+def _check_widths(spec_augment: Sequence[int] | None) -> tuple[int, int] | None:
     if spec_augment is None:
         return None
     if not isinstance(spec_augment, (tuple, list)) or len(spec_augment) != 2:
@@ -187,5 +182,5 @@ def _check_widths(spec_augment):
             "`spec_augment` must be a pair (frequency, time). "
             f"Received: spec_augment={spec_augment!r}"
         )
-    SpecAugment(*spec_augment)  # refuses widths that are none
-    return tuple(spec_augment)
+    SpecAugment(*spec_augment)  # raises an error for other widths
+    return cast(tuple[int, int], tuple(spec_augment))

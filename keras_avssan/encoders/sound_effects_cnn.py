@@ -1,4 +1,4 @@
-"""A pretrained convolutional network that tells sound effects apart."""
+"""Pretrained convolutional network for the classification of sound effects."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -22,32 +22,32 @@ from keras_avssan.layers.resampler import Resampler
 
 EXAMPLE_FRAMES = 100
 _FRAME_SECONDS = HOP_LENGTH / SAMPLING_RATE
-_SMALLEST_PEAK = 1e-6  # recordings below are silent: they are not brought to the peak
+_SMALLEST_PEAK = 1e-6  # recordings below are silent: they are not scaled to the peak
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
 class SoundEffectsCNN(
     StoredByAttribute, KeepsFrozenModel, FixedSettings, keras_hub.models.Backbone
 ):
-    """Encodes what is heard by a network that was trained to sort sound-effects libraries.
+    """Encodes audio by a network that was trained to classify sound-effects libraries.
 
     Resampling to 44.1 kHz → log-mel spectrogram → examples of 100 frames (2.3 s) → four blocks of
     two convolutions → mean over frequency, maximum over time. A new network has random weights;
-    `keras_avssan.encoders.converters.convert_aisfx` fills in the trained ones. Frozen by
-    default; batch normalisation uses its stored statistics while it is.
+    `keras_avssan.encoders.converters.convert_aisfx` loads the trained ones. Frozen by default;
+    while frozen, batch normalisation uses its stored statistics.
 
-    A recording shorter than an example is continued with silence, and so is the last example of
-    a longer one: no sound is left out. Recordings of a batch do not influence each other.
+    A recording shorter than an example is padded with silence, and so is the last example of a
+    longer one, so that all samples are used. Recordings of a batch do not influence each other.
 
     Args:
-        filters: Filters of the four blocks; the last one is the dimension d of an embedding.
+        filters: Number of filters of the four blocks; the last is the dimension d of an embedding.
         hop_seconds: Distance between examples in seconds, rounded to whole frames of 23 ms, at
             most one example; half an example (1.16 s) if not given, as in the reference.
         sampling_rate: Sampling rate of the audio in hertz.
-        peak: Largest absolute sample that every recording is brought to, since the network knows
-            recordings of sound libraries. `None` takes recordings as they are; samples in
-            [-1, 1] are expected then.
-        trainable: Whether the network learns with the task.
+        peak: Largest absolute sample to which every recording is scaled, because the network was
+            trained on recordings of sound libraries. `None` does not scale; samples in [-1, 1]
+            are expected then.
+        trainable: Whether the network is trained with the task.
         dtype: Data type or precision policy. Resampling and spectrogram stay in float32.
         **kwargs: Arguments of `keras_hub.models.Backbone`.
 
@@ -60,7 +60,7 @@ class SoundEffectsCNN(
         training: Whether the network runs in training mode; never while it is frozen.
 
     Returns:
-        Embeddings, shape (batch, t, d), one an example.
+        Embeddings, shape (batch, t, d), one per example.
 
     Raises:
         ValueError: If `hop_seconds`, `peak` or `filters` is out of range, or audio has a wrong
@@ -83,17 +83,17 @@ class SoundEffectsCNN(
     def __init__(
         self,
         filters: Sequence[int] = (64, 128, 256, 512),
-        hop_seconds=None,
+        hop_seconds: float | None = None,
         sampling_rate: int = 16000,
-        peak: float = 1.0,
+        peak: float | None = 1.0,
         trainable: bool = False,
         dtype: Any = None,
         **kwargs: Any,
     ) -> None:
         if len(filters) != 4:
-            raise ValueError(f"`filters` must hold four numbers. Received: filters={filters}")
+            raise ValueError(f"`filters` must hold four numbers. Received: filters={filters!r}")
         if peak is not None and not peak > 0:
-            raise ValueError(f"`peak` must be positive or None. Received: peak={peak}")
+            raise ValueError(f"`peak` must be positive or `None`. Received: peak={peak!r}")
         self.filters = tuple(filters)
         self.sampling_rate = sampling_rate
         self.peak = peak
@@ -109,7 +109,7 @@ class SoundEffectsCNN(
         super().__init__(audio, self._connect(audio), pairs=pairs, base={"dtype": dtype}, **kwargs)
         self.trainable = trainable
 
-    def _build_blocks(self, policy) -> None:
+    def _build_blocks(self, policy: keras.DTypePolicy) -> None:
         """Creates all weights, so that a model can be saved and loaded before its first call."""
         shared = {"dtype": policy}
         self.convolutions, self.norms, channels = [], [], 1
@@ -134,7 +134,7 @@ class SoundEffectsCNN(
                 channels = filters
         self.pool = keras.layers.MaxPooling2D(2, data_format="channels_last", name="pool", **shared)
 
-    def _connect(self, audio: Tensor):
+    def _connect(self, audio: Tensor) -> Tensor:
         level = _PeakNormalization(self.peak, dtype="float32", name="level")
         log_mel = self.spectrogram(self.resampler(level(audio)))
         examples = _CutExamples(self._hop_frames, dtype="float32", name="cut")(log_mel)
@@ -147,15 +147,18 @@ class SoundEffectsCNN(
         x = ops.max(ops.mean(x, axis=2), axis=1)
         return UnfoldExamples(dtype=x.dtype, name="unfold")(x, examples)
 
-    def call(self, audio: Tensor, training: bool | None = None, mask: Tensor = None) -> Any:
+    def call(
+        self, audio: Tensor, training: bool | None = None, mask: Tensor | None = None
+    ) -> Tensor:
         if len(audio.shape) != 2:
             raise ValueError(
-                f"`audio` must have shape (batch, samples). Received: shape {tuple(audio.shape)}"
+                "`audio` must have shape (batch, samples). "
+                f"Received: audio.shape={tuple(audio.shape)}"
             )
         x = super().call(audio, training=bool(training) and self.trainable)
         return x if self.trainable else ops.stop_gradient(x)
 
-    def compute_output_shape(self, input_shape: Shape) -> Any:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         frames = self.spectrogram.compute_output_shape(
             self.resampler.compute_output_shape(input_shape)
         )[1]
@@ -172,7 +175,7 @@ class SoundEffectsCNN(
         }
 
 
-def _hop_frames(hop_seconds):
+def _hop_frames(hop_seconds: float | None) -> int:
     """Distance between examples in frames."""
     if hop_seconds is None:
         return EXAMPLE_FRAMES // 2
@@ -181,51 +184,51 @@ def _hop_frames(hop_seconds):
         longest = EXAMPLE_FRAMES * _FRAME_SECONDS
         raise ValueError(
             f"`hop_seconds` must be from {_FRAME_SECONDS:.3f} to {longest:.3f}, so that examples "
-            f"leave no gap. Received: hop_seconds={hop_seconds}"
+            f"leave no gap. Received: hop_seconds={hop_seconds!r}"
         )
     return frames
 
 
-def _num_examples(frames, hop_frames):
-    """Number of examples that hold all frames; integers, or tensors where a length is unknown."""
+def _num_examples(frames: Tensor, hop_frames: int) -> Tensor:
+    """Number of examples that hold all frames: an int, or a tensor if the length is unknown."""
     beyond = frames - EXAMPLE_FRAMES
-    beyond = (beyond + abs(beyond)) // 2  # none for a short recording
+    beyond = (beyond + abs(beyond)) // 2  # 0 for a short recording
     return 1 - (-beyond // hop_frames)
 
 
 class _PeakNormalization(keras.layers.Layer):
-    """Brings recordings (batch, samples) to one peak, or leaves them where it is `None`."""
+    """Scales recordings (batch, samples) to one peak, or not at all if it is `None`."""
 
-    def __init__(self, peak, **kwargs: Any) -> None:
+    def __init__(self, peak: float | None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.peak = peak
 
-    def call(self, audio: Tensor) -> Any:
+    def call(self, audio: Tensor) -> Tensor:
         audio = ops.cast(audio, "float32")
         if self.peak is None:
             return audio
         peak = ops.max(ops.abs(audio), axis=1, keepdims=True)
         return audio * (self.peak / ops.maximum(peak, _SMALLEST_PEAK))
 
-    def compute_output_shape(self, audio_shape: Shape) -> Any:
+    def compute_output_shape(self, audio_shape: Shape) -> Shape:
         return audio_shape
 
 
 class _CutExamples(keras.layers.Layer):
     """Cuts a spectrogram into examples: (batch, T, 96) to (batch, t, 100, 96)."""
 
-    def __init__(self, hop_frames, **kwargs: Any) -> None:
+    def __init__(self, hop_frames: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.hop_frames = hop_frames
 
-    def call(self, spectrogram: Tensor) -> Any:
+    def call(self, spectrogram: Tensor) -> Tensor:
         count = _num_examples(ops.shape(spectrogram)[1], self.hop_frames)
         # Enough silence for any number of frames, so that the padding is a constant.
         padded = ops.pad(spectrogram, [[0, 0], [0, EXAMPLE_FRAMES], [0, 0]])
         starts = self.hop_frames * ops.arange(count)
         return ops.take(padded, starts[:, None] + ops.arange(EXAMPLE_FRAMES)[None, :], axis=1)
 
-    def compute_output_shape(self, spectrogram_shape: Shape) -> Any:
+    def compute_output_shape(self, spectrogram_shape: Shape) -> Shape:
         batch, frames, num_mels = spectrogram_shape
         count = None if frames is None else _num_examples(frames, self.hop_frames)
         return (batch, count, EXAMPLE_FRAMES, num_mels)

@@ -1,4 +1,4 @@
-"""The log-mel spectrogram that the sound-effects network was trained on."""
+"""Log-mel spectrogram on which the sound-effects network was trained."""
 
 from typing import Any
 
@@ -14,20 +14,20 @@ SAMPLING_RATE = 44100  # hertz
 FRAME_LENGTH = 2048  # samples
 HOP_LENGTH = 1024  # samples
 NUM_MELS = 96
-# Factor on the power before its logarithm, and the largest value seen in the training data.
+# Factor on the power before its logarithm, and the largest value in the training data.
 _POWER_SCALE = 1e4
 _LARGEST_VALUE = 9.457798957824707
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
 class SoundEffectsSpectrogram(FixedSettings, keras.layers.Layer):
-    """Log-mel spectrogram of audio at 44.1 kHz, as the network of `SoundEffectsCNN` takes it.
+    """Computes the log-mel spectrogram that `SoundEffectsCNN` takes, of audio at 44.1 kHz.
 
     Frames of 2048 samples under a symmetric Hann window with a peak of one, every 1024 samples;
     frame k is centred on sample 1024 k, beyond both ends there are zeros, and the last frame is
-    the first one whose centre has reached the end. 96 bands from 0 to 22050 Hz, triangles over
-    mel whose weights add up to one, gather the power; log10(1 + 10⁴ x) compresses it, and the
-    largest value of the training data becomes one. Silence becomes zero. Nothing depends on
+    the first one whose centre has reached the end. The power is summed in 96 bands from 0 to
+    22050 Hz, triangles over mel whose weights add up to one, compressed by log10(1 + 10⁴ x) and
+    divided by the largest value of the training data. Silence becomes zero. No value depends on
     other frames or recordings. Computed in float32 under every precision policy.
 
     Args:
@@ -55,7 +55,7 @@ class SoundEffectsSpectrogram(FixedSettings, keras.layers.Layer):
         self._mel = mel / mel.sum(axis=0)
         self.built = True  # no weights: a whole model need not be run to build it
 
-    def call(self, audio: Tensor) -> Any:
+    def call(self, audio: Tensor) -> Tensor:
         half = FRAME_LENGTH // 2
         signal = ops.pad(audio, [[0, 0], [half, half + HOP_LENGTH - 1]])
         real, imaginary = ops.stft(
@@ -65,18 +65,11 @@ class SoundEffectsSpectrogram(FixedSettings, keras.layers.Layer):
         bands = ops.matmul(power, ops.convert_to_tensor(self._mel))
         return ops.log10(1.0 + _POWER_SCALE * bands) / _LARGEST_VALUE
 
-    def compute_output_shape(self, input_shape: Shape) -> Any:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         batch, samples = input_shape
         return (batch, None if samples is None else num_frames(samples), NUM_MELS)
 
 
-def num_frames(samples: np.ndarray):
-    """Number of frames of a recording.
-
-    Args:
-        samples: Number of samples at 44.1 kHz, a positive integer.
-
-    Returns:
-        1 + ceil(samples / 1024).
-    """
+def num_frames(samples: int) -> int:
+    """Number of frames of a recording, 1 + ceil(samples / 1024)."""
     return 1 - (-samples // HOP_LENGTH)

@@ -1,4 +1,4 @@
-"""VGGish: an audio network with one embedding for each 0.96 s."""
+"""VGGish, an audio network with one embedding for each 0.96 s."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -28,33 +28,33 @@ _HOP_SECONDS = NUM_FRAMES * HOP_LENGTH / SAMPLING_RATE
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
 class VGGish(StoredByAttribute, KeepsFrozenModel, FixedSettings, keras_hub.models.Backbone):
-    """Encodes what is heard by the VGGish network, one embedding for each 0.96 s.
+    """Encodes audio by the VGGish network, one embedding for each 0.96 s.
 
     Log-mel examples of 96 frames, see `VGGishSpectrogram`, pass six 3 x 3 convolutions with four
-    poolings and three dense layers. Recordings may have any length; their last example is filled
-    up with zeros. Weights come from a published checkpoint, see
+    poolings and three dense layers. Recordings may have any length; their last example is padded
+    with zeros. Weights come from a published checkpoint, see
     `keras_avssan.encoders.converters`, or from a preset; without them they are random.
 
     Args:
-        filters: Filters of the convolutions, one number for each of the four groups.
+        filters: Number of filters of the convolutions, one for each of the four groups.
         hidden_dim: Width of the first two dense layers.
         embedding_dim: Dimension of an embedding.
-        activation: Activation of the embeddings. `None` as in today's published network, whose
-            PCA parameters fit it so; `"relu"` as in its first version and in torchvggish.
+        activation: Activation of the embeddings: `None` as in the current published network, to
+            which its PCA parameters belong; `"relu"` as in its first version and in torchvggish.
         postprocess: Whether embeddings are whitened, see `VGGishPostprocessor`.
-        eight_bit: Whether whitened embeddings are brought to whole numbers from 0 to 255.
+        eight_bit: Whether whitened embeddings are quantised to integers from 0 to 255.
         drop_remainder: Whether a last example that the recording does not fill is left out, as by
             the published code.
-        gain: Factor on the audio. `AVSSAN` hands over recordings with a root mean square of one,
-            the published weights have learned from audio within ±1: 0.1 makes up for it.
+        gain: Factor on the audio. `AVSSAN` scales recordings to a root mean square of one, while
+            the published weights were trained on audio within ±1: a gain of 0.1 compensates.
         implementation: `"fft"` or `"conv"`, see `VGGishSpectrogram`.
-        trainable: Whether the network learns with the task. While it does not, no gradient passes.
+        trainable: Whether the network is trained with the task. While frozen it has no gradient.
         dtype: Data type or precision policy. The spectrogram and the whitening stay in float32.
         **kwargs: Arguments of `keras_hub.models.Backbone`.
 
     Call arguments:
         audio: Mono audio at 16 kHz, shape (batch, samples).
-        training: Not used: the network does the same in training and after.
+        training: Not used: the network computes the same in training and after.
 
     Returns:
         Embeddings, shape (batch, t, embedding_dim); embedding i is centred on 0.48 + 0.96 i
@@ -79,7 +79,7 @@ class VGGish(StoredByAttribute, KeepsFrozenModel, FixedSettings, keras_hub.model
         filters: Sequence[int] = (64, 128, 256, 512),
         hidden_dim: int = 4096,
         embedding_dim: int = 128,
-        activation: Any = None,
+        activation: str | None = None,
         postprocess: bool = False,
         eight_bit: bool = False,
         drop_remainder: bool = False,
@@ -118,13 +118,13 @@ class VGGish(StoredByAttribute, KeepsFrozenModel, FixedSettings, keras_hub.model
         super().__init__(audio, self._connect(audio), base={"dtype": dtype}, **kwargs)
         self.trainable = trainable
 
-    def _make_stages(self, filters: Sequence[int], policy):
-        """Makes convolutions and poolings; returns the number of features that leave them."""
-        shape = (None, NUM_FRAMES, NUM_MELS, 1)
-        self.stages = []
+    def _make_stages(self, filters: Sequence[int], policy: keras.DTypePolicy) -> int:
+        """Makes convolutions and poolings; returns the number of features of their output."""
+        shape: Any = (None, NUM_FRAMES, NUM_MELS, 1)
+        self.stages: list[keras.Layer] = []
         for i, (width, depth) in enumerate(zip(filters, _DEPTHS, strict=True), start=1):
             names = [f"conv{i}"] if depth == 1 else [f"conv{i}_{j + 1}" for j in range(depth)]
-            stages: list = [_convolution(width, policy, name) for name in names]
+            stages: list[keras.Layer] = [_convolution(width, policy, name) for name in names]
             stages.append(
                 keras.layers.MaxPooling2D(
                     2, data_format="channels_last", dtype=policy, name=f"pool{i}"
@@ -134,10 +134,15 @@ class VGGish(StoredByAttribute, KeepsFrozenModel, FixedSettings, keras_hub.model
                 stage.build(shape)
                 shape = stage.compute_output_shape(shape)
             self.stages.extend(stages)
-        return shape[1] * shape[2] * shape[3]
+        return int(shape[1] * shape[2] * shape[3])
 
     def _make_dense_layers(
-        self, flat_dim, hidden_dim, embedding_dim, activation: Any, policy
+        self,
+        flat_dim: int,
+        hidden_dim: int,
+        embedding_dim: int,
+        activation: str | None,
+        policy: keras.DTypePolicy,
     ) -> None:
         self.dense_layers = [
             keras.layers.Dense(hidden_dim, activation="relu", dtype=policy, name="fc1_1"),
@@ -148,11 +153,11 @@ class VGGish(StoredByAttribute, KeepsFrozenModel, FixedSettings, keras_hub.model
             layer.build((None, dim))
 
     @property
-    def convolutions(self):
+    def convolutions(self) -> list[keras.Layer]:
         """The six convolutions, in order."""
         return [stage for stage in self.stages if isinstance(stage, keras.layers.Conv2D)]
 
-    def _connect(self, audio: Tensor):
+    def _connect(self, audio: Tensor) -> Tensor:
         examples = self.spectrogram(audio)
         x = FoldExamples(dtype="float32", name="fold")(examples)
         for stage in self.stages:
@@ -164,16 +169,18 @@ class VGGish(StoredByAttribute, KeepsFrozenModel, FixedSettings, keras_hub.model
         x = UnfoldExamples(dtype=x.dtype, name="unfold")(x, examples)
         return x if self.postprocessor is None else self.postprocessor(x)
 
-    def call(self, audio: Tensor, training: bool | None = None, mask: Tensor = None) -> Any:
+    def call(
+        self, audio: Tensor, training: bool | None = None, mask: Tensor | None = None
+    ) -> Tensor:
         if len(audio.shape) != 2:
             raise ValueError(
                 "`audio` must be mono, of shape (batch, samples). "
-                f"Received: shape {tuple(audio.shape)}"
+                f"Received: audio.shape={tuple(audio.shape)}"
             )
         x = super().call(audio, training=training)
         return x if self.trainable else ops.stop_gradient(x)
 
-    def compute_output_shape(self, input_shape: Shape) -> Any:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         batch, examples, _, _ = self.spectrogram.compute_output_shape(input_shape)
         return (batch, examples, self.settings["embedding_dim"])
 
@@ -181,7 +188,7 @@ class VGGish(StoredByAttribute, KeepsFrozenModel, FixedSettings, keras_hub.model
         return {**super().get_config(), **self.settings}
 
 
-def _convolution(filters: Sequence[int], dtype: Any, name: str):
+def _convolution(filters: int, dtype: keras.DTypePolicy, name: str) -> keras.Layer:
     return keras.layers.Conv2D(
         filters,
         3,
@@ -194,15 +201,20 @@ def _convolution(filters: Sequence[int], dtype: Any, name: str):
 
 
 def _check_arguments(
-    filters: Sequence[int], hidden_dim, embedding_dim, activation: Any, postprocess, eight_bit
-):
+    filters: Sequence[int],
+    hidden_dim: int,
+    embedding_dim: int,
+    activation: str | None,
+    postprocess: bool,
+    eight_bit: bool,
+) -> None:
     if len(filters) != len(_DEPTHS) or not all(_is_positive(width) for width in filters):
         raise ValueError(
-            f"`filters` must be {len(_DEPTHS)} positive integers. Received: filters={filters}"
+            f"`filters` must be {len(_DEPTHS)} positive integers. Received: filters={filters!r}"
         )
     for key, value in [("hidden_dim", hidden_dim), ("embedding_dim", embedding_dim)]:
         if not _is_positive(value):
-            raise ValueError(f"`{key}` must be a positive integer. Received: {key}={value}")
+            raise ValueError(f"`{key}` must be a positive integer. Received: {key}={value!r}")
     if activation not in _ACTIVATIONS:
         raise ValueError(
             f"`activation` must be one of {_ACTIVATIONS}. Received: activation={activation!r}"
@@ -214,5 +226,5 @@ def _check_arguments(
         )
 
 
-def _is_positive(value: Any):
+def _is_positive(value: Any) -> bool:
     return isinstance(value, int) and value > 0

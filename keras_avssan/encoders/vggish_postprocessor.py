@@ -14,15 +14,15 @@ _LEVELS = 255
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
 class VGGishPostprocessor(FixedSettings, keras.layers.Layer):
-    """Brings VGGish embeddings to the form in which those of AudioSet were published.
+    """Whitens and quantises VGGish embeddings, as those published with AudioSet.
 
     The means are subtracted, the result is multiplied by the eigenvectors and clipped to ±2. The
-    weights are the published PCA parameters; before they are loaded they are those of the
+    weights are the published PCA parameters; until those are loaded they are those of the
     identity. They are never trained. Computed in float32 under every precision policy.
 
     Args:
-        eight_bit: Whether the range of ±2 is brought to the whole numbers from 0 to 255, as by the
-            published code: cut off, not rounded. No gradient passes then.
+        eight_bit: Whether the range of ±2 is mapped to the integers from 0 to 255, as by the
+            published code: rounded down. There is no gradient then.
         **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
@@ -53,7 +53,7 @@ class VGGishPostprocessor(FixedSettings, keras.layers.Layer):
         )
         self.built = True
 
-    def call(self, embeddings: Tensor) -> Any:
+    def call(self, embeddings: Tensor) -> Tensor:
         x = ops.cast(embeddings, "float32") - self.means
         x = ops.matmul(x, ops.transpose(self.eigen_vectors))
         x = ops.clip(x, -_LIMIT, _LIMIT)
@@ -61,7 +61,7 @@ class VGGishPostprocessor(FixedSettings, keras.layers.Layer):
             x = ops.floor((x + _LIMIT) * (_LEVELS / (2 * _LIMIT)))
         return x
 
-    def compute_output_shape(self, input_shape: Shape) -> Any:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return tuple(input_shape)
 
     def get_config(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The front end of VGGish: examples of a log-mel spectrogram."""
+"""Front end of VGGish: examples of a log-mel spectrogram."""
 
 from typing import Any
 
@@ -30,23 +30,23 @@ _IMPLEMENTATIONS = ("fft", "conv")
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
 class VGGishSpectrogram(FixedSettings, keras.layers.Layer):
-    """Cuts recordings into the log-mel examples that VGGish hears.
+    """Cuts recordings into the log-mel examples that are the input of VGGish.
 
     Frames of 400 samples start every 160 samples; the magnitudes of their transform (periodic Hann
     window, 512 points) pass 64 triangular mel filters from 125 to 7500 Hz; the logarithm is taken
-    of the result plus 0.01. Each 96 frames make an example, so that an example hears 15600 samples
-    (0.975 s) and starts 15360 samples (0.96 s) after the one before.
+    of the result plus 0.01. Each 96 frames make an example, so that an example covers 15600
+    samples (0.975 s) and starts 15360 samples (0.96 s) after the one before.
 
-    A recording has as many examples as it takes to hear every sample: n examples for
-    `15360 * n + 240` samples, and one more for anything longer. What the last one lacks is zero.
-    Computed in float32 under every precision policy.
+    A recording has as many examples as it takes to cover every sample: n examples for
+    `15360 * n + 240` samples, and one more for a longer recording. The last example is padded with
+    zeros. Computed in float32 under every precision policy.
 
     Args:
         drop_remainder: Whether a last example that the recording does not fill is left out, as by
             the published code. A recording always has one example.
-        gain: Factor on the audio. The published weights have learned from audio within ±1.
-        implementation: `"fft"`, or `"conv"`, which writes the transform as a convolution: slower,
-            but made of operations that every export format has.
+        gain: Factor on the audio. The published weights were trained on audio within ±1.
+        implementation: `"fft"`, or `"conv"`, which computes the transform by a convolution: slower,
+            but available in every export format.
         **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
@@ -77,7 +77,7 @@ class VGGishSpectrogram(FixedSettings, keras.layers.Layer):
     ) -> None:
         super().__init__(**{**kwargs, "dtype": "float32", "trainable": False, "autocast": False})
         if not gain > 0:
-            raise ValueError(f"`gain` must be positive. Received: gain={gain}")
+            raise ValueError(f"`gain` must be positive. Received: gain={gain!r}")
         if implementation not in _IMPLEMENTATIONS:
             raise ValueError(
                 f"`implementation` must be one of {_IMPLEMENTATIONS}. "
@@ -92,14 +92,14 @@ class VGGishSpectrogram(FixedSettings, keras.layers.Layer):
         )
         self.built = True  # no weights: a whole model need not be run to build it
 
-    def num_examples(self, samples: np.ndarray):
-        """Number of examples t of a recording.
+    def num_examples(self, samples: Tensor) -> Tensor:
+        """Computes the number of examples t of a recording.
 
         Args:
-            samples: Length of the recording in samples.
+            samples: Length of the recording in samples, an int or an integer tensor.
 
         Returns:
-            The number, at least one.
+            The number, at least one, of the same type.
         """
         if self.drop_remainder:
             count = (samples - _OVERHANG) // _EXAMPLE_HOP
@@ -108,10 +108,10 @@ class VGGishSpectrogram(FixedSettings, keras.layers.Layer):
         # The length is a tensor where a graph is traced for recordings of any length.
         return ops.maximum(count, 1) if ops.is_tensor(count) else max(count, 1)
 
-    def call(self, audio: Tensor) -> Any:
+    def call(self, audio: Tensor) -> Tensor:
         examples = self.num_examples(ops.shape(audio)[1])
         audio = self.gain * ops.cast(audio, "float32")
-        # More zeros than are needed, then cut: no case of its own for short and long recordings.
+        # More zeros than needed, then cut: the same code for short and long recordings.
         audio = ops.pad(audio, [[0, 0], [0, _EXAMPLE_HOP + _OVERHANG]])
         audio = audio[:, : _EXAMPLE_HOP * examples + _OVERHANG]
         real, imaginary = self._fft(audio) if self.implementation == "fft" else self._conv(audio)
@@ -119,18 +119,18 @@ class VGGishSpectrogram(FixedSettings, keras.layers.Layer):
         mel = ops.matmul(magnitude, ops.convert_to_tensor(self._mel))
         return ops.reshape(ops.log(mel + _LOG_OFFSET), (-1, examples, NUM_FRAMES, NUM_MELS))
 
-    def _fft(self, audio: Tensor):
-        # `stft` centres the window in its 512 samples; so much earlier, magnitudes are the same.
+    def _fft(self, audio: Tensor) -> tuple[Tensor, Tensor]:
+        # `stft` centres the window in its 512 samples; a shift does not change magnitudes.
         margin = (FFT_LENGTH - FRAME_LENGTH) // 2
         audio = ops.pad(audio, [[0, 0], [margin, margin]])
         return ops.stft(
             audio, FRAME_LENGTH, HOP_LENGTH, FFT_LENGTH, window=self._window, center=False
         )
 
-    def _conv(self, audio: Tensor):
+    def _conv(self, audio: Tensor) -> tuple[Tensor, Tensor]:
         return convolve_frames(audio, self._window, HOP_LENGTH, FFT_LENGTH)
 
-    def compute_output_shape(self, input_shape: Shape) -> Any:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         batch, samples = input_shape
         examples = None if samples is None else self.num_examples(samples)
         return (batch, examples, NUM_FRAMES, NUM_MELS)

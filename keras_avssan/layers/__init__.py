@@ -1,4 +1,4 @@
-"""The blocks of AV-SSAN, one public layer a file."""
+"""The blocks of AV-SSAN, one public layer per file."""
 
 from keras_avssan.layers.doa_head import DoAHead
 from keras_avssan.layers.frame_alignment import FrameAlignment

@@ -1,7 +1,7 @@
-"""From the masked spectrogram to the posterior over directions, equation (11)."""
+"""Posterior over directions from the masked spectrogram, equation (11)."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Self
 
 import keras
 import numpy as np
@@ -15,8 +15,8 @@ from keras_avssan.layers.stereo_stft import cross_spectrum
 
 _FORMS = ("srp", "cross_spectrum", "spectrogram")
 _PADDINGS = ("mirror", "zeros")
-_REACH = 4  # directions to either side that a convolution over the angle sees
-# Factor between the steered response and the logits at first. With 10 the correction, which decides
+_REACH = 4  # directions on either side in the window of a convolution over the angle
+# Initial factor between the steered response and the logits. With 10 the correction, which decides
 # between sources, moved the peaks too.
 _SHARPNESS = 30.0
 
@@ -25,17 +25,20 @@ _SHARPNESS = 30.0
 class DoAHead(FixedSettings, keras.layers.Layer):
     """Predicts the posterior p̂(θ) from the masked two-channel spectrogram.
 
-    Computed in float32 under every precision policy. The feature extractor before the MLP has
-    three forms:
+    p̂(θ) = softmax(MLP(features of X_m)), computed in float32 under every precision policy. The
+    text of the paper has the MLP alone, its Figure 1 a feature extractor before it, which has
+    three forms here:
 
-    - `"spectrogram"`: the MLP on the masked spectrogram itself, frame by frame, averaged over
-      time. As printed.
+    - `"spectrogram"`: no feature extractor, as published: the MLP on the masked spectrogram
+      itself, frame by frame, averaged over time.
     - `"cross_spectrum"`: the cross-spectrum of both masked channels, its magnitude compressed,
-      averaged over time, then the MLP.
+      averaged over time, then the MLP. A phase difference is a product of the channels, which
+      in the first form the MLP must learn separately for every bin.
     - `"srp"`: that cross-spectrum steered to the 180 directions with the known spacing of the
       microphones, band by band; a small convolutional network over the angle corrects the
-      steered response of the full band. With `bin_weights` each bin counts by its phase and
-      its weight alone (phase transform): with weights of one the response is SRP-PHAT's.
+      steered response of the full band. The spacing is an input, so a trained head can be used
+      with another pair of microphones. With `bin_weights` each bin counts by its phase and its
+      weight alone (phase transform): with weights of one the response is that of SRP-PHAT.
 
     Args:
         form: One of the three forms.
@@ -44,28 +47,28 @@ class DoAHead(FixedSettings, keras.layers.Layer):
         num_layers: Number of hidden layers.
         exponent: Power to which the magnitude of the masked cross-spectrum is raised; 0.5 makes
             its weight proportional to the amplitude, so to the mask.
-        num_bands: Number of equally wide frequency bands that are steered one by one (`"srp"`).
+        num_bands: Number of equally wide frequency bands that are steered separately (`"srp"`).
         microphone_spacing: Distance between the microphones in metres (`"srp"`).
         sampling_rate: Sampling rate in hertz (`"srp"`).
-        padding: What the convolutions see beyond the axis of the microphones (`"srp"`):
+        padding: Padding of the convolutions beyond the axis of the microphones (`"srp"`):
             `"mirror"`, the steered response itself, which is the same at -θ and θ, and at
             180° - θ and 180° + θ; or `"zeros"`.
         **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
         masked_spectrogram: Shape (batch, T, F, 4) as re1, im1, re2, im2; the spectrogram of the
-            mix where `bin_weights` are given.
+            mixture where `bin_weights` are given.
         microphone_spacing: Optional distances in metres, shape (batch,), in place of the
-            layer's own; only `"srp"` takes it.
-        bin_weights: Optional weights of the bins, the mask of the mix, shape (batch, T, F); only
-            `"srp"` takes them. They stand in place of the magnitudes to the power `exponent`.
+            layer's own; the other forms ignore it.
+        bin_weights: Optional weights of the bins, such as the mask, shape (batch, T, F); for
+            `"srp"` only. They replace the magnitudes raised to the power `exponent`.
 
     Returns:
         float32 posterior of shape (batch, 180); index k is the direction of k + 1 degrees.
 
     Raises:
-        ValueError: If `form` or `padding` is unknown, the spacing is not positive, or
-            `bin_weights` are given to another form than `"srp"`.
+        ValueError: If `form` or `padding` is unknown, the spacing is not positive, `num_bands`
+            exceeds the number of bins, or `bin_weights` are given to a form other than `"srp"`.
 
     Example:
         >>> DoAHead()(keras.ops.ones((2, 9, 513, 4))).shape
@@ -99,7 +102,7 @@ class DoAHead(FixedSettings, keras.layers.Layer):
         if not microphone_spacing > 0:
             raise ValueError(
                 "`microphone_spacing` must be a positive distance in metres. "
-                f"Received: microphone_spacing={microphone_spacing}"
+                f"Received: microphone_spacing={microphone_spacing!r}"
             )
         self.form = form
         self.hidden_dim = hidden_dim
@@ -113,18 +116,18 @@ class DoAHead(FixedSettings, keras.layers.Layer):
     def build(
         self,
         masked_spectrogram_shape: Shape,
-        microphone_spacing_shape: Shape = None,
-        bin_weights_shape: Shape = None,
+        microphone_spacing_shape: Shape | None = None,
+        bin_weights_shape: Shape | None = None,
     ) -> None:
         num_bins = masked_spectrogram_shape[2]
+        assert num_bins is not None
         if self.form == "srp":
             self._build_srp(num_bins)
         else:
-            inputs = num_bins * (4 if self.form == "spectrogram" else 2)
-            self._build_mlp(inputs)
+            self._build_mlp(num_bins * (4 if self.form == "spectrogram" else 2))
         self.built = True
 
-    def _build_mlp(self, inputs: Tensor) -> None:
+    def _build_mlp(self, inputs: int) -> None:
         dtype = self.dtype_policy
         self.hidden = []
         for i in range(self.num_layers):
@@ -137,7 +140,7 @@ class DoAHead(FixedSettings, keras.layers.Layer):
         self.logits = keras.layers.Dense(NUM_DIRECTIONS, dtype=dtype, name="logits")
         self.logits.build((None, inputs))
 
-    def _build_srp(self, num_bins: int):
+    def _build_srp(self, num_bins: int) -> None:
         width = (num_bins - 1) // self.num_bands
         if width < 1:
             raise ValueError(
@@ -159,15 +162,15 @@ class DoAHead(FixedSettings, keras.layers.Layer):
             layer.build((None, NUM_DIRECTIONS, inputs))
             self.hidden.append(layer)
             inputs = channels
-        # Zeros: before it has learnt anything, the correction leaves the response as it is.
+        # Zeros: before training, the correction leaves the response as it is.
         self.logits = self._convolution(1, kernel_initializer="zeros", name="logits")
         self.logits.build((None, NUM_DIRECTIONS, inputs))
         self.sharpness = self.add_weight(
             shape=(), initializer=keras.initializers.Constant(_SHARPNESS), name="sharpness"
         )
 
-    def _convolution(self, filters: Sequence[int], **kwargs: Any):
-        """A convolution over the directions; `_beyond_the_axis` pads where it does not itself."""
+    def _convolution(self, filters: int, **kwargs: Any) -> keras.layers.Layer:
+        """A convolution over the directions; `_pad_directions` pads where it does not itself."""
         return keras.layers.Conv1D(
             filters,
             2 * _REACH + 1,
@@ -178,20 +181,24 @@ class DoAHead(FixedSettings, keras.layers.Layer):
         )
 
     def call(
-        self, masked_spectrogram: Tensor, microphone_spacing: Any = None, bin_weights: Tensor = None
-    ) -> Any:
+        self,
+        masked_spectrogram: Tensor,
+        microphone_spacing: Tensor | None = None,
+        bin_weights: Tensor | None = None,
+    ) -> Tensor:
         if bin_weights is not None and self.form != "srp":
             raise ValueError(
-                '`bin_weights` are for the form "srp" only; others take the masked spectrogram. '
-                f"Received: `bin_weights` for form={self.form!r}"
+                '`bin_weights` must be `None` unless `form` is "srp"; other forms take the masked '
+                f"spectrogram. Received: form={self.form!r}"
             )
         if self.form == "srp":
             logits = self._steered_logits(masked_spectrogram, microphone_spacing, bin_weights)
         else:
             logits = self._mlp_logits(masked_spectrogram)
-        return ops.softmax(logits, axis=-1)
+        return ops.softmax(logits, axis=-1)  # (11)
 
-    def _mlp_logits(self, spectrogram: Tensor):
+    def _mlp_logits(self, spectrogram: Tensor) -> Tensor:
+        """The MLP of equation (11)."""
         if self.form == "spectrogram":
             _, frames, num_bins, parts = ops.shape(spectrogram)
             x = ops.reshape(spectrogram, (-1, frames, num_bins * parts))
@@ -205,7 +212,7 @@ class DoAHead(FixedSettings, keras.layers.Layer):
             x = ops.mean(x, axis=1)
         return self.logits(x)
 
-    def _cross_spectrum(self, spectrogram: Tensor):
+    def _cross_spectrum(self, spectrogram: Tensor) -> Iterator[Tensor]:
         """Compressed cross-spectrum, averaged over time, and its mean magnitude: (batch, F)."""
         real, imaginary = cross_spectrum(spectrogram)
         power = ops.square(real) + ops.square(imaginary) + 1e-12
@@ -215,12 +222,18 @@ class DoAHead(FixedSettings, keras.layers.Layer):
         weight = ops.exp(0.5 * self.exponent * decades)
         return (ops.mean(part, axis=1) for part in (real * gain, imaginary * gain, weight))
 
-    def _weighted_phases(self, spectrogram: Tensor, weight):
+    def _weighted_phases(self, spectrogram: Tensor, weight: Tensor) -> Iterator[Tensor]:
         """Weighted phase transform, averaged over time, and the mean weight: (batch, F)."""
         real, imaginary = phase_transform(*cross_spectrum(spectrogram))
         return (ops.mean(part, axis=1) for part in (real * weight, imaginary * weight, weight))
 
-    def _steered_logits(self, spectrogram: Tensor, microphone_spacing: Any, bin_weights: Tensor):
+    def _steered_logits(
+        self,
+        spectrogram: Tensor,
+        microphone_spacing: Tensor | None,
+        bin_weights: Tensor | None,
+    ) -> Tensor:
+        """Steered response of the full band, sharpened, plus the learned correction."""
         if bin_weights is None:
             spectra = self._cross_spectrum(spectrogram)
         else:
@@ -231,17 +244,17 @@ class DoAHead(FixedSettings, keras.layers.Layer):
         total = ops.sum(weight, axis=1, keepdims=True)
         full_band = ops.sum(response, axis=1) / total[..., 0]  # (batch, 180), within [-1, 1]
         coherence = response / weight  # each band by itself, within [-1, 1]
-        share = response * (self.num_bands / total)  # each band by what it contributes
+        share = response * (self.num_bands / total)  # each band by its contribution
         maps = ops.concatenate([coherence, share, full_band[:, None]], axis=1)
         maps = ops.transpose(maps, (0, 2, 1))
         position = ops.ones_like(maps[..., :1]) * ops.convert_to_tensor(self._position)
         x = ops.concatenate([maps, position], axis=-1)
         for layer in self.hidden:
-            x = layer(self._beyond_the_axis(x))
-        return self.sharpness * full_band + self.logits(self._beyond_the_axis(x))[..., 0]
+            x = layer(self._pad_directions(x))
+        return self.sharpness * full_band + self.logits(self._pad_directions(x))[..., 0]
 
-    def _beyond_the_axis(self, x: Tensor):
-        """The maps (batch, 180, channels), continued on both sides by what is mirrored there."""
+    def _pad_directions(self, x: Tensor) -> Tensor:
+        """The maps (batch, 180, channels), continued on both sides by their mirror images."""
         if self.padding == "zeros":
             return x
         # -3 … 0 degrees are as 3 … 1 and 1, the nearest to 0 on the grid; 181 … as 179 ….
@@ -249,11 +262,12 @@ class DoAHead(FixedSettings, keras.layers.Layer):
         after = ops.flip(x[:, NUM_DIRECTIONS - 1 - _REACH : NUM_DIRECTIONS - 1], axis=1)
         return ops.concatenate([*before, x, after], axis=1)
 
-    def _to_bands(self, spectrum):
+    def _to_bands(self, spectrum: Tensor) -> Tensor:
+        """(batch, F) to (batch, bands, bins of a band)."""
         width = self._phase.shape[1]
         return ops.reshape(spectrum[:, 1 : 1 + self._bins.size], (-1, self.num_bands, width))
 
-    def _steer(self, real: float, imaginary: Tensor, microphone_spacing: Any):
+    def _steer(self, real: Tensor, imaginary: Tensor, microphone_spacing: Tensor | None) -> Tensor:
         """Steered response of each band: Re Σ_f G(f) exp(-j 2π f τ(θ)), (batch, bands, 180)."""
         if microphone_spacing is None:
             phase = self.microphone_spacing * self._phase
@@ -269,9 +283,9 @@ class DoAHead(FixedSettings, keras.layers.Layer):
     def compute_output_shape(
         self,
         masked_spectrogram_shape: Shape,
-        microphone_spacing_shape: Shape = None,
-        bin_weights_shape: Shape = None,
-    ) -> Any:
+        microphone_spacing_shape: Shape | None = None,
+        bin_weights_shape: Shape | None = None,
+    ) -> Shape:
         return (masked_spectrogram_shape[0], NUM_DIRECTIONS)
 
     def get_config(self) -> dict[str, Any]:
@@ -288,6 +302,6 @@ class DoAHead(FixedSettings, keras.layers.Layer):
         }
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Any:
-        # Heads that were stored before there was a choice had zeros.
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        # Heads stored before `padding` was an argument were padded with zeros.
         return cls(**{"padding": "zeros", **config})

@@ -1,4 +1,4 @@
-"""Brings embeddings of another rate to the frames of the spectrogram."""
+"""Interpolation of embeddings to the frames of the spectrogram."""
 
 from typing import Any
 
@@ -13,6 +13,9 @@ from keras_avssan._internal.write_once import FixedSettings
 class FrameAlignment(FixedSettings, keras.layers.Layer):
     """Interpolates a sequence of embeddings linearly to the centre times of the frames.
 
+    In the paper the semantic cue of equation (1) has t time steps, one for each embedding of the
+    audio, and the attention of equation (5) T frames; how one becomes the other is not said.
+
     Args:
         hop_length: Hop of the spectrogram in samples; frame t is centred on sample
             `t * hop_length`.
@@ -25,8 +28,8 @@ class FrameAlignment(FixedSettings, keras.layers.Layer):
 
     Call arguments:
         sequence: Embeddings, shape (batch, t, D).
-        spectrogram: Spectrogram whose frames count, shape (batch, T, ...).
-        audio: Recording whose duration counts, shape (batch, samples, ...).
+        spectrogram: Spectrogram that gives the number of frames, shape (batch, T, ...).
+        audio: Recording that gives the duration, shape (batch, samples, ...).
 
     Returns:
         Tensor of shape (batch, T, D). Before the first and after the last embedding's centre the
@@ -41,9 +44,9 @@ class FrameAlignment(FixedSettings, keras.layers.Layer):
 
     def __init__(
         self,
-        hop_length,
+        hop_length: int,
         sampling_rate: int,
-        embedding_hop_seconds=None,
+        embedding_hop_seconds: float | None = None,
         embedding_offset_seconds: float = 0.0,
         **kwargs: Any,
     ) -> None:
@@ -58,16 +61,16 @@ class FrameAlignment(FixedSettings, keras.layers.Layer):
         self.built = True
 
     @property
-    def hop_seconds(self):
+    def hop_seconds(self) -> float:
         """Distance between spectrogram frames in seconds."""
         return self.hop_length / self.sampling_rate
 
-    def call(self, sequence: Tensor, spectrogram: Tensor, audio: Tensor) -> Any:
+    def call(self, sequence: Tensor, spectrogram: Tensor, audio: Tensor) -> Tensor:
         num_frames = ops.shape(spectrogram)[1]
         if self._at_frames(sequence.shape[1], num_frames):
             return sequence
         count = ops.shape(sequence)[1]
-        # A data type, and no number made of `count`: it is a symbol where a graph is exported.
+        # `arange` of `count` itself: it is symbolic where a graph is exported.
         index = ops.arange(count, dtype="float32")
         hop, offset = self.embedding_hop_seconds, self.embedding_offset_seconds
         if hop is None:
@@ -79,16 +82,16 @@ class FrameAlignment(FixedSettings, keras.layers.Layer):
         weights = ops.relu(1.0 - ops.abs(position[:, None] - index[None, :]))
         return ops.einsum("ts,bsd->btd", ops.cast(weights, sequence.dtype), sequence)
 
-    def _at_frames(self, count: int, num_frames: int):
-        """Whether embedding t is that of frame t, so that nothing is to be interpolated."""
+    def _at_frames(self, count: int | None, num_frames: Tensor) -> bool:
+        """Whether embedding t is that of frame t, so that interpolation is not needed."""
         same_times = self.embedding_hop_seconds == self.hop_seconds
         same_times = same_times and self.embedding_offset_seconds == 0
         known = isinstance(count, int) and isinstance(num_frames, int)
         return same_times and known and count == num_frames
 
     def compute_output_shape(
-        self, sequence_shape: Shape, spectrogram_shape: Shape, audio_shape: Shape = None
-    ) -> Any:
+        self, sequence_shape: Shape, spectrogram_shape: Shape, audio_shape: Shape | None = None
+    ) -> Shape:
         return (sequence_shape[0], spectrogram_shape[1], sequence_shape[-1])
 
     def get_config(self) -> dict[str, Any]:

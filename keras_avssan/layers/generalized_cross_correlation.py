@@ -1,5 +1,6 @@
-"""Generalised cross-correlation with phase transform, at chosen lags."""
+"""Generalised cross-correlation with phase transform (GCC-PHAT) at given lags."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import keras
@@ -14,17 +15,17 @@ from keras_avssan.layers.stereo_stft import cross_spectrum
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
 class GeneralizedCrossCorrelation(FixedSettings, keras.layers.Layer):
-    """Correlation of both microphones after the phase transform (GCC-PHAT), frame by frame.
+    """Computes the correlation of both microphones after the phase transform, frame by frame.
 
-    The cross-spectrum of each frame keeps its phase alone; its inverse transform is taken at the
-    lags that are asked for, whole samples or fractions. Computed in float32 under every precision
-    policy. A source at angle θ peaks at the lag `spacing * cos(θ) / c` in samples: channel 0 leads
-    at positive lags.
+    Each bin of a frame's cross-spectrum is brought to magnitude one; the inverse transform is
+    evaluated at the given lags, whole samples or fractions. A source at angle θ has its peak at
+    the lag `spacing * cos(θ) / c`, in samples: channel 0 leads at positive lags. Computed in
+    float32 under every precision policy.
 
     Args:
         lags: Lags in samples, a sequence of numbers.
-        epsilon: Power that is added before a bin is divided by its magnitude: bins far below it,
-            such as those of silence, have no say.
+        epsilon: Magnitude of a cross-spectrum far below which a bin, such as one of silence, has
+            no influence.
         **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
@@ -45,17 +46,18 @@ class GeneralizedCrossCorrelation(FixedSettings, keras.layers.Layer):
         Knapp and Carter, "The generalized correlation method for estimation of time delay", 1976.
     """
 
-    def __init__(self, lags: Tensor, epsilon: float = 1e-8, **kwargs: Any) -> None:
+    def __init__(self, lags: Iterable[float], epsilon: float = 1e-8, **kwargs: Any) -> None:
         super().__init__(**{**kwargs, "dtype": "float32"})
         self.lags = [float(lag) for lag in lags]
         if not self.lags or not np.isfinite(self.lags).all():
             raise ValueError(
-                f"`lags` must be finite numbers of samples, at least one. Received: {self.lags}"
+                f"`lags` must hold finite numbers of samples, at least one. Received: lags={lags!r}"
             )
         self.epsilon = epsilon
 
     def build(self, spectrogram_shape: Shape) -> None:
         bins = spectrogram_shape[2]
+        assert bins is not None
         cycles = np.arange(bins) / (2 * (bins - 1))  # a sample
         phase = steering_phases(cycles, self.lags)
         # The inverse transform of a real signal: bins between 0 and Nyquist count twice.
@@ -66,14 +68,14 @@ class GeneralizedCrossCorrelation(FixedSettings, keras.layers.Layer):
         self._sine = (weight * np.sin(phase)).astype("float32")
         self.built = True
 
-    def call(self, spectrogram: Tensor) -> Any:
+    def call(self, spectrogram: Tensor) -> Tensor:
         real, imaginary = cross_spectrum(spectrogram)
         real, imaginary = phase_transform(real, imaginary, silence=self.epsilon**2)
         # Channel 0 leads by τ: its phase is ahead by ωτ, so exp(-jωτ) brings the product to zero.
         cosine = ops.matmul(real, ops.convert_to_tensor(self._cosine))
         return cosine + ops.matmul(imaginary, ops.convert_to_tensor(self._sine))
 
-    def compute_output_shape(self, spectrogram_shape: Shape) -> Any:
+    def compute_output_shape(self, spectrogram_shape: Shape) -> Shape:
         return (*spectrogram_shape[:2], len(self.lags))
 
     def get_config(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Brings recordings to one loudness."""
+"""Normalisation of recordings to unit power."""
 
 from typing import Any
 
@@ -32,9 +32,9 @@ class LevelNormalization(FixedSettings, keras.layers.Layer):
         super().__init__(**{**kwargs, "dtype": "float32", "trainable": False})
         self.built = True  # no weights
 
-    def call(self, audio: Tensor) -> Any:
+    def call(self, audio: Tensor) -> Tensor:
         audio = ops.cast(audio, "float32")
         return audio * level_gain(audio)
 
-    def compute_output_shape(self, audio_shape: Shape) -> Any:
+    def compute_output_shape(self, audio_shape: Shape) -> Shape:
         return audio_shape

@@ -1,4 +1,4 @@
-"""Changes the sampling rate of audio inside a model."""
+"""Resampling of audio inside a model."""
 
 import math
 from typing import Any
@@ -50,11 +50,11 @@ class Resampler(FixedSettings, keras.layers.Layer):
         (2, 44100)
     """
 
-    def __init__(self, source_rate, target_rate, **kwargs: Any) -> None:
+    def __init__(self, source_rate: int, target_rate: int, **kwargs: Any) -> None:
         super().__init__(**{**kwargs, "dtype": "float32", "trainable": False})
         for key, value in [("source_rate", source_rate), ("target_rate", target_rate)]:
             if not (isinstance(value, int) and value > 0):
-                raise ValueError(f"`{key}` must be a positive integer. Received: {key}={value}")
+                raise ValueError(f"`{key}` must be a positive integer. Received: {key}={value!r}")
         self.source_rate = source_rate
         self.target_rate = target_rate
         divisor = math.gcd(source_rate, target_rate)
@@ -65,14 +65,15 @@ class Resampler(FixedSettings, keras.layers.Layer):
         self._reach = math.ceil(reach)
         if (self._inputs + 2 * self._reach) * self._outputs > _LARGEST_KERNEL:
             raise ValueError(
-                "`source_rate` and `target_rate` must have a ratio of smaller integers. Received: "
-                f"{source_rate} and {target_rate}, a ratio of {self._inputs} to {self._outputs}"
+                "`source_rate` and `target_rate` must have a ratio of smaller integers than "
+                f"{self._inputs} to {self._outputs}. "
+                f"Received: source_rate={source_rate}, target_rate={target_rate}"
             )
         self._kernel = self._make_kernel(reach)
         self.built = True  # no weights: a whole model need not be run to build it
 
-    def _make_kernel(self, reach):
-        """Filters as a convolution has them, shape (M + 2 reach, 1, L)."""
+    def _make_kernel(self, reach: float) -> np.ndarray:
+        """Filters as the kernel of a convolution, shape (M + 2 reach, 1, L)."""
         cutoff = _CUTOFF * min(1.0, self.target_rate / self.source_rate)
         taps = np.arange(self._inputs + 2 * self._reach) - self._reach
         times = np.arange(self._outputs) * self._inputs / self._outputs
@@ -83,7 +84,7 @@ class Resampler(FixedSettings, keras.layers.Layer):
         kernel /= kernel.sum(axis=0)  # a constant keeps its value in every phase
         return kernel[:, None, :].astype("float32")
 
-    def call(self, audio: Tensor) -> Any:
+    def call(self, audio: Tensor) -> Tensor:
         audio = ops.cast(audio, "float32")
         if self._inputs == self._outputs:
             return audio
@@ -99,13 +100,13 @@ class Resampler(FixedSettings, keras.layers.Layer):
         x = ops.reshape(x, (-1, blocks * self._outputs))
         return x[:, : self._num_outputs(samples)]
 
-    def _num_outputs(self, samples: np.ndarray):
+    def _num_outputs(self, samples: Tensor) -> Tensor:
         """Rounds `samples` * L / M up, without the large products of long recordings."""
         blocks = -(-samples // self._inputs)
         surplus = blocks * self._inputs - samples
         return blocks * self._outputs - surplus * self._outputs // self._inputs
 
-    def compute_output_shape(self, input_shape: Shape) -> Any:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         batch, samples = input_shape
         return (batch, None if samples is None else self._num_outputs(samples))
 

@@ -1,4 +1,4 @@
-"""From dry sounds and impulse responses to the mix at two microphones."""
+"""Rendering of dry sounds and impulse responses to the mixture at two microphones."""
 
 from typing import Any
 
@@ -16,14 +16,14 @@ _SILENCE = 1e-20
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
 class SceneRenderer(FixedSettings, keras.layers.Layer):
-    """Renders scenes of a target and one or more interferers on the device that trains.
+    """Renders scenes of a target and one or more interferers on the training device.
 
     Every source is convolved with its impulse responses and cut to the length of the scene; each
-    interferer is scaled to the SNR, which holds over both microphones, and all together to the
-    level of the mix. Computed in float32 under every precision policy.
+    interferer is scaled to the SNR, which is taken over both microphones, and the sum to the
+    level of the mixture. Computed in float32 under every precision policy.
 
     Args:
-        mix_rms: Root mean square of every mix, over time and microphones.
+        mix_rms: Root mean square of every mixture, over time and microphones.
         **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
@@ -32,8 +32,8 @@ class SceneRenderer(FixedSettings, keras.layers.Layer):
         snr: Level of the target above every single interferer in decibels, shape (batch,).
 
     Returns:
-        Tuple of float32 tensors, each of shape (batch, samples, 2): the mix, and the target alone
-        as both microphones hear it in that mix.
+        Tuple of float32 tensors, each of shape (batch, samples, 2): the mixture, and the target
+        alone as both microphones record it in that mixture.
 
     Raises:
         ValueError: If `mix_rms` is not positive, or inputs have a wrong shape. The numbers of
@@ -53,40 +53,41 @@ class SceneRenderer(FixedSettings, keras.layers.Layer):
     def __init__(self, mix_rms: float = 0.1, **kwargs: Any) -> None:
         super().__init__(**{**kwargs, "dtype": "float32", "trainable": False})
         if not mix_rms > 0:
-            raise ValueError(f"`mix_rms` must be positive. Received: mix_rms={mix_rms}")
+            raise ValueError(f"`mix_rms` must be positive. Received: mix_rms={mix_rms!r}")
         self.mix_rms = float(mix_rms)
         self.built = True  # no weights: a whole model need not be run to build it
 
     def build(self, dry_audio_shape: Shape, rirs_shape: Shape, snr_shape: Shape) -> None:
         self.built = True
 
-    def call(self, dry_audio: Tensor, rirs: Tensor, snr) -> Any:
+    def call(self, dry_audio: Tensor, rirs: Tensor, snr: Tensor) -> tuple[Tensor, Tensor]:
         self._check(dry_audio, rirs)
         wet = self._convolve(ops.cast(dry_audio, "float32"), ops.cast(rirs, "float32"))
         wet = wet * self._gains(wet, ops.cast(snr, "float32"))[:, :, None, None]
         wet = ops.transpose(wet, (0, 1, 3, 2))  # (batch, sources, samples, microphones)
         return ops.sum(wet, axis=1), wet[:, 0]
 
-    def _check(self, dry_audio: Tensor, rirs: Tensor):
+    def _check(self, dry_audio: Tensor, rirs: Tensor) -> None:
         dry_shape, rir_shape = tuple(dry_audio.shape), tuple(rirs.shape)
-        if transpose_hint(dry_shape[:0:-1], "samples"):
+        hint = transpose_hint(dry_shape[:0:-1], "samples")
+        if hint:
             raise ValueError(
-                "`dry_audio` must have shape (batch, sources, samples). "
-                f"Received: shape {dry_shape}.{transpose_hint(dry_shape[:0:-1], 'samples')}"
+                f"`dry_audio` must have shape (batch, sources, samples).{hint} "
+                f"Received: dry_audio.shape={dry_shape}"
             )
         if len(dry_shape) != 3 or (dry_shape[1] or 0) < 2 or dry_shape[2] is None:
             raise ValueError(
                 "`dry_audio` must have shape (batch, sources, samples), a target and at least one "
-                f"interferer. Received: shape {dry_shape}"
+                f"interferer. Received: dry_audio.shape={dry_shape}"
             )
         sources = dry_shape[1]
         if len(rir_shape) != 4 or rir_shape[1:3] != (sources, 2) or rir_shape[3] is None:
             raise ValueError(
                 f"`rirs` must have shape (batch, {sources}, 2, length), sources then microphones. "
-                f"Received: shape {rir_shape}"
+                f"Received: rirs.shape={rir_shape}"
             )
 
-    def _convolve(self, dry, rirs: Tensor):
+    def _convolve(self, dry: Tensor, rirs: Tensor) -> Tensor:
         """Linear convolution: (B, S, N), (B, S, 2, L) → (B, S, 2, N)."""
         samples = dry.shape[-1]
         rirs = rirs[..., :samples]
@@ -97,8 +98,8 @@ class SceneRenderer(FixedSettings, keras.layers.Layer):
         imag = dry_real * rir_imag + dry_imag * rir_real
         return ops.irfft((real, imag), size)[..., :samples]
 
-    def _gains(self, wet: Tensor, snr):
-        """Gains of target and interferers, (B, S): first the SNR, then the level of the mix."""
+    def _gains(self, wet: Tensor, snr: Tensor) -> Tensor:
+        """Gains of target and interferers, (B, S): first the SNR, then the level."""
         sources = [wet[:, i] for i in range(wet.shape[1])]
         powers = [_mean_product(source, source) + _SILENCE for source in sources]
         scale = 10 ** (-snr / 20)
@@ -114,8 +115,11 @@ class SceneRenderer(FixedSettings, keras.layers.Layer):
         return ops.stack([level * gain for gain in gains], axis=1)
 
     def compute_output_shape(
-        self, dry_audio_shape: Shape, rirs_shape: Shape = None, snr_shape: Shape = None
-    ) -> Any:
+        self,
+        dry_audio_shape: Shape,
+        rirs_shape: Shape | None = None,
+        snr_shape: Shape | None = None,
+    ) -> tuple[Shape, Shape]:
         batch, _, samples = dry_audio_shape
         return (batch, samples, 2), (batch, samples, 2)
 
@@ -123,6 +127,6 @@ class SceneRenderer(FixedSettings, keras.layers.Layer):
         return {**super().get_config(), "mix_rms": self.mix_rms}
 
 
-def _mean_product(first, second):
+def _mean_product(first: Tensor, second: Tensor) -> Tensor:
     """Mean of the product of two signals (B, microphones, samples), over both last axes."""
     return ops.mean(first * second, axis=(1, 2))

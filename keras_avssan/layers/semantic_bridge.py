@@ -1,4 +1,4 @@
-"""The semantic bridge between prompt and audio, equation (1)."""
+"""Semantic bridge between prompt and audio, equation (1)."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from keras_avssan.layers.transformer_block import TransformerBlock
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
 class SemanticBridge(FixedSettings, keras.layers.Layer):
-    """Tells which part of the sound means what the prompt shows.
+    """Fuses prompt and audio embeddings into a semantic query per time step, the SBF.
 
     SBF = Transformer(LP(F'_V ⊛ F'_A)): prompt and audio embeddings are projected to one space,
     the prompt is repeated over the audio's time steps, both are concatenated along the features,
@@ -22,33 +22,34 @@ class SemanticBridge(FixedSettings, keras.layers.Layer):
     Args:
         dim: Feature dimension D.
         num_layers: Number of Transformer blocks.
-        num_heads: Attention heads a block.
-        mlp_dim: Hidden width of a block's MLP.
+        num_heads: Number of attention heads per block.
+        mlp_dim: Hidden width of the MLP in each block.
         dropout: Dropout in the blocks.
-        interaction: If `True`, the product of both projections joins the concatenation, which
-            lets one linear layer compare them. The paper has the concatenation alone.
+        interaction: If `True`, the product of both projections is concatenated too, which lets
+            one linear layer compare them. The paper concatenates the projections alone.
         scale_prompt: If `True`, prompt embeddings are scaled to a root mean square of one before
             they are projected: those of unit length, as CLIP's are, come out √d_V times smaller
             than the audio's. The paper does not scale.
         use_prompt: If `False`, the prompt has no influence (column V of Table 4).
         use_audio: If `False`, the semantic audio has no influence (column A of Table 4); the
             audio embeddings then only give the number of time steps.
-        return_similarity: Whether the projected prompt and its cosine with the audio are returned
-            too; needs `use_prompt` and `use_audio`.
+        return_similarity: Whether the projected prompt and its cosine similarity with the audio
+            are returned too; needs `use_prompt` and `use_audio`.
         **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
         prompt: Prompt embedding, shape (batch, d_V).
         audio: Audio embeddings, shape (batch, t, d_A).
-        reference: Audio embeddings (batch, r, d_A) of a recording that asks for the sound; needs
-            `use_audio`, whose projection it goes through.
-        reference_weight: Share of the recording in the prompt, from 0 to 1, shape (batch,); the
-            rest is the share of `prompt`. Without it the recording alone asks.
+        reference: Audio embeddings of a recording as a prompt, shape (batch, r, d_A); needs
+            `use_audio`, because it passes the projection of the audio.
+        reference_weight: Weight of the recording in the prompt, from 0 to 1, shape (batch,);
+            `prompt` has the rest. Without it the recording is the only prompt.
         training: Whether dropout is active.
 
     Returns:
         Tensor of shape (batch, t, D). With `return_similarity`, a tuple of it, the projected
-        prompt (batch, D) and its cosine with the audio's mean projection (batch,), in float32.
+        prompt (batch, D) and its cosine similarity with the audio's mean projection (batch,),
+        both float32.
 
     Raises:
         ValueError: If both `use_prompt` and `use_audio` are `False`, or one of them is with
@@ -79,12 +80,12 @@ class SemanticBridge(FixedSettings, keras.layers.Layer):
         super().__init__(**kwargs)
         if not (use_prompt or use_audio):
             raise ValueError(
-                "The bridge needs the prompt or the semantic audio. "
+                "`use_prompt` or `use_audio` must be `True`. "
                 "Received: use_prompt=False, use_audio=False"
             )
         if return_similarity and not (use_prompt and use_audio):
             raise ValueError(
-                "`return_similarity` compares the prompt with the audio and needs both. "
+                "`return_similarity` needs `use_prompt=True` and `use_audio=True`. "
                 f"Received: use_prompt={use_prompt}, use_audio={use_audio}"
             )
         self.dim = dim
@@ -128,23 +129,23 @@ class SemanticBridge(FixedSettings, keras.layers.Layer):
 
     def call(
         self,
-        prompt: Any,
+        prompt: Tensor,
         audio: Tensor,
-        reference=None,
-        reference_weight: Any = None,
+        reference: Tensor | None = None,
+        reference_weight: Tensor | None = None,
         training: bool | None = None,
-    ) -> Any:
+    ) -> Tensor:
         parts = []
         if self.use_prompt:
             steps = ops.ones_like(audio[:, :, :1])
             projected = self.project_prompt(prompt, reference, reference_weight)
-            parts.append(projected[:, None, :] * steps)
+            parts.append(projected[:, None, :] * steps)  # F'_V, repeated over time
         if self.use_audio:
-            parts.append(self.audio_projection(audio))
+            parts.append(self.audio_projection(audio))  # F'_A
         if self.interaction and len(parts) == 2:
             parts.append(parts[0] * parts[1])
-        x = self.linear_projection(ops.concatenate(parts, axis=-1))
-        for block in self.blocks:
+        x = self.linear_projection(ops.concatenate(parts, axis=-1))  # LP of (1)
+        for block in self.blocks:  # Transformer of (1)
             x = block(x, training=training)
         if not self.return_similarity:
             return self.norm(x)
@@ -153,30 +154,42 @@ class SemanticBridge(FixedSettings, keras.layers.Layer):
         similarity = ops.sum(unit_length(semantics) * unit_length(mixture), axis=-1)
         return self.norm(x), semantics, similarity
 
-    def project_prompt(self, prompt: Any, reference=None, reference_weight: Any = None):
-        """Projects what asks to the common space of prompts and audio.
+    def project_prompt(
+        self,
+        prompt: Tensor,
+        reference: Tensor | None = None,
+        reference_weight: Tensor | None = None,
+    ) -> Tensor:
+        """Projects prompts to the common space of prompts and audio.
 
         Args:
             prompt: Prompt embeddings, shape (batch, d_V).
-            reference: Audio embeddings of a recording as prompt, see the call arguments.
-            reference_weight: Its share, likewise.
+            reference: Audio embeddings of a recording as a prompt, see the call arguments.
+            reference_weight: Weight of the recording, see the call arguments.
 
         Returns:
             Tensor of shape (batch, D).
         """
         if reference is None:
             return self._project_embedding(prompt)
-        heard = self.project_audio(reference)
+        recording = self.project_audio(reference)
         if reference_weight is None:
-            return heard
-        weight = ops.cast(reference_weight, heard.dtype)[:, None]
-        return weight * heard + (1.0 - weight) * self._project_embedding(prompt)
+            return recording
+        weight = ops.cast(reference_weight, recording.dtype)[:, None]
+        return weight * recording + (1.0 - weight) * self._project_embedding(prompt)
 
-    def project_audio(self, audio: Tensor):
-        """Projects audio embeddings (batch, t, d_A) to the common space, averaged: (batch, D)."""
+    def project_audio(self, audio: Tensor) -> Tensor:
+        """Projects audio embeddings to the common space and averages them over time.
+
+        Args:
+            audio: Audio embeddings, shape (batch, t, d_A).
+
+        Returns:
+            Tensor of shape (batch, D).
+        """
         return ops.mean(self.audio_projection(audio), axis=1)
 
-    def _project_embedding(self, prompt: Any):
+    def _project_embedding(self, prompt: Tensor) -> Tensor:
         if self.scale_prompt:
             power = ops.mean(ops.square(ops.cast(prompt, "float32")), axis=-1, keepdims=True)
             prompt = prompt * ops.cast(ops.rsqrt(power + 1e-8), prompt.dtype)
@@ -184,10 +197,10 @@ class SemanticBridge(FixedSettings, keras.layers.Layer):
 
     def compute_output_spec(
         self,
-        prompt: Any,
+        prompt: Tensor,
         audio: Tensor,
-        reference=None,
-        reference_weight: Any = None,
+        reference: Tensor | None = None,
+        reference_weight: Tensor | None = None,
         training: bool | None = None,
     ) -> Any:
         cue = keras.KerasTensor((*audio.shape[:2], self.dim), self.compute_dtype)
@@ -197,8 +210,8 @@ class SemanticBridge(FixedSettings, keras.layers.Layer):
         return cue, keras.KerasTensor((batch, self.dim)), keras.KerasTensor((batch,))
 
     def compute_output_shape(
-        self, prompt_shape: Shape, audio_shape: Shape, *reference_shapes
-    ) -> Any:
+        self, prompt_shape: Shape, audio_shape: Shape, *reference_shapes: Shape
+    ) -> Shape | tuple[Shape, Shape, Shape]:
         cue = (*audio_shape[:2], self.dim)
         if not self.return_similarity:
             return cue

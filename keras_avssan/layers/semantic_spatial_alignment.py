@@ -1,4 +1,4 @@
-"""The semantic-spatial alignment block, equations (4) to (7)."""
+"""Semantic-spatial alignment (SSA) block, equations (4) to (7)."""
 
 from typing import Any
 
@@ -14,32 +14,37 @@ _RESIDUALS = ("query", None)
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
 class SemanticSpatialAlignment(FixedSettings, keras.layers.Layer):
-    """Lets the semantic cue ask every band for the target's spatial cues.
+    """Computes cross-attention from the semantic query to the spatial features of one band type.
 
-    For each patch i of one band type: convolutions over time, shared by the patches and by the
-    cues, encode the spatial features; q_i = W_i^q SBF, k_i = W_i^k X'_i, v_i = W_i^v X'_i;
-    Z_i = softmax(q_i k_iᵀ / √D) v_i, followed by MLP and normalisation. The patches are summed
-    with the weights β = softmax over patches of the mean of A_i = q_i k_iᵀ.
+    For each patch i, convolutions over time, shared by the patches and by the cues, encode the
+    spatial features as X'_i. Then:
+
+    - (4): q_i = W_i^q SBF, k_i = W_i^k X'_i, v_i = W_i^v X'_i;
+    - (5): Z_i = softmax(q_i k_iᵀ / √D) v_i, followed by MLP and normalisation, as in Figure 1(b);
+    - (6): A_i = q_i k_iᵀ, without the division by √D;
+    - (7): Z = Σ_i β_i Z_i, with β = softmax over the patches of the mean of A_i.
 
     Args:
         dim: Feature dimension D.
-        num_convolutions: Number of shared convolutions.
-        kernel_size: Length of their kernels, in frames.
+        num_convolutions: Number of shared convolutions. The paper says neither how many there are
+            nor their kernels.
+        kernel_size: Length of their kernels in frames.
         mlp_dim: Hidden width of the MLP after the attention.
-        residual: `"query"` adds the semantic cue to what the attention found and the result to
-            what the MLP makes of it, as in a Transformer; `None` has neither sum, the literal
-            form.
-        band_attention: If `False`, all patches weigh the same (column BA of Table 4).
-        scale_relevance: Whether the mean of A_i is divided by √D before the softmax that makes β,
-            as the scores within a patch are. The paper does not, and β is nearly one-hot then.
+        residual: `"query"` adds the semantic query to the output of the attention, and the result
+            to the output of the MLP, as in a Transformer; `None` has neither sum, as published:
+            the mask then depends on the prompt only through the attention weights.
+        band_attention: If `False`, all patches have equal weights (column BA of Table 4).
+        scale_relevance: Whether the mean of A_i is divided by √D before the softmax of (7), as the
+            scores in (5) are. The paper does not divide, and β becomes nearly one-hot.
         **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
-        semantics: Semantic cue (SBF) at the spectrogram's frames, shape (batch, T, D).
+        semantics: Semantic query (SBF) at the frames of the spectrogram, shape (batch, T, D).
         features: Spatial features of one band type, shape (batch, n, T, bins, C).
 
     Returns:
-        Tuple of Z, shape (batch, T, D), and β, float32, shape (batch, n), which sums to one.
+        Tuple of Z, shape (batch, T, D), and β, float32, shape (batch, n); each row of β sums to
+        one.
 
     Raises:
         ValueError: If `residual` is unknown.
@@ -60,7 +65,7 @@ class SemanticSpatialAlignment(FixedSettings, keras.layers.Layer):
         num_convolutions: int = 2,
         kernel_size: int = 3,
         mlp_dim: int = 128,
-        residual: str = "query",
+        residual: str | None = "query",
         band_attention: bool = True,
         scale_relevance: bool = False,
         **kwargs: Any,
@@ -80,6 +85,7 @@ class SemanticSpatialAlignment(FixedSettings, keras.layers.Layer):
 
     def build(self, semantics_shape: Shape, features_shape: Shape) -> None:
         _, patches, _, bins, cues = features_shape
+        assert patches is not None and cues is not None
         dtype = self.dtype_policy
         self.convolutions = []
         channels = bins
@@ -114,35 +120,36 @@ class SemanticSpatialAlignment(FixedSettings, keras.layers.Layer):
         self.output_norm.build(sequence_shape)
         self.built = True
 
-    def _patch_kernel(self, name: str, patches, inputs: Tensor):
-        """One projection matrix a patch, W_{b,i} of equation (4)."""
+    def _patch_kernel(self, name: str, patches: int, inputs: int) -> keras.Variable:
+        """One projection matrix per patch, W_{b,i} of equation (4)."""
         initializer = keras.initializers.RandomNormal(stddev=inputs**-0.5)
         return self.add_weight(
             shape=(patches, inputs, self.dim), initializer=initializer, name=name
         )
 
-    def call(self, semantics: Tensor, features: Tensor) -> Any:
-        query = ops.einsum("btd,nde->btne", semantics, self.query_kernel)
-        key, value = self._project(self._encode(features), ops.shape(features)[2])
-        attended = self._attend(query, key, value)
-        beta = self._band_weights(query, key)
-        z = self._transform(semantics, attended)
-        return ops.einsum("bn,btnd->btd", ops.cast(beta, z.dtype), z), beta
+    def call(self, semantics: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
+        encoded = self._encode(features)  # X'
+        query = ops.einsum("btd,nde->btne", semantics, self.query_kernel)  # (4)
+        key, value = self._project(encoded, ops.shape(features)[2])  # (4)
+        attended = self._attend(query, key, value)  # (5)
+        z = self._transform(semantics, attended)  # Z_i
+        beta = self._band_weights(query, key)  # (6), (7)
+        return ops.einsum("bn,btnd->btd", ops.cast(beta, z.dtype), z), beta  # (7)
 
-    def _encode(self, features: Tensor):
+    def _encode(self, features: Tensor) -> Tensor:
         """Shared convolutions over time: (batch, n, T, bins, C) → (n, batch · T, C · D)."""
         _, patches, frames, bins, cues = ops.shape(features)
         x = ops.transpose(features, (0, 1, 4, 2, 3))
         x = ops.reshape(x, (-1, frames, bins))
         for i, convolution in enumerate(self.convolutions):
             x = convolution(ops.relu(x) if i else x)
-        # One pass brings the data to what the product of matrices wants. The last ReLU comes
-        # after it: its gradient is slow where output and gradient lie differently in memory.
+        # One transposition gives the order of the axes for the matrix product. The last ReLU comes
+        # after it: its gradient is slow where output and gradient differ in memory layout.
         x = ops.reshape(x, (-1, patches, cues, frames, self.dim))
         x = ops.transpose(x, (1, 0, 3, 2, 4))
         return ops.relu(ops.reshape(x, (patches, -1, cues * self.dim)))
 
-    def _project(self, spatial, frames):
+    def _project(self, spatial: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values of equation (4), in one product: each (batch, T, n, D)."""
         kernel = ops.concatenate([self.key_kernel, self.value_kernel], axis=-1)
         projected = ops.matmul(spatial, kernel)
@@ -150,33 +157,35 @@ class SemanticSpatialAlignment(FixedSettings, keras.layers.Layer):
         projected = ops.transpose(projected, (1, 2, 0, 3))
         return projected[..., : self.dim], projected[..., self.dim :]
 
-    def _attend(self, query: Tensor, key: str, value: Any):
-        """Equation (5), with the softmax in float32; the patches take the place of heads."""
+    def _attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """Attention of equation (5), with the softmax in float32; the patches act as heads."""
         if attention_fits(self.compute_dtype):
             return ops.dot_product_attention(query, key, value)
         scores = ops.einsum("btnd,bsnd->bnts", query, key) / self.dim**0.5
         weights = ops.softmax(ops.cast(scores, "float32"), axis=-1)
         return ops.einsum("bnts,bsnd->btnd", ops.cast(weights, value.dtype), value)
 
-    def _band_weights(self, query: Tensor, key: str):
-        """β of equation (7). The mean of all entries of q kᵀ is the product of the means."""
+    def _band_weights(self, query: Tensor, key: Tensor) -> Tensor:
+        """β of equation (7). The mean over A_i = q_i k_iᵀ is the product of the means."""
         query = ops.mean(ops.cast(query, "float32"), axis=1)
         key = ops.mean(ops.cast(key, "float32"), axis=1)
-        relevance = ops.sum(query * key, axis=-1)  # (batch, n), the mean of A of equation (6)
+        relevance = ops.sum(query * key, axis=-1)  # (batch, n), the mean of A of (6)
         if not self.band_attention or relevance.shape[-1] == 1:
             return ops.ones_like(relevance) / relevance.shape[-1]
         if self.scale_relevance:
             relevance = relevance / self.dim**0.5
         return ops.softmax(relevance, axis=-1)
 
-    def _transform(self, semantics: Tensor, attended):
+    def _transform(self, semantics: Tensor, attended: Tensor) -> Tensor:
         """MLP and normalisation of Figure 1(b)."""
         if self.residual is None:
             return self.output_norm(self.projection(self.hidden(attended)))
         x = self.attention_norm(semantics[:, :, None] + attended)
         return self.output_norm(x + self.projection(self.hidden(x)))
 
-    def compute_output_shape(self, semantics_shape: Shape, features_shape: Shape) -> Any:
+    def compute_output_shape(
+        self, semantics_shape: Shape, features_shape: Shape
+    ) -> tuple[Shape, Shape]:
         return semantics_shape, features_shape[:2]
 
     def get_config(self) -> dict[str, Any]:

@@ -1,5 +1,6 @@
-"""Fusion of the bands and the target's mask, equations (8) to (10)."""
+"""Fusion of the bands and mask of the target, equations (8) to (10)."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -12,18 +13,20 @@ from keras_avssan.layers.stereo_stft import compressed_magnitude
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
 class SpatialRefiner(FixedSettings, keras.layers.Layer):
-    """Weighs the bands frame by frame and turns their sum into a mask on the spectrogram.
+    """Weights the bands frame by frame and computes the target's mask from their sum.
 
-    α(t) = softmax(MLP([Z^fine, Z^mid, Z^full])), Z'(t) = Σ_b α^b(t) Z^b(t),
-    mask = sigmoid(MLP(Z')), X_m = X ⊗ mask. One mask serves both channels, so that it cannot
-    move the source.
+    - (8): Z'(t) = Σ_b α^b(t) Z^b(t), with α(t) = softmax(MLP([Z^fine, Z^mid, Z^full]));
+    - (9): mask = sigmoid(MLP(Z')); the paper names no activation;
+    - (10): X_m = X ⊗ mask, one mask for both channels, so that their phase and level differences
+      are unchanged.
 
     Args:
         num_bins: Number of frequency bins F of the mask.
         mlp_dim: Hidden width of both MLPs.
-        adaptive: If `False`, all bands weigh the same in every frame (column Refiner of Table 4).
-        magnitude: Whether the mask's MLP also sees the mix: each frame's magnitudes, raised to
-            the power 0.3. The paper has it see Z' alone.
+        adaptive: If `False`, all bands have equal weights in every frame (column Refiner of
+            Table 4).
+        magnitude: Whether the MLP of (9) also has the mixture as input: the magnitudes of each
+            frame, raised to the power 0.3. In the paper its input is Z' alone.
         **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
@@ -59,9 +62,10 @@ class SpatialRefiner(FixedSettings, keras.layers.Layer):
         self.adaptive = adaptive
         self.magnitude = magnitude
 
-    def build(self, bands_shape: Shape, spectrogram_shape: Shape) -> None:
+    def build(self, bands_shape: Sequence[Shape], spectrogram_shape: Shape) -> None:
         dtype = self.dtype_policy
         num_bands, dim = len(bands_shape), bands_shape[0][-1]
+        assert dim is not None
         if self.adaptive and num_bands > 1:
             self.weight_hidden = keras.layers.Dense(
                 dim, activation="gelu", dtype=dtype, name="weight_hidden"
@@ -77,21 +81,21 @@ class SpatialRefiner(FixedSettings, keras.layers.Layer):
         self.mask_logits.build((None, None, self.mlp_dim))
         self.built = True
 
-    def call(self, bands, spectrogram: Tensor) -> Any:
-        weights = self._weights(bands)
+    def call(self, bands: Sequence[Tensor], spectrogram: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        weights = self._weights(bands)  # α of (8)
         stacked = ops.stack(bands, axis=2)
-        fused = ops.sum(ops.cast(weights, stacked.dtype)[..., None] * stacked, axis=2)
+        fused = ops.sum(ops.cast(weights, stacked.dtype)[..., None] * stacked, axis=2)  # Z' of (8)
         if self.magnitude:
             magnitude = compressed_magnitude(ops.cast(spectrogram, "float32"))
             fused = ops.concatenate([fused, ops.cast(magnitude, fused.dtype)], axis=-1)
         logits = self.mask_logits(self.mask_hidden(fused))
-        mask = ops.sigmoid(ops.cast(logits, "float32"))
+        mask = ops.sigmoid(ops.cast(logits, "float32"))  # (9)
         parts = ops.unstack(ops.cast(spectrogram, "float32"), spectrogram.shape[-1], axis=-1)
         # Part by part: the mask's gradient is no sum over an axis of four, which is slow.
-        masked = ops.stack([part * mask for part in parts], axis=-1)
+        masked = ops.stack([part * mask for part in parts], axis=-1)  # (10)
         return mask, masked, weights
 
-    def _weights(self, bands):
+    def _weights(self, bands: Sequence[Tensor]) -> Tensor:
         """α(t) of equation (8), in float32."""
         if not self.adaptive or len(bands) == 1:
             ones = ops.ones_like(ops.stack([band[..., 0] for band in bands], axis=-1))
@@ -99,7 +103,9 @@ class SpatialRefiner(FixedSettings, keras.layers.Layer):
         logits = self.weight_logits(self.weight_hidden(ops.concatenate(bands, axis=-1)))
         return ops.softmax(ops.cast(logits, "float32"), axis=-1)
 
-    def compute_output_shape(self, bands_shape: Shape, spectrogram_shape: Shape) -> Any:
+    def compute_output_shape(
+        self, bands_shape: Sequence[Shape], spectrogram_shape: Shape
+    ) -> tuple[Shape, Shape, Shape]:
         batch, frames = bands_shape[0][:2]
         return (
             (batch, frames, self.num_bins),

@@ -1,4 +1,4 @@
-"""Masks over frequency and time that hide a part of what a network is trained on."""
+"""Random masks over frequency and time on training spectrograms."""
 
 from typing import Any
 
@@ -11,30 +11,30 @@ from keras_avssan._internal.write_once import FixedSettings
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
 class SpecAugment(FixedSettings, keras.layers.Layer):
-    """Hides a band of frequencies and a span of time, other ones for each spectrogram.
+    """Masks a band of frequencies and a span of time, drawn for each spectrogram.
 
-    Width and place are drawn anew in each step; what is hidden becomes zero, which is the mean
-    where the spectrogram was normalised. Outside of training nothing is hidden.
+    Width and place are drawn again in each step; masked values become zero, which is the mean of
+    a normalised spectrogram. Outside of training nothing is masked.
 
     Args:
-        frequency: Greatest width of the band in bins; 0 hides none.
-        time: Greatest length of the span in frames; 0 hides none.
+        frequency: Greatest width of the band in bins; 0 masks no frequencies.
+        time: Greatest length of the span in frames; 0 masks no frames.
         seed: Seed of the masks; Keras draws one if not given.
         **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
         spectrogram: Shape (batch, frames, bins).
-        training: Whether to hide anything.
+        training: Whether masks are applied.
 
     Returns:
         Tensor of the same shape.
 
     Raises:
-        ValueError: If a width is no integer of at least 0.
+        ValueError: If `frequency` or `time` is not an integer of at least 0.
 
     Example:
-        >>> hidden = SpecAugment(frequency=12, time=8)(keras.ops.ones((2, 32, 64)), training=True)
-        >>> hidden.shape
+        >>> masked = SpecAugment(frequency=12, time=8)(keras.ops.ones((2, 32, 64)), training=True)
+        >>> masked.shape
         (2, 32, 64)
 
     Reference:
@@ -57,7 +57,7 @@ class SpecAugment(FixedSettings, keras.layers.Layer):
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.built = True
 
-    def call(self, spectrogram: Tensor, training: bool | None = None) -> Any:
+    def call(self, spectrogram: Tensor, training: bool | None = None) -> Tensor:
         if not training:
             return spectrogram
         batch, frames, bins = ops.shape(spectrogram)
@@ -69,8 +69,8 @@ class SpecAugment(FixedSettings, keras.layers.Layer):
             spectrogram = spectrogram * ops.cast(kept, spectrogram.dtype)
         return spectrogram
 
-    def _kept(self, batch: Any, length: int, greatest):
-        """Which places are not hidden, (batch, length)."""
+    def _kept(self, batch: Tensor, length: Tensor, greatest: int) -> Tensor:
+        """Which places are not masked, (batch, length)."""
         places = ops.cast(ops.arange(length), "float32")[None]
         length = ops.cast(length, "float32")
         width, place = (
@@ -82,7 +82,7 @@ class SpecAugment(FixedSettings, keras.layers.Layer):
         start = ops.floor(place * (length - width + 1))
         return ops.logical_or(places < start, places >= start + width)
 
-    def compute_output_shape(self, input_shape: Shape) -> Any:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
 
     def get_config(self) -> dict[str, Any]:

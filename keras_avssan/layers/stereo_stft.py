@@ -13,18 +13,13 @@ from keras_avssan._internal.write_once import FixedSettings
 _IMPLEMENTATIONS = ("fft", "conv")
 # Peaks of recordings whose power float32 holds as it is.
 LEAST_PEAK, GREATEST_PEAK = 1e-3, 1e6
-_QUIETEST = 1e-30  # what is below it counts as nearly silent
+_QUIETEST = 1e-30  # peaks below it count as silence
 
 
-def level_gain(audio: Tensor):
-    """Gain that brings a recording to a root mean square of one, over time and channels.
+def level_gain(audio: Tensor) -> Tensor:
+    """Gain (batch, 1, 1) to a root mean square of one over time and channels; finite for silence.
 
-    Args:
-        audio: Audio, shape (batch, samples, channels); of any loudness from 1e-30 to 1e37, for
-            what is far from one is scaled by its peak first.
-
-    Returns:
-        float32 tensor of shape (batch, 1, 1). Silence gets a finite gain.
+    Peaks may be from 1e-30 to 1e37: audio whose peak is far from one is scaled by it first.
     """
     audio = ops.cast(audio, "float32")
     peak = ops.max(ops.abs(audio), axis=(1, 2), keepdims=True)
@@ -35,45 +30,28 @@ def level_gain(audio: Tensor):
     return ops.rsqrt(power + 1e-10) / scale
 
 
-def cross_spectrum(spectrogram: Tensor):
-    """Cross-spectrum X₁X₂* of every bin; its phase is positive where channel 0 leads.
-
-    Args:
-        spectrogram: Shape (batch, T, F, 4) as re1, im1, re2, im2.
-
-    Returns:
-        Tuple of real and imaginary part, each of shape (batch, T, F).
-    """
+def cross_spectrum(spectrogram: Tensor) -> tuple[Tensor, Tensor]:
+    """Real and imaginary part of X₁X₂*, (batch, T, F); the phase is positive if channel 0 leads."""
     # The gradient of four slices would be four spectrograms of zeros.
     re1, im1, re2, im2 = ops.unstack(spectrogram, 4, axis=-1)
     return re1 * re2 + im1 * im2, im1 * re2 - re1 * im2
 
 
-def compressed_magnitude(spectrogram: Tensor, exponent: float = 0.3):
-    """How loud every bin is, compressed so that quiet bins have a say.
+def compressed_magnitude(spectrogram: Tensor, exponent: float = 0.3) -> Tensor:
+    """Magnitude of every bin (..., F), the root mean square of both channels, raised to a power.
 
-    Args:
-        spectrogram: Shape (..., F, 4) as re1, im1, re2, im2.
-        exponent: Power to which the magnitude is raised, the root mean square of both channels.
-
-    Returns:
-        Shape (..., F), not negative.
+    Compressed, so that quiet bins count too.
     """
     power = 0.5 * ops.sum(ops.square(spectrogram), axis=-1)
     return ops.power(power + 1e-6, 0.5 * exponent)
 
 
-def convolve_frames(signal: Tensor, window, hop_length, fft_length):
-    """Short-time Fourier transform as a convolution, which every export format has.
+def convolve_frames(
+    signal: Tensor, window: np.ndarray, hop_length: int, fft_length: int
+) -> tuple[Tensor, Tensor]:
+    """Short-time Fourier transform of mono signals as a convolution, which every export format has.
 
-    Args:
-        signal: Mono signals, shape (batch, samples); the first frame starts at the first sample.
-        window: Window, NumPy array of shape (frame_length,).
-        hop_length: Distance between frames in samples.
-        fft_length: Length of the transform, to which frames are continued with zeros.
-
-    Returns:
-        Tuple of real and imaginary parts, each of shape (batch, frames, fft_length // 2 + 1).
+    The first frame starts at the first sample. Real and imaginary part: (batch, frames, bins).
     """
     bins = fft_length // 2 + 1
     turns = np.outer(np.arange(len(window)), np.arange(bins)) % fft_length
@@ -86,7 +64,7 @@ def convolve_frames(signal: Tensor, window, hop_length, fft_length):
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
 class StereoSTFT(FixedSettings, keras.layers.Layer):
-    """Short-time Fourier transform of every channel, as real numbers.
+    """Computes the short-time Fourier transform of every channel, as real numbers.
 
     Frame t is centred on sample `t * hop_length`; the signal is continued with zeros at both
     ends, so there are `1 + samples // hop_length` frames for any length. The periodic Hann
@@ -96,8 +74,8 @@ class StereoSTFT(FixedSettings, keras.layers.Layer):
     Args:
         frame_length: Length of a frame and of its transform, in samples; even.
         hop_length: Distance between frames, in samples.
-        implementation: `"fft"`, or `"conv"`, which writes the transform as a convolution: slower,
-            but made of operations that every export format has.
+        implementation: `"fft"`, or `"conv"`, which computes the transform by a convolution: slower,
+            but available in every export format.
         **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
@@ -108,8 +86,8 @@ class StereoSTFT(FixedSettings, keras.layers.Layer):
         re1, im1, re2, im2, …
 
     Raises:
-        ValueError: If a length is not positive, `frame_length` is odd, or `implementation` is
-            unknown; or if `audio` has another shape.
+        ValueError: If a length is not a positive integer, `frame_length` is odd, or
+            `implementation` is unknown; or if `audio` has another shape.
 
     Example:
         >>> StereoSTFT()(keras.ops.ones((1, 16000, 2))).shape
@@ -131,7 +109,7 @@ class StereoSTFT(FixedSettings, keras.layers.Layer):
         super().__init__(**{**kwargs, "dtype": "float32", "trainable": False})
         for key, value in [("frame_length", frame_length), ("hop_length", hop_length)]:
             if not (isinstance(value, int) and value > 0):
-                raise ValueError(f"`{key}` must be a positive integer. Received: {key}={value}")
+                raise ValueError(f"`{key}` must be a positive integer. Received: {key}={value!r}")
         if frame_length % 2:
             raise ValueError(
                 "`frame_length` must be even, so that frames have a centre. "
@@ -150,16 +128,16 @@ class StereoSTFT(FixedSettings, keras.layers.Layer):
         self.built = True  # no weights: a whole model need not be run to build it
 
     @property
-    def num_bins(self):
+    def num_bins(self) -> int:
         """Number of frequency bins, F."""
         return self.frame_length // 2 + 1
 
-    def call(self, audio: Tensor) -> Any:
+    def call(self, audio: Tensor) -> Tensor:
         hint = transpose_hint(audio.shape, "channels")
         if len(audio.shape) != 3 or hint:
             raise ValueError(
-                "`audio` must have shape (batch, samples, channels). "
-                f"Received: shape {tuple(audio.shape)}.{hint}"
+                f"`audio` must have shape (batch, samples, channels).{hint} "
+                f"Received: audio.shape={tuple(audio.shape)}"
             )
         _, samples, channels = ops.shape(audio)
         signal = ops.reshape(ops.transpose(audio, (0, 2, 1)), (-1, samples))
@@ -174,7 +152,7 @@ class StereoSTFT(FixedSettings, keras.layers.Layer):
         parts = [part[:, i] for i in range(channels) for part in (real, imaginary)]
         return ops.stack(parts, axis=-1)
 
-    def _fft(self, signal: Tensor):
+    def _fft(self, signal: Tensor) -> tuple[Tensor, Tensor]:
         return ops.stft(
             signal,
             self.frame_length,
@@ -184,20 +162,21 @@ class StereoSTFT(FixedSettings, keras.layers.Layer):
             center=False,
         )
 
-    def _convolve(self, signal: Tensor):
+    def _convolve(self, signal: Tensor) -> tuple[Tensor, Tensor]:
         return convolve_frames(signal, self._window, self.hop_length, self.frame_length)
 
-    def inverse(self, spectrogram: Tensor, samples: np.ndarray):
-        """The signal of a spectrogram; of one that was changed, the nearest in least squares.
+    def inverse(self, spectrogram: Tensor, samples: int) -> np.ndarray:
+        """Computes the signal of a spectrogram.
 
-        It is computed on the host, to be heard or stored.
+        Of a modified spectrogram, which may be that of no signal, the nearest one in least
+        squares. Computed in NumPy, for playback or storage.
 
         Args:
             spectrogram: Array of shape (batch, T, F, 2 * channels), as the layer returns it.
             samples: Length of the signal, such that it has T frames.
 
         Returns:
-            float32 array of shape (batch, samples, channels). What no frame reaches is zero.
+            float32 array of shape (batch, samples, channels). Samples in no frame are zero.
 
         Raises:
             ValueError: If `samples` does not fit the number of frames.
@@ -228,8 +207,9 @@ class StereoSTFT(FixedSettings, keras.layers.Layer):
         signal /= np.where(weight > 1e-10, weight, 1.0)
         return signal[:, half : half + samples].astype("float32")
 
-    def compute_output_shape(self, input_shape: Shape) -> Any:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         batch, samples, channels = input_shape
+        assert channels is not None
         frames = None if samples is None else 1 + samples // self.hop_length
         return (batch, frames, self.num_bins, 2 * channels)
 

@@ -1,4 +1,4 @@
-"""A Transformer encoder block."""
+"""Transformer encoder block."""
 
 from typing import Any
 
@@ -8,22 +8,15 @@ from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings
 
 
-def attention_fits(compute_dtype):
-    """Whether `ops.dot_product_attention` runs: JAX compiles none in float16 for CPUs.
-
-    Args:
-        compute_dtype: Data type of query, key and value.
-
-    Returns:
-        `False` if attention must be written in single steps.
-    """
+def attention_fits(compute_dtype: str) -> bool:
+    """Whether `ops.dot_product_attention` runs: JAX does not compile it in float16 for CPUs."""
     fits = keras.backend.backend() != "jax" or compute_dtype != "float16"
     return fits or bool(keras.config.is_flash_attention_enabled())
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
 class TransformerBlock(FixedSettings, keras.layers.Layer):
-    """Self-attention and an MLP, each normalised first and added to its input.
+    """Computes self-attention and an MLP, each after a normalisation and added to its input.
 
     Args:
         num_heads: Number of attention heads.
@@ -37,6 +30,9 @@ class TransformerBlock(FixedSettings, keras.layers.Layer):
 
     Returns:
         Tensor of the same shape.
+
+    Raises:
+        ValueError: If D is not a multiple of `num_heads`.
 
     Example:
         >>> TransformerBlock(num_heads=4, mlp_dim=256)(keras.ops.ones((2, 10, 64))).shape
@@ -56,10 +52,11 @@ class TransformerBlock(FixedSettings, keras.layers.Layer):
 
     def build(self, input_shape: Shape) -> None:
         dim = input_shape[-1]
+        assert dim is not None
         if dim % self.num_heads:
             raise ValueError(
-                "The feature dimension must be a multiple of `num_heads`. "
-                f"Received: {dim} features, num_heads={self.num_heads}"
+                f"`num_heads` must be a divisor of the {dim} features of `x`. "
+                f"Received: num_heads={self.num_heads}"
             )
         dtype = self.dtype_policy
         self.attention_norm = keras.layers.LayerNormalization(dtype=dtype, name="attention_norm")
@@ -79,19 +76,19 @@ class TransformerBlock(FixedSettings, keras.layers.Layer):
         self.projection.build((*input_shape[:-1], self.mlp_dim))
         self.built = True
 
-    def call(self, x: Tensor, training: bool | None = None) -> Any:
+    def call(self, x: Tensor, training: bool | None = None) -> Tensor:
         normed = self.attention_norm(x)
         x = x + self.drop(self._attend(normed), training=training)
         hidden = self.projection(self.hidden(self.mlp_norm(x)))
         return x + self.drop(hidden, training=training)
 
-    def _attend(self, x: Tensor):
+    def _attend(self, x: Tensor) -> Tensor:
         if attention_fits(self.compute_dtype):
             return self.attention(x, x)
-        # Asked for the scores, Keras attends in single steps.
+        # To return the scores, Keras computes the attention in single operations.
         return self.attention(x, x, return_attention_scores=True)[0]
 
-    def compute_output_shape(self, input_shape: Shape) -> Any:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
 
     def get_config(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Far sources heard by a pair, by delays that are exact in the frequency domain."""
+"""Far sources recorded by a pair, with exact delays in the frequency domain."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What all three methods share, and what they owe to the models of the library."""
+"""Common behaviour of the three methods, and the interface of the models of the library."""
 
 import keras
 import numpy as np

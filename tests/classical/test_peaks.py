@@ -9,7 +9,7 @@ pytestmark = pytest.mark.once
 
 
 def posterior(*peaks):
-    """One posterior, zero but for `{degrees: height}`."""
+    """One posterior, zero except at `{degrees: height}`."""
     values = np.zeros((len(peaks), 180))
     for row, heights in zip(values, peaks, strict=True):
         for degrees, height in heights.items():
@@ -23,7 +23,7 @@ def test_the_two_highest_the_higher_first():
     assert found.tolist() == [[150, 90], [10, 170]]
 
 
-def test_a_neighbour_of_a_peak_is_none():
+def test_a_neighbour_of_a_peak_is_not_one():
     values = posterior({89: 0.6, 90: 0.9, 91: 0.8, 120: 0.1})
     assert two_strongest_peaks(values).tolist() == [[90, 120]]
 

@@ -121,7 +121,7 @@ def test_scenes_without_weight_do_not_count(metric, scenes):
 
 @pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
 def test_the_state_of_replicas_merges_by_adding(metric, scenes):
-    """Also where one of them has seen nothing that counts."""
+    """Also if one of them has no scene that counts."""
     truth, estimate = scenes
     posterior = keras.ops.convert_to_numpy(encode_azimuth(estimate))
     total = [0.0, 0.0]
@@ -180,7 +180,7 @@ def test_a_posterior_with_nan_makes_the_score_nan(metric):
         ((), (1, 180), r"`y_true`.*\(\)"),
         ((2,), (3, 180), r"`y_pred`.*\(3, 180\)"),
         ((2,), (2, 90), r"`y_pred`.*\(2, 90\)"),
-        ((2,), (2,), r"`y_pred`.*shape \(2,\)"),
+        ((2,), (2,), r"`y_pred`.*shape=\(2,\)"),
     ],
 )
 def test_other_shapes_are_refused(truth, posterior, message):

@@ -56,7 +56,7 @@ def make_embeddings(flat_dim, hidden_dim, embedding_dim):
 
 
 def give_random_weights(network, seed=0):
-    """Weights that pass on what differs between inputs, to embeddings of about one."""
+    """Weights that keep differences between inputs, for embeddings of about one."""
     import torch
 
     noise = np.random.default_rng(seed).standard_normal(100_003, "float32")  # enough, and quick

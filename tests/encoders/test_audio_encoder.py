@@ -1,4 +1,4 @@
-"""The slot for audio models: embeddings and the times they belong to."""
+"""Audio models as encoders: embeddings and their times."""
 
 import keras
 import numpy as np
@@ -9,7 +9,7 @@ from keras_avssan.encoders import AudioEncoder
 
 
 def make_model(sequence=True):
-    """One embedding a 160 samples, or one for all of them."""
+    """One embedding per 160 samples, or one for all of them."""
     layers = [keras.Input((None,)), keras.layers.Reshape((-1, 160)), keras.layers.Dense(6)]
     if not sequence:
         layers.append(keras.layers.GlobalAveragePooling1D())

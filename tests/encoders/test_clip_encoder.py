@@ -23,7 +23,7 @@ EAGERLY = keras.backend.backend() != "jax"
 
 
 def make_backbone(dim=6, dtype=None):
-    """A CLIP of one block a side, with weights large enough to tell inputs apart."""
+    """A CLIP of one block per side, with weights large enough to distinguish inputs."""
     backbone = keras_hub.models.CLIPBackbone(
         vision_encoder=keras_hub.models.CLIPVisionEncoder(
             8, 8, 1, 2, 16, image_shape=(*SIZE, 3), dtype=dtype, name="vision_encoder"
@@ -89,7 +89,7 @@ def test_pictures_are_normalised_and_embeddings_of_unit_length(encoder):
     assert np.abs(embeddings[0] - embeddings[1]).max() > 0.01
 
 
-def test_what_the_slot_of_the_model_needs(encoder):
+def test_attributes_that_the_model_needs(encoder):
     assert encoder.image_size == SIZE
     assert encoder.compute_output_shape((None, *SIZE, 3)) == (None, 6)
 
@@ -176,7 +176,7 @@ def test_embeddings_are_float32_under_mixed_precision(encoder):
 
 
 def changed_weights(encoder):
-    """Takes one large step of a task on top of the encoder; tells which weights moved."""
+    """Takes one large step of a task on top of the encoder; returns which weights changed."""
     inputs = keras.Input((*SIZE, 3))
     task = keras.Model(inputs, keras.layers.Dense(1)(encoder(inputs)))
     task.compile(keras.optimizers.SGD(1.0), "mse", run_eagerly=EAGERLY)

@@ -149,7 +149,7 @@ def test_can_be_pickled(tokenizer):
 
 
 @pytest.mark.parametrize("texts", [7, [b"dog"], ["dog", None]])
-def test_what_is_no_text_is_refused(texts, tokenizer):
+def test_other_types_than_texts_are_refused(texts, tokenizer):
     with pytest.raises(TypeError):
         tokenizer(texts)
 

@@ -1,4 +1,4 @@
-"""The small image encoder that trains with the task."""
+"""The small image encoder that is trained with the task."""
 
 import keras
 import numpy as np

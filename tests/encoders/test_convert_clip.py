@@ -22,7 +22,7 @@ MEAN, STD = [0.5, 0.4, 0.3], [0.2, 0.3, 0.4]
 
 
 def make_reference(hidden_act="quick_gelu", image_size=32, patch_size=8, vision_dim=32):
-    """A random CLIP of `transformers` whose weights are large enough to tell inputs apart."""
+    """A random CLIP of `transformers` whose weights are large enough to distinguish inputs."""
     blocks = {"num_hidden_layers": 2, "num_attention_heads": 2, "hidden_act": hidden_act}
     tokens = 512 + len(MERGES) + 2
     config = transformers.CLIPConfig(
@@ -54,7 +54,7 @@ def make_reference(hidden_act="quick_gelu", image_size=32, patch_size=8, vision_
 
 
 def save_reference(model, folder):
-    """Writes what a CLIP repository of Hugging Face holds."""
+    """Writes the files of a CLIP repository of Hugging Face."""
     model.save_pretrained(folder)
     tokenizer = CLIPTextTokenizer(MERGES)
     vocabulary = json.dumps(tokenizer.vocabulary)
@@ -243,7 +243,7 @@ def test_all_wrong_tensors_are_named_at_once(copy):
     tensors["classifier.weight"] = torch.zeros(2, 2)
     tensors["visual_projection.weight"] = torch.zeros(12, 31)
     safetensors_torch.save_file(tensors, copy / "model.safetensors")
-    with pytest.raises(ValueError, match="The tensors in") as error:
+    with pytest.raises(ValueError, match="`folder` must hold the tensors") as error:
         convert_clip_huggingface(copy)
     message = str(error.value)
     assert "missing: text_projection.weight" in message

@@ -46,7 +46,7 @@ def variables(tiny):
 
 @pytest.fixture(scope="module")
 def expected(variables, tiny, sounds):
-    """What the same weights give when they are set directly."""
+    """Embeddings of the same weights, set directly."""
     encoder = VGGish(**tiny)
     encoder.set_weights(list(variables.values()))
     return run(encoder, sounds)
@@ -119,7 +119,7 @@ def test_arguments_reach_the_network(write_checkpoint, variables, expected, tiny
 def test_checkpoint_of_a_network_trained_further(
     write_checkpoint, variables, expected, tiny, sounds
 ):
-    """A layer on top, the state of an optimizer and the step are left aside."""
+    """A layer on top, the state of an optimizer and the step are ignored."""
     others = {
         "mylayer/fc1/weights": np.ones((128, 3), "float32"),
         "global_step": np.array(7, "int64"),

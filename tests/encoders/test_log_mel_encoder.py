@@ -82,7 +82,7 @@ def test_default_filters_all_cover_a_bin():
 
 
 def test_config_round_trip():
-    encoder = LogMelEncoder(8, (4, 6), 32, 8000, 512, 256, 0.1, name="heard")
+    encoder = LogMelEncoder(8, (4, 6), 32, 8000, 512, 256, 0.1, name="audio")
     restored = keras.layers.deserialize(keras.layers.serialize(encoder))
     assert restored.get_config() == encoder.get_config()
     assert restored.hop_seconds == 0.032
@@ -95,8 +95,10 @@ def test_masks_hide_in_training_alone(audio):
         encoder.build((None, 8000))
     assert len(masked.weights) == len(plain.weights)
     masked.set_weights(plain.get_weights())
-    heard, wanted = (ops.convert_to_numpy(encoder(audio)) for encoder in (masked, plain))
-    np.testing.assert_array_equal(heard, wanted)
+    masked_embeddings, wanted = (
+        ops.convert_to_numpy(encoder(audio)) for encoder in (masked, plain)
+    )
+    np.testing.assert_array_equal(masked_embeddings, wanted)
     first, second = (ops.convert_to_numpy(masked(audio, training=True)) for _ in range(2))
     assert np.abs(first - second).max() > 1e-3
 

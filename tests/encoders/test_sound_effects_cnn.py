@@ -64,7 +64,7 @@ def embed_in_numpy(encoder, example):
 
 
 def log_mel(encoder, audio):
-    """The spectrogram that the network sees."""
+    """The spectrogram that is the input of the network."""
     return keras.Model(encoder.input, encoder.get_layer("spectrogram").output)(audio)
 
 
@@ -105,7 +105,7 @@ def test_front_end_resamples_to_44100_hertz(encoder, sound_effects_spectrogram):
     expected = sound_effects_spectrogram(soxr.resample(audio, 16000, 44100, "VHQ"))
     output = ops.convert_to_numpy(log_mel(encoder, audio[None].astype("float32")))[0]
     assert output.shape == expected.shape
-    # Resamplers differ at the abrupt ends, which the first and the last two frames hear.
+    # Resamplers differ at the abrupt ends, which are in the first and the last two frames.
     np.testing.assert_allclose(9.457798957824707 * output[1:-2], expected[1:-2], atol=0.02)
 
 
@@ -158,7 +158,7 @@ def test_a_short_recording_is_continued_with_silence(encoder):
     np.testing.assert_allclose(embed(encoder, audio), embed(encoder, continued), atol=2e-3)
 
 
-def test_the_last_sound_of_a_recording_is_heard(encoder):
+def test_the_last_sound_of_a_recording_is_used(encoder):
     quiet = make_audio(3.0)
     loud = quiet.copy()
     loud[:, -800:] = make_audio(0.05, seed=1)
@@ -173,7 +173,7 @@ def test_recordings_of_a_batch_are_independent(encoder):
     np.testing.assert_allclose(embed(encoder, audio), alone, rtol=1e-4)
 
 
-def test_level_has_no_influence_unless_asked(encoder):
+def test_level_has_no_influence_by_default(encoder):
     audio = make_audio(1.0)
     np.testing.assert_allclose(embed(encoder, 0.01 * audio), embed(encoder, audio), rtol=1e-3)
     as_it_is = make_encoder(peak=None)
@@ -233,7 +233,7 @@ def test_unknown_duration_inside_a_model(encoder):
 
 
 def test_keras_file_round_trip(tmp_path):
-    encoder = make_encoder(hop_seconds=1.0, peak=None, name="heard")
+    encoder = make_encoder(hop_seconds=1.0, peak=None, name="audio")
     encoder.save(tmp_path / "encoder.keras")
     restored = keras.models.load_model(tmp_path / "encoder.keras")
     assert restored.get_config() == encoder.get_config()
@@ -273,9 +273,9 @@ def test_inside_a_model(tmp_path):
     loss = model.train_on_batch({"audio": audio, "images": images}, labels)
     assert np.isfinite(loss[0])
     after = model.get_weights()
-    heard = {id(variable) for variable in model.backbone.audio_encoder.weights}
+    encoder_weights = {id(variable) for variable in model.backbone.audio_encoder.weights}
     for variable, old, new in zip(model.weights, before, after, strict=True):
-        if id(variable) in heard:
+        if id(variable) in encoder_weights:
             np.testing.assert_array_equal(old, new)
     assert sum(not np.array_equal(old, new) for old, new in zip(before, after, strict=True)) > 20
 

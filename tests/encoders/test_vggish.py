@@ -1,4 +1,4 @@
-"""VGGish: front end, network and whitening against the published code, and its life in Keras."""
+"""VGGish: front end, network and whitening against the published code, and its use in Keras."""
 
 import keras
 import numpy as np
@@ -14,7 +14,7 @@ from keras_avssan.encoders.vggish_postprocessor import VGGishPostprocessor
 from keras_avssan.encoders.vggish_spectrogram import VGGishSpectrogram
 
 IMPLEMENTATIONS = ["fft", "conv"]
-EXAMPLE = 15600  # samples that one example hears
+EXAMPLE = 15600  # samples of one example
 HOP = 15360
 
 
@@ -55,8 +55,8 @@ def resample_as_published(audio, count):
         position = distance[:, None] + int(ratio * steps) * taps
         weights = np.interp(position, np.arange(u.size), table, right=0.0)
         index = nearest[:, None] + direction * taps
-        heard = np.where(index < 0, 0.0, audio[np.clip(index, 0, len(audio) - 1)])
-        resampled += np.sum(weights * heard, axis=1)
+        values = np.where(index < 0, 0.0, audio[np.clip(index, 0, len(audio) - 1)])
+        resampled += np.sum(weights * values, axis=1)
     return resampled
 
 
@@ -105,7 +105,7 @@ def test_mel_filters_equal_the_reference(torchvggish):
         (160000, 11, 10),
     ],
 )
-def test_every_sample_is_heard(samples, kept, dropped):
+def test_every_sample_is_used(samples, kept, dropped):
     audio = noise(1, samples)
     for drop, count in [(False, kept), (True, dropped)]:
         layer = VGGishSpectrogram(drop_remainder=drop)
@@ -119,9 +119,9 @@ def test_the_last_sample_changes_the_last_example():
     audio = np.zeros((1, EXAMPLE + 200), "float32")
     silent = run(layer, audio)
     audio[0, -1] = 1.0
-    heard = run(layer, audio)
-    np.testing.assert_array_equal(heard[0, 0], silent[0, 0])
-    assert np.abs(heard[0, 1] - silent[0, 1]).max() > 0.1
+    loud = run(layer, audio)
+    np.testing.assert_array_equal(loud[0, 0], silent[0, 0])
+    assert np.abs(loud[0, 1] - silent[0, 1]).max() > 0.1
 
 
 @pytest.mark.parametrize("samples", [5000, EXAMPLE + 5000])
@@ -157,7 +157,7 @@ def test_silence_is_finite_with_finite_gradients(implementation, gradient):
 
 
 def test_gradients_reach_the_audio(gradient):
-    """The slope in the direction of one sample is what two evaluations give."""
+    """The derivative with respect to one sample agrees with a difference quotient."""
     layer = VGGishSpectrogram()
     audio, step = noise(1, 4000), np.zeros((1, 4000), "float32")
     step[0, 1234] = 1e-3
@@ -331,7 +331,7 @@ def test_a_frozen_encoder_passes_no_gradient(tiny, gradient):
         assert np.any(slope != 1.0) == trainable
 
 
-def test_hears_for_av_ssan(tiny):
+def test_is_an_audio_encoder_of_av_ssan(tiny):
     encoder = VGGish(**tiny, gain=0.1)
     model = AVSSAN(
         image_encoder=ConvImageEncoder(8, (4, 8), (16, 16)),
@@ -350,12 +350,12 @@ def test_hears_for_av_ssan(tiny):
     images = np.random.default_rng(0).uniform(size=(2, 16, 16, 3)).astype("float32")
     inputs = {"audio": audio, "images": images}
     labels = {"azimuth": np.array([40.0, 120.0], "float32"), "target": 0.5 * audio}
-    before, heard = model.get_weights(), encoder.get_weights()
+    before, encoder_weights = model.get_weights(), encoder.get_weights()
     model.train_on_batch(inputs, labels)
     after = model.get_weights()
     changed = [not np.array_equal(a, b) for a, b in zip(before, after, strict=True)]
-    assert np.sum(changed) > 0.8 * (len(before) - len(heard))
-    for old, new in zip(heard, encoder.get_weights(), strict=True):
+    assert np.sum(changed) > 0.8 * (len(before) - len(encoder_weights))
+    for old, new in zip(encoder_weights, encoder.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
     for weight in after:
         assert np.isfinite(weight).all()
@@ -363,7 +363,7 @@ def test_hears_for_av_ssan(tiny):
 
 @pytest.fixture(scope="module")
 def unlike(tiny):
-    """An encoder none of whose arguments is the default, with weights of its own."""
+    """An encoder without any default argument, with weights of its own."""
     encoder = VGGish(
         **tiny,
         embedding_dim=16,
@@ -374,7 +374,7 @@ def unlike(tiny):
         gain=0.5,
         implementation="conv",
         trainable=True,
-        name="heard",
+        name="audio",
     )
     rng = np.random.default_rng(5)
     encoder.set_weights([0.3 * rng.normal(size=w.shape) for w in encoder.get_weights()])

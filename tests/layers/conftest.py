@@ -60,7 +60,7 @@ def attention(layer, x):
 
 @pytest.fixture(scope="session")
 def twin():
-    """Functions that say in NumPy what a Keras layer computes."""
+    """NumPy implementations of Keras layers."""
     return types.SimpleNamespace(
         array=array,
         attention=attention,
@@ -76,7 +76,7 @@ def twin():
 
 @pytest.fixture(scope="session")
 def randomize():
-    """Gives every weight of a layer a random value, so that none hides behind a zero."""
+    """Gives every weight of a layer a random value, so that each has an effect."""
 
     def fill(layer, seed=0, scale=0.3):
         rng = np.random.default_rng(seed)

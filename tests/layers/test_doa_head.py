@@ -1,4 +1,4 @@
-"""Equation (11): three ways from the masked spectrogram to the posterior."""
+"""Equation (11): three forms of the head, from masked spectrogram to posterior."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ def pure_delay_scene(azimuths, spacing, seed=0):
 
 
 def steered_response_head(**arguments):
-    """A head whose convolutions add nothing, so that the steered response stands alone."""
+    """A head whose convolutions give zero, so that the steered response is its only term."""
     head = DoAHead(hidden_dim=8, num_layers=1, **arguments)
     head.build((None, None, BINS, 4))
     head.logits.set_weights([np.zeros_like(w) for w in head.logits.get_weights()])
@@ -108,11 +108,11 @@ def low_pitched_scenes(azimuths, rng):
     scenes = pure_delay_scene(azimuths, 0.2) + rng.normal(size=(len(azimuths), FRAMES, BINS, 4))
     bands = np.repeat(rng.lognormal(sigma=3.0, size=(len(azimuths), 1, 27, 1)), 19, axis=2)
     slope = (1 + np.linspace(0, 16, BINS)) ** -2
-    scenes[:, :, -1] = 0.0  # in none of the bands of SRP-PHAT, which ends one bin earlier
+    scenes[:, :, -1] = 0.0  # outside the bands of SRP-PHAT, which ends one bin earlier
     return (bands * slope[:, None] * scenes).astype("float32")
 
 
-def test_weights_of_one_find_what_srp_phat_finds_near_the_axis(rng):
+def test_weights_of_one_agree_with_srp_phat_near_the_axis(rng):
     azimuths = np.concatenate([rng.uniform(10, 20, 40), rng.uniform(160, 170, 40)])
     scenes = low_pitched_scenes(azimuths, rng)
     localizer = SRPPHAT(frequency_range=(10.0, 8000.0))
@@ -124,22 +124,22 @@ def test_weights_of_one_find_what_srp_phat_finds_near_the_axis(rng):
     error, by_loud_bins = (np.abs(e - azimuths) for e in (found, estimate(head(scenes))))
     assert error.mean() < 1.0
     assert error.max() < 5.0
-    assert by_loud_bins.mean() > 2.0  # what the head lost when it weighed bins by their amplitude
+    assert by_loud_bins.mean() > 2.0  # the error of a head that weighted bins by their amplitude
 
 
-def test_beyond_the_axis_stands_the_steered_response_there(rng):
+def test_padding_beyond_the_axis_is_the_steered_response(rng):
     """It is the same at -θ and θ, and at 180° - θ and 180° + θ."""
     head = DoAHead(hidden_dim=8)
     scene = pure_delay_scene(np.array([25.0]), 0.2)
     mask = rng.uniform(size=(1, FRAMES, BINS)).astype("float32")
     on_grid = phase_response(scene, mask, np.arange(1, 181)).astype("float32")
     beyond = phase_response(scene, mask, np.arange(-3, 185))
-    padded = ops.convert_to_numpy(head._beyond_the_axis(on_grid[None, :, None]))[0, :, 0]
+    padded = ops.convert_to_numpy(head._pad_directions(on_grid[None, :, None]))[0, :, 0]
     np.testing.assert_allclose(padded, beyond, atol=2e-3)
 
 
-def test_nothing_tells_the_convolutions_where_the_axis_is(randomize):
-    """Of maps that are the same everywhere they make what is the same everywhere."""
+def test_convolutions_do_not_depend_on_the_axis(randomize):
+    """Constant maps give constant outputs."""
     flat = np.full((1, 180, 35), 0.3, "float32")
     spread = {}
     for padding in ("mirror", "zeros"):
@@ -148,7 +148,7 @@ def test_nothing_tells_the_convolutions_where_the_axis_is(randomize):
         randomize(head)
         x = ops.convert_to_tensor(flat)
         for layer in (*head.hidden, head.logits):
-            x = layer(head._beyond_the_axis(x))
+            x = layer(head._pad_directions(x))
         assert x.shape == (1, 180, 1)
         spread[padding] = np.ptp(ops.convert_to_numpy(x))
     assert spread["mirror"] < 1e-3 < 1.0 < spread["zeros"]
@@ -221,7 +221,7 @@ def test_cross_spectrum_form_sees_shares():
 
 
 def test_a_louder_frame_counts_for_more():
-    """What the mask keeps decides: two sources, the second masked to a hundredth."""
+    """The mask decides: two sources, the second masked to a hundredth."""
     first, second = pure_delay_scene(np.array([50.0, 130.0]), 0.2)
     head = steered_response_head()
     both = np.stack(

@@ -41,7 +41,7 @@ def test_sine_waves_below_the_passband_edge_keep_level_and_phase(source, target,
 
 
 @pytest.mark.parametrize(("source", "target"), [(44100, 16000), (48000, 16000), (22050, 16000)])
-def test_what_the_lower_rate_cannot_hold_is_removed(source, target):
+def test_frequencies_above_the_lower_nyquist_are_removed(source, target):
     wave = np.sin(2 * np.pi * 1.02 * target / 2 * np.arange(source // 4) / source)
     layer = Resampler(source, target)
     assert decibels(interior(resample(layer, wave)[0], layer), wave) < -80

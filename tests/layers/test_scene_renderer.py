@@ -20,19 +20,19 @@ def render(audio, rirs, snr, **arguments):
     return [ops.convert_to_numpy(x) for x in SceneRenderer(**arguments)(audio, rirs, snr)]
 
 
-def test_each_microphone_hears_the_convolution(dry):
+def test_each_microphone_records_the_convolution(dry):
     mix, target = render(*dry, SNR)
     assert mix.shape == target.shape == (3, 700, 2)
     for scene in range(3):
-        for source, heard in enumerate((target[scene], mix[scene] - target[scene])):
+        for source, image in enumerate((target[scene], mix[scene] - target[scene])):
             wet = [
                 scipy.signal.convolve(dry[0][scene, source], rir)[:700]
                 for rir in dry[1][scene, source].astype("float64")
             ]
             wet = np.stack(wet, axis=-1)
-            gain = np.sum(heard * wet) / np.sum(wet**2)
+            gain = np.sum(image * wet) / np.sum(wet**2)
             assert gain > 0
-            np.testing.assert_allclose(heard, gain * wet, atol=1e-6)
+            np.testing.assert_allclose(image, gain * wet, atol=1e-6)
 
 
 @pytest.mark.parametrize("mix_rms", [0.1, 0.5])
@@ -51,7 +51,7 @@ def test_responses_may_be_longer_than_the_scene(dry):
     assert cut.shape == (3, 60, 2) and (scale > 0).all()
 
 
-def test_a_source_that_is_not_heard_leaves_numbers_finite(dry):
+def test_an_inaudible_source_leaves_numbers_finite(dry):
     audio, rirs = dry
     for silent in (0, 1):
         muted = audio * (np.arange(2) != silent)[:, None].astype("float32")

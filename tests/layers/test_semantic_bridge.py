@@ -117,17 +117,17 @@ def test_heads_must_divide_the_dimension():
         TransformerBlock(num_heads=3).build((None, None, 8))
 
 
-def test_a_recording_may_ask(inputs, randomize, twin, rng):
+def test_a_recording_may_be_the_prompt(inputs, randomize, twin, rng):
     prompt, audio = inputs
     reference = rng.normal(size=(2, 3, 7)).astype("float32")
     bridge = make_bridge(randomize)
-    heard = np.mean(twin.dense(bridge.audio_projection, reference), axis=1)
+    recording = np.mean(twin.dense(bridge.audio_projection, reference), axis=1)
     seen = twin.dense(bridge.prompt_projection, prompt)
     weight = np.array([0.25, 1.0], "float32")
     for arguments, expected in [
         ((prompt,), seen),
-        ((prompt, reference), heard),
-        ((prompt, reference, weight), weight[:, None] * heard + (1 - weight[:, None]) * seen),
+        ((prompt, reference), recording),
+        ((prompt, reference, weight), weight[:, None] * recording + (1 - weight[:, None]) * seen),
     ]:
         projected = ops.convert_to_numpy(bridge.project_prompt(*arguments))
         np.testing.assert_allclose(projected, expected, atol=1e-5)

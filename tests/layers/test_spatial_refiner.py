@@ -41,8 +41,8 @@ def test_equations_8_to_10(adaptive, magnitude, bands, spectrogram, twin, random
     if magnitude:
         left = np.abs(spectrogram[..., 0] + 1j * spectrogram[..., 1])
         right = np.abs(spectrogram[..., 2] + 1j * spectrogram[..., 3])
-        heard = ((left**2 + right**2) / 2 + 1e-6) ** 0.15
-        fused = np.concatenate([fused, heard], axis=-1)
+        magnitudes = ((left**2 + right**2) / 2 + 1e-6) ** 0.15
+        fused = np.concatenate([fused, magnitudes], axis=-1)
     hidden = twin.gelu(twin.dense(refiner.mask_hidden, fused))
     expected = twin.sigmoid(twin.dense(refiner.mask_logits, hidden))
     np.testing.assert_allclose(weights, alpha, atol=1e-5)

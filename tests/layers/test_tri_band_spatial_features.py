@@ -25,7 +25,7 @@ def cues(spectrogram, **arguments):
 
 
 def numpy_cues(spectrogram, ipd, ild_scale):
-    """Equations (2) and (3) as printed: the angle of the ratio, the ratio in decibels."""
+    """Equations (2) and (3) as published: the angle of the ratio, the ratio in decibels."""
     left = spectrogram[..., 0] + 1j * spectrogram[..., 1]
     right = spectrogram[..., 2] + 1j * spectrogram[..., 3]
     phase = np.angle(left / right)
@@ -116,10 +116,10 @@ def test_equations_as_printed(spectrogram):
     assert np.abs(phase).max() > 1.5 * np.pi
     printed = {"ipd": "difference", "ild_epsilon": "second", "ild_scale": 1.0}
     np.testing.assert_allclose(cues(spectrogram, **printed)[..., 0], phase, atol=1e-5)
-    heard = np.maximum(np.abs(left), 0.3)
+    floored = np.maximum(np.abs(left), 0.3)
     np.testing.assert_allclose(
         cues(spectrogram, **printed, epsilon=0.3)[..., 1],
-        20 * np.log10(heard / (np.abs(right) + 0.3)),
+        20 * np.log10(floored / (np.abs(right) + 0.3)),
         atol=1e-4,
     )
 

@@ -179,7 +179,7 @@ def test_an_answer_that_is_not_finite_is_refused(make_tiny, monkeypatch):
     broken = make_tiny()
     answers = {"doa": np.full((1, 180), np.nan, "float32")}
     monkeypatch.setattr(broken, "predict_on_batch", lambda inputs: answers)
-    with pytest.raises(ValueError, match=r"answer is not finite.*`audio\[0\]`"):
+    with pytest.raises(ValueError, match=r"`posterior` must be finite.*`audio\[0\]`"):
         broken.localize(GOOD_AUDIO, GOOD_PICTURE)
 
 

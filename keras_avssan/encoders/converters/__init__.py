@@ -1,4 +1,4 @@
-"""Encoders from the checkpoint files that others have published."""
+"""Converters of published checkpoints to encoders."""
 
 from keras_avssan.encoders.converters.aisfx import convert_aisfx
 from keras_avssan.encoders.converters.clip import convert_clip_huggingface

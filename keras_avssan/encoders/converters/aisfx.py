@@ -1,4 +1,4 @@
-"""Reads the checkpoint of the PyPI package aisfx into a `SoundEffectsCNN`."""
+"""Converter of the checkpoint of the PyPI package aisfx to a `SoundEffectsCNN`."""
 
 import importlib.util
 import io
@@ -8,6 +8,7 @@ import pickle
 import zipfile
 from typing import Any
 
+import keras
 import numpy as np
 
 from keras_avssan._internal.types import PathLike
@@ -16,30 +17,30 @@ from keras_avssan.encoders.sound_effects_cnn import SoundEffectsCNN
 
 _CHECKPOINT = "aisfx/models/checkpoint.pth"
 _NETWORK = "embedding_net."
-_HEADS = "fc."  # classifiers of the training data sets, which the embedding does without
+_HEADS = "fc."  # classifiers of the training data sets, which the embedding does not need
 _COUNTER = ".num_batches_tracked"
 
 
-def convert_aisfx(source=None, **kwargs: Any):
-    """Makes a `SoundEffectsCNN` with the weights that the package aisfx brings along.
+def convert_aisfx(source: PathLike | None = None, **kwargs: Any) -> SoundEffectsCNN:
+    """Converts the weights of the package aisfx to a `SoundEffectsCNN`.
 
     The package is on PyPI (version 0.1.2, weights under CC BY 4.0). It pins old versions of other
-    packages, none of which is needed here: install it by `pip install --no-deps aisfx`, or only
+    packages that are not needed here: install it by `pip install --no-deps aisfx`, or only run
     `pip download --no-deps aisfx` and give the path of the wheel. PyTorch reads the checkpoint,
-    whatever backend Keras runs on; no code out of it is run.
+    whatever the Keras backend is; no code in the checkpoint is run.
 
     Args:
         source: Path of the wheel or of its `checkpoint.pth`. The installed package if not given.
         **kwargs: Arguments of `SoundEffectsCNN`.
 
     Returns:
-        A `SoundEffectsCNN`, frozen unless `kwargs` say otherwise.
+        A `SoundEffectsCNN`, frozen unless `trainable=True` is given.
 
     Raises:
         ImportError: If `source` is not given and the package is not installed, or if PyTorch is
             not.
-        ValueError: If `source` is no such file, or its entries are missing, unknown or of a
-            wrong shape; the message names them all.
+        ValueError: If `source` is not such a file, or entries are missing, unknown or of a wrong
+            shape; the message names all of them.
 
     Example:
         >>> encoder = convert_aisfx("aisfx-0.1.2-py2.py3-none-any.whl")
@@ -52,8 +53,8 @@ def convert_aisfx(source=None, **kwargs: Any):
     path = _installed_checkpoint() if source is None else pathlib.Path(os.fspath(source))
     if not path.is_file():
         raise ValueError(
-            f"`source` must be a wheel of aisfx or a checkpoint.pth. Received: '{path}', which is "
-            "not a file"
+            "`source` must be the path of an existing file, a wheel of aisfx or its "
+            f"checkpoint.pth. Received: source='{path}'"
         )
     entries = _read_entries(path)
     encoder = SoundEffectsCNN(**kwargs)
@@ -64,7 +65,7 @@ def convert_aisfx(source=None, **kwargs: Any):
     return encoder
 
 
-def _installed_checkpoint():
+def _installed_checkpoint() -> pathlib.Path:
     package = importlib.util.find_spec("aisfx")
     if package is None or not package.submodule_search_locations:
         raise ImportError(
@@ -74,7 +75,7 @@ def _installed_checkpoint():
     return pathlib.Path(package.submodule_search_locations[0]).parent / _CHECKPOINT
 
 
-def _read_entries(path: PathLike):
+def _read_entries(path: pathlib.Path) -> dict[str, np.ndarray]:
     """Entries of the embedding network by name, as NumPy arrays."""
     try:
         import torch
@@ -86,11 +87,14 @@ def _read_entries(path: PathLike):
         with torch.serialization.safe_globals(_integers()):
             content = torch.load(_open(path), map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        raise ValueError(f"`source` cannot be read as a checkpoint. Received: '{path}'") from error
+        raise ValueError(
+            f"`source` must be a checkpoint that PyTorch reads. Received: source='{path}'"
+        ) from error
     state = content[0] if isinstance(content, (list, tuple)) and content else content
     if not isinstance(state, dict):
         raise ValueError(
-            f"`source` must hold a state dict. Received: '{path}' with a {type(state).__name__}"
+            "`source` must hold a state dict. "
+            f"Received: source='{path}' with a {type(state).__name__}"
         )
     return {
         name: np.asarray(value)
@@ -99,14 +103,14 @@ def _read_entries(path: PathLike):
     }
 
 
-def _integers():
-    """What a checkpoint may hold beside tensors: it numbers its data sets by NumPy integers."""
+def _integers() -> list[Any]:
+    """Types in the checkpoint beside tensors: it numbers its data sets by NumPy integers."""
     scalar = np.int64(0).__reduce__()[0]
     names = ("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar")  # NumPy 1 and 2
     return [np.dtype, type(np.dtype("int64")), *((scalar, name) for name in names)]
 
 
-def _open(path: PathLike):
+def _open(path: pathlib.Path) -> pathlib.Path | io.BytesIO:
     """The checkpoint itself, or the one inside a wheel."""
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as wheel:
@@ -115,7 +119,7 @@ def _open(path: PathLike):
     return path
 
 
-def _variables(encoder: Any):
+def _variables(encoder: SoundEffectsCNN) -> dict[str, keras.Variable]:
     """Variables of the network by the names of their entries."""
     variables = {}
     for i, (convolution, norm) in enumerate(zip(encoder.convolutions, encoder.norms, strict=True)):
@@ -128,12 +132,14 @@ def _variables(encoder: Any):
     return variables
 
 
-def _to_keras(entry):
-    """Brings kernels from (outputs, inputs, height, width) to (height, width, inputs, outputs)."""
+def _to_keras(entry: np.ndarray) -> np.ndarray:
+    """Kernels from (outputs, inputs, height, width) to (height, width, inputs, outputs)."""
     return entry.transpose(2, 3, 1, 0) if entry.ndim == 4 else entry
 
 
-def _check_entries(entries, variables: Any, path: PathLike):
+def _check_entries(
+    entries: dict[str, np.ndarray], variables: dict[str, keras.Variable], path: pathlib.Path
+) -> None:
     missing, extra, wrong = compare_shapes(
         {name: _to_keras(entry).shape for name, entry in entries.items()},
         {name: tuple(variable.shape) for name, variable in variables.items()},
@@ -146,6 +152,6 @@ def _check_entries(entries, variables: Any, path: PathLike):
     found = [f"{kind}: {', '.join(names)}" for kind, names in problems.items() if names]
     if found:
         raise ValueError(
-            f"`source` must hold the network of aisfx 0.1.2. Received: '{path}'; "
-            + "; ".join(found)
+            "`source` must hold the network of aisfx 0.1.2. "
+            f"Received: source='{path}' with tensors {'; '.join(found)}"
         )

@@ -1,17 +1,18 @@
-"""Reads CLIP checkpoints in Hugging Face's format."""
+"""Converter of CLIP checkpoints in Hugging Face's format."""
 
 import json
 import math
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import keras
 import keras_hub
 import numpy as np
 import safetensors
 import safetensors.numpy
 
-from keras_avssan._internal.types import PathLike, Tensor
+from keras_avssan._internal.types import PathLike
 from keras_avssan.encoders.clip_encoder import CLIP_MEAN, CLIP_STD, CLIPEncoder
 from keras_avssan.encoders.clip_tokenizer import CLIPTextTokenizer
 from keras_avssan.encoders.converters.comparison import compare_shapes, listed
@@ -42,25 +43,25 @@ _VISION_DEFAULTS = {
 }
 _PROJECTION_DIM = 512
 _ACTIVATIONS = ("quick_gelu", "gelu")
-# Older checkpoints hold these, which are no weights but counters.
+# Older checkpoints hold these counters, which are not weights.
 _IGNORED = {"text_model.embeddings.position_ids", "vision_model.embeddings.position_ids"}
 _MAX_NAMES = 10  # of tensors, in an error
 
 
 class _Target(NamedTuple):
-    """Where a tensor goes: its shape in the checkpoint, its axes in the variable's order."""
+    """Variable of a tensor, its shape in the checkpoint, its axes in the variable's order."""
 
-    variable: Any
+    variable: keras.Variable
     shape: tuple[int, ...]
     axes: tuple[int, ...]
 
 
 def convert_clip_huggingface(
     folder: PathLike, load_weights: bool = True, dtype: Any = None, **kwargs: Any
-):
-    """Reads a CLIP model in the format of Hugging Face, such as `openai/clip-vit-base-patch32`.
+) -> CLIPEncoder:
+    """Converts a CLIP model in the format of Hugging Face, `openai/clip-vit-base-patch32` for one.
 
-    KerasHub's text encoder adds 1e-6 to the variance in its last normalisation where the
+    KerasHub's text encoder adds 1e-6 to the variance in its last normalisation while the
     checkpoints add 1e-5: at a variance of one, a relative difference of 5e-6.
 
     Args:
@@ -68,7 +69,7 @@ def convert_clip_huggingface(
             parts with an index). The tokenizer comes from `vocab.json` and `merges.txt`, or from
             `tokenizer.json`; without them the encoder takes pictures only. Mean and standard
             deviation come from `preprocessor_config.json` where there is one.
-        load_weights: Whether weights are loaded; `False` leaves random ones.
+        load_weights: Whether weights are loaded; they are random if `False`.
         dtype: Data type or precision policy of the backbone.
         **kwargs: Further arguments of `CLIPEncoder`.
 
@@ -77,8 +78,8 @@ def convert_clip_huggingface(
 
     Raises:
         ValueError: If a file is missing or unreadable, the configuration is not one of CLIP, or
-            the tensors are not those that it asks for; all missing, extra and wrongly shaped
-            ones are named.
+            the tensors are not those of the configuration; the message names all that are
+            missing, extra or of a wrong shape.
 
     Example:
         >>> encoder = convert_clip_huggingface("clip-vit-base-patch32")
@@ -87,7 +88,7 @@ def convert_clip_huggingface(
     folder = pathlib.Path(folder)
     _check_files(folder, load_weights)
     config = _read_config(folder)
-    backbone = _make_backbone(config, dtype)
+    backbone = _make_backbone(*config, dtype)
     _assign_positions(backbone)
     if load_weights:
         _load_weights(backbone, folder)
@@ -96,14 +97,17 @@ def convert_clip_huggingface(
     return CLIPEncoder(backbone, tokenizer, **{"mean": mean, "std": std, **kwargs})
 
 
-def _read_json(path: PathLike):
+def _read_json(path: pathlib.Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ValueError(f"'{path}' is not a JSON file: {error}") from error
+        raise ValueError(
+            f"`folder` must hold {path.name} as a JSON file ({error}). "
+            f"Received: folder='{path.parent}'"
+        ) from error
 
 
-def _check_files(folder: PathLike, load_weights):
+def _check_files(folder: pathlib.Path, load_weights: bool) -> None:
     wanted = ["config.json"]
     if load_weights and not (folder / _INDEX).is_file():
         wanted.append(_WEIGHTS)
@@ -111,19 +115,19 @@ def _check_files(folder: PathLike, load_weights):
     if missing:
         raise ValueError(
             f"`folder` must hold {' and '.join(wanted)}. "
-            f"Received: '{folder}' without {', '.join(missing)}"
+            f"Received: folder='{folder}' without {', '.join(missing)}"
         )
 
 
-def _read_config(folder: PathLike):
-    """Checks a configuration and fills in the defaults."""
+def _read_config(folder: pathlib.Path) -> tuple[dict[str, Any], dict[str, Any], int]:
+    """Configurations of both encoders, with defaults, and the dimension of the embeddings."""
     config = _read_json(folder / "config.json")
     if config.get("model_type") != "clip":
         raise ValueError(
             "`folder` must hold a CLIP model (`model_type` 'clip' in config.json). "
-            f"Received: '{folder}' with model_type {config.get('model_type')!r}"
+            f"Received: folder='{folder}' with model_type={config.get('model_type')!r}"
         )
-    # The `_dict` forms are an older spelling that wins where both are there.
+    # The `_dict` forms are an older spelling that takes precedence if both are present.
     text, vision = (
         {**defaults, **(config.get(key) or {}), **(config.get(f"{key}_dict") or {})}
         for key, defaults in (("text_config", _TEXT_DEFAULTS), ("vision_config", _VISION_DEFAULTS))
@@ -132,27 +136,28 @@ def _read_config(folder: PathLike):
     return text, vision, config.get("projection_dim", _PROJECTION_DIM)
 
 
-def _check_supported(text: str, vision):
+def _check_supported(text: dict[str, Any], vision: dict[str, Any]) -> None:
     for part, config in (("text_config", text), ("vision_config", vision)):
         if config["hidden_act"] not in _ACTIVATIONS:
             raise ValueError(
                 f"`hidden_act` in the {part} of config.json must be one of {_ACTIVATIONS}. "
-                f"Received: {config['hidden_act']!r}"
+                f"Received: hidden_act={config['hidden_act']!r}"
             )
         if not math.isclose(config["layer_norm_eps"], 1e-5):
             raise ValueError(
                 f"`layer_norm_eps` in the {part} of config.json must be 1e-5. "
-                f"Received: {config['layer_norm_eps']}"
+                f"Received: layer_norm_eps={config['layer_norm_eps']!r}"
             )
     if vision["num_channels"] != 3:
         raise ValueError(
             "`num_channels` in the vision_config of config.json must be 3. "
-            f"Received: {vision['num_channels']}"
+            f"Received: num_channels={vision['num_channels']!r}"
         )
 
 
-def _make_backbone(config: Mapping[str, Any], dtype: Any):
-    text, vision, projection_dim = config
+def _make_backbone(
+    text: dict[str, Any], vision: dict[str, Any], projection_dim: int, dtype: Any
+) -> keras.Model:
     return keras_hub.models.CLIPBackbone(
         vision_encoder=keras_hub.models.CLIPVisionEncoder(
             patch_size=vision["patch_size"],
@@ -173,7 +178,7 @@ def _make_backbone(config: Mapping[str, Any], dtype: Any):
     )
 
 
-def _transformer_arguments(config: Mapping[str, Any]):
+def _transformer_arguments(config: dict[str, Any]) -> dict[str, Any]:
     return {
         "hidden_dim": config["hidden_size"],
         "num_layers": config["num_hidden_layers"],
@@ -183,13 +188,13 @@ def _transformer_arguments(config: Mapping[str, Any]):
     }
 
 
-def _assign_positions(backbone: Any) -> None:
+def _assign_positions(backbone: keras.Model) -> None:
     """Numbers the patches: a new backbone has zeros there, and no checkpoint sets them."""
     position_ids = backbone.vision_encoder.embedding.position_ids
     position_ids.assign(np.arange(position_ids.shape[-1])[None])
 
 
-def _load_weights(backbone: Any, folder: PathLike) -> None:
+def _load_weights(backbone: keras.Model, folder: pathlib.Path) -> None:
     targets = _targets(backbone)
     tensors = _read_tensors(folder)
     _check_tensors(tensors, targets, folder)
@@ -198,7 +203,7 @@ def _load_weights(backbone: Any, folder: PathLike) -> None:
         target.variable.assign(value.reshape(target.variable.shape))
 
 
-def _read_tensors(folder: PathLike):
+def _read_tensors(folder: pathlib.Path) -> dict[str, np.ndarray]:
     names = [_WEIGHTS]
     if (folder / _INDEX).is_file():
         names = sorted(set(_read_json(folder / _INDEX)["weight_map"].values()))
@@ -207,12 +212,16 @@ def _read_tensors(folder: PathLike):
         try:
             tensors.update(safetensors.numpy.load_file(folder / name))
         except (OSError, safetensors.SafetensorError) as error:
-            raise ValueError(f"'{folder / name}' cannot be read as safetensors: {error}") from error
+            raise ValueError(
+                f"`folder` must hold {name} as safetensors ({error}). Received: folder='{folder}'"
+            ) from error
     return {name: tensor for name, tensor in tensors.items() if name not in _IGNORED}
 
 
-def _check_tensors(tensors: Tensor, targets, folder: PathLike):
-    """Names everything that is wrong with a checkpoint at once."""
+def _check_tensors(
+    tensors: dict[str, np.ndarray], targets: dict[str, _Target], folder: pathlib.Path
+) -> None:
+    """Raises one ValueError that names all wrong tensors."""
     found = {name: tensor.shape for name, tensor in tensors.items()}
     expected = {name: target.shape for name, target in targets.items()}
     missing, extra, wrong = compare_shapes(found, expected)
@@ -222,15 +231,16 @@ def _check_tensors(tensors: Tensor, targets, folder: PathLike):
         "of a wrong shape": [f"{name} {found[name]}, expected {expected[name]}" for name in wrong],
     }
     if any(problems.values()):
+        details = "; ".join(
+            f"{kind}: {listed(names, _MAX_NAMES)}" for kind, names in problems.items() if names
+        )
         raise ValueError(
-            f"The tensors in '{folder}' must be those that its config.json asks for. Received: "
-            + "; ".join(
-                f"{kind}: {listed(names, _MAX_NAMES)}" for kind, names in problems.items() if names
-            )
+            "`folder` must hold the tensors that its config.json implies. "
+            f"Received: folder='{folder}' with tensors {details}"
         )
 
 
-def _targets(backbone: Any):
+def _targets(backbone: keras.Model) -> dict[str, _Target]:
     """The tensors of a checkpoint, by name."""
     vision, text = backbone.vision_encoder, backbone.text_encoder
     return {
@@ -258,7 +268,7 @@ def _targets(backbone: Any):
     }
 
 
-def _transformer(blocks, name: str):
+def _transformer(blocks: Sequence[keras.Layer], name: str) -> dict[str, _Target]:
     targets: dict[str, _Target] = {}
     for i, block in enumerate(blocks):
         attention, prefix = block.attention, f"{name}.{i}"
@@ -275,12 +285,12 @@ def _transformer(blocks, name: str):
     return targets
 
 
-def _layer_norm(layer: Any, name: str):
+def _layer_norm(layer: keras.Layer, name: str) -> dict[str, _Target]:
     return {f"{name}.weight": _as_is(layer.gamma), f"{name}.bias": _as_is(layer.beta)}
 
 
-def _dense(layer: Any, name: str):
-    """Kernels lie there as (outputs, inputs), whatever heads they have here."""
+def _dense(layer: keras.Layer, name: str) -> dict[str, _Target]:
+    """Checkpoints hold kernels as (outputs, inputs), without an axis of heads."""
     kernel, bias = layer.kernel, layer.bias
     outputs = kernel.shape[-1] if bias is None else math.prod(bias.shape)
     inputs = math.prod(kernel.shape) // outputs
@@ -290,38 +300,38 @@ def _dense(layer: Any, name: str):
     return targets
 
 
-def _convolution(kernel):
+def _convolution(kernel: keras.Variable) -> _Target:
     height, width, inputs, outputs = kernel.shape
     return _Target(kernel, (outputs, inputs, height, width), (2, 3, 1, 0))
 
 
-def _as_is(variable: Any):
+def _as_is(variable: keras.Variable) -> _Target:
     shape = tuple(variable.shape)
     return _Target(variable, shape, tuple(range(len(shape))))
 
 
-def _read_tokenizer(folder: PathLike, length: int):
-    """Makes the tokenizer of whichever of the two forms is there."""
+def _read_tokenizer(folder: pathlib.Path, length: int) -> CLIPTextTokenizer | None:
+    """Makes the tokenizer from whichever of the two forms is present."""
     vocabulary, merges, whole = (
         folder / name for name in ("vocab.json", "merges.txt", "tokenizer.json")
     )
-    there = [path.is_file() for path in (vocabulary, merges)]
-    if all(there):
+    present = [path.is_file() for path in (vocabulary, merges)]
+    if all(present):
         return CLIPTextTokenizer.from_files(vocabulary, merges, length)
     if whole.is_file():
         model = _read_json(whole)["model"]
         rules = [rule if isinstance(rule, str) else " ".join(rule) for rule in model["merges"]]
         return CLIPTextTokenizer(rules, model["vocab"], length)
-    if any(there):
-        missing = merges if there[0] else vocabulary
+    if any(present):
+        missing = merges if present[0] else vocabulary
         raise ValueError(
             "`folder` must hold both vocab.json and merges.txt, or neither. "
-            f"Received: '{folder}' without {missing.name}"
+            f"Received: folder='{folder}' without {missing.name}"
         )
     return None
 
 
-def _read_normalisation(folder: PathLike):
+def _read_normalisation(folder: pathlib.Path) -> tuple[Sequence[float], Sequence[float]]:
     path = folder / "preprocessor_config.json"
     config = _read_json(path) if path.is_file() else {}
     return config.get("image_mean", CLIP_MEAN), config.get("image_std", CLIP_STD)

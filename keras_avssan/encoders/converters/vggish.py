@@ -1,10 +1,10 @@
-"""VGGish from its published checkpoints, of TensorFlow and of torchvggish."""
+"""Converters of the published checkpoints of VGGish, of TensorFlow and of torchvggish."""
 
-import collections.abc
 import os
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
 
+import keras
 import numpy as np
 
 from keras_avssan._internal.types import PathLike
@@ -38,18 +38,22 @@ _EIGEN_VECTORS = "pca_eigen_vectors"
 _MEANS = "pca_means"
 _TORCH_PCA = "pproc."
 _MOST_NAMES = 20  # of a kind, in a message
+_Arrays: TypeAlias = dict[str, np.ndarray]
+_Shape: TypeAlias = tuple[int, ...]
 
 
-def convert_vggish_tensorflow(checkpoint_path, pca_params_path=None, **kwargs: Any):
-    """Makes a `VGGish` from the TensorFlow checkpoint of the published network.
+def convert_vggish_tensorflow(
+    checkpoint_path: PathLike, pca_params_path: PathLike | None = None, **kwargs: Any
+) -> VGGish:
+    """Converts the TensorFlow checkpoint of the published network to a `VGGish`.
 
-    Variables outside the scope `vggish/` and the state of an optimizer are left aside, so that
-    the checkpoint of a network trained further converts too. With its defaults the result gives
-    what today's published code gives.
+    Variables outside the scope `vggish/` and the state of an optimizer are ignored, so that the
+    checkpoint of a network trained further converts too. With the defaults, embeddings are those
+    of the current published code.
 
     Args:
         checkpoint_path: Path of the checkpoint, such as `vggish_model.ckpt`; of a checkpoint of
-            several files, what their names have in common.
+            several files, the common prefix of their names.
         pca_params_path: Path of the PCA parameters, `vggish_pca_params.npz`. If given, embeddings
             are whitened, see `VGGishPostprocessor`.
         **kwargs: Further arguments of `VGGish`.
@@ -58,9 +62,9 @@ def convert_vggish_tensorflow(checkpoint_path, pca_params_path=None, **kwargs: A
         A `VGGish`, frozen unless `trainable=True` is given.
 
     Raises:
-        FileNotFoundError: If a file is not there.
+        FileNotFoundError: If a file does not exist.
         ValueError: If a file cannot be read, or holds other variables or shapes; the message
-            names all of them. If `postprocess` is asked for without PCA parameters.
+            names all of them. If `postprocess` is `True` without PCA parameters.
         ImportError: If TensorFlow is not installed.
 
     Example:
@@ -69,7 +73,9 @@ def convert_vggish_tensorflow(checkpoint_path, pca_params_path=None, **kwargs: A
     """
     path = os.fspath(checkpoint_path)
     if not (os.path.exists(path) or os.path.exists(path + ".index")):
-        raise FileNotFoundError(f"`checkpoint_path` does not exist. Received: {path}")
+        raise FileNotFoundError(
+            f"`checkpoint_path` must be an existing checkpoint. Received: checkpoint_path={path!r}"
+        )
     pca = _read_pca(pca_params_path)
     model = _make_model(pca, kwargs)
     expected = _expected_shapes(model, _TENSORFLOW_NAMES, ("weights", "biases"), "/")
@@ -83,26 +89,30 @@ def convert_vggish_tensorflow(checkpoint_path, pca_params_path=None, **kwargs: A
 
 
 def convert_vggish_torch(
-    path_or_state_dict, pca_params_path=None, activation: str = "relu", **kwargs: Any
-):
-    """Makes a `VGGish` from the weights of torchvggish.
+    path_or_state_dict: PathLike | Mapping[str, Any],
+    pca_params_path: PathLike | None = None,
+    activation: str | None = "relu",
+    **kwargs: Any,
+) -> VGGish:
+    """Converts the weights of torchvggish to a `VGGish`.
 
     Args:
         path_or_state_dict: Path of a `.pth` file, or the state dict itself. PCA parameters in it
-            (`pproc.pca_eigen_vectors`, `pproc.pca_means`) are taken over.
-        pca_params_path: Path of the PCA parameters, `.npz` or `.pth`, where the weights hold none.
-            With PCA parameters of either kind embeddings are whitened, see `VGGishPostprocessor`.
-        activation: Activation of the embeddings, see `VGGish`. torchvggish has `"relu"`.
+            (`pproc.pca_eigen_vectors`, `pproc.pca_means`) are converted too.
+        pca_params_path: Path of the PCA parameters, `.npz` or `.pth`, in place of those in the
+            weights, if any. With PCA parameters of either kind embeddings are whitened, see
+            `VGGishPostprocessor`.
+        activation: Activation of the embeddings, see `VGGish`; `"relu"` in torchvggish.
         **kwargs: Further arguments of `VGGish`.
 
     Returns:
         A `VGGish`, frozen unless `trainable=True` is given.
 
     Raises:
-        FileNotFoundError: If a file is not there.
+        FileNotFoundError: If a file does not exist.
         TypeError: If `path_or_state_dict` is neither a path nor a dict.
         ValueError: If a file cannot be read, or holds other names or shapes; the message names all
-            of them. If `postprocess` is asked for without PCA parameters.
+            of them. If `postprocess` is `True` without PCA parameters.
         ImportError: If a file is to be read and PyTorch is not installed.
 
     Example:
@@ -112,10 +122,10 @@ def convert_vggish_torch(
     state = path_or_state_dict
     if isinstance(state, (str, os.PathLike)):
         state = _load_torch(state, "path_or_state_dict")
-    if not isinstance(state, collections.abc.Mapping):
+    if not isinstance(state, Mapping):
         raise TypeError(
             "`path_or_state_dict` must be a path or a state dict. "
-            f"Received: {type(path_or_state_dict).__name__}"
+            f"Received: path_or_state_dict of type {type(path_or_state_dict).__name__}"
         )
     state = {name: _to_numpy(value) for name, value in state.items()}
     own_pca = {
@@ -138,20 +148,26 @@ def convert_vggish_torch(
     return model
 
 
-def _make_model(pca, arguments: Mapping[str, Any]):
+def _make_model(pca: _Arrays | None, arguments: dict[str, Any]) -> VGGish:
     if pca is None and arguments.get("postprocess"):
         raise ValueError(
-            "`postprocess=True` needs PCA parameters: give their file as `pca_params_path`. "
+            "`postprocess=True` needs PCA parameters, whose file is `pca_params_path`. "
             "Received: pca_params_path=None"
         )
     return VGGish(**{"postprocess": pca is not None, **arguments})
 
 
-def _weighted_layers(model: Any):
+def _weighted_layers(model: VGGish) -> list[keras.Layer]:
     return [*model.convolutions, *model.dense_layers]
 
 
-def _expected_shapes(model: Any, names: Sequence[str], kinds, separator, torch: bool = False):
+def _expected_shapes(
+    model: VGGish,
+    names: Sequence[str],
+    kinds: tuple[str, str],
+    separator: str,
+    torch: bool = False,
+) -> dict[str, _Shape]:
     """Shapes of kernels and biases by their names in a checkpoint."""
     shapes = {}
     for layer, name in zip(_weighted_layers(model), names, strict=True):
@@ -163,8 +179,13 @@ def _expected_shapes(model: Any, names: Sequence[str], kinds, separator, torch: 
     return shapes
 
 
-def _check_shapes(argument: str, found, expected, tolerated=lambda name: False):
-    """Refuses a checkpoint with other variables or shapes, and says which."""
+def _check_shapes(
+    argument: str,
+    found: Mapping[str, _Shape],
+    expected: Mapping[str, _Shape],
+    tolerated: Callable[[str], bool] = lambda name: False,
+) -> None:
+    """Raises a ValueError that names all missing, unexpected and wrongly shaped variables."""
     missing, extra, wrong = compare_shapes(found, expected)
     wrong = [f"{name} {tuple(found[name])} in place of {expected[name]}" for name in wrong]
     if missing or wrong or not all(tolerated(name) for name in extra):
@@ -172,10 +193,13 @@ def _check_shapes(argument: str, found, expected, tolerated=lambda name: False):
         details = [
             f"{title}: {listed(names, _MOST_NAMES)}." for title, names in lists.items() if names
         ]
-        raise ValueError(f"`{argument}` does not hold what is expected. {' '.join(details)}")
+        raise ValueError(
+            f"`{argument}` must hold the variables of the network in their shapes. "
+            f"Received: {argument} with differences. {' '.join(details)}"
+        )
 
 
-def _read_tensorflow(path: PathLike, names: Sequence[str]):
+def _read_tensorflow(path: str, names: Iterable[str]) -> tuple[dict[str, _Shape], _Arrays]:
     """Reads a checkpoint: the shapes of all its variables, and the arrays that are named."""
     try:
         import tensorflow as tf
@@ -193,32 +217,36 @@ def _read_tensorflow(path: PathLike, names: Sequence[str]):
         arrays = {name: reader.get_tensor(name) for name in names if name in shapes}
     except (tf.errors.OpError, ValueError) as error:
         raise ValueError(
-            f"`checkpoint_path` is not a TensorFlow checkpoint. Received: {path}"
+            f"`checkpoint_path` must be a TensorFlow checkpoint. Received: checkpoint_path={path!r}"
         ) from error
     return shapes, arrays
 
 
-def _read_pca(path: PathLike):
-    """Reads PCA parameters, a dict of arrays; `None` without a path."""
+def _read_pca(path: PathLike | None) -> _Arrays | None:
+    """PCA parameters by name; `None` without a path."""
     if path is None:
         return None
-    if os.fspath(path).endswith(".pth"):
+    name = os.fspath(path)
+    if name.endswith(".pth"):
         arrays = _load_torch(path, "pca_params_path")
-        return {name: _to_numpy(value) for name, value in arrays.items()}
+        return {key: _to_numpy(value) for key, value in arrays.items()}
     if not os.path.isfile(path):
-        raise FileNotFoundError(f"`pca_params_path` does not exist. Received: {os.fspath(path)}")
+        raise FileNotFoundError(
+            f"`pca_params_path` must be an existing file. Received: pca_params_path={name!r}"
+        )
     try:
         with np.load(path) as archive:
             return dict(archive)
     except (OSError, ValueError, AttributeError, TypeError) as error:
         raise ValueError(
-            f"`pca_params_path` is not an .npz file. Received: {os.fspath(path)}"
+            f"`pca_params_path` must be an .npz file. Received: pca_params_path={name!r}"
         ) from error
 
 
-def _assign_pca(model: Any, pca, argument: str) -> None:
+def _assign_pca(model: VGGish, pca: _Arrays | None, argument: str) -> None:
     if model.postprocessor is None:
         return
+    assert pca is not None
     dim = model.settings["embedding_dim"]
     pca = {name: value.reshape(-1) if name == _MEANS else value for name, value in pca.items()}
     found = {name: value.shape for name, value in pca.items()}
@@ -227,30 +255,33 @@ def _assign_pca(model: Any, pca, argument: str) -> None:
     model.postprocessor.means.assign(pca[_MEANS])
 
 
-def _load_torch(path: PathLike, argument: str):
-    """Reads a dict of tensors that `torch.save` has written."""
+def _load_torch(path: PathLike, argument: str) -> Mapping[str, Any]:
+    """Reads a dict of tensors that `torch.save` wrote."""
     try:
         import torch
     except ImportError as error:
         raise ImportError("Reading a .pth file needs PyTorch: `pip install torch`.") from error
     if not os.path.isfile(path):
-        raise FileNotFoundError(f"`{argument}` does not exist. Received: {os.fspath(path)}")
+        raise FileNotFoundError(
+            f"`{argument}` must be an existing file. Received: {argument}={os.fspath(path)!r}"
+        )
     try:
         # Tensors alone: other pickled objects could run code.
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # of many kinds: pickle, zipfile, RuntimeError
         raise ValueError(
-            f"`{argument}` is not a file of PyTorch tensors. Received: {os.fspath(path)}"
+            f"`{argument}` must be a file of PyTorch tensors. "
+            f"Received: {argument}={os.fspath(path)!r}"
         ) from error
-    if not isinstance(state, collections.abc.Mapping):
+    if not isinstance(state, Mapping):
         raise ValueError(
             f"`{argument}` must hold a dict of tensors. "
-            f"Received: {type(state).__name__} in {os.fspath(path)}"
+            f"Received: {argument}={os.fspath(path)!r} with a {type(state).__name__}"
         )
     return state
 
 
-def _to_numpy(value: Any):
+def _to_numpy(value: Any) -> np.ndarray:
     if hasattr(value, "detach"):
         value = value.detach().cpu().float().numpy()
     return np.asarray(value)
