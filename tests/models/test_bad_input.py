@@ -139,7 +139,7 @@ def test_a_truncated_picture_is_refused(keep, preprocessor, tmp_path):
     ("key", "message"),
     [
         ("audio", "audio file '.*notes.txt' cannot be read"),
-        ("prompt", "file '.*notes.txt' as `prompt` is neither a picture nor a recording"),
+        ("prompt", "must be a picture or a recording.*Received: prompt='.*notes.txt'"),
     ],
 )
 def test_a_text_file_is_neither(key, message, preprocessor, tmp_path):
@@ -151,7 +151,7 @@ def test_a_text_file_is_neither(key, message, preprocessor, tmp_path):
 
 def test_a_model_of_embeddings_refuses_pictures():
     preprocessor = AVSSANPreprocessor(image_size=None, prompt_dim=8)
-    with pytest.raises(ValueError, match="embeddings only"):
+    with pytest.raises(ValueError, match="must be an embedding"):
         prepare(preprocessor)
     assert prepare(preprocessor, prompt=noise(8))["prompt_embedding"].shape == (1, 8)
 
