@@ -98,7 +98,7 @@ class Localizer(
         self.renderer = SceneRenderer(name="renderer")
         inputs = backbone.input
         super().__init__(inputs, backbone(inputs), base={"compile": False}, **kwargs)
-        # Arrays may stand beside tensors among the inputs.
+        # Inputs may be arrays and tensors together.
         self._convert_input_args = True
 
     def call(

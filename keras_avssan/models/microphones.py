@@ -31,7 +31,7 @@ def check_spacing(
 ) -> None:
     """Refuses a spacing in metres that a model cannot take in place of its own; `None` passes.
 
-    `spelling` is how the message writes the argument, or an option that stands for it.
+    `spelling` is how the message writes the argument, or an option of the command line.
     """
     if microphone_spacing is None:
         return
@@ -76,7 +76,7 @@ def match_spacing(
 ) -> None:
     """Refuses scenes of another spacing in metres than the model's; `None` or 0 passes.
 
-    `spelling` is how the message writes the argument for a spacing, or an option for it.
+    `spelling` is how the message writes the argument, or an option of the command line.
     """
     own = own_spacing(model)
     # Synthetic banks whose microphones are in one place have no spacing.

@@ -60,7 +60,7 @@ class LoadsPresets(TaskMixin):
         except (OSError, KeyError) as error:
             raise ValueError(
                 "`preset` cannot be loaded, a file of it is missing or damaged: "
-                f"{error} Received: preset={str(preset)!r}"
+                f"{error}. Received: preset={str(preset)!r}"
             ) from error
         if image_encoder is not None:
             _check_encoder(model.backbone.image_encoder, image_encoder)

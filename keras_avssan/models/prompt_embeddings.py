@@ -70,8 +70,7 @@ def embed_pictures(
 ) -> dict[str, np.ndarray]:
     """Embeds all pictures of a plan, each once: a dict from picture id to embedding (d_V,).
 
-    `store` is the folder that keeps embeddings of frozen encoders, `Catalog.store` by default;
-    `False` keeps none.
+    `store`, by default `Catalog.store`, keeps those of frozen encoders; `False` keeps none.
     """
     encoder = model.backbone.image_encoder
     if encoder is None:

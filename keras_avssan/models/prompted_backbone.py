@@ -55,7 +55,7 @@ class PromptedBackbone(
         super().__init__(
             inputs, self.connect(inputs), pairs=self.pairs, base={"dtype": dtype}, **kwargs
         )
-        # Arrays may stand beside tensors among the inputs.
+        # Inputs may be arrays and tensors together.
         self._convert_input_args = True
 
     def set_up(

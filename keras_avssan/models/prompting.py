@@ -35,8 +35,7 @@ def read_prompts(
 ) -> dict[str, np.ndarray]:
     """Brings prompts as users give them to the model's form, a dict of arrays by input.
 
-    Prompts of one kind become one array. Of several kinds, or of a `Prompt`, `model` makes the
-    mean embedding, and one recording with its weight.
+    Of several kinds, or a `Prompt`, `model` makes the mean embedding and one weighted recording.
     """
     if isinstance(prompt, dict):
         return check_prompt_arrays(prompt, preprocessor.picture_size, preprocessor.prompt_dim)

@@ -92,7 +92,7 @@ class TrainingRecord:
         """
         try:
             if content["format"] > _FORMAT:
-                raise ValueError(f"its format {content['format']} is later than {_FORMAT}")
+                raise ValueError(f"`format` must be at most {_FORMAT}")
             sets = {kind: _unpack(content[kind], content["digest_bytes"]) for kind in _KINDS}
             return cls(tuple(content["trainings"]), **sets)
         except (KeyError, TypeError, ValueError) as error:
