@@ -163,8 +163,8 @@ def check_inputs(backbone: "PromptedBackbone", inputs: Mapping[str, Tensor]) -> 
     elif name == "images":
         if backbone.image_encoder is None:
             raise ValueError(
-                "`images` need an image encoder, which this model does not have: give "
-                "`prompt_embedding` instead; it has no image encoder. Received: image_encoder=None"
+                "`inputs` must hold `prompt_embedding` in place of `images`: this model has no "
+                f"image encoder. Received: inputs with keys {sorted(inputs)}"
             )
         shape = tuple(inputs[name].shape)
         if len(shape) != 4 or shape[-1] != 3:
