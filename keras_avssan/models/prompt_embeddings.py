@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from zipfile import BadZipFile
 
 import keras
@@ -66,7 +66,7 @@ def embed_pictures(
     plan: "Plan",
     batch_size: int = 32,
     progress: bool = True,
-    store: PathLike | bool | None = None,
+    store: PathLike | Literal[False] | None = None,
 ) -> dict[str, np.ndarray]:
     """Embeds all pictures of a plan, each once: a dict from picture id to embedding (d_V,).
 

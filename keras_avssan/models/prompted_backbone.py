@@ -87,7 +87,7 @@ class PromptedBackbone(
         self.image_encoder: keras.Layer | None = image_encoder
         self.prompt_dim = self._prompt_dim(image_encoder, prompt_dim)
         if visual_prompt and image_encoder is not None and not image_encoder.built:
-            image_encoder.build((None, *self.image_size, 3))
+            image_encoder.build(self._images_shape())
             freeze_parts(image_encoder)
         self.policy = keras.dtype_policies.get(dtype)
 
@@ -108,7 +108,7 @@ class PromptedBackbone(
         """
         shapes: dict[str, Shape] = {
             "audio": (None, 2),
-            "images": (*(self.image_size or (None, None)), 3),
+            "images": (None, None, 3) if self.image_size is None else (*self.image_size, 3),
             "prompt_embedding": (self.prompt_dim,),
             "token_ids": (None,),
             "prompt_audio": (None,),
@@ -202,7 +202,7 @@ class PromptedBackbone(
                     "prompt embeddings. Received: image_encoder=None, prompt_dim=None"
                 )
             return int(prompt_dim)
-        shape = image_encoder.compute_output_shape((None, *self.image_size, 3))
+        shape = image_encoder.compute_output_shape(self._images_shape())
         if len(shape) != 2:
             raise ValueError(
                 "`image_encoder` must return embeddings of shape (batch, d_V); wrap models that "
@@ -210,6 +210,11 @@ class PromptedBackbone(
                 f"Received: image_encoder={image_encoder!r} with output shape {tuple(shape)}"
             )
         return int(shape[-1])
+
+    def _images_shape(self) -> Shape:
+        """Shape of the pictures of the image encoder, (batch, H, W, 3)."""
+        assert self.image_size is not None
+        return (None, *self.image_size, 3)
 
     @property
     def sampling_rate(self) -> int:
@@ -238,7 +243,8 @@ class PromptedBackbone(
         if self.image_encoder is None:
             return None
         size = getattr(self.image_encoder, "image_size", None)
-        return tuple(size or self.image_encoder.input_shape[1:3])
+        height, width = size or self.image_encoder.input_shape[1:3]
+        return height, width
 
     @property
     def reads_words(self) -> bool:
