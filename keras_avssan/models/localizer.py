@@ -1,11 +1,12 @@
-"""What every prompted localiser shares: training, scores, localisation."""
+"""`Localizer`, the base of all task models: training, localisation, export and storage."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import keras
 import keras_hub
 import numpy as np
+from numpy.typing import ArrayLike
 
 from keras_avssan._internal.frozen_layers import KEY, set_trainable_layers, trainable_layers
 from keras_avssan._internal.functional_storage import StoredByAttribute
@@ -21,24 +22,19 @@ from keras_avssan.models.localizer_preprocessor import LocalizerPreprocessor
 from keras_avssan.models.microphones import check_spacing
 from keras_avssan.models.preset_files import FORMAT_VERSION, check_format
 from keras_avssan.models.preset_loading import LoadsPresets
+from keras_avssan.models.prompted_backbone import PromptedBackbone
 from keras_avssan.models.prompting import embed_batches
 
 _BATCH_SIZE = 32
 
 
-def refuse_parts(parts):
-    """Refuses arguments that would build a backbone beside a backbone.
-
-    Args:
-        parts: Dict of such arguments; `None` counts as not given.
-
-    Raises:
-        TypeError: If one is given.
-    """
+def refuse_parts(parts: Mapping[str, Any]) -> None:
+    """Refuses arguments that would build a backbone where one is given; `None` is not given."""
     given = sorted(key for key, part in parts.items() if part is not None)
     if given:
         raise TypeError(
-            f"With a `backbone`, arguments that would build one cannot be given. Received: {given}"
+            "With a `backbone`, arguments that would build one must not be given. "
+            f"Received: arguments {given} beside `backbone`"
         )
 
 
@@ -53,20 +49,23 @@ class Localizer(
     inputs are a dict with `audio` and the prompt, labels a dict with
 
     - `azimuth`: azimuth of the target in degrees, shape (batch,) or (batch, 1);
-    - `target`: the target alone as both microphones hear it, shape (batch, samples, 2). Without
+    - `target`: the target alone as both microphones record it, shape (batch, samples, 2). Without
       it, the terms of the loss that need it are left out, with a warning;
-    - `interferer_azimuth`: optional, azimuth of the interferer in degrees, NaN where there is
-      none; feeds the selection rate.
+    - `interferer_azimuth`: optional, azimuth of the interferer in degrees, NaN in scenes without
+      one; needed for the selection rate.
 
     Azimuths alone, without a dict, are labels too. In place of `audio` and `target`, inputs may
     hold `dry_audio`, `rirs` and `snr` (`make_dataset(..., render="device")`): the scenes are
     rendered within the step then, see `keras_avssan.layers.SceneRenderer`.
 
     Args:
-        backbone: The network, a `keras_hub.models.Backbone`.
+        backbone: The network.
         preprocessor: Brings files and arrays to the model's form, for `localize`. If not given,
             the one that fits the backbone.
         **kwargs: Arguments of `keras_hub.models.Task`.
+
+    Raises:
+        ValueError: If the sampling rates of `preprocessor` and `backbone` differ.
 
     Example:
         >>> model = AVSSAN()  # a Localizer
@@ -76,7 +75,12 @@ class Localizer(
 
     preprocessor_cls = LocalizerPreprocessor
 
-    def __init__(self, backbone: Any, preprocessor: Any = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        backbone: PromptedBackbone,
+        preprocessor: LocalizerPreprocessor | None = None,
+        **kwargs: Any,
+    ) -> None:
         if preprocessor is None:
             preprocessor = self.preprocessor_cls(
                 sampling_rate=backbone.sampling_rate,
@@ -85,8 +89,8 @@ class Localizer(
             )
         if preprocessor.sampling_rate != backbone.sampling_rate:
             raise ValueError(
-                f"`preprocessor` must be at the network's {backbone.sampling_rate} Hz. "
-                f"Received: a preprocessor at {preprocessor.sampling_rate} Hz"
+                f"`preprocessor` must have the network's sampling rate, {backbone.sampling_rate} "
+                f"Hz. Received: preprocessor.sampling_rate={preprocessor.sampling_rate}"
             )
         self.backbone = backbone
         self.preprocessor = preprocessor
@@ -94,59 +98,61 @@ class Localizer(
         self.renderer = SceneRenderer(name="renderer")
         inputs = backbone.input
         super().__init__(inputs, backbone(inputs), base={"compile": False}, **kwargs)
-        # Arrays may stand beside tensors among the inputs.
+        # Inputs may be arrays and tensors together.
         self._convert_input_args = True
 
-    def call(self, inputs: Tensor, training: bool | None = None, mask: Tensor = None) -> Any:
+    def call(
+        self, inputs: Mapping[str, Tensor], training: bool | None = None, mask: Tensor = None
+    ) -> dict[str, Tensor]:
         inputs, _ = self.render(inputs)
         return self.backbone(inputs, training=training)
 
     def compute_output_spec(
-        self, inputs: Tensor, training: bool | None = None, mask: Tensor = None
-    ) -> Any:
+        self, inputs: Mapping[str, Tensor], training: bool | None = None, mask: Tensor = None
+    ) -> dict[str, keras.KerasTensor]:
         return keras.Operation.compute_output_spec(self, inputs)
 
     def localize(
         self,
-        audio: Tensor,
+        audio: Any,
         prompt: Any = None,
         sampling_rate: int | None = None,
         return_confidence: bool = False,
-        channels: Any = None,
-        microphone_spacing: Any = None,
-    ):
-        """Finds the direction of the prompted sound.
+        channels: tuple[int, int] | None = None,
+        microphone_spacing: float | ArrayLike | None = None,
+    ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
+        """Estimates the direction of the prompted sound.
 
         Args:
             audio: Two-microphone recording: a file, an array (samples, 2) or (batch, samples, 2),
                 or a list of files or arrays. A file is its path, its bytes, or the file opened in
                 binary mode.
-            prompt: What to look for: a picture (file or array), words (where the image encoder has
-                a text side), another recording of the sound (file or array), an embedding, a
-                `Prompt` that averages several of them, a batch, or a list. One prompt may serve
-                several recordings, and one recording several prompts. Networks that hear without
-                being asked take none, and ignore one.
+            prompt: The sound to localise: a picture (file or array), words (where the image
+                encoder has a text side), another recording of the sound (file or array), an
+                embedding, a `Prompt` that averages several of them, a batch, or a list. One prompt
+                may serve several recordings, and one recording several prompts. Promptless
+                networks ignore it.
             sampling_rate: Sampling rate in hertz of arrays, of `audio` and of recordings as
                 `prompt`; the model's if not given.
             return_confidence: Whether the confidence is returned too.
-            microphone_spacing: Distance between the microphones in metres, one for all recordings
-                or one for each; the model's own if not given. Networks that know the spacing of
-                their training only refuse another one.
             channels: Which two channels of recordings with more of them are microphone 1 and
-                microphone 2, counted from 0: a tuple of two ints.
+                microphone 2, counted from 0.
+            microphone_spacing: Distance between the microphones in metres, one for all recordings
+                or one for each; the model's own if not given. Networks without an input for the
+                spacing refuse any but that of their training.
 
         Returns:
             float32 array of azimuths in degrees, shape (batch,): 0° beside microphone 1
             (its channel leads), 90° broadside, 180° beside microphone 2. With
             `return_confidence`, a tuple of it and the posterior probability within 5° of it; 0
             for a recording whose channels are copies of each other, after a warning. The
-            probability says how sharp the answer is, hardly whether the prompted sound is there:
-            see `keras_avssan.evaluation.evaluate_presence`.
+            probability measures how sharp the posterior is; it is a poor measure of whether the
+            prompted sound is present: see `keras_avssan.evaluation.evaluate_presence`.
 
         Raises:
-            ValueError: If a recording or prompt is unusable, or one channel of a recording hears
-                nothing; the message names it. If the spacing is not positive, or the network cannot
-                be told it. If the network's answer is not finite.
+            ValueError: If a recording or prompt is unusable, or one channel of a recording is
+                silent; the message names it. If the spacing is not positive, or the network cannot
+                take it. If the posterior is not finite.
             TypeError: If a recording or prompt is of another kind.
 
         Example:
@@ -169,26 +175,26 @@ class Localizer(
         filepath: PathLike,
         format: str = "tf_saved_model",
         verbose: bool | None = None,
-        input_signature=None,
-        prompt: Any = None,
-        duration=None,
-        outputs: Tensor = None,
+        input_signature: Mapping[str, keras.InputSpec] | None = None,
+        prompt: str | None = None,
+        duration: float | None = None,
+        outputs: Sequence[str] | None = None,
         **kwargs: Any,
     ) -> None:
         """Writes the network as a file that runs without Keras and this library.
 
-        Batch size and duration stay free, but for LiteRT, whose files take one recording of the
-        `duration` that is given. The short-time Fourier transforms are written as
-        convolutions, which every format has. Not every backend writes every format; the error
-        says which one does. If something fails, nothing is left behind.
+        Batch size and duration stay free, except in LiteRT, whose files take one recording of the
+        given `duration`. The short-time Fourier transforms are written as convolutions, which
+        every format has. Not every backend writes every format; the error names one that does.
+        After a failure no partial file remains.
 
         Args:
             filepath: Where to write: a folder for `"tf_saved_model"`; else a file that ends in
                 `.onnx`, `.tflite`, `.pt2` or `.xml` (OpenVINO, with a `.bin` beside it).
             format: `"tf_saved_model"`, `"onnx"`, `"litert"`, `"torch"` or `"openvino"`.
             verbose: Whether the path is printed; it is if not given.
-            input_signature: Dict from input name to `keras.InputSpec`, in place of what `prompt`
-                and `duration` say: to fix the batch size, say, or to add `microphone_spacing`.
+            input_signature: Dict from input name to `keras.InputSpec`, in place of `prompt` and
+                `duration`: for example to fix the batch size, or to add `microphone_spacing`.
             prompt: `"images"` exports the image encoder too, `"embedding"` leaves it out and
                 takes `prompt_embedding`. `"images"` if not given, where the model has an encoder.
             duration: Duration of recordings in seconds; any if not given. `"litert"` needs it.
@@ -219,8 +225,8 @@ class Localizer(
             **kwargs,
         )
 
-    def embed_prompts(self, images: Tensor, batch_size: int = 32):
-        """Embeds pictures once, for training with cached embeddings.
+    def embed_prompts(self, images: np.ndarray, batch_size: int = 32) -> np.ndarray:
+        """Embeds pictures, for training with cached embeddings.
 
         Args:
             images: RGB pictures in [0, 1], array of shape (n, H, W, 3).
@@ -234,8 +240,8 @@ class Localizer(
         """
         return embed_batches(self.backbone, "images", images, batch_size)
 
-    def embed_texts(self, texts: Sequence[str], batch_size: int = 32):
-        """Embeds words once.
+    def embed_texts(self, texts: Sequence[str], batch_size: int = 32) -> np.ndarray:
+        """Embeds words, for training with cached embeddings.
 
         Args:
             texts: List of strings.
@@ -249,7 +255,7 @@ class Localizer(
         """
         if not self.backbone.reads_words:
             raise ValueError(
-                "Words need a model whose image encoder has a text side, such as CLIP's. "
+                "`texts` need a model whose image encoder has a text side, such as CLIP's. "
                 f"Received: texts={list(texts)!r}"
             )
         token_ids = self.backbone.image_encoder.tokenize(list(texts))
@@ -262,7 +268,7 @@ class Localizer(
         return {**config, "trainable": False, KEY: trainable_layers(self)}
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Any:
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
         config = dict(config)
         check_format(config.pop("format_version", 1))
         trainable, state = config.pop("trainable", True), config.pop(KEY, {})
@@ -272,7 +278,7 @@ class Localizer(
             set_trainable_layers(model, state)
         return model
 
-    def _predict(self, inputs: Tensor):
+    def _predict(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Runs the network batch by batch; returns its outputs as NumPy arrays, `doa` finite."""
         count = len(inputs["audio"])
         parts = [
@@ -289,19 +295,25 @@ class Localizer(
 
     def _preprocess(
         self,
-        audio: Tensor,
+        audio: Any,
         prompt: Any,
         sampling_rate: int | None = None,
-        channels: Any = None,
-        microphone_spacing: Any = None,
-    ):
+        channels: tuple[int, int] | None = None,
+        microphone_spacing: float | ArrayLike | None = None,
+    ) -> dict[str, np.ndarray]:
         """Brings recordings, prompts and the spacing to the network's form."""
         check_spacing(self, microphone_spacing)
         if self.preprocessor is None:
-            raise ValueError("This model has no preprocessor: set `model.preprocessor` first.")
+            raise ValueError(
+                "`preprocessor` must be set to read recordings and prompts. "
+                "Received: preprocessor=None"
+            )
         if self.backbone.visual_prompt:
             if prompt is None:
-                raise ValueError("`prompt` must say what to look for. Received: prompt=None")
+                raise ValueError(
+                    "`prompt` must be a picture, words, a recording or an embedding of the sound "
+                    "to localise. Received: prompt=None"
+                )
             # Not through `__call__`, which would bury the message of an error under its arguments.
             inputs = self.preprocessor.call(
                 {

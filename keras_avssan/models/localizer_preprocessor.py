@@ -1,14 +1,13 @@
-"""From files and arrays to what the model takes."""
+"""`LocalizerPreprocessor`, from files and arrays to the inputs of a model."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import keras
 import keras_hub
 import numpy as np
 
-from keras_avssan._internal.types import Tensor
 from keras_avssan._internal.write_once import WriteOnce
 from keras_avssan.data.media.image_io import read_image
 from keras_avssan.data.media.recordings import read_recordings, read_reference
@@ -20,7 +19,7 @@ from keras_avssan.models.prompts import MIN_RECORDING, stack_repeated
 class LocalizerPreprocessor(keras_hub.models.Preprocessor):
     """Reads and checks recordings and prompts, and brings them to the model's form.
 
-    Runs on the host in NumPy. Recordings are resampled, pictures are scaled as a whole onto
+    Runs on the host in NumPy. Recordings are resampled; pictures are scaled to fit and padded with
     white. One prompt may serve several recordings, and one recording several prompts.
 
     Args:
@@ -44,7 +43,7 @@ class LocalizerPreprocessor(keras_hub.models.Preprocessor):
             `sampling_rate`: optional, sampling rate of `audio` and `prompt` arrays in hertz;
             `channels`: optional, the two channels of `audio` that are microphone 1 and
             microphone 2, counted from 0, where it has more than two;
-            `model`: optional, the `Localizer` that embeds prompts which have to be averaged.
+            `model`: optional, the `Localizer` that embeds prompts to be averaged.
         y: Labels, passed through.
         sample_weight: Weights, passed through.
 
@@ -72,7 +71,7 @@ class LocalizerPreprocessor(keras_hub.models.Preprocessor):
     def __init__(
         self,
         sampling_rate: int = 16000,
-        image_size: tuple[int, int] = (64, 64),
+        image_size: tuple[int, int] | None = (64, 64),
         prompt_dim: int | None = None,
         min_duration: float = 0.5,
         max_duration: float = 60.0,
@@ -81,24 +80,33 @@ class LocalizerPreprocessor(keras_hub.models.Preprocessor):
     ) -> None:
         super().__init__(**kwargs)
         self.sampling_rate = sampling_rate
-        self.picture_size = None if image_size is None else tuple(image_size)
+        # A list where it comes from a stored configuration.
+        self.picture_size = cast(
+            tuple[int, int] | None, None if image_size is None else tuple(image_size)
+        )
         self.prompt_dim = prompt_dim
         self.min_duration = min_duration
         self.max_duration = max_duration
         self.resample = resample
-        self.tokenize = None  # the model gives the function of its image encoder
+        # Set by the model, to the function of its image encoder.
+        self.tokenize: Callable[[list[str]], Any] | None = None
         self.built = True  # no weights: a whole model need not be run to build it
 
-    def call(self, x: Tensor, y: Tensor = None, sample_weight: Tensor = None) -> Any:
+    def call(self, x: Mapping[str, Any], y: Any = None, sample_weight: Any = None) -> Any:
         if not isinstance(x, dict) or not {"audio", "prompt"} <= set(x):
-            found = sorted(x) if isinstance(x, dict) else type(x).__name__
+            found = f"x with keys {sorted(x)}" if isinstance(x, dict) else f"x={x!r}"
             raise TypeError(f"`x` must be a dict with `audio` and `prompt`. Received: {found}")
         audio = self._read_recordings(x["audio"], x.get("sampling_rate"), x.get("channels"))
         prompts = read_prompts(x["prompt"], self, x.get("sampling_rate"), x.get("model"))
         return keras.utils.pack_x_y_sample_weight(_match(audio, prompts), y, sample_weight)
 
-    def without_prompt(self, audio: Tensor, sampling_rate: int | None = None, channels: Any = None):
-        """Reads recordings for a network that hears without being asked.
+    def without_prompt(
+        self,
+        audio: Any,
+        sampling_rate: int | None = None,
+        channels: tuple[int, int] | None = None,
+    ) -> dict[str, np.ndarray]:
+        """Reads recordings for a promptless network.
 
         Args:
             audio: Recordings as in a call.
@@ -114,7 +122,9 @@ class LocalizerPreprocessor(keras_hub.models.Preprocessor):
         """
         return {"audio": self._read_recordings(audio, sampling_rate, channels)}
 
-    def _read_recordings(self, audio: Tensor, sampling_rate: int, channels: Any):
+    def _read_recordings(
+        self, audio: Any, sampling_rate: int | None, channels: tuple[int, int] | None
+    ) -> np.ndarray:
         return read_recordings(
             audio,
             self.sampling_rate,
@@ -125,8 +135,8 @@ class LocalizerPreprocessor(keras_hub.models.Preprocessor):
             max_duration=self.max_duration,
         )
 
-    def read_picture(self, picture: Any):
-        """Reads a picture that asks for a sound.
+    def read_picture(self, picture: Any) -> np.ndarray:
+        """Reads a picture that serves as a prompt.
 
         Args:
             picture: Path, or RGB array (H, W, 3) of `uint8` or floats in [0, 1].
@@ -139,13 +149,15 @@ class LocalizerPreprocessor(keras_hub.models.Preprocessor):
         """
         if self.picture_size is None:
             raise ValueError(
-                "This model takes prompt embeddings only, it has no image encoder. "
+                "`prompt` must be an embedding: this model has no image encoder. "
                 "Received: a picture as `prompt`"
             )
         return read_image(picture, self.picture_size)
 
-    def read_references(self, recordings, sampling_rate: int | None = None):
-        """Reads recordings that ask for a sound, each repeated to the length of the longest.
+    def read_references(
+        self, recordings: Sequence[Any], sampling_rate: int | None = None
+    ) -> np.ndarray:
+        """Reads recordings that serve as prompts, each repeated to the length of the longest.
 
         Args:
             recordings: List of paths or arrays (samples,) or (samples, channels); channels are
@@ -180,8 +192,8 @@ class LocalizerPreprocessor(keras_hub.models.Preprocessor):
         }
 
 
-def _match(audio: Tensor, prompts: Sequence[str]):
-    """Lets one prompt serve several recordings, or one recording several prompts."""
+def _match(audio: np.ndarray, prompts: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Repeats a single prompt for several recordings, or a single recording for several prompts."""
     count = len(next(iter(prompts.values())))
     if len(audio) == 1:
         audio = np.repeat(audio, count, axis=0)
@@ -190,7 +202,7 @@ def _match(audio: Tensor, prompts: Sequence[str]):
         count = len(audio)
     if len(audio) != count:
         raise ValueError(
-            "There must be one prompt a recording, or a single one of either. "
+            "`audio` and `prompt` must hold one prompt a recording, or a single one of either. "
             f"Received: {len(audio)} recordings and {count} prompts"
         )
     return {"audio": audio, **prompts}

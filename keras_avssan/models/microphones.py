@@ -1,36 +1,37 @@
-"""Microphone spacing and sampling rate, compared wherever a model meets scenes or recordings."""
+"""Checks that a model's microphone spacing and sampling rate are those of its scenes."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from keras_avssan.data.media.recordings import check_spacings
+
+if TYPE_CHECKING:
+    from keras_avssan.data.scenes.scene_plan import ScenePlan
 
 # Spacings that differ by less are the same one, in metres.
 SAME_SPACING = 1e-3
 
 
-def own_spacing(model: Any):
+def own_spacing(model: Any) -> float | None:
     """The spacing in metres that a model was made for; `None` where it has none."""
     return getattr(getattr(model, "backbone", model), "microphone_spacing", None)
 
 
-def takes_spacing(model: Any):
-    """Whether a model takes the spacing as an input; what is not known is taken to."""
+def takes_spacing(model: Any) -> bool:
+    """Whether a model takes the spacing as an input; assumed of unknown models."""
     return getattr(getattr(model, "backbone", model), "takes_microphone_spacing", True)
 
 
-def check_spacing(model: Any, microphone_spacing: Any, spelling: str = "microphone_spacing={:.4f}"):
-    """Checks a spacing that a model is told in place of its own.
+def check_spacing(
+    model: Any,
+    microphone_spacing: float | ArrayLike | None,
+    spelling: str = "microphone_spacing={:.4f}",
+) -> None:
+    """Refuses a spacing in metres that a model cannot take in place of its own; `None` passes.
 
-    Args:
-        model: A `Localizer`, or anything else that localises, such as a classical method.
-        microphone_spacing: Distance in metres, or an array of them; `None` passes.
-        spelling: How the message writes the argument, or an option that stands for it.
-
-    Raises:
-        ValueError: If it is no positive number of at most 5 m, or the model cannot be told and has
-            another one.
+    `spelling` is how the message writes the argument, or an option of the command line.
     """
     if microphone_spacing is None:
         return
@@ -41,31 +42,27 @@ def check_spacing(model: Any, microphone_spacing: Any, spelling: str = "micropho
     other = spacings[np.abs(spacings - own) > SAME_SPACING]
     if other.size:
         raise ValueError(
-            f"The model's {_head(model)} cannot be told a spacing, and was trained for {own} m. "
-            f"Received: {spelling.format(other.flat[0])}"
+            f"The spacing must be the {own} m of the training: the model's {_head(model)} cannot "
+            f"take another one. Received: {spelling.format(other.flat[0])}"
         )
 
 
-def check_sampling_rate(model: Any, plan):
-    """Refuses scenes at another sampling rate than the model's; the message names both."""
+def check_sampling_rate(model: Any, plan: "ScenePlan") -> None:
+    """Refuses scenes at another sampling rate than the model's."""
     rate = getattr(getattr(model, "backbone", model), "sampling_rate", None)
     if rate is not None and rate != plan.sampling_rate:
         raise ValueError(
-            f"`plan` must be at the model's {rate} Hz. Received: a plan at {plan.sampling_rate} Hz"
+            f"`plan` must have the model's sampling rate, {rate} Hz. "
+            f"Received: plan.sampling_rate={plan.sampling_rate}"
         )
 
 
-def match_scenes(model: Any, plan, microphone_spacing: Any = None) -> None:
-    """Checks that a model and scenes have the same sampling rate and spacing.
+def match_scenes(
+    model: Any, plan: "ScenePlan", microphone_spacing: float | ArrayLike | None = None
+) -> None:
+    """Refuses scenes whose sampling rate or spacing differs from the model's.
 
-    Args:
-        model: A `Localizer`, or anything else that localises.
-        plan: `keras_avssan.data.ScenePlan`.
-        microphone_spacing: Distance in metres that the model is told, whatever that of the scenes;
-            `None` where it is told nothing.
-
-    Raises:
-        ValueError: If they differ; the message names both values.
+    A `microphone_spacing` in metres that the model is given replaces that of the scenes.
     """
     check_sampling_rate(model, plan)
     if microphone_spacing is not None:
@@ -74,34 +71,30 @@ def match_scenes(model: Any, plan, microphone_spacing: Any = None) -> None:
     match_spacing(model, plan.microphone_spacing)
 
 
-def match_spacing(model: Any, scenes, spelling: str = "microphone_spacing={}"):
-    """Checks that a model that is told no spacing was made for that of scenes.
+def match_spacing(
+    model: Any, scenes: float | None, spelling: str = "microphone_spacing={}"
+) -> None:
+    """Refuses scenes of another spacing in metres than the model's; `None` or 0 passes.
 
-    Args:
-        model: A `Localizer`, or anything else that localises.
-        scenes: Spacing of the scenes in metres; `None` or 0 passes.
-        spelling: How the message writes the argument that tells a spacing, or an option for it.
-
-    Raises:
-        ValueError: If they differ; the message names both values.
+    `spelling` is how the message writes the argument, or an option of the command line.
     """
     own = own_spacing(model)
-    # Banks whose microphones are in one place were made up, and have no spacing.
+    # Synthetic banks whose microphones are in one place have no spacing.
     if own is None or not scenes or abs(own - scenes) <= SAME_SPACING:
         return
     advice = (
-        f"Tell the model with `{spelling.format(scenes)}`, or make both for one spacing."
+        f"Pass `{spelling.format(scenes)}`, or make both for one spacing."
         if takes_spacing(model)
-        else f"Its {_head(model)} cannot be told another one: make both for one spacing."
+        else f"Its {_head(model)} cannot take another one: make both for one spacing."
     )
     raise ValueError(
-        f"The model was made for microphones {own} m apart, but those of the scenes are {scenes} m "
-        f"apart. {advice}"
+        f"The scenes must have the model's microphone spacing, {own} m. {advice} "
+        f"Received: scenes with microphones {scenes} m apart"
     )
 
 
-def _head(model: Any):
-    """What reads the direction, for messages."""
+def _head(model: Any) -> str:
+    """The part that estimates the direction, for messages."""
     settings = getattr(getattr(model, "backbone", None), "settings", {})
     form = settings.get("doa_form")
     return f"head `doa_form={form!r}`" if form else "network"

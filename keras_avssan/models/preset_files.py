@@ -1,12 +1,14 @@
-"""Checks on the files of a saved model."""
+"""Checks of the files of a saved model."""
 
 import json
 import os
+from typing import Any
 
 import keras
 
 from keras_avssan._internal.registered_names import import_registered
 from keras_avssan._internal.saved_files import MODEL_ENTRIES, MODEL_WEIGHTS
+from keras_avssan._internal.types import PathLike
 
 # Version of the folders and files that models are saved in; rises when they change.
 FORMAT_VERSION = 1
@@ -15,37 +17,19 @@ _TASK = "task.json"
 
 
 def check_format(version: int) -> None:
-    """Refuses what a later version of this library has written.
-
-    Args:
-        version: Format version of a saved model.
-
-    Raises:
-        ValueError: If it is a later one.
-    """
+    """Refuses models that a later version of this library has saved."""
     if version > FORMAT_VERSION:
         raise ValueError(
-            f"This model was saved in format {version}, and this version of keras-avssan reads "
-            f"formats up to {FORMAT_VERSION}. A later version of it reads this model."
+            f"This version of keras-avssan reads models of `format_version` up to "
+            f"{FORMAT_VERSION}, and a later version of it saved this one. "
+            f"Received: format_version={version}"
         )
 
 
-def check_preset_folder(
-    preset: str | os.PathLike, with_weights: bool, owner: type[keras.Model]
-) -> None:
-    """Names what is missing or damaged in the folder of a saved model; imports its class.
+def check_preset_folder(preset: PathLike, with_weights: bool, owner: type[keras.Model]) -> None:
+    """Refuses folders without a complete saved model of a class; imports that class.
 
-    Args:
-        preset: Path of a folder. Hub handles pass unchecked: what they hold is known later.
-        with_weights: Whether weights are needed.
-        owner: Class of which the model should be.
-
-    Raises:
-        ValueError: If there is no such folder, a file of it is missing or not JSON, or it holds a
-            model of another class.
-
-    Example:
-        >>> check_preset_folder("seldnet", True, SELDNet)
+    Hub handles pass unchecked: their files are not here yet.
     """
     preset = os.fspath(preset)
     if "://" in preset:
@@ -64,11 +48,14 @@ def check_preset_folder(
     if with_weights and not any(
         os.path.isfile(os.path.join(preset, name)) for name in MODEL_WEIGHTS
     ):
-        raise ValueError(f"'{preset}' has no weights: the file '{MODEL_WEIGHTS[0]}' is missing.")
+        raise ValueError(
+            f"`preset` must hold weights, and its file '{MODEL_WEIGHTS[0]}' is missing. "
+            f"Received: preset={preset!r}"
+        )
 
 
 def _check_class(preset: str, registered_name: str | None, owner: type[keras.Model]) -> None:
-    """Refuses a model that is not of a class, nor of one with the same backbone."""
+    """Refuses models neither of a class nor of one with the same backbone."""
     stored = keras.saving.get_registered_object(registered_name or "")
     if not isinstance(stored, type) or issubclass(stored, owner) or issubclass(owner, stored):
         return
@@ -81,11 +68,18 @@ def _check_class(preset: str, registered_name: str | None, owner: type[keras.Mod
     )
 
 
-def _read_json(path: str) -> dict:
+def _read_json(path: str) -> dict[str, Any]:
+    folder = os.path.dirname(path)
     try:
         with open(path, encoding="utf-8") as file:
             return json.load(file)
     except FileNotFoundError as error:
-        raise ValueError(f"'{path}' is missing: this is no saved model.") from error
+        raise ValueError(
+            f"`preset` must be the folder of a saved model, and its file '{path}' is missing. "
+            f"Received: preset={folder!r}"
+        ) from error
     except ValueError as error:
-        raise ValueError(f"'{path}' is damaged: {error}") from error
+        raise ValueError(
+            f"`preset` must hold a readable model, and its file '{path}' is damaged: {error}. "
+            f"Received: preset={folder!r}"
+        ) from error

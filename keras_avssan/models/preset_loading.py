@@ -1,37 +1,44 @@
 """Loading of stored models, and of named networks."""
 
-from typing import Any
+from typing import Any, Self
 
+import keras
+
+from keras_avssan._internal.types import PathLike
 from keras_avssan.models.fitting.task_mixin import TaskMixin
 from keras_avssan.models.preset_files import check_preset_folder
 from keras_avssan.models.prompt_embeddings import encoder_fingerprint
 
 
 class LoadsPresets(TaskMixin):
-    """What a task adds to `keras_hub.models.Task` to be loaded from folders and by names.
+    """Adds loading from folders and by name to a `keras_hub.models.Task`.
 
     `presets` is a dict from name to a dict with `description`, the `arguments` of the class, and
     `parts`, functions that make further ones.
     """
 
-    presets: Any
+    presets: dict[str, dict[str, Any]]
 
     @classmethod
     def from_preset(
-        cls, preset, load_weights: bool = True, image_encoder: Any = None, **kwargs: Any
-    ):
-        """Loads a model that was saved, or builds a named network.
+        cls,
+        preset: PathLike,
+        load_weights: bool = True,
+        image_encoder: keras.Layer | None = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Loads a saved model, or builds a named network.
 
-        Nothing that a preset holds is run as code: it is made of JSON and of arrays.
+        A preset holds JSON and arrays only; no code from it is executed.
 
         Args:
             preset: Folder that `save_to_preset` made, a hub handle (`hf://…`, `kaggle://…`), or a
-                name of the class's `presets`. No weights are published for the names yet, so that
-                they need `load_weights=False`.
+                name of the class's `presets`. No weights are published for the names yet, so they
+                require `load_weights=False`.
             load_weights: Whether the weights are loaded too; random ones otherwise.
             image_encoder: The image encoder that the model is expected to have been trained
                 with; another one is refused. For a name, the one to build with.
-            **kwargs: Arguments of the class that win over the preset's.
+            **kwargs: Arguments of the class that override those of the preset.
 
         Returns:
             A model of this class.
@@ -52,18 +59,19 @@ class LoadsPresets(TaskMixin):
             model = super().from_preset(preset, load_weights=load_weights, **kwargs)
         except (OSError, KeyError) as error:
             raise ValueError(
-                f"`preset` '{preset}' cannot be loaded, a file of it is missing or damaged: {error}"
+                "`preset` cannot be loaded, a file of it is missing or damaged: "
+                f"{error}. Received: preset={str(preset)!r}"
             ) from error
         if image_encoder is not None:
             _check_encoder(model.backbone.image_encoder, image_encoder)
         return model
 
     @classmethod
-    def _from_name(cls, name: str, load_weights, **kwargs: Any):
+    def _from_name(cls, name: str, load_weights: bool, **kwargs: Any) -> Self:
         if load_weights:
             raise ValueError(
                 f"No weights are published for '{name}' yet: pass `load_weights=False` and train "
-                "it, or load a folder of your own."
+                f"it, or load a folder of your own. Received: preset={name!r}, load_weights=True"
             )
         given = {key: value for key, value in kwargs.items() if value is not None}
         parts = cls.presets[name]["parts"]
@@ -74,12 +82,12 @@ class LoadsPresets(TaskMixin):
         return cls(**arguments)
 
 
-def _check_encoder(stored, given):
+def _check_encoder(stored: keras.Layer | None, given: keras.Layer) -> None:
     """Refuses an image encoder that is not the one of the preset."""
     if stored is not None and not given.built:
         given.build((None, *stored.image_size, 3))
     if stored is None or encoder_fingerprint(stored) != encoder_fingerprint(given):
         raise ValueError(
-            "`image_encoder` is not the one that this model was trained with, whose embeddings it "
-            f"needs. Received: {type(given).__name__} in place of {type(stored).__name__}"
+            "`image_encoder` must be the one that this model was trained with, with the same "
+            f"configuration and weights. Received: image_encoder={given!r}"
         )

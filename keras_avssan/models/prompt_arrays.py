@@ -1,10 +1,11 @@
-"""Prompts that come as arrays, checked alike whichever way they come."""
+"""Checks of prompts that are arrays in the model's form."""
 
+import contextlib
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from keras_avssan._internal.types import Tensor
 from keras_avssan.data.media.recordings import to_numpy
 
 # What a dict of arrays in the model's form may hold.
@@ -19,80 +20,53 @@ _FORMS = {
 _ONE_OF = ("images", "prompt_embedding", "token_ids")
 
 
-def check_embeddings(embeddings: Tensor, prompt_dim: int | None = None):
-    """Checks embeddings that ask for a sound.
-
-    Args:
-        embeddings: List of arrays (d_V,).
-        prompt_dim: d_V; if not given, all must agree.
-
-    Returns:
-        float32 array of shape (embeddings, d_V).
-
-    Raises:
-        ValueError: If one has another shape or is not finite.
-        TypeError: If one is no array of numbers.
-
-    Example:
-        >>> check_embeddings([np.zeros(8), np.ones(8)], 8).shape
-        (2, 8)
-    """
-    embeddings = [_as_array(embedding, "embeddings", "(d_V,)") for embedding in embeddings]
-    shapes = {embedding.shape for embedding in embeddings}
+def check_embeddings(embeddings: Sequence[Any], prompt_dim: int | None = None) -> np.ndarray:
+    """Checks prompt embeddings (d_V,), which become one float32 array (embeddings, d_V)."""
+    arrays = [_as_array(embedding, "embeddings", "(d_V,)") for embedding in embeddings]
+    shapes = {array.shape for array in arrays}
     expected = (prompt_dim,) if prompt_dim else next(iter(shapes))
     if shapes != {expected} or len(expected) != 1:
         raise ValueError(
             f"Prompt embeddings must have shape {expected}; pictures have (height, width, 3), and "
-            f"recordings many more samples. Received: {sorted(shapes)}"
+            f"recordings many more samples. Received: `prompt` of shapes {sorted(shapes)}"
         )
-    embeddings = np.stack(embeddings).astype("float32")
-    if not np.isfinite(embeddings).all():
-        raise ValueError("`prompt` embeddings must be finite. Received: NaN or infinity")
-    return embeddings
+    stacked = np.stack(arrays).astype("float32")
+    if not np.isfinite(stacked).all():
+        first = int(np.argmin(np.isfinite(stacked).all(axis=1)))
+        raise ValueError(
+            "`prompt` embeddings must be finite. "
+            f"Received: NaN or infinity in the embedding at index {first}"
+        )
+    return stacked
 
 
 def check_prompt_arrays(
-    prompt: Any, picture_size: int | None = None, prompt_dim: int | None = None
-):
-    """Checks prompts that are in the model's form already.
+    prompt: Mapping[str, Any],
+    picture_size: tuple[int, int] | None = None,
+    prompt_dim: int | None = None,
+) -> dict[str, np.ndarray]:
+    """Checks a dict of prompts in the model's form, which become NumPy arrays.
 
-    Args:
-        prompt: Dict with one of `images` (batch, height, width, 3) of floats in [0, 1],
-            `prompt_embedding` (batch, d_V) and `token_ids` (batch, tokens), or with `prompt_audio`
-            (batch, samples), or both, and `prompt_audio_weight` (batch,).
-        picture_size: Height and width of the model's pictures; `None` where it takes none.
-        prompt_dim: d_V, if known.
-
-    Returns:
-        Dict of NumPy arrays, float32 but for `token_ids`.
-
-    Raises:
-        ValueError: If something is missing, of another shape or range or not finite, or if there
-            are two things that ask.
-        TypeError: If a value is no array of numbers.
-
-    Example:
-        >>> check_prompt_arrays({"prompt_embedding": np.zeros((2, 8))})["prompt_embedding"].shape
-        (2, 8)
+    `picture_size` is height and width of the model's pictures; `None` where it takes none.
     """
-    asking = [key for key in _ONE_OF if key in prompt]
-    asks = len(asking) == 1 or (not asking and "prompt_audio" in prompt)
-    if not asks or not set(prompt) <= set(_FORMS):
+    embedded = [key for key in _ONE_OF if key in prompt]
+    is_prompt = len(embedded) == 1 or (not embedded and "prompt_audio" in prompt)
+    if not is_prompt or not set(prompt) <= set(_FORMS):
         raise ValueError(
             f"`prompt` as a dict must hold one of {_ONE_OF}, or `prompt_audio`, or one of them and "
             "`prompt_audio` with `prompt_audio_weight`. "
-            f"Received: a dict of {sorted(map(str, prompt))}"
+            f"Received: prompt with keys {sorted(map(str, prompt))}"
         )
-    sizes = {"images": picture_size, "prompt_embedding": prompt_dim}
     arrays = {}
     for key, value in prompt.items():
         arrays[key] = _as_array(value, f"prompt['{key}']", _FORMS[key])
-        _check_shape(key, arrays[key], sizes.get(key))
+        _check_shape(key, arrays[key], picture_size, prompt_dim)
         _check_values(key, arrays[key])
     counts = {key: len(array) for key, array in arrays.items()}
     if len(set(counts.values())) > 1 or 0 in counts.values():
         raise ValueError(
-            f"The arrays of `prompt` must be of one batch, not empty. Received: sizes {counts}"
+            "The arrays of `prompt` must be of one batch, not empty. "
+            f"Received: `prompt` with batches of {counts}"
         )
     return {
         key: array if key == "token_ids" else array.astype("float32")
@@ -100,46 +74,50 @@ def check_prompt_arrays(
     }
 
 
-def _as_array(value: Any, name: str, form):
-    if isinstance(value, (str, bytes)) or value is None:
-        found = type(value).__name__
-    else:
-        try:
+def _as_array(value: Any, name: str, form: str) -> np.ndarray:
+    if not isinstance(value, (str, bytes)) and value is not None:
+        with contextlib.suppress(TypeError):
             return to_numpy(value, name)
-        except TypeError:
-            found = type(value).__name__
-    raise TypeError(f"`{name}` must be an array of numbers of shape {form}. Received: {found}")
+    raise TypeError(
+        f"`{name}` must be an array of numbers of shape {form}. Received: {name}={value!r}"
+    )
 
 
-def _check_shape(key: str, array: Any, size: int):
+def _check_shape(
+    key: str, array: np.ndarray, picture_size: tuple[int, int] | None, prompt_dim: int | None
+) -> None:
     """Refuses another rank, and another size where the model's is known."""
-    if key == "images" and size is None:
-        raise ValueError(
-            "This model takes prompt embeddings only, it has no image encoder. "
-            "Received: `images` as `prompt`"
-        )
     form = _FORMS[key]
     fits = array.ndim == form.count(",") + (not form.endswith(",)"))
     if key == "images":
-        form = f"(batch, {size[0]}, {size[1]}, 3)"
-        fits = fits and array.shape[1:] == (*size, 3)
-    elif key == "prompt_embedding" and size:
-        form = f"(batch, {size})"
-        fits = fits and array.shape[1] == size
+        if picture_size is None:
+            raise ValueError(
+                "`prompt` must be an embedding: this model has no image encoder. "
+                f"Received: prompt['images'].shape={array.shape}"
+            )
+        form = f"(batch, {picture_size[0]}, {picture_size[1]}, 3)"
+        fits = fits and array.shape[1:] == (*picture_size, 3)
+    elif key == "prompt_embedding" and prompt_dim:
+        form = f"(batch, {prompt_dim})"
+        fits = fits and array.shape[1] == prompt_dim
     if not fits:
-        raise ValueError(f"`prompt['{key}']` must have shape {form}. Received: shape {array.shape}")
+        raise ValueError(
+            f"`prompt['{key}']` must have shape {form}. Received: prompt['{key}'].shape="
+            f"{array.shape}"
+        )
 
 
-def _check_values(key: str, array: Any):
-    """Refuses what is not finite, pictures and shares beyond 0 to 1, and fractions of tokens."""
+def _check_values(key: str, array: np.ndarray) -> None:
+    """Refuses values that are not finite, or beyond the range of pictures, weights and tokens."""
     if key == "token_ids" and array.dtype.kind not in "iu":
         raise ValueError(
-            f"`prompt['token_ids']` must hold whole numbers. Received: dtype {array.dtype}"
+            "`prompt['token_ids']` must hold whole numbers. "
+            f"Received: prompt['token_ids'].dtype={array.dtype}"
         )
     within = key in ("images", "prompt_audio_weight")
     right = (array >= 0) & (array <= 1) if within else np.isfinite(array)
     if not right.all():
         raise ValueError(
             f"`prompt['{key}']` must be {'in [0, 1]' if within else 'finite'}. "
-            f"Received: values from {array.min()} to {array.max()}"
+            f"Received: prompt['{key}'] from {array.min()} to {array.max()}"
         )

@@ -1,10 +1,10 @@
-"""Prompts embedded once: pictures of a catalog and names of its classes."""
+"""Prompt embeddings of a plan, computed once: pictures of a catalog and names of its classes."""
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 from zipfile import BadZipFile
 
 import keras
@@ -14,40 +14,26 @@ from tqdm import tqdm
 from keras_avssan._internal.atomic_files import write_whole
 from keras_avssan._internal.types import PathLike
 
+if TYPE_CHECKING:
+    from keras_avssan.data.catalogs.catalog import Catalog, Picture
+    from keras_avssan.data.scenes.scene_plan import ScenePlan
+    from keras_avssan.data.starss23.segment_prompts import SegmentPrompts
+
+    Plan = ScenePlan | SegmentPrompts
+
 
 def embed_plan(
     model: Any,
-    plan: Any,
+    plan: "Plan",
     kinds: Collection[str] = ("picture",),
     *,
     pictures: Mapping[str, np.ndarray] | None = None,
     texts: Mapping[str, np.ndarray] | None = None,
     progress: bool = True,
 ) -> tuple[Mapping[str, np.ndarray], Mapping[str, np.ndarray] | None]:
-    """Embeds what a plan prompts a model with, as far as the embeddings are not given.
+    """Embeds the prompts of a plan as far as they are not given: by picture id and by class name.
 
-    Args:
-        model: A `Localizer`, or anything else that localises; one that takes no prompt gets
-            placeholders, see `blank_prompts`.
-        plan: `keras_avssan.data.ScenePlan`, or `keras_avssan.data.SegmentPrompts`.
-        kinds: Kinds of the prompts, as `ScenePlan.prompt_kinds` has them; `"constant"` puts the
-            mean of all pictures in place of each. Pictures are embedded unless there is `"text"`
-            alone, words where there is `"text"`.
-        pictures: Dict from the id of every picture of the plan to its embedding, where they are
-            known.
-        texts: Dict from class to the embedding of its name, likewise.
-        progress: Whether a progress bar is shown.
-
-    Returns:
-        Tuple of a dict from picture id to embedding, empty for words alone, and one from class to
-        embedding, `texts` where there are no words, as `data.make_dataset` takes them.
-
-    Raises:
-        ValueError: If a picture's embedding is missing, or the model has no image encoder, or one
-            without a text side, and embeddings are needed.
-
-    Example:
-        >>> pictures, texts = embed_plan(model, plan, plan.prompt_kinds)
+    The kind `"constant"` replaces each picture by their mean; promptless models get placeholders.
     """
     if not takes_prompt(model):
         return blank_prompts(plan), None
@@ -65,41 +51,32 @@ def embed_plan(
     return pictures, texts
 
 
-def _check_pictures(embeddings: Mapping[str, np.ndarray], plan: Any) -> None:
+def _check_pictures(embeddings: Mapping[str, np.ndarray], plan: "Plan") -> None:
     """Refuses embeddings that lack a picture of a plan."""
     missing = [picture.id for picture in plan.pictures if picture.id not in embeddings]
     if missing:
         raise ValueError(
-            "`prompt_embeddings` must hold every picture of the plan. "
-            f"Received: {len(embeddings)} embeddings, none for '{missing[0]}'"
+            f"`prompt_embeddings` must hold all {len(plan.pictures)} pictures of the plan, and "
+            f"lacks {missing[0]!r}. Received: len(prompt_embeddings)={len(embeddings)}"
         )
 
 
 def embed_pictures(
-    model: Any, plan, batch_size: int = 32, progress: bool = True, store: Any = None
-):
-    """Embeds every picture that a plan may ask with, once.
+    model: Any,
+    plan: "Plan",
+    batch_size: int = 32,
+    progress: bool = True,
+    store: PathLike | Literal[False] | None = None,
+) -> dict[str, np.ndarray]:
+    """Embeds all pictures of a plan, each once: a dict from picture id to embedding (d_V,).
 
-    Args:
-        model: An `AVSSAN` with an image encoder.
-        plan: `keras_avssan.data.ScenePlan`.
-        batch_size: Pictures a run.
-        progress: Whether a progress bar is shown.
-        store: Folder that keeps the embeddings of frozen encoders between runs, see
-            `EmbeddingStore`. By default a folder beside the data, where the catalog has one
-            (`Catalog.store`); `False` keeps nothing.
-
-    Returns:
-        Dict from picture id to embedding (d_V,), as `data.make_dataset` takes it.
-
-    Raises:
-        ValueError: If the model has no image encoder.
+    `store`, by default `Catalog.store`, keeps those of frozen encoders; `False` keeps none.
     """
     encoder = model.backbone.image_encoder
     if encoder is None:
         raise ValueError(
-            "`model` has no image encoder, so that pictures cannot ask: prompts must be embedded "
-            "elsewhere."
+            "`model` must have an image encoder to embed pictures; otherwise give "
+            f"`prompt_embeddings`. Received: model={model!r}"
         )
     if store is None:
         store = plan.catalog.store
@@ -115,9 +92,15 @@ def embed_pictures(
     return {picture.id: known[picture.id] for picture in plan.pictures}
 
 
-def _embed(model: Any, catalog: Any, pictures: Any, batch_size: int, progress):
+def _embed(
+    model: Any,
+    catalog: "Catalog",
+    pictures: "Sequence[Picture]",
+    batch_size: int,
+    progress: bool,
+) -> dict[str, np.ndarray]:
     size = model.backbone.image_size
-    embeddings = {}
+    embeddings: dict[str, np.ndarray] = {}
     starts = range(0, len(pictures), batch_size)
     for start in tqdm(starts, desc="pictures", unit="batch", disable=not progress):
         chunk = pictures[start : start + batch_size]
@@ -127,57 +110,27 @@ def _embed(model: Any, catalog: Any, pictures: Any, batch_size: int, progress):
     return embeddings
 
 
-def embed_class_names(model: Any, plan, template: str = "{}"):
-    """Embeds the names of a plan's classes, as words that ask for them.
+def embed_class_names(model: Any, plan: "Plan", template: str = "{}") -> dict[str, np.ndarray]:
+    """Embeds the class names of a plan as text prompts: a dict from class to embedding (d_V,).
 
-    Args:
-        model: An `AVSSAN` whose image encoder has a text side.
-        plan: `keras_avssan.data.ScenePlan`.
-        template: Text around a name, such as `"a photo of a {}"`.
-
-    Returns:
-        Dict from class name to embedding (d_V,), as `data.make_dataset` takes it.
-
-    Raises:
-        ValueError: If the image encoder has no text side.
+    `template` is the text around a name, such as `"a photo of a {}"`.
     """
     texts = [template.format(name.replace("_", " ")) for name in plan.classes]
     return dict(zip(plan.classes, model.embed_texts(texts), strict=True))
 
 
-def takes_prompt(model: Any):
-    """Whether a prompt decides what a model finds.
-
-    Args:
-        model: A `Localizer`, or anything else that localises, such as a classical method.
-
-    Returns:
-        Bool.
-    """
+def takes_prompt(model: Any) -> bool:
+    """Whether a prompt decides what a model localises; classical methods take none."""
     return getattr(getattr(model, "backbone", None), "visual_prompt", False)
 
 
-def blank_prompts(plan):
-    """Placeholder embeddings, for models that take no prompt.
-
-    Args:
-        plan: `keras_avssan.data.ScenePlan`.
-
-    Returns:
-        Dict from picture id to an array of shape (1,), as `data.make_dataset` takes it.
-    """
+def blank_prompts(plan: "Plan") -> dict[str, np.ndarray]:
+    """Placeholder embeddings (1,) by picture id, for promptless models."""
     return {picture.id: np.zeros(1, "float32") for picture in plan.pictures}
 
 
-def encoder_fingerprint(encoder: Any):
-    """Tells encoders apart: by their configuration and by every weight.
-
-    Args:
-        encoder: A built Keras layer.
-
-    Returns:
-        Str of 64 hexadecimal digits, the same under every backend.
-    """
+def encoder_fingerprint(encoder: keras.Layer) -> str:
+    """SHA-256 of a built encoder's configuration and weights, the same under every backend."""
     digest = hashlib.sha256()
     config = keras.saving.serialize_keras_object(encoder)
     digest.update(json.dumps(_without_names(config), sort_keys=True, default=str).encode())
@@ -186,8 +139,8 @@ def encoder_fingerprint(encoder: Any):
     return digest.hexdigest()
 
 
-def _without_names(config: Mapping[str, Any]):
-    """A configuration without the names that Keras counts up, and without what tells nothing."""
+def _without_names(config: Any) -> Any:
+    """A configuration without names that Keras numbers, and other entries that vary by process."""
     if isinstance(config, dict):
         ignored = ("name", "build_config", "registered_name", "shared_object_id")
         return {k: _without_names(v) for k, v in config.items() if k not in ignored}
@@ -199,8 +152,8 @@ def _without_names(config: Mapping[str, Any]):
 class EmbeddingStore:
     """Embeddings of one encoder on disk, each with the fingerprint of what was embedded.
 
-    One file an encoder, `<fingerprint of the encoder>.npz`, written whole or not at all. An entry
-    whose content has changed is as good as absent.
+    One file an encoder, `<fingerprint of the encoder>.npz`, written atomically. An entry whose
+    content has changed counts as absent.
 
     Args:
         folder: Folder of the store; made when something is added.
@@ -214,18 +167,11 @@ class EmbeddingStore:
         ```
     """
 
-    def __init__(self, folder: PathLike, encoder: Any) -> None:
+    def __init__(self, folder: PathLike, encoder: str) -> None:
         self.path = Path(folder) / f"{encoder[:32]}.npz"
 
-    def load(self, contents):
-        """The embeddings that are still right.
-
-        Args:
-            contents: Dict from id to the fingerprint of its content now.
-
-        Returns:
-            Dict from id to float32 vector; ids that are unknown or have changed are left out.
-        """
+    def load(self, contents: Mapping[str, str]) -> dict[str, np.ndarray]:
+        """Embeddings by id, of those ids whose stored fingerprint is that of `contents`."""
         entries = self._read()
         return {
             name: entries[name][1]
@@ -233,13 +179,8 @@ class EmbeddingStore:
             if name in entries and entries[name][0] == content
         }
 
-    def add(self, vectors, contents) -> None:
-        """Keeps embeddings beside those of other ids.
-
-        Args:
-            vectors: Dict from id to vector.
-            contents: Dict from id to the fingerprint of its content.
-        """
+    def add(self, vectors: Mapping[str, np.ndarray], contents: Mapping[str, str]) -> None:
+        """Stores embeddings by id, with the fingerprints of `contents`, beside those of others."""
         entries = {**self._read(), **{name: (contents[name], v) for name, v in vectors.items()}}
         self.path.parent.mkdir(parents=True, exist_ok=True)
         arrays: dict[str, Any] = {
@@ -249,7 +190,7 @@ class EmbeddingStore:
         }
         write_whole(self.path, lambda file: np.savez(file, **arrays))
 
-    def _read(self):
+    def _read(self) -> dict[str, tuple[str, np.ndarray]]:
         """Dict from id to (content, vector); empty where the file is absent or damaged."""
         try:
             with np.load(self.path, allow_pickle=False) as file:

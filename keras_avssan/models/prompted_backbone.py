@@ -1,8 +1,8 @@
-"""What the networks of all prompted localisers share: recordings and prompts, configurations."""
+"""`PromptedBackbone`, the base of all networks: inputs, prompts and configurations."""
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Self
 
 import keras
 import keras_hub
@@ -11,7 +11,7 @@ from keras import ops
 from keras_avssan._internal.checks import transpose_hint
 from keras_avssan._internal.frozen_layers import KeepsFrozenModel, freeze_parts
 from keras_avssan._internal.functional_storage import StoredByAttribute, layers_in
-from keras_avssan._internal.types import Tensor
+from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings, fixed_setting
 from keras_avssan.models.export.quantization import quantize_layers, quantized_layers
 from keras_avssan.models.prompting import EMBEDDED, REFERENCE, check_inputs, embed_inputs
@@ -24,8 +24,8 @@ class PromptedBackbone(
 
     The constructor of a subclass calls `set_up` with its arguments, makes its layers, and ends
     with `super().__init__`, which composes the model: from `audio` and the prompt that the network
-    was made for (`images` with an image encoder, `prompt_embedding` without) to what the subclass's
-    `connect` returns, a dict that holds `doa` (batch, 180). For another prompt, or with
+    was made for (`images` with an image encoder, `prompt_embedding` without) to the outputs of the
+    subclass's `connect`, a dict that holds `doa` (batch, 180). For another prompt, or with
     `microphone_spacing`, the same layers are composed once more.
 
     Args:
@@ -46,28 +46,28 @@ class PromptedBackbone(
     """
 
     also_fixed: tuple[str, ...] = ("image_encoder", "prompt_dim", "settings", "visual_prompt")
-    # Layers of two attributes that take turns in the order of the weights.
-    pairs: Any = ()
+    # Layers of two attributes that alternate in the order of the weights.
+    pairs: Sequence[tuple[keras.Layer, keras.Layer]] = ()
 
     def __init__(self, dtype: Any = None, **kwargs: Any) -> None:
-        self._tell_encoders_apart()
+        self._name_encoders()
         inputs = self.make_inputs(self.own_inputs())
         super().__init__(
             inputs, self.connect(inputs), pairs=self.pairs, base={"dtype": dtype}, **kwargs
         )
-        # Arrays may stand beside tensors among the inputs.
+        # Inputs may be arrays and tensors together.
         self._convert_input_args = True
 
     def set_up(
         self,
         settings: Mapping[str, Any],
         *,
-        image_encoder: Any = None,
+        image_encoder: keras.Layer | None = None,
         prompt_dim: int | None = None,
         visual_prompt: bool = True,
         dtype: Any = None,
     ) -> None:
-        """Notes what the model is made of, before its layers are made.
+        """Sets the configuration and the image encoder, before the layers are made.
 
         Args:
             settings: Dict of the subclass's own constructor arguments, numbers and strings; with
@@ -84,21 +84,21 @@ class PromptedBackbone(
         """
         self.settings = MappingProxyType(dict(settings))  # read-only: the layers are made of it
         self.visual_prompt = visual_prompt
-        self.image_encoder: Any = image_encoder
+        self.image_encoder: keras.Layer | None = image_encoder
         self.prompt_dim = self._prompt_dim(image_encoder, prompt_dim)
         if visual_prompt and image_encoder is not None and not image_encoder.built:
-            image_encoder.build((None, *self.image_size, 3))
+            image_encoder.build(self._images_shape())
             freeze_parts(image_encoder)
         self.policy = keras.dtype_policies.get(dtype)
 
-    def own_inputs(self):
+    def own_inputs(self) -> tuple[str, ...]:
         """Names of the inputs that the functional model is composed for."""
         if not self.visual_prompt:
             return ("audio",)
         return "audio", "prompt_embedding" if self.image_encoder is None else "images"
 
-    def make_inputs(self, names: Sequence[str]):
-        """Symbolic inputs of a functional model.
+    def make_inputs(self, names: Sequence[str]) -> dict[str, keras.KerasTensor]:
+        """Makes the symbolic inputs of a functional model.
 
         Args:
             names: Names of inputs.
@@ -106,9 +106,9 @@ class PromptedBackbone(
         Returns:
             Dict from name to `keras.KerasTensor`.
         """
-        shapes = {
+        shapes: dict[str, Shape] = {
             "audio": (None, 2),
-            "images": (*(self.image_size or (None, None)), 3),
+            "images": (None, None, 3) if self.image_size is None else (*self.image_size, 3),
             "prompt_embedding": (self.prompt_dim,),
             "token_ids": (None,),
             "prompt_audio": (None,),
@@ -122,7 +122,7 @@ class PromptedBackbone(
             for name in names
         }
 
-    def connect(self, inputs: Tensor):
+    def connect(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
         """Connects the layers.
 
         Args:
@@ -133,23 +133,25 @@ class PromptedBackbone(
         """
         raise NotImplementedError
 
-    def call(self, inputs: Tensor, training: bool | None = None, mask: Tensor = None) -> Any:
+    def call(
+        self, inputs: Mapping[str, Tensor], training: bool | None = None, mask: Tensor = None
+    ) -> dict[str, Tensor]:
         inputs = self._known(inputs)
         if set(inputs) == set(self.input):
             return super().call(inputs, training=training)
-        # Said outright: a model that was composed within a step keeps the mode of that step.
+        # Explicitly: a model that was composed within a step keeps the mode of that step.
         return self._model_for(inputs).call(inputs, training=bool(training))
 
     def compute_output_spec(
-        self, inputs: Tensor, training: bool | None = None, mask: Tensor = None
-    ) -> Any:
+        self, inputs: Mapping[str, Tensor], training: bool | None = None, mask: Tensor = None
+    ) -> dict[str, keras.KerasTensor]:
         inputs = self._known(inputs)
         if set(inputs) == set(self.input):
             return super().compute_output_spec(inputs)
         return self._model_for(inputs).compute_output_spec(inputs)
 
-    def _model_for(self, inputs: Tensor):
-        """The same layers as a functional model from other inputs, made when first asked for."""
+    def _model_for(self, inputs: Mapping[str, Tensor]) -> keras.Model:
+        """The same layers as a functional model from other inputs, made at the first request."""
         names = tuple(sorted(inputs))
         # Not an attribute that Keras tracks: its layers are those of this model.
         models = self.__dict__.setdefault("_models_for", {})
@@ -158,12 +160,12 @@ class PromptedBackbone(
             models[names] = keras.Model(symbols, self.connect(symbols))
         return models[names]
 
-    def _known(self, inputs: Tensor):
-        """The inputs that the network makes use of, checked, in float32 where they are floats."""
+    def _known(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The inputs that the network uses, checked, in float32 where they are floats."""
         if not isinstance(inputs, dict):
             raise TypeError(
-                "Inputs must be a dict with `audio` and, where the network takes one, a prompt. "
-                f"Received: {type(inputs).__name__}"
+                "`inputs` must be a dict with `audio` and, where the network takes one, a prompt. "
+                f"Received: type(inputs)={type(inputs).__name__}"
             )
         given = {name for name in inputs if inputs[name] is not None}
         names = ["audio", "microphone_spacing"]
@@ -177,8 +179,8 @@ class PromptedBackbone(
         self._check_prompt(known)
         return known
 
-    def _tell_encoders_apart(self) -> None:
-        """Gives an encoder that is called as another part, or an input, a name of its own."""
+    def _name_encoders(self) -> None:
+        """Renames encoders whose names are those of other parts or of inputs."""
         encoders = [self.image_encoder, getattr(self, "audio_encoder", None)]
         parts = [layer for value in self.__dict__.values() for layer in layers_in(value)]
         taken = {layer.name for layer in parts if not any(layer is one for one in encoders)}
@@ -190,32 +192,37 @@ class PromptedBackbone(
                 encoder.name = f"{name}_{number}"
             taken.add(encoder.name)
 
-    def _prompt_dim(self, image_encoder: Any, prompt_dim: int):
+    def _prompt_dim(self, image_encoder: keras.Layer | None, prompt_dim: int | None) -> int:
         if not self.visual_prompt:
             return 1
         if image_encoder is None:
             if prompt_dim is None:
                 raise ValueError(
-                    "Without an `image_encoder`, `prompt_dim` must tell the dimension of the "
+                    "Without an `image_encoder`, `prompt_dim` must be the dimension of the "
                     "prompt embeddings. Received: image_encoder=None, prompt_dim=None"
                 )
             return int(prompt_dim)
-        shape = image_encoder.compute_output_shape((None, *self.image_size, 3))
+        shape = image_encoder.compute_output_shape(self._images_shape())
         if len(shape) != 2:
             raise ValueError(
                 "`image_encoder` must return embeddings of shape (batch, d_V); wrap models that "
                 "return feature maps in `keras_avssan.encoders.ImageEncoder`. "
-                f"Received: an encoder with output shape {shape}"
+                f"Received: image_encoder={image_encoder!r} with output shape {tuple(shape)}"
             )
         return int(shape[-1])
 
+    def _images_shape(self) -> Shape:
+        """Shape of the pictures of the image encoder, (batch, H, W, 3)."""
+        assert self.image_size is not None
+        return (None, *self.image_size, 3)
+
     @property
-    def sampling_rate(self):
+    def sampling_rate(self) -> int:
         """Sampling rate of the audio in hertz."""
         return self.settings["sampling_rate"]
 
     @property
-    def microphone_spacing(self):
+    def microphone_spacing(self) -> float | None:
         """Distance between the microphones in metres; `None` where the network has none."""
         return self.settings.get("microphone_spacing")
 
@@ -231,19 +238,20 @@ class PromptedBackbone(
         super().__setattr__(name, value)
 
     @property
-    def image_size(self):
+    def image_size(self) -> tuple[int, int] | None:
         """Height and width in pixels of the pictures, or `None` without an image encoder."""
         if self.image_encoder is None:
             return None
         size = getattr(self.image_encoder, "image_size", None)
-        return tuple(size or self.image_encoder.input_shape[1:3])
+        height, width = size or self.image_encoder.input_shape[1:3]
+        return height, width
 
     @property
-    def reads_words(self):
+    def reads_words(self) -> bool:
         """Whether the image encoder has a text side, as CLIP has."""
         return hasattr(self.image_encoder, "encode_text")
 
-    def check_audio(self, inputs: Tensor):
+    def check_audio(self, inputs: Mapping[str, Tensor]) -> None:
         """Refuses recordings of a wrong shape.
 
         Args:
@@ -253,15 +261,18 @@ class PromptedBackbone(
             ValueError: If `audio` is not of shape (batch, samples, 2).
         """
         if "audio" not in inputs:
-            raise ValueError(f"`audio` is needed. Received: inputs {sorted(inputs)}")
+            raise ValueError(
+                "`inputs` must hold `audio` (batch, samples, 2). "
+                f"Received: inputs with keys {sorted(inputs)}"
+            )
         audio = inputs["audio"]
         if len(audio.shape) != 3 or audio.shape[-1] != 2:
             raise ValueError(
-                "`audio` must have shape (batch, samples, 2), the two microphones last. "
-                f"Received: shape {tuple(audio.shape)}.{transpose_hint(audio.shape)}"
+                "`audio` must have shape (batch, samples, 2), the two microphones last."
+                f"{transpose_hint(audio.shape)} Received: audio.shape={tuple(audio.shape)}"
             )
 
-    def embed_prompt(self, inputs: Tensor, training: bool | None = None):
+    def embed_prompt(self, inputs: Mapping[str, Tensor], training: bool | None = None) -> Tensor:
         """Embeds the prompts of a batch.
 
         Args:
@@ -278,8 +289,8 @@ class PromptedBackbone(
         self._check_prompt(inputs)
         return embed_inputs(self, inputs, training)
 
-    def _check_prompt(self, inputs: Tensor) -> None:
-        """Refuses what is no prompt, or one that does not fit the network."""
+    def _check_prompt(self, inputs: Mapping[str, Tensor]) -> None:
+        """Refuses inputs without a prompt, or with one that does not fit the network."""
         if self.visual_prompt:
             check_inputs(self, inputs)
 
@@ -292,13 +303,13 @@ class PromptedBackbone(
         }
         modes = quantized_layers(self)
         if modes:
-            # In place of KerasHub's map of policies, which layers made of layers do not hand on.
+            # In place of KerasHub's map of policies, which composite layers do not pass on.
             config["dtype"] = keras.dtype_policies.serialize(self.dtype_policy)
             config["quantization"] = modes
         return config
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Any:
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
         config = dict(config)
         for key in ("image_encoder", "audio_encoder"):
             if isinstance(config.get(key), dict):
@@ -309,7 +320,7 @@ class PromptedBackbone(
         return backbone
 
 
-def _as_tensor(value: Any):
+def _as_tensor(value: Any) -> Tensor:
     """A tensor; floats in float32, whatever the precision of the layers."""
     if not isinstance(value, keras.KerasTensor):
         value = ops.convert_to_tensor(value)

@@ -1,4 +1,4 @@
-"""The way of a prompt: from what users give, over arrays in the model's form, to an embedding."""
+"""Prompts as users give them, brought to arrays in the model's form and to embeddings."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from keras import ops
 
+from keras_avssan._internal.types import Tensor
 from keras_avssan.models.prompt_arrays import check_embeddings, check_prompt_arrays
 from keras_avssan.models.prompts import (
     MIN_RECORDING,
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
     from keras_avssan.models.localizer_preprocessor import LocalizerPreprocessor
     from keras_avssan.models.prompted_backbone import PromptedBackbone
 
-# Inputs that are, or give, a prompt embedding, with the first that counts first.
+# Inputs that are or become a prompt embedding; of several, the first of these is used.
 EMBEDDED = ("prompt_embedding", "token_ids", "images")
-# Inputs of a recording as prompt, which may stand beside one of them.
+# Inputs of a recording as prompt, which may come together with one of them.
 REFERENCE = ("prompt_audio", "prompt_audio_weight")
 
 
@@ -32,29 +33,9 @@ def read_prompts(
     sampling_rate: int | None = None,
     model: "Localizer | None" = None,
 ) -> dict[str, np.ndarray]:
-    """Brings prompts as users give them to the model's form.
+    """Brings prompts as users give them to the model's form, a dict of arrays by input.
 
-    Prompts of one kind become one array. Where they are of several kinds, or a `Prompt` holds
-    several things, each becomes the mean of its embeddings and one recording with its share.
-
-    Args:
-        prompt: One prompt, a list or a batch of them, see `split_prompts`, or a dict of arrays in
-            the model's form.
-        preprocessor: Reads pictures, words and recordings.
-        sampling_rate: Sampling rate in hertz of recordings as arrays; the model's if not given.
-        model: Embeds the prompts that have to be averaged.
-
-    Returns:
-        Dict of arrays with the batch first: `images`, `token_ids`, `prompt_embedding` or
-        `prompt_audio`, or the last two with `prompt_audio_weight`.
-
-    Raises:
-        ValueError: If a prompt is unusable.
-        TypeError: If a prompt is of another kind, or several kinds come without a `model`.
-
-    Example:
-        >>> read_prompts(np.zeros((32, 32, 3), "uint8"), LocalizerPreprocessor())["images"].shape
-        (1, 64, 64, 3)
+    Of several kinds, or a `Prompt`, `model` makes the mean embedding and one weighted recording.
     """
     if isinstance(prompt, dict):
         return check_prompt_arrays(prompt, preprocessor.picture_size, preprocessor.prompt_dim)
@@ -63,14 +44,14 @@ def read_prompts(
         return _read_kind(prompts, kinds[0], preprocessor, sampling_rate)
     if model is None:
         raise TypeError(
-            "`prompt` must hold either pictures or embeddings, texts or recordings, not both; "
-            f"`localize` takes them together. Received: {kinds}"
+            "`prompt` must hold pictures, embeddings, texts or recordings, not several kinds; "
+            f"`localize` takes them together. Received: prompt of kinds {kinds}"
         )
     return _average(map(as_prompt, prompts, kinds), preprocessor, sampling_rate, model)
 
 
 def _read_kind(
-    prompts: list, kind: str, preprocessor: "LocalizerPreprocessor", sampling_rate: int | None
+    prompts: list[Any], kind: str, preprocessor: "LocalizerPreprocessor", sampling_rate: int | None
 ) -> dict[str, np.ndarray]:
     """Prompts of one kind as one array."""
     if kind == "embedding":
@@ -98,8 +79,10 @@ def _average(
     sampling_rate: int | None,
     model: "Localizer",
 ) -> dict[str, np.ndarray]:
-    """Each `Prompt` as one embedding, one recording and the recording's share."""
-    embeddings, recordings, weights = [], [], []
+    """Each `Prompt` as one embedding, one recording and the recording's weight."""
+    embeddings: list[np.ndarray | None] = []
+    recordings: list[np.ndarray] = []
+    weights: list[float] = []
     for prompt in prompts:
         vectors = _embed_parts(prompt, preprocessor, model)
         embeddings.append(np.mean(vectors, axis=0) if len(vectors) else None)
@@ -122,7 +105,7 @@ def _average(
 def _embed_parts(
     prompt: Prompt, preprocessor: "LocalizerPreprocessor", model: "Localizer"
 ) -> np.ndarray:
-    """Embeddings of all parts of a `Prompt` but the recordings, shape (parts, d_V)."""
+    """Embeddings of all parts of a `Prompt` except the recordings, shape (parts, d_V)."""
     parts = [np.zeros((0, model.backbone.prompt_dim))]
     if prompt.pictures:
         images = [preprocessor.read_picture(picture) for picture in prompt.pictures]
@@ -135,26 +118,9 @@ def _embed_parts(
 
 
 def embed_batches(
-    backbone: "PromptedBackbone", name: str, prompts: Any, batch_size: int
+    backbone: "PromptedBackbone", name: str, prompts: Tensor, batch_size: int
 ) -> np.ndarray:
-    """Embeds pictures or tokens batch by batch.
-
-    Args:
-        backbone: Network whose image encoder embeds.
-        name: Name of the input, `"images"` or `"token_ids"`.
-        prompts: Array in the model's form, the prompts first.
-        batch_size: Prompts a run.
-
-    Returns:
-        float32 array of shape (prompts, d_V).
-
-    Raises:
-        ValueError: If the prompts do not fit the network.
-
-    Example:
-        >>> embed_batches(AVSSAN().backbone, "images", np.zeros((5, 64, 64, 3)), 4).shape
-        (5, 128)
-    """
+    """Embeds `"images"` or `"token_ids"` batch by batch, to float32 (prompts, d_V)."""
     parts = [
         ops.convert_to_numpy(
             backbone.embed_prompt(
@@ -167,92 +133,62 @@ def embed_batches(
 
 
 def embed_inputs(
-    backbone: "PromptedBackbone", inputs: Mapping[str, Any], training: bool | None = None
-) -> Any:
-    """Embeds prompts that are known to fit a network, see `check_inputs`.
-
-    Args:
-        backbone: Network whose image encoder embeds.
-        inputs: Dict of tensors with `prompt_embedding`, `token_ids` or `images`.
-        training: Whether the image encoder runs in training mode.
-
-    Returns:
-        Tensor of shape (batch, d_V).
-
-    Example:
-        >>> embed_inputs(backbone, {"prompt_embedding": keras.ops.ones((1, 512))}).shape
-        (1, 512)
-    """
+    backbone: "PromptedBackbone", inputs: Mapping[str, Tensor], training: bool | None = None
+) -> Tensor:
+    """Embeds prompts that have passed `check_inputs`, to shape (batch, d_V)."""
     if "prompt_embedding" in inputs:
         return inputs["prompt_embedding"]
+    assert backbone.image_encoder is not None
     if "token_ids" in inputs:
         return backbone.image_encoder.encode_text(inputs["token_ids"])
     return backbone.image_encoder(inputs["images"], training=training)
 
 
-def check_inputs(backbone: "PromptedBackbone", inputs: Mapping[str, Any]) -> None:
-    """Refuses inputs that hold no prompt, or one that does not fit a network.
-
-    Args:
-        backbone: The network.
-        inputs: Dict of tensors, symbolic ones too.
-
-    Raises:
-        ValueError: If a prompt is missing, has a wrong shape, or is of a kind that the network
-            does not take.
-
-    Example:
-        >>> check_inputs(backbone, {"images": keras.ops.ones((1, 64, 64, 3))})
-    """
+def check_inputs(backbone: "PromptedBackbone", inputs: Mapping[str, Tensor]) -> None:
+    """Refuses inputs without a prompt, or with one that does not fit a network."""
     name = next((name for name in EMBEDDED if name in inputs), None)
     if name == "prompt_embedding":
         shape = tuple(inputs[name].shape)
         if len(shape) != 2 or shape[-1] != backbone.prompt_dim:
             raise ValueError(
                 f"`prompt_embedding` must have shape (batch, {backbone.prompt_dim}). "
-                f"Received: shape {shape}"
+                f"Received: prompt_embedding.shape={shape}"
             )
     elif name == "token_ids":
         if not backbone.reads_words:
             raise ValueError(
-                "Words as prompt need an image encoder with a text side, such as CLIP's. "
-                "Received: `token_ids`"
+                "`token_ids` need an image encoder with a text side, such as CLIP's. "
+                f"Received: image_encoder={backbone.image_encoder!r}"
             )
     elif name == "images":
         if backbone.image_encoder is None:
             raise ValueError(
-                "This model has no image encoder: give `prompt_embedding` in place of `images`."
+                "`inputs` must hold `prompt_embedding` in place of `images`: this model has no "
+                f"image encoder. Received: inputs with keys {sorted(inputs)}"
             )
         shape = tuple(inputs[name].shape)
         if len(shape) != 4 or shape[-1] != 3:
-            raise ValueError(f"`images` must have shape (batch, H, W, 3). Received: shape {shape}")
+            raise ValueError(
+                f"`images` must have shape (batch, H, W, 3). Received: images.shape={shape}"
+            )
     elif "prompt_audio" not in inputs:
         raise ValueError(
-            "A prompt is needed: `images` or `prompt_embedding` (or `token_ids`, "
-            f"`prompt_audio`). Received: inputs {sorted(inputs)}"
+            "`inputs` must hold a prompt: `images` or `prompt_embedding` (or `token_ids`, "
+            f"`prompt_audio`). Received: inputs with keys {sorted(inputs)}"
         )
 
 
-def check_reference(inputs: Mapping[str, Any], semantic_audio: bool) -> None:
-    """Refuses a recording as prompt that does not fit a network with an audio encoder.
-
-    Args:
-        inputs: Dict of tensors; without `prompt_audio` there is nothing to check.
-        semantic_audio: Whether the network has its audio encoder.
-
-    Raises:
-        ValueError: If `prompt_audio` has a wrong shape, or nothing embeds it.
-
-    Example:
-        >>> check_reference({"prompt_audio": keras.ops.ones((1, 16000))}, semantic_audio=True)
-    """
+def check_reference(inputs: Mapping[str, Tensor], semantic_audio: bool) -> None:
+    """Refuses a recording as prompt of a wrong shape, or without an audio encoder to embed it."""
     if "prompt_audio" not in inputs:
         return
+    shape = tuple(inputs["prompt_audio"].shape)
     if not semantic_audio:
         raise ValueError(
-            "A recording as prompt needs the audio encoder, which `semantic_audio=False` "
-            "leaves out. Received: `prompt_audio`"
+            "`prompt_audio` needs the audio encoder, which `semantic_audio=False` leaves out. "
+            f"Received: prompt_audio.shape={shape}"
         )
-    shape = tuple(inputs["prompt_audio"].shape)
     if len(shape) != 2:
-        raise ValueError(f"`prompt_audio` must have shape (batch, samples). Received: {shape}")
+        raise ValueError(
+            f"`prompt_audio` must have shape (batch, samples). Received: prompt_audio.shape={shape}"
+        )

@@ -1,4 +1,4 @@
-"""What a sound is asked for with: a picture, words, a recording, or several of them."""
+"""Prompts: image, text, audio, embedding, or a combination."""
 
 import os
 from collections.abc import Sequence
@@ -9,18 +9,17 @@ import numpy as np
 
 from keras_avssan._internal.atomic_files import check_file, is_meant_as_file
 from keras_avssan._internal.one_line import count, one_line
-from keras_avssan._internal.types import Shape
 from keras_avssan.data.media.contents import Contents, as_contents, is_file
 from keras_avssan.data.media.file_kinds import file_kind
 from keras_avssan.data.media.recordings import to_numpy
 
-# Shortest array that is taken for a recording, in samples.
+# Length in samples from which an array counts as a recording.
 MIN_RECORDING = 1600
 
 
 @dataclass(frozen=True, eq=False)
 class Prompt:
-    """Several things that ask for the same sound together, averaged.
+    """Combines several prompts for the same sound; their embeddings are averaged.
 
     Args:
         pictures: Pictures: files (paths, bytes, or opened in binary mode) or RGB arrays (H, W, 3).
@@ -29,8 +28,8 @@ class Prompt:
         embeddings: Embeddings (d_V,) that the model's image encoder made.
 
     Raises:
-        TypeError: If an argument is a single thing rather than a list of them.
-        ValueError: If there is nothing at all.
+        TypeError: If an argument is a single file or text rather than a list.
+        ValueError: If all arguments are empty.
 
     Example:
         >>> theta = model.localize(
@@ -38,10 +37,10 @@ class Prompt:
         ... )
     """
 
-    pictures: Sequence = ()
-    texts: Sequence = ()
-    recordings: Sequence = ()
-    embeddings: Sequence = ()
+    pictures: Sequence[Any] = ()
+    texts: Sequence[str] = ()
+    recordings: Sequence[Any] = ()
+    embeddings: Sequence[Any] = ()
 
     def __post_init__(self) -> None:
         for name in ("pictures", "texts", "recordings", "embeddings"):
@@ -50,7 +49,10 @@ class Prompt:
                     f"`{name}` must be a list. Received: {name}={getattr(self, name)!r}"
                 )
         if not len(self):
-            raise ValueError("A `Prompt` must hold something. Received: no part at all")
+            raise ValueError(
+                "`pictures`, `texts`, `recordings` or `embeddings` must hold something. "
+                "Received: pictures=(), texts=(), recordings=(), embeddings=()"
+            )
 
     def __len__(self) -> int:
         parts = (self.pictures, self.texts, self.recordings, self.embeddings)
@@ -64,30 +66,10 @@ class Prompt:
         )
 
 
-def split_prompts(prompt: Any, prompt_dim: int | None = None) -> tuple[list, list[str]]:
-    """Takes prompts apart and tells what each is.
+def split_prompts(prompt: Any, prompt_dim: int | None = None) -> tuple[list[Any], list[str]]:
+    """Splits a prompt, a list or a batch into single prompts and their kinds.
 
-    A string that is the path of a file, or looks like one that is missing, is that file: what is
-    in it says whether it is a picture or a recording. Any other string is words. A vector of
-    `prompt_dim` numbers is an embedding, a longer one a recording.
-
-    Args:
-        prompt: One prompt, a list of prompts, or a batch of pictures, embeddings or recordings as
-            one array.
-        prompt_dim: Dimension of the model's prompt embeddings, if known.
-
-    Returns:
-        A list of prompts, and the kind of each: `"picture"`, `"text"`, `"recording"`,
-        `"embedding"` or `"several"` for a `Prompt`.
-
-    Raises:
-        TypeError: If a prompt is neither a string, a path, an array nor a `Prompt`.
-        ValueError: If there is no prompt, an array has the shape of none, or a file is missing,
-            empty, a directory, or neither a picture nor a recording.
-
-    Example:
-        >>> split_prompts(["dog.jpg", "a barking dog", "bark.wav"])[1]
-        ['picture', 'text', 'recording']
+    Strings that are or look like paths are files, others text; vectors of `prompt_dim` embeddings.
     """
     if isinstance(prompt, (list, tuple)):
         prompts = list(prompt)
@@ -97,51 +79,38 @@ def split_prompts(prompt: Any, prompt_dim: int | None = None) -> tuple[list, lis
         array = to_numpy(prompt, "prompt")
         prompts = list(array) if _is_batch(array) else [array]
     if not prompts:
-        raise ValueError("`prompt` must hold at least one prompt. Received: none")
+        raise ValueError(
+            f"`prompt` must hold at least one prompt. Received: len(prompt)={len(prompt)}"
+        )
     prompts = [as_contents(p, "prompt") for p in prompts]
     prompts = [p if is_file(p) or isinstance(p, Prompt) else to_numpy(p, "prompt") for p in prompts]
     return prompts, [_kind(p, prompt_dim) for p in prompts]
 
 
 def as_prompt(prompt: Any, kind: str) -> Prompt:
-    """Makes a single thing a `Prompt`.
-
-    Args:
-        prompt: A picture, words, a recording, an embedding, or a `Prompt` already.
-        kind: What it is, see `split_prompts`.
-
-    Returns:
-        A `Prompt`.
-    """
+    """A single prompt of a kind, see `split_prompts`, as a `Prompt`."""
     return prompt if kind == "several" else Prompt(**{f"{kind}s": [prompt]})
 
 
-def stack_repeated(recordings):
-    """Makes one array of recordings, each repeated to the length of the longest.
-
-    Args:
-        recordings: List of float arrays (samples,), none of them empty.
-
-    Returns:
-        float32 array of shape (recordings, samples); (0, 0) for no recording.
-    """
+def stack_repeated(recordings: Sequence[np.ndarray]) -> np.ndarray:
+    """Recordings (samples,) as one float32 array, each repeated to the length of the longest."""
     longest = max(map(len, recordings), default=0)
     repeated = [np.resize(recording, longest) for recording in recordings]
     return np.array(repeated, "float32").reshape(len(recordings), longest)
 
 
-def _is_recording(shape: Shape):
+def _is_recording(shape: tuple[int, ...]) -> bool:
     """Whether an array of rank 2 is one recording (samples, channels), rather than a batch."""
     return len(shape) == 2 and shape[0] >= MIN_RECORDING and shape[1] <= 2
 
 
-def _is_batch(array: Any):
+def _is_batch(array: np.ndarray) -> bool:
     if array.ndim == 3:
         return _is_recording(array.shape[1:])
     return array.ndim == 4 or (array.ndim == 2 and not _is_recording(array.shape))
 
 
-def _kind(prompt: Any, prompt_dim: int):
+def _kind(prompt: Any, prompt_dim: int | None) -> str:
     if isinstance(prompt, Prompt):
         return "several"
     if isinstance(prompt, (str, os.PathLike, Contents)):
@@ -154,7 +123,7 @@ def _kind(prompt: Any, prompt_dim: int):
                 "`prompt` as an array must be a picture (height, width, 3), a recording (samples,) "
                 f"or (samples, channels) of at least {MIN_RECORDING} samples and at most two "
                 f"channels, or an embedding ({prompt_dim or 'd_V'},). "
-                f"Received: shape {prompt.shape}"
+                f"Received: prompt.shape={prompt.shape}"
             )
         return "picture"
     is_recording = len(prompt) != prompt_dim and len(prompt) >= MIN_RECORDING
@@ -172,6 +141,8 @@ def _kind_of_file(prompt: Any) -> str:
     if isinstance(prompt, Contents):
         name = prompt.label
     else:
-        name = f"file '{os.fspath(prompt)}' as `prompt`"
-        check_file(prompt, name)
-    raise ValueError(f"{name} is neither a picture nor a recording that can be read.")
+        name = f"prompt={os.fspath(prompt)!r}"
+        check_file(prompt, f"file '{os.fspath(prompt)}' as `prompt`")
+    raise ValueError(
+        f"`prompt` as a file must be a picture or a recording that can be read. Received: {name}"
+    )

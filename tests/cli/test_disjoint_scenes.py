@@ -144,8 +144,8 @@ def test_a_model_and_a_bank_of_two_spacings_are_refused(classes, tmp_path, capsy
     arguments += ["--bank", build_bank(tmp_path / "bank.npz"), "--duration", "0.2"]
     assert main(arguments) == 2
     error = capsys.readouterr().err
-    assert "0.2 m apart, but those of the scenes are 0.08 m" in error
-    assert "Tell the model with `--spacing 0.08`" in error and "microphone_spacing" not in error
+    assert "spacing, 0.2 m" in error and "microphones 0.08 m apart" in error
+    assert "Pass `--spacing 0.08`" in error and "microphone_spacing" not in error
 
 
 @pytest.mark.parametrize(
@@ -203,7 +203,7 @@ def test_a_model_that_cannot_be_told_names_the_option(classes, tmp_path, capsys)
     GCCMLP(hidden_dim=8).save_to_preset(str(tmp_path / "model"))
     arguments = ["evaluate", "--model", str(tmp_path / "model"), "--data", str(classes)]
     assert main([*arguments, "--rooms", "3", "--spacing", "0.3"]) == 2
-    assert "cannot be told a spacing" in (error := capsys.readouterr().err)
+    assert "cannot take another one" in (error := capsys.readouterr().err)
     assert "Received: --spacing 0.3" in error and "microphone_spacing" not in error
 
 

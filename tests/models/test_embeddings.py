@@ -144,7 +144,7 @@ def test_a_fingerprint_tells_encoders_apart():
 
 
 def test_a_model_without_an_image_encoder_is_refused(plan, make_tiny):
-    with pytest.raises(ValueError, match="`model` has no image encoder"):
+    with pytest.raises(ValueError, match="`model` must have an image encoder"):
         embed_pictures(make_tiny(image_encoder=None, prompt_dim=8), plan, progress=False)
 
 
@@ -164,7 +164,7 @@ def test_a_plan_is_embedded_as_its_kinds_of_prompts_need(model, plan, counted):
 
 def test_given_embeddings_must_hold_every_picture(model, plan):
     given = {picture.id: np.ones(8) for picture in plan.pictures[1:]}
-    with pytest.raises(ValueError, match=f"5 embeddings, none for '{plan.pictures[0].id}'"):
+    with pytest.raises(ValueError, match=f"lacks '{plan.pictures[0].id}'.*=5"):
         embed_plan(model, plan, pictures=given)
 
 

@@ -224,7 +224,7 @@ def test_bad_arguments(arguments, message, model, tmp_path):
 @pytest.mark.tensorflow
 def test_prompts_without_an_encoder(make_tiny, tmp_path):
     model = make_tiny(image_encoder=None, prompt_dim=5, compiled=False)
-    with pytest.raises(ValueError, match="without an image encoder takes prompt='embedding'"):
+    with pytest.raises(ValueError, match="`prompt` must be 'embedding'.*prompt='images'"):
         model.export(tmp_path / "model", prompt="images")
 
 

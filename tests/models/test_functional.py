@@ -211,7 +211,7 @@ def test_inputs_that_are_none_or_no_dict(backbone, inputs):
     nothing = {"prompt_embedding": None, "microphone_spacing": None}
     found = ops.convert_to_numpy(backbone({**inputs, **nothing})["doa"])
     np.testing.assert_array_equal(found, expected)
-    with pytest.raises(ValueError, match=r"`audio` is needed. Received: inputs \['images'\]"):
+    with pytest.raises(ValueError, match=r"must hold `audio`.*inputs with keys \['images'\]"):
         backbone({"images": inputs["images"]})
-    with pytest.raises(TypeError, match="Inputs must be a dict with `audio`"):
+    with pytest.raises(TypeError, match="`inputs` must be a dict with `audio`"):
         backbone(inputs["audio"])

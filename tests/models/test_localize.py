@@ -160,7 +160,7 @@ def test_explain_gives_what_the_mask_leaves_to_be_heard(model, recording, pictur
 
 
 def test_explain_takes_one_scene(model, make_inputs, picture):
-    with pytest.raises(ValueError, match="`explain` takes one recording.*2 scenes"):
+    with pytest.raises(ValueError, match="one recording and one prompt.*2 scenes"):
         model.explain(make_inputs(2)["audio"], picture)
 
 

@@ -86,7 +86,7 @@ def torch_loader(dataset):
     ],
 )
 def test_wherever_they_meet_both_spacings_are_named(meet, plan, make_tiny):
-    with pytest.raises(ValueError, match=r"microphones 0\.2 m apart.*scenes are 0\.08 m apart"):
+    with pytest.raises(ValueError, match=r"0\.2 m.*microphones 0\.08 m apart"):
         meet(make_tiny(), plan)
 
 
@@ -101,7 +101,7 @@ def test_wherever_they_meet_both_spacings_are_named(meet, plan, make_tiny):
 )
 def test_datasets_of_tf_data_are_seen_through_too(use, change, plan, make_tiny):
     pytest.importorskip("tensorflow")
-    with pytest.raises(ValueError, match=r"microphones 0\.2 m apart.*scenes are 0\.08 m apart"):
+    with pytest.raises(ValueError, match=r"0\.2 m.*microphones 0\.08 m apart"):
         use(make_tiny(), change(make_dataset(plan, 4, 2, loader="tf", image_size=16)))
 
 
@@ -119,12 +119,12 @@ def test_a_transformation_may_tell_the_spacing_or_resample(plan, make_tiny):
     assert make_tiny().predict(dataset.map(told), verbose=0)["doa"].shape == (2, 180)
     model = make_tiny(sampling_rate=8000, audio_encoder=LogMelEncoder(8, (4,), sampling_rate=8000))
     assert model.predict(dataset.map(halved), verbose=0)["doa"].shape == (2, 180)
-    with pytest.raises(ValueError, match="model's 8000 Hz.*plan at 16000 Hz"):
+    with pytest.raises(ValueError, match="8000 Hz.*plan.sampling_rate=16000"):
         model.predict(dataset.map(told))
 
 
 def test_methods_without_training_are_compared_too(plan):
-    with pytest.raises(ValueError, match=r"0\.2 m apart.*0\.08 m apart"):
+    with pytest.raises(ValueError, match=r"0\.2 m.*0\.08 m apart"):
         evaluate_localizer(SRPPHAT(), plan, 2, progress=False)
     told = evaluate_localizer(SRPPHAT(), plan, 4, microphone_spacing=0.08, progress=False)
     own = evaluate_localizer(SRPPHAT(microphone_spacing=0.08), plan, 4, progress=False)
@@ -134,11 +134,11 @@ def test_methods_without_training_are_compared_too(plan):
 
 def test_sampling_rates_are_compared(plan, make_tiny):
     model = make_tiny(sampling_rate=8000, audio_encoder=LogMelEncoder(8, (4,), sampling_rate=8000))
-    with pytest.raises(ValueError, match="model's 8000 Hz.*plan at 16000 Hz"):
+    with pytest.raises(ValueError, match="8000 Hz.*plan.sampling_rate=16000"):
         evaluate_localizer(model, plan, 2, progress=False)
-    with pytest.raises(ValueError, match="network's 8000 Hz.*encoder for 16000 Hz"):
+    with pytest.raises(ValueError, match="8000 Hz.*audio_encoder.sampling_rate=16000"):
         make_tiny(sampling_rate=8000, audio_encoder=LogMelEncoder(8, (4,)))
-    with pytest.raises(ValueError, match="network's 16000 Hz.*preprocessor at 8000 Hz"):
+    with pytest.raises(ValueError, match="16000 Hz.*preprocessor.sampling_rate=8000"):
         AVSSAN(preprocessor=AVSSANPreprocessor(sampling_rate=8000))
     assert AVSSAN(sampling_rate=8000).backbone.audio_encoder.sampling_rate == 8000
 
@@ -159,9 +159,9 @@ def test_a_model_can_be_told_in_training_and_evaluation(plan, make_tiny):
 
 def test_a_network_that_cannot_be_told_says_so(plan, make_tiny):
     for model in (make_tiny(doa_form="spectrogram"), GCCMLP(hidden_dim=8)):
-        with pytest.raises(ValueError, match=r"cannot be told.*trained for 0\.2 m.*0\.0800"):
+        with pytest.raises(ValueError, match=r"the 0\.2 m .*cannot take another.*0\.0800"):
             evaluate_localizer(model, plan, 2, microphone_spacing=0.08, progress=False)
-        with pytest.raises(ValueError, match="cannot be told"):
+        with pytest.raises(ValueError, match="cannot take another"):
             model.localize(delayed(0.08), np.zeros((16, 16, 3)), microphone_spacing=0.08)
         model.localize(delayed(0.2), np.zeros((16, 16, 3)), microphone_spacing=0.2)
 

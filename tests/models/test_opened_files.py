@@ -75,7 +75,7 @@ def test_errors_name_the_file_or_the_argument(files, model):
         read_image(files["mix"].read_bytes())
     with pytest.raises(ValueError, match="`audio` is empty: it has 0 bytes"):
         read_audio(io.BytesIO())
-    with pytest.raises(ValueError, match="`prompt` is neither a picture nor a recording"):
+    with pytest.raises(ValueError, match="must be a picture or a recording.*Received: `prompt`"):
         model.localize(files["mix"].read_bytes(), b"words in bytes")
     with pytest.raises(TypeError, match="`audio` must be opened in binary mode"):
         read_audio(io.StringIO("text"))

@@ -96,7 +96,7 @@ def test_a_thousand_digests_are_kept_in_eight_letters_each():
     content = json.loads(json.dumps(record.to_dict()))
     assert len(content["clips"]) == 8000
     assert TrainingRecord.from_dict(content) == record
-    with pytest.raises(ValueError, match="no training record"):
+    with pytest.raises(ValueError, match="must be a training record"):
         TrainingRecord.from_dict({**content, "format": 2})
 
 

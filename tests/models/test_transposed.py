@@ -11,7 +11,7 @@ from keras_avssan.layers import SceneRenderer, StereoSTFT
 from keras_avssan.visualization.checks import as_array
 
 SIDEWAYS = np.random.default_rng(0).normal(size=(2, 2, 16000)).astype("float32")
-MESSAGE = r"shape .*2, 16000\).*transpose it"
+MESSAGE = r"(?=.*2, 16000\)).*transpose it"
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,13 @@
-"""AV-SSAN as a task: train it, ask it, see why."""
+"""The AV-SSAN task model: training, inference, explanation."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import keras
 import numpy as np
+from numpy.typing import ArrayLike
 
 from keras_avssan._internal.frozen_layers import freeze_parts
-from keras_avssan._internal.types import Tensor
 from keras_avssan._internal.write_once import WriteOnce
 from keras_avssan.data.media.channel_pair import confidence
 from keras_avssan.doa.grid import GRID_DEGREES
@@ -29,7 +29,7 @@ from keras_avssan.models.localizer import Localizer, refuse_parts
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
 class AVSSAN(Localizer):
-    """Localises the sound that a prompt shows, out of a two-microphone mix.
+    """Localises a prompted sound in a two-microphone mixture.
 
     Compiled on construction with the joint loss, AdamW, and the scores MAE, accuracy within 5°,
     selection rate and MAE of correctly selected scenes.
@@ -37,8 +37,8 @@ class AVSSAN(Localizer):
     Args:
         backbone: An `AVSSANBackbone`. If not given, one is built from the arguments below.
         preprocessor: An `AVSSANPreprocessor`. If not given, the one that fits the backbone.
-        configuration: `"base"` (this library's decisions) or `"paper"` (as published, wherever
-            the paper prints a form; the design decisions list every setting of both); decides
+        configuration: `"base"` (this library's decisions) or `"paper"` (as published, where the
+            paper prints a form; the design decisions list every setting of both); determines
             the network where `backbone` is not given, and the default loss and optimizer.
         image_encoder: Encoder of picture prompts, see `keras_avssan.encoders`, or the name of a
             CLIP preset such as `"clip_vit_base_patch32"`. By default a small convolutional one
@@ -47,7 +47,7 @@ class AVSSAN(Localizer):
             trains with the task. `"paper"` has no default.
         compile: Whether the model is compiled on construction.
         name: Name of the model.
-        **kwargs: Further arguments of `AVSSANBackbone`; they win over the configuration's.
+        **kwargs: Further arguments of `AVSSANBackbone`; they override the configuration's.
 
     Call arguments:
         inputs: Dict with `audio` (batch, samples, 2) and a prompt: `images` (batch, H, W, 3) in
@@ -82,11 +82,11 @@ class AVSSAN(Localizer):
 
     def __init__(
         self,
-        backbone: Any = None,
-        preprocessor: Any = None,
+        backbone: AVSSANBackbone | None = None,
+        preprocessor: AVSSANPreprocessor | None = None,
         configuration: str = "base",
-        image_encoder: Any = None,
-        audio_encoder: Any = None,
+        image_encoder: keras.Layer | str | None = None,
+        audio_encoder: keras.Layer | None = None,
         compile: bool = True,
         name: str | None = None,
         **kwargs: Any,
@@ -103,42 +103,42 @@ class AVSSAN(Localizer):
             self.compile()
 
     @property
-    def compared_outputs(self):
-        """Outputs that losses and metrics can be given for by name."""
+    def compared_outputs(self) -> tuple[str, ...]:
+        """Names of the outputs that losses and metrics can be given for."""
         if self.backbone.visual_prompt and self.backbone.semantic_audio:
             return "doa", "masked_spectrogram", "prompt_semantics"
         return "doa", "masked_spectrogram"
 
-    def default_loss(self):
+    def default_loss(self) -> keras.losses.Loss:
         return make_loss(self.configuration)
 
-    def default_optimizer(self):
+    def default_optimizer(self) -> keras.optimizers.Optimizer:
         return make_optimizer(self.configuration)
 
     def explain(
         self,
-        audio: Tensor,
+        audio: Any,
         prompt: Any,
         sampling_rate: int | None = None,
-        channels: Any = None,
-        microphone_spacing: Any = None,
-    ):
-        """Localises one scene and returns what led there.
+        channels: tuple[int, int] | None = None,
+        microphone_spacing: float | ArrayLike | None = None,
+    ) -> dict[str, Any]:
+        """Localises one scene and returns the intermediate results.
 
         Args:
             audio: One two-microphone recording, see `localize`.
             prompt: One prompt, see `localize`.
             sampling_rate: Sampling rate of an `audio` array in hertz.
-            microphone_spacing: Distance between the microphones in metres, see `localize`.
             channels: The two channels that are the microphones, see `localize`.
+            microphone_spacing: Distance between the microphones in metres, see `localize`.
 
         Returns:
             Dict of NumPy arrays and numbers: `azimuth` and `confidence`; `similarity` of prompt and
-            mix, from -1 to 1, or NaN without prompt or semantic audio; `posterior` (180,);
+            mixture, from -1 to 1, or NaN without prompt or semantic audio; `posterior` (180,);
             `spectrogram`, `masked_spectrogram` (T, F, 4) as re1, im1, re2, im2; `mask` (T, F);
-            `masked_audio` (samples, 2), what the mask leaves of the recording, to be heard;
-            `band_attention`, dict from band name to β (n,); `band_weights` α (T, bands); `bands`,
-            their names; `sampling_rate` in hertz and `hop_length` in samples.
+            `masked_audio` (samples, 2), the recording after the mask, as audio; `band_attention`,
+            dict from band name to β (n,); `band_weights` α (T, bands); `bands`, their names;
+            `sampling_rate` in hertz and `hop_length` in samples.
 
         Raises:
             ValueError: If recording or prompt are unusable, or more than one.
@@ -152,8 +152,8 @@ class AVSSAN(Localizer):
         )
         if len(inputs["audio"]) != 1:
             raise ValueError(
-                "`explain` takes one recording and one prompt. "
-                f"Received: {len(inputs['audio'])} scenes"
+                "`audio` and `prompt` must be one recording and one prompt; `explain` takes one "
+                f"scene. Received: {len(inputs['audio'])} scenes"
             )
         outputs = keras.tree.map_structure(
             lambda output: np.asarray(output)[0], self.predict_on_batch(inputs)
@@ -185,7 +185,12 @@ class AVSSAN(Localizer):
         return {**super().get_config(), "configuration": self.configuration}
 
 
-def _make_backbone(configuration, image_encoder: Any, audio_encoder: Any, kwargs: Any):
+def _make_backbone(
+    configuration: str,
+    image_encoder: keras.Layer | str | None,
+    audio_encoder: keras.Layer | None,
+    kwargs: Mapping[str, Any],
+) -> AVSSANBackbone:
     settings = {**CONFIGURATIONS[configuration], **kwargs}
     if configuration == "paper":
         _check_published_encoders(image_encoder, audio_encoder, settings)
@@ -202,10 +207,14 @@ def _make_backbone(configuration, image_encoder: Any, audio_encoder: Any, kwargs
     return backbone
 
 
-def _check_published_encoders(image_encoder: Any, audio_encoder: Any, settings: Mapping[str, Any]):
-    """Refuses to put small encoders where Figure 1 has pretrained ones."""
-    asks = settings.get("visual_prompt", True) and settings.get("prompt_dim") is None
-    if asks and image_encoder is None:
+def _check_published_encoders(
+    image_encoder: keras.Layer | str | None,
+    audio_encoder: keras.Layer | None,
+    settings: Mapping[str, Any],
+) -> None:
+    """Refuses default encoders where Figure 1 has pretrained ones."""
+    embeds = settings.get("visual_prompt", True) and settings.get("prompt_dim") is None
+    if embeds and image_encoder is None:
         raise ValueError(
             '`image_encoder` must be given with `configuration="paper"`, whose prompts are '
             'embedded by a pretrained CLIP: its name, such as "clip_vit_base_patch32", or another '

@@ -1,7 +1,7 @@
 """The network of AV-SSAN, from audio and prompt to posterior and mask."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 import keras
 from keras import ops
@@ -19,9 +19,10 @@ from keras_avssan.models.av_ssan.audio_encoder_check import check_audio_encoder
 from keras_avssan.models.prompted_backbone import PromptedBackbone
 from keras_avssan.models.prompting import EMBEDDED, check_reference, embed_inputs
 
+# Settings of the head of networks that were stored without them.
 _FIRST_HEAD = {"phase_transform": False, "doa_padding": "zeros"}
 _MAGNITUDES = (None, "cues", "mask", "both")
-# What the names of the outputs that hold β begin with; the band's name follows.
+# Prefix of the names of the outputs that hold β; the band's name follows.
 BAND_ATTENTION = "band_attention_"
 
 
@@ -30,31 +31,31 @@ class AVSSANBackbone(PromptedBackbone):
     """The whole network of AV-SSAN, with the ablations of its Table 4 as arguments.
 
     STFT → spatial features in three bands; prompt and audio → semantic bridge; one
-    semantic-spatial alignment a band → refiner → masked spectrogram → posterior. Weights hold no
-    duration: a model takes recordings of any length from half a second on. The mix is brought to
-    unit power first, so that loudness has no influence.
+    semantic-spatial alignment a band → refiner → masked spectrogram → posterior. Weights do not
+    depend on the duration: a model takes recordings of any length from half a second on. The
+    mixture is normalised to unit power first, so that loudness has no influence.
 
     Args:
         image_encoder: Keras layer or model from pictures (batch, H, W, 3) in [0, 1] to embeddings
             (batch, d_V), see `keras_avssan.encoders`. `None` where prompts always come as
             embeddings; `prompt_dim` is needed then.
         audio_encoder: Keras layer or model from mono audio (batch, samples) to embeddings
-            (batch, t, d_A). Attributes `hop_seconds` and `offset_seconds` tell when they are. May
-            be `None` where `semantic_audio` is `False`.
+            (batch, t, d_A). Its attributes `hop_seconds` and `offset_seconds` are the times of the
+            embeddings. May be `None` where `semantic_audio` is `False`.
         prompt_dim: Dimension d_V of prompt embeddings.
         dim: Feature dimension D.
         bridge_layers: Transformer blocks of the semantic bridge.
         num_heads: Attention heads of these blocks.
         mlp_dim: Hidden width of the MLPs.
         dropout: Dropout in the semantic bridge.
-        interaction: Whether the bridge also sees the product of prompt and audio, see
+        interaction: Whether the product of prompt and audio is an input of the bridge too, see
             `SemanticBridge`.
         scale_prompt: Whether prompt embeddings are scaled before they are projected, likewise.
         ipd: Form of the phase difference, see `TriBandSpatialFeatures`.
         ild_scale: Factor on the level difference in decibels, likewise.
         residual: Residual of the alignment, see `SemanticSpatialAlignment`.
         scale_relevance: Whether β comes from scaled scores, likewise.
-        magnitude: Whether magnitudes stand beside the spatial cues: `None`, `"cues"` (see
+        magnitude: Where magnitudes join the spatial cues: `None`, `"cues"` (see
             `TriBandSpatialFeatures`), `"mask"` (see `SpatialRefiner`), or `"both"`.
         doa_form: Form of the head, see `DoAHead`.
         visual_prompt: Column V of Table 4. If `False`, prompts have no influence.
@@ -67,11 +68,11 @@ class AVSSANBackbone(PromptedBackbone):
         frame_length: Frame length of the spectrogram in samples.
         hop_length: Hop of the spectrogram in samples.
         stft_implementation: `"fft"` or `"conv"`, see `StereoSTFT`.
-        ild_epsilon: Where the ε of the level difference stands, see `TriBandSpatialFeatures`.
-        phase_transform: Whether a head of the form `"srp"` weighs bins by the power that the mask
-            keeps of them alone, so that one source alone is found as SRP-PHAT finds it; if
+        ild_epsilon: Position of the ε of the level difference, see `TriBandSpatialFeatures`.
+        phase_transform: Whether a head of the form `"srp"` weighs bins only by the share of power
+            that the mask keeps of them, so that it localises a single source as SRP-PHAT does; if
             `False`, by mask and amplitude.
-        doa_padding: What the head sees beyond the axis of the microphones, see `DoAHead`.
+        doa_padding: Padding of the head beyond the axis of the microphones, see `DoAHead`.
         dtype: Data type or precision policy. Front end, head and losses stay in float32.
         **kwargs: Arguments of `keras_hub.models.Backbone`.
 
@@ -79,9 +80,9 @@ class AVSSANBackbone(PromptedBackbone):
         inputs: Dict with `audio` (batch, samples, 2) and one prompt: `images` (batch, H, W, 3) in
             [0, 1], `token_ids` (batch, tokens) where the image encoder also reads words,
             `prompt_embedding` (batch, d_V), or a mono recording `prompt_audio` (batch, samples).
-            A recording may stand beside one of the others; `prompt_audio_weight` (batch,) from 0
-            to 1 is its share then, half if not given. Optionally `microphone_spacing` (batch,) in
-            metres.
+            A recording may be combined with one of the others; `prompt_audio_weight` (batch,)
+            from 0 to 1 is its weight then, half if not given. Optionally `microphone_spacing`
+            (batch,) in metres.
         training: Whether dropout and batch normalisation run in training mode.
 
     Returns:
@@ -89,8 +90,8 @@ class AVSSANBackbone(PromptedBackbone):
         (batch, T, F, 4), `band_attention_fine`, `_mid` and `_full`, β of a band (batch, n),
         `band_weights`, α (batch, T, bands); and, where prompt and semantic audio are both used,
         `prompt_semantics` (batch, D), the projected prompt, and `similarity` (batch,), the cosine
-        between it and the mix in the space that `AlignmentLoss` trains: it tells whether what is
-        asked for is there at all better than the posterior does.
+        between it and the mixture in the space that `AlignmentLoss` trains: it indicates better
+        than the posterior whether the prompted sound is present at all.
 
     Raises:
         ValueError: If an encoder or `prompt_dim` is missing, a form is unknown, or inputs have a
@@ -112,8 +113,8 @@ class AVSSANBackbone(PromptedBackbone):
 
     def __init__(
         self,
-        image_encoder: Any = None,
-        audio_encoder: Any = None,
+        image_encoder: keras.Layer | None = None,
+        audio_encoder: keras.Layer | None = None,
         prompt_dim: int | None = None,
         dim: int = 64,
         bridge_layers: int = 2,
@@ -124,9 +125,9 @@ class AVSSANBackbone(PromptedBackbone):
         scale_prompt: bool = True,
         ipd: str = "cos_sin",
         ild_scale: float = 0.1,
-        residual: str = "query",
+        residual: str | None = "query",
         scale_relevance: bool = False,
-        magnitude=None,
+        magnitude: str | None = None,
         doa_form: str = "srp",
         visual_prompt: bool = True,
         semantic_audio: bool = True,
@@ -184,8 +185,8 @@ class AVSSANBackbone(PromptedBackbone):
             dtype=dtype,
         )
         self.semantic_audio = semantic_audio
-        self.bands = ("fine", "mid", "full") if multi_band else ("full",)
-        self.audio_encoder: Any = audio_encoder if semantic_audio else None
+        self.bands: tuple[str, ...] = ("fine", "mid", "full") if multi_band else ("full",)
+        self.audio_encoder: keras.Layer | None = audio_encoder if semantic_audio else None
         if semantic_audio:
             check_audio_encoder(audio_encoder, sampling_rate)
 
@@ -254,14 +255,14 @@ class AVSSANBackbone(PromptedBackbone):
         # === Functional model: `connect`, Figure 1 ===
         super().__init__(dtype=dtype, **kwargs)
 
-    def connect(self, inputs: Tensor):
-        """Figure 1, from mixture and prompt to posterior and mask.
+    def connect(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Connects the layers as in Figure 1, from mixture and prompt to posterior and mask.
 
         Args:
             inputs: Dict of symbolic inputs, see `make_inputs`.
 
         Returns:
-            Dict of outputs, see above.
+            Dict of outputs, see the class.
         """
         audio = self.level(inputs["audio"])
         spectrogram = self.stft(audio)
@@ -289,24 +290,26 @@ class AVSSANBackbone(PromptedBackbone):
         return {**outputs, **dict(zip(names, similarity, strict=True))}
 
     @property
-    def _head_takes_mask(self):
+    def _head_takes_mask(self) -> bool:
         return self.settings["phase_transform"] and self.settings["doa_form"] == "srp"
 
     @property
-    def hop_length(self):
+    def hop_length(self) -> int:
         """Hop of the spectrogram in samples."""
         return self.settings["hop_length"]
 
     @property
-    def takes_microphone_spacing(self):
+    def takes_microphone_spacing(self) -> bool:
         """Whether the input `microphone_spacing` takes the place of the network's own."""
         return self.settings["doa_form"] == "srp"
 
-    def locate(self, spectrogram: Tensor, mask: Tensor, microphone_spacing: Any = None):
-        """Posterior over directions of what a mask keeps of a mix.
+    def locate(
+        self, spectrogram: Tensor, mask: Tensor, microphone_spacing: Tensor = None
+    ) -> Tensor:
+        """Computes the posterior over directions of a masked mixture.
 
         Args:
-            spectrogram: Spectrogram of the mix, shape (batch, T, F, 4), as `stft` returns it.
+            spectrogram: Spectrogram of the mixture, shape (batch, T, F, 4), as `stft` returns it.
             mask: Mask, shape (batch, T, F), the network's own or another.
             microphone_spacing: Optional distances in metres, shape (batch,).
 
@@ -317,20 +320,20 @@ class AVSSANBackbone(PromptedBackbone):
         return self._read_direction(spectrogram, mask, masked, microphone_spacing)
 
     def _read_direction(
-        self, spectrogram: Tensor, mask: Tensor, masked_spectrogram: Tensor, spacing
-    ):
-        """Posterior of the head, which takes mix and mask, or what the mask leaves."""
+        self, spectrogram: Tensor, mask: Tensor, masked_spectrogram: Tensor, spacing: Tensor
+    ) -> Tensor:
+        """Posterior of the head, which takes mixture and mask, or the masked spectrogram."""
         if self._head_takes_mask:
             return self.doa_head(spectrogram, spacing, ops.square(mask))
         return self.doa_head(masked_spectrogram, spacing)
 
-    def _embed_mixture(self, audio: Tensor, spectrogram: Tensor):
+    def _embed_mixture(self, audio: Tensor, spectrogram: Tensor) -> Tensor:
         """Embeddings of the mixture, (batch, t, d_A); without semantic audio, one zero a frame."""
-        if not self.semantic_audio:
+        if self.audio_encoder is None:
             return ops.zeros_like(spectrogram[:, :, 0, :1])
         return self.audio_encoder(ops.mean(audio, axis=-1))
 
-    def _embed_prompt(self, inputs: Tensor, audio: Tensor):
+    def _embed_prompt(self, inputs: dict[str, Tensor], audio: Tensor) -> dict[str, Tensor]:
         """The prompt as arguments of the bridge: an embedding, a recording, or both."""
         if not self.visual_prompt:
             return {"prompt": audio[:, :1, 0]}
@@ -346,25 +349,27 @@ class AVSSANBackbone(PromptedBackbone):
             "reference_weight": 0.5 * ops.ones_like(audio[:, 0, 0]) if weight is None else weight,
         }
 
-    def _embed_reference(self, recording: Any):
+    def _embed_reference(self, recording: Tensor) -> Tensor:
         """Embeddings (batch, t, d_A) of recordings that are the prompt."""
+        assert self.audio_encoder is not None
         return self.audio_encoder(self.level(recording[..., None])[..., 0])
 
-    def _check_prompt(self, inputs: Tensor) -> None:
-        """Refuses what is no prompt, recordings included."""
+    def _check_prompt(self, inputs: Mapping[str, Tensor]) -> None:
+        """Refuses inputs without a prompt that fits, recordings included."""
         super()._check_prompt(inputs)
         check_reference(inputs, self.semantic_audio)
 
-    def embed_target(self, target, training: bool | None = None):
-        """Embeds how targets sound, in the space of the prompts' projection.
+    def embed_target(self, target: Tensor, training: bool | None = None) -> Tensor:
+        """Embeds the audio of targets in the space of the projected prompts.
 
         Args:
-            target: The targets alone, shape (batch, samples, 2), with the gain of their mixes.
+            target: The targets alone, shape (batch, samples, 2), with the gain of their mixtures.
             training: Whether the audio encoder runs in training mode.
 
         Returns:
             float32 embeddings, shape (batch, D), averaged over time.
         """
+        assert self.audio_encoder is not None
         embeddings = self.audio_encoder(ops.mean(target, axis=-1), training=training)
         return ops.cast(self.bridge.project_audio(embeddings), "float32")
 
@@ -375,10 +380,10 @@ class AVSSANBackbone(PromptedBackbone):
         }
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Any:
-        # Networks that were stored before there was a choice have the heads that there were.
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        # Networks that were stored before these settings existed have the head of that time.
         return super().from_config({**_FIRST_HEAD, **config})
 
 
-def _as_list(outputs: Tensor):
+def _as_list(outputs: Tensor) -> list[Tensor]:
     return list(outputs) if isinstance(outputs, list | tuple) else [outputs]

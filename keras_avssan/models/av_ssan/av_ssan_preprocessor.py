@@ -1,4 +1,4 @@
-"""From files and arrays to what AV-SSAN takes."""
+"""`AVSSANPreprocessor`, from files and arrays to the inputs of AV-SSAN."""
 
 import keras
 
@@ -10,7 +10,7 @@ from keras_avssan.models.localizer_preprocessor import LocalizerPreprocessor
 class AVSSANPreprocessor(LocalizerPreprocessor):
     """Reads and checks recordings and prompts, and brings them to AV-SSAN's form.
 
-    Call arguments, what is returned and what is raised are those of `LocalizerPreprocessor`.
+    Call arguments, return values and errors are those of `LocalizerPreprocessor`.
 
     Args:
         sampling_rate: Sampling rate of the model in hertz.

@@ -9,8 +9,8 @@ from keras_avssan.doa.losses import JointLoss
 from keras_avssan.encoders.log_mel_encoder import LogMelEncoder
 from keras_avssan.encoders.vggish import VGGish
 
-CONFIGURATIONS = {
-    # As printed, wherever a form is printed; docs/design-decisions.md lists every setting of both.
+CONFIGURATIONS: dict[str, dict[str, Any]] = {
+    # As published, where the paper prints a form; docs/design-decisions.md lists all settings.
     "paper": {
         "interaction": False,
         "scale_prompt": False,
@@ -20,11 +20,11 @@ CONFIGURATIONS = {
         "residual": None,
         "doa_form": "spectrogram",
     },
-    # What worked better, each with its evidence on the same page.
+    # This library's settings, which are the defaults; the same page has the evidence for each.
     "base": {},
 }
 
-_LOSSES = {
+_LOSSES: dict[str, dict[str, Any]] = {
     "paper": {
         "doa": "mse",
         "reconstruction": "sum",
@@ -46,10 +46,10 @@ _OPTIMIZERS = {
     "base": {"learning_rate": 3e-3, "weight_decay": 1e-4, "clipnorm": 5.0},
 }
 
-# Named networks: description, arguments of `AVSSAN`, and what makes further ones.
+# Named networks: description, arguments of `AVSSAN`, and functions that make further ones.
 PRESETS: dict[str, dict[str, Any]] = {
     "avssan_paper": {
-        "description": "As printed: frozen VGGish, prompts embedded by CLIP ViT-B/32.",
+        "description": "As published: frozen VGGish, prompts embedded by CLIP ViT-B/32.",
         "arguments": {"configuration": "paper", "prompt_dim": 512},
         "parts": {"audio_encoder": partial(VGGish, gain=0.1, drop_remainder=True)},
     },
@@ -66,15 +66,8 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
-def check_configuration(configuration):
-    """Refuses an unknown name.
-
-    Args:
-        configuration: Name of a configuration.
-
-    Raises:
-        ValueError: If there is no such configuration.
-    """
+def check_configuration(configuration: str) -> None:
+    """Refuses an unknown name of a configuration."""
     if configuration not in CONFIGURATIONS:
         raise ValueError(
             f"`configuration` must be one of {tuple(CONFIGURATIONS)}. "
@@ -82,25 +75,11 @@ def check_configuration(configuration):
         )
 
 
-def make_loss(configuration):
-    """Makes the loss that a configuration trains with.
-
-    Args:
-        configuration: `"paper"` or `"base"`.
-
-    Returns:
-        A `JointLoss`.
-    """
+def make_loss(configuration: str) -> JointLoss:
+    """Makes the loss that a configuration trains with."""
     return JointLoss(**_LOSSES[configuration])
 
 
-def make_optimizer(configuration):
-    """Makes the optimizer that a configuration trains with.
-
-    Args:
-        configuration: `"paper"` or `"base"`.
-
-    Returns:
-        An AdamW.
-    """
+def make_optimizer(configuration: str) -> keras.optimizers.Optimizer:
+    """Makes the AdamW that a configuration trains with."""
     return keras.optimizers.AdamW(**_OPTIMIZERS[configuration])

@@ -18,7 +18,7 @@ class AVMLPBackbone(PromptedCorrelationBackbone):
 
     Args:
         num_lags: Number of lags of the correlation, spread evenly over the delays that the
-            spacing of the microphones allows; as many features of the prompt join them.
+            spacing of the microphones allows; as many features of the prompt are added.
         hidden_dim: Width of the hidden layers.
         num_layers: Number of hidden layers.
         dropout: Share of units dropped after each while training.
@@ -77,10 +77,10 @@ class AVMLP(Baseline):
     The correlation after the phase transform at 21 lags and as many features of the prompt pass
     three hidden layers of 1024 units together.
 
-    Ours: the published lags, -5 to 5 samples in steps of one half, are those of a pair that is
+    Changes: the published lags, -5 to 5 samples in steps of one half, are those of a pair that is
     about half as wide as AV-SSAN's; here the 21 lags span the delays that the given spacing
-    allows, ±9.3 samples for 0.2 m at 16 kHz. The prompt's embedding, projected, stands in place of
-    the position of a face in the picture; the correlation is averaged over the frames of AV-SSAN's
+    allows, ±9.3 samples for 0.2 m at 16 kHz. The prompt's embedding, projected, replaces the
+    position of a face in the picture; the correlation is averaged over the frames of AV-SSAN's
     spectrogram; both embedding and correlation are scaled to a root mean square of one, see
     `MLPAVC`.
 

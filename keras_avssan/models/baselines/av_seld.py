@@ -1,4 +1,4 @@
-"""AV-SELD: convolutions and Conformers over what is heard, joined by what is asked."""
+"""AV-SELD: convolutions and Conformers over the mixture, joined by the prompt."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -19,7 +19,7 @@ class ResidualConvBlock(FixedSettings, keras.layers.Layer):
     """Twice [convolution 3 x 3, batch normalisation, ReLU], average pooling, plus a shortcut.
 
     The shortcut projects the first frame and bin of each pooled group to the new channels. Frames
-    and bins that fill no whole group are left out.
+    and bins of an incomplete last group are left out.
 
     Args:
         filters: Number of filters.
@@ -38,7 +38,7 @@ class ResidualConvBlock(FixedSettings, keras.layers.Layer):
         (2, 16, 32, 64)
     """
 
-    def __init__(self, filters: Sequence[int], pool_size: int = (2, 2), **kwargs: Any) -> None:
+    def __init__(self, filters: int, pool_size: tuple[int, int] = (2, 2), **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.filters = filters
         self.pool_size = tuple(pool_size)
@@ -72,22 +72,23 @@ class ResidualConvBlock(FixedSettings, keras.layers.Layer):
         self.shortcut_norm.build(output_shape)
         self.built = True
 
-    def call(self, x: Tensor, training: bool | None = None) -> Any:
+    def call(self, x: Tensor, training: bool | None = None) -> Tensor:
         first = self._groups(x)[:, :, 0, :, 0]
         shortcut = self.shortcut_norm(self.shortcut(first), training=training)
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
             x = ops.relu(norm(convolution(x), training=training))
         return ops.mean(self._groups(x), axis=(2, 4)) + shortcut
 
-    def _groups(self, x: Tensor):
+    def _groups(self, x: Tensor) -> Tensor:
         """Cuts maps into groups: (batch, T, F, C) → (batch, T / p, p, F / q, q, C)."""
         _, frames, bins, channels = ops.shape(x)
         p, q = self.pool_size
         x = x[:, : frames // p * p, : bins // q * q]
         return ops.reshape(x, (-1, frames // p, p, bins // q, q, channels))
 
-    def compute_output_shape(self, input_shape: Shape) -> Any:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         batch, frames, bins, _ = input_shape
+        assert bins is not None
         frames = None if frames is None else frames // self.pool_size[0]
         return (batch, frames, bins // self.pool_size[1], self.filters)
 
@@ -106,7 +107,7 @@ class AVSELDBackbone(BaselineBackbone):
     Args:
         num_mels: Number of mel bands.
         filters: Filters of the residual blocks of convolutions; each halves the bands.
-        time_pools: Frames that each of these blocks averages, as many as `filters`.
+        time_pools: Numbers of frames that these blocks average, one for each.
         visual_dim: Dimension that the prompt is projected to.
         num_layers: Number of Conformer blocks over the audio, and of those over both.
         num_heads: Attention heads a block.
@@ -139,7 +140,7 @@ class AVSELDBackbone(BaselineBackbone):
         self,
         num_mels: int = 64,
         filters: Sequence[int] = (64, 128, 256, 512),
-        time_pools=(2, 2, 1, 1),
+        time_pools: Sequence[int] = (2, 2, 1, 1),
         visual_dim: int = 512,
         num_layers: int = 4,
         num_heads: int = 8,
@@ -174,7 +175,9 @@ class AVSELDBackbone(BaselineBackbone):
         self.logits.build((None, joint_dim))
         super().__init__(**kwargs)
 
-    def _build_convolutions(self, num_mels: int, filters: Sequence[int], time_pools) -> None:
+    def _build_convolutions(
+        self, num_mels: int, filters: Sequence[int], time_pools: Sequence[int]
+    ) -> None:
         dtype = self.policy
         self.log_mel = StereoLogMel(num_mels, self.sampling_rate, name="log_mel")
         self.log_mel.build((None, None, self.stft.num_bins, 4))
@@ -182,14 +185,17 @@ class AVSELDBackbone(BaselineBackbone):
             momentum=0.9, dtype=dtype, name="input_norm"
         )
         self.input_norm.build((None, None, num_mels, 4))
-        self.convolutions, shape = [], (None, None, num_mels, 4)
+        self.convolutions: list[ResidualConvBlock] = []
+        shape: Shape = (None, None, num_mels, 4)
         for i, (width, pool) in enumerate(zip(filters, time_pools, strict=True)):
             block = ResidualConvBlock(width, (pool, 2), dtype=dtype, name=f"conv_block_{i}")
             block.build(shape)
             shape = block.compute_output_shape(shape)
             self.convolutions.append(block)
 
-    def _make_conformer(self, name: str, num_layers: int, dim: int, arguments: Mapping[str, Any]):
+    def _make_conformer(
+        self, name: str, num_layers: int, dim: int, arguments: Mapping[str, Any]
+    ) -> list[ConformerBlock]:
         blocks = [
             ConformerBlock(**arguments, dtype=self.policy, name=f"{name}_block_{i}")
             for i in range(num_layers)
@@ -198,7 +204,7 @@ class AVSELDBackbone(BaselineBackbone):
             block.build((None, None, dim))
         return blocks
 
-    def _build_projections(self, audio_dim, visual_dim) -> None:
+    def _build_projections(self, audio_dim: int, visual_dim: int) -> None:
         dtype = self.policy
         self.audio_norm = keras.layers.LayerNormalization(dtype=dtype, name="audio_norm")
         self.audio_norm.build((None, None, audio_dim))
@@ -207,16 +213,16 @@ class AVSELDBackbone(BaselineBackbone):
         self.visual_norm = keras.layers.LayerNormalization(dtype=dtype, name="visual_norm")
         self.visual_norm.build((None, visual_dim))
 
-    def hear(self, audio: Tensor, prompt: Any) -> Tensor:
-        heard = self._encode_audio(audio)
-        asked = self.visual_norm(self.visual(prompt))
-        asked = asked[:, None, :] + ops.zeros_like(heard[:, :, :1])
-        x = ops.concatenate([heard, asked], axis=-1)
+    def hear(self, audio: Tensor, prompt: Tensor) -> dict[str, Tensor]:
+        mixture = self._encode_audio(audio)
+        visual = self.visual_norm(self.visual(prompt))
+        visual = visual[:, None, :] + ops.zeros_like(mixture[:, :, :1])
+        x = ops.concatenate([mixture, visual], axis=-1)
         for block in self.joint_blocks:
             x = block(x)
         return {"logits": self.logits(ops.mean(x, axis=1))}
 
-    def _encode_audio(self, audio: Tensor):
+    def _encode_audio(self, audio: Tensor) -> Tensor:
         """Encodes recordings frame by frame: (batch, samples, 2) → (batch, t, filters)."""
         spectrogram = self.stft(audio)
         x = self.input_norm(self.log_mel(spectrogram))
@@ -227,8 +233,8 @@ class AVSELDBackbone(BaselineBackbone):
             x = block(x)
         return self.audio_norm(x)
 
-    def check_audio(self, inputs: Tensor):
-        """Refuses recordings of a wrong shape, or that pooling leaves no frame of."""
+    def check_audio(self, inputs: Mapping[str, Tensor]) -> None:
+        """Refuses recordings of a wrong shape, or too short for the pooling of time."""
         super().check_audio(inputs)
         needed = 1
         for pool in self.settings["time_pools"]:
@@ -239,15 +245,15 @@ class AVSELDBackbone(BaselineBackbone):
             samples = (needed - 1) * self.settings["hop_length"]
             raise ValueError(
                 f"`audio` must have at least {samples} samples, {needed} frames, which are pooled "
-                f"to one. Received: a recording of {frames} frames"
+                f"to one. Received: audio.shape={tuple(inputs['audio'].shape)}"
             )
 
 
-def _check_pools(num_mels: int, filters: Sequence[int], time_pools):
+def _check_pools(num_mels: int, filters: Sequence[int], time_pools: Sequence[int]) -> None:
     """Refuses blocks of convolutions that do not fit together."""
     if len(filters) != len(time_pools) or not len(filters):
         raise ValueError(
-            "`filters` and `time_pools` must name the same blocks, at least one. "
+            "`filters` and `time_pools` must have the same length, at least one. "
             f"Received: filters={tuple(filters)}, time_pools={tuple(time_pools)}"
         )
     if num_mels < 2 ** len(filters):
@@ -261,15 +267,16 @@ def _check_pools(num_mels: int, filters: Sequence[int], time_pools):
 class AVSELD(Baseline):
     """AV-SELD: audio-visual sound event localisation by Conformers.
 
-    Four residual blocks of convolutions and four Conformer blocks hear; the prompt, projected to
-    512 values, is joined to each frame; four Conformer blocks over both lead to the posterior.
+    Four residual blocks of convolutions and four Conformer blocks encode the mixture; the prompt,
+    projected to 512 values, is concatenated to each frame; four Conformer blocks over both lead to
+    the posterior.
 
-    Ours: log-mel spectrograms of both channels and the cosine and sine of their phase difference
-    in the mel bands, where the original has four channels and their intensity vector, normalised
-    by the batch instead of stored statistics; time is pooled in the first two blocks alone, so
-    that a frame stands for 128 ms (100 ms in the original, which pools frames five times shorter
-    four times) and eight are left of a second; frames are averaged, and one posterior stands in
-    place of a vector for each class and frame.
+    Changes: the inputs are log-mel spectrograms of both channels and the cosine and sine of their
+    phase difference in the mel bands, normalised by the batch, where the original has four
+    channels and their intensity vector, normalised by stored statistics; only the first two blocks
+    pool time, so that a frame lasts 128 ms (100 ms in the original, which pools frames five times
+    shorter four times) and a second has eight; frames are averaged, and one posterior replaces a
+    vector for each class and frame.
 
     Args:
         backbone: An `AVSELDBackbone`. If not given, one is built from `**kwargs`.

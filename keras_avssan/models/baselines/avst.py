@@ -1,4 +1,4 @@
-"""AVST: one Transformer for what is heard and one for what is asked, joined by attention."""
+"""AVST: one Transformer for the mixture and one for the prompt, joined by attention."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ _LAG_STEP = 1.0 / 48000.0  # seconds, one sample of the original's recordings
 class ClassTokenEncoder(FixedSettings, keras.layers.Layer):
     """Linear embedding, class token, sinusoidal positions, Transformer blocks; returns the token.
 
-    Positions are computed, not learnt, so that sequences may have any length.
+    Positions are computed, not learnt, so sequences may have any length.
 
     Args:
         dim: Dimension of a token.
@@ -73,7 +73,7 @@ class ClassTokenEncoder(FixedSettings, keras.layers.Layer):
             initializer=keras.initializers.RandomNormal(stddev=0.02),
             name="class_token",
         )
-        # In float32: half precision does not tell the positions of long recordings apart.
+        # In float32: half precision cannot represent the positions of long recordings.
         self.position = keras_hub.layers.SinePositionEncoding(dtype="float32", name="position")
         self.drop = keras.layers.Dropout(self.dropout, dtype=dtype, name="drop")
         self.blocks = [
@@ -86,7 +86,7 @@ class ClassTokenEncoder(FixedSettings, keras.layers.Layer):
         self.norm.build((None, self.dim))
         self.built = True
 
-    def call(self, x: Tensor, training: bool | None = None) -> Any:
+    def call(self, x: Tensor, training: bool | None = None) -> Tensor:
         x = self.embedding(x)
         class_token = ops.zeros_like(x[:, :1]) + ops.cast(self.class_token, x.dtype)
         x = ops.concatenate([class_token, x], axis=1)
@@ -95,7 +95,7 @@ class ClassTokenEncoder(FixedSettings, keras.layers.Layer):
             x = block(x, training=training)
         return self.norm(x[:, 0])
 
-    def compute_output_shape(self, input_shape: Shape) -> Any:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (input_shape[0], self.dim)
 
     def get_config(self) -> dict[str, Any]:
@@ -192,27 +192,17 @@ class AVSTBackbone(BaselineBackbone):
         self.attention_norm.build(pair_shape)
         self.logits.build((None, 2 * self.dim))
 
-    def hear(self, audio: Tensor, prompt: Any) -> Tensor:
-        heard = self.correlation_norm(self.correlation(self.stft(audio)))
-        asked = self.prompt_projection(prompt)
-        asked = ops.reshape(asked, (-1, self.prompt_tokens, self.dim))
-        pair = [
-            self.audio_encoder(heard),
-            self.visual_encoder(asked),
-        ]
+    def hear(self, audio: Tensor, prompt: Tensor) -> dict[str, Tensor]:
+        correlation = self.correlation_norm(self.correlation(self.stft(audio)))
+        tokens = self.prompt_projection(prompt)
+        tokens = ops.reshape(tokens, (-1, self.prompt_tokens, self.dim))
+        pair = [self.audio_encoder(correlation), self.visual_encoder(tokens)]
         joined = self.join(ops.stack(pair, axis=1))
         return {"logits": self.logits(ops.reshape(joined, (-1, 2 * self.dim)))}
 
-    def join(self, pair):
-        """Lets the class tokens of audio and prompt attend to each other and to themselves.
-
-        Args:
-            pair: The two tokens, shape (batch, 2, dim).
-
-        Returns:
-            Tensor of the same shape: their sum with what they attended to, normalised.
-        """
-        # Asked for the scores, Keras attends in single steps, which every precision has.
+    def join(self, pair: Tensor) -> Tensor:
+        """Attention among the class tokens of audio and prompt, (batch, 2, dim), normalised."""
+        # With its scores returned, Keras computes attention step by step, in every precision.
         attended, _ = self.attention(pair, pair, return_attention_scores=True)
         return self.attention_norm(pair + attended)
 
@@ -221,13 +211,13 @@ class AVSTBackbone(BaselineBackbone):
 class AVST(Baseline):
     """AVST: audio-visual spatial Transformer.
 
-    The correlation of both microphones after the phase transform, at 96 lags a frame, is the audio
-    tokens; a Transformer of two blocks sums them up in a class token, another one what is asked.
+    The audio tokens are the correlation of both microphones after the phase transform, at 96 lags
+    a frame; a Transformer of two blocks summarises them in a class token, a second one the prompt.
     Attention of four heads between both class tokens leads to the posterior.
 
-    Ours: the prompt embedding is projected to four tokens, where the original cuts pictures into
-    patches; the correlation of this library's frames is normalised lag by lag; one posterior of
-    180 directions stands in place of a map of the field of view.
+    Changes: the prompt embedding is projected to four tokens, where the original cuts pictures
+    into patches; the correlation of this library's frames is normalised lag by lag; one posterior
+    of 180 directions replaces a map of the field of view.
 
     Args:
         backbone: An `AVSTBackbone`. If not given, one is built from `**kwargs`.

@@ -1,4 +1,4 @@
-"""The task around the networks that AV-SSAN is compared with."""
+"""`Baseline`, the base of the task models that AV-SSAN is compared with."""
 
 from typing import Any
 
@@ -7,6 +7,8 @@ import keras
 from keras_avssan._internal.frozen_layers import freeze_parts
 from keras_avssan.doa.losses import JointLoss
 from keras_avssan.models.localizer import Localizer, refuse_parts
+from keras_avssan.models.localizer_preprocessor import LocalizerPreprocessor
+from keras_avssan.models.prompted_backbone import PromptedBackbone
 
 
 class Baseline(Localizer):
@@ -21,7 +23,7 @@ class Baseline(Localizer):
             below.
         preprocessor: A `LocalizerPreprocessor`. If not given, the one that fits the backbone.
         image_encoder: Encoder of picture prompts, see `keras_avssan.encoders`.
-        prompt_dim: Dimension of prompt embeddings, where there is no image encoder.
+        prompt_dim: Dimension of prompt embeddings, where `image_encoder` is `None`.
         compile: Whether the model is compiled on construction.
         name: Name of the model.
         **kwargs: Further arguments of the backbone.
@@ -36,7 +38,7 @@ class Baseline(Localizer):
         TypeError: If `backbone` is given together with arguments for one.
 
     Example:
-        >>> class MyNetwork(Baseline):      # scored beside the others by one line, see the tables
+        >>> class MyNetwork(Baseline):
         ...     backbone_cls = MyBackbone   # a BaselineBackbone
         ...     learning_rate = 3e-4
     """
@@ -46,9 +48,9 @@ class Baseline(Localizer):
 
     def __init__(
         self,
-        backbone: Any = None,
-        preprocessor: Any = None,
-        image_encoder: Any = None,
+        backbone: PromptedBackbone | None = None,
+        preprocessor: LocalizerPreprocessor | None = None,
+        image_encoder: keras.Layer | None = None,
         prompt_dim: int | None = None,
         compile: bool = True,
         name: str | None = None,
@@ -64,8 +66,8 @@ class Baseline(Localizer):
         if compile:
             self.compile()
 
-    def default_loss(self):
+    def default_loss(self) -> keras.losses.Loss:
         return JointLoss(reconstruction_weight=0.0)
 
-    def default_optimizer(self):
+    def default_optimizer(self) -> keras.optimizers.Optimizer:
         return keras.optimizers.Adam(self.learning_rate, clipnorm=5.0)

@@ -1,9 +1,10 @@
-"""Bases of the baselines' networks."""
+"""Base classes of the baselines' networks."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_avssan._internal.types import Tensor
@@ -21,8 +22,9 @@ class BaselineBackbone(PromptedBackbone):
 
     Inputs and the output `doa` are those of `AVSSANBackbone`. The constructor of a subclass calls
     `set_up` with its own arguments as settings, makes its layers, and ends with `super().__init__`;
-    `hear` goes from recording and prompt to a dict that holds `logits` (batch, 180). What is heard
-    has unit power, and the spectrogram is that of AV-SSAN unless the subclass says otherwise.
+    `hear` computes from recording and prompt a dict that holds `logits` (batch, 180). Mixtures are
+    normalised to unit power, and the spectrogram is that of AV-SSAN unless the subclass sets
+    another one.
 
     Args:
         **kwargs: What `set_up` returned.
@@ -46,7 +48,7 @@ class BaselineBackbone(PromptedBackbone):
         (1, 180)
     """
 
-    # Whether a prompt decides what is found.
+    # Whether the network takes a prompt.
     takes_prompt = True
     # Whether the last layer is a linear one, from features to logits.
     projects_logits = True
@@ -55,7 +57,7 @@ class BaselineBackbone(PromptedBackbone):
         self,
         settings: Mapping[str, Any],
         *,
-        image_encoder: Any = None,
+        image_encoder: keras.Layer | None = None,
         prompt_dim: int | None = None,
         sampling_rate: int = 16000,
         microphone_spacing: float = 0.2,
@@ -63,8 +65,8 @@ class BaselineBackbone(PromptedBackbone):
         hop_length: int = 512,
         dtype: Any = None,
         **kwargs: Any,
-    ):
-        """Notes what the network is made of, and makes its front end.
+    ) -> dict[str, Any]:
+        """Sets the configuration and the image encoder, and makes the front end.
 
         Args:
             settings: Dict of the subclass's own constructor arguments.
@@ -106,22 +108,24 @@ class BaselineBackbone(PromptedBackbone):
         self.level = LevelNormalization(name="level")
         self.stft = StereoSTFT(frame_length, hop_length, name="stft")
         if self.projects_logits:
-            self.logits = keras.layers.Dense(NUM_DIRECTIONS, dtype="float32", name="logits")
+            self.logits: keras.Layer = keras.layers.Dense(
+                NUM_DIRECTIONS, dtype="float32", name="logits"
+            )
         return {"dtype": dtype, **kwargs}
 
-    def hear(self, audio: Tensor, prompt: Any) -> Tensor:
-        """From recording and prompt to the logits of the directions.
+    def hear(self, audio: Tensor, prompt: Tensor) -> dict[str, Tensor]:
+        """Computes the logits of the directions from recording and prompt.
 
         Args:
             audio: float32 recordings of unit power, shape (batch, samples, 2).
             prompt: Prompt embeddings (batch, d_V), or `None` where the network takes none.
 
         Returns:
-            Dict with `logits` (batch, 180) and whatever else the network's loss wants.
+            Dict with `logits` (batch, 180) and further outputs that the network's loss needs.
         """
         raise NotImplementedError
 
-    def connect(self, inputs: Tensor):
+    def connect(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
         audio = self.level(inputs["audio"])
         prompt = None
         if self.takes_prompt:
@@ -130,12 +134,12 @@ class BaselineBackbone(PromptedBackbone):
         logits = ops.cast(outputs.pop("logits"), "float32")
         return {"doa": ops.softmax(logits, axis=-1), **outputs}
 
-    def _check_prompt(self, inputs: Tensor):
+    def _check_prompt(self, inputs: Mapping[str, Tensor]) -> None:
         super()._check_prompt(inputs)
         if "prompt_audio" in inputs:
             raise ValueError(
-                f"{type(self).__name__} takes pictures, words or embeddings as prompts, and no "
-                "recordings. Received: `prompt_audio`"
+                f"The prompt of {type(self).__name__} must be a picture, words or an embedding, "
+                f"and not `prompt_audio`. Received: inputs with keys {sorted(inputs)}"
             )
 
 
@@ -143,8 +147,8 @@ class PromptedCorrelationBackbone(BaselineBackbone):
     """Base of `MLPAVCBackbone` and `AVMLPBackbone`.
 
     The correlation of the pair, averaged over the frames and scaled to a root mean square of one,
-    and as many features of the prompt are concatenated; nothing but the multilayer perceptron
-    behind brings the two together. A subclass calls `make_layers` after `set_up`.
+    and as many features of the prompt are concatenated; only the multilayer perceptron that
+    follows combines the two. A subclass calls `make_layers` after `set_up`.
 
     Args:
         settings: Dict of the subclass's own constructor arguments.
@@ -154,15 +158,14 @@ class PromptedCorrelationBackbone(BaselineBackbone):
         >>> backbone = MLPAVCBackbone(prompt_dim=512)  # a PromptedCorrelationBackbone
     """
 
-    def make_layers(self, lags: Tensor, hidden_dim, num_layers: int, dropout: float) -> None:
-        """Makes the layers and their weights.
-
-        Args:
-            lags: Lags of the correlation in samples.
-            hidden_dim: Width of the hidden layers.
-            num_layers: Number of hidden layers.
-            dropout: Share of units dropped after each while training.
-        """
+    def make_layers(
+        self,
+        lags: Sequence[float] | np.ndarray,
+        hidden_dim: int,
+        num_layers: int,
+        dropout: float,
+    ) -> None:
+        """Makes the layers and their weights, for lags of the correlation in samples."""
         dtype = self.policy
         self.correlation = GeneralizedCrossCorrelation(lags, name="correlation")
         self.projection = PromptProjection(len(lags), dtype=dtype, name="prompt")
@@ -172,20 +175,12 @@ class PromptedCorrelationBackbone(BaselineBackbone):
         self.mlp.build((None, 2 * len(lags)))
         self.logits.build((None, hidden_dim))
 
-    def hear(self, audio: Tensor, prompt: Any) -> Tensor:
+    def hear(self, audio: Tensor, prompt: Tensor) -> dict[str, Tensor]:
         x = self.features(audio, prompt)
         return {"logits": self.logits(self.mlp(x))}
 
-    def features(self, audio: Tensor, prompt: Any):
-        """What the multilayer perceptron sees.
-
-        Args:
-            audio: float32 recordings of unit power, shape (batch, samples, 2).
-            prompt: Prompt embeddings, shape (batch, d_V).
-
-        Returns:
-            Tensor of shape (batch, 2 * lags): the correlation, then the features of the prompt.
-        """
+    def features(self, audio: Tensor, prompt: Tensor) -> Tensor:
+        """Correlation and features of the prompt, (batch, 2 * lags), as input of the perceptron."""
         correlation = unit_power(ops.mean(self.correlation(self.stft(audio)), axis=1))
         prompt = self.projection(prompt)
         return ops.concatenate([ops.cast(correlation, prompt.dtype), prompt], axis=-1)

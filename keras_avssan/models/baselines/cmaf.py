@@ -1,5 +1,6 @@
 """CMAF: attention between correlation, log-mel spectrogram and prompt, each pair both ways."""
 
+from collections.abc import Mapping
 from itertools import permutations
 from typing import Any
 
@@ -37,7 +38,7 @@ class HANLayer(FixedSettings, keras.layers.Layer):
         Tensor of the shape of `query`.
 
     Raises:
-        ValueError: If D is no multiple of `num_heads`.
+        ValueError: If D is not a multiple of `num_heads`.
 
     Example:
         >>> HANLayer()(keras.ops.ones((2, 10, 128)), keras.ops.ones((2, 1, 128))).shape
@@ -58,10 +59,11 @@ class HANLayer(FixedSettings, keras.layers.Layer):
 
     def build(self, query_shape: Shape, value_shape: Shape) -> None:
         dim = query_shape[-1]
+        assert dim is not None
         if dim % self.num_heads:
             raise ValueError(
-                "The feature dimension must be a multiple of `num_heads`. "
-                f"Received: {dim} features, num_heads={self.num_heads}"
+                f"`num_heads` must divide the {dim} features of the input. "
+                f"Received: num_heads={self.num_heads}"
             )
         dtype = self.dtype_policy
         self.self_attention = self._make_attention("self_attention", query_shape, query_shape)
@@ -79,10 +81,12 @@ class HANLayer(FixedSettings, keras.layers.Layer):
         self.drop = keras.layers.Dropout(self.dropout, dtype=dtype, name="drop")
         self.built = True
 
-    def _make_attention(self, name: str, query_shape: Shape, value_shape: Shape):
+    def _make_attention(self, name: str, query_shape: Shape, value_shape: Shape) -> keras.Layer:
+        dim = query_shape[-1]
+        assert dim is not None
         attention = keras.layers.MultiHeadAttention(
             self.num_heads,
-            query_shape[-1] // self.num_heads,
+            dim // self.num_heads,
             dropout=self.dropout,
             dtype=self.dtype_policy,
             name=name,
@@ -90,19 +94,21 @@ class HANLayer(FixedSettings, keras.layers.Layer):
         attention.build(query_shape, value_shape)
         return attention
 
-    def call(self, query: Tensor, value: Any, training: bool | None = None) -> Any:
-        heard = self._attend(self.self_attention, query, query, training)
-        asked = self._attend(self.cross_attention, query, value, training)
-        x = self.attention_norm(query + heard + asked)
+    def call(self, query: Tensor, value: Tensor, training: bool | None = None) -> Tensor:
+        itself = self._attend(self.self_attention, query, query, training)
+        other = self._attend(self.cross_attention, query, value, training)
+        x = self.attention_norm(query + itself + other)
         hidden = self.drop(self.hidden(x), training=training)
         return self.norm(x + self.drop(self.projection(hidden), training=training))
 
-    def _attend(self, attention: Tensor, query: Tensor, value: Any, training: bool):
-        # Asked for the scores, Keras attends in single steps, which every precision has.
+    def _attend(
+        self, attention: keras.Layer, query: Tensor, value: Tensor, training: bool | None
+    ) -> Tensor:
+        # With its scores returned, Keras computes attention step by step, in every precision.
         attended, _ = attention(query, value, return_attention_scores=True, training=training)
         return self.drop(attended, training=training)
 
-    def compute_output_shape(self, query_shape: Shape, value_shape: Shape) -> Any:
+    def compute_output_shape(self, query_shape: Shape, value_shape: Shape) -> Shape:
         return query_shape
 
     def get_config(self) -> dict[str, Any]:
@@ -189,7 +195,7 @@ class CMAFBackbone(BaselineBackbone):
         self.pairs = [(self.embeddings[name], self.norms[name]) for name in _STREAMS]
         super().__init__(**kwargs)
 
-    def _build_front_end(self, max_lag, num_mels: int) -> None:
+    def _build_front_end(self, max_lag: int, num_mels: int) -> None:
         lags = range(-max_lag, max_lag + 1)
         self.correlation = GeneralizedCrossCorrelation(lags, name="correlation")
         self.log_mel = StereoLogMel(num_mels, self.sampling_rate, phase=False, name="log_mel")
@@ -197,9 +203,10 @@ class CMAFBackbone(BaselineBackbone):
         for layer in (self.correlation, self.log_mel):
             layer.build((None, None, self.stft.num_bins, 4))
 
-    def _build_streams(self, shapes) -> None:
+    def _build_streams(self, shapes: Mapping[str, Shape]) -> None:
         dtype, dim = self.policy, self.settings["dim"]
-        self.embeddings, self.norms = {}, {}
+        self.embeddings: dict[str, keras.Layer] = {}
+        self.norms: dict[str, keras.Layer] = {}
         for stream, shape in shapes.items():
             embedding = keras.layers.Dense(dim, dtype=dtype, name=f"{stream}_embedding")
             norm = keras.layers.BatchNormalization(momentum=0.9, dtype=dtype, name=f"{stream}_norm")
@@ -213,7 +220,7 @@ class CMAFBackbone(BaselineBackbone):
 
     def _build_attention(self) -> None:
         settings = self.settings
-        self.attentions = {}
+        self.attentions: dict[str, HANLayer] = {}
         for query, value in permutations(_STREAMS, 2):
             layer = HANLayer(
                 settings["num_heads"],
@@ -239,11 +246,11 @@ class CMAFBackbone(BaselineBackbone):
         self.mlp.build((None, None, features))
         self.logits.build((None, settings["hidden_dim"]))
 
-    def hear(self, audio: Tensor, prompt: Any) -> Tensor:
+    def hear(self, audio: Tensor, prompt: Tensor) -> dict[str, Tensor]:
         fused = self.fusion_norm(self.fuse(self._embed(audio, prompt)))
         return {"logits": self.logits(ops.mean(self.mlp(fused), axis=1))}
 
-    def _embed(self, audio: Tensor, prompt: Any):
+    def _embed(self, audio: Tensor, prompt: Tensor) -> dict[str, Tensor]:
         """Tokens of each stream: one a frame (batch, T, dim), or the prompt's (batch, 1, dim)."""
         spectrogram = self.stft(audio)
         features = {
@@ -257,16 +264,10 @@ class CMAFBackbone(BaselineBackbone):
             tokens[stream] = self.drop(ops.elu(x))
         return tokens
 
-    def fuse(self, tokens):
-        """Lets each stream attend to each other one.
+    def fuse(self, tokens: Mapping[str, Tensor]) -> Tensor:
+        """Attention of each ordered pair of streams, concatenated to (batch, T, 6 * dim).
 
-        Args:
-            tokens: Dict with `correlation` and `mel` (batch, T, dim) and `visual`
-                (batch, 1, dim).
-
-        Returns:
-            Tensor of shape (batch, T, 6 * dim): what came of the ordered pairs of streams. The
-            prompt's own are repeated over the frames.
+        Outputs of the prompt's stream are repeated over the frames.
         """
         steps = ops.zeros_like(tokens["mel"][:, :, :1])
         fused = []
@@ -284,11 +285,11 @@ class CMAF(Baseline):
     features. For each ordered pair of them, one stream attends to itself and to the other; two
     hidden layers of 1024 units follow.
 
-    Ours: every frame is a token and the prompt is one token; the hidden units are averaged over
-    the frames before the posterior, where the original decides frame by frame; batch
+    Changes: every frame is a token and the prompt is one token; the hidden units are averaged over
+    the frames before the posterior, where the original estimates frame by frame; batch
     normalisation of the streams is over features, not frames, so that recordings may have any
-    length; the visual stream holds the prompt in place of face boxes, and mel bands are 64 in
-    place of 21, since they alone tell what is heard.
+    length; the visual stream holds the prompt instead of face boxes, and there are 64 mel bands
+    instead of 21, since only they carry the identity of a sound.
 
     Args:
         backbone: A `CMAFBackbone`. If not given, one is built from `**kwargs`.

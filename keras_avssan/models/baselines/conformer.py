@@ -42,6 +42,7 @@ class ConformerConvolution(FixedSettings, keras.layers.Layer):
 
     def build(self, input_shape: Shape) -> None:
         dtype, dim = self.dtype_policy, input_shape[-1]
+        assert dim is not None
         self.input_norm = keras.layers.LayerNormalization(dtype=dtype, name="input_norm")
         self.gated = keras.layers.Dense(2 * dim, dtype=dtype, name="gated")
         self.depthwise = keras.layers.DepthwiseConv1D(
@@ -58,12 +59,12 @@ class ConformerConvolution(FixedSettings, keras.layers.Layer):
             layer.build(input_shape)
         self.built = True
 
-    def call(self, x: Tensor, training: bool | None = None) -> Any:
+    def call(self, x: Tensor, training: bool | None = None) -> Tensor:
         x = ops.glu(self.gated(self.input_norm(x)), axis=-1)
         x = ops.silu(self.norm(self.depthwise(x), training=training))
         return self.drop(self.projection(x), training=training)
 
-    def compute_output_shape(self, input_shape: Shape) -> Any:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
 
     def get_config(self) -> dict[str, Any]:
@@ -78,8 +79,8 @@ class ConformerConvolution(FixedSettings, keras.layers.Layer):
 class ConformerBlock(FixedSettings, keras.layers.Layer):
     """Half a feed-forward step, self-attention, convolution, the other half, normalisation.
 
-    Each part is normalised first and added to its input. Relative positions are left out of the
-    attention: the zeros around the convolution and its kernel tell frames apart.
+    Each part is normalised first and added to its input. The attention has no relative positions:
+    the convolution, with its kernel and zero padding, depends on the position of a frame.
 
     Args:
         num_heads: Number of attention heads.
@@ -96,7 +97,7 @@ class ConformerBlock(FixedSettings, keras.layers.Layer):
         Tensor of the same shape.
 
     Raises:
-        ValueError: If D is no multiple of `num_heads`.
+        ValueError: If D is not a multiple of `num_heads`.
 
     Example:
         >>> ConformerBlock(num_heads=8, ffn_dim=1024)(keras.ops.ones((2, 10, 64))).shape
@@ -122,10 +123,11 @@ class ConformerBlock(FixedSettings, keras.layers.Layer):
 
     def build(self, input_shape: Shape) -> None:
         dim = input_shape[-1]
+        assert dim is not None
         if dim % self.num_heads:
             raise ValueError(
-                "The feature dimension must be a multiple of `num_heads`. "
-                f"Received: {dim} features, num_heads={self.num_heads}"
+                f"`num_heads` must divide the {dim} features of the input. "
+                f"Received: num_heads={self.num_heads}"
             )
         dtype = self.dtype_policy
         self.first_ffn = self._make_ffn("first", input_shape)
@@ -149,7 +151,7 @@ class ConformerBlock(FixedSettings, keras.layers.Layer):
         self.drop = keras.layers.Dropout(self.dropout, dtype=dtype, name="drop")
         self.built = True
 
-    def _make_ffn(self, name: str, input_shape: Shape):
+    def _make_ffn(self, name: str, input_shape: Shape) -> list[keras.Layer]:
         """Normalisation, hidden layer and projection of a feed-forward step."""
         dtype = self.dtype_policy
         norm = keras.layers.LayerNormalization(dtype=dtype, name=f"{name}_norm")
@@ -162,24 +164,24 @@ class ConformerBlock(FixedSettings, keras.layers.Layer):
         projection.build((*input_shape[:-1], self.ffn_dim))
         return [norm, hidden, projection]
 
-    def call(self, x: Tensor, training: bool | None = None) -> Any:
+    def call(self, x: Tensor, training: bool | None = None) -> Tensor:
         x = x + 0.5 * self._feed_forward(self.first_ffn, x, training)
         x = x + self.drop(self._attend(x, training), training=training)
         x = x + self.convolution(x, training=training)
         x = x + 0.5 * self._feed_forward(self.second_ffn, x, training)
         return self.norm(x)
 
-    def _feed_forward(self, layers, x: Tensor, training: bool):
+    def _feed_forward(self, layers: list[keras.Layer], x: Tensor, training: bool | None) -> Tensor:
         norm, hidden, projection = layers
         x = self.drop(hidden(norm(x)), training=training)
         return self.drop(projection(x), training=training)
 
-    def _attend(self, x: Tensor, training: bool):
+    def _attend(self, x: Tensor, training: bool | None) -> Tensor:
         x = self.attention_norm(x)
-        # Asked for the scores, Keras attends in single steps, which every precision has.
+        # With its scores returned, Keras computes attention step by step, in every precision.
         return self.attention(x, x, return_attention_scores=True, training=training)[0]
 
-    def compute_output_shape(self, input_shape: Shape) -> Any:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
 
     def get_config(self) -> dict[str, Any]:

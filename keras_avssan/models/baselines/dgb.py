@@ -1,12 +1,13 @@
 """DGB: generates the clean correlation of the prompted sound, and steers it."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
-from keras_avssan._internal.types import Tensor
+from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.unit_length import unit_length
 from keras_avssan._internal.write_once import FixedSettings, WriteOnce
 from keras_avssan.doa.grid import NUM_DIRECTIONS
@@ -51,14 +52,14 @@ class GaussianSampler(FixedSettings, keras.layers.Layer):
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.built = True
 
-    def call(self, latent, training: bool | None = None) -> Any:
+    def call(self, latent: Tensor, training: bool | None = None) -> Tensor:
         mean, log_variance = latent[:, 0], latent[:, 1]
         if not training:
             return mean
         noise = keras.random.normal(ops.shape(mean), dtype="float32", seed=self.seed_generator)
         return mean + ops.exp(0.5 * log_variance) * noise
 
-    def compute_output_shape(self, latent_shape) -> Any:
+    def compute_output_shape(self, latent_shape: Shape) -> Shape:
         return (latent_shape[0], latent_shape[2])
 
     def get_config(self) -> dict[str, Any]:
@@ -113,7 +114,7 @@ class SteeredResponse(FixedSettings, keras.layers.Layer):
         largest = microphone_spacing / SPEED_OF_SOUND * sampling_rate
         if not max_lag >= largest:
             raise ValueError(
-                "`max_lag` must reach the largest delay of the pair, "
+                "`max_lag` must be at least the largest delay of the pair, "
                 f"{largest:.1f} samples. Received: max_lag={max_lag}"
             )
         self.max_lag = max_lag
@@ -124,16 +125,16 @@ class SteeredResponse(FixedSettings, keras.layers.Layer):
         lags = np.arange(-max_lag, max_lag + 1)
         self._matrix = np.sinc(lags[:, None] - delays[None, :]).astype("float32")
 
-    def build(self, curve_shape) -> None:
+    def build(self, curve_shape: Shape) -> None:
         self.factor = self.add_weight(
             shape=(), initializer=keras.initializers.Constant(self.sharpness), name="factor"
         )
         self.built = True
 
-    def call(self, curve) -> Any:
+    def call(self, curve: Tensor) -> Tensor:
         return self.factor * ops.matmul(curve, ops.convert_to_tensor(self._matrix))
 
-    def compute_output_shape(self, curve_shape) -> Any:
+    def compute_output_shape(self, curve_shape: Shape) -> Shape:
         return (*curve_shape[:-1], NUM_DIRECTIONS)
 
     def get_config(self) -> dict[str, Any]:
@@ -153,7 +154,7 @@ class DGBBackbone(BaselineBackbone):
     Args:
         max_lag: Largest lag of the correlation curves in samples; they have `2 * max_lag + 1`
             values.
-        condition_dim: Number of features of the prompt, which encoder and decoder both see.
+        condition_dim: Number of features of the prompt, an input of encoder and decoder.
         latent_dim: Dimension of the latent vector.
         hidden_dim: Width of the hidden layers of encoder and decoder.
         num_layers: Number of hidden layers of either.
@@ -171,8 +172,8 @@ class DGBBackbone(BaselineBackbone):
         unit length; `latent` (batch, 2, latent_dim), means and log variances.
 
     Raises:
-        ValueError: If `max_lag` does not reach the largest delay of the pair, `prompt_dim` is
-            missing or inputs have a wrong shape.
+        ValueError: If `max_lag` is below the largest delay of the pair, `prompt_dim` is missing or
+            inputs have a wrong shape.
 
     Example:
         >>> backbone = DGBBackbone(prompt_dim=512)
@@ -181,7 +182,7 @@ class DGBBackbone(BaselineBackbone):
         (1, 51)
     """
 
-    projects_logits = False  # they are steered
+    projects_logits = False  # they are a steered response
 
     def __init__(
         self,
@@ -241,35 +242,28 @@ class DGBBackbone(BaselineBackbone):
         self.decoder.build((None, latent_dim + condition_dim))
         self.generated.build((None, settings["hidden_dim"]))
 
-    def hear(self, audio: Tensor, prompt: Any) -> Tensor:
+    def hear(self, audio: Tensor, prompt: Tensor) -> dict[str, Tensor]:
         condition = self.condition(prompt)
         latent = self._encode(self.curve(audio), condition)
         z = self.sampler(latent)
         curve = self._decode(z, condition)
         return {"logits": self.logits(curve), "curve": curve, "latent": latent}
 
-    def curve(self, audio: Tensor):
-        """Correlation curve of recordings, averaged over the frames.
+    def curve(self, audio: Tensor) -> Tensor:
+        """Correlation curve of recordings (batch, samples, 2), averaged over the frames.
 
-        Its length, which falls with noise and echoes, is brought to one: curves are compared and
-        steered by their shape.
-
-        Args:
-            audio: float32 recordings, shape (batch, samples, 2).
-
-        Returns:
-            float32 tensor of shape (batch, lags), of unit length.
+        It has unit length, (batch, lags), since noise and echoes change its length.
         """
         return unit_length(ops.mean(self.correlation(self.stft(audio)), axis=1))
 
-    def _encode(self, curve, condition):
+    def _encode(self, curve: Tensor, condition: Tensor) -> Tensor:
         """Means and log variances of the latent vector, (batch, 2, latent_dim)."""
-        heard = ops.cast(unit_power(curve), condition.dtype)
-        x = ops.concatenate([heard, condition], axis=-1)
+        mixture = ops.cast(unit_power(curve), condition.dtype)
+        x = ops.concatenate([mixture, condition], axis=-1)
         latent = self.latent(self.encoder(x))
         return ops.reshape(latent, (-1, 2, self.settings["latent_dim"]))
 
-    def _decode(self, z, condition):
+    def _decode(self, z: Tensor, condition: Tensor) -> Tensor:
         """Generated curve of unit length, (batch, lags)."""
         x = ops.concatenate([ops.cast(z, condition.dtype), condition], axis=-1)
         return unit_length(self.generated(self.decoder(x)))
@@ -277,19 +271,19 @@ class DGBBackbone(BaselineBackbone):
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
 class DGB(Baseline):
-    """DGB: a generative model imagines the correlation that the prompted sound alone would have.
+    """DGB: generates the correlation of the prompted sound alone, and steers it to directions.
 
-    A conditional variational autoencoder goes from the correlation of the mix and the prompt to a
-    latent vector, and from that and the prompt to the clean correlation curve of the target. The
-    curve is steered to the 180 directions, through which the directions' loss reaches the
-    autoencoder. Trained with `DGBLoss`.
+    A conditional variational autoencoder encodes the correlation of the mixture and the prompt in
+    a latent vector, and decodes that and the prompt to the clean correlation curve of the target.
+    The curve is steered to the 180 directions, through which the gradient of the direction loss
+    reaches the autoencoder. Trained with `DGBLoss`.
 
-    Ours: the sizes of the layers, for want of public code; the prompt's embedding, scaled to a
-    root mean square of one and projected, as the condition in place of a face (the encoder sees
-    the correlation with that power too); one pair of microphones; the clean curve is that of the
-    target's recording, echoes and all; curves have unit length before they are compared and
-    steered, since a decoder starts with curves far longer than a correlation, and a softmax over
-    their response is then stuck on one direction.
+    Changes: the sizes of the layers are this library's, as no code is public; the condition is the
+    prompt's embedding, scaled to a root mean square of one and projected, in place of a face (the
+    correlation has that power too where it enters the encoder); there is one pair of microphones;
+    the clean curve is that of the target's recording with its echoes; curves have unit length
+    before they are compared and steered, since an untrained decoder returns curves far longer than
+    a correlation, and a softmax over their response then stays at one direction.
 
     Args:
         backbone: A `DGBBackbone`. If not given, one is built from `**kwargs`.
@@ -308,17 +302,23 @@ class DGB(Baseline):
     compared_outputs = ("doa", "curve", "latent")
     presets = {
         "dgb": {
-            "description": "DGB with layer sizes of ours.",
+            "description": "DGB with layer sizes of this library.",
             "arguments": {},
             "parts": {},
         }
     }
 
-    def default_loss(self):
+    def default_loss(self) -> keras.losses.Loss:
         return DGBLoss()
 
-    def target_truth(self, x: Tensor, y: Tensor, y_pred: Tensor, training: bool | None = None):
-        """What `DGBLoss` compares with besides the azimuth.
+    def target_truth(
+        self,
+        x: Mapping[str, Tensor],
+        y: Mapping[str, Tensor],
+        y_pred: Mapping[str, Tensor],
+        training: bool | None = None,
+    ) -> dict[str, Tensor]:
+        """Computes the truth of `DGBLoss`, except the azimuth.
 
         Args:
             x: Inputs of a batch, a dict with `audio`.
@@ -340,9 +340,14 @@ class DGB(Baseline):
         return {name: self.output_truth(name, x, y, y_pred, training) for name in names}
 
     def output_truth(
-        self, output, x: Tensor, y: Tensor, y_pred: Tensor, training: bool | None = None
-    ):
-        """What one output is compared with, see `Localizer`.
+        self,
+        output: str,
+        x: Mapping[str, Tensor],
+        y: Mapping[str, Tensor],
+        y_pred: Mapping[str, Tensor],
+        training: bool | None = None,
+    ) -> Tensor:
+        """Computes the truth that one output is compared with, see `Localizer`.
 
         Args:
             output: `"doa"`, `"curve"` or `"latent"`.

@@ -1,4 +1,4 @@
-"""Training loss of DGB: what was generated, what went through the latent vector, what was found."""
+"""Training loss of DGB: reconstruction, divergence of the latent vector, and direction."""
 
 from typing import Any
 
@@ -9,22 +9,10 @@ from keras_avssan._internal.types import Tensor
 from keras_avssan.doa.losses import DoALoss, describe_loss, label_in_words, weighted
 
 
-def kl_divergence(prior, posterior: Tensor):
-    """Kullback-Leibler divergence of normal distributions with diagonal covariance, in nats.
+def kl_divergence(prior: Tensor, posterior: Tensor) -> Tensor:
+    """Kullback-Leibler divergence KL(posterior || prior) in nats, of diagonal normal distributions.
 
-    Args:
-        prior: Means and log variances of the distribution that is compared with, shape
-            (batch, 2, d).
-        posterior: Those of the distribution that is compared, same shape.
-
-    Returns:
-        Tensor of shape (batch,), zero where both are the same.
-
-    Example:
-        >>> float(kl_divergence(keras.ops.zeros((1, 2, 3)), keras.ops.ones((1, 2, 3)))[0])
-
-    Reference:
-        Kingma and Welling, "Auto-encoding variational Bayes", 2014, appendix B.
+    Both are means and log variances, (batch, 2, d); see Kingma and Welling, 2014, appendix B.
     """
     log_ratio = posterior[:, 1] - prior[:, 1]
     distance = ops.square(posterior[:, 0] - prior[:, 0]) * ops.exp(-prior[:, 1])
@@ -44,8 +32,8 @@ class DGBLoss(keras.losses.Loss):
         reconstruction_weight: Weight of the reconstruction.
         kl_weight: Weight of the divergence. It is small because the direction reaches the decoder
             through the latent vector alone, where it costs at least as many nats as the
-            cross-entropy gains by it: at a weight of one a decoder that ignores the recording is
-            as good.
+            cross-entropy gains: at a weight of one a decoder that ignores the recording has as
+            low a loss.
         sigma: Width of the direction label in degrees.
         kind: Shape of the direction label, `"laplacian"` or `"gaussian"`.
         name: Name of the loss.
@@ -95,7 +83,7 @@ class DGBLoss(keras.losses.Loss):
         self.reconstruction_weight = reconstruction_weight
         self.kl_weight = kl_weight
 
-    def call(self, y_true: Tensor, y_pred: Tensor) -> Any:
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         loss = self.doa_weight * self.doa_loss(y_true["azimuth"], y_pred["doa"])
         if self.reconstruction_weight and "curve" in y_true:
             distance = ops.sum(ops.square(y_pred["curve"] - y_true["curve"]), axis=-1)

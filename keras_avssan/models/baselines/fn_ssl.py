@@ -1,4 +1,4 @@
-"""FN-SSL: recurrence along frequency and along time in turns."""
+"""FN-SSL: recurrence along frequency and along time, alternating."""
 
 from typing import Any
 
@@ -13,17 +13,8 @@ from keras_avssan.models.baselines.baseline_backbone import BaselineBackbone
 _NUM_PARTS = 4  # re1, im1, re2, im2
 
 
-def along(layer: Any, x: Tensor, training: bool | None = None):
-    """Runs a recurrent layer along the third axis, for each entry of the first two alone.
-
-    Args:
-        layer: Recurrent layer from (batch, steps, features) to (batch, steps, units).
-        x: Tensor of shape (batch, entries, steps, features).
-        training: Whether the layer runs in training mode.
-
-    Returns:
-        Tensor of shape (batch, entries, steps, units).
-    """
+def along(layer: keras.Layer, x: Tensor, training: bool | None = None) -> Tensor:
+    """Runs a recurrent layer along the steps of (batch, entries, steps, features), by entry."""
     _, entries, steps, features = ops.shape(x)
     y = layer(ops.reshape(x, (-1, steps, features)), training=training)
     return ops.reshape(y, (-1, entries, steps, y.shape[-1]))
@@ -33,16 +24,16 @@ def along(layer: Any, x: Tensor, training: bool | None = None):
 class FullNarrowBlock(FixedSettings, keras.layers.Layer):
     """Full-band recurrence over the frequencies of a frame, narrow-band over the time of a band.
 
-    The full-band layer sees one frame at a time and reads it in both directions; the narrow-band
-    layer sees one band at a time, with the same weights for all. The first block of a network
-    hands its input beside the full-band output to the narrow-band layer; later blocks add what
-    the layers of the block before have put out.
+    The full-band layer runs over one frame at a time, in both directions; the narrow-band layer
+    over one band at a time, with the same weights for all. In the first block of a network the
+    narrow-band layer gets the block's input besides the full-band output; later blocks add the
+    outputs of the previous block.
 
     Args:
         hidden_dim: Width D of the outputs, even.
         first: Whether this is the first block.
-        causal: Whether the narrow-band layer sees the past alone. If not, half of its units read
-            time backwards.
+        causal: Whether the narrow-band layer depends only on the past. If not, half of its units
+            run backwards in time.
         dropout: Share of the outputs of both layers dropped while training.
         **kwargs: Arguments of `keras.layers.Layer`.
 
@@ -51,7 +42,7 @@ class FullNarrowBlock(FixedSettings, keras.layers.Layer):
             (batch, T, F, channels).
         full_skip: Full-band output of the block before, shape (batch, T, F, D). The first block
             takes none.
-        training: Whether dropout is at work.
+        training: Whether dropout is active.
 
     Returns:
         Tuple of the narrow-band and the full-band output, each (batch, T, F, D).
@@ -93,8 +84,8 @@ class FullNarrowBlock(FixedSettings, keras.layers.Layer):
         channels = input_shape[-1]
         if not self.first and channels != self.hidden_dim:
             raise ValueError(
-                f"A block that is not the first one takes {self.hidden_dim} channels. "
-                f"Received: shape {tuple(input_shape)}"
+                "`input_shape` of a block that is not the first one must have "
+                f"{self.hidden_dim} channels. Received: input_shape={tuple(input_shape)}"
             )
         self.full_band = self._two_directions("full_band")
         self.narrow_band = (
@@ -104,18 +95,23 @@ class FullNarrowBlock(FixedSettings, keras.layers.Layer):
         )
         self.drop = keras.layers.Dropout(self.dropout, dtype=self.dtype_policy, name="drop")
         self.full_band.build((None, None, channels))
-        beside = channels if self.first else 0
-        self.narrow_band.build((None, None, self.hidden_dim + beside))
+        width = self.hidden_dim
+        if self.first:
+            assert channels is not None
+            width += channels
+        self.narrow_band.build((None, None, width))
         self.built = True
 
-    def _lstm(self, units, name: str):
+    def _lstm(self, units: int, name: str) -> keras.Layer:
         return keras.layers.LSTM(units, return_sequences=True, dtype=self.dtype_policy, name=name)
 
-    def _two_directions(self, name: str):
+    def _two_directions(self, name: str) -> keras.Layer:
         lstm = self._lstm(self.hidden_dim // 2, "lstm")
         return keras.layers.Bidirectional(lstm, dtype=self.dtype_policy, name=name)
 
-    def call(self, x: Tensor, full_skip=None, training: bool | None = None) -> Any:
+    def call(
+        self, x: Tensor, full_skip: Tensor = None, training: bool | None = None
+    ) -> tuple[Tensor, Tensor]:
         full = along(self.full_band, x if self.first else x + full_skip, training)
         narrow = self.drop(full, training=training)
         narrow = ops.concatenate([narrow, x], axis=-1) if self.first else narrow + x
@@ -124,7 +120,9 @@ class FullNarrowBlock(FixedSettings, keras.layers.Layer):
         narrow = ops.transpose(narrow, (0, 2, 1, 3))
         return self.drop(narrow, training=training), full
 
-    def compute_output_shape(self, x_shape, full_skip_shape=None) -> Any:
+    def compute_output_shape(
+        self, x_shape: Shape, full_skip_shape: Shape | None = None
+    ) -> tuple[Shape, Shape]:
         shape = (*x_shape[:-1], self.hidden_dim)
         return shape, shape
 
@@ -140,7 +138,7 @@ class FullNarrowBlock(FixedSettings, keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
 class SegmentMeans(FixedSettings, keras.layers.Layer):
-    """Means of consecutive segments of frames; the last one holds what is left.
+    """Means of consecutive segments of frames; the last one may be shorter.
 
     Args:
         segment: Length of a segment in frames.
@@ -154,22 +152,22 @@ class SegmentMeans(FixedSettings, keras.layers.Layer):
         and the share of all frames that each segment holds, shape (1, S, 1).
     """
 
-    def __init__(self, segment, **kwargs: Any) -> None:
+    def __init__(self, segment: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.segment = segment
 
-    def call(self, x: Tensor) -> Any:
+    def call(self, x: Tensor) -> tuple[Tensor, Tensor]:
         segment = self.segment
         _, frames, bands, channels = ops.shape(x)
         count = (frames + segment - 1) // segment
-        # More zeros than are needed, so that their number does not depend on the duration.
+        # More zeros than needed, so that their number does not depend on the duration.
         x = ops.pad(x, [[0, 0], [0, segment - 1], [0, 0], [0, 0]])[:, : count * segment]
         sums = ops.sum(ops.reshape(x, (-1, count, segment, bands, channels)), axis=2)
         starts = segment * ops.arange(count)
         lengths = ops.cast(ops.minimum(segment, frames - starts), x.dtype)[None, :, None]
         return sums / lengths[..., None], lengths / ops.cast(frames, x.dtype)
 
-    def compute_output_shape(self, x_shape) -> Any:
+    def compute_output_shape(self, x_shape: Shape) -> tuple[Shape, Shape]:
         batch, frames, bands, channels = x_shape
         count = None if frames is None else -(-frames // self.segment)
         return (batch, count, bands, channels), (1, count, 1)
@@ -185,10 +183,10 @@ class FNSSLBackbone(BaselineBackbone):
     Args:
         hidden_dim: Width of both recurrent layers of a block, even.
         num_blocks: Number of blocks.
-        frequency_stride: Number of neighbouring bins that make one step along frequency, side by
-            side as channels. Speed grows with it; no bin is lost.
-        segment_length: Number of frames of which the network makes one estimate.
-        causal: Whether the layers along time see the past alone.
+        frequency_stride: Number of neighbouring bins in one step along frequency, stacked as
+            channels. Larger strides are faster; no bin is lost.
+        segment_length: Number of frames in one estimate of the network.
+        causal: Whether the layers along time depend only on the past.
         dropout: Share of the outputs of the recurrent layers dropped while training.
         frame_length: Frame length of the spectrogram in samples.
         hop_length: Hop of the spectrogram in samples.
@@ -201,8 +199,8 @@ class FNSSLBackbone(BaselineBackbone):
         Dict with `doa` (batch, 180).
 
     Raises:
-        ValueError: If `frequency_stride` does not divide the number of bins, there is no block,
-            or `segment_length` is not positive.
+        ValueError: If `frequency_stride` does not divide the number of bins, or `num_blocks` or
+            `segment_length` is not positive.
 
     Example:
         >>> backbone = FNSSLBackbone(hidden_dim=16, num_blocks=2, frequency_stride=8)
@@ -257,7 +255,7 @@ class FNSSLBackbone(BaselineBackbone):
         self.logits.build((None, None, features))
         super().__init__(**kwargs)
 
-    def _check_sizes(self, num_blocks: int, frequency_stride, segment_length):
+    def _check_sizes(self, num_blocks: int, frequency_stride: int, segment_length: int) -> None:
         for key, value in [("num_blocks", num_blocks), ("segment_length", segment_length)]:
             if not value > 0:
                 raise ValueError(f"`{key}` must be a positive integer. Received: {key}={value}")
@@ -268,7 +266,9 @@ class FNSSLBackbone(BaselineBackbone):
                 f"Received: frequency_stride={frequency_stride}"
             )
 
-    def _build_blocks(self, hidden_dim, num_blocks: int, causal, dropout: float):
+    def _build_blocks(
+        self, hidden_dim: int, num_blocks: int, causal: bool, dropout: float
+    ) -> list[FullNarrowBlock]:
         channels, blocks = self._channels, []
         for i in range(num_blocks):
             block = FullNarrowBlock(
@@ -284,8 +284,8 @@ class FNSSLBackbone(BaselineBackbone):
             channels = hidden_dim
         return blocks
 
-    def hear(self, audio: Tensor, prompt: Any) -> Tensor:
-        # The bin of constant pressure says nothing of directions.
+    def hear(self, audio: Tensor, prompt: Tensor) -> dict[str, Tensor]:
+        # The bin of frequency zero has no phase difference.
         x = ops.cast(self.stft(audio)[:, :, 1:], self.policy.compute_dtype)
         x = self.to_bands(x)
         full = None
@@ -298,18 +298,18 @@ class FNSSLBackbone(BaselineBackbone):
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
 class FNSSL(Baseline):
-    """FN-SSL: where the loudest sound comes from, by recurrence along frequency and time.
+    """FN-SSL: the direction of the loudest sound, by recurrence along frequency and time.
 
     Takes no prompt and ignores one. Real and imaginary parts of 256 bins of both channels pass
     three blocks, each of a bidirectional layer of 2 x 128 units along frequency and one of 256
     units along time. The mean of 12 frames becomes one complex number a bin, and the 512 parts of
     those a posterior.
 
-    Ours: recordings have unit power as a whole, where the original follows the level as it goes;
-    the logits of all segments of 12 frames are averaged, each with the share of frames it holds:
-    the last segment, or the only one of a short recording, may hold fewer. A softmax with
-    cross-entropy over 180 directions is what is trained. `fnssl_small` is ours too: 64 units and
-    two blocks, eight bins a step, for a processor without an accelerator.
+    Changes: a recording is normalised to unit power as a whole, where the original normalises by a
+    running level; the logits of all segments of 12 frames are averaged, weighted by their numbers
+    of frames: the last segment, or the only one of a short recording, may have fewer. The training
+    target is a softmax with cross-entropy over 180 directions. `fnssl_small` is not published: 64
+    units and two blocks, eight bins a step, for a processor without an accelerator.
 
     Args:
         backbone: An `FNSSLBackbone`. If not given, one is built from `**kwargs`.

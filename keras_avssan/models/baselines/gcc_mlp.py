@@ -62,20 +62,20 @@ class GCCMLPBackbone(BaselineBackbone):
         self.logits.build((None, hidden_dim))
         super().__init__(**kwargs)
 
-    def hear(self, audio: Tensor, prompt: Any) -> Tensor:
+    def hear(self, audio: Tensor, prompt: Tensor) -> dict[str, Tensor]:
         correlation = ops.mean(self.correlation(self.stft(audio)), axis=1)
         return {"logits": self.logits(self.mlp(correlation))}
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
 class GCCMLP(Baseline):
-    """GCC-MLP: where the loudest sound comes from, from the correlation of both microphones.
+    """GCC-MLP: the direction of the loudest sound, from the correlation of both microphones.
 
     Takes no prompt and ignores one. The correlation after the phase transform at ±25 samples
     passes three hidden layers of 1000 units.
 
-    Ours: the correlation is averaged over the frames of AV-SSAN's spectrogram, where the original
-    decides frame by frame; a softmax with cross-entropy stands in place of independent sigmoids
+    Changes: the correlation is averaged over the frames of AV-SSAN's spectrogram, where the
+    original estimates frame by frame; a softmax with cross-entropy replaces independent sigmoids
     with squared errors.
 
     Args:

@@ -66,11 +66,11 @@ class MLPAVC(Baseline):
     The correlation after the phase transform at ±25 samples and as many features of the prompt
     pass three hidden layers of 1000 units together.
 
-    Ours: the prompt's embedding, projected, stands in place of the position of a face in the
-    picture; the correlation is averaged over the frames of AV-SSAN's spectrogram; both embedding
-    and correlation are scaled to a root mean square of one, without which the network learns
-    prompts by heart and the directions late; a softmax with cross-entropy stands in place of
-    independent sigmoids with squared errors.
+    Changes: the prompt's embedding, projected, replaces the position of a face in the picture; the
+    correlation is averaged over the frames of AV-SSAN's spectrogram; both embedding and
+    correlation are scaled to a root mean square of one, without which the network overfits the
+    prompts and learns the directions late; a softmax with cross-entropy replaces independent
+    sigmoids with squared errors.
 
     Args:
         backbone: An `MLPAVCBackbone`. If not given, one is built from `**kwargs`.

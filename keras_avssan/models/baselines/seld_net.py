@@ -12,7 +12,7 @@ from keras_avssan._internal.write_once import FixedSettings
 from keras_avssan.models.baselines.baseline import Baseline
 from keras_avssan.models.baselines.baseline_backbone import BaselineBackbone
 
-# Power, relative to the mean of the recording, below which magnitudes no longer tell apart.
+# Power, relative to the mean of the recording, below which magnitudes hardly differ.
 _POWER_FLOOR = 1e-4
 _NUM_MAPS = 4
 
@@ -43,7 +43,7 @@ class ConvPoolBlock(FixedSettings, keras.layers.Layer):
 
     def __init__(
         self,
-        filters: Sequence[int],
+        filters: int,
         pool_size: int,
         dropout: float = 0.0,
         momentum: float = 0.99,
@@ -73,20 +73,22 @@ class ConvPoolBlock(FixedSettings, keras.layers.Layer):
         self.norm.build((*input_shape[:-1], self.filters))
         self.built = True
 
-    def call(self, x: Tensor, training: bool | None = None) -> Any:
+    def call(self, x: Tensor, training: bool | None = None) -> Tensor:
         x = ops.relu(self.norm(self.conv(x), training=training))
         return self.drop(self._pool(x), training=training)
 
-    def _pool(self, x: Tensor):
-        # A maximum over an axis of its own, whose gradient is quicker than a pooling layer's.
+    def _pool(self, x: Tensor) -> Tensor:
+        # A maximum over an axis of its own, whose gradient is faster than a pooling layer's.
         _, frames, bins, channels = ops.shape(x)
         groups = bins // self.pool_size
         x = x[:, :, : groups * self.pool_size]
         x = ops.reshape(x, (-1, frames, groups, self.pool_size, channels))
         return ops.max(x, axis=3)
 
-    def compute_output_shape(self, input_shape: Shape) -> Any:
-        return (*input_shape[:2], input_shape[2] // self.pool_size, self.filters)
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        bins = input_shape[2]
+        assert bins is not None
+        return (*input_shape[:2], bins // self.pool_size, self.filters)
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -98,16 +100,10 @@ class ConvPoolBlock(FixedSettings, keras.layers.Layer):
         }
 
 
-def magnitude_and_phase(spectrogram: Tensor):
-    """Log magnitude and phase of both channels, without the Nyquist bin.
+def magnitude_and_phase(spectrogram: Tensor) -> Tensor:
+    """Log magnitudes (with a floor at -40 dB) and phases in units of π, of both channels.
 
-    Args:
-        spectrogram: float32 tensor of shape (batch, T, F, 4) as re1, im1, re2, im2.
-
-    Returns:
-        float32 tensor of shape (batch, T, F - 1, 4): natural logarithm of the magnitude, to which
-        -40 dB are added, of channel 1 and 2, then the phase of channel 1 and 2 in units of π,
-        within [-1, 1].
+    Without the Nyquist bin: (batch, T, F, 4) as re1, im1, re2, im2 → (batch, T, F - 1, 4).
     """
     spectrogram = spectrogram[:, :, :-1]
     real, imaginary = spectrogram[..., 0::2], spectrogram[..., 1::2]
@@ -183,9 +179,9 @@ class SELDNetBackbone(BaselineBackbone):
         super().__init__(**kwargs)
 
     def _build_convolutions(
-        self, filters: Sequence[int], pool_sizes: Sequence[int], dropout: float, momentum
-    ):
-        shape = (None, None, self.stft.num_bins - 1, _NUM_MAPS)
+        self, filters: int, pool_sizes: Sequence[int], dropout: float, momentum: float
+    ) -> list[ConvPoolBlock]:
+        shape: Shape = (None, None, self.stft.num_bins - 1, _NUM_MAPS)
         blocks = []
         for i, pool_size in enumerate(pool_sizes):
             block = ConvPoolBlock(
@@ -199,6 +195,7 @@ class SELDNetBackbone(BaselineBackbone):
             block.build(shape)
             shape = block.compute_output_shape(shape)
             blocks.append(block)
+        assert shape[2] is not None and shape[3] is not None
         if shape[2] < 1:
             raise ValueError(
                 f"`pool_sizes` must leave at least one of {self.stft.num_bins - 1} bins. "
@@ -207,7 +204,7 @@ class SELDNetBackbone(BaselineBackbone):
         self._num_features = shape[2] * shape[3]
         return blocks
 
-    def _build_recurrent(self, units, num_layers: int):
+    def _build_recurrent(self, units: int, num_layers: int) -> list[keras.Layer]:
         dtype, features = self.policy, self._num_features
         layers = []
         for i in range(num_layers):
@@ -222,7 +219,7 @@ class SELDNetBackbone(BaselineBackbone):
             features = units
         return layers
 
-    def hear(self, audio: Tensor, prompt: Any) -> Tensor:
+    def hear(self, audio: Tensor, prompt: Tensor) -> dict[str, Tensor]:
         x = ops.cast(magnitude_and_phase(self.stft(audio)), self.policy.compute_dtype)
         for block in self.convolutions:
             x = block(x)
@@ -234,17 +231,17 @@ class SELDNetBackbone(BaselineBackbone):
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
 class SELDNet(Baseline):
-    """SELDNet: where the loudest sound comes from, from magnitudes and phases of both channels.
+    """SELDNet: the direction of the loudest sound, from magnitudes and phases of both channels.
 
     Takes no prompt and ignores one. Three convolutions with 64 filters, each with batch
     normalisation and a maximum over 8, 8 and 2 bins, are followed by two bidirectional layers of
     128 gated recurrent units, whose directions are multiplied, and a linear layer of 128.
 
-    Ours: the branch that detects events is left out; the answer is a posterior of 180 directions
-    from the mean of all frames, where the original regresses a direction for each class in each
-    frame. Magnitudes are compressed by a logarithm and phases are in units of π, where the
+    Changes: the branch that detects events is left out; the output is a posterior of 180
+    directions from the mean of all frames, where the original regresses a direction for each class
+    in each frame. Magnitudes are compressed by a logarithm and phases are in units of π, where the
     original standardises each bin by the statistics of its training set. Dropout, off by default
-    as published, does not reach into the recurrence.
+    as published, is not applied within the recurrence.
 
     Args:
         backbone: A `SELDNetBackbone`. If not given, one is built from `**kwargs`.

@@ -42,7 +42,9 @@ class MLP(FixedSettings, keras.layers.Layer):
 
     def build(self, input_shape: Shape) -> None:
         dtype = self.dtype_policy
-        self.hidden, self.norms, self.drops = [], [], []
+        self.hidden: list[keras.Layer] = []
+        self.norms: list[keras.Layer] = []
+        self.drops: list[keras.Layer] = []
         features = input_shape[-1]
         for i, width in enumerate(self.widths):
             hidden = keras.layers.Dense(width, dtype=dtype, name=f"hidden_{i}")
@@ -55,34 +57,23 @@ class MLP(FixedSettings, keras.layers.Layer):
             features = width
         self.built = True
 
-    def call(self, x: Tensor, training: bool | None = None) -> Any:
+    def call(self, x: Tensor, training: bool | None = None) -> Tensor:
         for hidden, norm, drop in zip(self.hidden, self.norms, self.drops, strict=True):
             x = keras.ops.relu(norm(hidden(x), training=training))
             x = drop(x, training=training)
         return x
 
-    def compute_output_shape(self, input_shape: Shape) -> Any:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (*input_shape[:-1], self.widths[-1])
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "widths": self.widths, "dropout": self.dropout}
 
 
-def unit_power(x: Tensor):
-    """Scales vectors to a root mean square of one; zeros stay zeros.
+def unit_power(x: Tensor) -> Tensor:
+    """Scales vectors (..., d) to a root mean square of one; zeros stay zeros.
 
-    Where a correlation and a prompt meet in one layer, both have to come with the same power: the
-    prompt is not heard otherwise, or learnt by heart in place of the correlation. The scaling is
-    ours, see `SemanticBridge` for AV-SSAN's own.
-
-    Args:
-        x: Vectors, shape (..., d).
-
-    Returns:
-        Tensor of the shape and data type of `x`.
-
-    Example:
-        >>> unit_power(keras.ops.convert_to_tensor([[3.0, 0.0, 0.0, 4.0]]))  # 1.2, 0, 0, 1.6
+    A layer of correlation and prompt needs both at the same power, or it overfits either one.
     """
     return x.shape[-1] ** 0.5 * unit_length(x)
 
@@ -91,9 +82,9 @@ def unit_power(x: Tensor):
 class PromptProjection(FixedSettings, keras.layers.Layer):
     """Projects prompt embeddings after they were scaled to a root mean square of one.
 
-    Frozen encoders return embeddings of whatever length they have: those of unit length, as CLIP's
-    are, come out √d_V times smaller than features of unit variance, and are not heard. The scaling
-    is ours.
+    Frozen encoders return embeddings of any length: those of unit length, such as CLIP's, are √d_V
+    times smaller than features of unit variance, and have hardly any influence. The scaling is not
+    part of the published baselines.
 
     Args:
         dim: Number of features.
@@ -119,10 +110,10 @@ class PromptProjection(FixedSettings, keras.layers.Layer):
         self.projection.build(prompt_shape)
         self.built = True
 
-    def call(self, prompt: Any) -> Any:
+    def call(self, prompt: Tensor) -> Tensor:
         return self.projection(unit_power(prompt))
 
-    def compute_output_shape(self, prompt_shape: Shape) -> Any:
+    def compute_output_shape(self, prompt_shape: Shape) -> Shape:
         return (*prompt_shape[:-1], self.dim)
 
     def get_config(self) -> dict[str, Any]:
@@ -170,7 +161,7 @@ class StereoLogMel(FixedSettings, keras.layers.Layer):
         )
         self.built = True
 
-    def call(self, spectrogram: Tensor) -> Any:
+    def call(self, spectrogram: Tensor) -> Tensor:
         mel = ops.convert_to_tensor(self._mel)
         re1, im1, re2, im2 = (spectrogram[..., i] for i in range(4))
         power1 = ops.matmul(ops.square(re1) + ops.square(im1), mel)
@@ -182,7 +173,7 @@ class StereoLogMel(FixedSettings, keras.layers.Layer):
             maps.append(ops.matmul(im1 * re2 - re1 * im2, mel) * gain)
         return ops.stack(maps, axis=-1)
 
-    def compute_output_shape(self, spectrogram_shape: Shape) -> Any:
+    def compute_output_shape(self, spectrogram_shape: Shape) -> Shape:
         return (*spectrogram_shape[:2], self.num_mels, 4 if self.phase else 2)
 
     def get_config(self) -> dict[str, Any]:

@@ -1,15 +1,12 @@
-"""Takes a trained localiser out of Keras: files for TensorFlow, ONNX, LiteRT, PyTorch, OpenVINO.
-
-This module is the one place that knows which backend writes which format.
-"""
+"""Export of localisers to TensorFlow, ONNX, LiteRT, PyTorch and OpenVINO, by backend."""
 
 import contextlib
 import importlib.util
 import pathlib
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import keras
 
@@ -17,7 +14,9 @@ from keras_avssan._internal.types import PathLike, Tensor
 from keras_avssan.encoders.vggish_spectrogram import VGGishSpectrogram
 from keras_avssan.layers.stereo_stft import StereoSTFT
 
-# Ending of a format's file; a SavedModel is a folder.
+# Shapes and types of the inputs by name.
+_Signature: TypeAlias = dict[str, keras.InputSpec]
+# Suffix of a format's file; a SavedModel is a folder.
 SUFFIXES = {
     "tf_saved_model": "",
     "onnx": ".onnx",
@@ -26,11 +25,11 @@ SUFFIXES = {
     "openvino": ".xml",
 }
 PROMPTS = {"images": "images", "embedding": "prompt_embedding"}
-# With free shapes LiteRT would need operations of TensorFlow, which its runtime has not.
+# With free shapes LiteRT would need operations of TensorFlow, which its runtime lacks.
 _FIXED_FORMATS = ("litert",)
 _ONNX_OPSET = 18
 _TRACED_SECONDS = 1.0  # duration of the recording that a model of any duration is traced with
-_TRACED_BATCH = 2  # PyTorch takes a batch of one for a constant
+_TRACED_BATCH = 2  # PyTorch treats a batch of one as a constant
 
 
 def export_localizer(
@@ -38,31 +37,13 @@ def export_localizer(
     filepath: PathLike,
     format: str = "tf_saved_model",
     verbose: bool | None = None,
-    input_signature=None,
-    prompt: Any = None,
-    duration=None,
-    outputs: Tensor = None,
+    input_signature: Any = None,
+    prompt: str | None = None,
+    duration: float | None = None,
+    outputs: Sequence[str] | None = None,
     **kwargs: Any,
 ) -> None:
-    """Writes the network of a localiser as a file that runs without Keras.
-
-    See `Localizer.export`, which calls this function with itself as `model`.
-
-    Args:
-        model: The localiser.
-        filepath: Where to write.
-        format: Name of the format.
-        verbose: Whether the path is printed.
-        input_signature: Shapes and types of the inputs.
-        prompt: Kind of the prompts.
-        duration: Duration of recordings in seconds.
-        outputs: Names of the outputs.
-        **kwargs: Arguments of the format's own converter.
-
-    Raises:
-        ValueError: If an argument does not fit, or the backend does not write the format.
-        ImportError: If a package is missing.
-    """
+    """Writes the network of a localiser; `Localizer.export` describes the arguments."""
     filepath = pathlib.Path(filepath)
     write = _writer(format)
     _check_path(filepath, format)
@@ -72,7 +53,7 @@ def export_localizer(
     signature = _checked_signature(input_signature)
     network = _Network(model.backbone, _output_names(model, outputs))
     with tempfile.TemporaryDirectory(prefix=".export-", dir=filepath.parent) as folder:
-        # What is written half stays in this folder, and goes with it.
+        # Partial files stay in this folder, and are removed with it.
         draft = pathlib.Path(folder) / filepath.name
         with convolutional_front_ends(model):
             write(network, draft, signature, kwargs)
@@ -84,14 +65,7 @@ def export_localizer(
 
 @contextlib.contextmanager
 def convolutional_front_ends(model: keras.Model) -> Iterator[None]:
-    """Lets all front ends of a model (`StereoSTFT`, VGGish's) compute by convolution for a while.
-
-    Args:
-        model: A Keras model.
-
-    Yields:
-        Nothing; the layers compute as before when the context is left.
-    """
+    """Lets all front ends of a model (`StereoSTFT`, VGGish's) use convolutions in the context."""
     layers = [
         layer
         for layer in model._flatten_layers()
@@ -108,16 +82,16 @@ def convolutional_front_ends(model: keras.Model) -> Iterator[None]:
 
 
 class _Network(keras.Model):
-    """A backbone for inference, with the outputs that are asked for."""
+    """A backbone for inference, with the requested outputs."""
 
-    def __init__(self, backbone: Any, names: Sequence[str]) -> None:
+    def __init__(self, backbone: keras.Model, names: Sequence[str]) -> None:
         super().__init__(name=backbone.name, dtype="float32")
         self.autocast = False
         self.backbone = backbone
         self.names = names
         self.built = True
 
-    def call(self, inputs: Tensor) -> Any:
+    def call(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         outputs = self.backbone(inputs, training=False)
         return {name: outputs[name] for name in self.names}
 
@@ -136,7 +110,7 @@ def _writer(format: str) -> Callable[..., None]:
         raise ValueError(
             f"The backend {backend!r} does not write format={format!r}. Save the model with "
             f"`save_to_preset` and export it in a process with KERAS_BACKEND={others[0]}, or take "
-            f"one of the formats {here} here."
+            f"one of the formats {here} here. Received: format={format!r}"
         )
     write, packages = _WRITERS[backend, format]
     missing = [name for name in packages if importlib.util.find_spec(name) is None]
@@ -148,7 +122,7 @@ def _writer(format: str) -> Callable[..., None]:
     return write
 
 
-def _check_path(filepath: PathLike, format):
+def _check_path(filepath: pathlib.Path, format: str) -> None:
     suffix = SUFFIXES[format]
     if suffix and filepath.suffix != suffix:
         raise ValueError(
@@ -167,19 +141,22 @@ def _check_path(filepath: PathLike, format):
         )
 
 
-def _check_precision(model: Any, format):
+def _check_precision(model: Any, format: str) -> None:
     policy = model.backbone.dtype_policy
     if policy.compute_dtype != "float32":
         raise ValueError(
             f"format={format!r} needs a model that computes in float32: make one of the same "
             "arguments with dtype='float32' and give it the weights, "
-            f"`new.set_weights(model.get_weights())`. Received: a model of policy {policy.name!r}"
+            f"`new.set_weights(model.get_weights())`. Received: dtype={policy.name!r}"
         )
 
 
-def _make_signature(model: Any, prompt: Any, duration, format):
+def _make_signature(
+    model: Any, prompt: str | None, duration: float | None, format: str
+) -> _Signature:
     """Shapes of the inputs; batch and, unless `duration` is given, samples are free."""
-    samples, batch = None, None
+    samples: int | None = None
+    batch: int | None = None
     if format in _FIXED_FORMATS:
         batch = 1
         if duration is None:
@@ -205,19 +182,19 @@ def _make_signature(model: Any, prompt: Any, duration, format):
     return signature
 
 
-def _prompt_shape(backbone: Any, prompt: Any):
+def _prompt_shape(backbone: Any, prompt: str) -> tuple[int, ...]:
     if prompt == "embedding":
         return (backbone.prompt_dim,)
     if backbone.image_encoder is None:
         raise ValueError(
-            "A model without an image encoder takes prompt='embedding' alone. "
+            "`prompt` must be 'embedding': the model has no image encoder. "
             "Received: prompt='images'"
         )
     return (*backbone.image_size, 3)
 
 
-def _checked_signature(signature):
-    """Signature as a dict of `InputSpec` with names; only batch and samples may be free."""
+def _checked_signature(signature: Any) -> _Signature:
+    """The signature as a dict of `InputSpec` with names; only batch and samples may be free."""
     if isinstance(signature, (list, tuple)) and len(signature) == 1:
         signature = signature[0]
     if not isinstance(signature, dict) or "audio" not in signature:
@@ -230,7 +207,7 @@ def _checked_signature(signature):
         if set(free) - ({0, 1} if name == "audio" else {0}):
             raise ValueError(
                 "Only the batch and the samples of `audio` may be None in `input_signature`. "
-                f"Received: shape {spec.shape} for {name!r}"
+                f"Received: input_signature[{name!r}].shape={spec.shape}"
             )
     return {
         name: keras.InputSpec(spec.dtype or "float32", shape=spec.shape, name=name)
@@ -238,7 +215,7 @@ def _checked_signature(signature):
     }
 
 
-def _output_names(model: Any, outputs: Tensor):
+def _output_names(model: Any, outputs: Sequence[str] | None) -> list[str]:
     """Sorted names of the outputs to write."""
     bands = [f"band_attention_{band}" for band in model.backbone.bands]
     names = sorted(["doa", "mask", "masked_spectrogram", "band_weights", *bands])
@@ -249,8 +226,8 @@ def _output_names(model: Any, outputs: Tensor):
     return sorted(set(outputs))
 
 
-def _replace(source, target) -> None:
-    """Moves a file or folder to where it belongs, in place of an older one."""
+def _replace(source: pathlib.Path, target: pathlib.Path) -> None:
+    """Moves a file or folder to its final place, and replaces an older one."""
     if target.is_dir():
         shutil.rmtree(target)
     source.replace(target)
@@ -259,31 +236,41 @@ def _replace(source, target) -> None:
 # --- one function a backend and format -------------------------------------------------------
 
 
-def _write_saved_model(network: Any, path: PathLike, signature, options) -> None:
+def _write_saved_model(
+    network: _Network, path: pathlib.Path, signature: _Signature, options: dict[str, Any]
+) -> None:
     archive = keras.export.ExportArchive()
     archive.track_and_add_endpoint("serve", network, [signature], **options)
     archive.write_out(str(path), verbose=False)
 
 
-def _write_saved_model_from_jax(network: Any, path: PathLike, signature, options) -> None:
-    """Without gradients, which JAX cannot write for free shapes."""
+def _write_saved_model_from_jax(
+    network: _Network, path: pathlib.Path, signature: _Signature, options: dict[str, Any]
+) -> None:
+    """Omits gradients, which JAX cannot write for free shapes."""
     settings = {"with_gradient": False, **options.pop("jax2tf_kwargs", {})}
     _write_saved_model(network, path, signature, {"jax2tf_kwargs": settings, **options})
 
 
-def _write_litert(network: Any, path: PathLike, signature, options) -> None:
+def _write_litert(
+    network: _Network, path: pathlib.Path, signature: _Signature, options: dict[str, Any]
+) -> None:
     keras.Model.export(
         network, str(path), format="litert", verbose=False, input_signature=[signature], **options
     )
 
 
-def _write_torch_program(network: Any, path: PathLike, signature, options) -> None:
+def _write_torch_program(
+    network: _Network, path: pathlib.Path, signature: _Signature, options: dict[str, Any]
+) -> None:
     import torch
 
     torch.export.save(_traced(network, signature, options), str(path))
 
 
-def _write_onnx(network: Any, path: PathLike, signature, options) -> None:
+def _write_onnx(
+    network: _Network, path: pathlib.Path, signature: _Signature, options: dict[str, Any]
+) -> None:
     import torch
 
     options = {"opset_version": _ONNX_OPSET, **options}
@@ -298,8 +285,10 @@ def _write_onnx(network: Any, path: PathLike, signature, options) -> None:
     program.save(str(path))
 
 
-def _write_openvino(network: Any, path: PathLike, signature, options) -> None:
-    """Goes through another format, which has names and free shapes."""
+def _write_openvino(
+    network: _Network, path: pathlib.Path, signature: _Signature, options: dict[str, Any]
+) -> None:
+    """Converts from another format, which keeps names and free shapes."""
     import openvino
 
     through = "onnx" if keras.config.backend() == "torch" else "tf_saved_model"
@@ -310,7 +299,7 @@ def _write_openvino(network: Any, path: PathLike, signature, options) -> None:
         openvino.save_model(converted, str(path), **{"compress_to_fp16": False, **options})
 
 
-def _traced(network: Any, signature, options):
+def _traced(network: _Network, signature: _Signature, options: dict[str, Any]) -> Any:
     """Program of `torch.export` in which batch and duration stay free."""
     import torch
 
@@ -329,8 +318,8 @@ def _traced(network: Any, signature, options):
     return program
 
 
-def _drop_idle_operations(program) -> None:
-    """Takes out Keras's moves to the device where a tensor is already, half of all operations.
+def _drop_idle_operations(program: Any) -> None:
+    """Removes Keras's moves of tensors to the device that they are on, half of all operations.
 
     With them, saving a program takes minutes.
     """

@@ -1,29 +1,36 @@
-"""Runs exported localisers, each format in its own runtime."""
+"""Running of exported localisers, each format in its own runtime."""
 
 import pathlib
 from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from keras_avssan._internal.types import PathLike, Tensor
+from keras_avssan._internal.types import PathLike
 from keras_avssan.models.export.export import SUFFIXES
 
+# From the inputs by name to the outputs by name.
+_Runner: TypeAlias = Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]
 
-def load_exported(filepath: PathLike, num_threads: int | None = None) -> Callable[[dict], dict]:
+
+def load_exported(
+    filepath: PathLike, num_threads: int | None = None
+) -> Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]:
     """Loads a file of `Localizer.export`; neither the model nor its backend is needed.
 
-    The runtime is told from the file's ending: `.onnx` ONNX Runtime, `.tflite` LiteRT, `.pt2`
+    The runtime depends on the file's suffix: `.onnx` ONNX Runtime, `.tflite` LiteRT, `.pt2`
     PyTorch, `.xml` OpenVINO, a folder TensorFlow.
 
     Args:
         filepath: The file or folder.
-        num_threads: Threads of ONNX Runtime, LiteRT and OpenVINO; theirs to decide if not given.
+        num_threads: Threads of ONNX Runtime, LiteRT and OpenVINO; the default of each if not
+            given.
 
     Returns:
         A function from a dict of NumPy arrays, the inputs by name, to such a dict of the outputs.
 
     Raises:
-        ValueError: If there is no such file or its ending is unknown.
+        ValueError: If there is no such file or its suffix is unknown.
 
     Example:
         >>> run = load_exported("model.onnx")
@@ -43,19 +50,19 @@ def load_exported(filepath: PathLike, num_threads: int | None = None) -> Callabl
     return _LOADERS[format](str(filepath), num_threads)
 
 
-def _load_saved_model(path: PathLike, num_threads: int):
+def _load_saved_model(path: str, num_threads: int | None) -> _Runner:
     import tensorflow as tf
 
     served = tf.saved_model.load(path)
 
-    def run(inputs: Tensor):
+    def run(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         outputs = served.serve({name: tf.constant(array) for name, array in inputs.items()})
         return {name: output.numpy() for name, output in outputs.items()}
 
     return run
 
 
-def _load_onnx(path: PathLike, num_threads: int):
+def _load_onnx(path: str, num_threads: int | None) -> _Runner:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -65,7 +72,7 @@ def _load_onnx(path: PathLike, num_threads: int):
     return lambda inputs: dict(zip(names, session.run(names, inputs), strict=True))
 
 
-def _load_litert(path: PathLike, num_threads: int):
+def _load_litert(path: str, num_threads: int | None) -> _Runner:
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(path, num_threads=num_threads)
@@ -73,12 +80,12 @@ def _load_litert(path: PathLike, num_threads: int):
     return lambda inputs: {name: np.array(array) for name, array in runner(**inputs).items()}
 
 
-def _load_torch_program(path: PathLike, num_threads: int):
+def _load_torch_program(path: str, num_threads: int | None) -> _Runner:
     import torch
 
     network = torch.export.load(path).module()
 
-    def run(inputs: Tensor):
+    def run(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         with torch.inference_mode():
             outputs = network({name: torch.as_tensor(array) for name, array in inputs.items()})
         return {name: output.numpy() for name, output in outputs.items()}
@@ -86,23 +93,23 @@ def _load_torch_program(path: PathLike, num_threads: int):
     return run
 
 
-def _load_openvino(path: PathLike, num_threads: int):
+def _load_openvino(path: str, num_threads: int | None) -> _Runner:
     import openvino
 
-    # On processors that have it, OpenVINO would compute in bfloat16, which moves the answer.
-    options = {"INFERENCE_PRECISION_HINT": "f32"}
+    # On processors that have it, OpenVINO would compute in bfloat16, which changes the outputs.
+    options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32"}
     if num_threads is not None:
         options["INFERENCE_NUM_THREADS"] = num_threads
     network = openvino.Core().compile_model(path, "CPU", options)
 
-    def run(inputs: Tensor):
+    def run(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         outputs = network(inputs)
         return {port.get_any_name(): np.array(outputs[port]) for port in network.outputs}
 
     return run
 
 
-_LOADERS = {
+_LOADERS: dict[str, Callable[[str, int | None], _Runner]] = {
     "tf_saved_model": _load_saved_model,
     "onnx": _load_onnx,
     "litert": _load_litert,

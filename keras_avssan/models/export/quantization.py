@@ -1,17 +1,10 @@
-"""Lets a quantised backbone be saved and loaded."""
+"""Saving and loading of quantised backbones."""
 
 import keras
 
 
 def quantized_layers(model: keras.Model) -> dict[str, list[str]]:
-    """Tells which layers of a model are quantised.
-
-    Args:
-        model: A Keras model.
-
-    Returns:
-        Dict from mode (`"int8"`, …) to the paths of the layers; empty for a model of floats.
-    """
+    """Paths of a model's quantised layers by mode (`"int8"`, …); empty for a model of floats."""
     paths: dict[str, list[str]] = {}
     for layer in model._flatten_layers():
         if layer.quantization_mode is not None:
@@ -20,12 +13,7 @@ def quantized_layers(model: keras.Model) -> dict[str, list[str]]:
 
 
 def quantize_layers(model: keras.Model, modes: dict[str, list[str]]) -> None:
-    """Quantises the layers that `quantized_layers` named, as far as they are not yet.
-
-    Args:
-        model: A Keras model with its weights built.
-        modes: Dict from mode to the paths of the layers.
-    """
+    """Quantises the layers of a built model that `quantized_layers` has listed, if not yet done."""
     for mode, paths in modes.items():
         wanted = {
             layer.path

@@ -1,10 +1,10 @@
-"""What `compile` takes as losses and metrics, checked before the first step."""
+"""Checks of the losses and metrics of `compile`, before the first step."""
 
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, NoReturn
 
 import keras
 
-from keras_avssan._internal.types import Tensor
 from keras_avssan.doa.losses import AlignmentLoss, DoALoss, ReconstructionLoss
 
 # Losses on one output, which can be given without its name.
@@ -15,20 +15,12 @@ _OUTPUTS = {
 }
 
 
-def named_losses(loss, weights: Any, outputs: Tensor):
-    """Loss and weights of `compile` as a localiser computes them.
+def named_losses(
+    loss: Any, weights: Any, outputs: Sequence[str]
+) -> tuple[Any, dict[str, float] | None]:
+    """Loss and weights of `compile`, checked: losses on one output become a dict by output.
 
-    Args:
-        loss: A loss on dicts, a loss on one output, a dict from output to loss, or `None`.
-        weights: Weights of the losses, as `loss_weights` of `keras.Model.compile`, or `None`.
-        outputs: Names of the outputs that are compared with a truth.
-
-    Returns:
-        Tuple of the loss, a loss on dicts or a dict from output to loss, and the weights, a dict
-        with the same keys or `None`.
-
-    Raises:
-        ValueError: If they are something else.
+    `outputs` are the names of the outputs that are compared with a truth.
     """
     for kind, output in _OUTPUTS.items():
         if isinstance(loss, kind):
@@ -45,12 +37,12 @@ def named_losses(loss, weights: Any, outputs: Tensor):
     return loss, _named_weights(loss, weights)
 
 
-def _named_weights(loss, weights: Any):
+def _named_weights(loss: Any, weights: Any) -> dict[str, float] | None:
     if weights is None:
         return None
     if not isinstance(loss, dict):
         raise ValueError(
-            "`loss_weights` go with a dict from output to loss; losses on dicts, such as "
+            "`loss_weights` need a dict from output to loss; losses on dicts, such as "
             f"`JointLoss`, have weights of their own. Received: loss_weights={weights!r}"
         )
     if not isinstance(weights, dict) or not set(weights) <= set(loss):
@@ -61,7 +53,7 @@ def _named_weights(loss, weights: Any):
     return {name: float(weights.get(name, 1.0)) for name in loss}
 
 
-def _refuse_loss(loss, outputs: Tensor):
+def _refuse_loss(loss: Any, outputs: Sequence[str]) -> NoReturn:
     raise ValueError(
         "`loss` must be 'auto', a `keras.losses.Loss` on dicts such as `JointLoss()`, a loss of "
         "`keras_avssan.doa` such as `DoALoss()` or `DoALoss('mse')`, or a dict from output to "
@@ -71,16 +63,10 @@ def _refuse_loss(loss, outputs: Tensor):
     )
 
 
-def check_metrics(name: str, metrics: Any, outputs: Tensor) -> None:
-    """Refuses metrics that cannot be computed, or whose numbers would mean nothing.
+def check_metrics(name: str, metrics: Any, outputs: Sequence[str]) -> None:
+    """Refuses metrics, the argument `name`, that cannot be computed or would be meaningless.
 
-    Args:
-        name: Name of the argument.
-        metrics: List of metrics of `doa`, a dict from output to metrics, or `None`.
-        outputs: Names of the outputs that are compared with a truth.
-
-    Raises:
-        ValueError: If they are something else.
+    Metrics are a list for `doa`, or a dict by name of the `outputs` that have a truth.
     """
     if metrics is None:
         return
@@ -99,7 +85,7 @@ def check_metrics(name: str, metrics: Any, outputs: Tensor) -> None:
             keras.metrics.get(metric)  # refuses a name that is unknown
 
 
-def _refuse_metrics(name: str, metrics: Any, outputs: Tensor):
+def _refuse_metrics(name: str, metrics: Any, outputs: Sequence[str]) -> NoReturn:
     raise ValueError(
         f"`{name}` must be 'auto', a list of metrics of `keras_avssan.doa` such as "
         "[AngularMAE()], or of your own, or a dict from output to metrics with keys of "
@@ -109,33 +95,28 @@ def _refuse_metrics(name: str, metrics: Any, outputs: Tensor):
     )
 
 
-def metrics_by_output(metrics: Any, weighted_metrics):
-    """Metrics as Keras tells them apart: where one argument is a dict, both are.
-
-    Args:
-        metrics: List, dict from output to metrics, or `None`.
-        weighted_metrics: Likewise.
-
-    Returns:
-        Tuple of both.
-    """
+def metrics_by_output(metrics: Any, weighted_metrics: Any) -> tuple[Any, Any]:
+    """Both arguments in one form, as Keras needs them: dicts by output where either is one."""
     both = (metrics, weighted_metrics)
     if not any(isinstance(some, dict) for some in both):
         return both
-    return tuple({"doa": list(some)} if isinstance(some, list | tuple) else some for some in both)
+    first, second = (
+        {"doa": list(some)} if isinstance(some, list | tuple) else some for some in both
+    )
+    return first, second
 
 
-def _check_outputs(argument: str, given, outputs: Tensor):
+def _check_outputs(argument: str, given: Iterable[Any], outputs: Sequence[str]) -> None:
     unknown = sorted(set(map(str, given)) - set(outputs))
     if unknown:
         raise ValueError(
             f"`{argument}` must be for outputs that are compared with a truth, which are "
-            f"{list(outputs)}. Received: keys {unknown}"
+            f"{list(outputs)}. Received: {argument} with keys {unknown}"
         )
 
 
-def _is_built_in(part):
-    """Whether it is a name or a part of Keras, and no function or class of the user's own."""
+def _is_built_in(part: Any) -> bool:
+    """Whether a loss or metric is a name or a part of Keras, not the user's own."""
     if isinstance(part, keras.metrics.MeanMetricWrapper):
         part = part._fn
     module = getattr(part, "__module__", None) or ""

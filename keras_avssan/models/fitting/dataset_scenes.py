@@ -1,6 +1,6 @@
-"""The planned scenes that a dataset is made of, however it was transformed since."""
+"""The planned scenes behind a dataset, found through its transformations."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 
@@ -12,20 +12,18 @@ from keras_avssan.models.microphones import (
     match_spacing,
 )
 
+if TYPE_CHECKING:
+    from keras_avssan.data.scenes.scene_plan import ScenePlan
 
-def find_scenes(dataset: Any):
-    """Finds the scenes that a dataset draws from, through all that was done to it.
 
-    Args:
-        dataset: What `make_dataset` made, or a dataset of Grain, `tf.data` or PyTorch that was made
-            of such; anything else has no scenes.
+def find_scenes(dataset: Any) -> tuple[list[SceneBatches], bool]:
+    """Finds the scenes that a dataset draws from, and whether they are all of its data.
 
-    Returns:
-        Tuple of a list of different `SceneBatches`, and whether they are all that the dataset
-        draws from.
+    Transformations of Grain, `tf.data` and PyTorch are followed back; other data have no scenes.
     """
     scenes: list[SceneBatches] = []
-    complete, seen, waiting = True, set(), [dataset]
+    seen: set[int] = set()
+    complete, waiting = True, [dataset]
     while waiting:
         part = waiting.pop()
         if id(part) in seen:
@@ -42,19 +40,10 @@ def find_scenes(dataset: Any):
     return scenes, complete
 
 
-def match_dataset(model: Any, dataset: Any):
-    """Compares a model with the scenes of a dataset, see `match_scenes`.
+def match_dataset(model: Any, dataset: Any) -> tuple[list[SceneBatches], bool]:
+    """Refuses a dataset whose scenes do not fit a model, see `match_scenes`; returns its scenes.
 
-    Args:
-        model: A `Localizer`.
-        dataset: What `fit`, `evaluate` or `predict` is given.
-
-    Returns:
-        What `find_scenes` finds.
-
-    Raises:
-        ValueError: If sampling rate or spacing differ, and nothing that was done to the dataset has
-            mended it; the message names both values.
+    Transformations may have resampled the recordings, or added the spacing to the inputs.
     """
     scenes, complete = find_scenes(dataset)
     for batches in scenes:
@@ -68,8 +57,8 @@ def match_dataset(model: Any, dataset: Any):
     return scenes, complete
 
 
-def _parents(dataset: Any):
-    """What a dataset of Grain, `tf.data` or PyTorch was made of."""
+def _parents(dataset: Any) -> tuple[Any, ...]:
+    """The datasets of Grain, `tf.data` or PyTorch that a dataset was made of."""
     parents = getattr(dataset, "_parents", None)
     if isinstance(parents, list | tuple):
         return tuple(parents)
@@ -80,8 +69,8 @@ def _parents(dataset: Any):
     return () if inner is None else (inner,)
 
 
-def _match_transformed(model: Any, plan, dataset: Any) -> None:
-    """The same, where recordings may have been resampled, or the spacing added to the inputs."""
+def _match_transformed(model: Any, plan: "ScenePlan", dataset: Any) -> None:
+    """Checks the first batch, which may be resampled, or have the spacing among its inputs."""
     inputs = keras.utils.unpack_x_y_sample_weight(_first_batch(dataset))[0]
     inputs = inputs if isinstance(inputs, dict) else {}
     audio, spacing = inputs.get("audio"), inputs.get("microphone_spacing")
@@ -93,7 +82,7 @@ def _match_transformed(model: Any, plan, dataset: Any) -> None:
         check_spacing(model, keras.ops.convert_to_numpy(spacing))
 
 
-def _first_batch(dataset: Any):
+def _first_batch(dataset: Any) -> Any:
     """The first batch of a dataset of any kind."""
     try:
         return dataset[0]

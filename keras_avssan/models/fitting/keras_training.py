@@ -2,51 +2,54 @@
 
 import sys
 import warnings
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import grain
 import keras
+import numpy as np
+from numpy.typing import ArrayLike
 
 from keras_avssan._internal.types import Tensor
 from keras_avssan.models.fitting.dataset_scenes import match_dataset
 from keras_avssan.models.fitting.labels import check_azimuths
 from keras_avssan.models.fitting.task_mixin import TaskMixin
 
-# Batches that Grain reads ahead, and threads that do so. Grain's own 500 batches would be rendered
-# in vain before each validation, and after the last step.
+# Batches that Grain reads ahead, and threads that do so. Grain's default of 500 batches would be
+# rendered needlessly before each validation, and after the last step.
 _READ_AHEAD = 8
 # Length that Grain reports of a dataset without an end.
 _ENDLESS = sys.maxsize
 
 
 class KerasTraining(TaskMixin):
-    """What a task of KerasHub lacks that `keras.Model` has.
+    """Restores the methods of `keras.Model` that `keras_hub.models.Task` replaces.
 
-    `keras_hub.models.Task` makes a dataset of all that it is given, for its preprocessor: arrays
-    come in the same order in every epoch then, and what is neither an array nor a dataset of
-    `tf.data` or Grain is refused. Datasets of localisers come in the model's form already, so that
-    nothing stands in the way of Keras's own methods.
+    `keras_hub.models.Task` makes a dataset of all data that it is given, for its preprocessor:
+    arrays come in the same order in every epoch then, and it refuses everything except arrays and
+    datasets of `tf.data` or Grain. Datasets of localisers come in the model's form already, so
+    Keras's own methods apply.
     """
 
     def fit(
         self,
-        x: Tensor = None,
-        y: Tensor = None,
+        x: Any = None,
+        y: Any = None,
         batch_size: int | None = None,
         epochs: int = 1,
-        verbose: str = "auto",
-        callbacks: Any = None,
+        verbose: str | int = "auto",
+        callbacks: Sequence[keras.callbacks.Callback] | None = None,
         validation_split: float = 0.0,
-        validation_data=None,
+        validation_data: Any = None,
         shuffle: bool = True,
-        class_weight=None,
-        sample_weight: Tensor = None,
+        class_weight: Mapping[int, float] | None = None,
+        sample_weight: ArrayLike | None = None,
         initial_epoch: int = 0,
-        steps_per_epoch=None,
-        validation_steps=None,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
         validation_batch_size: int | None = None,
         validation_freq: int = 1,
-    ):
+    ) -> keras.callbacks.History:
         """Trains the model for a fixed number of epochs, as `keras.Model.fit` does.
 
         Args:
@@ -61,8 +64,8 @@ class KerasTraining(TaskMixin):
             callbacks: List of `keras.callbacks.Callback`.
             validation_split: Share of the arrays, from their end, to validate on.
             validation_data: Tuple of inputs, labels and, optionally, sample weights; or a dataset.
-            shuffle: Whether arrays and finite `PyDataset`s are put in another order each epoch;
-                the order of other datasets is their own.
+            shuffle: Whether arrays and finite `PyDataset`s are shuffled each epoch; other datasets
+                keep their order.
             class_weight: Dict from class to weight, where labels are an array of whole numbers.
             sample_weight: Weight of each scene in the loss and in `weighted_metrics`, an array.
             initial_epoch: Number of epochs that were trained before.
@@ -109,16 +112,16 @@ class KerasTraining(TaskMixin):
 
     def evaluate(
         self,
-        x: Tensor = None,
-        y: Tensor = None,
+        x: Any = None,
+        y: Any = None,
         batch_size: int | None = None,
-        verbose: str = "auto",
-        sample_weight: Tensor = None,
+        verbose: str | int = "auto",
+        sample_weight: ArrayLike | None = None,
         steps: int | None = None,
-        callbacks: Any = None,
+        callbacks: Sequence[keras.callbacks.Callback] | None = None,
         return_dict: bool = False,
         **kwargs: Any,
-    ):
+    ) -> Any:
         """Computes the loss and the scores, as `keras.Model.evaluate` does.
 
         Args:
@@ -129,8 +132,8 @@ class KerasTraining(TaskMixin):
             sample_weight: Weight of each scene in the loss and in `weighted_metrics`, an array.
             steps: Number of batches; all if not given.
             callbacks: List of `keras.callbacks.Callback`.
-            return_dict: Whether the scores come as a dict from name to value.
-            **kwargs: What `fit` hands over to its validation.
+            return_dict: Whether the scores are returned as a dict from name to value.
+            **kwargs: Arguments that `fit` passes to its validation.
 
         Returns:
             List of loss and scores, or a dict of them.
@@ -156,16 +159,16 @@ class KerasTraining(TaskMixin):
 
     def predict(
         self,
-        x: Tensor,
+        x: Any,
         batch_size: int | None = None,
-        verbose: str = "auto",
+        verbose: str | int = "auto",
         steps: int | None = None,
-        callbacks: Any = None,
-    ):
+        callbacks: Sequence[keras.callbacks.Callback] | None = None,
+    ) -> dict[str, np.ndarray]:
         """Computes the outputs for many scenes, as `keras.Model.predict` does.
 
         Args:
-            x: Inputs or a dataset, see `fit`; what a dataset holds besides inputs is ignored.
+            x: Inputs or a dataset, see `fit`; labels and weights of a dataset are ignored.
             batch_size: Scenes a step where `x` holds arrays; 32 if not given.
             verbose: `"auto"`, 0, 1 or 2.
             steps: Number of batches; all if not given.
@@ -175,7 +178,7 @@ class KerasTraining(TaskMixin):
             Dict of NumPy arrays, see the call of the model.
 
         Raises:
-            ValueError: If a dataset of planned scenes is of another microphone spacing or sampling
+            ValueError: If a dataset of planned scenes has another microphone spacing or sampling
                 rate than the model; the message names both.
 
         Example:
@@ -189,35 +192,39 @@ class KerasTraining(TaskMixin):
 
     def train_on_batch(
         self,
-        x: Tensor,
-        y: Tensor = None,
-        sample_weight: Tensor = None,
-        class_weight=None,
+        x: Mapping[str, Tensor],
+        y: Any = None,
+        sample_weight: ArrayLike | None = None,
+        class_weight: Mapping[int, float] | None = None,
         return_dict: bool = False,
-    ):
+    ) -> Any:
         """Trains one step, see `keras.Model.train_on_batch`."""
         check_azimuths(y)
         return keras.Model.train_on_batch(self, x, y, sample_weight, class_weight, return_dict)
 
     def test_on_batch(
-        self, x: Tensor, y: Tensor = None, sample_weight: Tensor = None, return_dict: bool = False
-    ):
+        self,
+        x: Mapping[str, Tensor],
+        y: Any = None,
+        sample_weight: ArrayLike | None = None,
+        return_dict: bool = False,
+    ) -> Any:
         """Scores one batch, see `keras.Model.test_on_batch`."""
         check_azimuths(y)
         return keras.Model.test_on_batch(self, x, y, sample_weight, return_dict)
 
 
-def _counted(dataset: Any, steps: int, passes: int = 1):
-    """A Grain dataset as Keras 3.15 needs it: with its number of batches, repeated for all passes.
+def _counted(dataset: Any, steps: int | None, passes: int = 1) -> tuple[Any, int | None]:
+    """A Grain dataset as Keras 3.15 needs it: repeated for all passes, with its batches counted.
 
-    Keras does not ask for the number: it runs into the end with a warning, or finds it again.
+    Keras does not read the count: it warns at the end of the data, or counts them again.
     """
     if not isinstance(dataset, grain.MapDataset) or not 0 < len(dataset) < _ENDLESS:
         return dataset, steps
     if steps is not None and steps > len(dataset):
         warnings.warn(
             f"The dataset has {len(dataset)} batches, fewer than the {steps} steps that were "
-            "asked for: a pass ends with the data.",
+            "requested: a pass ends with the data.",
             stacklevel=3,
         )
     steps = min(steps or len(dataset), len(dataset))
@@ -225,6 +232,6 @@ def _counted(dataset: Any, steps: int, passes: int = 1):
     return dataset.repeat(passes).to_iter_dataset(options), steps
 
 
-def _can_be_shuffled(x: Tensor):
-    """Whether Keras puts it in another order, rather than warn that it does not."""
+def _can_be_shuffled(x: Any) -> bool:
+    """Whether Keras shuffles such inputs; it warns of others that it does not."""
     return hasattr(x, "shape") or isinstance(x, dict | list | tuple | keras.utils.PyDataset)

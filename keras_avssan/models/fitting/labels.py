@@ -1,6 +1,7 @@
-"""Labels of a batch in one form, whatever form they come in."""
+"""Labels and sample weights of a batch, checked and brought to one form."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
+from typing import Any, NoReturn
 
 import numpy as np
 from keras import ops
@@ -15,52 +16,35 @@ _EXPECTED = (
 )
 
 
-def as_labels(y: Tensor):
-    """Labels of a batch as a dict of what is known; labels in that form stay as they are.
-
-    Args:
-        y: Dict of labels, or azimuths alone.
-
-    Returns:
-        Dict with `azimuth` and, where given, `interferer_azimuth`, float32 tensors of shape
-        (batch,), and `target`.
-
-    Raises:
-        ValueError: If `azimuth` is missing, a name is unknown, or angles have another shape.
-    """
+def as_labels(y: Any) -> dict[str, Tensor]:
+    """Labels of a batch as a dict, with angles in float32 (batch,); azimuths alone become one."""
     if y is None or isinstance(y, list | tuple):
         kind = "None" if y is None else f"a {type(y).__name__} of {len(y)}"
         raise ValueError(f"{_EXPECTED} Received: y={kind}")
     if not isinstance(y, dict):
         y = {"azimuth": y}
     if "azimuth" not in y or not set(y) <= {*_ANGLES, "target"}:
-        raise ValueError(f"{_EXPECTED} Received: a dict of {sorted(y)}")
+        raise ValueError(f"{_EXPECTED} Received: y with keys {sorted(y)}")
     return {name: _angles(name, part) if name in _ANGLES else part for name, part in y.items()}
 
 
-def _angles(name: str, angles: Sequence[float]):
+def _angles(name: str, angles: Tensor) -> Tensor:
     """Angles as float32 of shape (batch,)."""
     shape = tuple(angles.shape)
     if len(shape) == 2 and shape[1] == 1:
         angles = ops.reshape(angles, (-1,))
     elif len(shape) != 1:
         raise ValueError(
-            f"`{name}` must have shape (batch,) or (batch, 1), in degrees. Received: shape {shape}"
+            f"`{name}` must have shape (batch,) or (batch, 1), in degrees. "
+            f"Received: {name}.shape={shape}"
         )
     return ops.cast(angles, "float32")
 
 
-def check_azimuths(y: Tensor):
-    """Refuses azimuths of no direction, where labels are arrays; other labels pass.
+def check_azimuths(y: Any) -> None:
+    """Refuses azimuths in arrays that are not from 0 to 180 degrees; other labels pass.
 
-    Args:
-        y: Labels as `fit` takes them, or `None`.
-
-    Raises:
-        ValueError: If an azimuth is not from 0 to 180 degrees; an interferer's may be NaN.
-
-    Example:
-        >>> check_azimuths({"azimuth": np.array([0.0, 180.0])})
+    Azimuths of interferers may be NaN.
     """
     for name, angles in (y if isinstance(y, dict) else {"azimuth": y}).items():
         if name not in _ANGLES or not hasattr(angles, "shape"):
@@ -76,23 +60,13 @@ def check_azimuths(y: Tensor):
             first = int(np.argmin(right))
             raise ValueError(
                 f"`{name}` must be from 0 to 180 degrees: 0 is beside microphone 1, 90 in front, "
-                "180 beside microphone 2. Angles of another convention are to be converted first. "
+                "180 beside microphone 2. Convert angles of another convention first. "
                 f"Received: {name}={angles[first]} at index {first}"
             )
 
 
-def scene_weights(sample_weight: Tensor):
-    """Weights of scenes as one array, for a loss or for metrics of all that a scene holds.
-
-    Args:
-        sample_weight: An array, a dict of them by label, as Keras makes of an array, or `None`.
-
-    Returns:
-        An array or `None`; of a dict, the weights of the azimuth.
-
-    Raises:
-        ValueError: If a dict has other keys.
-    """
+def scene_weights(sample_weight: Any) -> Tensor:
+    """Weights of scenes as one array or `None`; of a dict by label, those of the azimuth."""
     if not isinstance(sample_weight, dict):
         return sample_weight
     if "azimuth" not in sample_weight:
@@ -100,19 +74,8 @@ def scene_weights(sample_weight: Tensor):
     return sample_weight["azimuth"]
 
 
-def output_weights(sample_weight: Tensor, outputs: Tensor):
-    """Weights of scenes as Keras takes them for a dict of outputs.
-
-    Args:
-        sample_weight: An array, a dict of them by label or by output, or `None`.
-        outputs: Names of the outputs.
-
-    Returns:
-        The same; of a dict, an entry for each of the outputs.
-
-    Raises:
-        ValueError: If a dict has other keys.
-    """
+def output_weights(sample_weight: Any, outputs: Iterable[str]) -> Any:
+    """Weights of scenes as Keras takes them for a dict of outputs: dicts get an entry for each."""
     if not isinstance(sample_weight, dict):
         return sample_weight
     if "azimuth" in sample_weight:
@@ -124,8 +87,8 @@ def output_weights(sample_weight: Tensor, outputs: Tensor):
     return {name: sample_weight.get(name) for name in outputs}
 
 
-def _refuse_weights(sample_weight: Tensor, or_else):
+def _refuse_weights(sample_weight: Mapping[str, Any], or_else: str) -> NoReturn:
     raise ValueError(
         "`sample_weight` must be an array (batch,), or a dict of such arrays by label, with "
-        f"`azimuth`{or_else}. Received: a dict of {sorted(sample_weight)}"
+        f"`azimuth`{or_else}. Received: sample_weight with keys {sorted(sample_weight)}"
     )

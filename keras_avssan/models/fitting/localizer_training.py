@@ -1,4 +1,4 @@
-"""How localisers are trained and scored."""
+"""Training steps, losses and scores of localisers."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ from keras_avssan.models.fitting.optimizer_state import build_when_loaded
 
 # Inputs of a scene that is rendered on the device, in the order in which the layer takes them.
 _DRY_INPUTS = ("dry_audio", "rirs", "snr")
-# Output that the loss compares with what it is to be; others have the same name on either side.
+# Outputs by the name of their truth, where a loss on dicts names the two differently.
 _PREDICTIONS = {
     "azimuth": "doa",
     "spectrogram": "masked_spectrogram",
@@ -34,21 +34,13 @@ _PREDICTIONS = {
 }
 
 
-def level_target(x: Tensor, y: Tensor):
-    """The targets alone, with the gain that brings their mixes to unit power.
-
-    Args:
-        x: Inputs of a batch, a dict with `audio` (batch, samples, 2).
-        y: Labels of the batch, a dict with `target` (batch, samples, 2).
-
-    Returns:
-        float32 tensor of shape (batch, samples, 2).
-    """
+def level_target(x: Mapping[str, Tensor], y: Mapping[str, Tensor]) -> Tensor:
+    """The targets alone, (batch, samples, 2), with the gain that gives mixtures unit power."""
     return ops.cast(y["target"], "float32") * level_gain(x["audio"])
 
 
-def _without_interferer(y: Tensor) -> str:
-    """What labels without the interferer's azimuth do to the scores, after a space."""
+def _without_interferer(y: Mapping[str, Tensor]) -> str:
+    """A sentence, after a space, on labels without the interferer's azimuth; else empty."""
     if "interferer_azimuth" in y:
         return ""
     return (
@@ -57,17 +49,19 @@ def _without_interferer(y: Tensor) -> str:
 
 
 class LocalizerTraining(KerasTraining):
-    """Steps, losses and scores of `Localizer`, which says what inputs and labels are."""
+    """Adds the training step, losses and scores to `Localizer`, which describes its inputs."""
 
-    # Outputs that losses and metrics can be given for by name.
+    # Names of the outputs that losses and metrics can be given for.
     compared_outputs: Any = ("doa",)
-    # Names of outputs where metrics were given by output; without, they are those of `doa`.
+    # Names of outputs where metrics were given by output; `None` where all are of `doa`.
     _scored_outputs: tuple[str, ...] | None = None
     _missed_target = False
     _compile_loss: Any  # of `keras.Model`
 
-    def render(self, inputs: Tensor, labels: Sequence[str] | None = None):
-        """Renders scenes that come dry; others stay as they are.
+    def render(
+        self, inputs: Mapping[str, Tensor], labels: Mapping[str, Tensor] | None = None
+    ) -> tuple[Mapping[str, Tensor], Mapping[str, Tensor] | None]:
+        """Renders scenes of dry inputs; others are returned unchanged.
 
         Args:
             inputs: Inputs of a batch, a dict. Those rendered hold `dry_audio` (batch, 2, samples),
@@ -75,18 +69,19 @@ class LocalizerTraining(KerasTraining):
             labels: Labels of the batch, a dict, or `None`.
 
         Returns:
-            Tuple of inputs and labels: with `audio` in place of what was dry, and `target` among
+            Tuple of inputs and labels: with `audio` in place of the dry inputs, and `target` among
             the labels.
 
         Raises:
-            ValueError: If only some of the dry inputs are there.
+            ValueError: If some of the dry inputs are missing.
         """
         if not isinstance(inputs, dict) or "dry_audio" not in inputs:
             return inputs, labels
         missing = [name for name in _DRY_INPUTS if name not in inputs]
         if missing:
             raise ValueError(
-                f"Scenes that come dry need the inputs {_DRY_INPUTS}. Received: {sorted(inputs)}"
+                f"Dry scenes must have the inputs {_DRY_INPUTS}. "
+                f"Received: inputs with keys {sorted(inputs)}"
             )
         audio, target = self.renderer(*(inputs[name] for name in _DRY_INPUTS))
         prompts = {name: value for name, value in inputs.items() if name not in _DRY_INPUTS}
@@ -94,24 +89,24 @@ class LocalizerTraining(KerasTraining):
             labels = {**labels, "target": target}
         return {"audio": audio, **prompts}, labels
 
-    def default_loss(self):
-        """Loss of `compile(loss="auto")`: called with dicts, see `doa.JointLoss`."""
+    def default_loss(self) -> keras.losses.Loss:
+        """Makes the loss of `compile(loss="auto")`: called with dicts, see `doa.JointLoss`."""
         raise NotImplementedError
 
-    def default_optimizer(self):
-        """Optimizer of `compile(optimizer="auto")`."""
+    def default_optimizer(self) -> keras.optimizers.Optimizer:
+        """Makes the optimizer of `compile(optimizer="auto")`."""
         raise NotImplementedError
 
     def compile(
         self,
-        optimizer: str = "auto",
-        loss: str = "auto",
-        metrics: str = "auto",
-        loss_weights=None,
-        weighted_metrics=None,
+        optimizer: keras.optimizers.Optimizer | str = "auto",
+        loss: Any = "auto",
+        metrics: Any = "auto",
+        loss_weights: Mapping[str, float] | None = None,
+        weighted_metrics: Any = None,
         **kwargs: Any,
     ) -> None:
-        """Configures training.
+        """Configures the model for training.
 
         Names of outputs are those of `compared_outputs`: `doa`, whose truth is the azimuth in
         degrees, and, in networks that have them, `masked_spectrogram` and `prompt_semantics`,
@@ -128,13 +123,13 @@ class LocalizerTraining(KerasTraining):
                 correctly selected scenes. A list of metrics of `keras_avssan.doa`, or of your own
                 metrics and functions: they compare azimuths of target and interferer in degrees
                 (batch, 2) with the posterior. Or a dict from output to metrics; names of scores
-                begin with that of the output then. `None` is the loss alone.
+                begin with that of the output then. With `None`, the loss is the only score.
             loss_weights: Dict from output to weight, where `loss` is a dict.
             weighted_metrics: Metrics that take `sample_weight` into account, as `metrics`.
             **kwargs: Further arguments of `keras.Model.compile`.
 
         Raises:
-            ValueError: If a loss or metric cannot be computed; the message says what can.
+            ValueError: If a loss or metric cannot be computed; the message lists those that can.
 
         Example:
             >>> model.compile("adam", loss=DoALoss(), metrics=[AngularMAE()])
@@ -154,7 +149,7 @@ class LocalizerTraining(KerasTraining):
         if isinstance(metrics, dict) or isinstance(weighted_metrics, dict):
             self._scored_outputs = tuple({**(metrics or {}), **(weighted_metrics or {})})
         self._missed_target = False
-        # Keras leaves what was compiled before where there is nothing now.
+        # Keras keeps losses and metrics of an earlier `compile` where none are given now.
         self._compile_loss = self._compile_metrics = self.loss = None
         super().compile(
             optimizer=self.default_optimizer() if optimizer == "auto" else optimizer,
@@ -166,7 +161,7 @@ class LocalizerTraining(KerasTraining):
         )
         build_when_loaded(self)
         if self._compile_loss is not None and not isinstance(loss, dict):
-            # `compute_loss` calls the loss itself, so that Keras's wrapper of it is never built;
+            # `compute_loss` calls the loss itself, so Keras's wrapper of it is never built;
             # to build it, every `train_on_batch` would trace the whole network again.
             self._compile_loss.built = True
 
@@ -183,12 +178,12 @@ class LocalizerTraining(KerasTraining):
             )
             self.compile(config.get("optimizer", "auto"))
 
-    def preprocess_samples(self, x: Tensor, y: Tensor = None, sample_weight: Tensor = None):
-        """Leaves batches as they are: datasets come in the model's form already."""
+    def preprocess_samples(self, x: Any, y: Any = None, sample_weight: Any = None) -> Any:
+        """Leaves batches unchanged: datasets come in the model's form already."""
         return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
 
-    def make_train_function(self, force: bool = False):
-        """Makes the training step; the optimizer is built before.
+    def make_train_function(self, force: bool = False) -> Any:
+        """Makes the training step, after the optimizer is built.
 
         TensorFlow traces a step that creates the optimizer's variables twice.
         """
@@ -198,19 +193,19 @@ class LocalizerTraining(KerasTraining):
 
     # A step takes (data) or (state, data), as the backend wants it: the batch comes last. It is
     # rendered here once, for the network, the loss and the metrics.
-    def train_step(self, *arguments: Mapping[str, Any]):
+    def train_step(self, *arguments: Any) -> Any:
         """Trains one step, see `keras.Model.train_step`."""
         return super().train_step(*self._rendered(arguments))
 
-    def test_step(self, *arguments: Mapping[str, Any]):
+    def test_step(self, *arguments: Any) -> Any:
         """Scores one batch, see `keras.Model.test_step`."""
         return super().test_step(*self._rendered(arguments))
 
-    def predict_step(self, *arguments: Mapping[str, Any]):
+    def predict_step(self, *arguments: Any) -> Any:
         """Runs one batch, see `keras.Model.predict_step`."""
         return super().predict_step(*self._rendered(arguments))
 
-    def _rendered(self, arguments: Mapping[str, Any]):
+    def _rendered(self, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
         """Arguments of a step, with the batch rendered."""
         *state, data = arguments
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
@@ -221,16 +216,18 @@ class LocalizerTraining(KerasTraining):
 
     def compute_loss(
         self,
-        x: Tensor = None,
-        y: Tensor = None,
-        y_pred: Tensor = None,
-        sample_weight: Tensor = None,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
         training: bool = True,
-    ):
-        """Computes the loss; what it compares with is computed here, on the device."""
+    ) -> Tensor:
+        """Computes the loss, and its truth from the labels, on the device."""
         x, y = self.render(x, as_labels(y))
         if self.loss is None:
-            raise ValueError("There is no loss to compute: give `loss` to `compile`.")
+            raise ValueError(
+                "There is no loss to compute: give `loss` to `compile`. Received: loss=None"
+            )
         if isinstance(self.loss, dict):
             truth = {
                 name: self.output_truth(name, x, y, y_pred, training=training) for name in self.loss
@@ -249,8 +246,14 @@ class LocalizerTraining(KerasTraining):
             loss = loss + ops.cast(self._aggregate_additional_loss(extra), loss.dtype)
         return loss
 
-    def target_truth(self, x: Tensor, y: Tensor, y_pred: Tensor, training: bool | None = None):
-        """What a loss on dicts compares with besides the azimuth, computed from the target alone.
+    def target_truth(
+        self,
+        x: Mapping[str, Tensor],
+        y: Mapping[str, Tensor],
+        y_pred: Mapping[str, Tensor],
+        training: bool | None = None,
+    ) -> dict[str, Tensor]:
+        """Computes the truth of a loss on dicts, except the azimuth, from the target alone.
 
         Args:
             x: Inputs of a batch, a dict with `audio`.
@@ -274,15 +277,15 @@ class LocalizerTraining(KerasTraining):
             for name in names
         }
 
-    def has_target(self, y: Tensor, names: Sequence[str]) -> bool:
-        """Whether labels hold the target alone; warns once where the loss loses terms without.
+    def has_target(self, y: Mapping[str, Tensor], names: Sequence[str]) -> bool:
+        """Reports whether labels hold the target alone; warns once where loss terms need it.
 
         Args:
             y: Labels of a batch, a dict.
             names: Names of the terms that need it.
 
         Returns:
-            Bool.
+            Whether `target` is among the labels.
         """
         if "target" in y:
             return True
@@ -298,9 +301,14 @@ class LocalizerTraining(KerasTraining):
         return False
 
     def output_truth(
-        self, output, x: Tensor, y: Tensor, y_pred: Tensor, training: bool | None = None
-    ):
-        """What one output of the network is compared with.
+        self,
+        output: str,
+        x: Mapping[str, Tensor],
+        y: Mapping[str, Tensor],
+        y_pred: Mapping[str, Tensor],
+        training: bool | None = None,
+    ) -> Tensor:
+        """Computes the truth that one output of the network is compared with.
 
         Args:
             output: Name of the output, one of `compared_outputs`.
@@ -310,7 +318,7 @@ class LocalizerTraining(KerasTraining):
             training: Whether encoders run in training mode.
 
         Returns:
-            Tensor: azimuths (batch,) in degrees for `doa`; for other outputs of the output's shape.
+            Azimuths (batch,) in degrees for `doa`; a tensor of the output's shape for others.
 
         Raises:
             ValueError: If the labels hold no `target` and the output needs it.
@@ -320,15 +328,21 @@ class LocalizerTraining(KerasTraining):
         if "target" not in y:
             raise ValueError(
                 f"A loss or metric of `{output}` needs the label `target`, the target alone "
-                f"(batch, samples, 2). Received: labels {sorted(y)}"
+                f"(batch, samples, 2). Received: y with keys {sorted(y)}"
             )
         target = level_target(x, y)
         if output == "prompt_semantics":
             return self.backbone.embed_target(target, training=training)
         return ops.stop_gradient(self.backbone.stft(target))
 
-    def compute_metrics(self, x: Tensor, y: Tensor, y_pred: Tensor, sample_weight: Tensor = None):
-        """Scores the posterior against the azimuths of target and interferer."""
+    def compute_metrics(
+        self,
+        x: Any,
+        y: Any,
+        y_pred: Mapping[str, Tensor],
+        sample_weight: Any = None,
+    ) -> dict[str, Any]:
+        """Computes the scores: of the posterior, with the azimuths of target and interferer."""
         y = as_labels(y)
         azimuth = y["azimuth"]
         interferer = y.get("interferer_azimuth")

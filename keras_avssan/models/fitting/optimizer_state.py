@@ -1,13 +1,14 @@
-"""The state of an optimizer, loaded where there is one."""
+"""Loading of the stored state of optimizers."""
 
 from typing import Any
 
+import keras
 
-def build_when_loaded(model: Any) -> None:
+
+def build_when_loaded(model: keras.Model) -> None:
     """Lets a compiled model's optimizer create its variables when stored ones are loaded.
 
-    Keras creates them before, and then warns that a model stored before its first step has none;
-    or does not, and then warns that those of a trained model are left out.
+    Keras creates all or none beforehand, and warns about models stored before or after a step.
     """
     optimizer = model.optimizer
     if optimizer is None:

@@ -5,12 +5,14 @@ import datetime
 import functools
 import json
 import os
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import keras
 import numpy as np
+from numpy.typing import ArrayLike
 
 from keras_avssan._internal.atomic_files import read_json, write_json
 from keras_avssan._internal.types import PathLike, Tensor
@@ -26,6 +28,10 @@ from keras_avssan.models.fitting.training_record import (
     with_steps,
 )
 
+if TYPE_CHECKING:
+    from keras_avssan.data.scenes.scene_batches import SceneBatches
+    from keras_avssan.data.scenes.scene_plan import ScenePlan
+
 RECORD_FILE = "training_record.json"
 _FIXED = ("sampling_rate", "microphone_spacing")
 _BANK = ("seed", "first_index", "formula", "tail", "calibrate")
@@ -33,22 +39,22 @@ _PLAN = ("split", "reference_split", "seed", "duration", "snr", "prompt_kinds", 
 
 
 class RecordsTraining(TaskMixin):
-    """What a task adds to `keras_hub.models.Task` so that it knows what it was trained on.
+    """Adds a record of its training data to a `keras_hub.models.Task`.
 
     `training_record` is a `TrainingRecord`, or `None` for a model that was never trained, or by a
-    version that kept none. Settings of the backbone are not set on the task.
+    version without records. Settings of the backbone are not set on the task.
     """
 
-    training_record = None
+    training_record: TrainingRecord | None = None
     _is_recorded = False
 
     @property
-    def sampling_rate(self):
+    def sampling_rate(self) -> int:
         """Sampling rate in hertz that the network was made for."""
         return self.backbone.sampling_rate
 
     @property
-    def microphone_spacing(self):
+    def microphone_spacing(self) -> float | None:
         """Distance between the microphones in metres that the network was made for."""
         return getattr(self.backbone, "microphone_spacing", None)
 
@@ -59,7 +65,7 @@ class RecordsTraining(TaskMixin):
             raise AttributeError(fixed_setting(self, name, value))
         super().__setattr__(name, value)
 
-    def fit(self, x: Tensor = None, *args, **kwargs: Any):
+    def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> keras.callbacks.History:
         """Trains, see `keras.Model.fit`, and adds to `training_record`."""
         scenes, complete = match_dataset(self, x)
         data = kwargs.get("validation_data", args[6] if len(args) > 6 else None)
@@ -72,43 +78,43 @@ class RecordsTraining(TaskMixin):
 
     def train_on_batch(
         self,
-        x: Tensor,
-        y: Tensor = None,
-        sample_weight: Tensor = None,
-        class_weight=None,
+        x: Mapping[str, Tensor],
+        y: Any = None,
+        sample_weight: ArrayLike | None = None,
+        class_weight: Mapping[int, float] | None = None,
         return_dict: bool = False,
-    ):
-        """Trains one step, see `keras.Model.train_on_batch`, on data that are not known."""
+    ) -> Any:
+        """Trains one step, see `keras.Model.train_on_batch`, and records unknown data."""
         logs = super().train_on_batch(x, y, sample_weight, class_weight, return_dict)
         record = self.training_record
         if not self._is_recorded and (record is None or record.complete):
             self.training_record = join_records(record, _unknown_training())
         return logs
 
-    def evaluate(self, x: Tensor = None, *args, **kwargs: Any):
+    def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Scores a dataset, see `keras.Model.evaluate`."""
         match_dataset(self, x)
         return super().evaluate(x, *args, **kwargs)
 
-    def save_to_preset(self, preset_dir, *args, **kwargs: Any) -> None:
+    def save_to_preset(self, preset_dir: PathLike, *args: Any, **kwargs: Any) -> None:
         """Saves a preset, see `keras_hub.models.Task`, with the training record in it."""
         super().save_to_preset(preset_dir, *args, **kwargs)
         self.save_assets(preset_dir)
 
-    def save_assets(self, dir_path) -> None:
+    def save_assets(self, dir_path: PathLike) -> None:
         """Writes the training record into a folder; Keras calls it for `.keras` files."""
         if self.training_record is not None:
             write_record(dir_path, self.training_record)
         else:  # of a model that was in the folder before
             (Path(dir_path) / RECORD_FILE).unlink(missing_ok=True)
 
-    def load_assets(self, dir_path) -> None:
+    def load_assets(self, dir_path: PathLike | None) -> None:
         """Reads the training record from a folder; Keras calls it for `.keras` files."""
         if dir_path is not None:
             self.training_record = read_record(dir_path)
 
     @classmethod
-    def from_preset(cls, preset, load_weights: bool = True, **kwargs: Any):
+    def from_preset(cls, preset: PathLike, load_weights: bool = True, **kwargs: Any) -> Self:
         """Loads a preset, see `keras_hub.models.Task`, with the training record in it."""
         model = super().from_preset(preset, load_weights=load_weights, **kwargs)
         if load_weights:
@@ -117,13 +123,10 @@ class RecordsTraining(TaskMixin):
 
 
 @contextlib.contextmanager
-def recorded(model: Any, record, resumed: bool = False):
-    """Adds a training to a model's record, with the steps that it really has.
+def recorded(model: Any, record: TrainingRecord, resumed: bool = False) -> Iterator[None]:
+    """Adds a training to a compiled model's record, with its actual number of steps.
 
-    Args:
-        model: A compiled `Localizer`.
-        record: `TrainingRecord` of the training alone.
-        resumed: Whether it resumes the last training of the model's record.
+    A `resumed` training continues the last one of the model's record.
     """
     before, first = model.training_record, _steps(model) or 0
     model.training_record = join_records(before, record, resumed)
@@ -135,26 +138,25 @@ def recorded(model: Any, record, resumed: bool = False):
         steps = _steps(model)
         if steps is not None and steps > first:
             model.training_record = with_steps(model.training_record, steps - first)
-        elif steps is not None:  # nothing was learnt
+        elif steps is not None:  # no step was done
             model.training_record = before
 
 
-def describe_plan(model: Any, plan, validation_plan=None, *, command: str | None = None, **notes):
+def describe_plan(
+    model: Any,
+    plan: "ScenePlan",
+    validation_plan: "ScenePlan | None" = None,
+    *,
+    command: str | None = None,
+    **notes: Any,
+) -> TrainingRecord:
     """Record of a training on the scenes of a plan.
 
-    Args:
-        model: The model that is trained.
-        plan: `keras_avssan.data.ScenePlan`.
-        validation_plan: Plan that it is validated on, or `None`.
-        command: Command line that the training belongs to, or `None`.
-        **notes: Further notes, such as `batch_size`.
-
-    Returns:
-        A `TrainingRecord`.
+    `command` is the command line of the training; `notes` are further entries, as `batch_size`.
     """
-    asked = getattr(model.backbone, "visual_prompt", False)
-    pictures = plan.pictures if asked and "picture" in plan.prompt_kinds else ()
-    clips = (*plan.clips, *(plan.references if asked else ()))
+    prompted = getattr(model.backbone, "visual_prompt", False)
+    pictures = plan.pictures if prompted and "picture" in plan.prompt_kinds else ()
+    clips = (*plan.clips, *(plan.references if prompted else ()))
     sets = {
         "clips": frozenset(item_digest(plan.catalog, clip) for clip in clips),
         "pictures": frozenset(item_digest(plan.catalog, picture) for picture in pictures),
@@ -176,32 +178,35 @@ def describe_plan(model: Any, plan, validation_plan=None, *, command: str | None
     return TrainingRecord((json.loads(json.dumps(note, default=_as_python)),), **sets)
 
 
-def begin_record(folder: PathLike, model: Any, record) -> None:
-    """Writes what a model will have been trained on into the folder of its checkpoints."""
+def begin_record(folder: PathLike, model: Any, record: TrainingRecord) -> None:
+    """Writes the record of a starting training into the folder of its checkpoints."""
     if not (Path(folder) / RECORD_FILE).exists():
         write_record(folder, join_records(model.training_record, record))
 
 
-def write_record(folder: PathLike, record) -> None:
+def write_record(folder: PathLike, record: TrainingRecord) -> None:
     """Writes a record into a folder."""
     write_json(Path(folder) / RECORD_FILE, record.to_dict())
 
 
-def read_record(folder: PathLike):
-    """The record in a folder, or `None`.
-
-    Raises:
-        ValueError: If the file is damaged.
-    """
+def read_record(folder: PathLike) -> TrainingRecord | None:
+    """The record in a folder, or `None` without one; refuses a damaged file."""
     path = Path(folder) / RECORD_FILE
     content = read_json(path)
     try:
         return None if content is None else TrainingRecord.from_dict(content)
     except ValueError as error:
-        raise ValueError(f"'{path}' is damaged: {error}") from error
+        raise ValueError(
+            f"The training record '{path}' is damaged: {error}. Received: folder={str(folder)!r}"
+        ) from error
 
 
-def _describe_scenes(model: Any, scenes, complete, validation):
+def _describe_scenes(
+    model: Any,
+    scenes: "Sequence[SceneBatches]",
+    complete: bool,
+    validation: "Sequence[SceneBatches]",
+) -> TrainingRecord:
     """Record of a training on a dataset, of which the scenes of some plans may be known."""
     if not scenes:
         return _unknown_training()
@@ -220,13 +225,13 @@ def _describe_scenes(model: Any, scenes, complete, validation):
     return replace(functools.reduce(join_records, records), trainings=(note,))
 
 
-def _unknown_training():
-    """Record of a training on data of which nothing is known."""
+def _unknown_training() -> TrainingRecord:
+    """Record of a training on unknown data."""
     return TrainingRecord(({**circumstances(), "data": "not known"},))
 
 
-def _scenes(plan):
-    """What a plan draws its scenes from."""
+def _scenes(plan: "ScenePlan") -> dict[str, Any]:
+    """Settings, classes and rooms of a plan."""
     bank = plan.bank
     return {
         **{name: getattr(plan, name) for name in _PLAN},
@@ -242,8 +247,8 @@ def _scenes(plan):
     }
 
 
-def circumstances():
-    """When and with which versions something is done, a dict that JSON can hold."""
+def circumstances() -> dict[str, Any]:
+    """Current date and versions, a dict that JSON can hold."""
     import keras_avssan
 
     now = datetime.datetime.now(datetime.UTC)
@@ -257,19 +262,19 @@ def circumstances():
     }
 
 
-def _steps(model: Any):
-    """Steps that a model's optimizer has done; `None` where it cannot be said."""
+def _steps(model: Any) -> int | None:
+    """Steps that a model's optimizer has done; `None` where they are unknown."""
     if model.optimizer is None:
         return 0
     try:
-        if hasattr(model, "jax_state_sync"):  # a training that was stopped has not synced it
+        if hasattr(model, "jax_state_sync"):  # an interrupted training has not synced it
             model.jax_state_sync()
         return int(keras.ops.convert_to_numpy(model.optimizer.iterations))
-    except RuntimeError:  # JAX has given the arrays away to the step that was stopped
+    except RuntimeError:  # JAX has donated the arrays to the interrupted step
         return None
 
 
-def _local_folder(preset):
+def _local_folder(preset: PathLike) -> str | None:
     """The folder that has the record of a preset; `None` where a hub's preset has none."""
     preset = os.fspath(preset)
     if "://" not in preset:
@@ -281,6 +286,6 @@ def _local_folder(preset):
     return os.path.dirname(get_file(preset, RECORD_FILE))
 
 
-def _as_python(value: Any):
+def _as_python(value: Any) -> Any:
     """Numbers of NumPy as JSON has them."""
     return value.item() if isinstance(value, np.generic) else str(value)

@@ -1,8 +1,8 @@
-"""The base of what is mixed into a task, as a type checker sees it."""
+"""The base of mixins of tasks, for type checkers."""
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    TaskMixin: Any  # `keras_hub.models.Task`, which stands beside it among the bases
+    TaskMixin: Any  # `keras_hub.models.Task`, which classes that use the mixins also inherit
 else:
     TaskMixin = object

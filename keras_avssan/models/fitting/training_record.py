@@ -1,17 +1,22 @@
-"""What a model was trained on, kept with its weights."""
+"""`TrainingRecord`, the data that a model was trained on, stored with its weights."""
 
 import base64
 import hashlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from keras_avssan._internal.one_line import count, one_line
 
+if TYPE_CHECKING:
+    from keras_avssan.data.catalogs.catalog import Catalog, Clip, Picture
+    from keras_avssan.simulation import RIRBank
+
 _FORMAT = 1
-# Of a digest. Among 20,000 recordings of a training, one of 10,000 others is taken for one of them
-# by chance once in a million times.
+# Length of a digest. With 20,000 recordings in a training, one of 10,000 others collides with one
+# of them with a probability of one in a million.
 _DIGEST_BYTES = 6
 _KINDS = ("clips", "pictures", "rooms")
 _ROOM = ("room_sizes", "t60", "microphones", "sources", "azimuths")
@@ -19,24 +24,24 @@ _ROOM = ("room_sizes", "t60", "microphones", "sources", "azimuths")
 
 @dataclass(frozen=True, repr=False)
 class TrainingRecord:
-    """What a model was trained on: readable notes, and digests of all recordings and rooms.
+    """Records the data that a model was trained on: notes, and digests of recordings and rooms.
 
-    `fit_scenes`, and `fit` on a dataset of `make_dataset` or what was made of one, set
-    `model.training_record`. It is kept in presets (`training_record.json`) and `.keras` files, and
-    tells `evaluate_localizer` which scenes are none of a test. A recording or picture is known by
-    its class, its place in the data and the size of its file, a room by its dimensions and
-    positions: copies under other names are not recognised, and no path of the machine is kept,
-    unless the command line has one.
+    `fit_scenes`, and `fit` on a dataset of `make_dataset` or one derived from it, set
+    `model.training_record`. It is stored in presets (`training_record.json`) and `.keras` files,
+    and `evaluate_localizer` uses it to find test scenes that overlap with the training. A recording
+    or picture is identified by its class, its place in the data and the size of its file, a room
+    by its dimensions and positions: copies under other names are not recognised, and no path of
+    the machine is stored, unless the command line has one.
 
     Args:
-        trainings: Tuple of dicts that JSON can hold, one a training, in order: `date` (UTC),
-            `versions`, `command`, `steps`, `batch_size`, `split`, `classes`, `seed`, `catalog`,
-            `bank` with its `room_range`, `sampling_rate` in hertz, `microphone_spacing` in metres,
+        trainings: Dicts that JSON can hold, one a training, in order: `date` (UTC), `versions`,
+            `command`, `steps`, `batch_size`, `split`, `classes`, `seed`, `catalog`, `bank` with
+            its `room_range`, `sampling_rate` in hertz, `microphone_spacing` in metres,
             `validation` and others. A training on data that the library did not make has
             `"data": "not known"`.
-        clips: Frozenset of digests of all recordings that may have been heard.
-        pictures: Frozenset of digests of all pictures that may have been prompts.
-        rooms: Frozenset of digests of all rooms.
+        clips: Digests of all recordings that may have been in the mixtures or prompts.
+        pictures: Digests of all pictures that may have been prompts.
+        rooms: Digests of all rooms.
 
     Example:
         >>> record = TrainingRecord(({"split": "train", "steps": 1200},), rooms=frozenset("ab"))
@@ -47,10 +52,10 @@ class TrainingRecord:
         'train'
     """
 
-    trainings: tuple[dict, ...] = ()
-    clips: frozenset = frozenset()
-    pictures: frozenset = frozenset()
-    rooms: frozenset = frozenset()
+    trainings: tuple[dict[str, Any], ...] = ()
+    clips: frozenset[bytes] = frozenset()
+    pictures: frozenset[bytes] = frozenset()
+    rooms: frozenset[bytes] = frozenset()
 
     def __repr__(self) -> str:
         kinds = ("trainings", *_KINDS)
@@ -59,12 +64,12 @@ class TrainingRecord:
         )
 
     @property
-    def complete(self):
+    def complete(self) -> bool:
         """Whether all data of all trainings are known."""
         return all(training.get("data") != "not known" for training in self.trainings)
 
     def to_dict(self) -> dict[str, Any]:
-        """The record as JSON holds it; `from_dict` reads it."""
+        """Returns the record as a dict that JSON can hold; `from_dict` reads it."""
         return {
             "format": _FORMAT,
             "trainings": list(self.trainings),
@@ -73,8 +78,8 @@ class TrainingRecord:
         }
 
     @classmethod
-    def from_dict(cls, content: Any):
-        """Makes a record of what `to_dict` gave.
+    def from_dict(cls, content: dict[str, Any]) -> "TrainingRecord":
+        """Makes a record from the dict of `to_dict`.
 
         Args:
             content: That dict.
@@ -83,27 +88,27 @@ class TrainingRecord:
             A `TrainingRecord`.
 
         Raises:
-            ValueError: If it is something else, or of a later version.
+            ValueError: If it is not such a dict, or of a later version.
         """
         try:
             if content["format"] > _FORMAT:
-                raise ValueError(f"its format {content['format']} is a later one")
+                raise ValueError(f"`format` must be at most {_FORMAT}")
             sets = {kind: _unpack(content[kind], content["digest_bytes"]) for kind in _KINDS}
             return cls(tuple(content["trainings"]), **sets)
         except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"This is no training record: {error!r}") from error
+            found = f"a dict of {sorted(content)}" if isinstance(content, dict) else repr(content)
+            raise ValueError(
+                f"`content` must be a training record, as `to_dict` returns it: {error!r}. "
+                f"Received: content={found}"
+            ) from error
 
 
-def join_records(before, record, resumed: bool = False):
+def join_records(
+    before: TrainingRecord | None, record: TrainingRecord, resumed: bool = False
+) -> TrainingRecord:
     """One training after another, as one record.
 
-    Args:
-        before: `TrainingRecord`, or `None`.
-        record: `TrainingRecord` of the later training.
-        resumed: Whether it resumes the last training of `before`, which then counts once.
-
-    Returns:
-        A `TrainingRecord`.
+    A training that is `resumed`, the last one of `before`, counts once.
     """
     before = before or TrainingRecord()
     trainings = before.trainings
@@ -113,58 +118,42 @@ def join_records(before, record, resumed: bool = False):
     return TrainingRecord((*trainings, *record.trainings), **sets)
 
 
-def with_steps(record, steps: int):
-    """The record with the number of steps that its last training really had."""
+def with_steps(record: TrainingRecord, steps: int) -> TrainingRecord:
+    """The record with the actual number of steps of its last training."""
     *before, last = record.trainings
     return replace(record, trainings=(*before, {**last, "steps": int(steps)}))
 
 
-def item_digest(catalog: Any, item: Any):
-    """Digest of a clip or picture, by what it is and not by where the data are.
-
-    Args:
-        catalog: The `keras_avssan.data.Catalog` that has it.
-        item: `Clip` or `Picture`.
-
-    Returns:
-        Bytes.
-    """
+def item_digest(catalog: "Catalog", item: "Clip | Picture") -> bytes:
+    """Digest of a clip or picture of a catalog, independent of the folder of the data."""
     return _digest(catalog.identity(item).encode())
 
 
-def room_digests(bank: Any, rows):
-    """Digests of rooms of a bank.
-
-    Args:
-        bank: `keras_avssan.simulation.RIRBank`.
-        rows: Iterable of places in the bank.
-
-    Returns:
-        List of bytes.
-    """
+def room_digests(bank: "RIRBank", rows: Iterable[int]) -> list[bytes]:
+    """Digests of rooms of a bank, by their rows."""
     columns = [np.asarray(getattr(bank, name), "float32") for name in _ROOM if hasattr(bank, name)]
     return [_digest(b"".join(column[row].tobytes() for column in columns)) for row in rows]
 
 
-def fingerprint(digests):
+def fingerprint(digests: Iterable[bytes]) -> str:
     """One digest of a set of digests, as hexadecimal digits."""
     return hashlib.sha256(b"".join(sorted(digests))).hexdigest()[:16]
 
 
-def _digest(content: Any):
+def _digest(content: bytes) -> bytes:
     return hashlib.blake2b(content, digest_size=_DIGEST_BYTES).digest()
 
 
-def _pack(digests):
+def _pack(digests: Iterable[bytes]) -> str:
     return base64.b64encode(b"".join(sorted(digests))).decode("ascii")
 
 
-def _unpack(text: str, size: int):
+def _unpack(text: str, size: int) -> frozenset[bytes]:
     content = base64.b64decode(text, validate=True)
     return frozenset(content[start : start + size] for start in range(0, len(content), size))
 
 
-def _same(one, other):
+def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Whether two notes are of one training, before and after an interruption."""
     ignored = ("date", "steps", "command", "versions")
     first, second = ({k: v for k, v in n.items() if k not in ignored} for n in (one, other))

@@ -79,7 +79,7 @@ def test_each_trouble_has_its_message(tmp_path, monkeypatch):
     messages = {
         "./dog": "file './dog' as `prompt` is a directory",
         "empty.xyz": "file 'empty.xyz' as `prompt` is empty",
-        "notes.txt": "file 'notes.txt' as `prompt` is neither a picture nor a recording",
+        "notes.txt": "must be a picture or a recording.*Received: prompt='notes.txt'",
         "dog.jpge": "file 'dog.jpge' as `prompt` does not exist",
     }
     for prompt, message in messages.items():

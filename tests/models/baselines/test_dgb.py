@@ -53,7 +53,7 @@ def test_curve_that_peaks_at_a_delay_gives_its_direction():
 
 
 def test_refuses_curves_that_end_before_the_largest_delay():
-    with pytest.raises(ValueError, match="`max_lag` must reach.*9.3 samples.*max_lag=9"):
+    with pytest.raises(ValueError, match="`max_lag` must be at least.*9.3 samples.*max_lag=9"):
         DGB(prompt_dim=4, max_lag=9)
 
 

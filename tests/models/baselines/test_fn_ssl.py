@@ -168,7 +168,7 @@ def test_sizes_that_do_not_fit_are_refused(arguments, message):
 
 @pytest.mark.once
 def test_later_blocks_want_the_width_of_the_one_before():
-    with pytest.raises(ValueError, match="takes 8 channels"):
+    with pytest.raises(ValueError, match="must have 8 channels"):
         FullNarrowBlock(8).build((None, None, None, 4))
 
 
