@@ -176,7 +176,7 @@ def test_what_cannot_be_run_says_why(command, tmp_path):
     command[command.index("small") : command.index("srp_phat") + 1] = ["avssan_text"]
     assert main(command) == 0
     table = (tmp_path / "out" / "table2.md").read_text()
-    assert "asked with words: the image encoder reads no words" in table
+    assert "prompted with words: the image encoder reads no words" in table
 
 
 def test_another_configuration_is_refused(command, tmp_path, capsys):
