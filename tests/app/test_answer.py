@@ -54,7 +54,11 @@ def test_bytes_and_opened_files_do_too(form, tiny_model, files):
     ("recording", "asked", "message"),
     [
         (None, {"picture": "dog.png"}, "Give a recording"),
-        ("mix.wav", {}, "Ask with one thing: a picture or a recording. Received: none of them"),
+        (
+            "mix.wav",
+            {},
+            "Give exactly one prompt: a picture or a recording. Received: none of them",
+        ),
         ("mix.wav", {"picture": "dog.png", "words": "dog"}, "Received: picture and words"),
         ("mix.wav", {"words": "  "}, "none of them"),
         ("bark.wav", {"picture": "dog.png"}, r"must have 2 channel"),

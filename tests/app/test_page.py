@@ -127,7 +127,7 @@ def test_bad_recordings_are_told(page, files, recording, message):
 def test_one_must_ask(page, files):
     upload(page, "recording", files / "mix.wav")
     page.get_by_role("button", name="Find it").click()
-    error = page.get_by_role("alert").filter(has_text="Ask with one thing")
+    error = page.get_by_role("alert").filter(has_text="Give exactly one prompt")
     error.wait_for(timeout=30_000)
     assert "words" not in page.locator("body").inner_text()  # there is no field for them
     page.wait_for_timeout(1000)

@@ -231,7 +231,7 @@ def test_a_link_that_leads_to_itself_is_told_at_once(folder):
 def test_what_cannot_be_written_is_told_at_once(folder):
     lines = words(WRITTEN, "/proc/new.png") + ["rooms build --rooms 2 --out /proc/new/rooms"]
     for line, (code, error, seconds, heavy) in run(folder, lines):
-        assert code == 2 and f"`{line.split()[-2]}`: files cannot be written" in error, (
+        assert code == 2 and f"`{line.split()[-2]}` must be in a folder that can be" in error, (
             line,
             error,
         )

@@ -127,7 +127,8 @@ def test_the_spacing_can_be_named(plans, classes, tmp_path, capsys):
     for command in (["train", *out], ["benchmark", "--table", "2", *out], ["evaluate", *model]):
         arguments = [*command, "--data", str(classes)]
         assert main([*arguments, "--bank", bank, "--spacing", "0.2"]) == 2
-        assert "`--spacing` 0.2 m is not the spacing of `--bank`" in capsys.readouterr().err
+        error = capsys.readouterr().err
+        assert "`--spacing` must be that of `--bank`" in error and "Received: 0.2 m" in error
 
 
 def test_the_sampling_rate_of_a_bank_is_that_of_model_and_data(plans, classes, tmp_path):
@@ -168,7 +169,7 @@ def test_data_without_a_split_to_test_on_are_refused(classes, tmp_path, capsys):
     arguments = ["evaluate", "--model", str(tmp_path / "model"), "--data", str(data)]
     assert main(arguments) == 2
     error = capsys.readouterr().err
-    assert "no split test or val" in error
+    assert "must have a split test or val" in error
     assert "build folders --write-metadata" in error and "--split all" in error
 
 

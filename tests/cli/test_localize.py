@@ -98,7 +98,7 @@ def test_two_of_four_channels(workspace, ask, capsys):
     assert ask("array.wav", "--channels", 0, 4, "--prompt", "dog.jpg") == 2
     assert "must be from 0 to 3" in capsys.readouterr().err
     assert ask("mono.wav", "--prompt", "dog.jpg") == 2
-    assert "1 channel: a direction takes two" in capsys.readouterr().err
+    assert "1 channel: a direction needs two" in capsys.readouterr().err
 
 
 @pytest.mark.once
