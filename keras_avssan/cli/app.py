@@ -56,7 +56,7 @@ def _run(options: argparse.Namespace) -> None:
 def _check(options: argparse.Namespace) -> None:
     """Errors in the options are reported before anything is imported or trained."""
     if options.model and options.cache:
-        raise ValueError("`--cache` must be used with `--demo`. Received: --model and --cache")
+        raise ValueError("`--cache` must be used with `--demo`. Received: --model, --cache")
     if not 0 < options.port < 65536:
         raise ValueError(f"`--port` must be from 1 to 65535. Received: {options.port}")
     family = socket.AF_INET6 if ":" in options.host else socket.AF_INET

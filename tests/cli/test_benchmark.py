@@ -25,13 +25,13 @@ def make(setup):
     return GCCMLP(hidden_dim=8, microphone_spacing=setup.microphone_spacing)
 
 
-def ask(setup):
+def make_prompted(setup):
     return MLPAVC(hidden_dim=8, prompt_dim=setup.prompt_dim)
 
 
 SYSTEMS = [
     System("small", "Small", "audio", make),
-    System("asked", "Asked", "audio-visual", ask),
+    System("prompted", "Prompted", "audio-visual", make_prompted),
 ]
 """
 
@@ -98,13 +98,13 @@ def test_rows_are_trained_scored_and_not_run_again(command, tmp_path, capsys):
     assert list((out / "scenes" / "train").iterdir())
     # Again with one system more: nothing else is run, and none is lost from the table.
     rows = content(out / "rows")
-    command[command.index("small") : command.index("srp_phat") + 1] = ["asked", "small"]
+    command[command.index("small") : command.index("srp_phat") + 1] = ["prompted", "small"]
     assert main([*command, "--delete-scenes"]) == 0
     printed = capsys.readouterr().out
     assert "[2/2] Small (small): done before" in printed
     assert content(out / "rows").items() > rows.items()
     table = (out / "table2.md").read_text()
-    assert all(f"| {title} |" in table for title in ("Small", "SRP-PHAT", "Asked"))
+    assert all(f"| {title} |" in table for title in ("Small", "SRP-PHAT", "Prompted"))
     assert not list((out / "scenes").rglob("*.npy"))
 
 

@@ -173,7 +173,7 @@ def test_data_without_a_split_to_test_on_are_refused(classes, tmp_path, capsys):
     assert "build folders --write-metadata" in error and "--split all" in error
 
 
-def test_a_split_that_is_not_there_is_told_before_rooms_are_simulated(
+def test_a_split_that_is_not_there_is_reported_before_rooms_are_simulated(
     classes, tmp_path, capsys, monkeypatch
 ):
     monkeypatch.setattr(RIRBank, "build", lambda *_, **__: pytest.fail("rooms were simulated"))
@@ -200,7 +200,7 @@ def test_the_json_file_names_the_rooms_that_were_simulated(classes, plans, tmp_p
     assert made["bank"] is None and made["sampling_rate"] == 16000
 
 
-def test_a_model_that_cannot_be_told_names_the_option(classes, tmp_path, capsys):
+def test_a_model_without_a_spacing_names_the_option(classes, tmp_path, capsys):
     GCCMLP(hidden_dim=8).save_to_preset(str(tmp_path / "model"))
     arguments = ["evaluate", "--model", str(tmp_path / "model"), "--data", str(classes)]
     assert main([*arguments, "--rooms", "3", "--spacing", "0.3"]) == 2
