@@ -165,7 +165,10 @@ def check_picture(file: PathLike | Contents) -> None:
         with Image.open(file, formats=PICTURES) as picture:
             width, height = picture.size  # from its header
     except UnidentifiedImageError as error:
-        raise ValueError(f"{name} must be a picture. Expected: {', '.join(PICTURES)}") from error
+        raise ValueError(
+            f"{name} must be a picture in one of the formats {', '.join(PICTURES)}. "
+            "Received: another format"
+        ) from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return  # the reader of pictures reports the error
     if width * height > MAX_PIXELS:

@@ -22,11 +22,6 @@ class HeldOut(Catalog):
 
     Of classes with fewer than three recordings, or pictures, none is moved.
 
-    Args:
-        catalog: The catalog.
-        split: Split of which instances are held out.
-        seed: Seed of the choice.
-
     Example:
         >>> HeldOut(SyntheticClasses(), "train").splits
         ('held-out', 'test', 'train', 'val')

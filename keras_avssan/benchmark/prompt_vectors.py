@@ -25,10 +25,7 @@ def default_image_encoder(seed: int) -> keras.Layer:
 
 
 class PromptVectors:
-    """Embeds pictures and class names with one frozen encoder for all systems.
-
-    Args:
-        image_encoder: A frozen image encoder, see `keras_avssan.encoders`.
+    """Embeds pictures and class names with one frozen image encoder for all systems.
 
     Example:
         >>> vectors = PromptVectors(default_image_encoder(seed=0))
@@ -69,16 +66,9 @@ class PromptVectors:
         path: PathLike | None = None,
         progress: bool = True,
     ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-        """Embeds all pictures of plans, and the names of their classes.
+        """Embeds pictures by id, and class names unless the encoder reads no words.
 
-        Args:
-            plans: Plans of scenes, or segments with their prompts.
-            path: Path of a file that keeps the embeddings. Default: they are not kept.
-            progress: Whether a progress bar is shown.
-
-        Returns:
-            Tuple of a dict from picture id to embedding, and a dict from class to embedding, which
-            is empty if the encoder reads no words. Embeddings have shape (prompt_dim,).
+        The file at `path` keeps the embeddings, of shape (prompt_dim,), for later calls.
         """
         pictures, names = _read(path)
         for plan in plans:

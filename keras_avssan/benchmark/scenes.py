@@ -117,14 +117,7 @@ class BenchmarkScenes:
     def with_prompts(self, kinds: tuple[str, ...]) -> tuple[ScenePlan, ScenePlan]:
         """Returns the plans of training and trials with other kinds of prompts.
 
-        Args:
-            kinds: Kinds of the prompts, see `ScenePlan`.
-
-        Returns:
-            Tuple of the plans of training and trials.
-
-        Raises:
-            ValueError: If a clip has no other recording of its class as a prompt.
+        Raises a `ValueError` if a clip has no other recording of its class as a prompt.
         """
         return replace(self.train, prompt_kinds=kinds), replace(self.trial, prompt_kinds=kinds)
 

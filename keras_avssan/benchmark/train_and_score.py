@@ -58,14 +58,9 @@ class ResultsFolder:
         return ResumableFolder(Path(path), name, "results", "out", frozenset({"rooms", *_FOLDERS}))
 
     def claim(self, name: str, config: dict[str, Any]) -> None:
-        """Writes a further configuration, or compares it with the one that is there.
+        """Writes a further configuration to a file, or compares it with the one that is there.
 
-        Args:
-            name: Name of its file.
-            config: Dict that JSON can hold.
-
-        Raises:
-            ValueError: If the folder holds another configuration of this name.
+        Raises a `ValueError` if the file holds another configuration.
         """
         self._folder(self.path, name).claim(config)
 
@@ -120,12 +115,7 @@ class Benchmark:
     progress: bool = True
 
     def fill(self, system: System, table: int) -> None:
-        """Trains a system unless it is trained already, scores it, and writes its row.
-
-        Args:
-            system: The system.
-            table: Number of the table.
-        """
+        """Trains a system unless it is trained already, scores it, and writes its row."""
         row: dict[str, Any] = {
             "name": system.name,
             "title": system.title,

@@ -105,12 +105,11 @@ def _check_channels(path: PathLike, channels: Sequence[int] | None) -> None:
     except soundfile.SoundFileError:
         return
     if channels is None and count != 2:
-        hint = (
-            "choose two with `--channels`, such as `--channels 0 1`"
-            if count > 2
-            else "a direction needs two microphones"
+        hint = " (`--channels`, such as `--channels 0 1`, chooses two)" if count > 2 else ""
+        raise ValueError(
+            f"audio file '{path}' must have 2 channels{hint}. "
+            f"Received: {count} channel{'s'[: count > 1]}"
         )
-        raise ValueError(f"audio file '{path}' has {count} channel{'s'[: count > 1]}: {hint}.")
     if channels is not None and max(channels) >= count:
         raise ValueError(
             f"`--channels` must be from 0 to {count - 1} for audio file '{path}'. "

@@ -96,11 +96,12 @@ def test_two_of_four_channels(workspace, localize, capsys):
     assert localize("array.wav", "--channels", 0, 2, "--prompt", "dog.jpg") == 0
     assert capsys.readouterr().out == expected
     assert localize("array.wav", "--prompt", "dog.jpg") == 2
-    assert "4 channels: choose two with `--channels`" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "`--channels 0 1`, chooses two). Received: 4 channels" in error
     assert localize("array.wav", "--channels", 0, 4, "--prompt", "dog.jpg") == 2
     assert "must be from 0 to 3" in capsys.readouterr().err
     assert localize("mono.wav", "--prompt", "dog.jpg") == 2
-    assert "1 channel: a direction needs two" in capsys.readouterr().err
+    assert "must have 2 channels. Received: 1 channel\n" in capsys.readouterr().err
 
 
 @pytest.mark.once
