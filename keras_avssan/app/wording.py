@@ -34,13 +34,13 @@ def second_candidate(posterior: ArrayLike, azimuth: float) -> tuple[float, float
 
     `None` where the probability is less than 0.05.
     """
-    posterior = np.asarray(posterior, "float64")
-    peaks, _ = find_peaks(np.pad(posterior, 1, constant_values=-np.inf))
+    values = np.asarray(posterior, "float64")
+    peaks, _ = find_peaks(np.pad(values, 1, constant_values=-np.inf))
     peaks = [peak - 1 for peak in peaks if abs(GRID_DEGREES[peak - 1] - azimuth) > 2 * _NEAR]
     if not peaks:
         return None
-    best = max(peaks, key=lambda peak: posterior[peak])
-    probability = float(posterior[np.abs(GRID_DEGREES - GRID_DEGREES[best]) <= _NEAR].sum())
+    best = max(peaks, key=lambda peak: values[peak])
+    probability = float(values[np.abs(GRID_DEGREES - GRID_DEGREES[best]) <= _NEAR].sum())
     return (float(GRID_DEGREES[best]), probability) if probability >= _LEAST else None
 
 
