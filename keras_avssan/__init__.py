@@ -1,4 +1,4 @@
-"""Selective sound source localisation in Keras: show it a dog, hear where the dog is."""
+"""Selective sound source localisation in Keras: the direction of the sound that a prompt shows."""
 
 import importlib
 from typing import TYPE_CHECKING, Any
@@ -15,8 +15,8 @@ __version__ = "0.1.0"
 
 __all__ = ["AVSSAN", "AVSSANBackbone", "AVSSANPreprocessor", "Prompt", "__version__"]
 
-# Where the names above are, imported when they are used: a process that prepares data or simulates
-# rooms need not load Keras Hub, which takes seconds and half a gigabyte.
+# Modules of the names above, imported on first use: a process that prepares data or simulates
+# rooms need not load KerasHub, which takes seconds and half a gigabyte.
 _MODULES = {
     "AVSSAN": "keras_avssan.models.av_ssan.av_ssan",
     "AVSSANBackbone": "keras_avssan.models.av_ssan.av_ssan_backbone",

@@ -1,4 +1,4 @@
-"""`keras-avssan`, and the same as `python -m keras_avssan`."""
+"""Entry point of the command `keras-avssan` and of `python -m keras_avssan`."""
 
 import sys
 
@@ -6,15 +6,8 @@ from keras_avssan.cli import main as cli
 from keras_avssan.cli.quiet import quiet_libraries
 
 
-def main(prog: str = cli.PROG):
-    """Runs the command that the arguments of the process name.
-
-    Args:
-        prog: Name of the program in usage and errors.
-
-    Returns:
-        Exit code, see `keras_avssan.cli.main.main`.
-    """
+def main(prog: str = cli.PROG) -> int:
+    """Runs the command in the arguments of the process; see `keras_avssan.cli.main.main`."""
     return cli.main(prog=prog, around=quiet_libraries)
 
 

@@ -1,4 +1,4 @@
-"""A page in the browser that shows where a chosen sound comes from; needs Gradio."""
+"""A web page that localises a prompted sound in a recording; needs Gradio."""
 
 from keras_avssan.app.answer import Answer, answer
 from keras_avssan.app.interface import build_interface

@@ -1,8 +1,8 @@
-"""What the page computes, without the page."""
+"""Answers of a model about uploaded files."""
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from keras_avssan._internal.one_line import one_line
-from keras_avssan._internal.types import Tensor
+from keras_avssan._internal.types import PathLike
 from keras_avssan.data.media.audio_io import audio_num_samples, recording_name
 from keras_avssan.data.media.contents import Contents, as_contents, is_path
 from keras_avssan.data.media.sound_files import open_sound
@@ -19,28 +19,28 @@ from keras_avssan.models.prompts import as_prompt
 MAX_SECONDS = 30.0
 MAX_PIXELS = 40_000_000
 MAX_RATE = 192_000
-# Pillow knows formats that run other programs or that are old and little tested.
+# Pillow reads other formats too, but some run other programs, and some are old and little tested.
 PICTURES = ("JPEG", "PNG", "WEBP")
 _KINDS = {"picture": "picture", "words": "text", "recording": "recording"}
 
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """What a page shows of one question.
+    """Holds the answer to one prompt, as the page shows it.
 
     Args:
         azimuth: Direction in degrees, 0 beside microphone 1.
-        confidence: Posterior probability within 5° of it.
-        explanation: What `model.explain` returned.
-        masked_audio: What the mask leaves of the recording, int16 of shape (samples, 2).
-        sampling_rate: Its sampling rate in hertz.
-        warnings: What is to be known about the answer, such as that both channels are the same.
+        confidence: Posterior probability within 5° of `azimuth`.
+        explanation: Dict that `model.explain` returned.
+        masked_audio: The masked recording, int16 of shape (samples, 2).
+        sampling_rate: Sampling rate of `masked_audio` in hertz.
+        warnings: Warnings about the answer, such as that both channels are the same.
 
     Example:
-        >>> told = answer(model, "mix.wav", picture="dog.jpg")
-        >>> 1 <= told.azimuth <= 180
+        >>> found = answer(model, "mix.wav", picture="dog.jpg")
+        >>> 1 <= found.azimuth <= 180
         True
-        >>> told.masked_audio.dtype
+        >>> found.masked_audio.dtype
         dtype('int16')
     """
 
@@ -65,11 +65,14 @@ def answer(
     model: Any,
     recording: Any,
     picture: Any = None,
-    words: Sequence[str] | None = None,
+    words: str | None = None,
     sound: Any = None,
-    max_seconds=MAX_SECONDS,
-):
-    """Asks a model about files that somebody gave.
+    max_seconds: float = MAX_SECONDS,
+) -> Answer:
+    """Localises the prompted sound in an uploaded recording.
+
+    Exactly one of `picture`, `words` and `sound` is the prompt. Errors and warnings name files
+    without their folders.
 
     Args:
         model: A trained `AVSSAN`.
@@ -84,36 +87,36 @@ def answer(
         An `Answer`.
 
     Raises:
-        ValueError: If there is no recording, not exactly one thing asks, a file is unreadable, too
-            long or too large, or of another kind, or the recording has not two channels. Files are
-            named without their folder.
+        ValueError: If there is no recording, there is not exactly one prompt, a file is
+            unreadable, too long, too large or of another kind, or the recording does not have two
+            channels.
         TypeError: If a file is opened as text.
 
     Example:
         >>> answer(model, "mix.wav", picture="dog.jpg").azimuth
     """
-    asked = {"picture": picture, "words": (words or "").strip() or None, "recording": sound}
-    given = [name for name, value in asked.items() if value]
+    prompts = {"picture": picture, "words": (words or "").strip() or None, "recording": sound}
+    given = [name for name, value in prompts.items() if value]
     if not recording:
-        raise ValueError("Give a recording with two channels.")
+        raise ValueError("`recording` must be a file with two channels. Received: no file")
     if len(given) != 1:
         kinds = "a picture, words or" if reads_words(model) else "a picture or"
         raise ValueError(
-            f"Ask with one thing: {kinds} a recording. "
+            f"Give exactly one prompt: {kinds} a recording. "
             f"Received: {' and '.join(given) or 'none of them'}"
         )
     paths = [_path(file) for file in (recording, picture, sound) if file]
     try:
         recording = as_contents(recording, "recording")
-        asked["picture"] = picture = as_contents(picture, "picture")
-        asked["recording"] = sound = as_contents(sound, "sound")
+        prompts["picture"] = picture = as_contents(picture, "picture")
+        prompts["recording"] = sound = as_contents(sound, "sound")
         for file in (recording, sound):
             if file:
                 _check_sound(file, max_seconds)
         if picture:
             check_picture(picture)
-        # Named by kind: words that look like a path are words, and no file of this machine.
-        prompt = as_prompt(asked[given[0]], _KINDS[given[0]])
+        # The kind is named, so that words that look like a path never open a local file.
+        prompt = as_prompt(prompts[given[0]], _KINDS[given[0]])
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("ignore")
             warnings.simplefilter("always", UserWarning)
@@ -131,24 +134,17 @@ def answer(
 
 
 def reads_words(model: Any) -> bool:
-    """Whether words can ask a model.
-
-    Args:
-        model: A `Localizer`.
-
-    Returns:
-        Bool.
-    """
+    """Whether a model can be prompted with words."""
     return getattr(model.preprocessor, "tokenize", None) is not None
 
 
-def _path(file):
+def _path(file: Any) -> str:
     """Path of a file as errors have it; empty for bytes."""
     named = file if is_path(file) else getattr(file, "name", "")
     return os.fspath(named) if is_path(named) else ""
 
 
-def _check_sound(file, max_seconds):
+def _check_sound(file: Any, max_seconds: float) -> None:
     seconds = audio_num_samples(file, 16000) / 16000
     name = recording_name(file)
     if seconds > max_seconds:
@@ -162,23 +158,19 @@ def _check_sound(file, max_seconds):
         )
 
 
-def check_picture(file):
-    """Refuses a file that is no picture of a kind that is read, or a vast one, by its header.
-
-    Args:
-        file: Path of the file, or its `Contents`.
-
-    Raises:
-        ValueError: If it is.
-    """
+def check_picture(file: PathLike | Contents) -> None:
+    """Refuses, by its header, a file that is not a picture of a known format, or is too large."""
     name = file.label if isinstance(file, Contents) else f"image file '{file}'"
     try:
         with Image.open(file, formats=PICTURES) as picture:
             width, height = picture.size  # from its header
     except UnidentifiedImageError as error:
-        raise ValueError(f"{name} must be a picture. Expected: {', '.join(PICTURES)}") from error
+        raise ValueError(
+            f"{name} must be a picture in one of the formats {', '.join(PICTURES)}. "
+            "Received: another format"
+        ) from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        return  # the reader of pictures says what is wrong
+        return  # the reader of pictures reports the error
     if width * height > MAX_PIXELS:
         raise ValueError(
             f"{name} must have at most {MAX_PIXELS // 10**6} million pixels. "
@@ -186,14 +178,14 @@ def check_picture(file):
         )
 
 
-def _without_folders(message: str, paths):
-    """A message that says nothing of where the files lie."""
+def _without_folders(message: str, paths: Iterable[str]) -> str:
+    """A message in which the paths of files are reduced to their names."""
     for path in filter(None, paths):
         message = message.replace(path, os.path.basename(path))
     return message
 
 
-def _to_int16(audio: Tensor):
-    """Samples of a WAV file, as loud as it can be."""
+def _to_int16(audio: np.ndarray) -> np.ndarray:
+    """Samples of a WAV file, with a peak of 0.9."""
     peak = max(float(np.abs(audio).max()), 1e-9)
     return np.round(32767 * 0.9 * audio / peak).astype("int16")

@@ -1,8 +1,9 @@
-"""A small model on built-in data, to try the page with."""
+"""A small demo model, trained on built-in data."""
 
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -19,55 +20,29 @@ from keras_avssan.training import fit_scenes, save_whole
 CLASSES = ("bell", "bird", "dog", "drum", "engine", "rain")
 
 
-def demo_plan(split: str, rooms: int = 150, seed: int = 0, progress: bool = False):
-    """Scenes of six classes that the library makes itself, in simulated rooms.
-
-    Args:
-        split: `"train"` or `"test"`.
-        rooms: Number of rooms.
-        seed: Seed of rooms and scenes.
-        progress: Whether a progress bar is shown while rooms are simulated.
-
-    Returns:
-        A `keras_avssan.data.ScenePlan`.
-    """
+def demo_plan(split: str, rooms: int = 150, seed: int = 0, progress: bool = False) -> ScenePlan:
+    """Plan of scenes of six synthetic classes in simulated rooms."""
     bank = RIRBank.build(rooms, seed=seed, sources_per_room=6, progress=progress)
     return ScenePlan(SyntheticClasses(CLASSES), bank, split=split, seed=seed)
 
 
 def demo_model(
     folder: PathLike | None = None, steps: int = 560, rooms: int = 150, progress: bool = False
-):
-    """The model of the quickstart: read from a folder, or trained once and kept there.
+) -> AVSSAN:
+    """The model of the quickstart: read from its preset folder, or trained once and kept there.
 
-    A training that was stopped resumes from its last checkpoint.
-
-    Args:
-        folder: Path of its preset folder, in a folder that exists. Default: `model` in the
-            `demo_folder()`, where the quickstart keeps its model too.
-        steps: Training steps of 32 scenes.
-        rooms: Rooms to train in.
-        progress: Whether to print to standard error what is done, and how long it will take.
-
-    Returns:
-        A trained `AVSSAN`.
-
-    Raises:
-        ValueError: If the folder is something else, or its parent does not exist.
-
-    Example:
-        >>> model = demo_model("avssan_demo")
+    Default for `folder`: `model` in the `demo_folder()`. Interrupted training resumes.
     """
     if folder is None:
         folder = demo_folder() / "model"
         folder.parent.mkdir(parents=True, exist_ok=True)
     folder = os.fspath(folder)
-    say = tqdm.write if progress else lambda *_, **__: None
+    say: Callable[..., None] = tqdm.write if progress else lambda *_, **__: None
     if os.path.exists(folder):
         say(f"Demo model: {as_typed(folder)}", file=sys.stderr)
         return AVSSAN.from_preset(folder)
     if not os.path.isdir(os.path.dirname(os.path.abspath(folder))):
-        raise ValueError(f"`folder` must lie in an existing folder. Received: {folder}")
+        raise ValueError(f"`folder` must lie in an existing folder. Received: folder={folder!r}")
     say(
         f"No demo model yet in {as_typed(folder)}: training one, about 7 minutes on two cores.\n"
         "This is done once. Ctrl-C stops it, and the same command resumes it.",
@@ -95,7 +70,7 @@ def demo_model(
 
 
 class _StepsLeft(keras.callbacks.Callback):
-    """A bar over all steps of a training, with the time left; lines where there is no terminal."""
+    """A progress bar over all steps of a training, with the time left."""
 
     def __init__(self, steps: int) -> None:
         super().__init__()
@@ -104,7 +79,7 @@ class _StepsLeft(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         done = int(self.model.optimizer.iterations)  # of a training that resumes
-        interval = 0.5 if sys.stderr.isatty() else 20.0
+        interval = 0.5 if sys.stderr.isatty() else 20.0  # seconds; in a log, few lines
         self._bar = tqdm(total=self.steps, initial=done, unit="step", mininterval=interval)
 
     def on_train_batch_end(self, batch: Any, logs: dict[str, Any] | None = None) -> None:

@@ -1,7 +1,7 @@
-"""Scenes to try, made by the library itself."""
+"""Synthetic example scenes for the page."""
 
 import os
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import soundfile
@@ -9,22 +9,22 @@ from PIL import Image
 
 from keras_avssan._internal.types import PathLike
 from keras_avssan.app.demo_model import demo_plan
-from keras_avssan.data import render_scene
+from keras_avssan.data import Picture, ScenePlan, render_scene
 
-_FIRST = 10**6  # no scene of a training
+_FIRST = 10**6  # index of a scene that no training has
 _SEPARATION = 50.0  # degrees
 
 
 class Example(NamedTuple):
-    """A question, and its true answer where that is known.
+    """Holds paths of a recording and of a picture as prompt, and the true answer if it is known.
 
     Args:
         recording: Path of a recording.
-        picture: Path of the picture that asks.
-        name: What the picture shows.
-        azimuth: True direction of that in degrees, or `None`.
-        other: What else is to be heard.
-        other_azimuth: Its true direction in degrees, or `None`.
+        picture: Path of the picture that is the prompt.
+        name: Class of the target.
+        azimuth: True direction of the target in degrees, or `None`.
+        other: Class of the interferer.
+        other_azimuth: True direction of the interferer in degrees, or `None`.
     """
 
     recording: str
@@ -35,17 +35,8 @@ class Example(NamedTuple):
     other_azimuth: float | None = None
 
 
-def write_examples(folder: PathLike, count: int = 4, rooms: int = 4):
-    """Writes mixes of two sounds, and for each a picture of one and a picture of the other.
-
-    Args:
-        folder: Path of a folder that exists.
-        count: Number of mixes.
-        rooms: Number of rooms that they lie in.
-
-    Returns:
-        List of two `Example`s a mix.
-    """
+def write_examples(folder: PathLike, count: int = 4, rooms: int = 4) -> list[Example]:
+    """Writes mixtures of two sounds, each with pictures of both; returns two examples a mixture."""
     plan = demo_plan("test", rooms, seed=1)
     examples: list[Example] = []
     index = _FIRST
@@ -62,19 +53,19 @@ def write_examples(folder: PathLike, count: int = 4, rooms: int = 4):
         pictures = [scene.picture, _picture_of(plan, sounds[1][0], number)]
         mix = os.path.join(folder, f"{number}_{sounds[0][0]}_and_{sounds[1][0]}.wav")
         soundfile.write(mix, render_scene(plan, scene)["audio"], plan.sampling_rate)
-        for asked, other, picture in zip(sounds, sounds[::-1], pictures, strict=True):
-            path = os.path.join(folder, f"{number}_{asked[0]}.png")
+        for target, other, picture in zip(sounds, sounds[::-1], pictures, strict=True):
+            path = os.path.join(folder, f"{number}_{target[0]}.png")
             _write_picture(plan, picture, path)
-            examples.append(Example(mix, path, *asked, *other))
+            examples.append(Example(mix, path, *target, *other))
     return examples
 
 
-def _picture_of(plan, class_name: str, number: int):
+def _picture_of(plan: ScenePlan, class_name: str, number: int) -> Picture:
     """A picture of a class, from the plan's split."""
     pictures = plan.catalog.select(classes=[class_name], split=plan.split).pictures
     return pictures[number % len(pictures)]
 
 
-def _write_picture(plan, picture: Any, path: PathLike) -> None:
+def _write_picture(plan: ScenePlan, picture: Picture, path: str) -> None:
     pixels = plan.catalog.load_image(picture, (128, 128))
     Image.fromarray(np.round(255 * np.array(pixels)).astype("uint8")).save(path)

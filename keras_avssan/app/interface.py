@@ -1,10 +1,10 @@
-"""The page: what is put in, what is shown."""
+"""The page: its fields, examples and results."""
 
 import io
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 from matplotlib.figure import Figure
 from PIL import Image
@@ -20,28 +20,31 @@ from keras_avssan.app.page_parts import (
 )
 from keras_avssan.visualization import plot_explanation, style
 
-# Names that the browser offers; `answer` looks into the file.
+# Files that the browser offers by name; `answer` checks their contents.
 _PICTURES = [".jpg", ".jpeg", ".png", ".webp"]
-# Seconds: how often old uploads are looked for, and how old they may become.
+# Seconds between two deletions of old uploads, and the age from which an upload is old.
 _DELETION = (600, 3600)
-# Questions that may wait for their turn.
+# Requests that may wait for their turn.
 _MAX_WAITING = 16
 # Width of a window in pixels from which the panels of a figure stand side by side.
 _WIDE_WINDOW = 1100
 _WHY = "### What led to the answer"
 
+# Values of all outputs of the page.
+_Shown: TypeAlias = tuple[Any, ...]
 
-def build_interface(model: Any, examples=()):
+
+def build_interface(model: Any, examples: Iterable[Sequence[Any]] = ()) -> Any:
     """Builds the page.
 
     Args:
         model: A trained `AVSSAN`.
-        examples: List of tuples: path of a recording, path of a picture, and where that is known
-            the name of what the picture shows, its true azimuth, and name and azimuth of the other
-            sound.
+        examples: Tuples of the path of a recording, the path of a picture as prompt and, if they
+            are known, the name of the target, its true azimuth in degrees, and name and true
+            azimuth of the interferer.
 
     Returns:
-        A `gradio.Blocks`; `launch` opens it.
+        A `gradio.Blocks`; its method `launch` opens the page.
 
     Raises:
         ImportError: If Gradio is not installed.
@@ -50,8 +53,8 @@ def build_interface(model: Any, examples=()):
         >>> build_interface(AVSSAN.from_preset("my_model")).launch()
     """
     gradio = import_gradio()
-    ask = _make_ask(gradio, model)
-    # No button that shares: it would send what is heard to another server.
+    localize = _make_localize(gradio, model)
+    # No button for sharing: it would send recordings to another server.
     with gradio.Blocks(
         title="keras-avssan", analytics_enabled=False, delete_cache=_DELETION
     ) as page:
@@ -60,34 +63,34 @@ def build_interface(model: Any, examples=()):
         page.load(None, None, width, js="() => window.innerWidth", api_visibility="private")
         with gradio.Row():
             with gradio.Column(scale=1):
-                asked, button = _inputs(gradio, reads_words(model))
+                fields, button = _inputs(gradio, reads_words(model))
             with gradio.Column(scale=2):
                 shown = _outputs(gradio)
         button.click(
-            lambda width, *asked: ask(width, *asked),
-            [width, *asked],
+            lambda width, *values: localize(width, *values),
+            [width, *fields],
             shown,
             api_visibility="private",
         )
         if examples:
-            _examples(gradio, [Example(*one) for one in examples], ask, width, asked, shown)
+            _examples(gradio, [Example(*one) for one in examples], localize, width, fields, shown)
             # They are not deleted with the uploads.
-            asked[0].keep_in_cache.update(*page.temp_file_sets)
+            fields[0].keep_in_cache.update(*page.temp_file_sets)
     return page.queue(max_size=_MAX_WAITING, default_concurrency_limit=1)
 
 
-def _make_ask(gradio: Any, model: Any):
-    """The function behind the page: what is shown of a question, or what is wrong with it."""
+def _make_localize(gradio: Any, model: Any) -> Callable[..., _Shown]:
+    """The function behind the page, which returns what is shown: an answer or an error."""
     one_at_a_time = threading.Lock()
 
-    def ask(
-        width: int,
-        recording: Any,
-        picture: Any,
-        sound: Any = None,
-        words: Sequence[str] | None = None,
-        example=None,
-    ):
+    def localize(
+        width: int | None,
+        recording: str | None,
+        picture: str | None,
+        sound: str | None = None,
+        words: str | None = None,
+        example: Example | None = None,
+    ) -> _Shown:
         try:
             with one_at_a_time:
                 found = answer(model, recording, picture, words, sound)
@@ -100,11 +103,11 @@ def _make_ask(gradio: Any, model: Any):
         values = (_WHY, figure, masked)
         return text, *(gradio.update(value=value, visible=True) for value in values)
 
-    return ask
+    return localize
 
 
-def _inputs(gradio: Any, words: Sequence[str]):
-    """Fields for the recording and for what asks, and the button. No microphone: it has one."""
+def _inputs(gradio: Any, words: bool) -> tuple[list[Any], Any]:
+    """Fields for the recording and the prompt, and the button; there is no recorder."""
     recording = gradio.Audio(
         label="Recording, two channels",
         sources=["upload"],  # a browser records one channel, or one twice
@@ -127,14 +130,14 @@ def _inputs(gradio: Any, words: Sequence[str]):
         buttons=[],
         elem_id="sound",
     )
-    asked = [recording, picture, sound]
+    fields = [recording, picture, sound]
     if words:
-        asked.append(gradio.Textbox(label="Or words", elem_id="words"))
-    return asked, gradio.Button("Find it", variant="primary", elem_id="find")
+        fields.append(gradio.Textbox(label="Or words", elem_id="words"))
+    return fields, gradio.Button("Find it", variant="primary", elem_id="find")
 
 
-def _preview(path: PathLike):
-    """An uploaded picture, or at once what is wrong with it."""
+def _preview(path: PathLike | None) -> str:
+    """An uploaded picture, or the error that it causes."""
     if not path:
         return ""
     try:
@@ -144,8 +147,8 @@ def _preview(path: PathLike):
         return show_error(str(error))
 
 
-def _outputs(gradio: Any):
-    """Answer, figure with its heading, and sound: empty until something is asked."""
+def _outputs(gradio: Any) -> list[Any]:
+    """Answer, figure with its heading, and sound: empty before the first answer."""
     return [
         gradio.HTML(
             '<p class="note">The answer will stand here. Try an example below.</p>',
@@ -171,36 +174,45 @@ def _outputs(gradio: Any):
     ]
 
 
-def _examples(gradio: Any, examples, ask, width: int, asked, shown) -> None:
-    """A row a recording, a button with a thumbnail for each question about it."""
+def _examples(
+    gradio: Any,
+    examples: Iterable[Example],
+    localize: Callable[..., _Shown],
+    width: Any,
+    fields: Sequence[Any],
+    shown: Sequence[Any],
+) -> None:
+    """A row for each recording, and in it a button with a thumbnail for each prompt."""
     gradio.Markdown("## Examples\n\nTwo sounds in a room, and a picture of one of them.")
-    for number, (_, questions) in enumerate(groupby(examples, lambda one: one.recording), 1):
+    for number, (_, group) in enumerate(groupby(examples, lambda one: one.recording), 1):
         with gradio.Row():
-            for question in questions:
+            for example in group:
                 button = gradio.Button(
-                    _label(question, number), icon=question.picture, elem_classes="example"
+                    _label(example, number), icon=example.picture, elem_classes="example"
                 )
                 button.click(
-                    _asker(ask, question, len(asked)),
+                    _run_example(localize, example, len(fields)),
                     width,
-                    [*asked, *shown],
+                    [*fields, *shown],
                     scroll_to_output=True,
                     api_visibility="private",
                 )
 
 
-def _asker(ask, example, fields):
-    """A function that fills the fields with an example, and asks."""
+def _run_example(
+    localize: Callable[..., _Shown], example: Example, num_fields: int
+) -> Callable[[int | None], _Shown]:
+    """A function that fills the fields with an example and answers it."""
 
-    def run(width: int):
+    def run(width: int | None) -> _Shown:
         given = [example.recording, example.picture]
-        shown = ask(width, *given, example=example)
-        return (*given, *[None] * (fields - len(given)), *shown)
+        shown = localize(width, *given, example=example)
+        return (*given, *[None] * (num_fields - len(given)), *shown)
 
     return run
 
 
-def _label(example, number: int) -> str:
+def _label(example: Example, number: int) -> str:
     name, other = (text.replace("_", " ") for text in (example.name, example.other))
     if not name:
         return f"Recording {number}"
@@ -208,7 +220,12 @@ def _label(example, number: int) -> str:
     return f"{name} beside {other}\nRecording {number}{truth}"
 
 
-def _draw(explanation, picture: Any, width: int, example):
+def _draw(
+    explanation: dict[str, Any],
+    picture: str | None,
+    width: int | None,
+    example: Example | None,
+) -> Image.Image:
     """The figure of an answer as a picture, for a window of `width` pixels."""
     wide = not width or width >= _WIDE_WINDOW
     truth = (None, None) if example is None else (example.azimuth, example.other_azimuth)
@@ -224,15 +241,8 @@ def _draw(explanation, picture: Any, width: int, example):
         return Image.open(file).convert("RGB")
 
 
-def import_gradio():
-    """Imports Gradio, without its telemetry.
-
-    Returns:
-        The module.
-
-    Raises:
-        ImportError: If it is not installed.
-    """
+def import_gradio() -> Any:
+    """Imports Gradio, or raises an `ImportError` that says how to install it."""
     try:
         import gradio
     except ImportError as error:

@@ -1,17 +1,17 @@
-"""The parts of the page that are written as HTML."""
+"""Parts of the page in HTML and Markdown."""
 
 import base64
 import html
 import io
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from PIL import Image
 
-from keras_avssan._internal.types import PathLike, Tensor
-from keras_avssan.app.answer import MAX_SECONDS, reads_words
+from keras_avssan._internal.types import PathLike
+from keras_avssan.app.answer import MAX_SECONDS, Answer, reads_words
 from keras_avssan.app.wording import (
     PRESENCE_NOTE,
     describe_direction,
@@ -20,6 +20,9 @@ from keras_avssan.app.wording import (
     second_candidate,
 )
 from keras_avssan.data.media.image_io import read_image
+
+if TYPE_CHECKING:
+    from keras_avssan.app.examples import Example
 
 # Pixels of a picture beside an answer; screens with two pixels for one show it at half the size.
 _THUMBNAIL = 320
@@ -38,16 +41,17 @@ STYLE = """
 .answer dt { opacity: 0.75; }
 .answer dd { margin: 0; }
 .answer details { margin-top: 0.5rem; font-size: 0.875rem; }
-.told { border-left: 4px solid; border-radius: 4px; padding: 0.75rem 1rem; margin-bottom: 0.75rem; }
-.told.error { border-color: #c62828; background: rgba(198, 40, 40, 0.1); }
-.told.warning { border-color: #b26a00; background: rgba(178, 106, 0, 0.12); }
+.notice { border-left: 4px solid; border-radius: 4px; padding: 0.75rem 1rem; }
+.notice { margin-bottom: 0.75rem; }
+.notice.error { border-color: #c62828; background: rgba(198, 40, 40, 0.1); }
+.notice.warning { border-color: #b26a00; background: rgba(178, 106, 0, 0.12); }
 .example img { width: 72px; height: 72px; border-radius: 6px; }
 .example { justify-content: flex-start; text-align: left; white-space: pre-line; gap: 0.75rem; }
 """
 
 
 def introduction(model: Any) -> str:
-    """What the page is for, and what the model knows, as Markdown."""
+    """Introduction to the page, with the classes that the model knows, as Markdown."""
     kinds = "a picture of it, another recording of such a sound, or words"
     if not reads_words(model):
         kinds = "a picture of it, or another recording of such a sound"
@@ -55,19 +59,19 @@ def introduction(model: Any) -> str:
 
 Give a recording of two microphones, up to {MAX_SECONDS:g} s, and show what you mean: {kinds}. 0° is
 beside microphone 1 (the left channel), 90° in front of the pair or behind it, which two microphones
-cannot tell apart, and 180° beside microphone 2 (the right channel).
+cannot distinguish, and 180° beside microphone 2 (the right channel).
 
 {_knowledge(known_classes(model))}"""
 
 
-def _knowledge(classes) -> str:
+def _knowledge(classes: Sequence[str]) -> str:
     if not classes:
         return (
-            "What this model was trained on is not recorded. It answers every question, also about "
-            "sounds that it does not know."
+            "The classes that this model was trained on are not recorded. It gives a direction for "
+            "every prompt, also for sounds that it does not know."
         )
     names = ", ".join(html.escape(name.replace("_", " ")) for name in classes)
-    rest = "It answers about other sounds too, but was never trained on them."
+    rest = "It gives a direction for other sounds too, but was not trained on them."
     if len(classes) <= _MANY_CLASSES:
         return f"**This model knows {len(classes)} classes**: {names}. {rest}"
     return (
@@ -77,22 +81,18 @@ def _knowledge(classes) -> str:
 
 
 def show_answer(
-    found, picture: Any = None, words: Sequence[str] | None = None, sound: Any = None, example=None
+    found: Answer,
+    picture: PathLike | None = None,
+    words: str | None = None,
+    sound: PathLike | None = None,
+    example: "Example | None" = None,
 ) -> str:
-    """An answer as HTML, with the prompt beside it.
-
-    Args:
-        found: An `Answer`.
-        picture: Path of the picture that asked, or `None`; likewise the next two.
-        words: Words that asked.
-        sound: Path of the recording that asked.
-        example: `Example` that was asked, or `None`.
-    """
+    """An answer as HTML, with the prompt beside it: a picture, words or a recording."""
     explanation = found.explanation
     second = second_candidate(explanation["posterior"], found.azimuth)
     heading, where = f"{found.azimuth:.0f}°", describe_direction(found.azimuth)
-    if found.confidence == 0:  # of a recording that holds no direction
-        heading, where, second = "No direction", "the recording holds none", None
+    if found.confidence == 0:  # both channels are the same, or silent
+        heading, where, second = "No direction", "the recording has no direction", None
     rows = {
         "Probability within 5°": _percent(found.confidence),
         "Second candidate": _second(second),
@@ -102,18 +102,18 @@ def show_answer(
         rows["True answer"] = _truth(found.azimuth, example)
     table = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in rows.items())
     return (
-        f'{"".join(_told("warning", text) for text in found.warnings)}<div class="answer">'
-        f"<figure>{_asked(picture, words, sound)}</figure><div><h2>{heading}</h2>"
+        f'{"".join(_notice("warning", text) for text in found.warnings)}<div class="answer">'
+        f"<figure>{_prompt(picture, words, sound)}</figure><div><h2>{heading}</h2>"
         f'<p class="words">{where}</p><dl>{table}</dl>'
         "<details><summary>What these numbers mean</summary>"
-        "<p>The probability is the model's own, and no rate of right answers. "
+        "<p>The probability is the model's own estimate, not a rate of right answers. "
         f"{PRESENCE_NOTE}</p></details></div></div>"
     )
 
 
-def show_error(message: str):
-    """An error as HTML; it stays until the next question."""
-    return _told("error", message, ' role="alert"')
+def show_error(message: str) -> str:
+    """An error as HTML; it stays until the next answer."""
+    return _notice("error", message, ' role="alert"')
 
 
 def show_preview(path: PathLike) -> str:
@@ -121,15 +121,15 @@ def show_preview(path: PathLike) -> str:
     return f'<div class="preview">{_image(path)}</div>'
 
 
-def _told(kind: str, message: str, attributes: str = "") -> str:
-    return f'<div class="told {kind}"{attributes}>{html.escape(message)}</div>'
+def _notice(kind: str, message: str, attributes: str = "") -> str:
+    return f'<div class="notice {kind}"{attributes}>{html.escape(message)}</div>'
 
 
-def _asked(picture: Any, words: Sequence[str], sound: Any) -> str:
-    """What asked: a picture, words or the name of a recording."""
+def _prompt(picture: PathLike | None, words: str | None, sound: PathLike | None) -> str:
+    """The prompt: a picture, words or the name of a recording."""
     if picture:
         return f"{_image(picture)}<figcaption>prompt: this picture</figcaption>"
-    what = f"“{words.strip()}”" if words else os.path.basename(sound)
+    what = f"“{words.strip()}”" if words else os.path.basename(cast(PathLike, sound))
     return f"<figcaption>prompt: {html.escape(what)}</figcaption>"
 
 
@@ -141,24 +141,25 @@ def _image(path: PathLike) -> str:
     with io.BytesIO() as file:
         image.save(file, format="PNG")
         data = base64.b64encode(file.getvalue()).decode()
-    return f'<img alt="the picture that asks" src="data:image/png;base64,{data}">'
+    return f'<img alt="the prompt" src="data:image/png;base64,{data}">'
 
 
-def _second(second) -> str:
+def _second(second: tuple[float, float] | None) -> str:
     if second is None:
         return "none with 5 % or more"
     azimuth, probability = second
     return f"{azimuth:.0f}°, {describe_direction(azimuth)}: {_percent(probability)}"
 
 
-def _truth(azimuth: Tensor, example):
-    apart = abs(azimuth - example.azimuth)
+def _truth(azimuth: float, example: "Example") -> str:
+    truth = cast(float, example.azimuth)
+    apart = abs(azimuth - truth)
     name, other = (text.replace("_", " ") for text in (example.name, example.other))
-    text = f"{name} at {example.azimuth:.0f}°, {apart:.0f}° from the answer"
+    text = f"{name} at {truth:.0f}°, {apart:.0f}° from the answer"
     if example.other_azimuth is not None:
         text += f"; {other} at {example.other_azimuth:.0f}°"
     return html.escape(text)
 
 
-def _percent(probability) -> str:
+def _percent(probability: float) -> str:
     return f"{100 * probability:.0f} %"

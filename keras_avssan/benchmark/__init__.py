@@ -1,4 +1,4 @@
-"""The tables of the paper: systems, equal training for all, scores, one command."""
+"""Reproduction of the paper's tables: systems, equal training for all, and scores."""
 
 from keras_avssan.benchmark.run import run_benchmark
 from keras_avssan.benchmark.settings import BenchmarkSettings

@@ -1,12 +1,19 @@
-"""Selection of every system, by SNR."""
+"""Figure of the selection rates of all systems, by SNR."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import FigureBase
 
 from keras_avssan.visualization import style
 
-# From the easiest level to the hardest, so that a print in grey still tells them apart.
-_LOOKS = (
+if TYPE_CHECKING:
+    from keras_avssan.benchmark.results import TableResults
+
+# From the easiest level to the hardest; they differ in a grey print too.
+_LOOKS: tuple[dict[str, Any], ...] = (
     {"marker": "o", "color": "#000000", "markerfacecolor": "#000000"},
     {"marker": "s", "color": "#0072B2", "markerfacecolor": "#9DC3E6"},
     {"marker": "^", "color": "#D55E00", "markerfacecolor": "#FFFFFF"},
@@ -16,16 +23,8 @@ _SPREAD = 0.22  # between the levels of a system, in rows
 
 
 @style.styled
-def plot_selection(results, figure: FigureBase | None = None) -> FigureBase:
-    """Draws the selection rate of every system with its 95 % interval.
-
-    Args:
-        results: `TableResults` with at least one row that was scored.
-        figure: An empty figure to draw into. Default: a new figure.
-
-    Returns:
-        The figure.
-    """
+def plot_selection(results: "TableResults", figure: FigureBase | None = None) -> FigureBase:
+    """Draws the selection rate of every scored row with its 95 % interval; needs one such row."""
     rows = results.scored[::-1]
     figure = style.canvas(figure, (6.4, 1.2 + 0.34 * len(rows)))
     axes = figure.subplots()
@@ -41,7 +40,7 @@ def plot_selection(results, figure: FigureBase | None = None) -> FigureBase:
     axes.text(
         50.4,
         len(rows) - 0.45,
-        "blind choice",
+        "random source",
         color=style.NEUTRAL,
         fontsize=style.TEXT,
         va="bottom",
@@ -55,7 +54,12 @@ def plot_selection(results, figure: FigureBase | None = None) -> FigureBase:
     return figure
 
 
-def _draw(axes, points, label: str, look) -> None:
+def _draw(
+    axes: Axes,
+    points: Sequence[tuple[float, dict[str, Any] | None]],
+    label: str,
+    look: dict[str, Any],
+) -> None:
     known = [(place, score) for place, score in points if score is not None]
     if not known:
         return

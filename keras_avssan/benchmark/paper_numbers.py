@@ -1,7 +1,7 @@
-"""The paper's numbers: MAE in degrees and ACC@5° in percent."""
+"""Published scores of the paper's tables: MAE in degrees and ACC@5° in percent."""
 
 # Table 2, at 0, -5 and -10 dB.
-_TABLE_2 = {
+_TABLE_2: dict[str, tuple[tuple[float, float], ...]] = {
     "seldnet": ((32.19, 51.27), (32.82, 49.91), (33.49, 44.67)),
     "gcc_mlp": ((30.08, 54.89), (30.94, 52.98), (31.22, 51.69)),
     "mlp_avc": ((28.92, 55.28), (29.13, 51.63), (29.97, 50.74)),
@@ -32,15 +32,8 @@ _TABLE_4 = {
 }
 
 
-def paper_numbers(name: str):
-    """The paper's numbers for a system.
-
-    Args:
-        name: Name of the system.
-
-    Returns:
-        Dict from `(table, SNR in dB)`, or `(3, None)`, to MAE in degrees and ACC@5° in percent.
-    """
+def paper_numbers(name: str) -> dict[tuple[int, float | None], tuple[float, float]]:
+    """Published scores of a system, by `(table, SNR in dB)`, or `(3, None)` for STARSS23."""
     numbers: dict[tuple[int, float | None], tuple[float, float]] = {
         (2, snr): pair
         for snr, pair in zip((0.0, -5.0, -10.0), _TABLE_2.get(name, ()), strict=False)

@@ -1,7 +1,7 @@
-"""The embeddings that ask all systems alike."""
+"""Prompt embeddings that all systems share."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import keras
@@ -9,20 +9,14 @@ import numpy as np
 
 from keras_avssan._internal.atomic_files import write_whole
 from keras_avssan._internal.types import PathLike
+from keras_avssan.data import ScenePlan, SegmentPrompts
 from keras_avssan.encoders import ConvImageEncoder, LogMelEncoder
 from keras_avssan.models.av_ssan.av_ssan import AVSSAN
 from keras_avssan.models.prompt_embeddings import embed_class_names, embed_pictures
 
 
-def default_image_encoder(seed: int):
-    """A small image encoder with random weights, for data whose pictures it tells apart.
-
-    Args:
-        seed: Seed of the weights.
-
-    Returns:
-        A Keras layer, frozen.
-    """
+def default_image_encoder(seed: int) -> keras.Layer:
+    """A small frozen image encoder with random weights, for pictures that differ plainly."""
     keras.utils.set_random_seed(seed)
     encoder = ConvImageEncoder()
     encoder.build((None, *encoder.image_size, 3))
@@ -31,18 +25,15 @@ def default_image_encoder(seed: int):
 
 
 class PromptVectors:
-    """Embeddings of pictures and of the names of classes, by one frozen encoder for all systems.
-
-    Args:
-        image_encoder: A frozen image encoder, see `keras_avssan.encoders`.
+    """Embeds pictures and class names with one frozen image encoder for all systems.
 
     Example:
         >>> vectors = PromptVectors(default_image_encoder(seed=0))
         >>> pictures, names = vectors.embed([train_plan, test_plan])
     """
 
-    def __init__(self, image_encoder: Any) -> None:
-        # Of this network nothing but the encoder is used.
+    def __init__(self, image_encoder: keras.Layer) -> None:
+        # Only the image encoder of this network is used.
         self._model = AVSSAN(
             image_encoder=image_encoder,
             audio_encoder=LogMelEncoder(4, (4,), num_mels=16),
@@ -55,31 +46,29 @@ class PromptVectors:
         self._model.backbone.image_encoder.trainable = False
 
     @property
-    def encoder(self):
+    def encoder(self) -> keras.Layer:
         """The image encoder."""
         return self._model.backbone.image_encoder
 
     @property
-    def prompt_dim(self):
+    def prompt_dim(self) -> int:
         """Dimension of the embeddings."""
         return self._model.backbone.prompt_dim
 
     @property
-    def reads_words(self):
+    def reads_words(self) -> bool:
         """Whether the encoder reads words."""
         return self._model.backbone.reads_words
 
-    def embed(self, plans, path: PathLike | None = None, progress: bool = True):
-        """Embeds all pictures of plans, and the names of their classes.
+    def embed(
+        self,
+        plans: Iterable[ScenePlan | SegmentPrompts],
+        path: PathLike | None = None,
+        progress: bool = True,
+    ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """Embeds pictures by id, and class names unless the encoder reads no words.
 
-        Args:
-            plans: `ScenePlan`s, or `SegmentPrompts`.
-            path: File that keeps the embeddings; nothing is kept if not given.
-            progress: Whether a progress bar is shown.
-
-        Returns:
-            Tuple of a dict from picture id to embedding, and a dict from class to embedding, which
-            is empty where the encoder reads no words.
+        The file at `path` keeps the embeddings, of shape (prompt_dim,), for later calls.
         """
         pictures, names = _read(path)
         for plan in plans:
@@ -92,17 +81,18 @@ class PromptVectors:
         return pictures, names
 
 
-def _read(path: PathLike):
+def _read(path: PathLike | None) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     if path is None or not os.path.exists(path):
         return {}, {}
     with np.load(path, allow_pickle=False) as file:
-        return tuple(
+        pictures, names = (
             dict(zip(file[f"{kind}_ids"].tolist(), file[f"{kind}_vectors"], strict=True))
             for kind in ("picture", "name")
         )
+    return pictures, names
 
 
-def _write(path: PathLike, pictures: Any, names: Sequence[str]) -> None:
+def _write(path: PathLike, pictures: dict[str, np.ndarray], names: dict[str, np.ndarray]) -> None:
     arrays: dict[str, Any] = {}
     for kind, vectors in (("picture", pictures), ("name", names)):
         arrays[f"{kind}_ids"] = np.array(list(vectors), "U")

@@ -1,7 +1,8 @@
-"""Finished rows of a table, compared, and the files that they make: table, breakdown, figure."""
+"""Comparison of the finished rows of a table, and its files: table, breakdown and figure."""
 
+from collections.abc import Iterable, Sequence
 from functools import cached_property
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 from matplotlib.figure import Figure
 
@@ -9,6 +10,7 @@ from keras_avssan._internal.atomic_files import whole_file, write_json, write_te
 from keras_avssan._internal.tables import make_table
 from keras_avssan.benchmark.figure import plot_selection
 from keras_avssan.benchmark.systems import REFERENCE, built_in_systems
+from keras_avssan.benchmark.train_and_score import ResultsFolder
 from keras_avssan.evaluation.evaluation_result import Evaluation
 from keras_avssan.evaluation.paired import paired_difference
 
@@ -25,21 +27,26 @@ _HEAD = (
 _MIN_PAIR_SCENES = 5  # that a class pair needs to be listed
 _NUM_PAIRS = 10
 
+# Contents of JSON files: a row, an evaluation, a mean with its interval.
+_Json: TypeAlias = dict[str, Any]
+# Titles of rows and their evaluations.
+_Titled: TypeAlias = list[tuple[str, _Json]]
+
 
 class TableResults:
-    """Finished rows of a table, compared with each other and with the paper.
+    """Compares the finished rows of a table with each other and with the paper.
 
     Args:
         table: Number of the table.
-        rows: List of dicts, as `Benchmark.fill` wrote them.
+        rows: Dicts, as `Benchmark.fill` wrote them.
 
     Attributes:
         rows: The rows, in the order of the table.
-        scored: Those that were not left out.
-        levels: SNRs in dB as strings, from the highest on, or `"STARSS23"`.
+        scored: The rows that were not left out.
+        levels: SNRs in dB as strings, the highest first, or `"STARSS23"`.
     """
 
-    def __init__(self, table, rows) -> None:
+    def __init__(self, table: int, rows: Iterable[_Json]) -> None:
         order = [system.name for system in built_in_systems()]
         self.table = table
         self.rows = sorted(
@@ -50,33 +57,25 @@ class TableResults:
             ),
         )
         self.scored = [row for row in self.rows if not row["left_out"]]
-        levels = {level for row in self.scored for level in row["evaluations"]}
+        levels: set[str] = {level for row in self.scored for level in row["evaluations"]}
         self.levels = sorted(levels, key=lambda level: -_number(level))
 
-    def summary(self, row, level) -> str:
-        """The scores of a row at a level.
-
-        Args:
-            row: One of `scored`.
-            level: One of `levels`.
-
-        Returns:
-            Dict, see `Evaluation.summary`.
-        """
+    def summary(self, row: _Json, level: str) -> _Json:
+        """Returns the evaluation of a scored row at a level, see `Evaluation.to_dict`."""
         return row["evaluations"][level]
 
     @staticmethod
-    def level_title(level):
-        """What a level is called."""
+    def level_title(level: str) -> str:
+        """Returns the heading of a level."""
         return level if level == "STARSS23" else f"{level.replace('-', '−')} dB"
 
     @cached_property
-    def differences(self):
+    def differences(self) -> dict[tuple[str, str], _Json]:
         """Dict from name and level to the paired difference, of the reference minus the row."""
         reference = next((row for row in self.scored if row["name"] == REFERENCE), None)
         if reference is None:
             return {}
-        differences = {}
+        differences: dict[tuple[str, str], _Json] = {}
         for level, content in reference["evaluations"].items():
             base = Evaluation.from_dict(content)
             for row in self.scored:
@@ -86,15 +85,15 @@ class TableResults:
         return differences
 
     def to_dict(self) -> dict[str, Any]:
-        """All that the table says, as a dict that JSON can hold."""
+        """Returns the contents of the table as a dict that JSON can hold."""
         return {
             "table": self.table,
             "reference": REFERENCE,
-            "blind_choice": {level: self._blind(level) for level in self.levels},
+            "blind_choice": {level: self._random_source(level) for level in self.levels},
             "rows": [self._entry(row) for row in self.rows],
         }
 
-    def _entry(self, row):
+    def _entry(self, row: _Json) -> _Json:
         entry = {key: value for key, value in row.items() if key != "evaluations"}
         if row["left_out"]:
             return entry
@@ -108,15 +107,16 @@ class TableResults:
         }
         return entry
 
-    def _blind(self, level):
+    def _random_source(self, level: str) -> _Json:
+        """Expected scores of exact angles of a source chosen at random."""
         return next(
             row["evaluations"][level]["blind_choice"]
             for row in self.scored
             if level in row["evaluations"]
         )
 
-    def markdown(self):
-        """The table in Markdown: a part for each level, then what the rows cost."""
+    def markdown(self) -> str:
+        """Returns the table in Markdown: a part for each level, then the cost of the rows."""
         parts = [f"# Table {self.table}"]
         for level in self.levels:
             rows = [row for row in self.scored if level in row["evaluations"]]
@@ -124,7 +124,7 @@ class TableResults:
             count = settings.get("scenes", settings.get("segments"))
             parts.append(f"## {self.level_title(level)}\n\n{count} scenes, 95 % intervals.")
             lines = [self._line(row, level) for row in rows]
-            parts.append(_table(_HEAD, [*lines, _blind_line(self._blind(level))]))
+            parts.append(_table(_HEAD, [*lines, _random_line(self._random_source(level))]))
         parts.append("## Training")
         parts.append(_table(_COST_HEAD, [_cost_line(row) for row in self.scored]))
         missing = [row for row in self.rows if row["left_out"]]
@@ -133,7 +133,7 @@ class TableResults:
             parts.append("\n".join(f"- {row['title']}: {row['left_out']}" for row in missing))
         return "\n\n".join(parts) + "\n"
 
-    def _line(self, row, level):
+    def _line(self, row: _Json, level: str) -> tuple[str, ...]:
         scores = self.summary(row, level)["scores"]
         difference = self.differences.get((row["name"], level), {}).get("selection")
         return (
@@ -147,8 +147,8 @@ class TableResults:
             _paper(row, self.table, level),
         )
 
-    def breakdown(self):
-        """Scores by angle, reverberation time, class and class pair, in Markdown."""
+    def breakdown(self) -> str:
+        """Returns scores by angle, reverberation time, class and class pair, in Markdown."""
         parts = [f"# Table {self.table}: breakdown"]
         for level in self.levels:
             rows = [row for row in self.scored if level in row["evaluations"]]
@@ -179,13 +179,8 @@ _BINS = (
 )
 
 
-def write_report(folder: Any, table: int) -> None:
-    """Writes `tableN.md`, `tableN.json`, `tableN.png` and `breakdownN.md` from finished rows.
-
-    Args:
-        folder: `ResultsFolder`.
-        table: Number N of the table.
-    """
+def write_report(folder: ResultsFolder, table: int) -> None:
+    """Writes `tableN.md`, `tableN.json`, `tableN.png` and `breakdownN.md` from finished rows."""
     results = TableResults(table, folder.rows(table))
     stem = folder.path / f"table{table}"
     write_json(stem.with_suffix(".json"), results.to_dict())
@@ -197,7 +192,7 @@ def write_report(folder: Any, table: int) -> None:
             figure.savefig(part, format="png")
 
 
-def _cost_line(row):
+def _cost_line(row: _Json) -> tuple[str, ...]:
     trials = row.get("trials", [])
     tried = ", ".join(f"{t['learning_rate']:.2g}: {t['mae']:.1f}°" for t in trials)
     seconds = row["seconds"]
@@ -210,15 +205,15 @@ def _cost_line(row):
     return (row["title"], weights, str(row["steps"]), rate, tried or "–", *times)
 
 
-def _blind_line(blind):
-    selection = None if blind["selection"] is None else {"mean": blind["selection"]}
-    cells = [_score(selection, "%"), _score({"mean": blind["mae"]}, "°")]
-    cells += [_score({"mean": blind[f"acc_{t}deg"]}, "%") for t in (5, 10)]
+def _random_line(scores: _Json) -> tuple[str, ...]:
+    selection = None if scores["selection"] is None else {"mean": scores["selection"]}
+    cells = [_score(selection, "%"), _score({"mean": scores["mae"]}, "°")]
+    cells += [_score({"mean": scores[f"acc_{t}deg"]}, "%") for t in (5, 10)]
     when_selected = "–" if selection is None else "0.0°"
-    return ("blind choice, perfect angles", *cells, when_selected, "–", "–")
+    return ("random source, exact angles", *cells, when_selected, "–", "–")
 
 
-def _paper(row, table, level) -> str:
+def _paper(row: _Json, table: int, level: str) -> str:
     snr = None if level == "STARSS23" else float(level)
     for number, at, mae, accuracy in row["paper"]:
         if number == table and at == snr:
@@ -226,7 +221,7 @@ def _paper(row, table, level) -> str:
     return "–"
 
 
-def _binned(named, key: str, title: str, unit: str):
+def _binned(named: _Titled, key: str, title: str, unit: str) -> list[str]:
     """A table with a row for each system and a column for each bin."""
     bins = {(g["from"], g["to"]): g["scenes"] for _, content in named for g in content[key]}
     if not bins:
@@ -244,7 +239,7 @@ def _binned(named, key: str, title: str, unit: str):
     return [f"### {title}", _table(("System", *head), lines)]
 
 
-def _classes(named):
+def _classes(named: _Titled) -> list[str]:
     """A table with a row for each class and a column for each system."""
     classes = sorted({name for _, content in named for name in content["per_class"]})
     lines = []
@@ -260,8 +255,8 @@ def _classes(named):
     return ["### Selection by the target's class", _table(head, lines)]
 
 
-def _class_pairs(title: str, content: Any):
-    """The class pairs that are hardest and easiest."""
+def _class_pairs(title: str, content: _Json) -> list[str]:
+    """The hardest and the easiest class pairs."""
     pairs = [
         pair
         for pair in content["by_class_pair"]
@@ -285,11 +280,11 @@ def _class_pairs(title: str, content: Any):
     return [words, _table(("Target", "Interferer", "Scenes", "Selection", "MAE"), lines)]
 
 
-def _table(head, lines):
+def _table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
     return make_table(head, lines).markdown()
 
 
-def _score(score, unit: str):
+def _score(score: _Json | None, unit: str) -> str:
     """Mean and interval of a score."""
     if score is None:
         return "–"
@@ -303,5 +298,5 @@ def _score(score, unit: str):
     return f"{text} ({low}{between}{high})"
 
 
-def _number(level):
+def _number(level: str) -> float:
     return float("inf") if level == "STARSS23" else float(level)

@@ -1,51 +1,36 @@
-"""Rooms to train in, others to validate in, others to test in."""
+"""Disjoint sets of rooms for training, validation and tests."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 
 from keras_avssan._internal.types import PathLike
+from keras_avssan.benchmark.settings import BenchmarkSettings
 from keras_avssan.simulation import RIRBank, RoomRanges
 from keras_avssan.simulation.bank.room_parts import FIRST_EVALUATION_ROOM, divide_rooms
+
+# From `"train"`, `"validation"` and `"test"` to a bank and the range of its rooms, `None` for all.
+Banks: TypeAlias = dict[str, tuple[RIRBank, tuple[int, int] | None]]
 
 # Rooms of one seed are a series; these are the first ones of each part.
 _FIRST = {"train": 0, "validation": 500_000, "test": FIRST_EVALUATION_ROOM}
 _SOURCES = 4
 
 
-def num_rooms(settings: Mapping[str, Any]):
-    """Number of rooms of each part.
-
-    Args:
-        settings: `BenchmarkSettings`.
-
-    Returns:
-        Dict from `"train"`, `"validation"` and `"test"` to Int.
-    """
+def num_rooms(settings: BenchmarkSettings) -> dict[str, int]:
+    """Number of rooms of each part."""
     halves = {"validation": settings.test_rooms // 2, "test": settings.test_rooms}
     return {"train": settings.rooms, **halves}
 
 
 def build_banks(
-    settings: Mapping[str, Any], folder: PathLike, sampling_rate: int, progress: bool = True
-):
-    """Simulates the rooms, or reads them where that was done before.
-
-    Args:
-        settings: `BenchmarkSettings`.
-        folder: Folder of the banks, made if needed.
-        sampling_rate: In samples a second.
-        progress: Whether a progress bar is shown.
-
-    Returns:
-        Dict from `"train"`, `"validation"` and `"test"` to a pair of `RIRBank` and `None`, as
-        `BenchmarkScenes` takes it.
-    """
+    settings: BenchmarkSettings, folder: PathLike, sampling_rate: int, progress: bool = True
+) -> Banks:
+    """Simulates the rooms, or reads those that an earlier call saved in the folder."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    banks = {}
+    banks: Banks = {}
     for role, count in num_rooms(settings).items():
         path = folder / f"{role}.npz"
         if not path.exists():
@@ -63,17 +48,9 @@ def build_banks(
     return banks
 
 
-def placeholder_banks(settings: Mapping[str, Any], sampling_rate: int):
-    """Banks without sound, to see whether scenes can be planned before rooms are simulated.
-
-    Args:
-        settings: `BenchmarkSettings`.
-        sampling_rate: In samples a second.
-
-    Returns:
-        Dict like that of `build_banks`.
-    """
-    banks = {}
+def placeholder_banks(settings: BenchmarkSettings, sampling_rate: int) -> Banks:
+    """Silent banks, to check that scenes can be planned before rooms are simulated."""
+    banks: Banks = {}
     for role, count in num_rooms(settings).items():
         shape = (count, _SOURCES)
         bank = RIRBank(
@@ -90,19 +67,9 @@ def placeholder_banks(settings: Mapping[str, Any], sampling_rate: int):
     return banks
 
 
-def divide_bank(bank: Any):
-    """Divides the rooms of one bank: eight tenths to train, a tenth each to validate and test.
-
-    Args:
-        bank: `RIRBank` of at least ten rooms.
-
-    Returns:
-        Dict like that of `build_banks`.
-
-    Raises:
-        ValueError: If there are fewer.
-    """
+def divide_bank(bank: RIRBank) -> Banks:
+    """Divides the rooms of one bank: eight tenths to train, a tenth each to validate and test."""
     count = len(bank)
     if count < 10:
-        raise ValueError(f"`bank` must have at least 10 rooms. Received: {count}")
+        raise ValueError(f"`bank` must have at least 10 rooms. Received: bank={bank!r}")
     return {role: (bank, rooms) for role, rooms in divide_rooms(count).items()}

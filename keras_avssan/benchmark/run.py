@@ -1,8 +1,8 @@
-"""Runs a benchmark and writes its table."""
+"""A benchmark from start to end: data, prompts, rows and report."""
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,65 +15,75 @@ from keras_avssan.benchmark.prompt_vectors import PromptVectors, default_image_e
 from keras_avssan.benchmark.results import write_report
 from keras_avssan.benchmark.rooms import build_banks, divide_bank, placeholder_banks
 from keras_avssan.benchmark.scenes import BenchmarkScenes
-from keras_avssan.benchmark.system import Setup
+from keras_avssan.benchmark.settings import BenchmarkSettings
+from keras_avssan.benchmark.system import Setup, System
 from keras_avssan.benchmark.train_and_score import Benchmark, ResultsFolder
+from keras_avssan.data import STARSS23, Catalog, SegmentPrompts
 from keras_avssan.data.scenes.scene_files import SceneStore
 from keras_avssan.models.prompt_embeddings import encoder_fingerprint
+from keras_avssan.simulation import RIRBank
 
 
 def run_benchmark(
-    table,
-    systems,
-    settings: Mapping[str, Any],
-    catalog: Any,
-    out,
+    table: int,
+    systems: Sequence[System],
+    settings: BenchmarkSettings,
+    catalog: Catalog,
+    out: PathLike,
     *,
-    bank: Any = None,
-    image_encoder: Any = None,
-    make_audio_encoder=None,
-    segments=None,
+    bank: RIRBank | None = None,
+    image_encoder: keras.Layer | None = None,
+    make_audio_encoder: Callable[[], Any] | None = None,
+    segments: SegmentPrompts | None = None,
     scene_cache: float = 10.0,
     delete_scenes: bool = False,
     progress: bool = True,
-):
-    """Trains what is missing, scores it, and writes a table, row by row.
+) -> None:
+    """Trains and scores the systems of a table that are not finished, and writes the table.
 
-    All systems hear the same training scenes in the same order, have the same number of steps and
-    of trials, and are asked with the same embeddings. A row that is finished is not run again, so
-    a run that was stopped goes on; several processes may fill different rows of one folder.
+    All systems are trained on the same scenes in the same order, with the same number of steps and
+    of trials, and are prompted with the same embeddings. A finished row is not run again, so the
+    same call resumes an interrupted run. Several processes may fill different rows of one folder.
 
     Args:
-        table: 2, 3 or 4.
+        table: Number of the table, 2, 3 or 4.
         systems: `System`s to run, see `choose_systems`.
-        settings: `BenchmarkSettings`.
-        catalog: `keras_avssan.data.Catalog` with a split to train on and one to test on.
-        out: Folder of the results.
-        bank: `RIRBank` whose rooms are divided; rooms are simulated if not given.
-        image_encoder: Frozen image encoder; a small one with random weights if not given.
-        make_audio_encoder: Function that makes the audio encoder of AV-SSAN, or returns `None`
-            for its own.
-        segments: `keras_avssan.data.SegmentPrompts`, for Table 3.
+        settings: Settings that are the same for every system.
+        catalog: Catalog with a split to train on and one to test on.
+        out: Path of the folder of the results: new, empty, or in progress with the same
+            configuration.
+        bank: Bank whose rooms are divided: eight tenths to train, one to validate, one to test.
+            Default: rooms are simulated.
+        image_encoder: Frozen image encoder. Default: a small one with random weights.
+        make_audio_encoder: Function that returns a new audio encoder for AV-SSAN, or `None` for its
+            own. Default: its own.
+        segments: Segments of STARSS23 with their prompts, for table 3 and only for it.
         scene_cache: Limit in gigabytes of the rendered training scenes that are kept.
-        delete_scenes: Whether these are deleted in the end.
+        delete_scenes: Whether the rendered training scenes are deleted at the end.
         progress: Whether progress bars are shown.
 
     Raises:
-        ValueError: If the catalog is too small, or `out` holds results of another configuration.
+        ValueError: If the catalog or the bank is too small, `segments` does not fit the table, the
+            catalog or the spacing of the microphones, `scene_cache` is negative, or `out` holds
+            results of another configuration.
 
     Example:
         >>> run_benchmark(4, choose_systems(4), BenchmarkSettings(), SyntheticClasses(), "table4")
     """
     if (table == 3) != (segments is not None):
-        raise ValueError("Table 3 needs `segments`, and no other table takes them.")
+        raise ValueError(
+            "`segments` must be given for table 3, and for no other table. "
+            f"Received: table={table}, segments={segments!r}"
+        )
     if bank is not None:
         settings = dataclasses.replace(settings, spacing=bank.microphone_spacing)
     if segments is not None:
         _check_segments(settings, catalog, segments.dataset)
     if not scene_cache >= 0:
-        raise ValueError(f"`scene_cache` must not be negative. Received: {scene_cache}")
-    make_audio_encoder = make_audio_encoder or _nothing
+        raise ValueError(f"`scene_cache` must not be negative. Received: scene_cache={scene_cache}")
+    make_audio_encoder = make_audio_encoder or _no_encoder
     rate = catalog.sampling_rate
-    # Whatever cannot work is refused before rooms are simulated.
+    # Errors are raised before rooms are simulated, which takes long.
     banks = placeholder_banks(settings, rate) if bank is None else divide_bank(bank)
     scenes = BenchmarkScenes(settings, catalog, banks)
     vectors = PromptVectors(image_encoder or default_image_encoder(settings.seed))
@@ -116,25 +126,25 @@ def run_benchmark(
             store.delete()
 
 
-def _check_segments(settings: Mapping[str, Any], catalog: Any, dataset: Any):
-    """Refuses segments that networks trained on these scenes could not hear."""
+def _check_segments(settings: BenchmarkSettings, catalog: Catalog, dataset: STARSS23) -> None:
+    """Refuses segments that are no valid input of networks trained on these scenes."""
     if abs(settings.spacing - dataset.microphone_spacing) > 1e-3:
         raise ValueError(
-            f"The simulated pair must have the spacing of STARSS23's, "
+            "`spacing` must be that of STARSS23's microphones, "
             f"{dataset.microphone_spacing:.4f} m. Received: spacing={settings.spacing}"
         )
     if catalog.sampling_rate != dataset.sampling_rate:
         raise ValueError(
-            f"The data are at {catalog.sampling_rate} Hz, but STARSS23 is read at "
-            f"{dataset.sampling_rate} Hz."
+            "`catalog` must have the sampling rate at which STARSS23 is read, "
+            f"{dataset.sampling_rate} Hz. Received: sampling_rate={catalog.sampling_rate}"
         )
 
 
-def _nothing():
+def _no_encoder() -> None:
     return None
 
 
-def _fill(benchmark, systems, table) -> None:
+def _fill(benchmark: Benchmark, systems: Sequence[System], table: int) -> None:
     for number, system in enumerate(systems, 1):
         heading = f"[{number}/{len(systems)}] {system.title} ({system.name})"
         if benchmark.folder.row_path(system.name, table).exists():
@@ -145,7 +155,7 @@ def _fill(benchmark, systems, table) -> None:
         write_report(benchmark.folder, table)
 
 
-def _stores(folder: PathLike, scenes, scene_cache):
+def _stores(folder: Path, scenes: BenchmarkScenes, scene_cache: float) -> dict[str, SceneStore]:
     """Stores of the scenes of training and trials, which may be the same ones."""
     train = SceneStore(folder / "train", scenes.train, scene_cache * 1e9)
     if scenes.trial.catalog is scenes.train.catalog:
@@ -154,11 +164,16 @@ def _stores(folder: PathLike, scenes, scene_cache):
 
 
 def _config(
-    settings: Mapping[str, Any], catalog: Any, bank: Any, vectors, audio_encoder: Any, scenes
-):
-    """All that decides the results."""
+    settings: BenchmarkSettings,
+    catalog: Catalog,
+    bank: RIRBank | None,
+    vectors: PromptVectors,
+    audio_encoder: Any,
+    scenes: BenchmarkScenes,
+) -> dict[str, Any]:
+    """Everything that decides the results."""
     items = (*catalog.clips, *catalog.pictures)
-    config = {
+    config: dict[str, Any] = {
         **dataclasses.asdict(settings),
         "snr": list(settings.snr),
         "version": keras_avssan.__version__,
@@ -175,7 +190,7 @@ def _config(
     return config
 
 
-def _segments_config(segments):
+def _segments_config(segments: SegmentPrompts) -> dict[str, Any]:
     ids = "\n".join(f"{segment.id} {segments.picture(segment).id}" for segment in segments.segments)
     spacing = segments.dataset.microphone_spacing
     return {
@@ -186,7 +201,7 @@ def _segments_config(segments):
     }
 
 
-def _digest(*parts):
+def _digest(*parts: bytes) -> str:
     digest = hashlib.sha256()
     for part in parts:
         digest.update(part)

@@ -1,13 +1,15 @@
-"""The scenes that all systems train on, are tuned on and are tested on."""
+"""Scene plans for training, trials, validation and tests of all systems."""
 
 import zlib
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from keras_avssan.benchmark.held_out import HELD_OUT, HeldOut
+from keras_avssan.benchmark.rooms import Banks
+from keras_avssan.benchmark.settings import BenchmarkSettings
+from keras_avssan.data.catalogs.catalog import Catalog
 from keras_avssan.data.scenes.scene_plan import ScenePlan
 
 _VALIDATION = {
@@ -17,44 +19,47 @@ _VALIDATION = {
 
 
 class BenchmarkScenes:
-    """The scenes that all systems train on, are tuned on and are tested on.
+    """Plans the scenes on which all systems are trained, tuned and tested.
 
-    Recordings, pictures and rooms of the test scenes are in no other ones. Learning rates are
-    chosen on the split `val` where tests are on another one. Otherwise a quarter of the training
-    split is kept from the trials for that, see `HeldOut`; the final trainings have all of it.
+    No recording, picture or room of the test scenes is in other scenes. Learning rates are chosen
+    on the split `val` if the tests are on another split. Otherwise a quarter of the training split
+    is held out from the trials for that, see `HeldOut`; the final training has all of it.
 
     Args:
-        settings: `BenchmarkSettings`.
-        catalog: `keras_avssan.data.Catalog`.
+        settings: Settings of the benchmark.
+        catalog: Catalog of clips and pictures.
         banks: Dict from `"train"`, `"validation"` and `"test"` to a bank of rooms and the range of
             those to draw from, or `None` for all.
 
     Attributes:
-        train: `ScenePlan` of the final trainings.
+        train: `ScenePlan` of the final training.
         trial: `ScenePlan` of the trials.
-        validation: `ScenePlan` that decides between them.
+        validation: `ScenePlan` on which the learning rate is chosen.
         test: `ScenePlan` of the tests, at 0 dB.
-        unseen: Classes that are in tests alone, a tuple.
-        notes: Dict of what was decided, for the record.
+        unseen: Tuple of the classes that are only in the tests.
+        notes: Dict of the splits and classes that were chosen, for the record.
 
     Raises:
         ValueError: If the catalog has too few classes, clips or pictures.
     """
 
-    def __init__(self, settings: Mapping[str, Any], catalog: Any, banks) -> None:
+    def __init__(self, settings: BenchmarkSettings, catalog: Catalog, banks: Banks) -> None:
         self.settings = settings
         test_split = settings.test_split or ("test" if "test" in catalog.splits else "val")
         if test_split == settings.train_split:
-            raise ValueError(f"Tests cannot be on the split of the training, {test_split!r}.")
+            raise ValueError(
+                "`test_split` must not be the split of the training. "
+                f"Received: test_split={test_split!r}"
+            )
         seen = catalog
-        self.unseen = ()
+        self.unseen: tuple[str, ...] = ()
         if settings.unseen_classes:
             self.unseen = _draw_classes(settings, self._plan(catalog, banks, "test", test_split))
             rest = [name for name in catalog.classes if name not in self.unseen]
             if len(rest) < 2:
                 raise ValueError(
-                    f"`unseen_classes` {settings.unseen_classes} leaves {len(rest)} classes to "
-                    "train on; at least 2 are needed."
+                    "`unseen_classes` must leave at least 2 classes to train on. Received: "
+                    f"unseen_classes={settings.unseen_classes}, which leaves {len(rest)}"
                 )
             seen, catalog = catalog.select(classes=rest), catalog.select(classes=self.unseen)
         self.train = self._plan(seen, banks, "train", settings.train_split)
@@ -66,8 +71,8 @@ class BenchmarkScenes:
             seen = HeldOut(seen, settings.train_split, settings.seed)
             if HELD_OUT not in seen.splits:
                 raise ValueError(
-                    f"The split {settings.train_split!r} is too small to choose learning rates on "
-                    "a part of it: no class has three recordings."
+                    "`train_split` must have a class with three recordings, to choose learning "
+                    f"rates on a part of it. Received: train_split={settings.train_split!r}"
                 )
         self.trial = self._plan(seen, banks, "train", settings.train_split)
         self.validation = self._plan(
@@ -81,7 +86,9 @@ class BenchmarkScenes:
             "test_classes": list(self.test.classes),
         }
 
-    def _plan(self, catalog: Any, banks, role, split: str, **kwargs: Any):
+    def _plan(
+        self, catalog: Catalog, banks: Banks, role: str, split: str, **kwargs: Any
+    ) -> ScenePlan:
         bank, rooms = banks[role]
         return ScenePlan(
             catalog,
@@ -93,43 +100,30 @@ class BenchmarkScenes:
             **kwargs,
         )
 
-    def _check_size(self):
+    def _check_size(self) -> None:
         """Refuses more test scenes than there are different ones."""
         different = num_different_scenes(self.test)
         if different < self.settings.scenes:
             raise ValueError(
-                f"The split {self.test.split!r} is too small for {self.settings.scenes} test "
-                f"scenes: its clips in these rooms make {different} different ones."
+                f"`scenes` must be at most {different}, the number of different scenes that the "
+                f"clips of the split {self.test.split!r} make in these rooms. "
+                f"Received: scenes={self.settings.scenes}"
             )
 
-    def plans(self):
-        """All plans, for what all pictures are embedded for."""
+    def plans(self) -> tuple[ScenePlan, ...]:
+        """Returns all plans, whose pictures have to be embedded."""
         return self.train, self.trial, self.validation, self.test
 
-    def with_prompts(self, kinds):
-        """The plans of training and trials, asked in another way.
+    def with_prompts(self, kinds: tuple[str, ...]) -> tuple[ScenePlan, ScenePlan]:
+        """Returns the plans of training and trials with other kinds of prompts.
 
-        Args:
-            kinds: What asks, see `ScenePlan`.
-
-        Returns:
-            Tuple of two `ScenePlan`s.
-
-        Raises:
-            ValueError: If a clip has no other recording to be asked for with.
+        Raises a `ValueError` if a clip has no other recording of its class as a prompt.
         """
-        return tuple(replace(plan, prompt_kinds=kinds) for plan in (self.train, self.trial))
+        return replace(self.train, prompt_kinds=kinds), replace(self.trial, prompt_kinds=kinds)
 
 
-def num_different_scenes(plan: ScenePlan):
-    """Number of scenes of a plan that differ in a clip or in a position.
-
-    Args:
-        plan: `ScenePlan`.
-
-    Returns:
-        Int.
-    """
+def num_different_scenes(plan: ScenePlan) -> int:
+    """Number of scenes of a plan that differ in a clip or in a position."""
     counts = [
         sum(c.class_name == name and plan.split in (None, c.split) for c in plan.catalog.clips)
         for name in plan.classes
@@ -141,7 +135,7 @@ def num_different_scenes(plan: ScenePlan):
     return pairs * rooms * sources * (sources - 1)
 
 
-def _draw_classes(settings: Mapping[str, Any], plan: ScenePlan):
+def _draw_classes(settings: BenchmarkSettings, plan: ScenePlan) -> tuple[str, ...]:
     """The classes that only tests have."""
     if settings.unseen_classes > len(plan.classes):
         raise ValueError(

@@ -1,6 +1,7 @@
-"""What decides the results of a benchmark."""
+"""Settings of a benchmark."""
 
 import dataclasses
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -8,8 +9,8 @@ from keras_avssan._internal.checks import check_integer
 from keras_avssan._internal.one_line import count, one_line
 
 SIZES = ("full", "small")
-# Learning rates that are tried, in this order, as multiples of a system's own. Upwards first: most
-# published rates belong to trainings that are a hundred times as long.
+# Multiples of a system's own learning rate that are tried, in this order. Greater rates first:
+# most published rates are meant for training that is a hundred times as long.
 TRIAL_FACTORS = (1.0, 3.0, 10.0, 1 / 3)
 _LEAST = {
     "budget": 2,
@@ -27,30 +28,31 @@ _LEAST = {
 
 @dataclasses.dataclass(frozen=True)
 class BenchmarkSettings:
-    """What decides the results of a benchmark, the same for every system.
+    """Holds the settings that decide the results of a benchmark, the same for every system.
 
     Args:
         budget: Training steps of every network.
         batch_size: Scenes a step.
-        trials: Number of learning rates that are tried for every network: the first of
-            `TRIAL_FACTORS`, times the system's own. With one, nothing is tried.
+        trials: Number of learning rates that are tried for every network, from 1 to 4: the
+            system's own times 1, 3, 10 and 1/3, in this order. With 1 there are no trials.
         trial_steps: Training steps of each trial.
         scenes: Number of test scenes.
         validation_scenes: Number of scenes on which the learning rate is chosen.
-        snr: Levels of the target above the interferer in dB that are tested, numbers or strings;
-            training is at 0 dB.
+        snr: SNRs of the test scenes in dB, target over interferer, numbers or strings; training
+            is at 0 dB.
         duration: Duration of scenes in seconds.
         rooms: Number of rooms to train in.
-        test_rooms: Number of rooms to test in; half as many are there to validate in.
+        test_rooms: Number of rooms to test in; half as many are used for validation.
         spacing: Distance between the microphones in metres.
         seed: Seed of scenes and weights.
         train_split: Split of the catalog to train on.
-        test_split: Split to test on; if not given `"test"`, or `"val"` where there is none.
-        unseen_classes: Number of classes that are kept from training; tests are on them alone.
-        size: `"full"` or `"small"`, see `Setup`.
+        test_split: Split to test on. Default: `"test"`, or `"val"` in a catalog without it.
+        unseen_classes: Number of classes that are unseen in training; tests use only these. 0, or
+            at least 2.
+        size: `"full"` for networks as published, or `"small"` for those that a CPU can train.
 
     Raises:
-        ValueError: If one is out of range.
+        ValueError: If an argument is out of range.
 
     Example:
         >>> BenchmarkSettings(budget=2000, snr=("0", "-5")).snr
@@ -63,7 +65,7 @@ class BenchmarkSettings:
     trial_steps: int = 300
     scenes: int = 1000
     validation_scenes: int = 300
-    snr: tuple = (0.0, -5.0, -10.0)
+    snr: tuple[float, ...] = (0.0, -5.0, -10.0)
     duration: float = 1.0
     rooms: int = 300
     test_rooms: int = 60
@@ -93,22 +95,24 @@ class BenchmarkSettings:
                 f"`trials` must be from 1 to {len(TRIAL_FACTORS)}. Received: trials={self.trials}"
             )
         if self.unseen_classes == 1:
-            raise ValueError("`unseen_classes` must be 0 or at least 2. Received: 1")
+            raise ValueError("`unseen_classes` must be 0 or at least 2. Received: unseen_classes=1")
         if self.size not in SIZES:
             raise ValueError(f"`size` must be one of {SIZES}. Received: size={self.size!r}")
         for name in ("duration", "spacing"):
             if not 0 < getattr(self, name) < np.inf:
                 raise ValueError(
-                    f"`{name}` must be positive. Received: {name}={getattr(self, name)}"
+                    f"`{name}` must be positive and finite. "
+                    f"Received: {name}={getattr(self, name)!r}"
                 )
         object.__setattr__(self, "snr", _levels(self.snr))
 
 
-def _levels(snr):
+def _levels(snr: Iterable[float | str]) -> tuple[float, ...]:
+    levels: tuple[float, ...]
     try:
         levels = tuple(dict.fromkeys(float(level) for level in snr))
     except (TypeError, ValueError):
         levels = ()
     if not levels or not np.isfinite(levels).all():
-        raise ValueError(f"`snr` must be one or more finite numbers of dB. Received: snr={snr}")
+        raise ValueError(f"`snr` must be one or more finite numbers of dB. Received: snr={snr!r}")
     return levels

@@ -1,10 +1,11 @@
-"""A row of a table."""
+"""Systems of a benchmark, one for each row of a table."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from keras_avssan._internal.one_line import one_line
+from keras_avssan._internal.types import Tensor
 from keras_avssan.evaluation.evaluate_localizer import strongest_direction
 
 KINDS = ("audio", "audio-visual", "classical", "oracle")
@@ -12,17 +13,17 @@ KINDS = ("audio", "audio-visual", "classical", "oracle")
 
 @dataclass(frozen=True)
 class Setup:
-    """What a network has to fit.
+    """Describes the data that a network has to fit.
 
     Args:
         prompt_dim: Dimension d_V of the prompt embeddings.
         sampling_rate: Sampling rate in hertz.
         microphone_spacing: Distance between the microphones in metres.
         duration: Duration of training scenes in seconds.
-        make_audio_encoder: Function that makes the audio encoder that the user named, or returns
-            `None`; `None` where there is no such function.
-        reads_words: Whether there are embeddings of the classes' names too.
-        size: `"full"` for networks as published, or `"small"` for those that processors can train
+        make_audio_encoder: Function that returns a new audio encoder of the kind that the user
+            chose, or `None` for the network's own. Default: the network's own.
+        reads_words: Whether there are embeddings of the class names too.
+        size: `"full"` for networks as published, or `"small"` for those that a CPU can train
             within minutes, where a network has such a form.
 
     Example:
@@ -52,7 +53,7 @@ class Setup:
 
 @dataclass(frozen=True)
 class System:
-    """A row of a table: a network that is trained, or a method that needs no training.
+    """Describes a row of a table: a network that is trained, or a method without training.
 
     Args:
         name: Short name, for options and files.
@@ -62,15 +63,17 @@ class System:
             `keras_avssan.classical`. The learning rate tried first is that of the model's
             `default_optimizer`.
         tables: Numbers of the tables that have this row.
-        train_prompts: What asks in training, drawn anew for each scene: of `"picture"`,
-            `"text"`, `"recording"`.
-        prompt: What asks in tests.
-        decode: What estimates, see `evaluate_localizer`.
-        paper: The paper's own numbers, dict from `(table, SNR in dB)`, or `(3, None)`, to MAE in
-            degrees and ACC@5° in percent.
+        train_prompts: Kinds of the prompts in training, of `"picture"`, `"text"` and
+            `"recording"`; one is drawn for each scene.
+        prompt: Kind of the prompts in tests.
+        decode: Function from posteriors of shape (scenes, 180) and true azimuths in degrees of
+            shape (scenes,) to estimates in degrees, see `evaluate_localizer`.
+        paper: Dict from `(table, SNR in dB)`, or `(3, None)`, to the published MAE in degrees and
+            ACC@5° in percent.
 
     Raises:
-        ValueError: If `kind` is unknown or the name cannot be one of a file.
+        ValueError: If `kind` is unknown, or `name` has other characters than letters, digits,
+            `_` and `-`.
 
     Example:
         ```python
@@ -89,8 +92,8 @@ class System:
     make: Callable[[Setup], Any]
     tables: tuple[int, ...] = (2, 3)
     train_prompts: tuple[str, ...] = ("picture",)
-    prompt: Any = "picture"
-    decode: Callable = strongest_direction
+    prompt: str = "picture"
+    decode: Callable[[Tensor, Tensor], Tensor] = strongest_direction
     paper: Mapping[tuple[int, float | None], tuple[float, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

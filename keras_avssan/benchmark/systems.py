@@ -1,23 +1,27 @@
-"""The rows of the paper's tables, and those of a user's file."""
+"""The built-in systems of the paper's tables, and the systems of a user's file."""
 
 import importlib.util
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable
 from functools import partial
+from typing import TYPE_CHECKING, Any
 
-from keras_avssan._internal.types import Tensor
+from keras_avssan._internal.types import PathLike, Tensor
 from keras_avssan.benchmark.paper_numbers import paper_numbers
-from keras_avssan.benchmark.system import System
+from keras_avssan.benchmark.system import Setup, System
+
+if TYPE_CHECKING:
+    from keras_avssan.models import AVSSAN, Localizer
 
 TABLES = (2, 3, 4)
-# What the paired differences are taken from.
+# The system that all others are compared with, scene by scene.
 REFERENCE = "avssan_base"
 # AV-SSAN of the size "small".
-_SMALL = {"dim": 32, "mlp_dim": 128, "dropout": 0.1}
-_SMALL_ENCODER = {"filters": (16, 32, 64), "dropout": 0.3}
+_SMALL: dict[str, Any] = {"dim": 32, "mlp_dim": 128, "dropout": 0.1}
+_SMALL_ENCODER: dict[str, Any] = {"filters": (16, 32, 64), "dropout": 0.3}
 
 
-def _baseline(class_name: str, preset, setup):
+def _baseline(class_name: str, preset: str, setup: Setup) -> "Localizer":
     from keras_avssan.models import baselines
 
     task = getattr(baselines, class_name)
@@ -31,22 +35,10 @@ def _baseline(class_name: str, preset, setup):
     return task(**arguments)
 
 
-def make_avssan(setup, configuration: str = "base", **switches):
-    """AV-SSAN of the wanted size.
+def make_avssan(setup: Setup, configuration: str = "base", **switches: Any) -> "AVSSAN":
+    """Makes an AV-SSAN that fits a `Setup`, without an image encoder.
 
-    Its encoders are those of every system: the prompts' embeddings, and the audio encoder that the
-    user named, else one that trains.
-
-    Args:
-        setup: `Setup`.
-        configuration: Of `AVSSAN`: of `"paper"` it has network, loss and optimizer.
-        **switches: Further arguments of `AVSSAN`.
-
-    Returns:
-        An `AVSSAN`.
-
-    Example:
-        >>> system = System("mask", "Mask", "audio-visual", partial(make_avssan, magnitude="mask"))
+    `configuration` decides network, loss and optimizer; `switches` are further arguments.
     """
     from keras_avssan import AVSSAN
     from keras_avssan.encoders import LogMelEncoder
@@ -68,7 +60,7 @@ def make_avssan(setup, configuration: str = "base", **switches):
     )
 
 
-def _classical(class_name: str, setup):
+def _classical(class_name: str, setup: Setup) -> Any:
     from keras_avssan import classical
 
     return getattr(classical, class_name)(
@@ -76,14 +68,13 @@ def _classical(class_name: str, setup):
     )
 
 
-def _nearest_of_two_peaks(posterior: Tensor, azimuth: Tensor):
+def _nearest_of_two_peaks(posterior: Tensor, azimuth: Tensor) -> Tensor:
     from keras_avssan.classical.peaks import nearest_of_two_peaks
 
     return nearest_of_two_peaks(posterior, azimuth)
 
 
-def _ablation(name: str, title: str, **off):
-    switches = dict.fromkeys(off, False)
+def _ablation(name: str, title: str, **switches: bool) -> System:
     return System(
         name,
         title,
@@ -94,13 +85,13 @@ def _ablation(name: str, title: str, **off):
     )
 
 
-def _network(name: str, title: str, kind: str, class_name: str):
+def _network(name: str, title: str, kind: str, class_name: str) -> System:
     make = partial(_baseline, class_name, name)
     return System(name, title, kind, make, paper=paper_numbers(name))
 
 
-def _asked(kind: str, title: str):
-    """AV-SSAN that learns a second way to be asked, and is tested with it."""
+def _prompted(kind: str, title: str) -> System:
+    """AV-SSAN trained with a second kind of prompts, and tested with it."""
     return System(
         f"avssan_{kind}",
         title,
@@ -112,11 +103,11 @@ def _asked(kind: str, title: str):
     )
 
 
-def built_in_systems():
-    """The rows of the paper's tables, in their order.
+def built_in_systems() -> tuple[System, ...]:
+    """Returns the systems of the paper's tables 2, 3 and 4, in the order of the rows.
 
     Returns:
-        Tuple of `System`.
+        Tuple of `System`; `tables` of each says which tables have it.
 
     Example:
         >>> built_in_systems()[0].title
@@ -147,8 +138,8 @@ def built_in_systems():
             tables=(2, 3, 4),
             paper=paper_numbers("avssan_base"),
         ),
-        _asked("recording", "AV-SSAN, `base`, asked with a recording"),
-        _asked("text", "AV-SSAN, `base`, asked with words"),
+        _prompted("recording", "AV-SSAN, `base`, prompted with a recording"),
+        _prompted("text", "AV-SSAN, `base`, prompted with words"),
         System("gcc_phat", "GCC-PHAT", "classical", partial(_classical, "GCCPHAT")),
         System("srp_phat", "SRP-PHAT", "classical", partial(_classical, "SRPPHAT")),
         System("music", "MUSIC", "classical", partial(_classical, "MUSIC")),
@@ -163,15 +154,15 @@ def built_in_systems():
     )
 
 
-def _ablations():
-    """Table 4: what the paper adds one by one, and what is left out one by one."""
+def _ablations() -> tuple[System, ...]:
+    """Table 4: parts added one by one, as in the paper, and parts left out one by one."""
     audio = {"semantic_audio": False}
     bands = {"multi_band": False}
     attention = {"band_attention": False}
     refiner = {"spatial_refiner": False}
     return (
         _ablation("v", "V", **audio, **bands, **attention, **refiner),
-        # A single band of a single patch leaves nothing for band attention and refiner to weigh.
+        # With one band of one patch, band attention and refiner have nothing to weight.
         _ablation("v_a", "V + A (all but MB)", **bands, **attention, **refiner),
         _ablation("v_a_mb", "V + A + MB", **attention, **refiner),
         _ablation("v_a_mb_ba", "V + A + MB + BA (all but Refiner)", **refiner),
@@ -181,19 +172,21 @@ def _ablations():
     )
 
 
-def choose_systems(table, names: Sequence[str] | None = None, file=None):
-    """The rows that are wanted.
+def choose_systems(
+    table: int | str, names: Iterable[str] | None = None, file: PathLike | None = None
+) -> tuple[System, ...]:
+    """Chooses systems of a table.
 
     Args:
-        table: Number of the table, or a string of it.
-        names: Names of systems; all of the table if not given.
-        file: Path of a Python file with a list `SYSTEMS` of further `System`s.
+        table: Number of the table, 2, 3 or 4, or the same as a string.
+        names: Names of systems. Default: all of the table.
+        file: Path of a Python file that defines `SYSTEMS`, a list of further `System`s.
 
     Returns:
-        Tuple of `System`.
+        Tuple of `System`, in the order of `names`.
 
     Raises:
-        ValueError: If the table or a system is unknown, or the file brings no systems.
+        ValueError: If the table or a system is unknown, or the file does not define `SYSTEMS`.
 
     Example:
         ```python
@@ -201,7 +194,7 @@ def choose_systems(table, names: Sequence[str] | None = None, file=None):
         ```
     """
     if str(table) not in map(str, TABLES):
-        raise ValueError(f"`table` must be one of {TABLES}. Received: table={table}")
+        raise ValueError(f"`table` must be one of {TABLES}. Received: table={table!r}")
     further = [] if file is None else _read_systems(file)
     known = {system.name: system for system in (*built_in_systems(), *further)}
     inside = {name: system for name, system in known.items() if int(table) in system.tables}
@@ -209,22 +202,22 @@ def choose_systems(table, names: Sequence[str] | None = None, file=None):
     unknown = [name for name in names if name not in inside]
     if unknown:
         raise ValueError(
-            f"`systems` must be of table {table}: {', '.join(inside)}. "
-            f"Received: {', '.join(unknown)}"
+            f"`names` must be systems of table {table}: {', '.join(inside)}. "
+            f"Received: names={unknown}"
         )
     return tuple(inside[name] for name in names)
 
 
-def _read_systems(file):
+def _read_systems(file: PathLike) -> list[System]:
     """The list `SYSTEMS` of a Python file."""
     if not os.path.isfile(file):
-        raise ValueError(f"`systems_from` must be a Python file. Received: {file}")
+        raise ValueError(f"`file` must be an existing Python file. Received: file={file!r}")
     spec = importlib.util.spec_from_file_location("benchmark_systems", file)
     if spec is None or spec.loader is None:
-        raise ValueError(f"`systems_from` must be a Python file. Received: {file}")
+        raise ValueError(f"`file` must be a Python file. Received: file={file!r}")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     systems = getattr(module, "SYSTEMS", None)
     if not systems or not all(isinstance(system, System) for system in systems):
-        raise ValueError(f"'{file}' must define SYSTEMS, a list of `System`.")
+        raise ValueError(f"`file` must define SYSTEMS, a list of `System`. Received: file={file!r}")
     return list(systems)

@@ -1,7 +1,7 @@
-"""One row of a benchmark after another: choose a learning rate, train, score, write."""
+"""Rows of a benchmark: choice of the learning rate, training, scores, and their files."""
 
-import os
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,78 +11,77 @@ import numpy as np
 
 from keras_avssan._internal.atomic_files import read_json, write_json
 from keras_avssan._internal.resumable_folder import ResumableFolder
+from keras_avssan._internal.types import PathLike
 from keras_avssan.benchmark.scenes import BenchmarkScenes
 from keras_avssan.benchmark.settings import TRIAL_FACTORS, BenchmarkSettings
-from keras_avssan.benchmark.system import Setup
+from keras_avssan.benchmark.system import Setup, System
+from keras_avssan.data import ScenePlan, SegmentPrompts
 from keras_avssan.data.scenes.scene_files import SceneStore
 from keras_avssan.evaluation.evaluate_localizer import evaluate_localizer
 from keras_avssan.evaluation.evaluate_segments import evaluate_segments
+from keras_avssan.evaluation.evaluation_result import Evaluation
+from keras_avssan.models import Localizer
 from keras_avssan.training import NonFiniteLoss, fit_scenes, save_whole
 
 _FOLDERS = ("rows", "trials", "models")
 
-# Scores of a trial whose loss became NaN or infinite: the worst there are.
-_DIVERGED = {"mae": 180.0, "selection": 0.0}
+# Worst possible scores, of a trial whose loss became NaN or infinite.
+_DIVERGED: dict[str, float | None] = {"mae": 180.0, "selection": 0.0}
 
 
 class ResultsFolder:
-    """The folder of a benchmark: what was run, and every row that is finished.
+    """Reads and writes the folder of a benchmark: its configuration and all finished rows.
 
-    Several processes may work in it side by side, for every file is written atomically.
+    Several processes may work in one folder, because every file is written atomically.
 
     Args:
         path: Path of the folder: new, empty, or in progress with the same configuration.
-        config: Dict that JSON can hold: all that decides the results.
+        config: Dict that JSON can hold: everything that decides the results.
 
     Raises:
-        ValueError: If it holds results of another configuration, or something else.
+        ValueError: If the folder holds results of another configuration, or other files.
     """
 
-    def __init__(self, path: str | os.PathLike, config: dict[str, Any]) -> None:
+    def __init__(self, path: PathLike, config: dict[str, Any]) -> None:
         self.path = Path(path)
         self._folder(path).start(config)
         for name in _FOLDERS:
             (self.path / name).mkdir(exist_ok=True)
 
     @classmethod
-    def check(cls, path: str | os.PathLike, config: dict[str, Any]) -> None:
-        """Refuses what the constructor would, without writing anything."""
+    def check(cls, path: PathLike, config: dict[str, Any]) -> None:
+        """Raises the errors of the constructor, without writing anything."""
         cls._folder(path).check(config)
 
     @staticmethod
-    def _folder(path: str | os.PathLike, name: str = "config.json") -> ResumableFolder:
+    def _folder(path: PathLike, name: str = "config.json") -> ResumableFolder:
         return ResumableFolder(Path(path), name, "results", "out", frozenset({"rooms", *_FOLDERS}))
 
     def claim(self, name: str, config: dict[str, Any]) -> None:
-        """Writes a further configuration, or compares with the one that is there.
+        """Writes a further configuration to a file, or compares it with the one that is there.
 
-        Args:
-            name: Name of its file.
-            config: Dict that JSON can hold.
-
-        Raises:
-            ValueError: If there is another one.
+        Raises a `ValueError` if the file holds another configuration.
         """
         self._folder(self.path, name).claim(config)
 
     def row_path(self, name: str, table: int) -> Path:
-        """Path of the row of a system; Table 3 has rows of its own."""
+        """Returns the path of the row of a system; Table 3 has rows of its own."""
         return self.path / "rows" / f"{name}{'.starss23' if table == 3 else ''}.json"
 
     def model_path(self, name: str) -> Path:
-        """Path of the preset of a trained system."""
+        """Returns the path of the preset of a trained system."""
         return self.path / "models" / name
 
     def training_path(self, name: str) -> Path:
-        """Path of how a system was trained, written after its preset."""
+        """Returns the path of the training record of a system, written after its preset."""
         return self.path / "models" / f"{name}.json"
 
     def trials_path(self, name: str) -> Path:
-        """Path of the trials of a system."""
+        """Returns the path of the trials of a system."""
         return self.path / "trials" / f"{name}.json"
 
     def rows(self, table: int) -> list[dict[str, Any]]:
-        """The rows of a table that are finished."""
+        """Reads the finished rows of a table."""
         names = sorted(path.name for path in (self.path / "rows").glob("*.json"))
         ours = [name for name in names if name.endswith(".starss23.json") == (table == 3)]
         rows = [read_json(self.path / "rows" / name) for name in ours]
@@ -91,17 +90,17 @@ class ResultsFolder:
 
 @dataclass
 class Benchmark:
-    """Everything that rows have in common.
+    """Trains and scores systems, and writes their rows.
 
     Args:
-        settings: `BenchmarkSettings`.
-        scenes: `BenchmarkScenes`.
-        folder: `ResultsFolder`.
-        setup: `Setup` that networks have to fit.
+        settings: Settings that are the same for every system.
+        scenes: Plans of the scenes.
+        folder: Folder of the results.
+        setup: Data that networks have to fit.
         pictures: Dict from picture id to embedding.
-        names: Dict from class to embedding of its name; empty where there are none.
+        names: Dict from class to embedding of its name; empty if the encoder reads no words.
         stores: Dict from `"train"` and `"trial"` to the `SceneStore` of that plan.
-        segments: `SegmentPrompts` of Table 3, or `None`.
+        segments: Segments of Table 3 with their prompts, or `None`.
         progress: Whether progress bars are shown.
     """
 
@@ -109,20 +108,15 @@ class Benchmark:
     scenes: BenchmarkScenes
     folder: ResultsFolder
     setup: Setup
-    pictures: dict
-    names: dict
+    pictures: dict[str, np.ndarray]
+    names: dict[str, np.ndarray]
     stores: dict[str, SceneStore]
-    segments: Any = None
+    segments: SegmentPrompts | None = None
     progress: bool = True
 
-    def fill(self, system, table) -> None:
-        """Trains a system where that is missing, scores it, and writes its row.
-
-        Args:
-            system: `System`.
-            table: Number of the table.
-        """
-        row = {
+    def fill(self, system: System, table: int) -> None:
+        """Trains a system unless it is trained already, scores it, and writes its row."""
+        row: dict[str, Any] = {
             "name": system.name,
             "title": system.title,
             "kind": system.kind,
@@ -141,15 +135,15 @@ class Benchmark:
         path = self.folder.row_path(system.name, table)
         write_json(path, {**row, "left_out": reason}, indent=None)
 
-    def _scored(self, system, table):
-        """What was trained, how, and its scores."""
+    def _scored(self, system: System, table: int) -> dict[str, Any]:
+        """Training record and scores of a system."""
         model, training = self._trained(system) if system.trained else self._untrained(system)
         started = time.perf_counter()
         evaluations = self._evaluate(system, model, table)
         training["seconds"]["tests"] = time.perf_counter() - started
         return {**training, "evaluations": evaluations}
 
-    def _left_out(self, system):
+    def _left_out(self, system: System) -> str | None:
         """Why a system cannot be run on these data, or `None`."""
         if system.prompt == "text" and not self.setup.reads_words:
             return "the image encoder reads no words"
@@ -159,19 +153,19 @@ class Benchmark:
             return str(error)
         return None
 
-    def _untrained(self, system):
+    def _untrained(self, system: System) -> tuple[Any, dict[str, Any]]:
         return system.make(self.setup), {"steps": 0, "trainable_parameters": 0, "seconds": {}}
 
-    def _make(self, system):
-        """A new network, with weights that depend on the seed alone."""
+    def _make(self, system: System) -> Localizer:
+        """A new network, whose weights depend only on the seed."""
         keras.utils.clear_session()
         keras.utils.set_random_seed(self.settings.seed)
         return system.make(self.setup)
 
-    def _trained(self, system):
-        """A trained network and how it was trained; read where that was done before."""
+    def _trained(self, system: System) -> tuple[Localizer, dict[str, Any]]:
+        """A trained network and its training record; read if both are in the folder."""
         path = self.folder.model_path(system.name)
-        training = read_json(self.folder.training_path(system.name))
+        training: dict[str, Any] | None = read_json(self.folder.training_path(system.name))
         model = self._make(system)
         if training is not None and path.is_dir():
             return type(model).from_preset(str(path)), training
@@ -196,26 +190,26 @@ class Benchmark:
         write_json(self.folder.training_path(system.name), training, indent=None)
         return model, training
 
-    def _trials(self, system):
-        """Short trainings with several learning rates, those done before included."""
+    def _trials(self, system: System) -> list[dict[str, Any]]:
+        """Scores of short trainings with several learning rates, including finished ones."""
         if self.settings.trials == 1:
             return []
         path = self.folder.trials_path(system.name)
-        trials = read_json(path) or []
+        trials: list[dict[str, Any]] = read_json(path) or []
         for factor in TRIAL_FACTORS[len(trials) : self.settings.trials]:
             model = self._make(system)
             rate = factor * default_rate(model)
             started = time.perf_counter()
             print(f"{system.name}: trial with learning rate {rate:.2g}", flush=True)
             scores = self._try(system, model, rate)
-            trial = {"factor": factor, "learning_rate": rate, "mae": scores["mae"]}
+            trial: dict[str, Any] = {"factor": factor, "learning_rate": rate, "mae": scores["mae"]}
             trial |= {"selection": scores["selection"], "seconds": time.perf_counter() - started}
             trials.append(trial)
             write_json(path, trials, indent=None)
         return trials
 
-    def _try(self, system, model: Any, rate: float):
-        """Scores after a short training; the worst where it diverges."""
+    def _try(self, system: System, model: Localizer, rate: float) -> Mapping[str, float | None]:
+        """Scores after a short training; the worst ones if it diverges."""
         try:
             self._fit(system, model, "trial", self.settings.trial_steps, rate)
         except NonFiniteLoss:
@@ -224,7 +218,7 @@ class Benchmark:
             system, model, self.scenes.validation, self.settings.validation_scenes
         ).scores.means()
 
-    def _fit(self, system, model: Any, role, steps: int, rate: float) -> None:
+    def _fit(self, system: System, model: Localizer, role: str, steps: int, rate: float) -> None:
         plans = dict(
             zip(("train", "trial"), self.scenes.with_prompts(system.train_prompts), strict=True)
         )
@@ -241,7 +235,7 @@ class Benchmark:
             verbose="auto" if self.progress else 0,
         )
 
-    def _score(self, system, model: Any, plan, num_scenes: int):
+    def _score(self, system: System, model: Any, plan: ScenePlan, num_scenes: int) -> Evaluation:
         return evaluate_localizer(
             model,
             plan,
@@ -253,7 +247,7 @@ class Benchmark:
             progress=self.progress,
         )
 
-    def _evaluate(self, system, model: Any, table):
+    def _evaluate(self, system: System, model: Any, table: int) -> dict[str, dict[str, Any]]:
         """Dict from SNR, or `"STARSS23"`, to an evaluation as JSON has it."""
         if table == 3:
             evaluation = evaluate_segments(
@@ -274,25 +268,11 @@ class Benchmark:
         }
 
 
-def default_rate(model: Any):
-    """Learning rate of a model's own optimizer.
-
-    Args:
-        model: A `Localizer`.
-
-    Returns:
-        Float.
-    """
+def default_rate(model: Localizer) -> float:
+    """Learning rate of a model's own optimizer."""
     return float(keras.ops.convert_to_numpy(model.default_optimizer().learning_rate))
 
 
-def num_trainable(model: Any):
-    """Number of weights that training changes.
-
-    Args:
-        model: A Keras model.
-
-    Returns:
-        Int.
-    """
+def num_trainable(model: keras.Model) -> int:
+    """Number of trainable weights."""
     return int(sum(np.prod(variable.shape) for variable in model.trainable_variables))

@@ -1,4 +1,4 @@
-"""The command line: a page in the browser."""
+"""The command `app`: a web page for a model."""
 
 import argparse
 import contextlib
@@ -7,19 +7,16 @@ import signal
 import socket
 import sys
 import tempfile
+from collections.abc import Iterator
 from typing import Any
 
-from keras_avssan.cli.options import load_model
+from keras_avssan.cli.options import Commands, load_model
 
 MAX_UPLOAD = "20mb"
 
 
-def add_app(commands) -> None:
-    """Adds `app`.
-
-    Args:
-        commands: What `ArgumentParser.add_subparsers` returned.
-    """
+def add_app(commands: Commands) -> None:
+    """Adds `app`."""
     parser = commands.add_parser(
         "app",
         help="open a page in the browser: drop a recording and a picture, see the direction",
@@ -30,13 +27,13 @@ def add_app(commands) -> None:
     model.add_argument(
         "--demo",
         action="store_true",
-        help="small model on built-in data: that of `make demo`, or trained once in some minutes",
+        help="small model on built-in data: that of `make demo`, or trained once in a few minutes",
     )
     parser.add_argument(
         "--cache",
         metavar="DIR",
-        help="folder that keeps the model of --demo; default: one of this user, which the "
-        "environment variable KERAS_AVSSAN_CACHE moves",
+        help="folder that keeps the model of --demo; default: a folder of this user, which the "
+        "environment variable KERAS_AVSSAN_CACHE changes",
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at")
     parser.add_argument("--port", type=int, default=7860, help="port to listen at")
@@ -47,7 +44,7 @@ def add_app(commands) -> None:
 def _run(options: argparse.Namespace) -> None:
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     with _orderly_end(), tempfile.TemporaryDirectory(prefix="keras-avssan-") as folder:
-        os.environ["GRADIO_TEMP_DIR"] = folder  # of all uploads, removed at the end
+        os.environ["GRADIO_TEMP_DIR"] = folder  # for all uploads, removed at the end
         from keras_avssan.app.interface import import_gradio
 
         import_gradio()
@@ -56,10 +53,10 @@ def _run(options: argparse.Namespace) -> None:
         serve(page, examples, options.host, options.port, options.open)
 
 
-def _check(options: argparse.Namespace):
-    """What is wrong with the options is said before anything is imported or trained."""
+def _check(options: argparse.Namespace) -> None:
+    """Errors in the options are reported before anything is imported or trained."""
     if options.model and options.cache:
-        raise ValueError("`--cache` is the folder of `--demo`'s model. Received: --model, --cache")
+        raise ValueError("`--cache` must be used with `--demo`. Received: --model, --cache")
     if not 0 < options.port < 65536:
         raise ValueError(f"`--port` must be from 1 to 65535. Received: {options.port}")
     family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
@@ -75,8 +72,8 @@ def _check(options: argparse.Namespace):
 
 
 @contextlib.contextmanager
-def _orderly_end():
-    """Cleans up after the signal that stops a service, too."""
+def _orderly_end() -> Iterator[None]:
+    """Turns SIGTERM, which stops a service, into an exit that cleans up."""
     before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         yield
@@ -84,13 +81,12 @@ def _orderly_end():
         signal.signal(signal.SIGTERM, before)
 
 
-def _open_model(options: argparse.Namespace):
+def _open_model(options: argparse.Namespace) -> Any:
     from keras_avssan.app.demo_model import demo_model
 
-    if options.model:
-        model = load_model(options.model)
-    else:
-        model = demo_model(options.cache, progress=True)
+    model: Any = (
+        load_model(options.model) if options.model else demo_model(options.cache, progress=True)
+    )
     if not hasattr(model, "explain"):
         raise ValueError(
             "`--model` must be an AVSSAN, which shows what led to its answers. "
@@ -99,7 +95,7 @@ def _open_model(options: argparse.Namespace):
     return model
 
 
-def _build(model: Any, examples):
+def _build(model: Any, examples: str) -> Any:
     import matplotlib
 
     matplotlib.use("Agg")
@@ -110,28 +106,24 @@ def _build(model: Any, examples):
     return build_interface(model, write_examples(examples))
 
 
-def serve(page, examples, host: str, port: int, open_browser: bool = False, block: bool = True):
-    """Serves a page, with bounds on what may be uploaded.
+def serve(
+    page: Any,
+    examples: str,
+    host: str,
+    port: int,
+    open_browser: bool = False,
+    block: bool = True,
+) -> str | None:
+    """Serves a page, until the user stops it or, without `block`, in the background.
 
-    Args:
-        page: What `build_interface` returned.
-        examples: Folder of the examples; no other may be read through the page.
-        host: Address to listen at.
-        port: Port to listen at.
-        open_browser: Whether the page is opened in the browser.
-        block: Whether to wait until the user stops it.
-
-    Returns:
-        The address of the page, where it does not wait.
-
-    Raises:
-        OSError: If the port is taken.
+    Uploads are bounded, and `examples` is the only folder whose files the page may read. Returns
+    the address if it does not wait. Raises an `OSError` if the port is in use.
     """
     from keras_avssan.app.interface import import_gradio
     from keras_avssan.app.page_parts import STYLE
 
     gradio = import_gradio()
-    # Fonts of the reader's own: nothing is asked of other servers.
+    # Fonts of the reader's system: nothing is requested from other servers.
     theme = gradio.themes.Base(font=["system-ui", "sans-serif"], font_mono=["monospace"])
     _, address, _ = page.launch(
         server_name=host,

@@ -1,11 +1,13 @@
-"""The command line: train and score the systems of the paper's tables."""
+"""The command `benchmark`: train and score the systems of the paper's tables."""
 
 import argparse
 import os
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from keras_avssan.cli.checks import check_output
 from keras_avssan.cli.options import (
+    Commands,
     add_data_options,
     add_encoder_options,
     check_bank_spacing,
@@ -15,32 +17,33 @@ from keras_avssan.cli.options import (
 )
 from keras_avssan.cli.starss23 import add_segment_options, open_segments
 
-# Options that decide the results, each with its type, its default and that of --smoke.
-_NUMBERS = {
+if TYPE_CHECKING:
+    from keras_avssan.benchmark import BenchmarkSettings
+    from keras_avssan.data import SegmentPrompts
+    from keras_avssan.simulation import RIRBank
+
+# Options that decide the results: type, default, default with --smoke, and meaning.
+_NUMBERS: dict[str, tuple[Callable[[str], Any], float, float, str]] = {
     "budget": (int, 2000, 2, "training steps of every network"),
     "batch_size": (int, 16, 4, "scenes a step"),
-    "trials": (int, 3, 2, "learning rates that are tried: of the default times 1, 3, 10, 1/3"),
-    "trial_steps": (int, 300, 2, "training steps of each"),
+    "trials": (int, 3, 2, "learning rates that are tried: the default times 1, 3, 10, 1/3"),
+    "trial_steps": (int, 300, 2, "training steps of each trial"),
     "scenes": (int, 1000, 16, "test scenes"),
     "validation_scenes": (int, 300, 8, "scenes on which the learning rate is chosen"),
     "duration": (float, 1.0, 0.5, "seconds a scene lasts"),
     "rooms": (int, 300, 4, "rooms to train in"),
     "test_rooms": (int, 60, 2, "rooms to test in; half as many to validate in"),
     "seed": (int, 0, 0, "seed of scenes and weights"),
-    "unseen_classes": (int, 0, 0, "so many classes are kept from training, and tested alone"),
+    "unseen_classes": (int, 0, 0, "number of classes unseen in training; only these are tested"),
 }
 
 
-def add_benchmark(commands) -> None:
-    """Adds `benchmark`.
-
-    Args:
-        commands: What `ArgumentParser.add_subparsers` returned.
-    """
+def add_benchmark(commands: Commands) -> None:
+    """Adds `benchmark`."""
     parser = commands.add_parser(
         "benchmark",
-        help="train and score the systems of a table of the paper; the same command again goes on "
-        "where it stopped",
+        help="train and score the systems of a table of the paper; the same command resumes an "
+        "interrupted run",
         epilog="keras-avssan benchmark --table 2 --out smoke --smoke\n"
         "keras-avssan benchmark --table 2 --data sounds --size small --out results",
     )
@@ -48,10 +51,10 @@ def add_benchmark(commands) -> None:
         "--table",
         required=True,
         metavar="N",
-        help="2: all systems at several SNRs, 3: on STARSS23, 4: what each part of AV-SSAN does",
+        help="2: all systems at several SNRs, 3: on STARSS23, 4: ablations of AV-SSAN",
     )
     parser.add_argument(
-        "--out", required=True, metavar="DIR", help="folder of results: new, empty, or a begun one"
+        "--out", required=True, metavar="DIR", help="folder of results: new, empty, or partial"
     )
     add_data_options(parser)
     parser.add_argument(
@@ -68,8 +71,8 @@ def add_benchmark(commands) -> None:
     parser.add_argument(
         "--size",
         metavar="SIZE",
-        help="full: networks as published; small: those that processors can train, where there "
-        "are such; default: full, or small with --smoke",
+        help="full: networks as published; small: networks that a CPU can train, where there are "
+        "such forms; default: full, or small with --smoke",
     )
     parser.add_argument(
         "--snr",
@@ -81,12 +84,12 @@ def add_benchmark(commands) -> None:
     parser.add_argument(
         "--spacing",
         type=float,
-        help="between the simulated microphones in metres; default: 0.2, or in table 3 that of "
-        "the data set",
+        help="distance between the simulated microphones in metres; default: 0.2, or in table 3 "
+        "that of the data set",
     )
     parser.add_argument("--split", default="train", help="split to train on")
     parser.add_argument(
-        "--test-split", help="split to test on; default: test, or val where there is none"
+        "--test-split", help="split to test on; default: test, or val in data without it"
     )
     parser.add_argument(
         "--bank",
@@ -103,12 +106,12 @@ def add_benchmark(commands) -> None:
         help="rendered training scenes that are kept in --out, for all systems",
     )
     parser.add_argument(
-        "--delete-scenes", action="store_true", help="delete these when the command is through"
+        "--delete-scenes", action="store_true", help="delete these scenes at the end"
     )
     parser.add_argument(
         "--smoke",
         action="store_true",
-        help="everything in minutes: defaults that are tiny, results that mean nothing",
+        help="a trial run in minutes: tiny defaults, meaningless results",
     )
     add_segment_options(parser)
     parser.set_defaults(run=_benchmark, checked_by=_check)
@@ -144,7 +147,7 @@ def _benchmark(options: argparse.Namespace) -> None:
     print(f"wrote {os.path.join(options.out, f'table{options.table}.md')}")
 
 
-def _bank(options: argparse.Namespace):
+def _bank(options: argparse.Namespace) -> "RIRBank | None":
     from keras_avssan.simulation import RIRBank
 
     if not options.bank:
@@ -154,7 +157,9 @@ def _bank(options: argparse.Namespace):
     return bank
 
 
-def _settings(options: argparse.Namespace, segments):
+def _settings(
+    options: argparse.Namespace, segments: "SegmentPrompts | None"
+) -> "BenchmarkSettings":
     from keras_avssan.benchmark import BenchmarkSettings
 
     numbers: dict[str, Any] = {}

@@ -1,18 +1,21 @@
-"""The command line: build datasets from what lies on disk."""
+"""The command `build`: datasets from files."""
 
 import argparse
+from collections.abc import Callable, Mapping
+from typing import Any
 
+from keras_avssan._internal.types import PathLike
 from keras_avssan.cli.checks import check_input
 from keras_avssan.cli.folders import add_check_splits, add_folders
-from keras_avssan.cli.options import add_engine_options
+from keras_avssan.cli.options import Commands, add_engine_options
 
 # Options of the command that are settings of the builder, each with its type and meaning.
-_NUMBERS = {
+_NUMBERS: dict[str, tuple[Callable[[str], Any], str]] = {
     "frames": (int, "frames of each video that CLIP chooses from; default: 8"),
     "min_instances": (int, "videos that a class needs to be kept; default: 10"),
-    "max_classes": (int, "keep so many classes, those with most videos; default: all"),
-    "max_clips": (int, "keep so many clips, spread over the classes; default: all"),
-    "max_clips_per_class": (int, "keep so many clips of a class; default: all"),
+    "max_classes": (int, "keep at most so many classes, those with most videos; default: all"),
+    "max_clips": (int, "keep at most so many clips, spread over the classes; default: all"),
+    "max_clips_per_class": (int, "keep at most so many clips of a class; default: all"),
     "duration": (float, "seconds of a clip; default: 10"),
     "seed": (int, "seed of the choice of clips, of their order and of the splits; default: 0"),
     "rows_per_part": (int, "rows of the CSV in a unit of work; default: 64"),
@@ -20,12 +23,8 @@ _NUMBERS = {
 }
 
 
-def add_build(commands) -> None:
-    """Adds `build` with one action for each kind of dataset.
-
-    Args:
-        commands: What `ArgumentParser.add_subparsers` returned.
-    """
+def add_build(commands: Commands) -> None:
+    """Adds `build` with one action for each kind of dataset."""
     build = commands.add_parser("build", help="build a dataset from files")
     actions = build.add_subparsers(dest="action", required=True)
     _add_vggsound_ssl(actions)
@@ -33,24 +32,24 @@ def add_build(commands) -> None:
     add_check_splits(actions)
 
 
-def _add_vggsound_ssl(actions) -> None:
+def _add_vggsound_ssl(actions: Commands) -> None:
     parser = actions.add_parser(
         "vggsound-ssl",
-        help="sounds and pictures from VGGSound's videos, in shards; the same command again goes "
-        "on where it stopped",
+        help="sounds and pictures from VGGSound's videos, in shards; the same command resumes an "
+        "interrupted run",
         epilog="keras-avssan build vggsound-ssl --csv vggsound.csv --videos videos --clip none "
         "--out vggsound-ssl",
     )
     parser.add_argument("--csv", required=True, help="VGGSound's table, as it is published")
     parser.add_argument("--videos", required=True, metavar="FOLDER", help="folder of the .mp4")
     parser.add_argument(
-        "--out", required=True, metavar="FOLDER", help="new, empty, or a begun dataset"
+        "--out", required=True, metavar="FOLDER", help="new, empty, or a partial dataset"
     )
     parser.add_argument(
         "--clip",
         required=True,
         metavar="PRESET",
-        help="what chooses the frames: folder or name of a CLIP preset, such as "
+        help="model that chooses the frames: folder or name of a CLIP preset, such as "
         "clip_vit_base_patch32 (a name is downloaded), or none for the middle frames",
     )
     parser.add_argument("--classes", nargs="+", help="classes to use; default: all")
@@ -64,7 +63,7 @@ def _add_vggsound_ssl(actions) -> None:
     parser.add_argument(
         "--csv-splits",
         action="store_true",
-        help="test on the clips that the table has in `test`, deal the others to train and val",
+        help="test on the clips that the table has in `test`, divide the others into train and val",
     )
     for name, (kind, meaning) in _NUMBERS.items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind, help=meaning)
@@ -75,7 +74,7 @@ def _add_vggsound_ssl(actions) -> None:
         metavar="N",
         help="also write every clip in N rooms, with two channels",
     )
-    parser.add_argument("--bank", help="for these: rooms, the file or folder of a bank")
+    parser.add_argument("--bank", help="rooms for --spatialise: the file or folder of a bank")
     add_engine_options(parser)
     parser.set_defaults(run=_build_vggsound_ssl, checked_by=_check)
 
@@ -109,14 +108,18 @@ def _build_vggsound_ssl(options: argparse.Namespace) -> None:
         print(f"{options.out}/spatial: {options.spatialise} of each, with two channels")
 
 
-def _check(options: argparse.Namespace):
+def _check(options: argparse.Namespace) -> None:
     check_input("--csv", options.csv)
     if bool(options.spatialise) != bool(options.bank):
-        raise ValueError("`--spatialise` and `--bank` belong together: the one needs the other.")
+        given = "--spatialise" if options.spatialise else "--bank"
+        raise ValueError(
+            "`--spatialise` and `--bank` must be given together, or neither of them. "
+            f"Received: {given} alone"
+        )
 
 
 def _check_bank(options: argparse.Namespace) -> None:
-    """Before hours of work, after which the rooms would be asked for."""
+    """Checks the rooms before hours of work, at the end of which they are needed."""
     if options.bank:
         from keras_avssan.data.vggsound_ssl.settings import BuildSettings
         from keras_avssan.data.vggsound_ssl.spatialise_clips import check_bank
@@ -124,8 +127,8 @@ def _check_bank(options: argparse.Namespace) -> None:
         check_bank(options.bank, BuildSettings.sampling_rate)
 
 
-def _summary(out, manifest) -> str:
-    """What was built, in a few lines."""
+def _summary(out: PathLike, manifest: Mapping[str, Any]) -> str:
+    """Numbers of clips, classes and hours, in two lines."""
     clips, seconds = (sum(manifest[name].values()) for name in ("clips", "seconds"))
     splits = ", ".join(f"{name} {count}" for name, count in manifest["clips"].items())
     dropped = ", ".join(f"{reason} {count}" for reason, count in manifest["dropped"].items())

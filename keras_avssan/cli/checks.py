@@ -1,8 +1,4 @@
-"""The command line: checks of options that need nothing but the standard library.
-
-They run before TensorFlow or Keras is imported, which takes many seconds: a mistyped path is
-reported at once. What only the contents of a file can tell is checked by what reads it.
-"""
+"""Checks of options that need nothing but the standard library, before Keras is imported."""
 
 import argparse
 import json
@@ -17,7 +13,6 @@ from typing import Any
 
 from keras_avssan._internal.atomic_files import check_file
 from keras_avssan._internal.saved_files import CHECKPOINT_PATTERN, MODEL_ENTRIES, MODEL_WEIGHTS
-from keras_avssan._internal.types import PathLike
 from keras_avssan.cli.options import BUILT_IN
 
 # Least value of options that count something, and options that must be greater than zero.
@@ -47,13 +42,10 @@ _CHOICES = {
 
 
 def check_options(options: Any) -> None:
-    """Checks numbers, choices and paths of a command, and what the command itself checks.
+    """Checks numbers, choices and paths of a command, and calls its own check, `checked_by`.
 
-    Args:
-        options: Parsed options; `options.checked_by`, where there is one, is called with them.
-
-    Raises:
-        ValueError: If an option is out of range, or a path is not what the command needs.
+    A mistyped path is reported at once: the import of Keras takes many seconds. The contents of
+    files are checked when they are read.
     """
     free = ("prompt",) if getattr(options, "command", None) == "localize" else ()
     for name, value in vars(options).items():
@@ -81,8 +73,8 @@ def check_options(options: Any) -> None:
     getattr(options, "checked_by", lambda options: None)(options)
 
 
-def _check_value(option: str, name: str, value: Any):
-    """Refuses empty words and paths, numbers that are none, and paths that cannot be followed."""
+def _check_value(option: str, name: str, value: Any) -> None:
+    """Refuses empty words and paths, values that are not numbers, and unreachable paths."""
     for item in value if isinstance(value, list) else [value]:
         if isinstance(item, str) and not item.strip():
             raise ValueError(f"`{option}` must not be empty. Received: {item!r}")
@@ -92,73 +84,55 @@ def _check_value(option: str, name: str, value: Any):
             _check_reachable(option, item)
 
 
-def _check_number(option: str, value: Any, finite):
+def _check_number(option: str, value: Any, finite: bool) -> None:
     try:
         number = float(value)
-    except ValueError:  # of words, which the command reads itself
+    except ValueError:  # words, which the command checks itself
         return
     if math.isnan(number) or (finite and math.isinf(number)):
         raise ValueError(f"`{option}` must be a finite number. Received: {value}")
 
 
-def _check_reachable(option: str, path: PathLike):
-    """Refuses what is there and cannot be opened, such as a link that leads to itself."""
+def _check_reachable(option: str, path: str) -> None:
+    """Refuses a path that exists and cannot be opened, such as a link that leads to itself."""
     try:
         os.stat(path)
     except FileNotFoundError:
         return
     except OSError as error:
-        raise ValueError(f"`{option}`: '{path}' cannot be opened: {error.strerror}.") from error
+        raise ValueError(
+            f"`{option}` must be a path that can be opened ({error.strerror}). Received: {path}"
+        ) from error
 
 
 def option_of(options: Any, name: str) -> str:
-    """Name of an option as the user writes it, such as `--batch-size`; `FOLDER` of an argument."""
-    for action in options.parser._actions:
+    """Name of an option as the user writes it, such as `--batch-size`; that of an argument."""
+    actions: list[argparse.Action] = options.parser._actions
+    for action in actions:
         if action.dest == name:
             return action.option_strings[0] if action.option_strings else name
     return name
 
 
 def check_input(option: str, path: str) -> None:
-    """Refuses what is missing, a directory or empty, each with words of its own.
-
-    Args:
-        option: Name of the option, for the message.
-        path: Path of a file to be read.
-
-    Raises:
-        ValueError: If it is not a file with something in it.
-    """
+    """Refuses a path that is missing, a directory or an empty file; `option` names it."""
     check_file(path, f"`{option}`: file '{path}'")
 
 
 def check_folder(option: str, path: str) -> None:
-    """Refuses what is missing or a file, each with words of its own.
-
-    Args:
-        option: Name of the option, for the message.
-        path: Path of a folder to be read.
-
-    Raises:
-        ValueError: If it is not a folder.
-    """
+    """Refuses a path that is missing or a file; `option` names it."""
     if not os.path.exists(path):
-        raise ValueError(f"`{option}`: folder '{path}' does not exist.")
+        raise ValueError(
+            f"`{option}` must be an existing folder. Received: '{path}', which does not exist"
+        )
     if not os.path.isdir(path):
         raise ValueError(f"`{option}` must be a folder. Received: the file '{path}'")
 
 
 def check_output(option: str, path: str, kind: str = "file", make_parents: bool = False) -> None:
-    """Refuses a path that cannot be written, or is something else.
+    """Refuses a path that cannot be written, or is of the other kind, `"file"` or `"folder"`.
 
-    Args:
-        option: Name of the option, for the message.
-        path: Path to be written.
-        kind: What it is to be, `"file"` or `"folder"`.
-        make_parents: Whether folders on the way may be missing.
-
-    Raises:
-        ValueError: If its folder does not exist or takes no file, or it is of the other kind.
+    With `make_parents` the folders above it need not exist.
     """
     parent = os.path.dirname(os.path.abspath(path))
     if not make_parents and not os.path.isdir(parent):
@@ -170,48 +144,40 @@ def check_output(option: str, path: str, kind: str = "file", make_parents: bool 
     _check_writable(option, path)
 
 
-def _check_writable(option: str, path: PathLike):
-    """Refuses what cannot be written, by a file without a name in the nearest folder."""
+def _check_writable(option: str, path: str) -> None:
+    """Refuses a path that cannot be written, by a temporary file in the nearest folder."""
     folder = os.path.abspath(path)
     while not os.path.isdir(folder) and folder != os.path.dirname(folder):
         folder = os.path.dirname(folder)
     try:
-        with tempfile.TemporaryFile(dir=folder):  # modes do not tell all, such as of /proc
+        with tempfile.TemporaryFile(dir=folder):  # permissions do not suffice, such as in /proc
             pass
     except OSError as error:
         raise ValueError(
-            f"`{option}`: files cannot be written in the folder '{folder}' ({error.strerror}). "
-            f"Received: {path}"
+            f"`{option}` must be in a folder that can be written, and '{folder}' cannot "
+            f"({error.strerror}). Received: {path}"
         ) from error
 
 
 def hint_after(options: Any, message: str) -> str:
-    """What a user may do about an error of a command that reads a folder of classes.
-
-    Args:
-        options: Parsed options.
-        message: Message of the error.
-
-    Returns:
-        A sentence after a space; nothing where there is no advice.
-    """
+    """Advice about an error in a folder of classes, a sentence after a space; else empty."""
     data = getattr(options, "data", None)
     if data and os.path.isdir(data) and re.search(r"(audio|image) file '", message):
         program = options.prog
         return (
-            f" `{program} build folders {shlex.quote(data)} --write-metadata` lists what cannot be "
-            "used, and writes a metadata.csv without it."
+            f" `{program} build folders {shlex.quote(data)} --write-metadata` lists unusable "
+            "files, and writes a metadata.csv without them."
         )
     return ""
 
 
-def _model(option: str, path: PathLike):
-    """A saved model, by its files: what is in them is checked by what loads them."""
+def _model(option: str, path: str) -> None:
+    """A saved model, by its files; their contents are checked when they are loaded."""
     hint = f"`{option}` must be the folder of a saved model."
     if not os.path.isdir(path):
         what = f"the file '{path}'" if os.path.exists(path) else f"'{path}', which does not exist"
         if os.path.isfile(path) and path.endswith(".keras"):
-            what += f". This makes a folder of it: {_make_folder(path)}"
+            what += f". This command converts it to a folder: {_make_folder(path)}"
         raise ValueError(f"{hint} Received: {what}")
     if not os.listdir(path):
         raise ValueError(f"{hint} Received: '{path}', which is empty")
@@ -238,23 +204,26 @@ def _model(option: str, path: PathLike):
         raise ValueError(f"{hint} Received: '{path}', which has no {MODEL_WEIGHTS[0]}")
 
 
-def _make_folder(path: PathLike) -> str:
-    """The command that makes a folder of a `.keras` file."""
+def _make_folder(path: str) -> str:
+    """The command that converts a `.keras` file to a preset folder."""
     folder = path.removesuffix(".keras")
     load = f"keras.models.load_model({path!r})"
     return f'python -c "import keras, keras_avssan; {load}.save_to_preset({folder!r})"'
 
 
-def _bank(option: str, path: PathLike):
+def _bank(option: str, path: str) -> None:
     if os.path.isdir(path):
         if not os.path.isfile(os.path.join(path, "bank.json")):
-            raise ValueError(f"`{option}`: '{path}' is not the folder of a bank.")
+            raise ValueError(
+                f"`{option}` must be the file or folder of a bank. "
+                f"Received: '{path}', which has no bank.json"
+            )
     else:
         check_input(option, path)
 
 
-def _data(option: str, path: PathLike) -> None:
-    """A folder of classes, or what else a command's option takes in its place."""
+def _data(option: str, path: str) -> None:
+    """A folder of classes, or a CSV, or the name of the built-in data."""
     if path == BUILT_IN or (option == "data" and os.path.isfile(path) and os.path.getsize(path)):
         return
     if option == "data" and os.path.exists(path) and not os.path.isdir(path):
@@ -262,8 +231,8 @@ def _data(option: str, path: PathLike) -> None:
     check_folder(option, path)
 
 
-def _preset(option: str, path: PathLike):
-    """A folder, an address or the name of a CLIP preset; all of these begin alike."""
+def _preset(option: str, path: str) -> None:
+    """A folder, an address or the name of a CLIP preset, all of which begin with `clip_`."""
     if os.path.exists(path):
         check_folder(option, path)
     elif path != "none" and "://" not in path and not path.startswith("clip_"):
@@ -273,12 +242,17 @@ def _preset(option: str, path: PathLike):
         )
 
 
-def _check_groups(options: argparse.Namespace):
+def _check_groups(options: Any) -> None:
     """Options that need one another."""
     if getattr(options, "starss23", None) and not options.prompts_from:
-        raise ValueError("`--starss23` needs `--prompts-from`, a folder with pictures.")
+        raise ValueError(
+            "`--prompts-from` must be a folder of pictures where `--starss23` is given. "
+            "Received: no --prompts-from"
+        )
     if getattr(options, "table", None) == "3" and not options.starss23:
-        raise ValueError("Table 3 needs `--starss23`, the folder of the data set.")
+        raise ValueError(
+            "`--starss23` must be the folder of the data set for table 3. Received: no --starss23"
+        )
 
 
 _Check = Callable[[str, str], None]

@@ -1,11 +1,13 @@
-"""The command line: score a model."""
+"""The command `evaluate`: score a model."""
 
 import argparse
 import dataclasses
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from keras_avssan.cli.options import (
     ALL,
+    Commands,
     add_scene_options,
     check_bank_spacing,
     check_model_spacing,
@@ -19,13 +21,13 @@ from keras_avssan.cli.options import (
 )
 from keras_avssan.cli.starss23 import add_starss23_options, evaluate_starss23
 
+if TYPE_CHECKING:
+    from keras_avssan.evaluation import Evaluation
+    from keras_avssan.simulation import RIRBank
 
-def add_evaluate(commands) -> None:
-    """Adds `evaluate`.
 
-    Args:
-        commands: What `ArgumentParser.add_subparsers` returned.
-    """
+def add_evaluate(commands: Commands) -> None:
+    """Adds `evaluate`."""
     parser = commands.add_parser(
         "evaluate",
         help="score a model on scenes of a folder",
@@ -38,14 +40,14 @@ def add_evaluate(commands) -> None:
     parser.add_argument(
         "--prompt",
         default="picture",
-        help="what asks: picture, text (the name of the class), recording (another one of the "
-        "class), or constant: the same prompt for every scene, as a control",
+        help="kind of the prompts: picture, text (the name of the class), recording (another one "
+        "of the class), or constant: the same prompt for every scene, as a control",
     )
     parser.add_argument(
         "--bank-part",
         choices=("test", "validation", "train", ALL),
         default="test",
-        help="rooms of --bank to take; all is for a bank that was not trained on",
+        help="part of --bank to test in; all is for a bank that is unseen in training",
     )
     parser.add_argument(
         "--on-overlap",
@@ -72,7 +74,9 @@ def _evaluate(options: argparse.Namespace) -> None:
     print(evaluation.table())
 
 
-def _evaluate_scenes(options: argparse.Namespace, load_model):
+def _evaluate_scenes(
+    options: argparse.Namespace, load_model: Callable[[str], Any]
+) -> "tuple[Evaluation, dict[str, Any]]":
     from keras_avssan.evaluation import evaluate_localizer
 
     model = load_model(options.model)
@@ -95,8 +99,9 @@ def _evaluate_scenes(options: argparse.Namespace, load_model):
     return evaluation, {"data": options.data, **_rooms(options, bank)}
 
 
-def _rooms(options: argparse.Namespace, bank: Any):
-    """Where the rooms of the scenes come from, for the JSON file."""
+def _rooms(options: argparse.Namespace, bank: "RIRBank") -> dict[str, Any]:
+    """The origin of the rooms of the scenes, for the JSON file."""
+    where: dict[str, Any]
     if options.bank:
         where = {"bank": options.bank, "bank_part": options.bank_part}
     else:

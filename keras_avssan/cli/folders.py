@@ -1,25 +1,21 @@
-"""The command line: check folders of classes, and the splits of a catalog."""
+"""The commands `build folders` and `build check-splits`: checks of the user's data."""
 
 import argparse
 import os
 
 from keras_avssan._internal.atomic_files import write_json
-from keras_avssan.cli.options import BUILT_IN, add_engine_options, open_catalog
+from keras_avssan.cli.options import BUILT_IN, Commands, add_engine_options, open_catalog
 
 
-def add_folders(actions) -> None:
-    """Adds `build folders`.
-
-    Args:
-        actions: What `ArgumentParser.add_subparsers` of `build` returned.
-    """
+def add_folders(actions: Commands) -> None:
+    """Adds `build folders`."""
     parser = actions.add_parser(
         "folders",
-        help="check a folder of classes: what is there, twice there, or damaged",
+        help="check a folder of classes: its files, copies, and damaged files",
         epilog="keras-avssan build folders sounds --write-metadata",
     )
     parser.add_argument("root", help="folder with one folder per class")
-    parser.add_argument("--json", metavar="FILE", help="file for all that was found")
+    parser.add_argument("--json", metavar="FILE", help="file for the whole report")
     parser.add_argument(
         "--write-metadata",
         action="store_true",
@@ -39,12 +35,8 @@ def add_folders(actions) -> None:
     parser.set_defaults(run=_check_folders)
 
 
-def add_check_splits(actions) -> None:
-    """Adds `build check-splits`.
-
-    Args:
-        actions: What `ArgumentParser.add_subparsers` of `build` returned.
-    """
+def add_check_splits(actions: Commands) -> None:
+    """Adds `build check-splits`."""
     parser = actions.add_parser(
         "check-splits",
         help="find clips and pictures that are in two splits, also near-duplicates; the exit code "
@@ -61,14 +53,17 @@ def add_check_splits(actions) -> None:
     parser.set_defaults(run=_check_splits, classes=None, allow_single_picture=True)
 
 
-def _check_folders(options: argparse.Namespace):
+def _check_folders(options: argparse.Namespace) -> None:
     from keras_avssan.data import check_folders, write_metadata
     from keras_avssan.data.catalogs.checks import check_splits
 
     check_splits(options.splits)
     metadata = os.path.join(options.root, "metadata.csv")
     if options.write_metadata and os.path.exists(metadata):
-        raise ValueError(f"{metadata} exists, and may hold other splits: move it away first.")
+        raise ValueError(
+            "`--write-metadata` must not replace a metadata.csv, which may hold other splits: move "
+            f"it away first. Received: {metadata}"
+        )
     report = check_folders(
         options.root, engine=options.engine, workers=options.workers, progress=True
     )
@@ -79,7 +74,7 @@ def _check_folders(options: argparse.Namespace):
         print(f"wrote {write_metadata(report, splits=tuple(options.splits), seed=options.seed)}")
 
 
-def _check_splits(options: argparse.Namespace):
+def _check_splits(options: argparse.Namespace) -> int:
     from keras_avssan.data import find_leaks
 
     catalog = open_catalog(options, seed=options.seed)

@@ -1,9 +1,12 @@
-"""The command line: help and errors of every command, and completion in the shell."""
+"""Help and errors of all commands, and completion in the shell."""
 
 import argparse
 import re
+from collections.abc import Callable, Iterator
+from typing import NoReturn
 
 from keras_avssan.cli.checks import FILES, FOLDERS
+from keras_avssan.cli.options import Commands
 
 _EXAMPLE = "example:\n  "
 _INVALID = re.compile(
@@ -14,9 +17,9 @@ _KINDS = {"float": "a number", "int": "a whole number"}
 
 
 class Parser(argparse.ArgumentParser):
-    """Tells a wrong value in one line; usage is for options that are unknown or missing."""
+    """Reports a wrong value in one line; shows usage only if options are unknown or missing."""
 
-    def error(self, message: str) -> None:
+    def error(self, message: str) -> NoReturn:
         found = _INVALID.fullmatch(message)
         if not found:
             super().error(message)
@@ -31,10 +34,10 @@ class Parser(argparse.ArgumentParser):
 class HelpFormatter(argparse.HelpFormatter):
     """Shows the default of every option, and examples as they are written."""
 
-    def _fill_text(self, text: str, width: int, indent):
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
         return text if text.startswith(_EXAMPLE) else super()._fill_text(text, width, indent)
 
-    def _get_help_string(self, action):
+    def _get_help_string(self, action: argparse.Action) -> str | None:
         text = super()._get_help_string(action)
         default = action.default
         silent = default is None or default == argparse.SUPPRESS or isinstance(default, bool)
@@ -48,13 +51,10 @@ class HelpFormatter(argparse.HelpFormatter):
 
 
 def complete_help(parser: argparse.ArgumentParser, prog: str) -> None:
-    """Gives all commands below a parser their form of help, and tells options their command.
+    """Sets help format, description and default `parser` of all commands below a parser.
 
-    Descriptions are those of the list of commands; `epilog` holds example command lines.
-
-    Args:
-        parser: `ArgumentParser` with commands.
-        prog: Name of the program, which stands for `keras-avssan` in the examples.
+    Descriptions are those of the list of commands; `epilog` holds examples, with `prog` in place
+    of `keras-avssan`.
     """
     for action in parser._actions:
         if not isinstance(action, argparse._SubParsersAction):
@@ -74,13 +74,8 @@ def _sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}."
 
 
-def add_completion(commands, make_parser) -> None:
-    """Adds `completion`.
-
-    Args:
-        commands: What `ArgumentParser.add_subparsers` returned.
-        make_parser: Function that returns the parser of all commands.
-    """
+def add_completion(commands: Commands, make_parser: Callable[[], argparse.ArgumentParser]) -> None:
+    """Adds `completion`; `make_parser` returns the parser of all commands."""
     parser = commands.add_parser(
         "completion",
         help="print a script that completes commands, options and paths in a shell",
@@ -105,7 +100,7 @@ def _print_script(options: argparse.Namespace, parser: argparse.ArgumentParser) 
     print(shtab.complete(parser, shell=options.shell))
 
 
-def _all_parsers(parser: argparse.ArgumentParser):
+def _all_parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
     yield parser
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):

@@ -1,36 +1,32 @@
-"""The command line: find prompted sounds in recordings."""
+"""The command `localize`: directions of prompted sounds in recordings."""
 
 import argparse
 import csv
 import io
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 from keras_avssan._internal.atomic_files import check_file, is_meant_as_file, write_json, write_text
 from keras_avssan._internal.types import PathLike
 from keras_avssan.cli.checks import check_input, check_output
-from keras_avssan.cli.options import check_model_spacing, load_model
+from keras_avssan.cli.options import Commands, check_model_spacing, load_model
 
 # Endings of a figure, each a format that Matplotlib writes without other programs.
 _FIGURES = (".jpeg", ".jpg", ".pdf", ".png", ".svg", ".tif", ".tiff", ".webp")
 _COLUMNS = ("recording", "prompt", "azimuth", "confidence")
 
 
-def add_localize(commands) -> None:
-    """Adds `localize`.
-
-    Args:
-        commands: What `ArgumentParser.add_subparsers` returned.
-    """
+def add_localize(commands: Commands) -> None:
+    """Adds `localize`."""
     parser = commands.add_parser(
         "localize",
         help="find prompted sounds in recordings",
         description="Find every prompted sound in every recording: prints the azimuth, 0 degrees "
         "beside the first microphone and 180 beside the second, and the posterior probability "
-        "within 5 degrees of it, which says how sharp the answer is and not whether the prompted "
-        "sound is there.",
+        "within 5 degrees of it, which says how sharp the answer is, not whether the prompted "
+        "sound is present.",
         epilog="keras-avssan localize mix.wav --prompt dog.jpg --model my_model\n"
         "keras-avssan localize mix.wav street.wav --prompt dog.jpg bark.wav --model my_model "
         "--csv answers.csv\n"
@@ -43,7 +39,7 @@ def add_localize(commands) -> None:
         action="extend",
         nargs="+",
         required=True,
-        help="what to look for: a picture, a recording of such a sound, or words",
+        help="a picture, a recording of such a sound, or words",
     )
     parser.add_argument("--model", required=True, metavar="DIR", help="folder of the trained model")
     parser.add_argument(
@@ -57,7 +53,7 @@ def add_localize(commands) -> None:
         "--spacing",
         type=float,
         metavar="METRES",
-        help="between the two microphones; default: that of the model's training",
+        help="distance between the two microphones; default: that of the model's training",
     )
     parser.add_argument("--json", metavar="FILE", help="file for the answers, a list of objects")
     parser.add_argument("--csv", metavar="FILE", help="file for the answers, a row each")
@@ -70,7 +66,7 @@ def add_localize(commands) -> None:
     parser.set_defaults(run=_localize, checked_by=_check)
 
 
-def _check(options: argparse.Namespace):
+def _check(options: argparse.Namespace) -> None:
     for path in options.audio:
         check_file(path, f"audio file '{path}'")
     for prompt in options.prompt:
@@ -88,20 +84,20 @@ def _check(options: argparse.Namespace):
         _check_channels(path, options.channels)
 
 
-def _check_figure(options: argparse.Namespace):
+def _check_figure(options: argparse.Namespace) -> None:
     if os.path.splitext(options.figure)[1].lower() not in _FIGURES:
         raise ValueError(
             f"`--figure` must end in one of {', '.join(_FIGURES)}. Received: {options.figure}"
         )
     if len(options.audio) > 1 or len(options.prompt) > 1:
         raise ValueError(
-            "`--figure` shows one recording and one prompt. "
+            "`--figure` needs exactly one recording and one prompt. "
             f"Received: {len(options.audio)} recordings and {len(options.prompt)} prompts"
         )
 
 
-def _check_channels(path: PathLike, channels: Any):
-    """By the header; what soundfile cannot open is left to the reader, which says why."""
+def _check_channels(path: PathLike, channels: Sequence[int] | None) -> None:
+    """By the header; files that soundfile cannot open are left to the reader, which says why."""
     import soundfile
 
     try:
@@ -109,12 +105,11 @@ def _check_channels(path: PathLike, channels: Any):
     except soundfile.SoundFileError:
         return
     if channels is None and count != 2:
-        hint = (
-            "choose two with `--channels`, such as `--channels 0 1`"
-            if count > 2
-            else ("a direction takes two microphones")
+        hint = " (`--channels`, such as `--channels 0 1`, chooses two)" if count > 2 else ""
+        raise ValueError(
+            f"audio file '{path}' must have 2 channels{hint}. "
+            f"Received: {count} channel{'s'[: count > 1]}"
         )
-        raise ValueError(f"audio file '{path}' has {count} channel{'s'[: count > 1]}: {hint}.")
     if channels is not None and max(channels) >= count:
         raise ValueError(
             f"`--channels` must be from 0 to {count - 1} for audio file '{path}'. "
@@ -122,11 +117,11 @@ def _check_channels(path: PathLike, channels: Any):
         )
 
 
-def _localize(options: argparse.Namespace):
-    model = load_model(options.model)
+def _localize(options: argparse.Namespace) -> None:
+    model: Any = load_model(options.model)
     if options.figure and not hasattr(model, "explain"):
         raise ValueError(
-            "`--figure` shows what led AV-SSAN to its answer, and this is another network. "
+            "`--figure` needs an AVSSAN as `--model`, which explains its answers. "
             f"Received: {type(model).__name__}"
         )
     check_model_spacing(options, model)
@@ -135,13 +130,14 @@ def _localize(options: argparse.Namespace):
         pair["channels"] = tuple(options.channels)
     if options.spacing:
         pair["microphone_spacing"] = options.spacing
-    answers, explanation = [], None
+    answers: list[dict[str, Any]] = []
+    explanation: dict[str, Any] = {}
     for recording in options.audio:
         if options.figure:
             explanation = model.explain(recording, options.prompt[0], **pair)
             found = [(explanation["azimuth"], explanation["confidence"])]
         else:
-            found = _ask(model, recording, options.prompt, pair)
+            found = _localize_all(model, recording, options.prompt, pair)
         for prompt, (azimuth, confidence) in zip(options.prompt, found, strict=True):
             values = (recording, prompt, float(azimuth), _number(confidence))
             answers.append(dict(zip(_COLUMNS, values, strict=True)))
@@ -154,7 +150,9 @@ def _localize(options: argparse.Namespace):
         _draw(explanation, options.prompt[0], options.figure)
 
 
-def _ask(model: Any, recording: Any, prompts: Sequence[str], pair):
+def _localize_all(
+    model: Any, recording: str, prompts: Sequence[str], pair: dict[str, Any]
+) -> list[tuple[float, float]]:
     """Azimuth and confidence for each prompt."""
     pairs = []
     # One by one: in a batch, recordings are repeated to the length of the longest.
@@ -164,12 +162,12 @@ def _ask(model: Any, recording: Any, prompts: Sequence[str], pair):
     return pairs
 
 
-def _number(confidence):
+def _number(confidence: float | None) -> float | None:
     return None if confidence is None or math.isnan(confidence) else float(confidence)
 
 
-def _line(answer, options: argparse.Namespace):
-    """An answer; named, in columns, where there are several."""
+def _line(answer: dict[str, Any], options: argparse.Namespace) -> str:
+    """An answer; with recording and prompt, in columns, if there are several."""
     near = "unknown" if answer["confidence"] is None else f"{answer['confidence']:.2f}"
     text = f"{answer['azimuth']:3.0f} degrees, probability within 5 degrees: {near}"
     if len(options.audio) == len(options.prompt) == 1:
@@ -178,7 +176,7 @@ def _line(answer, options: argparse.Namespace):
     return f"{recording}  {answer['prompt'].ljust(max(map(len, options.prompt)))}  {text}"
 
 
-def _table(answers):
+def _table(answers: Iterable[dict[str, Any]]) -> str:
     stream = io.StringIO()
     writer = csv.DictWriter(stream, _COLUMNS, lineterminator="\n")
     writer.writeheader()
@@ -186,8 +184,8 @@ def _table(answers):
     return stream.getvalue()
 
 
-def _draw(explanation, prompt: Any, path: PathLike) -> None:
-    """The figure, with the prompt in it where that is a picture."""
+def _draw(explanation: dict[str, Any], prompt: str, path: PathLike) -> None:
+    """The figure, with the prompt in it if that is a picture."""
     import matplotlib
 
     matplotlib.use("Agg")

@@ -1,10 +1,11 @@
-"""The command line: train, evaluate, localize, benchmark, rooms, build, app, completion."""
+"""The program `keras-avssan`: its commands, exit codes and errors."""
 
+import argparse
 import contextlib
 import re
 import sys
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 
 from keras_avssan import __version__
 from keras_avssan.cli.app import add_app
@@ -20,18 +21,15 @@ from keras_avssan.cli.train import add_train
 PROG = "keras-avssan"
 
 
-def main(arguments: Mapping[str, Any] = None, prog: str = PROG, around=contextlib.nullcontext):
-    """Runs a command.
+def main(
+    arguments: Sequence[str] | None = None,
+    prog: str = PROG,
+    around: Callable[[str], AbstractContextManager[object]] = contextlib.nullcontext,
+) -> int:
+    """Runs a command, within the context manager that `around` makes of its name.
 
-    Args:
-        arguments: List of arguments; those of the process if not given.
-        prog: Name of the program in usage and errors.
-        around: Function from the name of the command to a context manager, in which the command
-            runs once its options are checked.
-
-    Returns:
-        Exit code: 0, or 1 where a check found something, or 2 after bad input, with one line on
-        standard error that names it, or 130 where the user stopped it.
+    Returns the exit code: 0, 1 if a check found something, 2 after bad input with one line on
+    standard error that names it, 130 if the user stopped it.
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     options, unknown = _parser(prog).parse_known_args(arguments)
@@ -53,8 +51,8 @@ def main(arguments: Mapping[str, Any] = None, prog: str = PROG, around=contextli
         return 130
 
 
-def _message_of(error):
-    """What a user can mend; other errors are raised again, with their traceback."""
+def _message_of(error: Exception) -> str:
+    """Message of an error in the input; other errors are raised again, with their traceback."""
     if isinstance(error, (ValueError, TypeError, OSError, ImportError)):
         return str(error)
     # `tf.data` wraps what this library raises while it reads a file, and loses its type.
@@ -64,7 +62,7 @@ def _message_of(error):
     raise error
 
 
-def _parser(prog: str = PROG):
+def _parser(prog: str = PROG) -> argparse.ArgumentParser:
     parser = Parser(
         prog=prog,
         description="Localise the sound that a prompt shows.",

@@ -1,30 +1,36 @@
-"""The command line: options that several commands share, and what they open."""
+"""Options that several commands share, and the data and models that they name."""
 
 import argparse
 import os
 import shlex
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from keras_avssan._internal.types import PathLike
 
-BUILT_IN = "built-in"  # data that are made in memory, where a path stands else
+if TYPE_CHECKING:
+    import keras
+
+    from keras_avssan.data import Catalog, ScenePlan
+    from keras_avssan.models import Localizer
+    from keras_avssan.simulation import RIRBank
+
+# What `ArgumentParser.add_subparsers` returns.
+Commands: TypeAlias = "argparse._SubParsersAction[Any]"
+
+BUILT_IN = "built-in"  # in place of a path: data that are synthesised in memory
 ALL = "all"
-# What `--spacing` is to a command that trains, and to one that scores.
+# Help of `--spacing` of commands that train, and of commands that score.
 _SPACING = "distance between the microphones; default: that of --bank, else 0.2"
-_TOLD_SPACING = (
-    "distance between the microphones of the scenes, which the model is told; default: the model "
-    "is told nothing, rooms are simulated with the spacing of its training, and a --bank with "
-    "another one is refused"
+_GIVEN_SPACING = (
+    "distance between the microphones of the scenes, which is passed to the model; default: none "
+    "is passed, rooms are simulated with the spacing of its training, and a --bank with another "
+    "spacing is refused"
 )
 
 
 def add_data_options(parser: argparse.ArgumentParser) -> None:
-    """Adds what says which recordings and pictures there are.
-
-    Args:
-        parser: `ArgumentParser` of a command.
-    """
+    """Adds the options that choose recordings and pictures."""
     parser.add_argument(
         "--data",
         default=BUILT_IN,
@@ -36,15 +42,10 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_scene_options(parser: argparse.ArgumentParser, split: str, rooms, seed: int) -> None:
-    """Adds what says how scenes are made.
-
-    Args:
-        parser: `ArgumentParser` of a command.
-        split: Split of the data by default; `None`: `test`, else `val`.
-        rooms: Number of rooms by default.
-        seed: Seed by default.
-    """
+def add_scene_options(
+    parser: argparse.ArgumentParser, split: str | None, rooms: int, seed: int
+) -> None:
+    """Adds the options of scenes with these defaults; `split=None` is `test`, else `val`."""
     add_data_options(parser)
     parser.add_argument(
         "--split",
@@ -67,17 +68,12 @@ def add_scene_options(parser: argparse.ArgumentParser, split: str, rooms, seed: 
         "--spacing",
         type=float,
         metavar="METRES",
-        help=_SPACING if split else _TOLD_SPACING,
+        help=_SPACING if split else _GIVEN_SPACING,
     )
 
 
-def add_encoder_options(parser: argparse.ArgumentParser, image_default) -> None:
-    """Adds what says which encoders the networks have.
-
-    Args:
-        parser: `ArgumentParser` of a command.
-        image_default: What stands in where no image encoder is named, for the help.
-    """
+def add_encoder_options(parser: argparse.ArgumentParser, image_default: str) -> None:
+    """Adds the options of encoders; `image_default` describes the default in the help."""
     parser.add_argument(
         "--image-encoder",
         metavar="PRESET",
@@ -96,26 +92,18 @@ def add_encoder_options(parser: argparse.ArgumentParser, image_default) -> None:
 
 
 def add_engine_options(parser: argparse.ArgumentParser) -> None:
-    """Adds `--engine` and `--workers`, the arguments of `run_units`.
-
-    Args:
-        parser: `ArgumentParser` of a command.
-    """
+    """Adds `--engine` and `--workers`, the arguments of `run_units`."""
     parser.add_argument("--engine", default="processes", help="processes or ray")
     parser.add_argument("--workers", type=int, default=1, help="units of work at a time")
 
 
-def open_catalog(options: argparse.Namespace, sampling_rate: int = 16000, **settings: Any):
-    """Opens the catalog of a command.
+def open_catalog(
+    options: argparse.Namespace, sampling_rate: int = 16000, **settings: Any
+) -> "Catalog":
+    """Opens the catalog that the options of `add_data_options` name, and `root` for a CSV.
 
-    Args:
-        options: Parsed options of `add_data_options`, or what stands for them; where `data` is
-            a CSV of files, also `root`.
-        sampling_rate: Sampling rate in hertz; a folder of `build vggsound-ssl` has its own.
-        **settings: Further arguments of `ClassFolders`.
-
-    Returns:
-        A `keras_avssan.data.Catalog`.
+    A folder of `build vggsound-ssl` has its own sampling rate. `settings` are further arguments of
+    `ClassFolders`.
     """
     from keras_avssan.data import ClassFolders, SyntheticClasses, VGGSoundSSL
     from keras_avssan.data.vggsound_ssl.catalog import is_vggsound_ssl
@@ -136,20 +124,8 @@ def open_catalog(options: argparse.Namespace, sampling_rate: int = 16000, **sett
     return ClassFolders(options.data, **settings)
 
 
-def choose_test_split(options: argparse.Namespace, catalog: Any):
-    """The split that `--split` names, or the one that a model should be scored on.
-
-    Args:
-        options: Parsed options of `add_scene_options`.
-        catalog: `keras_avssan.data.Catalog`.
-
-    Returns:
-        Name of a split, or `None` for all of them.
-
-    Raises:
-        ValueError: If none is named, and the data have neither `test` nor `val`, or they have not
-            what is named.
-    """
+def choose_test_split(options: argparse.Namespace, catalog: "Catalog") -> str | None:
+    """The split that `--split` names, else `test`, else `val`; `None` is all of them."""
     check_splits(options, catalog)
     if options.split:
         return None if options.split == ALL else options.split
@@ -157,22 +133,14 @@ def choose_test_split(options: argparse.Namespace, catalog: Any):
         if split in catalog.splits:
             return split
     raise ValueError(
-        f"The data have no split test or val, but {', '.join(catalog.splits)}. Write one into them "
-        "with `build folders --write-metadata`, or score what may be training data with "
-        f"`--split {ALL}`."
+        "`--data` must have a split test or val: write one with `build folders --write-metadata`, "
+        f"or score all data, which may include training data, with `--split {ALL}`. "
+        f"Received: splits {', '.join(catalog.splits)}"
     )
 
 
-def check_splits(options: argparse.Namespace, catalog: Any):
-    """Refuses a split that the data do not have, before rooms are simulated.
-
-    Args:
-        options: Parsed options of `add_scene_options`, perhaps with `validation_split`.
-        catalog: `keras_avssan.data.Catalog`.
-
-    Raises:
-        ValueError: If an option names a split that is not there.
-    """
+def check_splits(options: argparse.Namespace, catalog: "Catalog") -> None:
+    """Refuses a split that the data do not have, before rooms are simulated."""
     for name in ("split", "validation_split", "reference_split"):
         known = (*catalog.splits, *([] if name == "reference_split" else [ALL]))
         split = getattr(options, name, None)
@@ -183,33 +151,22 @@ def check_splits(options: argparse.Namespace, catalog: Any):
             )
 
 
-def open_bank(options: argparse.Namespace):
-    """Opens the bank that is named.
-
-    Args:
-        options: Parsed options of `add_scene_options`.
-
-    Returns:
-        A `keras_avssan.simulation.RIRBank`, or `None` where none is named.
-    """
+def open_bank(options: argparse.Namespace) -> "RIRBank | None":
+    """Opens the bank that is named, if any."""
     from keras_avssan.simulation import RIRBank
 
     return RIRBank.load(options.bank) if options.bank else None
 
 
 def choose_test_rooms(
-    options: argparse.Namespace, bank: Any, spacing: float = 0.2, sampling_rate: int = 16000
-):
-    """The rooms that a model is scored in, of which none is one that `train` takes.
+    options: argparse.Namespace,
+    bank: "RIRBank | None",
+    spacing: float = 0.2,
+    sampling_rate: int = 16000,
+) -> "tuple[RIRBank, tuple[int, int] | None]":
+    """A bank and the range of its rooms to score in, `None` for all; `train` uses none of them.
 
-    Args:
-        options: Parsed options of `add_scene_options`, perhaps with `bank_part`.
-        bank: What `open_bank` returned.
-        spacing: Distance between the microphones of rooms that are simulated, in metres.
-        sampling_rate: Their sampling rate in hertz.
-
-    Returns:
-        Tuple of a `keras_avssan.simulation.RIRBank` and the range of its rooms, `None` for all.
+    Rooms are simulated, with spacing in metres and sampling rate in hertz, if there is no bank.
     """
     from keras_avssan.simulation import RIRBank, RoomRanges
     from keras_avssan.simulation.bank.room_parts import FIRST_EVALUATION_ROOM
@@ -220,7 +177,7 @@ def choose_test_rooms(
             return bank, None if part == ALL else bank.part(part)
         except ValueError as error:
             raise ValueError(
-                f"{error} `--bank-part all` takes all of a bank that was built for tests."
+                f"{error} `--bank-part all` uses all rooms of a bank that was built for tests."
             ) from error
     bank = RIRBank.build(
         options.rooms,
@@ -231,20 +188,12 @@ def choose_test_rooms(
     return bank, None
 
 
-def choose_training_rooms(options: argparse.Namespace, bank: Any, sampling_rate: int = 16000):
-    """The rooms to train and to validate in; those of `choose_test_rooms` are in neither.
+def choose_training_rooms(
+    options: argparse.Namespace, bank: "RIRBank | None", sampling_rate: int = 16000
+) -> "tuple[RIRBank, tuple[int, int], tuple[int, int]]":
+    """A bank, the range of its rooms to train in, and the range to validate in.
 
-    Args:
-        options: Parsed options of `add_scene_options`.
-        bank: What `open_bank` returned.
-        sampling_rate: Sampling rate of rooms that are simulated, in hertz.
-
-    Returns:
-        Tuple of a `keras_avssan.simulation.RIRBank`, the range of its rooms to train in, and that
-        to validate in.
-
-    Raises:
-        ValueError: If the bank has too few rooms, or another spacing than `--spacing`.
+    Rooms of `choose_test_rooms` are in neither. Rooms are simulated if there is no bank.
     """
     from keras_avssan.simulation import RIRBank, RoomRanges
     from keras_avssan.simulation.bank.room_parts import divide_rooms
@@ -258,29 +207,21 @@ def choose_training_rooms(options: argparse.Namespace, bank: Any, sampling_rate:
     return bank, rooms["train"], rooms["validation"]
 
 
-def check_bank_spacing(options: argparse.Namespace, bank: Any):
+def check_bank_spacing(options: argparse.Namespace, bank: "RIRBank") -> None:
     """Refuses a `--spacing` that is not that of `--bank`."""
     from keras_avssan.models.microphones import SAME_SPACING
 
     given, own = options.spacing, bank.microphone_spacing
     if given is not None and own and abs(given - own) > SAME_SPACING:
         raise ValueError(
-            f"`--spacing` {given} m is not the spacing of `--bank`, whose microphones are {own} m "
-            "apart. Leave it out, or build a bank with it."
+            f"`--spacing` must be that of `--bank`, {own} m, or be left out. Received: {given} m"
         )
 
 
-def check_model_spacing(options: argparse.Namespace, model: Any, bank: Any = None) -> None:
-    """Refuses a model that has another spacing than `--bank`, or cannot be told `--spacing`.
-
-    Args:
-        options: Parsed options with `spacing`.
-        model: What is to be asked.
-        bank: What `open_bank` returned.
-
-    Raises:
-        ValueError: If the two do not fit.
-    """
+def check_model_spacing(
+    options: argparse.Namespace, model: Any, bank: "RIRBank | None" = None
+) -> None:
+    """Refuses a model with another spacing than `--bank`, or that takes no `--spacing`."""
     from keras_avssan.models.microphones import check_spacing, match_spacing
 
     check_spacing(model, options.spacing, spelling="--spacing {:g}")
@@ -288,15 +229,8 @@ def check_model_spacing(options: argparse.Namespace, model: Any, bank: Any = Non
         match_spacing(model, bank.microphone_spacing, spelling="--spacing {:g}")
 
 
-def open_image_encoder(options: argparse.Namespace):
-    """Opens the image encoder that is named.
-
-    Args:
-        options: Parsed options of `add_encoder_options`.
-
-    Returns:
-        A Keras layer, or `None` where none is named.
-    """
+def open_image_encoder(options: argparse.Namespace) -> "keras.Layer | None":
+    """Opens the image encoder that is named, if any."""
     if not options.image_encoder:
         return None
     import keras_hub
@@ -315,18 +249,8 @@ def open_image_encoder(options: argparse.Namespace):
     return ImageEncoder(backbone, size, mean=options.image_mean, std=options.image_std)
 
 
-def open_audio_encoder(options: argparse.Namespace):
-    """Opens the audio encoder that is named.
-
-    Args:
-        options: Parsed options of `add_encoder_options`.
-
-    Returns:
-        A `keras_hub.models.Backbone`, or `None` where none is named.
-
-    Raises:
-        ValueError: If it is not a folder.
-    """
+def open_audio_encoder(options: argparse.Namespace) -> "keras.Model | None":
+    """Opens the audio encoder that is named, if any."""
     if not options.audio_encoder:
         return None
     import keras_hub
@@ -340,7 +264,7 @@ def open_audio_encoder(options: argparse.Namespace):
     return keras_hub.models.Backbone.from_preset(options.audio_encoder)
 
 
-def load_model(folder: PathLike):
+def load_model(folder: PathLike) -> "Localizer":
     """Loads the model of `--model`."""
     import keras_avssan.models.baselines  # noqa: F401  (makes them known to the loader)
     from keras_avssan.models import Localizer
@@ -350,13 +274,19 @@ def load_model(folder: PathLike):
     return Localizer.from_preset(folder)
 
 
-def command_line(options: argparse.Namespace):
+def command_line(options: argparse.Namespace) -> str:
     """The command line as it was given, for records."""
     return shlex.join(["keras-avssan", *getattr(options, "arguments", sys.argv[1:])])
 
 
-def make_plan(options: argparse.Namespace, catalog: Any, bank: Any, split: str, **kwargs: Any):
-    """Makes the plan of the options' scenes."""
+def make_plan(
+    options: argparse.Namespace,
+    catalog: "Catalog",
+    bank: "RIRBank",
+    split: str | None,
+    **kwargs: Any,
+) -> "ScenePlan":
+    """Makes the plan of the scenes that the options describe."""
     from keras_avssan.data import ScenePlan
 
     return ScenePlan(

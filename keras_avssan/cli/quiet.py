@@ -1,4 +1,4 @@
-"""The command line: no log lines of TensorFlow, absl, XLA or Keras around an answer."""
+"""Suppression of log lines of TensorFlow, absl, XLA and Keras."""
 
 import contextlib
 import logging
@@ -8,9 +8,11 @@ import signal
 import sys
 import time
 import warnings
+from collections.abc import Callable, Iterator
+from typing import NoReturn, TextIO
 
-# What native code of TensorFlow, XLA and JAX writes below the level of an error, and what it calls
-# an error on machines without a GPU. Everything else passes: it may be what the user must know.
+# Lines of native code of TensorFlow, XLA and JAX below the level of an error, and the errors that
+# it reports on machines without a GPU. Everything else passes, because users may need it.
 _NOISE = re.compile(
     rb"WARNING: All log messages before absl::InitializeLog"
     rb"|[IW]\d{4} [\d:. ]+ \S+:\d+\] "
@@ -22,13 +24,10 @@ _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 @contextlib.contextmanager
-def quiet_libraries(prog: str):
-    """Leaves on stderr the lines of this library, and of others only errors.
+def quiet_libraries(prog: str) -> Iterator[None]:
+    """Keeps the lines of this library on stderr, after `prog`, and only errors of others.
 
     To be entered before they are imported. With `TF_CPP_MIN_LOG_LEVEL=0` everything is shown.
-
-    Args:
-        prog: Name of the program, before its warnings.
     """
     if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2") == "0":
         yield
@@ -45,10 +44,17 @@ def quiet_libraries(prog: str):
         warnings.showwarning = show
 
 
-def _own_warnings(prog: str):
-    """A `warnings.showwarning` for a user, who needs no line of source: this library's alone."""
+def _own_warnings(prog: str) -> Callable[..., None]:
+    """A `warnings.showwarning` that shows only warnings of this library, without source lines."""
 
-    def show(message: str, category, filename, lineno, file=None, line=None) -> None:
+    def show(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
         if os.path.abspath(filename).startswith(_PACKAGE + os.sep):
             print(f"{prog}: warning: {' '.join(str(message).split())}", file=file or sys.stderr)
 
@@ -56,11 +62,10 @@ def _own_warnings(prog: str):
 
 
 @contextlib.contextmanager
-def _filtered_stderr():
-    """Sends what native code writes through a process that drops `_NOISE`.
+def _filtered_stderr() -> Iterator[None]:
+    """Sends the output of native code through a process that drops `_NOISE`; not `sys.stderr`.
 
-    A process, not a thread: it works while native code holds the interpreter, and passes on the
-    last words of one that crashes. Python's own `sys.stderr` goes around it.
+    A process, not a thread: it works while native code holds the interpreter, or crashes.
     """
     if sys.stderr is not sys.__stderr__ or sys.stderr is None or not hasattr(os, "fork"):
         yield
@@ -88,8 +93,8 @@ def _filtered_stderr():
         _wait(child)
 
 
-def _pass_on(source, target) -> None:
-    """Copies lines that are not noise, to the end; then ends this process."""
+def _pass_on(source: int, target: int) -> NoReturn:
+    """Copies lines that are not noise between file descriptors; then ends this process."""
     try:
         for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # it ends when nobody can write any more
             signal.signal(getattr(signal, name), signal.SIG_IGN)
@@ -103,8 +108,8 @@ def _pass_on(source, target) -> None:
         os._exit(0)
 
 
-def _wait(child, seconds: float = 1.0) -> None:
-    """Waits for the last lines; not for ever, where a process of the command stays behind."""
+def _wait(child: int, seconds: float = 1.0) -> None:
+    """Waits for the last lines, but not longer if a process of the command keeps running."""
     end = time.monotonic() + seconds
     while os.waitpid(child, os.WNOHANG) == (0, 0) and time.monotonic() < end:
         time.sleep(0.005)

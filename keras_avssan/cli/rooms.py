@@ -1,13 +1,20 @@
-"""The command line: build banks of room impulse responses, and look at them."""
+"""The commands `rooms build` and `rooms show`: banks of room impulse responses."""
 
 import argparse
 import math
-from collections.abc import Mapping
-from typing import Any, cast
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 from keras_avssan._internal.types import PathLike
+from keras_avssan.cli.options import Commands
 
-# What each of the ranges that rooms are drawn from is, for the help.
+if TYPE_CHECKING:
+    import numpy as np
+
+    from keras_avssan.simulation import Room, RoomRanges
+    from keras_avssan.simulation.bank.bank_folder import BankFolder
+
+# Help of the ranges from which rooms are drawn.
 _RANGES = {
     "length": "first side of the rooms in metres; default: 3 10",
     "width": "second side in metres; default: 3 8",
@@ -24,26 +31,22 @@ _LENGTHS = {
 }
 
 
-def add_rooms(commands) -> None:
-    """Adds `rooms build` and `rooms show`.
-
-    Args:
-        commands: What `ArgumentParser.add_subparsers` returned.
-    """
+def add_rooms(commands: Commands) -> None:
+    """Adds `rooms build` and `rooms show`."""
     rooms = commands.add_parser("rooms", help="build a bank of rooms, or look at one")
     actions = rooms.add_subparsers(dest="action", required=True)
     _add_build(actions)
     _add_show(actions)
 
 
-def _add_build(actions) -> None:
+def _add_build(actions: Commands) -> None:
     parser = actions.add_parser(
         "build",
-        help="simulate rooms into a folder; the same command again goes on where it stopped",
+        help="simulate rooms into a folder; the same command resumes an interrupted run",
         epilog="keras-avssan rooms build --rooms 10000 --spacing 0.08 --out rooms",
     )
     parser.add_argument(
-        "--out", required=True, metavar="FOLDER", help="new, empty, or a begun bank"
+        "--out", required=True, metavar="FOLDER", help="new, empty, or a partial bank"
     )
     parser.add_argument("--rooms", type=int, required=True, help="number of rooms of the bank")
     parser.add_argument("--seed", type=int, default=0, help="seed of the rooms")
@@ -63,7 +66,7 @@ def _add_build(actions) -> None:
         "--image-attenuation",
         type=float,
         metavar="DB",
-        help="seek images until the expected decay has reached so many decibels",
+        help="use image sources up to an expected decay of so many decibels",
     )
     parser.add_argument("--tail", action="store_true", help="a diffuse tail follows the images")
     parser.add_argument(
@@ -96,13 +99,13 @@ def _option(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def _add_show(actions) -> None:
+def _add_show(actions: Commands) -> None:
     parser = actions.add_parser(
         "show",
-        help="what a bank holds, and whether it is whole",
+        help="contents of a bank, and whether it is complete",
         epilog="keras-avssan rooms show rooms --room 17 --plot plan.png",
     )
-    parser.add_argument("folder", help="the folder of a bank, whole or not")
+    parser.add_argument("folder", help="the folder of a bank, complete or partial")
     parser.add_argument(
         "--check", action="store_true", help="read all of it, to find damaged shards too"
     )
@@ -141,7 +144,7 @@ def _build(options: argparse.Namespace) -> None:
     )
 
 
-def _ranges(options: argparse.Namespace):
+def _ranges(options: argparse.Namespace) -> "RoomRanges":
     """The ranges that were given, and the defaults of the others."""
     from keras_avssan.simulation import RoomRanges
 
@@ -161,7 +164,7 @@ def _show(options: argparse.Namespace) -> None:
     print(_table(bank, bank.missing(read_all=options.check), options.check))
 
 
-def _plot(room, path: PathLike) -> None:
+def _plot(room: "Room", path: PathLike) -> None:
     import matplotlib
 
     matplotlib.use("Agg")
@@ -173,7 +176,7 @@ def _plot(room, path: PathLike) -> None:
     figure.savefig(path, dpi=150, bbox_inches="tight")
 
 
-def _table(bank: Any, missing, checked):
+def _table(bank: "BankFolder", missing: Sequence[int], checked: bool) -> str:
     """The contents of a bank, a line for each property."""
     settings = bank.settings
     whole = [shard for shard in range(len(bank)) if shard not in missing]
@@ -200,22 +203,22 @@ def _table(bank: Any, missing, checked):
     return "\n".join(f"{name:<12}{value}" for name, value in rows.items())
 
 
-def _shards(total: int, missing) -> str:
+def _shards(total: int, missing: Sequence[int]) -> str:
     if not missing:
         return f"{total}, all whole"
     named = ", ".join(map(str, missing[:8])) + (", ..." if len(missing) > 8 else "")
     return f"{total - len(missing)} of {total} whole; missing or damaged: {named}"
 
 
-def _absorption(settings: Mapping[str, Any]):
+def _absorption(settings: Mapping[str, Any]) -> str:
     words = ["calibrated"] if settings["calibrate"] else [settings["formula"]]
     if settings["image_attenuation"] is not None:
         words.append(f"images down to {settings['image_attenuation']:g} dB")
     return ", ".join([*words, "diffuse tail"] if settings["tail"] else words)
 
 
-def _drawn(shards):
-    """Least and greatest of what was drawn."""
+def _drawn(shards: "Sequence[Mapping[str, np.ndarray]]") -> dict[str, str]:
+    """Least and greatest values that were drawn."""
     columns = {
         "T60": ([shard["t60"] for shard in shards], "s"),
         "length": ([shard["room_sizes"][:, 0] for shard in shards], "m"),

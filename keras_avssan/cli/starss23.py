@@ -1,39 +1,36 @@
-"""The command line: score a model on real rooms."""
+"""Options of STARSS23, and scores of a model on its segments."""
 
 import argparse
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from keras_avssan.cli.options import ALL, check_model_spacing
 
+if TYPE_CHECKING:
+    from keras_avssan.data import SegmentPrompts
+    from keras_avssan.evaluation import Evaluation
+
 
 def add_starss23_options(parser: argparse.ArgumentParser) -> None:
-    """Adds the options that put segments of STARSS23 in place of simulated scenes.
-
-    Args:
-        parser: The parser of `evaluate`.
-    """
+    """Adds to `evaluate` the options that replace simulated scenes by segments of STARSS23."""
     group = parser.add_argument_group(
         "real rooms",
         "Segments of STARSS23 in place of simulated scenes. --split, --classes (which may be "
         "targets), --prompt, --seed, --model, --spacing, --on-overlap and --json apply; the other "
-        "options do not. The model is told the spacing of the pair, or --spacing where that is "
-        "given.",
+        "options do not. The model is given the spacing of the pair, or --spacing.",
     )
     _add_options(group)
 
 
 def add_segment_options(parser: argparse.ArgumentParser) -> None:
-    """Adds the options that name the segments of Table 3.
-
-    Args:
-        parser: The parser of `benchmark`.
-    """
+    """Adds to `benchmark` the options of the segments of Table 3."""
     group = parser.add_argument_group(
         "table 3", "Segments of STARSS23 on which the systems are tested; its split `test`."
     )
     _add_options(group)
 
 
-def _add_options(group) -> None:
+def _add_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--starss23", metavar="ROOT", help="folder of the data set")
     group.add_argument(
         "--prompts-from", metavar="FOLDER", help="folder of pictures, one folder a class"
@@ -70,18 +67,12 @@ def _add_options(group) -> None:
     )
 
 
-def evaluate_starss23(options: argparse.Namespace, load_model):
-    """Scores a model on segments of STARSS23, and prints what they are.
+def evaluate_starss23(
+    options: argparse.Namespace, load_model: Callable[[str], Any]
+) -> "tuple[Evaluation, dict[str, Any]]":
+    """Scores a model on segments of STARSS23, and prints a report of them.
 
-    Args:
-        options: Parsed options of `evaluate`.
-        load_model: Function from the folder of a model to the model.
-
-    Returns:
-        Tuple of a `keras_avssan.evaluation.Evaluation`, and a dict that says what was scored.
-
-    Raises:
-        ValueError: If an option is missing or wrong.
+    Returns the scores, and facts about the data for the JSON file.
     """
     from keras_avssan.evaluation import evaluate_segments
 
@@ -102,26 +93,15 @@ def evaluate_starss23(options: argparse.Namespace, load_model):
     return evaluation, {"data": options.starss23, **named, "sampling_rate": rate}
 
 
-def open_segments(options: argparse.Namespace, split: str, classes):
-    """Opens the segments that the options name, with the pictures that ask.
+def open_segments(
+    options: argparse.Namespace, split: str | None, classes: Sequence[str] | None
+) -> "SegmentPrompts":
+    """Opens the segments that the options name, with their prompts.
 
-    Args:
-        options: Parsed options.
-        split: Split of STARSS23.
-        classes: Its classes that may be targets; all if `None`.
-
-    Returns:
-        `keras_avssan.data.SegmentPrompts`.
-
-    Raises:
-        ValueError: If an option is missing or wrong.
+    `split` and `classes` of the targets are those of STARSS23; `None` means all.
     """
     from keras_avssan.data import STARSS23, PictureFolders, SegmentPrompts
 
-    if not options.starss23:
-        raise ValueError("Table 3 needs `--starss23`, the folder of the data set.")
-    if not options.prompts_from:
-        raise ValueError("`--starss23` needs `--prompts-from`, a folder with pictures.")
     dataset = STARSS23(
         options.starss23,
         split=split,

@@ -1,12 +1,14 @@
-"""The command line: train a model, so that a stopped training goes on."""
+"""The command `train`: train a model, with checkpoints from which training resumes."""
 
 import argparse
 import os
 import shutil
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from keras_avssan.cli.checks import check_output
 from keras_avssan.cli.options import (
+    Commands,
     add_encoder_options,
     add_scene_options,
     check_splits,
@@ -19,17 +21,17 @@ from keras_avssan.cli.options import (
     open_image_encoder,
 )
 
+if TYPE_CHECKING:
+    from keras_avssan.data import Catalog, ScenePlan
+    from keras_avssan.simulation import RIRBank
 
-def add_train(commands) -> None:
-    """Adds `train`.
 
-    Args:
-        commands: What `ArgumentParser.add_subparsers` returned.
-    """
+def add_train(commands: Commands) -> None:
+    """Adds `train`."""
     parser = commands.add_parser(
         "train",
-        help="train a model and save it as a preset folder; the same command again goes on where "
-        "it stopped",
+        help="train a model and save it as a preset folder; the same command resumes an "
+        "interrupted run",
         epilog="keras-avssan train --data sounds --bank rooms --out my_model --steps 20000",
     )
     add_scene_options(parser, split="train", rooms=300, seed=0)
@@ -54,13 +56,13 @@ def add_train(commands) -> None:
         nargs="+",
         default=["picture"],
         metavar="KIND",
-        help="what asks, drawn anew for each scene: picture, text, recording",
+        help="kinds of the prompts: picture, text, recording; one is drawn for each scene",
     )
     parser.add_argument(
         "--render",
         choices=("host", "device"),
         default="host",
-        help="where scenes are rendered; the device is worth it where it is a GPU",
+        help="where scenes are rendered; the device pays if it is a GPU",
     )
     _add_checkpoint_options(parser)
     parser.set_defaults(run=_train, checked_by=_check)
@@ -70,11 +72,15 @@ def _add_checkpoint_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--checkpoints",
         metavar="DIR",
-        help="folder of checkpoints and logs, from which the same command goes on; "
+        help="folder of checkpoints and logs, from which the same command resumes; "
         "default: OUT.checkpoints",
     )
     parser.add_argument(
-        "--checkpoint-every", type=int, default=100, metavar="N", help="steps between two"
+        "--checkpoint-every",
+        type=int,
+        default=100,
+        metavar="N",
+        help="steps between two checkpoints",
     )
     parser.add_argument(
         "--keep-checkpoints", action="store_true", help="keep that folder after the training"
@@ -82,7 +88,7 @@ def _add_checkpoint_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tensorboard", metavar="DIR", help="folder of a log for TensorBoard")
 
 
-def _check(options: argparse.Namespace):
+def _check(options: argparse.Namespace) -> None:
     check_output("--out", options.out, kind="folder")
     if os.path.lexists(options.out):
         raise ValueError(f"`--out` must not exist yet. Received: {options.out}")
@@ -99,7 +105,7 @@ def _train(options: argparse.Namespace) -> None:
     catalog = open_catalog(options, bank.sampling_rate if bank else 16000)
     check_splits(options, catalog)
     bank, *rooms = choose_training_rooms(options, bank, catalog.sampling_rate)
-    keras.utils.set_random_seed(options.seed)  # begun twice, it is the same training
+    keras.utils.set_random_seed(options.seed)  # the same command starts the same training
     model = AVSSAN(
         configuration=options.configuration,
         image_encoder=open_image_encoder(options),
@@ -128,7 +134,12 @@ def _train(options: argparse.Namespace) -> None:
     print(f"saved {options.out}")
 
 
-def _plans(options: argparse.Namespace, catalog: Any, bank: Any, rooms):
+def _plans(
+    options: argparse.Namespace,
+    catalog: "Catalog",
+    bank: "RIRBank",
+    rooms: Sequence[tuple[int, int]],
+) -> "list[ScenePlan]":
     """Plans for training and validation, which share no room."""
     kinds = tuple(options.prompts)
     splits = (options.split, options.validation_split)

@@ -1,4 +1,4 @@
-"""A tiny model and files to ask it about."""
+"""A tiny model, recordings and prompts."""
 
 import numpy as np
 import pytest

@@ -19,7 +19,7 @@ def test_it_is_what_the_model_explains(tiny_model, files):
     assert found.warnings == ()
 
 
-def test_a_mono_recording_in_two_channels_is_told(tiny_model, files):
+def test_a_mono_recording_in_two_channels_is_reported(tiny_model, files):
     found = answer(tiny_model, str(files / "twice.wav"), picture=str(files / "dog.png"))
     [warning] = found.warnings
     assert warning.startswith("audio file 'twice.wav': both channels hold the same signal")
@@ -39,22 +39,26 @@ def test_bytes_and_opened_files_do_too(form, tiny_model, files):
     found = answer(tiny_model, form(files / "mix.wav"), picture=form(files / "dog.png"))
     assert (found.azimuth, found.confidence) == (expected.azimuth, expected.confidence)
     assert answer(tiny_model, form(files / "mix.wav"), sound=form(files / "bark.wav")).azimuth
-    for recording, asked, message in [
+    for recording, prompts, message in [
         ("long.wav", {"picture": "dog.png"}, "`recording`.* must last at most 30 s. Received: 31"),
         ("mix.wav", {"picture": "vast.png"}, "`picture`.* must have at most 40 million pixels"),
         ("mix.wav", {"sound": "broken.wav"}, "`sound`.* cannot be read as audio"),
     ]:
-        asked = {name: form(files / file) for name, file in asked.items()}
+        prompts = {name: form(files / file) for name, file in prompts.items()}
         with pytest.raises(ValueError, match=message) as error:
-            answer(tiny_model, form(files / recording), **asked)
+            answer(tiny_model, form(files / recording), **prompts)
         assert str(files) not in str(error.value)
 
 
 @pytest.mark.parametrize(
-    ("recording", "asked", "message"),
+    ("recording", "prompts", "message"),
     [
-        (None, {"picture": "dog.png"}, "Give a recording"),
-        ("mix.wav", {}, "Ask with one thing: a picture or a recording. Received: none of them"),
+        (None, {"picture": "dog.png"}, "`recording` must be a file"),
+        (
+            "mix.wav",
+            {},
+            "exactly one prompt: a picture or a recording. Received: none of them",
+        ),
         ("mix.wav", {"picture": "dog.png", "words": "dog"}, "Received: picture and words"),
         ("mix.wav", {"words": "  "}, "none of them"),
         ("bark.wav", {"picture": "dog.png"}, r"must have 2 channel"),
@@ -70,9 +74,11 @@ def test_bytes_and_opened_files_do_too(form, tiny_model, files):
         ("nowhere.wav", {"picture": "dog.png"}, "'nowhere.wav' does not exist"),
     ],
 )
-def test_bad_files_are_told_without_their_folder(tiny_model, files, recording, asked, message):
+def test_bad_files_are_reported_without_their_folder(
+    tiny_model, files, recording, prompts, message
+):
     paths = {
-        name: value if name == "words" else str(files / value) for name, value in asked.items()
+        name: value if name == "words" else str(files / value) for name, value in prompts.items()
     }
     recording = recording and str(files / recording)
     with pytest.raises(ValueError, match=message) as error:

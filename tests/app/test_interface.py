@@ -67,8 +67,8 @@ def test_the_figure_has_the_picture_and_fits_the_window(
 
 
 def test_it_is_no_interface_for_programs_and_reports_nothing(page):
-    asked = [function for function in page.fns.values() if function.inputs]
-    assert asked and not [one for one in asked if one.api_visibility == "public"]
+    functions = [function for function in page.fns.values() if function.inputs]
+    assert functions and not [one for one in functions if one.api_visibility == "public"]
     assert not page.analytics_enabled
 
 

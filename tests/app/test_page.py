@@ -58,8 +58,8 @@ def browser(browser_module):
 @pytest.fixture
 def page(browser, address):
     page = browser.new_page()
-    page.asked = []
-    page.on("request", lambda request: page.asked.append(request.url))
+    page.requested = []
+    page.on("request", lambda request: page.requested.append(request.url))
     page.goto(address)
     page.get_by_role("button", name="Find it").wait_for()
     yield page
@@ -82,17 +82,17 @@ def test_an_example_is_answered(page, address):
     direction = page.locator("#direction h2")
     direction.wait_for(timeout=30_000)
     assert re.fullmatch(r"\d{1,3}°", direction.inner_text())
-    told = page.locator("#direction").inner_text()
+    shown = page.locator("#direction").inner_text()
     for row in ("Probability within 5°", "Second candidate", "Is it there?", "of the middle"):
-        assert row in told or (row == "of the middle" and "far to the" in told)
-    assert f"{name} at {at}°" in told
+        assert row in shown or (row == "of the middle" and "far to the" in shown)
+    assert f"{name} at {at}°" in shown
     assert page.locator("#direction .answer img").evaluate("image => image.naturalWidth") == 128
     page.locator("#figure img").wait_for()
     # Sharing would send it to another server.
     assert page.get_by_role("button", name=re.compile("download", re.I)).count()
     assert not page.get_by_role("button", name=re.compile("share", re.I)).count()
-    # Nothing is asked of other servers.
-    others = [url for url in page.asked if not url.startswith((address, "data:", "blob:"))]
+    # Nothing is requested from other servers.
+    others = [url for url in page.requested if not url.startswith((address, "data:", "blob:"))]
     assert not others
 
 
@@ -113,7 +113,7 @@ def test_files_of_ones_own(page, files):
         ("dead.wav", "must hold sound in both channels"),
     ],
 )
-def test_bad_recordings_are_told(page, files, recording, message):
+def test_bad_recordings_are_reported(page, files, recording, message):
     upload(page, "recording", files / recording)
     upload(page, "picture", files / "dog.png")
     page.get_by_text("dog").first.wait_for()
@@ -127,7 +127,7 @@ def test_bad_recordings_are_told(page, files, recording, message):
 def test_one_must_ask(page, files):
     upload(page, "recording", files / "mix.wav")
     page.get_by_role("button", name="Find it").click()
-    error = page.get_by_role("alert").filter(has_text="Ask with one thing")
+    error = page.get_by_role("alert").filter(has_text="Give exactly one prompt")
     error.wait_for(timeout=30_000)
     assert "words" not in page.locator("body").inner_text()  # there is no field for them
     page.wait_for_timeout(1000)

@@ -63,7 +63,7 @@ def test_no_second_candidate_where_there_is_none():
     [
         (np.nan, "This model does not say"),
         (0.4, "Perhaps: prompt and recording are alike (similarity 0.40)"),
-        (0.15, "Cannot be told (similarity 0.15)"),
+        (0.15, "Unclear (similarity 0.15)"),
         (-0.2, "Doubtful: prompt and recording are not alike (similarity −0.20)"),
     ],
 )
@@ -93,7 +93,7 @@ def test_the_classes_that_a_model_knows_are_listed():
     many = page_parts.introduction(model([f"class {number}" for number in range(50)]))
     assert "<summary>This model knows 50 classes</summary>class 0," in many
     for unknown in (model(), SimpleNamespace(preprocessor=SimpleNamespace(tokenize=None))):
-        assert "is not recorded" in page_parts.introduction(unknown)
+        assert "are not recorded" in page_parts.introduction(unknown)
 
 
 def test_words_are_spoken_of_where_they_can_be_given():
@@ -110,13 +110,13 @@ def found(**changes):
 def test_an_answer_has_all_of_it(files):
     example = Example("mix.wav", "dog.png", "dog", 43.0, "car_engine", 122.0)
     text = page_parts.show_answer(found(), picture=str(files / "dog.png"), example=example)
-    assert '<img alt="the picture that asks" src="data:image/png;base64,' in text
+    assert '<img alt="the prompt" src="data:image/png;base64,' in text
     assert "<h2>40°</h2>" in text and '<p class="words">left of the middle</p>' in text
     rows = dict(re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", text))
     assert rows == {
         "Probability within 5°": "60 %",
         "Second candidate": "120°, right of the middle: 40 %",
-        "Is it there?": "Cannot be told (similarity 0.10)",
+        "Is it there?": "Unclear (similarity 0.10)",
         "True answer": "dog at 43°, 3° from the answer; car engine at 122°",
     }
 
@@ -126,9 +126,9 @@ def test_what_comes_from_others_is_escaped(files):
         found(warnings=("<b>'twice.wav'</b>: both channels",)), words="<script>dog</script>"
     )
     assert "<script>" not in text and "“&lt;script&gt;dog&lt;/script&gt;”" in text
-    assert '<div class="told warning">&lt;b&gt;' in text
+    assert '<div class="notice warning">&lt;b&gt;' in text
     assert "True answer" not in text
     nothing = page_parts.show_answer(found(confidence=0.0), words="dog")
     assert "<h2>No direction</h2>" in nothing and "°</h2>" not in nothing
     assert "<dd>none with 5 % or more</dd>" in nothing
-    assert '<div class="told error" role="alert">&lt;i&gt;' in page_parts.show_error("<i>bad</i>")
+    assert '<div class="notice error" role="alert">&lt;i&gt;' in page_parts.show_error("<i>bad</i>")

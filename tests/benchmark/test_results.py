@@ -68,7 +68,7 @@ def test_the_table(results):
     assert theirs[7].startswith("+25.0 (+1")
     assert cells(table, "−5 dB", "MINE")[7] == "+0.0 (+0.0 to +0.0)"
     assert cells(table, "−5 dB", "MINE")[8] == "–"
-    blind = cells(table, "0 dB", "blind choice, perfect angles")
+    blind = cells(table, "0 dB", "random source, exact angles")
     assert blind[2:6] == ["50.0 %", "30.0°", "50.0 %", "50.0 %"]
     cost = cells(table, "Training", "MINE")
     assert cost[2:] == ["1,234", "7", "0.003", "0.003: 12.3°", "–", "61 s", "2 s", ""]

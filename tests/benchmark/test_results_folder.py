@@ -13,7 +13,7 @@ pytestmark = pytest.mark.once
 CONFIG = {"budget": 10, "snr": (0.0, -5.0), "classes": ["a"] * 40}
 
 
-def test_it_is_begun_and_taken_up_again(tmp_path):
+def test_it_is_started_and_resumed(tmp_path):
     first = ResultsFolder(tmp_path / "new", CONFIG)
     assert json.loads((first.path / "config.json").read_text())["snr"] == [0.0, -5.0]
     write_json(first.row_path("a", 2), {"name": "a", "tables": [2, 4]})
@@ -47,9 +47,9 @@ def test_of_processes_that_begin_at_once_one_wins(tmp_path):
         return budget
 
     with ThreadPoolExecutor(8) as pool:
-        begun = [budget for budget in pool.map(begin, [1, 2] * 8) if budget is not None]
-    assert set(begun) == {json.loads((tmp_path / "new" / "config.json").read_text())["budget"]}
-    assert len(begun) == 8
+        started = [budget for budget in pool.map(begin, [1, 2] * 8) if budget is not None]
+    assert set(started) == {json.loads((tmp_path / "new" / "config.json").read_text())["budget"]}
+    assert len(started) == 8
 
 
 def test_a_folder_of_other_things_is_refused(tmp_path):
@@ -58,9 +58,9 @@ def test_a_folder_of_other_things_is_refused(tmp_path):
         ResultsFolder(tmp_path, CONFIG)
     with pytest.raises(ValueError, match="`out` must be a folder"):
         ResultsFolder(tmp_path / "letter.txt", CONFIG)
-    # What a run left that was stopped early is none of these.
-    (tmp_path / "begun" / "rooms").mkdir(parents=True)
-    ResultsFolder(tmp_path / "begun", CONFIG)
-    (tmp_path / "begun" / "config.json").write_text("{")
+    # The remains of a run that was stopped early are not refused.
+    (tmp_path / "partial" / "rooms").mkdir(parents=True)
+    ResultsFolder(tmp_path / "partial", CONFIG)
+    (tmp_path / "partial" / "config.json").write_text("{")
     with pytest.raises(ValueError, match="damaged"):
-        ResultsFolder(tmp_path / "begun", CONFIG)
+        ResultsFolder(tmp_path / "partial", CONFIG)

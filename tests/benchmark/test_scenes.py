@@ -16,7 +16,7 @@ from keras_avssan.simulation import RIRBank
 pytestmark = pytest.mark.once
 
 
-def heard(plan, count=60):
+def sources(plan, count=60):
     scenes = [plan[i] for i in range(count)]
     return (
         {clip.id for scene in scenes for clip in (scene.target, scene.interferer)},
@@ -29,7 +29,7 @@ def test_with_three_splits_nothing_is_shared(settings, catalog, banks):
     scenes = BenchmarkScenes(settings, catalog, banks)
     assert (scenes.validation.split, scenes.test.split) == ("val", "test")
     assert scenes.trial.catalog is scenes.train.catalog
-    sets = [heard(plan) for plan in (scenes.train, scenes.validation, scenes.test)]
+    sets = [sources(plan) for plan in (scenes.train, scenes.validation, scenes.test)]
     for i in range(3):
         for j in range(i):
             for one, other in zip(sets[i], sets[j], strict=True):
@@ -42,11 +42,11 @@ def test_without_a_third_split_a_part_of_the_training_is_kept_from_the_trials(se
     )
     scenes = BenchmarkScenes(settings, catalog, banks)
     assert (scenes.validation.split, scenes.test.split) == (HELD_OUT, "val")
-    trial, chosen, tested = (heard(p) for p in (scenes.trial, scenes.validation, scenes.test))
+    trial, chosen, tested = (sources(p) for p in (scenes.trial, scenes.validation, scenes.test))
     for one, other in ((trial, chosen), (trial, tested), (chosen, tested)):
         assert not one[0] & other[0] and not one[1] & other[1]
-    # The final training hears what the trials missed.
-    whole = heard(scenes.train, 300)
+    # The final training has what the trials missed.
+    whole = sources(scenes.train, 300)
     assert chosen[0] <= whole[0] and chosen[1] <= whole[1] and not whole[0] & tested[0]
     assert len(scenes.notes["validation"]) > 10
 
@@ -111,10 +111,10 @@ def test_different_scenes_are_counted(catalog, banks):
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"scenes": 100_000}, "too small for 100000 test scenes.* 216 different"),
+        ({"scenes": 100_000}, "`scenes` must be at most 216.* Received: scenes=100000"),
         ({"unseen_classes": 5}, "`unseen_classes` must be at most"),
-        ({"unseen_classes": 3}, "leaves 1 classes"),
-        ({"test_split": "train"}, "Tests cannot be on the split of the training"),
+        ({"unseen_classes": 3}, "Received: unseen_classes=3, which leaves 1"),
+        ({"test_split": "train"}, "`test_split` must not be .* Received: test_split='train'"),
         ({"test_split": "nowhere"}, "nowhere"),
         ({"train_split": "nowhere"}, "nowhere"),
     ],
@@ -128,7 +128,7 @@ def test_too_few_recordings_to_choose_on(settings, banks):
     catalog = SyntheticClasses(
         ["bell", "dog"], instances_per_class=4, splits=(0.5, 0.5, 0), duration=0.5
     )
-    with pytest.raises(ValueError, match="no class has three recordings"):
+    with pytest.raises(ValueError, match="must have a class with three recordings"):
         BenchmarkScenes(settings, catalog, banks)
 
 

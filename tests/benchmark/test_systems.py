@@ -87,7 +87,7 @@ def test_a_file_adds_rows(tmp_path):
     assert "mine" in [system.name for system in choose_systems(2, file=file)]
     (system,) = choose_systems(2, ["mine"], file)
     assert not system.trained and type(system.make(SETUP)).__name__ == "MUSIC"
-    with pytest.raises(ValueError, match="`systems` must be of table 4.*mine"):
+    with pytest.raises(ValueError, match="`names` must be systems of table 4.*mine"):
         choose_systems(4, ["mine"], file)
     file.write_text("SYSTEMS = ['mine']")
     with pytest.raises(ValueError, match="must define SYSTEMS"):

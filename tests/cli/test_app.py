@@ -73,7 +73,7 @@ def test_the_cache_belongs_to_the_demo():
         cli_app._check(SimpleNamespace(model="my_model", cache="demo"))
 
 
-def test_a_port_that_is_taken_is_told_before_a_training(capsys, monkeypatch):
+def test_a_port_that_is_taken_is_reported_before_a_training(capsys, monkeypatch):
     monkeypatch.setattr(cli_app, "_open_model", None)
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
@@ -111,10 +111,10 @@ def test_the_demo_model_is_trained_once_and_kept_in_the_users_cache(tmp_path, mo
     (last,) = (tmp_path / "demo/model.checkpoints").glob("*2.*")
     last.unlink()  # it was stopped after one step
     model = demo_model(steps=2, rooms=2, progress=True)
-    told = capsys.readouterr().err
-    assert f"No demo model yet in {as_typed(tmp_path)}/demo/model: training one, about" in told
-    assert "1 of 2: simulating 2 rooms" in told and "2 of 2: training 2 steps" in told
-    assert " 50%" in told and re.search(r"100%.* 2/2 \[\d+:\d+<\d+:\d+", told)
+    printed = capsys.readouterr().err
+    assert f"No demo model yet in {as_typed(tmp_path)}/demo/model: training one, about" in printed
+    assert "1 of 2: simulating 2 rooms" in printed and "2 of 2: training 2 steps" in printed
+    assert " 50%" in printed and re.search(r"100%.* 2/2 \[\d+:\d+<\d+:\d+", printed)
     monkeypatch.setattr(sys.modules[demo_model.__module__], "fit_scenes", None)
     again = demo_model()
     assert isinstance(again, AVSSAN) and again.count_params() == model.count_params()

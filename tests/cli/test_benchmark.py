@@ -25,13 +25,13 @@ def make(setup):
     return GCCMLP(hidden_dim=8, microphone_spacing=setup.microphone_spacing)
 
 
-def ask(setup):
+def make_prompted(setup):
     return MLPAVC(hidden_dim=8, prompt_dim=setup.prompt_dim)
 
 
 SYSTEMS = [
     System("small", "Small", "audio", make),
-    System("asked", "Asked", "audio-visual", ask),
+    System("prompted", "Prompted", "audio-visual", make_prompted),
 ]
 """
 
@@ -98,13 +98,13 @@ def test_rows_are_trained_scored_and_not_run_again(command, tmp_path, capsys):
     assert list((out / "scenes" / "train").iterdir())
     # Again with one system more: nothing else is run, and none is lost from the table.
     rows = content(out / "rows")
-    command[command.index("small") : command.index("srp_phat") + 1] = ["asked", "small"]
+    command[command.index("small") : command.index("srp_phat") + 1] = ["prompted", "small"]
     assert main([*command, "--delete-scenes"]) == 0
     printed = capsys.readouterr().out
     assert "[2/2] Small (small): done before" in printed
     assert content(out / "rows").items() > rows.items()
     table = (out / "table2.md").read_text()
-    assert all(f"| {title} |" in table for title in ("Small", "SRP-PHAT", "Asked"))
+    assert all(f"| {title} |" in table for title in ("Small", "SRP-PHAT", "Prompted"))
     assert not list((out / "scenes").rglob("*.npy"))
 
 
@@ -176,7 +176,7 @@ def test_what_cannot_be_run_says_why(command, tmp_path):
     command[command.index("small") : command.index("srp_phat") + 1] = ["avssan_text"]
     assert main(command) == 0
     table = (tmp_path / "out" / "table2.md").read_text()
-    assert "asked with words: the image encoder reads no words" in table
+    assert "prompted with words: the image encoder reads no words" in table
 
 
 def test_another_configuration_is_refused(command, tmp_path, capsys):
@@ -200,14 +200,14 @@ def test_another_configuration_is_refused(command, tmp_path, capsys):
     ("change", "named"),
     [
         (["--table", "1"], "`--table` must be one of 2, 3, 4"),
-        (["--systems", "small", "unicorn"], "Received: unicorn"),
-        (["--systems", "v_a"], "Received: v_a"),
+        (["--systems", "small", "unicorn"], "Received: names=['unicorn']"),
+        (["--systems", "v_a"], "Received: names=['v_a']"),
         (["--snr", "0", "loud"], "`snr`"),
         (["--snr", "nan"], "`--snr`"),
-        (["--scenes", "1000000"], "too small for 1000000 test scenes"),
+        (["--scenes", "1000000"], "Received: scenes=1000000"),
         (["--classes", "dog"], "needs two classes"),
         (["--classes", "unicorn"], "unicorn"),
-        (["--unseen-classes", "2"], "leaves 1 classes"),
+        (["--unseen-classes", "2"], "which leaves 1"),
         (["--trials", "9"], "`trials`"),
         (["--size", "huge"], "`--size`"),
         (["--data", "nowhere"], "nowhere"),

@@ -15,7 +15,7 @@ from keras_avssan.training.checkpoint_folder import checkpoint_path
 
 pytestmark = pytest.mark.once
 
-# What each command needs, and its options that name what is read or written.
+# Required options of each command, and its options that name files to read or write.
 LOCALIZE = "localize mix.wav --prompt dog.jpg --model model"
 EVALUATE = "evaluate --model model"
 BENCHMARK = "benchmark --table 2 --out results"
@@ -56,22 +56,22 @@ NUMBERS = {
 
 PROGRAM = """
 import io, json, sys, time, contextlib
-begun = time.process_time()
+started = time.process_time()
 from keras_avssan.cli.main import main
 answers = []
 for line in json.load(sys.stdin):
-    error, begun = io.StringIO(), time.process_time()
+    error, started = io.StringIO(), time.process_time()
     with contextlib.redirect_stderr(error):
         code = main(line)
     heavy = sorted({"keras", "torch", "tensorflow", "jax", "numpy"} & set(sys.modules))
-    answers.append([code, error.getvalue(), time.process_time() - begun, heavy])
+    answers.append([code, error.getvalue(), time.process_time() - started, heavy])
 print(json.dumps(answers))
 """
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Something of each kind, as far as its files tell."""
+    """A folder with files of each kind, by their names."""
     root = tmp_path_factory.mktemp("checks")
     for name in ("model", "bank", "folder"):
         (root / name).mkdir()
@@ -107,7 +107,7 @@ def words(commands, *more):
     ]
 
 
-def test_a_wrong_path_is_told_at_once(folder):
+def test_a_wrong_path_is_reported_at_once(folder):
     """Of every command and every option, by the name of the option or the path."""
     lines = words(READ, "nowhere/it") + words(WRITTEN, "nowhere/it.png") + NAMED
     # Without an ending it would be words.
@@ -119,7 +119,7 @@ def test_a_wrong_path_is_told_at_once(folder):
         assert seconds < 1 and not heavy, (line, seconds, heavy)
 
 
-def test_wrong_numbers_and_choices_are_told_at_once(folder):
+def test_wrong_numbers_and_choices_are_reported_at_once(folder):
     lines = words(NUMBERS, "0") + [
         "train --out new --prompts picture song",
         "train --out new --configuration large",
@@ -163,7 +163,7 @@ def test_a_directory_an_empty_and_a_missing_file_are_three_messages(folder, line
         assert any(word in error for word in what.split("|")), error
 
 
-def test_a_model_folder_is_told_from_what_is_none(folder):
+def test_other_paths_than_model_folders_are_refused(folder):
     (folder / "model" / "broken").mkdir(exist_ok=True)
     (folder / "model" / "broken" / "config.json").write_text("{")
     lines = ["folder", "nothing", "missing", "bank", "model/broken"]
@@ -176,16 +176,16 @@ def test_a_model_folder_is_told_from_what_is_none(folder):
         assert what in error
 
 
-def test_a_checkpoints_folder_and_a_keras_file_are_told_from_a_saved_model(folder):
-    (folder / "begun").mkdir()
-    (folder / "begun/config.json").write_text('{"steps": 2}')
-    checkpoint_path(folder / "begun", 100).write_text("something")
+def test_a_checkpoints_folder_and_a_keras_file_are_not_saved_models(folder):
+    (folder / "started").mkdir()
+    (folder / "started/config.json").write_text('{"steps": 2}')
+    checkpoint_path(folder / "started", 100).write_text("something")
     assert CHECKPOINT_PATTERN.fullmatch(checkpoint_path(folder, 100).name)
     (folder / "best.keras").write_text("something")
-    begun, file = run(folder, ["app --model begun", "app --model best.keras"])
-    assert "not finished: the same `train` command again finishes it" in begun[1][1]
+    started, file = run(folder, ["app --model started", "app --model best.keras"])
+    assert "not finished: the same `train` command again finishes it" in started[1][1]
     assert "load_model('best.keras').save_to_preset('best')" in file[1][1]
-    for _, (code, error, seconds, heavy) in (begun, file):
+    for _, (code, error, seconds, heavy) in (started, file):
         assert code == 2 and len(error.splitlines()) == 1 and seconds < 1 and not heavy
 
 
@@ -207,7 +207,7 @@ def test_the_files_of_a_model_are_those_of_a_model(folder, name, entry, content)
     assert error.startswith("keras-avssan evaluate: error: `--model`") and not heavy
 
 
-def test_empty_words_and_paths_are_told_at_once(folder):
+def test_empty_words_and_paths_are_reported_at_once(folder):
     lines = words(READ, "''") + words(WRITTEN, "''")
     lines += ["train --out new --split ''", f"{EVALUATE} --classes ''"]
     for line, (code, error, seconds, heavy) in run(folder, lines):
@@ -216,7 +216,7 @@ def test_empty_words_and_paths_are_told_at_once(folder):
         assert seconds < 1 and not heavy
 
 
-def test_a_link_that_leads_to_itself_is_told_at_once(folder):
+def test_a_link_that_leads_to_itself_is_reported_at_once(folder):
     if not os.path.lexists(folder / "loop"):
         os.symlink("loop", folder / "loop")
     lines = words(READ, "loop") + words({k: v for k, v in WRITTEN.items() if k != LOCALIZE}, "loop")
@@ -228,10 +228,10 @@ def test_a_link_that_leads_to_itself_is_told_at_once(folder):
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="needs a folder without files of ours")
-def test_what_cannot_be_written_is_told_at_once(folder):
+def test_what_cannot_be_written_is_reported_at_once(folder):
     lines = words(WRITTEN, "/proc/new.png") + ["rooms build --rooms 2 --out /proc/new/rooms"]
     for line, (code, error, seconds, heavy) in run(folder, lines):
-        assert code == 2 and f"`{line.split()[-2]}`: files cannot be written" in error, (
+        assert code == 2 and f"`{line.split()[-2]}` must be in a folder that can be" in error, (
             line,
             error,
         )
@@ -239,7 +239,7 @@ def test_what_cannot_be_written_is_told_at_once(folder):
         assert seconds < 1 and not heavy
 
 
-def test_numbers_that_are_none_and_spacings_in_centimetres_are_told_at_once(folder):
+def test_values_that_are_not_numbers_and_spacings_in_centimetres_are_reported_at_once(folder):
     lines = {
         f"{EVALUATE} --snr nan": "must be a finite number. Received: nan",
         f"{EVALUATE} --snr inf": "must be a finite number. Received: inf",
@@ -271,8 +271,8 @@ def test_every_option_that_takes_a_path_is_known():
     for name, parser in leaves(cli._parser()):
         for action in parser._actions:
             named = str(action.metavar) in ("DIR", "FOLDER", "FILE", "ROOT", "CSV", "FILE.py")
-            told = any(word in (action.help or "") for word in ("folder of ", "file for "))
-            if named or told:
+            described = any(word in (action.help or "") for word in ("folder of ", "file for "))
+            if named or described:
                 assert action.dest in FOLDERS + FILES, (name, action.dest)
 
 

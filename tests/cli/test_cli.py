@@ -35,7 +35,7 @@ def test_localize_takes_a_recording_as_prompt(workspace, capsys):
 
 
 @pytest.mark.once
-def test_any_network_of_the_library_is_asked(workspace, capsys, tmp_path):
+def test_any_network_of_the_library_is_prompted(workspace, capsys, tmp_path):
     GCCMLP(hidden_dim=8).save_to_preset(str(tmp_path / "model"))
     arguments = ["localize", str(workspace / "mix.wav"), "--prompt", str(workspace / "dog.jpg")]
     arguments += ["--model", str(tmp_path / "model")]
@@ -68,8 +68,8 @@ def test_evaluate_takes_any_folder_of_classes(workspace, capsys, tmp_path):
     assert 0 <= report["scores"]["selection"]["mean"] <= 1
     assert report["blind_choice"]["selection"] == 0.5
     assert sum(entry["scenes"] for entry in report["per_class"].values()) == 6
-    assert "random source" in capsys.readouterr().out
-    # Asked with recordings, the same scenes have other answers.
+    assert "blind choice" in capsys.readouterr().out
+    # Prompted with recordings, the same scenes have other answers.
     assert main([*arguments, "--prompt", "recording", "--reference-split", "train"]) == 0
     assert json.loads(out.read_text())["settings"]["prompt"] == "recording"
     # The same scenes again give the same report.
@@ -106,8 +106,8 @@ def test_train_with_encoders_from_presets(workspace, tmp_path):
     model = AVSSAN.from_preset(str(out))
     assert type(model.backbone.image_encoder) is CLIPEncoder
     assert type(model.backbone.audio_encoder) is VGGish
-    asked = ["localize", str(workspace / "mix.wav"), "--prompt", "a dog", "--model", str(out)]
-    assert main(asked) == 0
+    command = ["localize", str(workspace / "mix.wav"), "--prompt", "a dog", "--model", str(out)]
+    assert main(command) == 0
 
 
 @pytest.mark.parametrize("option", ["--image-encoder", "--audio-encoder"])

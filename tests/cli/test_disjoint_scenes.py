@@ -127,7 +127,8 @@ def test_the_spacing_can_be_named(plans, classes, tmp_path, capsys):
     for command in (["train", *out], ["benchmark", "--table", "2", *out], ["evaluate", *model]):
         arguments = [*command, "--data", str(classes)]
         assert main([*arguments, "--bank", bank, "--spacing", "0.2"]) == 2
-        assert "`--spacing` 0.2 m is not the spacing of `--bank`" in capsys.readouterr().err
+        error = capsys.readouterr().err
+        assert "`--spacing` must be that of `--bank`" in error and "Received: 0.2 m" in error
 
 
 def test_the_sampling_rate_of_a_bank_is_that_of_model_and_data(plans, classes, tmp_path):
@@ -168,11 +169,11 @@ def test_data_without_a_split_to_test_on_are_refused(classes, tmp_path, capsys):
     arguments = ["evaluate", "--model", str(tmp_path / "model"), "--data", str(data)]
     assert main(arguments) == 2
     error = capsys.readouterr().err
-    assert "no split test or val" in error
+    assert "must have a split test or val" in error
     assert "build folders --write-metadata" in error and "--split all" in error
 
 
-def test_a_split_that_is_not_there_is_told_before_rooms_are_simulated(
+def test_a_split_that_is_not_there_is_reported_before_rooms_are_simulated(
     classes, tmp_path, capsys, monkeypatch
 ):
     monkeypatch.setattr(RIRBank, "build", lambda *_, **__: pytest.fail("rooms were simulated"))
@@ -199,7 +200,7 @@ def test_the_json_file_names_the_rooms_that_were_simulated(classes, plans, tmp_p
     assert made["bank"] is None and made["sampling_rate"] == 16000
 
 
-def test_a_model_that_cannot_be_told_names_the_option(classes, tmp_path, capsys):
+def test_a_model_without_a_spacing_names_the_option(classes, tmp_path, capsys):
     GCCMLP(hidden_dim=8).save_to_preset(str(tmp_path / "model"))
     arguments = ["evaluate", "--model", str(tmp_path / "model"), "--data", str(classes)]
     assert main([*arguments, "--rooms", "3", "--spacing", "0.3"]) == 2

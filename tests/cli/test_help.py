@@ -61,7 +61,7 @@ def test_help_has_defaults_and_examples_that_parse(command, capsys, monkeypatch)
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_options_without_a_default_say_what_happens(command):
-    """But for flags, for what switches something on, and for what is written when it is named."""
+    """Except flags, options that switch something on, and names of files to write."""
     switches = "image_attenuation shards systems_from tensorboard bank starss23 prompts_from model"
     switches += " json csv figure plot channels cache"
     for action in COMMANDS[command]._actions:
@@ -80,14 +80,14 @@ def test_defaults_written_by_hand_are_those_of_the_library():
             assert action.help.endswith(f"; default: {' '.join(f'{v:g}' for v in values)}")
 
 
-def test_the_builder_has_the_defaults_that_its_help_tells():
+def test_the_builder_has_the_defaults_that_its_help_says():
     from keras_avssan.data.vggsound_ssl.settings import BuildSettings
 
     for action in COMMANDS["build vggsound-ssl"]._actions:
-        told = (action.help or "").rpartition("; default: ")[2]
+        expected = (action.help or "").rpartition("; default: ")[2]
         value = getattr(BuildSettings, action.dest, None)
-        if isinstance(value, (int, float)) and "default: " in action.help and told != "all":
-            assert float(told) == value, action.dest
+        if isinstance(value, (int, float)) and "default: " in action.help and expected != "all":
+            assert float(expected) == value, action.dest
 
 
 def test_usage_is_that_of_the_command(capsys):
@@ -100,7 +100,7 @@ def test_usage_is_that_of_the_command(capsys):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "expected"),
     [
         ("train --out new --snr x", "train: error: `--snr` must be a number. Received: x"),
         (
@@ -113,9 +113,9 @@ def test_usage_is_that_of_the_command(capsys):
         ),
     ],
 )
-def test_a_wrong_value_is_told_in_one_line(arguments, told, capsys):
+def test_a_wrong_value_is_reported_in_one_line(arguments, expected, capsys):
     code, captured = ended(arguments.split(), capsys)
-    assert code == 2 and captured.err == f"keras-avssan {told}\n"
+    assert code == 2 and captured.err == f"keras-avssan {expected}\n"
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -19,7 +19,7 @@ from keras_avssan.models import Localizer
 
 
 @pytest.fixture
-def ask(workspace):
+def localize(workspace):
     """Runs `localize` in the folder of the files."""
 
     def run(*arguments):
@@ -34,12 +34,12 @@ def ask(workspace):
 
 
 @pytest.mark.once
-def test_every_prompt_is_found_in_every_recording(workspace, ask, tmp_path, capsys):
+def test_every_prompt_is_found_in_every_recording(workspace, localize, tmp_path, capsys):
     rng = np.random.default_rng(1)
     soundfile.write(workspace / "street.wav", 0.1 * rng.standard_normal((8000, 2)), 16000)
     files = ["--json", tmp_path / "answers.json", "--csv", tmp_path / "answers.csv"]
     recordings, prompts = ["mix.wav", "street.wav"], ["dog.jpg", "mono.wav"]
-    assert ask(*recordings, "--prompt", prompts[0], "--prompt", prompts[1], *files) == 0
+    assert localize(*recordings, "--prompt", prompts[0], "--prompt", prompts[1], *files) == 0
     lines = capsys.readouterr().out.splitlines()
     answers = json.loads((tmp_path / "answers.json").read_text())
     assert [(a["recording"], a["prompt"]) for a in answers] == [
@@ -67,43 +67,48 @@ def test_every_prompt_is_found_in_every_recording(workspace, ask, tmp_path, caps
 
 
 @pytest.mark.once
-def test_recordings_as_prompts_are_asked_one_by_one(workspace, ask, tmp_path, capsys):
+def test_recordings_as_prompts_are_used_one_by_one(workspace, localize, tmp_path, capsys):
     """In one batch the shorter one would be repeated, and have another embedding."""
     rng = np.random.default_rng(2)
     for name, samples in (("short.wav", 4000), ("long.wav", 14321)):
         soundfile.write(workspace / name, 0.1 * rng.standard_normal(samples), 16000)
     scores = tmp_path / "answers.json"
-    assert ask("mix.wav", "--prompt", "short.wav", "--prompt", "long.wav", "--json", scores) == 0
+    assert (
+        localize("mix.wav", "--prompt", "short.wav", "--prompt", "long.wav", "--json", scores) == 0
+    )
     together = [answer["confidence"] for answer in json.loads(scores.read_text())]
     alone = []
     for name in ("short.wav", "long.wav"):
-        assert ask("mix.wav", "--prompt", name, "--json", scores) == 0
+        assert localize("mix.wav", "--prompt", name, "--json", scores) == 0
         alone += [answer["confidence"] for answer in json.loads(scores.read_text())]
     assert together == alone
     capsys.readouterr()
 
 
 @pytest.mark.once
-def test_two_of_four_channels(workspace, ask, capsys):
+def test_two_of_four_channels(workspace, localize, capsys):
     samples, _ = soundfile.read(workspace / "mix.wav")
     noise = 0.1 * np.random.default_rng(2).standard_normal((len(samples), 4))
     noise[:, [0, 2]] = samples
     soundfile.write(workspace / "array.wav", noise, 16000)
-    assert ask("mix.wav", "--prompt", "dog.jpg") == 0
+    assert localize("mix.wav", "--prompt", "dog.jpg") == 0
     expected = capsys.readouterr().out
-    assert ask("array.wav", "--channels", 0, 2, "--prompt", "dog.jpg") == 0
+    assert localize("array.wav", "--channels", 0, 2, "--prompt", "dog.jpg") == 0
     assert capsys.readouterr().out == expected
-    assert ask("array.wav", "--prompt", "dog.jpg") == 2
-    assert "4 channels: choose two with `--channels`" in capsys.readouterr().err
-    assert ask("array.wav", "--channels", 0, 4, "--prompt", "dog.jpg") == 2
+    assert localize("array.wav", "--prompt", "dog.jpg") == 2
+    error = capsys.readouterr().err
+    assert "`--channels 0 1`, chooses two). Received: 4 channels" in error
+    assert localize("array.wav", "--channels", 0, 4, "--prompt", "dog.jpg") == 2
     assert "must be from 0 to 3" in capsys.readouterr().err
-    assert ask("mono.wav", "--prompt", "dog.jpg") == 2
-    assert "1 channel: a direction takes two" in capsys.readouterr().err
+    assert localize("mono.wav", "--prompt", "dog.jpg") == 2
+    assert "must have 2 channels. Received: 1 channel\n" in capsys.readouterr().err
 
 
 @pytest.mark.once
 @pytest.mark.parametrize("figure", [None, "answer.png"])
-def test_the_spacing_and_the_channels_reach_the_model(ask, monkeypatch, tmp_path, capsys, figure):
+def test_the_spacing_and_the_channels_reach_the_model(
+    localize, monkeypatch, tmp_path, capsys, figure
+):
     received = {}
 
     class Model:
@@ -120,7 +125,7 @@ def test_the_spacing_and_the_channels_reach_the_model(ask, monkeypatch, tmp_path
     more = ["--figure", tmp_path / figure] if figure else []
     more += ["--json", tmp_path / "answers.json"]
     arguments = ["mix.wav", "--prompt", "a dog", "--spacing", 0.08, "--channels", 1, 0]
-    assert ask(*arguments, *more) == 0
+    assert localize(*arguments, *more) == 0
     assert received == {"microphone_spacing": 0.08, "channels": (1, 0)}
     assert capsys.readouterr().out == "90 degrees, probability within 5 degrees: unknown\n"
     assert json.loads((tmp_path / "answers.json").read_text())[0]["confidence"] is None
@@ -128,7 +133,9 @@ def test_the_spacing_and_the_channels_reach_the_model(ask, monkeypatch, tmp_path
 
 @pytest.mark.once
 @pytest.mark.parametrize(("prompt", "has_picture"), [("dog.jpg", True), ("mono.wav", False)])
-def test_the_picture_that_asks_is_in_the_figure(ask, tmp_path, monkeypatch, prompt, has_picture):
+def test_the_picture_of_the_prompt_is_in_the_figure(
+    localize, tmp_path, monkeypatch, prompt, has_picture
+):
     titles = []
 
     def savefig(figure, *_, **__):
@@ -137,20 +144,20 @@ def test_the_picture_that_asks_is_in_the_figure(ask, tmp_path, monkeypatch, prom
 
     monkeypatch.setattr("matplotlib.figure.Figure.savefig", savefig)
     with contextlib.suppress(OSError):  # nothing is written
-        ask("mix.wav", "--prompt", prompt, "--figure", tmp_path / "answer.png")
+        localize("mix.wav", "--prompt", prompt, "--figure", tmp_path / "answer.png")
     assert ("prompt" in titles) == has_picture and any(
         title.startswith("answer ") for title in titles
     )
 
 
 @pytest.mark.once
-def test_a_figure_that_fails_leaves_the_answer(ask, tmp_path, monkeypatch, capsys):
+def test_a_figure_that_fails_leaves_the_answer(localize, tmp_path, monkeypatch, capsys):
     def fail(*_, **__):
         raise OSError("No space left on device")
 
     monkeypatch.setattr("matplotlib.figure.Figure.savefig", fail)
     files = ["--figure", tmp_path / "answer.png", "--json", tmp_path / "answer.json"]
-    assert ask("mix.wav", "--prompt", "dog.jpg", *files) == 2
+    assert localize("mix.wav", "--prompt", "dog.jpg", *files) == 2
     captured = capsys.readouterr()
     assert "degrees, probability within 5 degrees: " in captured.out
     assert captured.err == "keras-avssan localize: error: No space left on device\n"
@@ -159,8 +166,8 @@ def test_a_figure_that_fails_leaves_the_answer(ask, tmp_path, monkeypatch, capsy
 
 @pytest.mark.once
 @pytest.mark.parametrize("ending", [".pdf", ".SVG", ".jpg"])
-def test_figures_of_other_formats(ask, tmp_path, ending):
-    assert ask("mix.wav", "--prompt", "dog.jpg", "--figure", tmp_path / f"answer{ending}") == 0
+def test_figures_of_other_formats(localize, tmp_path, ending):
+    assert localize("mix.wav", "--prompt", "dog.jpg", "--figure", tmp_path / f"answer{ending}") == 0
     (name,) = os.listdir(tmp_path)
     start = {".pdf": b"%PDF", ".SVG": b"<?xml", ".jpg": b"\xff\xd8"}[ending]
     assert (tmp_path / name).read_bytes().startswith(start)

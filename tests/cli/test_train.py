@@ -1,4 +1,4 @@
-"""The command `train`: stopped, it goes on; what it leaves behind; how it refuses."""
+"""The command `train`: resumption, the files it leaves, and its errors."""
 
 import functools
 import importlib.util
