@@ -129,7 +129,7 @@ CASES = {
     "`image_encoder` is not": load_with_another_encoder,
     "'empty' holds": folder_without_classes,
     "The class(es)": folder_with_one_picture,
-    "Unknown `split`": lambda case: ScenePlan(case.catalog, case.two_rooms, split="validation"),
+    "`split` must be one of": lambda case: ScenePlan(case.catalog, case.two_rooms, split="validation"),
     "`rooms` must be": lambda case: ScenePlan(case.catalog, case.two_rooms, rooms=(0, 350)),
     "`loader` must": lambda case: make_dataset(case.plan, num_scenes=8, loader="numpy"),
     "The loss is nan": train_at_an_absurd_rate,

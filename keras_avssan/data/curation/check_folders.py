@@ -38,7 +38,7 @@ def check_folders(
     workers: int | None = 1,
     progress: bool = False,
 ) -> FolderReport:
-    """Decode every file of a folder of classes and tell what is there.
+    """Decodes every file of a folder of classes and tell what is there.
 
     Finds what is unreadable, truncated or near-silent (root mean square below -60 dB of full
     scale), what lies in two places or two classes though its name, format, level or size differs
@@ -48,7 +48,7 @@ def check_folders(
         root: Path of a folder with one folder per class; see `ClassFolders`.
         engine: Str, see `run_units`.
         workers: Int or `None`, see `run_units`.
-        progress: Bool. Whether to show a progress bar.
+        progress: Whether to show a progress bar.
 
     Returns:
         A `FolderReport`.
@@ -93,15 +93,15 @@ def write_metadata(
     seed: int = 0,
     path: str | os.PathLike | None = None,
 ) -> Path:
-    """Write the splits of a folder's usable files, as the `metadata.csv` that `ClassFolders` reads.
+    """Writes the splits of a folder's usable files, as the `metadata.csv` that `ClassFolders` reads.
 
     Files that are copies of each other get the same instance, as do those of a class with the same
     stem: an instance is in one split only. Files that cannot be used are left out.
 
     Args:
         report: `FolderReport`.
-        splits: Tuple of three floats: shares of train, validation and test.
-        seed: Int. Seed of the splits.
+        splits: Shares of train, validation and test.
+        seed: Seed of the splits.
         path: Path of the CSV; `None` takes `metadata.csv` in the folder. It must not exist.
 
     Returns:

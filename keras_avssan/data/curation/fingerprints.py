@@ -48,7 +48,7 @@ def sound_landmarks(samples: np.ndarray, sampling_rate: int = SAMPLING_RATE) -> 
 
     Args:
         samples: Float array of shape `(samples,)`.
-        sampling_rate: Int. Their rate in Hz.
+        sampling_rate: Their rate in Hz.
 
     Returns:
         Int64 array of shape `(pairs, 2)`: what the pair is (both frequencies and the time between

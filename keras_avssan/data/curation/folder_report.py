@@ -22,14 +22,14 @@ class FileReport:
     Args:
         path: Str, relative to the folder.
         class_name: Str.
-        kind: Str: `"audio"` or `"image"`.
-        problem: Str: why it is of no use (unreadable, truncated, near-silent); empty if it is.
-        seconds: Float. Duration of a recording.
-        sampling_rate: Int. Rate of a recording in Hz.
-        channels: Int. Number of channels of a recording.
-        level: Float. Root mean square of a recording in dB of full scale.
-        height: Int. Height of a picture in pixels.
-        width: Int. Width of a picture in pixels.
+        kind: `"audio"` or `"image"`.
+        problem: Why it is of no use (unreadable, truncated, near-silent); empty if it is.
+        seconds: Duration of a recording.
+        sampling_rate: Rate of a recording in Hz.
+        channels: Number of channels of a recording.
+        level: Root mean square of a recording in dB of full scale.
+        height: Height of a picture in pixels.
+        width: Width of a picture in pixels.
     """
 
     path: str
@@ -49,12 +49,12 @@ class FileCopy:
     """Two files of a folder that are the same, or nearly so.
 
     Args:
-        first: Str. Path of the first.
-        second: Str. Path of the second.
-        kind: Str: `"audio"` or `"image"`.
-        reason: Str: `"identical"` or `"near-duplicate"`.
-        similarity: Float. Correlation, 1 where they are identical.
-        same_class: Bool. Whether both are in the same class.
+        first: Path of the first.
+        second: Path of the second.
+        kind: `"audio"` or `"image"`.
+        reason: `"identical"` or `"near-duplicate"`.
+        similarity: Correlation, 1 where they are identical.
+        same_class: Whether both are in the same class.
     """
 
     first: str
@@ -70,10 +70,10 @@ class FolderReport:
     """What `check_folders` found.
 
     Args:
-        root: Str. The folder.
+        root: The folder.
         files: Tuple of `FileReport`, sorted by path.
         copies: Tuple of `FileCopy`.
-        ignored: Tuple of str: paths of files that are neither recordings nor pictures of a class.
+        ignored: Paths of files that are neither recordings nor pictures of a class.
 
     Example:
         ```python

@@ -48,10 +48,10 @@ class Copy(NamedTuple):
     """Two of many that are the same, or nearly so.
 
     Args:
-        first: Int. Place of the first.
-        second: Int. Place of the second, after the first.
-        reason: Str: `"identical"` (every sample or pixel) or `"near-duplicate"`.
-        similarity: Float. Correlation, 1 where they are identical.
+        first: Place of the first.
+        second: Place of the second, after the first.
+        reason: `"identical"` (every sample or pixel) or `"near-duplicate"`.
+        similarity: Correlation, 1 where they are identical.
     """
 
     first: int
@@ -65,7 +65,7 @@ def fingerprint_sound(samples: np.ndarray, sampling_rate: int) -> Fingerprint:
 
     Args:
         samples: Float32 array of shape `(samples,)`.
-        sampling_rate: Int. Their rate in Hz.
+        sampling_rate: Their rate in Hz.
 
     Returns:
         A `Fingerprint`.

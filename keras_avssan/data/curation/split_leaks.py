@@ -27,11 +27,11 @@ class Leak:
     """Two items of different splits that are the same thing.
 
     Args:
-        kind: Str: `"clip"` or `"picture"`.
+        kind: `"clip"` or `"picture"`.
         first: `Clip` or `Picture`.
         second: `Clip` or `Picture` of another split.
-        reason: Str: `"identical"` (every sample or pixel), `"near-duplicate"` (the same with
-            another gain, format, size or beginning) or `"same instance"`.
+        reason: `"identical"` (every sample or pixel), `"near-duplicate"` (the same with another
+            gain, format, size or beginning) or `"same instance"`.
         similarity: Float in [0, 1]. Correlation of the waveforms, or of the pictures; 1 where they
             are identical or share an instance.
 
@@ -65,7 +65,7 @@ class Leak:
 def find_leaks(
     catalog: Catalog, *, engine: str = "processes", workers: int | None = 1, progress: bool = False
 ) -> list[Leak]:
-    """Find clips and pictures that are in two splits of a catalog, though they may look different.
+    """Finds clips and pictures that are in two splits of a catalog, though they may look different.
 
     All of them are decoded. Identical ones have the same samples or pixels, whatever their names
     and formats. Near-duplicate sounds share spectral landmarks, and their waveforms correlate by
@@ -78,7 +78,7 @@ def find_leaks(
         catalog: `Catalog`, of any kind.
         engine: Str, see `run_units`.
         workers: Int or `None`, see `run_units`.
-        progress: Bool. Whether to show progress bars.
+        progress: Whether to show progress bars.
 
     Returns:
         List of `Leak`, clips first; empty where the splits are apart.

@@ -29,7 +29,7 @@ def make_audio_dataset(
     drop_remainder: bool = False,
     num_workers: int | None = None,
 ) -> Any:
-    """Make a `tf.data.Dataset` of recordings: decode, resample, cache, shuffle, batch, prefetch.
+    """Makes a `tf.data.Dataset` of recordings: decode, resample, cache, shuffle, batch, prefetch.
 
     An element is a batch of audio, float32 `(batch, samples)`, mono; with `labels`, a tuple of it
     and of int32 `(batch,)`. A longer recording is cut at the end, a shorter one repeated. The same
@@ -39,17 +39,17 @@ def make_audio_dataset(
     Args:
         paths: Sequence of paths of audio files.
         labels: Sequence of int, one a file, or `None`.
-        batch_size: Int. Recordings a batch.
-        duration: Float. Length of every recording in seconds.
-        sampling_rate: Int. Rate in Hz; files at other rates are resampled.
+        batch_size: Recordings a batch.
+        duration: Length of every recording in seconds.
+        sampling_rate: Rate in Hz; files at other rates are resampled.
         decoder: `"auto"`, `"soundfile"` or `"tfio"`, see `read_audio_tf`.
-        cache: Bool: whether decoded recordings are kept in memory; or path: the file in which they
-            are kept, for the next run too. Remove it where files or arguments change.
-        shuffle: Bool. Whether to shuffle by the seed, differently in each round.
-        seed: Int. Seed of the order.
-        repeat: Bool. Whether to go on for ever.
-        drop_remainder: Bool. Whether to leave out a last batch that is not full.
-        num_workers: Int or `None`. Number of threads that decode; `None` leaves it to `tf.data`.
+        cache: Whether decoded recordings are kept in memory; or path: the file in which they are
+            kept, for the next run too. Remove it where files or arguments change.
+        shuffle: Whether to shuffle by the seed, differently in each round.
+        seed: Seed of the order.
+        repeat: Whether to go on for ever.
+        drop_remainder: Whether to leave out a last batch that is not full.
+        num_workers: Number of threads that decode; `None` leaves it to `tf.data`.
 
     Returns:
         A `tf.data.Dataset`.

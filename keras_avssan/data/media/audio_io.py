@@ -24,26 +24,26 @@ def read_audio(
     source_rate: int | None = None,
     resample: bool = True,
 ) -> np.ndarray:
-    """Read a recording as float32 samples at a given sampling rate.
+    """Reads a recording as float32 samples at a given sampling rate.
 
     Args:
         audio: File that soundfile reads (WAV, FLAC, Ogg Vorbis, MP3, …): its path, its bytes, or
             the file opened in binary mode; or an array of shape `(samples,)` or
             `(samples, channels)`.
-        sampling_rate: Int. Rate of the result in Hz.
-        channels: Int, tuple of ints or `None`. The number of channels the recording must have,
-            or which of its channels are taken, 0 the first, in this order; `None` takes all.
-            Channels are never duplicated or mixed.
-        source_rate: Int or `None`. Rate of `audio` in Hz where it is an array; `None` means
-            `sampling_rate`. A file tells its own rate.
-        resample: Bool. Whether a recording at another rate is resampled; `False` refuses it.
+        sampling_rate: Rate of the result in Hz.
+        channels: Int, tuple of ints or `None`. The number of channels the recording must have, or
+            which of its channels are taken, 0 the first, in this order; `None` takes all. Channels
+            are never duplicated or mixed.
+        source_rate: Rate of `audio` in Hz where it is an array; `None` means `sampling_rate`. A
+            file tells its own rate.
+        resample: Whether a recording at another rate is resampled; `False` refuses it.
 
     Returns:
         Float32 array of shape `(samples,)` for one channel, else `(samples, channels)`.
 
     Raises:
-        ValueError: The recording is unreadable, truncated, empty, not finite, at a rate that
-            may not be resampled, or has another number of channels.
+        ValueError: The recording is unreadable, truncated, empty, not finite, at a rate that may
+            not be resampled, or has another number of channels.
 
     Example:
         >>> tone = np.sin(np.arange(48000) / 10)
@@ -107,7 +107,7 @@ def audio_num_samples(path: str | os.PathLike | Contents, sampling_rate: int = 1
 
     Args:
         path: Path of an audio file, or its `Contents`.
-        sampling_rate: Int. The rate in Hz.
+        sampling_rate: The rate in Hz.
 
     Returns:
         Int, at least 1.

@@ -16,7 +16,7 @@ _DEPTHS = {"L;2": 85, "L;4": 17}
 
 
 def read_image(image: File | np.ndarray, size: int | tuple[int, int] | None = None) -> np.ndarray:
-    """Read a picture as float32 RGB in [0, 1], the whole picture kept.
+    """Reads a picture as float32 RGB in [0, 1], the whole picture kept.
 
     A picture of another shape is scaled to fit into `size` (bicubic, antialiased) and centred on
     white; nothing is cropped or distorted, and no side becomes less than a pixel. Transparent

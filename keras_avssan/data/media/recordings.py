@@ -69,8 +69,8 @@ def read_recordings(
         audio: File (its path, its bytes, or opened in binary mode), array (samples, 2) or (batch,
             samples, 2), or a list of files or arrays.
         sampling_rate: Sampling rate of the result in hertz.
-        channels: Which two of more channels are microphone 1 and microphone 2, counted from 0:
-            a tuple of two ints. If not given, recordings must have two.
+        channels: Which two of more channels are microphone 1 and microphone 2, counted from 0: a
+            tuple of two ints. If not given, recordings must have two.
         source_rate: Sampling rate of arrays in hertz; `sampling_rate` if not given.
         resample: Whether recordings at another rate are resampled; `False` refuses them.
         min_duration: Shortest recording in seconds.

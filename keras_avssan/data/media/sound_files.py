@@ -25,7 +25,7 @@ _BLOCK = 65536
 
 
 def open_sound(path: str | os.PathLike | Contents, name: str) -> soundfile.SoundFile:
-    """Open a sound file that is there as a whole.
+    """Opens a sound file that is there as a whole.
 
     The file is believed rather than a header that cannot know: where it declares no size, as a
     stream does, or the greatest that there is, or that of the whole file, the samples go to the

@@ -15,7 +15,7 @@ _INT16_SCALE = 1 / 32768
 
 
 def read_audio_tf(path: Any, sampling_rate: int = 16000, *, decoder: str = "auto") -> Any:
-    """Read a recording as mono samples, in a graph of TensorFlow: for `dataset.map`.
+    """Reads a recording as mono samples, in a graph of TensorFlow: for `dataset.map`.
 
     The same samples as those of `read_audio` with channels averaged, and the same refusals. What
     decodes:
@@ -32,7 +32,7 @@ def read_audio_tf(path: Any, sampling_rate: int = 16000, *, decoder: str = "auto
 
     Args:
         path: String tensor, or str: path of the file.
-        sampling_rate: Int. Rate of the result in Hz.
+        sampling_rate: Rate of the result in Hz.
         decoder: `"soundfile"`, `"tfio"`, or `"auto"` for tensorflow-io where it can be imported.
 
     Returns:
@@ -79,7 +79,7 @@ def import_tensorflow(wanted_for: str) -> Any:
     """Import TensorFlow, or say what it is wanted for.
 
     Args:
-        wanted_for: Str. What needs it, for the message.
+        wanted_for: What needs it, for the message.
 
     Returns:
         The module `tensorflow`.

@@ -27,9 +27,9 @@ class UnusableVideo(ValueError):
     """A video file whose sound or picture cannot be used.
 
     Args:
-        reason: Str. One of a few: `"missing"`, `"unreadable"`, `"damaged"`, `"truncated"`,
-            `"no audio"`, `"no picture"`.
-        detail: Str. What exactly was found.
+        reason: One of a few: `"missing"`, `"unreadable"`, `"damaged"`, `"truncated"`, `"no audio"`,
+            `"no picture"`.
+        detail: What exactly was found.
 
     Example:
         ```python
@@ -54,7 +54,7 @@ class VideoFrame:
     """One picture of a video.
 
     Args:
-        seconds: Float. When it is shown, from the beginning of the video.
+        seconds: When it is shown, from the beginning of the video.
         pixels: `uint8` array of shape `(height, width, 3)`, RGB.
 
     Example:
@@ -73,15 +73,15 @@ class VideoFrame:
 def read_video_audio(
     path: str | os.PathLike, sampling_rate: int = 16000, *, duration: float | None = None
 ) -> np.ndarray:
-    """Read the sound of a video as mono samples.
+    """Reads the sound of a video as mono samples.
 
     The first audio track is decoded, its channels are averaged, and the result is resampled.
     Damaged packets are left out; a sound that lacks more than half a second is refused.
 
     Args:
         path: Path of a file that FFmpeg reads (MP4, WebM, …).
-        sampling_rate: Int. Rate of the result in Hz.
-        duration: Float or `None`. Longest result in seconds; `None` takes all.
+        sampling_rate: Rate of the result in Hz.
+        duration: Longest result in seconds; `None` takes all.
 
     Returns:
         Float32 array of shape `(samples,)`: exactly `duration` seconds, or as long as the sound is.
@@ -107,7 +107,7 @@ def read_video_audio(
 
 
 def read_video_frames(path: str | os.PathLike, times: Sequence[float]) -> list[VideoFrame]:
-    """Read the pictures that a video shows at some moments.
+    """Reads the pictures that a video shows at some moments.
 
     Args:
         path: Path of a file that FFmpeg reads.
@@ -145,7 +145,7 @@ def write_video(
     frame_rate: int = 10,
     codec: str = "mpeg4",
 ) -> None:
-    """Write an MP4, such as examples and tests need.
+    """Writes an MP4, such as examples and tests need.
 
     Args:
         path: Path of the file.
@@ -153,9 +153,9 @@ def write_video(
             without sound. It is encoded as AAC.
         pictures: `uint8` array of shape `(frames, height, width, 3)`, RGB, with even sides; or
             `None` for a video without pictures.
-        sampling_rate: Int. Rate of the sound in Hz, one that AAC has.
-        frame_rate: Int. Pictures a second.
-        codec: Str. What encodes pictures: `"mpeg4"`, or `"h264"`.
+        sampling_rate: Rate of the sound in Hz, one that AAC has.
+        frame_rate: Pictures a second.
+        codec: What encodes pictures: `"mpeg4"`, or `"h264"`.
 
     Raises:
         ValueError: There is neither sound nor pictures, or an array has another shape.

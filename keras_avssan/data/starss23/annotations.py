@@ -81,7 +81,7 @@ class Events:
 
 
 def read_events(path: str | os.PathLike) -> Events:
-    """Read a CSV file of STARSS23's metadata.
+    """Reads a CSV file of STARSS23's metadata.
 
     A row is `frame,class,source,azimuth,elevation`, or with `distance` in centimetres as a sixth
     column; there is no header. A file without rows is a recording without events.
@@ -93,8 +93,8 @@ def read_events(path: str | os.PathLike) -> Events:
         `Events`.
 
     Raises:
-        ValueError: The file does not exist, or a row has another number of columns, is not
-            numeric or out of range; names file and line. Or six columns are Cartesian.
+        ValueError: The file does not exist, or a row has another number of columns, is not numeric
+            or out of range; names file and line. Or six columns are Cartesian.
 
     Example:
         ```python

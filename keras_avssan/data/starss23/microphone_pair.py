@@ -35,9 +35,9 @@ class MicrophonePair:
     45° (front left), `M2-M3` along −45° (front right).
 
     Args:
-        name: Str: `"M1-M4"` or `"M2-M3"`.
-        baffle: Str: `"rigid"`, the sphere that the published recordings were made on, or
-            `"open"`, microphones in free air as a simulation may have them.
+        name: `"M1-M4"` or `"M2-M3"`.
+        baffle: `"rigid"`, the sphere that the published recordings were made on, or `"open"`,
+            microphones in free air as a simulation may have them.
 
     Raises:
         ValueError: `name` or `baffle` is another one.
@@ -76,18 +76,18 @@ class MicrophonePair:
 
     @property
     def distance(self) -> float:
-        """Float. From one microphone to the other in metres: 0.0688."""
+        """From one microphone to the other in metres: 0.0688."""
         return float(np.linalg.norm(self.positions[0] - self.positions[1]))
 
     @property
     def axis_azimuth(self) -> float:
-        """Float. Azimuth in degrees of the axis from the second microphone to the first."""
+        """Azimuth in degrees of the axis from the second microphone to the first."""
         x, y, _ = self.positions[0] - self.positions[1]
         return float(np.degrees(np.arctan2(y, x)))
 
     @property
     def spacing(self) -> float:
-        """Float. Distance in metres of two free microphones that hear the same delays.
+        """Distance in metres of two free microphones that hear the same delays.
 
         In free air that is `distance`. On a rigid sphere sound takes longer to the far side, by a
         factor of 1.5 at low frequencies and of 1.1 at high ones. No single spacing has both: this

@@ -38,8 +38,8 @@ class SegmentPrompts:
         class_map: Dict from a class of STARSS23 to one class of the catalog or to several, or the
             path of a CSV file with the columns `class` and `pictures`, one such pair a row. `None`
             takes the catalog's classes of the same name.
-        split: Str: split of the catalog whose pictures ask, or `None` for all of them.
-        seed: Int. Seed of the pictures.
+        split: Split of the catalog whose pictures ask, or `None` for all of them.
+        seed: Seed of the pictures.
 
     Raises:
         ValueError: `class_map` names an unknown class or is no such file, the catalog has no such
@@ -90,7 +90,7 @@ class SegmentPrompts:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Tuple of str: the classes of the targets that are asked for."""
+        """The classes of the targets that are asked for."""
         present = {segment.class_name for segment in self.segments}
         return tuple(name for name in STARSS23_CLASSES if name in present)
 

@@ -25,12 +25,12 @@ class SegmentSource:
     """One source as a segment has it.
 
     Args:
-        class_name: Str, one of `STARSS23_CLASSES`.
-        number: Int. Number of the source within its class.
-        azimuth: Float. Angle at the pair in degrees, 0 beside its first microphone: the median
-            over the frames in which the source is active.
-        motion: Float. Largest deviation from that median, in degrees.
-        activity: Float. Seconds in which the source is active.
+        class_name: One of `STARSS23_CLASSES`.
+        number: Number of the source within its class.
+        azimuth: Angle at the pair in degrees, 0 beside its first microphone: the median over the
+            frames in which the source is active.
+        motion: Largest deviation from that median, in degrees.
+        activity: Seconds in which the source is active.
 
     Example:
         >>> SegmentSource("bell", 0, azimuth=30.0, motion=0.0, activity=8.5).class_name
@@ -54,9 +54,9 @@ class Segment:
     """A piece of a recording with one source to be found.
 
     Args:
-        recording: Str. The recording: folder and name, without suffix.
-        start: Float. First moment in seconds.
-        duration: Float. Length in seconds.
+        recording: The recording: folder and name, without suffix.
+        start: First moment in seconds.
+        duration: Length in seconds.
         target: `SegmentSource` to be found.
         interferers: Tuple of `SegmentSource` of other classes, the most active first.
 
@@ -88,17 +88,17 @@ class Segment:
 
     @property
     def class_name(self) -> str:
-        """Str. Class of the target."""
+        """Class of the target."""
         return self.target.class_name
 
     @property
     def azimuth(self) -> float:
-        """Float. Angle of the target in degrees."""
+        """Angle of the target in degrees."""
         return self.target.azimuth
 
     @property
     def interferer_azimuth(self) -> float:
-        """Float. Angle of the most active interferer in degrees; NaN where there is none."""
+        """Angle of the most active interferer in degrees; NaN where there is none."""
         return self.interferers[0].azimuth if self.interferers else float("nan")
 
 
@@ -107,11 +107,11 @@ class SegmentRules:
     """What makes a segment usable; see `STARSS23`, which takes these as arguments.
 
     Args:
-        classes: Tuple of str: classes that may be targets.
-        duration: Float. Length of a segment in seconds, a multiple of 0.1.
-        min_activity: Float. Seconds for which the target must be active.
-        max_motion: Float or `None`. Largest deviation of the target from its median, in degrees.
-        allow_several: Bool. Whether other sources of the target's class may be heard elsewhere.
+        classes: Classes that may be targets.
+        duration: Length of a segment in seconds, a multiple of 0.1.
+        min_activity: Seconds for which the target must be active.
+        max_motion: Largest deviation of the target from its median, in degrees.
+        allow_several: Whether other sources of the target's class may be heard elsewhere.
 
     Raises:
         ValueError: An argument is out of range.
@@ -144,7 +144,7 @@ class SegmentRules:
 
     @property
     def num_frames(self) -> int:
-        """Int. Frames of the annotation in a segment."""
+        """Frames of the annotation in a segment."""
         return round(self.duration / FRAME_SECONDS) if np.isfinite(self.duration) else 0
 
     def label(
@@ -153,8 +153,8 @@ class SegmentRules:
         """Finds the target of a segment.
 
         Args:
-            recording: Str. The recording.
-            index: Int. Number of the segment in it, from 0.
+            recording: The recording.
+            index: Number of the segment in it, from 0.
             events: `Events` of the whole recording.
             pair: `MicrophonePair` that angles are measured by.
 

@@ -51,25 +51,24 @@ class STARSS23:
 
     Args:
         root: Path of the folder that holds `mic_dev` or `foa_dev`, and `metadata_dev`.
-        format: `"mic"` for the four microphones, of which `load_audio` gives the two of `pair`;
-            or `"foa"` for first-order Ambisonics, of which it gives all four channels (W, Y, Z,
-            X). These meet in one point: they have level but no time differences, and are no input
-            for a model of two microphones.
-        split: `"train"`, `"test"`, the name of one folder such as `"dev-test-sony"`, or `None`
-            for all.
+        format: `"mic"` for the four microphones, of which `load_audio` gives the two of `pair`; or
+            `"foa"` for first-order Ambisonics, of which it gives all four channels (W, Y, Z, X).
+            These meet in one point: they have level but no time differences, and are no input for a
+            model of two microphones.
+        split: `"train"`, `"test"`, the name of one folder such as `"dev-test-sony"`, or `None` for
+            all.
         pair: `"M1-M4"`, whose 0° lies at an azimuth of 45°, or `"M2-M3"`, whose 0° lies at −45°.
             Channel 0 is the microphone named first.
-        classes: Iterable of str: the classes that may be targets; others are interference only.
-            `None` for all of `STARSS23_CLASSES`.
-        duration: Float. Length of a segment in seconds, a multiple of 0.1.
-        min_activity: Float. Seconds for which a target must be active.
-        max_motion: Float or `None`. Largest deviation of the target from its azimuth in degrees;
-            `None` for any.
-        allow_several: Bool. Whether segments are kept where another source of the target's class
-            is heard elsewhere, so that the prompt does not say which is meant.
+        classes: The classes that may be targets; others are interference only. `None` for all of
+            `STARSS23_CLASSES`.
+        duration: Length of a segment in seconds, a multiple of 0.1.
+        min_activity: Seconds for which a target must be active.
+        max_motion: Largest deviation of the target from its azimuth in degrees; `None` for any.
+        allow_several: Whether segments are kept where another source of the target's class is heard
+            elsewhere, so that the prompt does not say which is meant.
         baffle: `"rigid"` for the published recordings, made on a rigid sphere, or `"open"` for
             simulated ones whose microphones stand in free air. Decides `microphone_spacing`.
-        sampling_rate: Int. Rate of the audio in Hz; recordings at other rates are resampled.
+        sampling_rate: Rate of the audio in Hz; recordings at other rates are resampled.
 
     Raises:
         ValueError: An argument is out of range, a folder or an annotation is missing, or a
@@ -143,12 +142,12 @@ class STARSS23:
 
     @property
     def recordings(self) -> tuple[str, ...]:
-        """Tuple of str: the recordings, folder and name."""
+        """The recordings, folder and name."""
         return tuple(recording.name for recording in self._recordings)
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Tuple of str: the classes of the targets, in the order of their numbers."""
+        """The classes of the targets, in the order of their numbers."""
         present = {segment.class_name for segment in self._segments}
         return tuple(name for name in STARSS23_CLASSES if name in present)
 
@@ -164,7 +163,7 @@ class STARSS23:
 
     @cached_property
     def microphone_spacing(self) -> float:
-        """Float. Spacing in metres that a steered response is to assume.
+        """Spacing in metres that a steered response is to assume.
 
         The microphones of a pair are 6.88 cm apart (`baffle="open"`). The rigid sphere lengthens
         the way of the sound between them: 7.97 cm fit its phase differences best.

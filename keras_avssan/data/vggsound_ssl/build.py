@@ -45,7 +45,7 @@ def build_vggsound_ssl(
     progress: bool = True,
     **settings: Any,
 ) -> dict[str, Any]:
-    """Build VGGSound-SSL from VGGSound's table and videos, from where an earlier call stopped.
+    """Builds VGGSound-SSL from VGGSound's table and videos, from where an earlier call stopped.
 
     Videos are decoded to mono clips, and CLIP chooses of each the frame that shows its class best.
     Then classes and clips are chosen, dealt to splits, and written as tar shards, beside a manifest
@@ -61,9 +61,9 @@ def build_vggsound_ssl(
         videos: Path of the folder of its videos.
         clip: Folder or name of a CLIP preset, see `keras_avssan.encoders.CLIPEncoder`; or `None`:
             the picture of a clip is the frame in its middle.
-        engine: Str. What runs the work, see `keras_avssan._internal.work_units.run_units`.
-        workers: Int. Number of units of work at a time.
-        progress: Bool. Whether to show progress bars.
+        engine: What runs the work, see `keras_avssan._internal.work_units.run_units`.
+        workers: Number of units of work at a time.
+        progress: Whether to show progress bars.
         **settings: Further settings, see `BuildSettings`.
 
     Returns:

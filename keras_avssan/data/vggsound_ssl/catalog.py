@@ -32,8 +32,8 @@ class VGGSoundSSL(Catalog):
 
     Args:
         root: Path of the folder.
-        classes: Iterable of str: the classes to take. `None` takes all.
-        cache_bytes: Int. Memory for decoded audio and resized pictures.
+        classes: The classes to take. `None` takes all.
+        cache_bytes: Memory for decoded audio and resized pictures.
 
     Raises:
         ValueError: The folder holds no whole dataset, or an unknown class is asked for.
@@ -70,7 +70,7 @@ class VGGSoundSSL(Catalog):
         super().__init__(clips, pictures, sampling_rate=rate, cache_bytes=cache_bytes)
 
     def read_bytes(self, item: Clip | Picture) -> bytes:
-        """Read the file of a clip (FLAC) or of a picture (JPEG), as it lies in its shard.
+        """Reads the file of a clip (FLAC) or of a picture (JPEG), as it lies in its shard.
 
         Args:
             item: `Clip` or `Picture` of this catalog.
@@ -89,14 +89,14 @@ class VGGSoundSSL(Catalog):
             raise ValueError(f"'{path}' does not exist.") from error
 
     def read_clip(self, clip: Clip) -> np.ndarray:
-        """Decode a clip."""
+        """Decodes a clip."""
         try:
             return decode_flac(self.read_bytes(clip))
         except soundfile.SoundFileError as error:
             raise ValueError(f"The clip '{clip.id}' is damaged: {error}") from error
 
     def read_picture(self, picture: Picture, size: tuple[int, int]) -> np.ndarray:
-        """Decode a picture and fit it into `size`."""
+        """Decodes a picture and fit it into `size`."""
         try:
             with Image.open(io.BytesIO(self.read_bytes(picture))) as image:
                 pixels = np.asarray(image.convert("RGB"))
@@ -106,7 +106,7 @@ class VGGSoundSSL(Catalog):
 
     @property
     def store(self) -> str | None:
-        """Str or `None`: the folder `.embeddings` in the root, where that can be written to."""
+        """The folder `.embeddings` in the root, where that can be written to."""
         return str(self.root / ".embeddings") if os.access(self.root, os.W_OK) else None
 
     def fingerprint(self, picture: Picture) -> str:
@@ -115,7 +115,7 @@ class VGGSoundSSL(Catalog):
 
 
 def decode_flac(content: bytes) -> np.ndarray:
-    """Decode a member of a shard.
+    """Decodes a member of a shard.
 
     Args:
         content: Bytes of a FLAC file.

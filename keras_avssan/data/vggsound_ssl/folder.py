@@ -38,8 +38,8 @@ def check_engine(engine: str, workers: int) -> None:
     """Checks what runs the units, before anything is written.
 
     Args:
-        engine: Str. See `keras_avssan._internal.work_units.run_units`.
-        workers: Int. Number of units at a time.
+        engine: See `keras_avssan._internal.work_units.run_units`.
+        workers: Number of units at a time.
 
     Raises:
         ValueError: There is no such engine, or the number is not positive.
@@ -65,12 +65,12 @@ def run_stage(
     Args:
         function: Function of a unit, see `keras_avssan._internal.work_units.run_units`.
         units: Sequence of the units.
-        total: Int. Number of units of the stage, with those that are finished.
-        noun: Str. What the units make, for the progress bar and the message.
+        total: Number of units of the stage, with those that are finished.
+        noun: What the units make, for the progress bar and the message.
         folder: `ResumableFolder` of the dataset, for the message.
-        engine: Str. What runs the units.
-        workers: Int. Number of units at a time.
-        progress: Bool. Whether to show a progress bar.
+        engine: What runs the units.
+        workers: Number of units at a time.
+        progress: Whether to show a progress bar.
 
     Raises:
         KeyboardInterrupt: The user stopped it. The message says how far it is.

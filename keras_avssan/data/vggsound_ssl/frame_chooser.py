@@ -16,8 +16,8 @@ class FrameChooser:
 
     Args:
         encoder: `keras_avssan.encoders.CLIPEncoder` with a tokenizer.
-        frames: Int. Most pictures that are compared at a time.
-        template: Str. Text in which the class name takes the place of `{}`.
+        frames: Most pictures that are compared at a time.
+        template: Text in which the class name takes the place of `{}`.
 
     Example:
         ```python
@@ -36,7 +36,7 @@ class FrameChooser:
         self._model = keras.Model(images, encoder(images))
 
     def __call__(self, frames: Sequence[VideoFrame], class_name: str) -> tuple[int, float]:
-        """Choose one of at most `frames` pictures.
+        """Chooses one of at most `frames` pictures.
 
         Args:
             frames: Sequence of `VideoFrame`.
@@ -68,10 +68,10 @@ def load_frame_chooser(
     """The chooser of a CLIP preset, loaded once in each process.
 
     Args:
-        preset: Str. Folder or name of a preset, see `get_image_encoder`.
-        identity: Str or `None`. Where it differs, the preset is loaded anew.
-        frames: Int. Most pictures that are compared at a time.
-        template: Str. Text around a class name.
+        preset: Folder or name of a preset, see `get_image_encoder`.
+        identity: Where it differs, the preset is loaded anew.
+        frames: Most pictures that are compared at a time.
+        template: Text around a class name.
 
     Returns:
         A `FrameChooser`.

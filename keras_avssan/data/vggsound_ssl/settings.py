@@ -19,23 +19,23 @@ class BuildSettings:
 
     Args:
         classes: Iterable of str, or `None` for all labels of the table.
-        duration: Float. Longest clip in seconds; longer ones are cut.
-        min_duration: Float. Shortest clip that is kept, in seconds.
-        sampling_rate: Int. Rate of the audio in Hz.
-        silence_level: Float. A clip whose RMS is below is silent and dropped; in dB of full scale.
-        frames: Int. Number of pictures of each video that CLIP chooses from.
-        template: Str. Text around a class name when CLIP compares it with pictures.
-        picture_size: Int. Longest side of the pictures in pixels; larger ones are scaled down.
-        min_instances: Int. Number of videos that a class needs to be kept.
-        max_classes: Int or `None`. Keep so many classes, those with the most videos.
-        max_clips: Int or `None`. Keep so many clips, spread evenly over the classes.
-        max_clips_per_class: Int or `None`. Keep so many clips of a class.
-        splits: Tuple of three floats: shares of train, validation and test.
-        csv_splits: Bool. Whether the test split is the one of the table; its train split is then
-            dealt to train and validation by their shares.
-        seed: Int. Seed of the choice of clips, of the splits and of the order of the clips.
-        rows_per_part: Int. Number of rows of the table in a unit of work.
-        clips_per_shard: Int. Number of clips in each shard of a split but its last.
+        duration: Longest clip in seconds; longer ones are cut.
+        min_duration: Shortest clip that is kept, in seconds.
+        sampling_rate: Rate of the audio in Hz.
+        silence_level: A clip whose RMS is below is silent and dropped; in dB of full scale.
+        frames: Number of pictures of each video that CLIP chooses from.
+        template: Text around a class name when CLIP compares it with pictures.
+        picture_size: Longest side of the pictures in pixels; larger ones are scaled down.
+        min_instances: Number of videos that a class needs to be kept.
+        max_classes: Keep so many classes, those with the most videos.
+        max_clips: Keep so many clips, spread evenly over the classes.
+        max_clips_per_class: Keep so many clips of a class.
+        splits: Shares of train, validation and test.
+        csv_splits: Whether the test split is the one of the table; its train split is then dealt to
+            train and validation by their shares.
+        seed: Seed of the choice of clips, of the splits and of the order of the clips.
+        rows_per_part: Number of rows of the table in a unit of work.
+        clips_per_shard: Number of clips in each shard of a split but its last.
 
     Raises:
         ValueError: An argument is out of range.
@@ -99,8 +99,8 @@ class BuildSettings:
         """All that the files depend on, as JSON has it.
 
         Args:
-            csv_checksum: Str. SHA-256 of the table.
-            clip: Str or `None`: what chooses frames, see `encoder_identity`.
+            csv_checksum: SHA-256 of the table.
+            clip: What chooses frames, see `encoder_identity`.
 
         Returns:
             Dict of numbers, strings, lists and `None`.

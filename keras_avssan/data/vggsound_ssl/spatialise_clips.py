@@ -51,8 +51,8 @@ class SpatialJob:
     Args:
         root: Path of the dataset of dry clips.
         bank: Path of the bank of rooms.
-        bank_sha256: Str. Tells banks apart.
-        rooms_per_clip: Int. Number of rooms in which each clip is heard.
+        bank_sha256: Tells banks apart.
+        rooms_per_clip: Number of rooms in which each clip is heard.
         seed: Int.
         rooms: Tuple of `(split, start, stop)`: the rooms of the bank that each split draws from.
     """
@@ -75,7 +75,7 @@ def spatialise_clips(
     workers: int = 1,
     progress: bool = True,
 ) -> dict[str, Any]:
-    """Write the clips of a dataset as two microphones hear them, one source at a time.
+    """Writes the clips of a dataset as two microphones hear them, one source at a time.
 
     Each clip is convolved with responses from random places in random rooms of a bank. The splits
     draw from rooms of their own. The shards stand in the folder `spatial` of the dataset: of each
@@ -85,11 +85,11 @@ def spatialise_clips(
     Args:
         root: Path of a folder that `build_vggsound_ssl` wrote.
         bank: Path of a bank of rooms, the folder or the file, see `RIRBank.load`.
-        rooms_per_clip: Int. Number of rooms in which each clip is heard.
-        seed: Int. Seed of the choice of rooms and places.
-        engine: Str. What runs the work, see `keras_avssan._internal.work_units.run_units`.
-        workers: Int. Number of units of work at a time.
-        progress: Bool. Whether to show a progress bar.
+        rooms_per_clip: Number of rooms in which each clip is heard.
+        seed: Seed of the choice of rooms and places.
+        engine: What runs the work, see `keras_avssan._internal.work_units.run_units`.
+        workers: Number of units of work at a time.
+        progress: Whether to show a progress bar.
 
     Returns:
         Dict: the manifest, as `spatial/manifest.json` has it.
@@ -148,11 +148,11 @@ def spatialise_clips(
 
 
 def write_spatial_shard(job: SpatialJob, name: str) -> dict[str, Any]:
-    """Write the spatial clips of one shard of dry clips.
+    """Writes the spatial clips of one shard of dry clips.
 
     Args:
         job: `SpatialJob`.
-        name: Str. Name of the shard.
+        name: Name of the shard.
 
     Returns:
         Dict with `name`, `clips` and `bytes`.
@@ -180,11 +180,11 @@ def write_spatial_shard(job: SpatialJob, name: str) -> dict[str, Any]:
 
 
 def check_bank(bank: str | os.PathLike, sampling_rate: int) -> int:
-    """Check that clips can be heard in the rooms of a bank.
+    """Checks that clips can be heard in the rooms of a bank.
 
     Args:
         bank: Path of the bank.
-        sampling_rate: Int. Rate of the clips in Hz.
+        sampling_rate: Rate of the clips in Hz.
 
     Returns:
         Int. Number of its rooms.

@@ -41,7 +41,7 @@ class PartJob:
         settings: `BuildSettings`.
         videos: Path of the folder of videos.
         clip: Folder or name of a CLIP preset, or `None` for the middle pictures.
-        identity: Str or `None`: what tells presets apart, see `encoder_identity`.
+        identity: What tells presets apart, see `encoder_identity`.
         folder: Path of the staging folder.
     """
 
@@ -57,7 +57,7 @@ class Part:
     """Consecutive rows of the table.
 
     Args:
-        number: Int, from 0.
+        number: From 0.
         videos: Tuple of `Video`.
     """
 
@@ -83,7 +83,7 @@ def list_parts(videos: Sequence[Video], rows_per_part: int) -> list[Part]:
 
 
 def build_part(job: PartJob, part: Part) -> dict[str, Any]:
-    """Decode the videos of a part, choose their pictures, and write both.
+    """Decodes the videos of a part, choose their pictures, and write both.
 
     Args:
         job: `PartJob`.
@@ -218,7 +218,7 @@ def flac_bytes(samples: np.ndarray, sampling_rate: int) -> bytes:
 
     Args:
         samples: Float array of shape `(samples,)` or `(samples, channels)`.
-        sampling_rate: Int. Its rate in Hz.
+        sampling_rate: Its rate in Hz.
 
     Returns:
         Bytes.

@@ -22,8 +22,8 @@ class ShardPlan:
     """What a shard will hold.
 
     Args:
-        name: Str. `{split}-{number:05d}`.
-        split: Str: `"train"`, `"val"` or `"test"`.
+        name: `{split}-{number:05d}`.
+        split: `"train"`, `"val"` or `"test"`.
         clips: Tuple of `StagedClip`.
     """
 
@@ -46,7 +46,7 @@ class Selection:
 
 
 def select_clips(clips: Sequence[StagedClip], settings: BuildSettings) -> Selection:
-    """Choose classes and clips, and deal them to splits and shards.
+    """Chooses classes and clips, and deal them to splits and shards.
 
     Every choice is a function of the seed and of the clips, whatever the order of the work was.
 

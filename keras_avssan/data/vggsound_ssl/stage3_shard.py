@@ -20,7 +20,7 @@ class ShardJob:
     Args:
         folder: Path of the dataset.
         staging: Path of the staging folder.
-        sampling_rate: Int. Rate of the audio in Hz.
+        sampling_rate: Rate of the audio in Hz.
     """
 
     folder: Path
@@ -68,11 +68,11 @@ def shard_path(folder: Path, name: str) -> Path:
 def write_index(
     folder: Path, name: str, split: str, entries: list[dict[str, Any]]
 ) -> dict[str, Any]:
-    """Write the index of a shard, which says that the shard is whole.
+    """Writes the index of a shard, which says that the shard is whole.
 
     Args:
         folder: Path of the dataset.
-        name: Str. Name of the shard.
+        name: Name of the shard.
         split: Str.
         entries: List of dicts, one a clip: its `key`, and all that is known of it.
 
@@ -91,7 +91,7 @@ def read_index(folder: Path, name: str) -> dict[str, Any]:
 
     Args:
         folder: Path of the dataset.
-        name: Str. Name of the shard.
+        name: Name of the shard.
 
     Returns:
         Dict with `split`, `bytes`, `sha256` and `clips`.
@@ -104,8 +104,8 @@ def shard_is_whole(folder: Path, name: str, keys: list[str] | None = None) -> bo
 
     Args:
         folder: Path of the dataset.
-        name: Str. Name of the shard.
-        keys: List of str: the clips that it must hold, or `None`.
+        name: Name of the shard.
+        keys: The clips that it must hold, or `None`.
 
     Returns:
         Bool.

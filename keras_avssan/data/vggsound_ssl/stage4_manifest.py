@@ -68,12 +68,12 @@ def write_manifest(
     dropped: Sequence[DroppedClip],
     versions: Iterable[dict[str, str]],
 ) -> dict[str, Any]:
-    """Count what was built, and write all that describes it; the manifest comes last.
+    """Counts what was built, and write all that describes it; the manifest comes last.
 
     Args:
         folder: Path of the dataset.
         layout: Dict of all settings.
-        names: Sequence of str: the names of the shards.
+        names: The names of the shards.
         dropped: Sequence of `DroppedClip`.
         versions: Iterable of dicts: the packages that the parts were made with.
 
@@ -112,7 +112,7 @@ def shard_entry(folder: Path, name: str) -> dict[str, Any]:
 
     Args:
         folder: Path of the folder of shards.
-        name: Str. Name of the shard.
+        name: Name of the shard.
 
     Returns:
         Dict with its name, split, number of clips, size in bytes, and the SHA-256 of the shard and
@@ -130,7 +130,7 @@ def shard_entry(folder: Path, name: str) -> dict[str, Any]:
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """Read the manifest of a whole dataset.
+    """Reads the manifest of a whole dataset.
 
     Args:
         folder: Path of the dataset.

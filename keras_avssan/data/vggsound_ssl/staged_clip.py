@@ -11,15 +11,15 @@ class StagedClip:
     """A decoded clip with its picture, in a part of the staging folder.
 
     Args:
-        key: Str. Name of its files, without suffix.
-        youtube_id: Str. The video that it was cut from.
-        start_second: Int. Where in the video it begins.
+        key: Name of its files, without suffix.
+        youtube_id: The video that it was cut from.
+        start_second: Where in the video it begins.
         class_name: Str.
-        csv_split: Str. What the table says: `"train"` or `"test"`.
-        num_samples: Int. Length of the sound.
-        frame_second: Float. When the picture is shown, from the beginning of the clip.
-        similarity: Float or `None`. Cosine between the embeddings of picture and class name.
-        part: Int. Number of the part.
+        csv_split: What the table says: `"train"` or `"test"`.
+        num_samples: Length of the sound.
+        frame_second: When the picture is shown, from the beginning of the clip.
+        similarity: Cosine between the embeddings of picture and class name.
+        part: Number of the part.
         audio: Tuple `(offset, size)`: where in the part's tar file the FLAC lies, in bytes.
         image: Tuple `(offset, size)`: likewise, the JPEG.
     """
@@ -38,7 +38,7 @@ class StagedClip:
 
     @classmethod
     def from_json(cls, entry: dict[str, Any]) -> "StagedClip":
-        """Make a clip from what `as_json` gave."""
+        """Makes a clip from what `as_json` gave."""
         return cls(**{**entry, "audio": tuple(entry["audio"]), "image": tuple(entry["image"])})
 
     def as_json(self) -> dict[str, Any]:
@@ -51,12 +51,12 @@ class DroppedClip:
     """A row of the table that is not in the dataset.
 
     Args:
-        youtube_id: Str. The video that it was cut from.
-        start_second: Int. Where in the video it begins.
+        youtube_id: The video that it was cut from.
+        start_second: Where in the video it begins.
         label: Str.
-        split: Str. What the table says: `"train"` or `"test"`.
-        reason: Str. One of a few words, by which dropped clips are counted.
-        detail: Str. What exactly was found.
+        split: What the table says: `"train"` or `"test"`.
+        reason: One of a few words, by which dropped clips are counted.
+        detail: What exactly was found.
     """
 
     youtube_id: str

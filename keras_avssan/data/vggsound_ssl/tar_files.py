@@ -50,7 +50,7 @@ class TarWriter:
 
 
 def read_member(path: str | Path, place: tuple[int, int]) -> bytes:
-    """Read one member of a tar file, without reading the others.
+    """Reads one member of a tar file, without reading the others.
 
     Args:
         path: Path of the file.

@@ -21,10 +21,10 @@ class Video:
     """One row of VGGSound's table.
 
     Args:
-        youtube_id: Str. The video that the clip was cut from.
-        start_second: Int. Where in it the clip begins.
-        label: Str. What is heard.
-        split: Str: `"train"` or `"test"`.
+        youtube_id: The video that the clip was cut from.
+        start_second: Where in it the clip begins.
+        label: What is heard.
+        split: `"train"` or `"test"`.
     """
 
     youtube_id: str
@@ -34,7 +34,7 @@ class Video:
 
     @property
     def key(self) -> str:
-        """Str: the name of the clip's files, without suffix."""
+        """The name of the clip's files, without suffix."""
         return f"{self.youtube_id}_{self.start_second:06d}"
 
     @property
@@ -53,7 +53,7 @@ class VGGSound:
     Args:
         csv: Path of the table.
         root: Path of the folder of videos.
-        classes: Iterable of str: the labels to take; `None` takes all.
+        classes: The labels to take; `None` takes all.
 
     Raises:
         ValueError: There is no such table or folder, a row is wrong, or a class is not known.
@@ -103,7 +103,7 @@ class VGGSound:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Tuple of str: the labels, sorted."""
+        """The labels, sorted."""
         return tuple(sorted({video.label for video in self._videos}))
 
     @cached_property
@@ -114,7 +114,7 @@ class VGGSound:
 
     @cached_property
     def checksum(self) -> str:
-        """Str: SHA-256 of the table."""
+        """SHA-256 of the table."""
         return hashlib.sha256(self.csv.read_bytes()).hexdigest()
 
     def path(self, video: Video) -> Path:

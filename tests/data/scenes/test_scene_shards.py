@@ -105,7 +105,7 @@ def test_other_scenes_and_other_files_are_left_alone(batches, folder, tmp_path):
     (tmp_path / "mine" / "notes.txt").write_text("mine")
     with pytest.raises(ValueError, match=r"which holds notes\.txt"):
         write_scenes(batches, tmp_path / "mine", progress=False)
-    with pytest.raises(ValueError, match="holds no scenes"):
+    with pytest.raises(ValueError, match="must hold scenes of `write_scenes`"):
         read_scenes(tmp_path / "mine")
 
 

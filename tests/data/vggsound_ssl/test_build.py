@@ -288,7 +288,7 @@ def test_another_clip_is_another_setting(tmp_path, material, clip_preset):
     "changed, message",
     [
         ({"frames": 0}, "`frames`"),
-        ({"classes": ["whistling"]}, "Unknown class 'whistling'"),
+        ({"classes": ["whistling"]}, r"Received: classes=\['whistling'\]"),
         ({"min_instances": 50}, "`min_instances` is 50, but no class.*'dog barking'.*13"),
         ({"clip": "no/such/preset"}, "`preset` must be.*'no/such/preset'"),
         ({"engine": "steam"}, "`engine` must be one of"),
