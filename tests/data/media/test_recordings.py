@@ -33,7 +33,10 @@ class TestChannels:
     @pytest.mark.parametrize(
         ("channels", "message"),
         [
-            (None, r"array\.wav' must have 2 channel\(s\), got 4.*`channels`, such as `channels="),
+            (
+                None,
+                r"array\.wav' must have 2 channel\(s\).*`channels`, such as `channels=.*Received: 4",
+            ),
             ((0, 4), r"array\.wav' has 4 channel\(s\), numbered from 0.*channels=\(0, 4\)"),
             ((1, 1), "`channels` must be two different channels"),
             ((0, -1), "`channels` must be two different channels"),
