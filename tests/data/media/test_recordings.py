@@ -35,7 +35,7 @@ class TestChannels:
         [
             (
                 None,
-                r"array\.wav' must have 2 channel\(s\).*`channels`, such as `channels=.*Received: 4",
+                r"array\.wav' must have 2 channel\(s\).*such as `channels=.*Received: 4",
             ),
             ((0, 4), r"array\.wav' has 4 channel\(s\), numbered from 0.*channels=\(0, 4\)"),
             ((1, 1), "`channels` must be two different channels"),

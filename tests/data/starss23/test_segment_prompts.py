@@ -88,10 +88,10 @@ def test_without_a_map_names_are_compared(dataset, pictures):
     [
         ({"gong": "phone"}, "'gong'.*bell"),
         ({"bell": "gong"}, "'gong'.*church_bell"),
-        ({"bell": []}, "names no class"),
-        ({"door": "phone"}, "No segment has a picture"),
-        (None, "No segment has a picture"),
-        ("none.csv", r"none\.csv' does not exist"),
+        ({"bell": []}, r"`classes` must be one or more of .* Received: classes=\(\)"),
+        ({"door": "phone"}, "must have pictures of one of .*Received: pictures of"),
+        (None, "must have pictures of one of .*Received: pictures of"),
+        ("none.csv", r"must be an existing file. Received: class_map=.*none\.csv"),
     ],
 )
 def test_bad_maps(dataset, pictures, class_map, message):
