@@ -5,14 +5,16 @@ from collections.abc import Iterable
 import numpy as np
 
 
-def check_classes(classes: str | Iterable[str], known: Iterable[str]) -> tuple[str, ...]:
+def check_classes(
+    classes: str | Iterable[str], known: Iterable[str], name: str = "classes"
+) -> tuple[str, ...]:
     """Returns `classes` as a tuple without repetitions; refuses none, and unknown ones."""
     names = tuple(dict.fromkeys([classes] if isinstance(classes, str) else classes))
     known = sorted(known)
-    unknown = [name for name in names if name not in known]
+    unknown = tuple(each for each in names if each not in known)
     if unknown or not names:
         raise ValueError(
-            f"`classes` must be one or more of {known}. Received: classes={unknown or names!r}"
+            f"`{name}` must name one or more of {known}. Received: {name}={unknown or names!r}"
         )
     return names
 

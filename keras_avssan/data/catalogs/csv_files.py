@@ -40,7 +40,7 @@ def read_csv(path: PathLike, name: str, fits: Callable[[list[str]], bool]) -> li
         tried.append(rows)
     if error or not tried:
         raise error or ValueError(f"{name} is not a CSV file.")
-    return max(tried, key=lambda rows: len(rows[0][1]))  # the caller's checks name what is wrong
+    return max(tried, key=lambda rows: len(rows[0][1]))  # for the caller's error
 
 
 def read_csv_table(

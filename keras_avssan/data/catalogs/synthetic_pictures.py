@@ -102,7 +102,7 @@ def _colour(
     hue: _Range = (0.0, 1.0),
     saturation: _Range = (0.2, 0.9),
     value: _Range = (0.5, 0.95),
-) -> _Colour:
+) -> tuple[int, ...]:
     fractions = colorsys.hsv_to_rgb(*(rng.uniform(*limits) for limits in (hue, saturation, value)))
     return tuple(round(255 * fraction) for fraction in fractions)
 

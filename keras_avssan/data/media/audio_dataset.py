@@ -100,7 +100,7 @@ def make_audio_dataset(
 def _check_files(
     paths: Sequence[PathLike], labels: Sequence[int] | np.ndarray | None
 ) -> tuple[Any, ...]:
-    """Tuple of the paths and, if given, the labels, as arrays of one length."""
+    """The paths and, if given, the labels, as arrays of one length."""
     names = [os.fspath(path) for path in paths]
     if not names:
         raise ValueError(f"`paths` must hold a path or more. Received: paths={paths!r}")

@@ -32,8 +32,8 @@ def read_audio(
             the file opened in binary mode; or an array of shape `(samples,)` or
             `(samples, channels)`.
         sampling_rate: Rate of the result in Hz.
-        channels: A number of channels that the recording must have, or which of its channels are
-            taken, 0 the first, in this order; `None` takes all. Channels are never duplicated or
+        channels: Number of channels that the recording must have, or a tuple of the channels to
+            take, 0 the first, in this order; `None` takes all. Channels are never duplicated or
             mixed.
         source_rate: Rate of `audio` in Hz where it is an array; `None` means `sampling_rate`. A
             file has its own rate.

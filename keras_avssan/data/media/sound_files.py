@@ -14,7 +14,7 @@ from keras_avssan.data.media.contents import Contents, whole_content
 _SIZES = re.compile(r"^\s*([\w ]+?)\s*: (\d+) \(should be (\d+)\)", re.MULTILINE)
 _LENGTH = re.compile(r"^Length : (\d+)", re.MULTILINE)
 _OF_THE_SAMPLES = ("data", "SSND", "Data Size")
-# Formats of which libsndfile notes the size of the whole file only.
+# Formats for which libsndfile notes only the size of the entire file.
 _BY_CONTAINER = {"W64": "riff", "RF64": "Riff size"}
 # Limits of counters of 31 and 32 bits. A program that writes a stream cannot know its length, and
 # declares about the limit; how far below it the value is differs from program to program.
@@ -71,7 +71,7 @@ def _is_truncated(file: soundfile.SoundFile) -> bool:
     sizes = {name: (int(said), int(found)) for name, said, found in _SIZES.findall(notes)}
     own = (*_OF_THE_SAMPLES, _BY_CONTAINER.get(file.format))
     declared, present = next((sizes[name] for name in own if name in sizes), (0, 0))
-    # The size of the whole file, or of all but the first 8 bytes, in place of the samples' own.
+    # The size of the entire file, or of all but the first 8 bytes, in place of the samples' own.
     length = _LENGTH.search(notes)
     whole = int(length[1]) if length else 0
     if declared <= present or declared in (whole, whole - 8):

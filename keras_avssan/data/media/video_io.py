@@ -22,7 +22,7 @@ _Stream: TypeAlias = tuple[Any, Iterator[Any]]
 _TRUNCATION_SECONDS = 0.5
 # Decoded beyond the requested duration, in seconds, so that resampling has no edge there.
 _MARGIN_SECONDS = 0.5
-# Failures of the machine and not of the file; damaged files may ask for any amount of memory.
+# Failures of the machine and not of the file; damaged files may request any amount of memory.
 _MACHINE_ERRORS = (errno.EIO, errno.EMFILE, errno.ENFILE, errno.EACCES)
 
 

@@ -72,7 +72,7 @@ def draw_augmentations(
     speed: tuple[float, float],
     equalise: float,
 ) -> tuple[Augmentation, ...]:
-    """Draws speeds evenly over their logarithm, and gains within `equalise` dB to either side."""
+    """Draws speeds evenly over their logarithm, and gains from -`equalise` to `equalise` dB."""
     speed_rng, equaliser_rng = rngs
     low, high = speed
     speeds = (low * (high / low) ** speed_rng.random(count)).tolist()

@@ -88,7 +88,7 @@ def decibel_range(name: str, value: float | tuple[float, float]) -> tuple[float,
         if -_MOST_DB <= low <= high <= _MOST_DB:
             return low, high
     raise ValueError(
-        f"`{name}` must be a number or (low, high) in dB, within {_MOST_DB:g} to either side. "
+        f"`{name}` must be a number or (low, high) in dB, from {-_MOST_DB:g} to {_MOST_DB:g}. "
         f"Received: {name}={value!r}"
     )
 

@@ -200,18 +200,10 @@ class SceneStore:
         render: str | None = None,
         **prompts: Any,
     ) -> Any:
-        """Makes a dataset of scenes of the store, as `make_dataset` does.
+        """Makes a `grain.IterDataset` of scenes of the store; for other arguments see `make_dataset`.
 
-        Args:
-            plan: The plan of the store, or one that differs in `prompt_kinds` alone.
-            num_scenes: Number of scenes.
-            batch_size: Scenes a batch.
-            loader: Ignored: the loader is Grain under every backend.
-            render: Ignored: scenes are rendered on the host.
-            **prompts: The prompts, see `make_dataset`.
-
-        Returns:
-            A `grain.IterDataset`.
+        `plan` is the store's, or one that differs in `prompt_kinds` alone. `loader` and `render`
+        are ignored: the loader is Grain under every backend, and scenes are rendered on the host.
         """
         import grain
 
@@ -222,14 +214,7 @@ class SceneStore:
         )
 
     def read(self, indices: Iterable[int]) -> dict[str, np.ndarray]:
-        """Reads mixture and target of scenes.
-
-        Args:
-            indices: Indices of the scenes in the plan.
-
-        Returns:
-            Dict with `audio` and `target`, float32 arrays of shape (scenes, samples, 2).
-        """
+        """Reads `audio` and `target` of scenes by index, float32 (scenes, samples, 2)."""
         indices = np.asarray(list(indices))
         scenes = np.empty((len(indices), 2, self.plan.num_samples, 2), "float32")
         files = indices // _SCENES_PER_FILE

@@ -64,8 +64,8 @@ class ScenePlan:
             become 180 degrees minus themselves.
         speed: `(low, high)`: factor of speed and pitch of every source, drawn evenly over its
             logarithm. Recordings as prompts are played as they are.
-        equalise: Every source gets gains over frequency, uniform within so many dB to either side
-            for each octave.
+        equalise: Largest gain or loss in dB: every source gets a gain for each octave, uniform
+            within this range.
         sensor_noise: Number, `(low, high)`, or `None` for no noise: level of the mixture above
             white noise at each microphone in dB. Host rendering only.
         num_interferers: Number of interferers, of different classes and at different positions,
@@ -77,7 +77,7 @@ class ScenePlan:
 
     Raises:
         ValueError: An argument is out of range, the split has fewer usable classes than are in a
-            scene, no room has so many sources that far apart, or a clip has no other recording of
+            scene, no room has enough sources that far apart, or a clip has no other recording of
             its class where one is needed.
 
     Example:

@@ -172,5 +172,8 @@ def _check_map(
         return {name: (name,) for name in STARSS23_CLASSES if name in catalog.classes}
     if isinstance(class_map, (str, os.PathLike)):
         class_map = read_class_map(class_map)
-    check_classes(class_map, STARSS23_CLASSES)
-    return {name: check_classes(chosen, catalog.classes) for name, chosen in class_map.items()}
+    check_classes(class_map, STARSS23_CLASSES, "class_map")
+    return {
+        name: check_classes(chosen, catalog.classes, "class_map")
+        for name, chosen in class_map.items()
+    }

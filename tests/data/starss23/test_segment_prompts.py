@@ -88,7 +88,7 @@ def test_without_a_map_names_are_compared(dataset, pictures):
     [
         ({"gong": "phone"}, "'gong'.*bell"),
         ({"bell": "gong"}, "'gong'.*church_bell"),
-        ({"bell": []}, r"`classes` must be one or more of .* Received: classes=\(\)"),
+        ({"bell": []}, r"`class_map` must name one or more of .* Received: class_map=\(\)"),
         ({"door": "phone"}, "must have pictures of one of .*Received: pictures of"),
         (None, "must have pictures of one of .*Received: pictures of"),
         ("none.csv", r"must be an existing file. Received: class_map=.*none\.csv"),

@@ -288,7 +288,7 @@ def test_another_clip_is_another_setting(tmp_path, material, clip_preset):
     "changed, message",
     [
         ({"frames": 0}, "`frames`"),
-        ({"classes": ["whistling"]}, r"Received: classes=\['whistling'\]"),
+        ({"classes": ["whistling"]}, r"Received: classes=\('whistling',\)"),
         (
             {"min_instances": 50},
             "`min_instances` must be at most 13.*'dog barking'.*min_instances=50",

@@ -87,7 +87,7 @@ def test_bad_input_is_one_clear_line(material, tmp_path, capsys, bank_path):
     for options, message in [
         (["--min-instances", "99"], "Received: min_instances=99"),
         (["--clip", "nowhere"], "`--clip` must be"),
-        (["--classes", "whistling"], "Received: classes=['whistling']"),
+        (["--classes", "whistling"], "Received: classes=('whistling',)"),
         (["--spatialise", "1"], "`--spatialise` and `--bank` belong together"),
         (["--bank", str(bank_path)], "`--spatialise` and `--bank` belong together"),
         (["--spatialise", "1", "--bank", "nowhere.npz"], "nowhere.npz"),
