@@ -41,11 +41,11 @@ def read_image(image: File | np.ndarray, size: int | tuple[int, int] | None = No
         >>> read_image(np.zeros((100, 50, 3), "uint8"), size=64).shape
         (64, 64, 3)
     """
-    image = as_contents(image, "image")
-    if isinstance(image, (str, os.PathLike, Contents)):
-        picture = _decode(image)
+    content = as_contents(image, "image")
+    if isinstance(content, (str, os.PathLike, Contents)):
+        picture = _decode(content)
     else:
-        picture = _from_array(image)
+        picture = _from_array(content)
     if size is not None:
         height, width = image_size(size)
         picture = _fit(picture, width, height)

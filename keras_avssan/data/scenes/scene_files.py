@@ -200,7 +200,7 @@ class SceneStore:
         render: str | None = None,
         **prompts: Any,
     ) -> Any:
-        """Makes a `grain.IterDataset` of scenes of the store; for other arguments see `make_dataset`.
+        """Makes a `grain.IterDataset` of scenes of the store; other arguments as of `make_dataset`.
 
         `plan` is the store's, or one that differs in `prompt_kinds` alone. `loader` and `render`
         are ignored: the loader is Grain under every backend, and scenes are rendered on the host.
