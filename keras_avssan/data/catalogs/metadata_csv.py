@@ -81,7 +81,7 @@ def _read_row(row: dict[str, str], root: Path, where: str) -> FileRow:
     kind = row.get("kind", "").lower() or file_kind(root / path)
     if kind not in ("audio", "image"):
         raise ValueError(
-            f"{where}: `kind` of '{path}' must be audio or image. Received: kind={kind!r}"
+            f"{where}: `kind` must be audio or image. Received: kind={kind!r} for '{path}'"
         )
     split = row["split"].lower() if "split" in row else ""
     if "split" in row and split not in SPLIT_NAMES:

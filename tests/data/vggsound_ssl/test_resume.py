@@ -231,7 +231,7 @@ def test_videos_out_of_reach_do_not_look_missing(few, tmp_path, monkeypatch):
 
     parts_read = parts.read_video_audio
     monkeypatch.setattr(parts, "read_video_audio", lose)
-    with pytest.raises(OSError, match="cannot be reached any more"):
+    with pytest.raises(OSError, match="can no longer be reached"):
         build(tmp_path / "ssl", copy)
     assert not list((tmp_path / "ssl").rglob("part-*"))
 
