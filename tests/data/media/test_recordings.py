@@ -64,7 +64,7 @@ def read_quietly(*arguments, **options):
 class TestDeadChannels:
     @pytest.mark.parametrize("dead", [0, 1])
     @pytest.mark.parametrize(
-        ("heard", "found"),
+        ("signal", "found"),
         [
             (np.zeros(8000), "constant"),
             (np.full(8000, 0.1), "constant"),
@@ -72,8 +72,8 @@ class TestDeadChannels:
             (0.3 + 0.009 * noise(8000, seed=1), "-41 dB below"),
         ],
     )
-    def test_one_is_an_error_that_names_it(self, heard, found, dead):
-        channels = [noise(8000), heard]
+    def test_one_is_an_error_that_names_it(self, signal, found, dead):
+        channels = [noise(8000), signal]
         audio = np.stack(channels if dead else channels[::-1], axis=1)
         with pytest.raises(ValueError, match=f"`audio` must hold.*channel {dead} is {found}"):
             read_recordings(audio, 16000)

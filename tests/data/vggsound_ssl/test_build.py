@@ -234,7 +234,7 @@ def test_real_recordings(tmp_path, real_data):
 
 @pytest.fixture(scope="module")
 def clip_preset(tmp_path_factory):
-    """A CLIP of one block a side, with weights large enough to tell pictures apart."""
+    """A CLIP of one block a side, with weights large enough to distinguish pictures."""
     tokenizer = CLIPTextTokenizer(["d o", "do g</w>"], sequence_length=40)
     backbone = keras_hub.models.CLIPBackbone(
         keras_hub.models.CLIPVisionEncoder(8, 8, 1, 2, 16, image_shape=(16, 16, 3)),
