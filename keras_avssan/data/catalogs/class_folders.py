@@ -196,19 +196,22 @@ def _choose_classes(
     usable = [name for name in by_class if counts[name]["audio"] and counts[name]["image"]]
     if not usable:
         raise ValueError(
-            f"'{source}' holds no usable class: expected folders <class>/ with recordings "
-            "(WAV, FLAC, Ogg, MP3, AIFF, …) and pictures (JPEG, PNG, WebP, …)."
+            "`root` must hold folders <class>/ with recordings (WAV, FLAC, Ogg, MP3, AIFF, …) and "
+            f"pictures (JPEG, PNG, WebP, …). Received: '{source}' with no usable class"
         )
     chosen = sorted(usable) if classes is None else check_classes(classes, by_class)
     for name in chosen:
         if name not in usable:
             missing = "pictures" if counts[name]["audio"] else "audio"
-            raise ValueError(f"The class '{name}' in '{source}' has no {missing}.")
+            raise ValueError(
+                "`classes` must have recordings and pictures. "
+                f"Received: '{name}' in '{source}' with no {missing}"
+            )
     single = [name for name in chosen if counts[name]["image"] == 1]
     if single and not allow_single_picture:
         raise ValueError(
-            f"The class(es) {single} in '{source}' have one picture only, so that prompts cannot "
-            "vary between instances. Add pictures, name other `classes`, or pass "
-            "`allow_single_picture=True`."
+            "`classes` must have two pictures or more each, so that prompts vary between instances. "
+            "Add pictures, name other `classes`, or pass `allow_single_picture=True`. "
+            f"Received: {single} in '{source}' with one picture"
         )
     return [file for name in chosen for file in by_class[name]]

@@ -89,7 +89,7 @@ def _read_row(row: dict[str, str], root: Path, where: str) -> FileRow:
             f"{where}: `split` must be one of {SPLIT_NAMES}. Received: split={row['split']!r}"
         )
     if not row["class"]:
-        raise ValueError(f"{where}: `class` is empty.")
+        raise ValueError(f"{where}: `class` must not be empty. Received: class=''")
     instance = row.get("instance") or _own_instance(path)
     return FileRow(path.as_posix(), row["class"], kind, instance, split)
 
@@ -97,7 +97,7 @@ def _read_row(row: dict[str, str], root: Path, where: str) -> FileRow:
 def _find(written: str, root: Path, where: str) -> PurePosixPath:
     """The path of a file that exists, with `/`; it may be written with backslashes."""
     if not written:
-        raise ValueError(f"{where}: `path` is empty.")
+        raise ValueError(f"{where}: `path` must not be empty. Received: path=''")
     for name in (written, written.replace("\\", "/")):
         path = PurePosixPath(os.path.normpath(name).replace(os.sep, "/"))
         if (root / path).is_file():
