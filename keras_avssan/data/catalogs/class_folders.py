@@ -210,8 +210,8 @@ def _choose_classes(
     single = [name for name in chosen if counts[name]["image"] == 1]
     if single and not allow_single_picture:
         raise ValueError(
-            "`classes` must have two pictures or more each, so that prompts vary between instances. "
-            "Add pictures, name other `classes`, or pass `allow_single_picture=True`. "
+            "`classes` must have two pictures or more each, so that prompts vary between "
+            "instances. Add pictures, name other `classes`, or pass `allow_single_picture=True`. "
             f"Received: {single} in '{source}' with one picture"
         )
     return [file for name in chosen for file in by_class[name]]
