@@ -205,7 +205,7 @@ def test_another_configuration_is_refused(command, tmp_path, capsys):
         (["--snr", "0", "loud"], "`snr`"),
         (["--snr", "nan"], "`--snr`"),
         (["--scenes", "1000000"], "Received: scenes=1000000"),
-        (["--classes", "dog"], "needs two classes"),
+        (["--classes", "dog"], "must have two classes or more"),
         (["--classes", "unicorn"], "unicorn"),
         (["--unseen-classes", "2"], "which leaves 1"),
         (["--trials", "9"], "`trials`"),

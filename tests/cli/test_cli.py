@@ -68,7 +68,7 @@ def test_evaluate_takes_any_folder_of_classes(workspace, capsys, tmp_path):
     assert 0 <= report["scores"]["selection"]["mean"] <= 1
     assert report["blind_choice"]["selection"] == 0.5
     assert sum(entry["scenes"] for entry in report["per_class"].values()) == 6
-    assert "blind choice" in capsys.readouterr().out
+    assert "random source" in capsys.readouterr().out
     # Prompted with recordings, the same scenes have other answers.
     assert main([*arguments, "--prompt", "recording", "--reference-split", "train"]) == 0
     assert json.loads(out.read_text())["settings"]["prompt"] == "recording"

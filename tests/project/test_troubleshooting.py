@@ -127,9 +127,11 @@ CASES = {
     "`preset` must be": lambda case: AVSSAN.from_preset("my_model"),
     "No weights are published": lambda case: AVSSAN.from_preset("avssan_paper"),
     "`image_encoder` must": load_with_another_encoder,
-    "'empty' holds": folder_without_classes,
-    "The class(es)": folder_with_one_picture,
-    "Unknown `split`": lambda case: ScenePlan(case.catalog, case.two_rooms, split="validation"),
+    "`root` must hold": folder_without_classes,
+    "`classes` must have": folder_with_one_picture,
+    "`split` must be one of": lambda case: ScenePlan(
+        case.catalog, case.two_rooms, split="validation"
+    ),
     "`rooms` must be": lambda case: ScenePlan(case.catalog, case.two_rooms, rooms=(0, 350)),
     "`loader` must": lambda case: make_dataset(case.plan, num_scenes=8, loader="numpy"),
     "The loss is nan": train_at_an_absurd_rate,

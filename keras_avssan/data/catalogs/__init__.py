@@ -1,1 +1,1 @@
-"""What there is to hear and to see, by class."""
+"""Catalogs of clips and pictures by class."""

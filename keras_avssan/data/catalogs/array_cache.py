@@ -1,4 +1,4 @@
-"""A small in-memory cache for decoded files."""
+"""Bounded in-memory cache of decoded files."""
 
 import threading
 from collections import OrderedDict
@@ -10,13 +10,13 @@ from keras_avssan._internal.checks import check_integer
 
 
 class ArrayCache:
-    """Keep the most recently used arrays, up to a number of bytes.
+    """Keeps the most recently used arrays, up to a number of bytes.
 
     Safe for several threads. A pickled copy starts empty, so that worker processes receive no
-    decoded data. Arrays are handed out read-only, for they are shared.
+    decoded data. Arrays are shared, hence read-only.
 
     Args:
-        max_bytes: Int, the `cache_bytes` of a catalog: most memory held; 0 keeps nothing.
+        max_bytes: Limit of the memory held, the `cache_bytes` of a catalog; 0 keeps nothing.
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -30,19 +30,11 @@ class ArrayCache:
 
     @property
     def num_bytes(self) -> int:
-        """Int. Memory held at present, in bytes."""
+        """Memory held at present, in bytes."""
         return self._bytes
 
     def get(self, key: Hashable, make: Callable[[], np.ndarray]) -> np.ndarray:
-        """Return the array under `key`; where it is absent, `make()` it and keep it.
-
-        Args:
-            key: Hashable.
-            make: Function without arguments that returns the array.
-
-        Returns:
-            The array, read-only.
-        """
+        """Returns the array under `key`, read-only; makes and keeps an absent one."""
         with self._lock:
             if key in self._arrays:
                 self._arrays.move_to_end(key)
@@ -62,9 +54,9 @@ class ArrayCache:
                 _, oldest = self._arrays.popitem(last=False)
                 self._bytes -= oldest.nbytes
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, int]:
         return {"max_bytes": self.max_bytes}
 
-    def __setstate__(self, state) -> None:
+    def __setstate__(self, state: dict[str, int]) -> None:
         self.max_bytes = state["max_bytes"]
         self._clear()

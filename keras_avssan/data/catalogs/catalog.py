@@ -1,4 +1,4 @@
-"""What there is to hear and to see: clips and pictures, by class."""
+"""Catalogs: clips and pictures by class, and how they are read."""
 
 import abc
 import copy
@@ -18,12 +18,12 @@ class Clip:
     """One recording of a sound class.
 
     Args:
-        class_name: Str.
-        id: Str, unique among the clips of a catalog (a path relative to its root).
-        instance: Str. The thing recorded: a clip and a picture of the same instance, such as a
-            video's sound and one of its frames, are never paired.
-        split: Str: `"train"`, `"val"` or `"test"`.
-        num_samples: Int. Length at the catalog's sampling rate.
+        class_name: The sound class.
+        id: Unique among the clips of a catalog (a path relative to its root).
+        instance: The thing recorded: a clip and a picture of the same instance, such as a video's
+            sound and one of its frames, are never paired.
+        split: `"train"`, `"val"` or `"test"`.
+        num_samples: Length at the catalog's sampling rate.
 
     Example:
         >>> clip = Clip("dog", "dog/bark1.wav", "bark1", split="train", num_samples=32000)
@@ -48,10 +48,10 @@ class Picture:
     """One picture of a sound class.
 
     Args:
-        class_name: Str.
-        id: Str, unique among the pictures of a catalog (a path relative to its root).
-        instance: Str. The thing shown; see `Clip`.
-        split: Str: `"train"`, `"val"` or `"test"`.
+        class_name: The sound class.
+        id: Unique among the pictures of a catalog (a path relative to its root).
+        instance: The thing shown; see `Clip`.
+        split: `"train"`, `"val"` or `"test"`.
 
     Example:
         >>> Picture("dog", "dog/rex.jpg", "rex", split="train").class_name
@@ -71,13 +71,13 @@ class Catalog(abc.ABC):
     """Base class of all sources of clips and pictures.
 
     A subclass lists its clips and pictures and implements `read_clip` and `read_picture`.
-    Whatever was read is kept in a private, bounded cache, which views made by `select` share.
+    Decoded clips and pictures are kept in a bounded cache, shared with views made by `select`.
 
     Args:
-        clips: Iterable of `Clip`.
-        pictures: Iterable of `Picture`.
-        sampling_rate: Int. Rate of the audio in Hz.
-        cache_bytes: Int. Memory for decoded audio and resized pictures together.
+        clips: All clips.
+        pictures: All pictures.
+        sampling_rate: Rate of the audio in Hz.
+        cache_bytes: Memory for decoded audio and resized pictures together.
 
     Raises:
         ValueError: `cache_bytes` is negative.
@@ -115,22 +115,22 @@ class Catalog(abc.ABC):
 
     @property
     def clips(self) -> tuple[Clip, ...]:
-        """Tuple of `Clip`."""
+        """All clips."""
         return self._clips
 
     @property
     def pictures(self) -> tuple[Picture, ...]:
-        """Tuple of `Picture`."""
+        """All pictures."""
         return self._pictures
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Tuple of str: the classes that have a clip or a picture, sorted."""
+        """The classes that have a clip or a picture, sorted."""
         return tuple(sorted({item.class_name for item in self._items}))
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """Tuple of str: the splits that have a clip or a picture, sorted."""
+        """The splits that have a clip or a picture, sorted."""
         return tuple(sorted({item.split for item in self._items}))
 
     @property
@@ -139,51 +139,51 @@ class Catalog(abc.ABC):
 
     @property
     def sampling_rate(self) -> int:
-        """Int. Rate of the audio in Hz."""
+        """Rate of the audio in Hz."""
         return self._sampling_rate
 
     @property
     def store(self) -> str | None:
-        """Str or `None`: folder beside the data where embeddings of its pictures may be kept."""
+        """Folder beside the data for embeddings of the pictures, or `None` to keep none."""
         return None
 
     def fingerprint(self, picture: Picture) -> str:
-        """Tells whether a picture has changed; needed where there is a `store`.
+        """Returns a digest of a picture's content, by which kept embeddings are found.
 
         Args:
             picture: `Picture` of this catalog.
 
         Returns:
-            Str that is another one when the picture is.
+            A string that changes when the picture changes.
 
         Raises:
-            NotImplementedError: The catalog keeps no embeddings.
+            NotImplementedError: The catalog has no `store`.
         """
         raise NotImplementedError(f"{type(self).__name__} has no `store`.")
 
     def identity(self, item: Clip | Picture) -> str:
-        """What tells a clip or picture from all others, wherever the data are.
+        """Returns a name of a clip or picture that is the same wherever the data are stored.
 
-        A model's training record knows by it which clips and pictures were in its training.
+        A model's training record lists by it which clips and pictures were in its training.
 
         Args:
             item: `Clip` or `Picture` of this catalog.
 
         Returns:
-            Str: class and id, unless a subclass knows better.
+            Class and id; subclasses may add what else identifies the item.
         """
         return f"{item.class_name}/{item.id}"
 
     @abc.abstractmethod
     def read_clip(self, clip: Clip) -> np.ndarray:
-        """Read a clip: float32 array `(samples,)`, mono, at the catalog's sampling rate."""
+        """Reads a clip: float32 array `(samples,)`, mono, at the catalog's sampling rate."""
 
     @abc.abstractmethod
     def read_picture(self, picture: Picture, size: tuple[int, int]) -> np.ndarray:
-        """Read a picture: float32 array `(height, width, 3)` in [0, 1]."""
+        """Reads a picture: float32 array `(height, width, 3)` in [0, 1]."""
 
     def load_audio(self, clip: Clip) -> np.ndarray:
-        """Read a clip, or take it from the cache.
+        """Reads a clip, or takes it from the cache.
 
         Args:
             clip: `Clip` of this catalog.
@@ -194,14 +194,17 @@ class Catalog(abc.ABC):
         return self._cache.get(("clip", clip.id), lambda: self.read_clip(clip))
 
     def load_image(self, picture: Picture, size: int | tuple[int, int]) -> np.ndarray:
-        """Read a picture in a given size, or take it from the cache.
+        """Reads a picture in a given size, or takes it from the cache.
 
         Args:
             picture: `Picture` of this catalog.
-            size: Int, or tuple `(height, width)` in pixels.
+            size: Side of a square or `(height, width)`, in pixels.
 
         Returns:
             Float32 array of shape `(height, width, 3)` in [0, 1]; read-only.
+
+        Raises:
+            ValueError: `size` is neither.
         """
         size = image_size(size)
         return self._cache.get(
@@ -209,11 +212,11 @@ class Catalog(abc.ABC):
         )
 
     def select(self, classes: Iterable[str] | None = None, split: str | None = None) -> "Catalog":
-        """A view of some classes, or of one split.
+        """Returns a view of some classes, or of one split.
 
         Args:
-            classes: Iterable of str, or `None` for all.
-            split: Str, or `None` for all.
+            classes: Names of the classes; `None` for all.
+            split: Name of the split; `None` for all.
 
         Returns:
             A catalog of the same kind that shares this one's cache.
@@ -227,7 +230,9 @@ class Catalog(abc.ABC):
         """
         wanted = self.classes if classes is None else check_classes(classes, self.classes)
         if split is not None and split not in self.splits:
-            raise ValueError(f"Unknown `split` {split!r}; this catalog has {list(self.splits)}.")
+            raise ValueError(
+                f"`split` must be one of {list(self.splits)} or None. Received: split={split!r}"
+            )
         view = copy.copy(self)
 
         def chosen(item: Clip | Picture) -> bool:

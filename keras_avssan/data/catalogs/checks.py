@@ -5,47 +5,28 @@ from collections.abc import Iterable
 import numpy as np
 
 
-def check_classes(asked: str | Iterable[str], known: Iterable[str]) -> tuple[str, ...]:
-    """Check that the classes asked for exist.
-
-    Args:
-        asked: Str or iterable of str.
-        known: Iterable of str.
-
-    Returns:
-        Tuple of str: `asked`, without repetitions.
-
-    Raises:
-        ValueError: `asked` is empty, or holds a class that is not known.
-    """
-    asked = tuple(dict.fromkeys([asked] if isinstance(asked, str) else asked))
+def check_classes(
+    classes: str | Iterable[str], known: Iterable[str], name: str = "classes"
+) -> tuple[str, ...]:
+    """Returns `classes` as a tuple without repetitions; refuses none, and unknown ones."""
+    names = tuple(dict.fromkeys([classes] if isinstance(classes, str) else classes))
     known = sorted(known)
-    unknown = [name for name in asked if name not in known]
-    if unknown:
-        raise ValueError(f"Unknown class {', '.join(map(repr, unknown))}; known are {known}.")
-    if not asked:
-        raise ValueError(f"`classes` names no class; known are {known}.")
-    return asked
+    unknown = tuple(each for each in names if each not in known)
+    if unknown or not names:
+        raise ValueError(
+            f"`{name}` must name one or more of {known}. Received: {name}={unknown or names!r}"
+        )
+    return names
 
 
 def check_splits(splits: tuple[float, float, float]) -> dict[str, float]:
-    """Check the shares of the train, validation and test splits.
-
-    Args:
-        splits: Tuple of three non-negative numbers.
-
-    Returns:
-        Dict from split name to its share, normalised; splits of share 0 are left out.
-
-    Raises:
-        ValueError: There are not three, one is negative, or all are zero.
-    """
+    """Returns the share of each split, normalised; splits of share 0 are left out."""
     shares = np.asarray(splits, "float64")
     valid = shares.shape == (3,) and np.isfinite(shares).all() and shares.min() >= 0
     if not valid or not shares.any():
         raise ValueError(
             "`splits` must be three non-negative shares (train, val, test) that are not all "
-            f"zero, got {splits!r}."
+            f"zero. Received: splits={splits!r}"
         )
     named = zip(("train", "val", "test"), shares / shares.sum(), strict=True)
     return {name: float(share) for name, share in named if share}

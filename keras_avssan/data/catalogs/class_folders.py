@@ -1,4 +1,4 @@
-"""A catalog of one folder per class."""
+"""Catalog of recordings and pictures in one folder per class."""
 
 import hashlib
 import os
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from keras_avssan._internal.checks import check_integer
+from keras_avssan._internal.types import PathLike
 from keras_avssan.data.catalogs.catalog import Catalog, Clip, Picture
 from keras_avssan.data.catalogs.checks import check_classes, check_splits
 from keras_avssan.data.catalogs.metadata_csv import (
@@ -31,12 +32,12 @@ class ClassFolders(Catalog):
     root/bell/…
     ```
 
-    Recordings are what soundfile reads (WAV, FLAC, Ogg, MP3, AIFF, …), pictures what pillow reads
-    (JPEG, PNG, WebP, …), whatever their names; several channels are averaged. Files of a class
-    with the same stem are one *instance* (a video's sound and frame); a prompt never comes from
-    the instance of the clip.
+    Recordings are files that soundfile reads (WAV, FLAC, Ogg, MP3, AIFF, …), pictures files that
+    pillow reads (JPEG, PNG, WebP, …), whatever their names; several channels are averaged. Files of
+    a class with the same stem are one *instance* (a video's sound and frame); a prompt never comes
+    from the instance of the clip.
 
-    Where `root/metadata.csv` exists, it alone says which files there are. Its columns are `path`
+    Where `root/metadata.csv` exists, exactly the files in it are taken. Its columns are `path`
     (relative to `root`), `class` and `split` (train, val or test), and optionally `kind` (audio or
     image) and `instance`; further columns are ignored. Otherwise instances are dealt to the splits
     by `seed`, class by class: each split receives at least one clip and one picture of every class
@@ -44,20 +45,18 @@ class ClassFolders(Catalog):
 
     Args:
         root: Path of the folder.
-        classes: Iterable of str: the classes to take. `None` takes all that have both audio and
-            pictures.
-        splits: Tuple of three floats: shares of train, validation and test. Unused where
-            `metadata.csv` says the splits.
-        seed: Int. Seed of the splits.
-        allow_single_picture: Bool. Whether a class may have one picture only. Such a class has
-            prompts in one split only, and recordings of that picture's own instance get none.
-        metadata: Path of a CSV that says which files there are, instead of `root/metadata.csv`;
-            see `from_csv`.
-        sampling_rate: Int. Rate of the audio in Hz; files at other rates are resampled.
-        cache_bytes: Int. Memory for decoded audio and resized pictures.
+        classes: The classes to take. `None` takes all that have both audio and pictures.
+        splits: Shares of train, validation and test. Unused where `metadata.csv` has them.
+        seed: Seed of the splits.
+        allow_single_picture: Whether a class may have one picture only. Such a class has prompts in
+            one split only, and recordings of that picture's own instance get none.
+        metadata: Path of a CSV that lists the files, instead of `root/metadata.csv`; see
+            `from_csv`.
+        sampling_rate: Rate of the audio in Hz; files at other rates are resampled.
+        cache_bytes: Memory for decoded audio and resized pictures.
 
     Raises:
-        ValueError: The folder has no usable class, an unknown class is asked for, a class has a
+        ValueError: The folder has no usable class, `classes` has an unknown class, a class has a
             single picture, a file is unreadable or truncated, or `metadata.csv` is wrong.
 
     Example:
@@ -70,21 +69,21 @@ class ClassFolders(Catalog):
 
     def __init__(
         self,
-        root: str | os.PathLike,
+        root: PathLike,
         classes: Iterable[str] | None = None,
         *,
         splits: tuple[float, float, float] = (0.7, 0.15, 0.15),
         seed: int = 0,
         allow_single_picture: bool = False,
-        metadata: str | os.PathLike | None = None,
+        metadata: PathLike | None = None,
         sampling_rate: int = 16000,
         cache_bytes: int = 512 * 2**20,
     ) -> None:
         self.root = Path(root)
         if not self.root.is_dir():
-            raise ValueError(f"`root` must be a folder, '{root}' is none.")
+            raise ValueError(f"`root` must be an existing folder. Received: root='{root}'")
         if metadata is not None and not Path(metadata).is_file():
-            raise ValueError(f"`metadata` must be a CSV file, '{metadata}' is none.")
+            raise ValueError(f"`metadata` must be a CSV file. Received: metadata='{metadata}'")
         shares = check_splits(splits)
         check_integer("seed", seed)
         check_integer("sampling_rate", sampling_rate, least=1)
@@ -106,12 +105,12 @@ class ClassFolders(Catalog):
 
     @classmethod
     def from_csv(
-        cls, path: str | os.PathLike, root: str | os.PathLike | None = None, **settings: Any
+        cls, path: PathLike, root: PathLike | None = None, **settings: Any
     ) -> "ClassFolders":
-        """A catalog of the files that a CSV lists, wherever they are.
+        """Makes a catalog of the files that a CSV lists, wherever they are.
 
         Its columns are those of `metadata.csv`. Without the column `split`, the instances are
-        dealt to the splits by `seed`; `to_csv` then writes who is where.
+        dealt to the splits by `seed`; `to_csv` then writes the split of each.
 
         Args:
             path: Path of the CSV.
@@ -133,10 +132,10 @@ class ClassFolders(Catalog):
         """
         return cls(Path(path).parent if root is None else root, metadata=path, **settings)
 
-    def to_csv(self, path: str | os.PathLike) -> None:
-        """Write the files of this catalog and their splits, so that `from_csv` reads them.
+    def to_csv(self, path: PathLike) -> None:
+        """Writes the files of this catalog and their splits, so that `from_csv` reads them.
 
-        As `metadata.csv` in the root it is what `ClassFolders(root)` reads from then on.
+        Written to `root/metadata.csv`, it is what `ClassFolders(root)` reads from then on.
 
         Args:
             path: Path of the CSV; a file that is there is replaced.
@@ -154,29 +153,29 @@ class ClassFolders(Catalog):
         write_table(sorted(rows, key=lambda row: (row.class_name, row.path)), path)
 
     def read_clip(self, clip: Clip) -> np.ndarray:
-        """Decode a clip and average its channels."""
+        """Decodes a clip and averages its channels."""
         samples = read_audio(self.root / clip.id, self.sampling_rate)
         return samples if samples.ndim == 1 else samples.mean(axis=1)
 
     def identity(self, item: Clip | Picture) -> str:
-        """Class, id and the size of the file in bytes."""
+        """Returns class, id and the size of the file in bytes."""
         return f"{super().identity(item)}/{(self.root / item.id).stat().st_size}"
 
     @property
     def store(self) -> str | None:
-        """Str or `None`: the folder `.embeddings` in the root, where that can be written to."""
+        """The folder `.embeddings` in the root, or `None` where the root is read-only."""
         return str(self.root / ".embeddings") if os.access(self.root, os.W_OK) else None
 
     def fingerprint(self, picture: Picture) -> str:
-        """SHA-256 of a picture's file."""
+        """Computes the SHA-256 of a picture's file."""
         return hashlib.sha256((self.root / picture.id).read_bytes()).hexdigest()
 
     def read_picture(self, picture: Picture, size: tuple[int, int]) -> np.ndarray:
-        """Decode a picture and fit it into `size`."""
+        """Decodes a picture and fits it into `size`, `(height, width)` in pixels."""
         return read_image(self.root / picture.id, size)
 
 
-def _list_files(root: Path, metadata: str | os.PathLike | None) -> list[FileRow]:
+def _list_files(root: Path, metadata: PathLike | None) -> list[FileRow]:
     if metadata is not None:
         return read_table(Path(metadata), root, needs_split=False)
     own = root / "metadata.csv"
@@ -186,10 +185,10 @@ def _list_files(root: Path, metadata: str | os.PathLike | None) -> list[FileRow]
 def _choose_classes(
     files: list[FileRow],
     classes: Iterable[str] | None,
-    source: str | os.PathLike,
+    source: PathLike,
     allow_single_picture: bool,
 ) -> list[FileRow]:
-    """Keep the classes asked for, or all that are usable, class by class."""
+    """Keeps the files of `classes`, or of all usable classes, class by class."""
     by_class: dict[str, list[FileRow]] = defaultdict(list)
     for file in files:
         by_class[file.class_name].append(file)
@@ -197,19 +196,22 @@ def _choose_classes(
     usable = [name for name in by_class if counts[name]["audio"] and counts[name]["image"]]
     if not usable:
         raise ValueError(
-            f"'{source}' holds no usable class: expected folders <class>/ with recordings "
-            "(WAV, FLAC, Ogg, MP3, AIFF, …) and pictures (JPEG, PNG, WebP, …)."
+            "`root` must hold folders <class>/ with recordings (WAV, FLAC, Ogg, MP3, AIFF, …) and "
+            f"pictures (JPEG, PNG, WebP, …). Received: '{source}' with no usable class"
         )
     chosen = sorted(usable) if classes is None else check_classes(classes, by_class)
     for name in chosen:
         if name not in usable:
             missing = "pictures" if counts[name]["audio"] else "audio"
-            raise ValueError(f"The class '{name}' in '{source}' has no {missing}.")
+            raise ValueError(
+                "`classes` must have recordings and pictures. "
+                f"Received: '{name}' in '{source}' with no {missing}"
+            )
     single = [name for name in chosen if counts[name]["image"] == 1]
     if single and not allow_single_picture:
         raise ValueError(
-            f"The class(es) {single} in '{source}' have one picture only, so that prompts cannot "
-            "vary between instances. Add pictures, name other `classes`, or pass "
-            "`allow_single_picture=True`."
+            "`classes` must have two pictures or more each, so that prompts vary between "
+            "instances. Add pictures, name other `classes`, or pass `allow_single_picture=True`. "
+            f"Received: {single} in '{source}' with one picture"
         )
     return [file for name in chosen for file in by_class[name]]

@@ -3,48 +3,32 @@
 import codecs
 import csv
 import io
-import os
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
+
+from keras_avssan._internal.types import PathLike
 
 _SEPARATORS = (",", ";", "\t")
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _ZIP = b"PK\x03\x04"  # what .xlsx and .ods are
 
-Row = tuple[int, list[str]]
+Row: TypeAlias = tuple[int, list[str]]
 
 
-def read_csv(path: str | os.PathLike, name: str, fits: Callable[[list[str]], bool]) -> list[Row]:
-    """The rows of a CSV file without a header.
+def read_csv(path: PathLike, name: str, fits: Callable[[list[str]], bool]) -> list[Row]:
+    """Reads the rows of a CSV file without a header: number of the line, and stripped cells.
 
-    Text is UTF-8, or UTF-16 with a byte order mark. The separator is the one of comma, semicolon
-    and tab with which the first row fits.
-
-    Args:
-        path: Path of the file.
-        name: What an error calls it, with its path.
-        fits: Function from the cells of the first row to whether they are what is expected.
-
-    Returns:
-        List of tuples: number of the line, and the cells without spaces around them. Empty rows
-        are left out.
-
-    Raises:
-        ValueError: The file is in another encoding, or no CSV; names the line and what was found.
-
-    Example:
-        ```python
-        rows = read_csv("table.csv", "'table.csv'", lambda row: len(row) == 4)
-        ```
+    The separator is the comma, semicolon or tab with which the first row `fits`. `name` is for
+    errors.
     """
     text = _decode(Path(path).read_bytes(), name)
     first, _, rest = text.partition("\n")
     if re.fullmatch("sep=.", first, re.IGNORECASE):  # as Excel writes it
         return _split("\n" + rest, first[4], name)
-    error = None
-    tried = []
+    error: ValueError | None = None
+    tried: list[list[Row]] = []
     for separator in _SEPARATORS:
         try:
             rows = _split(text, separator, name)
@@ -56,39 +40,22 @@ def read_csv(path: str | os.PathLike, name: str, fits: Callable[[list[str]], boo
         tried.append(rows)
     if error or not tried:
         raise error or ValueError(f"{name} is not a CSV file.")
-    return max(tried, key=lambda rows: len(rows[0][1]))  # for what the caller finds wrong
+    return max(tried, key=lambda rows: len(rows[0][1]))  # for the caller's error
 
 
 def read_csv_table(
-    path: str | os.PathLike, name: str, required: Iterable[str]
+    path: PathLike, name: str, required: Iterable[str]
 ) -> list[tuple[int, dict[str, str]]]:
-    """The rows of a CSV file with a header, see `read_csv`.
+    """Reads the rows of a CSV file with a header: number of the line, and cells by column name.
 
-    Args:
-        path: Path of the file.
-        name: What an error calls it, with its path.
-        required: Names of the columns that it must have.
-
-    Returns:
-        List of tuples: number of the line, and a dict from the name of a column, in lower case,
-        to its cell.
-
-    Raises:
-        ValueError: The file is no CSV, lacks a column or has it twice, or a row has more cells
-            than the header; names the line and what was found.
-
-    Example:
-        ```python
-        for line, row in read_csv_table("list.csv", "'list.csv'", ("path", "class")):
-            row["path"]
-        ```
+    Column names are in lower case, and the `required` ones must be there. `name` is for errors.
     """
     required = tuple(required)
     rows = read_csv(path, name, lambda row: set(required) <= set(_fold(row)))
     header = _fold(rows[0][1]) if rows else []
     missing = sorted(set(required) - set(header))
     if missing:
-        raise ValueError(f"{name} lacks the column(s) {missing}. Received: {header}")
+        raise ValueError(f"{name} lacks the column(s) {missing}. Received: columns={header}")
     twice = sorted({column for column in header if column and header.count(column) > 1})
     if twice:
         raise ValueError(f"{name} has the column(s) {twice} twice.")
@@ -96,19 +63,19 @@ def read_csv_table(
     for line, row in rows[1:]:
         if any(row[len(header) :]):
             raise ValueError(
-                f"{name}, line {line}: expected {len(header)} cells, got {len(row)}: {row}. A cell "
-                "that holds a separator must be in quotes."
+                f"{name}, line {line}: expected {len(header)} cells; a cell that holds a separator "
+                f"must be in quotes. Received: {len(row)} cells, {row}"
             )
         row += [""] * (len(header) - len(row))
         table.append((line, dict(zip(header, row, strict=False))))
     return table
 
 
-def _fold(row):
+def _fold(row: list[str]) -> list[str]:
     return [cell.lower() for cell in row]
 
 
-def _decode(content: Any, name: str):
+def _decode(content: bytes, name: str) -> str:
     if content.startswith(_ZIP):
         raise ValueError(f"{name} is a spreadsheet, not a CSV file: save it as 'CSV UTF-8'.")
     encoding = "utf-16" if content.startswith(_UTF16) else "utf-8-sig"
@@ -118,18 +85,18 @@ def _decode(content: Any, name: str):
         line = content.count(b"\n", 0, error.start) + 1
         before = content[max(0, error.start - 20) : error.start].decode("ascii", "replace")
         raise ValueError(
-            f"{name}, line {line}: expected text in UTF-8, got the byte "
-            f"0x{content[error.start]:02x} after {before!r}. Save it as 'CSV UTF-8'."
+            f"{name}, line {line}: expected text in UTF-8; save it as 'CSV UTF-8'. Received: the "
+            f"byte 0x{content[error.start]:02x} after {before!r}"
         ) from error
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
         raise ValueError(
-            f"{name}, line {line}: expected text in UTF-8, got a NUL. Save it as 'CSV UTF-8'."
+            f"{name}, line {line}: expected text in UTF-8; save it as 'CSV UTF-8'. Received: a NUL"
         )
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _split(text: str, separator, name: str):
+def _split(text: str, separator: str, name: str) -> list[Row]:
     reader = csv.reader(io.StringIO(text), delimiter=separator, strict=True)
     rows = []
     try:

@@ -1,4 +1,4 @@
-"""Tables of the files of classes: from folders, from CSV, dealt to splits."""
+"""Tables of class files: from folders or CSV, and dealt to splits."""
 
 import csv
 import os
@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from keras_avssan._internal.atomic_files import whole_file
+from keras_avssan._internal.types import PathLike
 from keras_avssan.data.catalogs.csv_files import read_csv_table
 from keras_avssan.data.media.file_kinds import file_kind
 
@@ -24,11 +25,11 @@ class FileRow:
     """One file of a class.
 
     Args:
-        path: Str. Its path, relative to the root or absolute, with `/`.
-        class_name: Str.
-        kind: Str: `"audio"` or `"image"`.
-        instance: Str. The thing recorded or shown.
-        split: Str: `"train"`, `"val"`, `"test"`, or empty where no split is known yet.
+        path: Its path, relative to the root or absolute, with `/`.
+        class_name: Its class.
+        kind: `"audio"` or `"image"`.
+        instance: The thing recorded or shown.
+        split: `"train"`, `"val"`, `"test"`, or empty where no split is known yet.
     """
 
     path: str
@@ -48,14 +49,7 @@ class FileRow:
 
 
 def list_folders(root: Path) -> list[FileRow]:
-    """All recordings and pictures `root/<class>/<file>`, sorted; hidden ones are left out.
-
-    Args:
-        root: Path of the folder.
-
-    Returns:
-        List of `FileRow` without splits; files of a class with the same stem are one instance.
-    """
+    """Lists recordings and pictures `root/<class>/<file>`, sorted, without splits."""
     files = []
     for path in sorted(root.glob("[!.]*/[!.]*")):
         kind = file_kind(path) if path.is_file() else None
@@ -68,20 +62,9 @@ def list_folders(root: Path) -> list[FileRow]:
 
 
 def read_table(path: Path, root: Path, *, needs_split: bool = True) -> list[FileRow]:
-    """The files that a CSV lists.
+    """Reads the files that a CSV lists, in its order; see `ClassFolders` for the columns.
 
-    Args:
-        path: Path of the CSV, with a header, see `read_csv_table`. Its columns are `path`, `class`
-            and `split`, and optionally `kind` and `instance`.
-        root: Folder that its relative paths start from.
-        needs_split: Bool. Whether a CSV without the column `split` is refused.
-
-    Returns:
-        List of `FileRow`, in the order of the CSV.
-
-    Raises:
-        ValueError: A column is missing, a row is wrong, a file does not exist or is listed twice,
-            or an instance is in two splits; names the line.
+    Relative paths start from `root`. Errors name the line.
     """
     required = ("path", "class", "split") if needs_split else ("path", "class")
     files: list[FileRow] = []
@@ -97,12 +80,16 @@ def _read_row(row: dict[str, str], root: Path, where: str) -> FileRow:
     path = _find(row["path"], root, where)
     kind = row.get("kind", "").lower() or file_kind(root / path)
     if kind not in ("audio", "image"):
-        raise ValueError(f"{where}: `kind` must be audio or image, got {kind!r} for '{path}'.")
+        raise ValueError(
+            f"{where}: `kind` must be audio or image. Received: kind={kind!r} for '{path}'"
+        )
     split = row["split"].lower() if "split" in row else ""
     if "split" in row and split not in SPLIT_NAMES:
-        raise ValueError(f"{where}: `split` must be one of {SPLIT_NAMES}, got {row['split']!r}.")
+        raise ValueError(
+            f"{where}: `split` must be one of {SPLIT_NAMES}. Received: split={row['split']!r}"
+        )
     if not row["class"]:
-        raise ValueError(f"{where}: `class` is empty.")
+        raise ValueError(f"{where}: `class` must not be empty. Received: class=''")
     instance = row.get("instance") or _own_instance(path)
     return FileRow(path.as_posix(), row["class"], kind, instance, split)
 
@@ -110,7 +97,7 @@ def _read_row(row: dict[str, str], root: Path, where: str) -> FileRow:
 def _find(written: str, root: Path, where: str) -> PurePosixPath:
     """The path of a file that exists, with `/`; it may be written with backslashes."""
     if not written:
-        raise ValueError(f"{where}: `path` is empty.")
+        raise ValueError(f"{where}: `path` must not be empty. Received: path=''")
     for name in (written, written.replace("\\", "/")):
         path = PurePosixPath(os.path.normpath(name).replace(os.sep, "/"))
         if (root / path).is_file():
@@ -119,12 +106,12 @@ def _find(written: str, root: Path, where: str) -> PurePosixPath:
 
 
 def _own_instance(path: Path | PurePosixPath) -> str:
-    """The instance of files that name none: their path without the suffix."""
+    """The default instance of a file: its path without the suffix."""
     return path.with_suffix("").as_posix()
 
 
 def _check_disjoint(files: list[FileRow], lines: list[int], path: Path) -> None:
-    """No file may be listed twice, no instance be in two splits."""
+    """Refuses a file that is listed twice, and an instance in two splits."""
     paths: dict[str, int] = {}
     splits: dict[str, tuple[str, int]] = {}
     for file, line in zip(files, lines, strict=True):
@@ -140,13 +127,8 @@ def _check_disjoint(files: list[FileRow], lines: list[int], path: Path) -> None:
             )
 
 
-def write_table(files: Iterable[FileRow], path: str | os.PathLike) -> None:
-    """Write files as a CSV that `read_table` reads. It appears whole or not at all.
-
-    Args:
-        files: Iterable of `FileRow`.
-        path: Path of the CSV.
-    """
+def write_table(files: Iterable[FileRow], path: PathLike) -> None:
+    """Writes files atomically as a CSV that `read_table` reads."""
     with whole_file(path) as part, open(part, "w", newline="", encoding="utf-8") as table:
         writer = csv.writer(table, lineterminator="\n")
         writer.writerow(_COLUMNS)
@@ -155,19 +137,10 @@ def write_table(files: Iterable[FileRow], path: str | os.PathLike) -> None:
 
 
 def deal_splits(files: Iterable[FileRow], shares: dict[str, float], seed: int) -> list[FileRow]:
-    """Give every instance to a split, class by class.
+    """Returns `files` with a split for every instance: the richest first, in random order by class.
 
-    The instances of a class come in random order, the richest first. Each goes to the split that
-    still lacks its kinds (audio, image) altogether, else to the one that is farthest below its
+    Each goes to a split that lacks its kinds (audio, image), else to the one farthest below its
     share. An instance of several classes stays where the first of them put it.
-
-    Args:
-        files: Iterable of `FileRow`.
-        shares: Dict from the name of a split to its share, what `check_splits` returned.
-        seed: Int. A class is dealt by this and its own name.
-
-    Returns:
-        List of `FileRow` with splits, in the order of `files`.
     """
     files = list(files)
     by_class: dict[str, list[FileRow]] = defaultdict(list)

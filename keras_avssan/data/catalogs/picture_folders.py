@@ -1,4 +1,4 @@
-"""A catalog of pictures alone."""
+"""Catalog of pictures in one folder per class, without recordings."""
 
 import hashlib
 import os
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_avssan._internal.types import PathLike
 from keras_avssan.data.catalogs.catalog import Catalog, Clip, Picture
 from keras_avssan.data.media.file_kinds import file_kind
 from keras_avssan.data.media.image_io import read_image
@@ -14,19 +15,19 @@ _SPLIT = "all"
 
 
 class PictureFolders(Catalog):
-    """Pictures in one folder per class, to ask for sounds that were recorded elsewhere.
+    """Pictures in one folder per class, as prompts for sounds that were recorded elsewhere.
 
     ```
     root/bell/church.jpg   root/bell/bicycle.png   root/telephone/…
     ```
 
-    Pictures are what pillow reads (JPEG, PNG, WebP, …), whatever their names; other files, such as
-    recordings, are ignored.
-    All pictures are of one split, `"all"`. Embeddings of them are kept in `root/.embeddings`.
+    Pictures are files that pillow reads (JPEG, PNG, WebP, …), whatever their names; other files,
+    such as recordings, are ignored. All pictures are of one split, `"all"`. Embeddings of them are
+    kept in `root/.embeddings`.
 
     Args:
         root: Path of the folder.
-        cache_bytes: Int. Memory for resized pictures.
+        cache_bytes: Memory for resized pictures.
 
     Raises:
         ValueError: The folder does not exist or has no picture.
@@ -38,10 +39,10 @@ class PictureFolders(Catalog):
         ```
     """
 
-    def __init__(self, root: str | os.PathLike, *, cache_bytes: int = 512 * 2**20) -> None:
+    def __init__(self, root: PathLike, *, cache_bytes: int = 512 * 2**20) -> None:
         self.root = Path(root)
         if not self.root.is_dir():
-            raise ValueError(f"`root` must be a folder, '{root}' is none.")
+            raise ValueError(f"`root` must be an existing folder. Received: root='{root}'")
         paths = sorted(self.root.glob("[!.]*/[!.]*"))
         relative = [path.relative_to(self.root) for path in paths if file_kind(path) == "image"]
         pictures = [
@@ -50,28 +51,28 @@ class PictureFolders(Catalog):
         ]
         if not pictures:
             raise ValueError(
-                f"'{root}' holds no picture: expected folders <class>/ with pictures (JPEG, PNG, "
-                "WebP, …)."
+                "`root` must have folders <class>/ with pictures (JPEG, PNG, WebP, …). "
+                f"Received: root='{root}', without pictures"
             )
         super().__init__((), pictures, cache_bytes=cache_bytes)
 
     def read_clip(self, clip: Clip) -> np.ndarray:
-        """Refuses: there are no clips."""
-        raise ValueError(f"A `PictureFolders` has no clips, got '{clip.id}'.")
+        """Raises a ValueError: there are no clips."""
+        raise ValueError(f"`clip` cannot be read: there are no clips. Received: clip={clip!r}")
 
     def identity(self, item: Clip | Picture) -> str:
-        """Class, id and the size of the file in bytes."""
+        """Returns class, id and the size of the file in bytes."""
         return f"{super().identity(item)}/{(self.root / item.id).stat().st_size}"
 
     @property
     def store(self) -> str | None:
-        """Str or `None`: the folder `.embeddings` in the root, where that can be written to."""
+        """The folder `.embeddings` in the root, or `None` where the root is read-only."""
         return str(self.root / ".embeddings") if os.access(self.root, os.W_OK) else None
 
     def fingerprint(self, picture: Picture) -> str:
-        """SHA-256 of a picture's file."""
+        """Computes the SHA-256 of a picture's file."""
         return hashlib.sha256((self.root / picture.id).read_bytes()).hexdigest()
 
     def read_picture(self, picture: Picture, size: tuple[int, int]) -> np.ndarray:
-        """Decode a picture and fit it into `size`."""
+        """Decodes a picture and fits it into `size`, `(height, width)` in pixels."""
         return read_image(self.root / picture.id, size)

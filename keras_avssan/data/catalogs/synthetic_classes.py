@@ -1,8 +1,7 @@
-"""A catalog that needs no files: sounds and pictures made in code."""
+"""Catalog of sounds and pictures made in code; it needs no files."""
 
 import zlib
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 
@@ -16,24 +15,24 @@ from keras_avssan.data.catalogs.synthetic_sounds import SOUND_CLASSES, synthesiz
 class SyntheticClasses(Catalog):
     """Eight sound classes with drawn pictures: bell, bird, dog, drum, engine, flute, rain, siren.
 
-    Every instance is a pure function of seed, class and number, made when first asked for. The
+    Every instance is a pure function of seed, class and number, made on first use. The
     sounds overlap in frequency and differ in how they move in time; the instances of a class
     differ in pitch, rate, rhythm, timbre and recording. Sounds and pictures are separate
     instances; the first numbers of each are for training, the next for validation, the last for
     testing.
 
     Args:
-        classes: Iterable of str, or `None` for all eight.
-        instances_per_class: Int. Number of clips of a class.
-        pictures_per_class: Int or `None`. Number of pictures; `None`: as many as clips.
-        splits: Tuple of three floats: shares of train, validation and test.
-        seed: Int.
-        duration: Float. Length of a clip in seconds.
-        sampling_rate: Int. Rate of the audio in Hz, at least 16000.
-        cache_bytes: Int. Memory for sounds and pictures that were made.
+        classes: Names of the classes; `None` for all eight.
+        instances_per_class: Number of clips of a class.
+        pictures_per_class: Number of pictures of a class; `None` for as many as clips.
+        splits: Shares of train, validation and test.
+        seed: Random seed of all instances.
+        duration: Length of a clip in seconds.
+        sampling_rate: Rate of the audio in Hz, at least 16000.
+        cache_bytes: Limit of the memory for sounds and pictures.
 
     Raises:
-        ValueError: An unknown class, or an argument out of range.
+        ValueError: A class is unknown, or an argument is out of range.
 
     Example:
         >>> catalog = SyntheticClasses(classes=["bird", "rain"], instances_per_class=20)
@@ -61,7 +60,7 @@ class SyntheticClasses(Catalog):
         check_integer("pictures_per_class", pictures_per_class, least=2)
         check_integer("sampling_rate", sampling_rate, least=16000)
         if not (np.isfinite(duration) and duration >= 0.5):
-            raise ValueError(f"`duration` must be at least 0.5 s, got {duration!r}.")
+            raise ValueError(f"`duration` must be at least 0.5 s. Received: duration={duration!r}")
         self.seed = check_integer("seed", seed)
         self.duration = duration
         classes = SOUND_CLASSES if classes is None else check_classes(classes, SOUND_CLASSES)
@@ -80,19 +79,19 @@ class SyntheticClasses(Catalog):
         super().__init__(clips, pictures, sampling_rate=sampling_rate, cache_bytes=cache_bytes)
 
     def identity(self, item: Clip | Picture) -> str:
-        """Class and number under the seed of this catalog."""
+        """Returns class and number under the seed of this catalog."""
         return f"built-in/{self.seed}/{super().identity(item)}"
 
     def read_clip(self, clip: Clip) -> np.ndarray:
-        """Make the sound of a clip."""
+        """Makes the sound of a clip: float32 `(samples,)`, with an RMS of 0.1."""
         rng = self._generator(clip.id)
         return synthesize_sound(clip.class_name, rng, self.duration, self.sampling_rate)
 
     def read_picture(self, picture: Picture, size: tuple[int, int]) -> np.ndarray:
-        """Draw a picture."""
+        """Draws a picture: float32 `(height, width, 3)` in [0, 1]."""
         return draw_picture(picture.class_name, self._generator(picture.id), size)
 
-    def _generator(self, instance: Any):
+    def _generator(self, instance: str) -> np.random.Generator:
         return np.random.default_rng([self.seed, zlib.crc32(instance.encode())])
 
 

@@ -1,35 +1,25 @@
-"""Pictures drawn in code: what makes each synthetic sound, every instance different."""
+"""Pictures of the synthetic classes, drawn in code."""
 
 import colorsys
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import ArrayLike
 from PIL import Image, ImageDraw
-
-from keras_avssan._internal.types import Tensor
 
 # Drawn this many times larger, then reduced, for smooth edges.
 _OVERSAMPLING = 3
+
+_Colour: TypeAlias = str | tuple[int, ...]
+_Range: TypeAlias = tuple[float, float] | np.ndarray
 
 
 def draw_picture(
     class_name: str, rng: np.random.Generator, size: tuple[int, int] = (64, 64)
 ) -> np.ndarray:
-    """Draw a picture of a class; every draw is another instance.
+    """Draws a picture of one of `PICTURE_CLASSES`, float32 (height, width, 3) in [0, 1].
 
-    Colours, size, place, rotation, mirroring, proportions, stroke and background vary.
-
-    Args:
-        class_name: Str, one of `PICTURE_CLASSES`.
-        rng: `numpy.random.Generator` that all choices come from.
-        size: Tuple `(height, width)` in pixels.
-
-    Returns:
-        Float32 array of shape `(height, width, 3)` in [0, 1].
-
-    Example:
-        >>> draw_picture("bell", np.random.default_rng(0)).shape
-        (64, 64, 3)
+    Every draw is another instance, in colours, size, place, angle, proportions and background.
     """
     height, width = size
     canvas = _background(rng, (width * _OVERSAMPLING, height * _OVERSAMPLING))
@@ -39,9 +29,9 @@ def draw_picture(
 
 
 class _Sketch:
-    """Draws in coordinates of its own: x and y from -1 to 1, y downwards, turned and scaled."""
+    """Canvas with turned and scaled coordinates: x and y from -1 to 1, y downwards."""
 
-    def __init__(self, canvas, rng: np.random.Generator) -> None:
+    def __init__(self, canvas: Image.Image, rng: np.random.Generator) -> None:
         self._draw = ImageDraw.Draw(canvas)
         self._unit = min(canvas.size) / 2 * rng.uniform(0.62, 0.88)
         angle = np.radians(rng.uniform(-18, 18))
@@ -52,30 +42,48 @@ class _Sketch:
         self.outline = _colour(rng, value=(0.0, 0.25))
         self._stroke = rng.uniform(0.025, 0.06)
 
-    def _pixels(self, points):
+    def _pixels(self, points: ArrayLike) -> list[tuple[float, ...]]:
         return [tuple(p) for p in np.asarray(points, float) @ self._matrix.T + self._centre]
 
-    def _width(self, width: int):
+    def _width(self, width: float | None) -> int:
         return max(1, round((self._stroke if width is None else width) * self._unit))
 
-    def polygon(self, points, fill) -> None:
-        """A filled area with the outline of this sketch."""
+    def polygon(self, points: ArrayLike, fill: _Colour) -> None:
+        """Draws a filled area with the outline of this sketch."""
         pixels = self._pixels(points)
         self._draw.polygon(pixels, fill=fill)
         self._draw.line([*pixels, pixels[0]], self.outline, self._width(None), joint="curve")
 
-    def ellipse(self, x: Tensor, y: Tensor, radius_x, radius_y, fill, turn: float = 0.0) -> None:
-        """A filled ellipse; `turn` in degrees."""
+    def ellipse(
+        self,
+        x: float,
+        y: float,
+        radius_x: float,
+        radius_y: float,
+        fill: _Colour,
+        turn: float = 0.0,
+    ) -> None:
+        """Draws a filled ellipse; `turn` in degrees."""
         self.polygon(_arc(x, y, radius_x, radius_y, 0, 360, turn), fill)
 
-    def line(self, points, colour=None, width: int | None = None) -> None:
-        """A stroke; `width` in units of the sketch."""
+    def line(
+        self, points: ArrayLike, colour: _Colour | None = None, width: float | None = None
+    ) -> None:
+        """Draws a stroke; `width` in units of the sketch."""
         self._draw.line(
             self._pixels(points), colour or self.outline, self._width(width), joint="curve"
         )
 
 
-def _arc(x: Tensor, y: Tensor, radius_x, radius_y, start, stop, turn: float = 0.0):
+def _arc(
+    x: float,
+    y: float,
+    radius_x: float,
+    radius_y: float,
+    start: float,
+    stop: float,
+    turn: float = 0.0,
+) -> np.ndarray:
     """Points of an elliptic arc; angles in degrees, clockwise from the right."""
     angles = np.radians(np.linspace(start, stop, 33))
     turn = np.radians(turn)
@@ -90,15 +98,18 @@ def _arc(x: Tensor, y: Tensor, radius_x, radius_y, start, stop, turn: float = 0.
 
 
 def _colour(
-    rng: np.random.Generator, hue=(0.0, 1.0), saturation=(0.2, 0.9), value: Any = (0.5, 0.95)
-):
+    rng: np.random.Generator,
+    hue: _Range = (0.0, 1.0),
+    saturation: _Range = (0.2, 0.9),
+    value: _Range = (0.5, 0.95),
+) -> tuple[int, ...]:
     fractions = colorsys.hsv_to_rgb(*(rng.uniform(*limits) for limits in (hue, saturation, value)))
     return tuple(round(255 * fraction) for fraction in fractions)
 
 
-def _background(rng: np.random.Generator, size: int):
+def _background(rng: np.random.Generator, size: tuple[int, int]) -> Image.Image:
     """A pale gradient with a few soft patches."""
-    pale = {"saturation": (0.0, 0.35), "value": (0.75, 1.0)}
+    pale: dict[str, _Range] = {"saturation": (0.0, 0.35), "value": (0.75, 1.0)}
     ends = Image.new("RGB", (1, 2))
     ends.putdata([_colour(rng, **pale), _colour(rng, **pale)])
     canvas = ends.resize(size, Image.Resampling.BILINEAR)
@@ -110,7 +121,7 @@ def _background(rng: np.random.Generator, size: int):
     return canvas
 
 
-def _draw_bell(sketch, rng: np.random.Generator) -> None:
+def _draw_bell(sketch: _Sketch, rng: np.random.Generator) -> None:
     metal = _colour(rng, hue=(0.08, 0.17), saturation=(0.4, 0.95))
     flare = rng.uniform(0.65, 0.85)
     sketch.ellipse(0, 0.68, 0.17, 0.17, _colour(rng, value=(0.3, 0.7)))
@@ -121,7 +132,7 @@ def _draw_bell(sketch, rng: np.random.Generator) -> None:
     sketch.line([(-flare + 0.1, 0.42), (flare - 0.1, 0.42)])
 
 
-def _draw_bird(sketch, rng: np.random.Generator) -> None:
+def _draw_bird(sketch: _Sketch, rng: np.random.Generator) -> None:
     feathers, wing = _colour(rng), _colour(rng)
     lift = rng.uniform(-0.25, 0.1)
     sketch.polygon([(-0.5, 0.0), (-1.0, -0.3), (-0.95, 0.15)], wing)
@@ -134,7 +145,7 @@ def _draw_bird(sketch, rng: np.random.Generator) -> None:
     sketch.polygon([(0.2, 0.0), (-0.35, lift - 0.2), (-0.6, lift), (-0.2, 0.25)], wing)
 
 
-def _draw_dog(sketch, rng: np.random.Generator) -> None:
+def _draw_dog(sketch: _Sketch, rng: np.random.Generator) -> None:
     fur = _colour(rng, hue=(0.03, 0.13), saturation=(0.1, 0.7), value=(0.35, 0.95))
     ear = _colour(rng, hue=(0.03, 0.1), saturation=(0.3, 0.7), value=(0.2, 0.5))
     droop = rng.uniform(0.3, 0.55)
@@ -150,7 +161,7 @@ def _draw_dog(sketch, rng: np.random.Generator) -> None:
     sketch.line([(-0.2, 0.5), (0, 0.56), (0.2, 0.5)])
 
 
-def _draw_drum(sketch, rng: np.random.Generator) -> None:
+def _draw_drum(sketch: _Sketch, rng: np.random.Generator) -> None:
     shell, skin = _colour(rng, value=(0.4, 0.9)), _colour(rng, saturation=(0.0, 0.15))
     depth = rng.uniform(0.35, 0.6)
     rim = _arc(0, depth, 0.75, 0.25, 0, 180)
@@ -166,7 +177,7 @@ def _draw_drum(sketch, rng: np.random.Generator) -> None:
         sketch.ellipse(*tip, 0.09, 0.09, wood)
 
 
-def _draw_engine(sketch, rng: np.random.Generator) -> None:
+def _draw_engine(sketch: _Sketch, rng: np.random.Generator) -> None:
     paint = _colour(rng, saturation=(0.5, 1.0), value=(0.4, 0.95))
     glass = _colour(rng, hue=(0.5, 0.6), saturation=(0.1, 0.4), value=(0.8, 1.0))
     front = rng.uniform(0.35, 0.55)
@@ -181,7 +192,7 @@ def _draw_engine(sketch, rng: np.random.Generator) -> None:
         sketch.ellipse(x, 0.45, radius / 2, radius / 2, "lightgray")
 
 
-def _draw_flute(sketch, rng: np.random.Generator) -> None:
+def _draw_flute(sketch: _Sketch, rng: np.random.Generator) -> None:
     body = _colour(rng, saturation=(0.1, 0.7), value=(0.55, 0.95))
     radius = rng.uniform(0.1, 0.15)
     sketch.polygon([(-1.0, -radius), (1.0, -radius), (1.0, radius), (-1.0, radius)], body)
@@ -195,7 +206,7 @@ def _draw_flute(sketch, rng: np.random.Generator) -> None:
         sketch.line([(x + 0.11, y), (x + 0.11, y - 0.32), (x + 0.26, y - 0.2)])
 
 
-def _draw_rain(sketch, rng: np.random.Generator) -> None:
+def _draw_rain(sketch: _Sketch, rng: np.random.Generator) -> None:
     cloud = _colour(rng, hue=(0.55, 0.7), saturation=(0.0, 0.3), value=(0.55, 0.9))
     water = _colour(rng, hue=(0.52, 0.66), saturation=(0.5, 1.0), value=(0.6, 1.0))
     puffs = ((-0.5, -0.4, 0.3), (0.5, -0.42, 0.3), (0, -0.6, rng.uniform(0.32, 0.42)))
@@ -209,7 +220,7 @@ def _draw_rain(sketch, rng: np.random.Generator) -> None:
         sketch.polygon([*_arc(x, y, 0.11, 0.13, -20, 200), (x, y - 0.3)], water)
 
 
-def _draw_siren(sketch, rng: np.random.Generator) -> None:
+def _draw_siren(sketch: _Sketch, rng: np.random.Generator) -> None:
     light = _colour(rng, hue=rng.choice([0.0, 0.6]) + np.array([0.0, 0.07]), saturation=(0.7, 1.0))
     half = rng.uniform(0.36, 0.48)
     rays = _colour(rng, hue=(0.0, 0.16), saturation=(0.6, 1.0), value=(0.9, 1.0))

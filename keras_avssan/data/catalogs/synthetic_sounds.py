@@ -1,11 +1,11 @@
-"""Sounds made in code: eight classes, every instance different."""
+"""Sounds of the synthetic classes, made in code."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 import scipy.fft
 import scipy.signal
+from numpy.typing import ArrayLike
 
 # Sounds begin this long before the first sample, so that a clip never starts in silence.
 _LEAD_SECONDS = 0.4
@@ -19,23 +19,10 @@ def synthesize_sound(
     duration: float = 2.0,
     sampling_rate: int = 16000,
 ) -> np.ndarray:
-    """Make a sound of a class; every draw is another instance.
+    """Makes a sound of one of `SOUND_CLASSES`, float32 (samples,) with an RMS of 0.1.
 
-    Pitch, rate, rhythm, timbre, spectral tilt and background noise vary from instance to instance.
-    No 0.5 s of it are silent.
-
-    Args:
-        class_name: Str, one of `SOUND_CLASSES`.
-        rng: `numpy.random.Generator` that all choices come from.
-        duration: Float. Length in seconds.
-        sampling_rate: Int. Rate in Hz, at least 16000.
-
-    Returns:
-        Float32 array of shape `(samples,)` with an RMS of 0.1.
-
-    Example:
-        >>> synthesize_sound("bird", np.random.default_rng(0)).shape
-        (32000,)
+    Every draw is another instance: pitch, rate, rhythm, timbre, tilt and background noise vary. No
+    0.5 s are silent. `duration` is in seconds, `sampling_rate` in Hz, at least 16000.
     """
     lead = round(_LEAD_SECONDS * sampling_rate)
     length = lead + round(duration * sampling_rate)
@@ -45,7 +32,7 @@ def synthesize_sound(
     return (_RMS / np.sqrt(np.mean(np.square(sound))) * sound).astype("float32")
 
 
-def _bell(rng: np.random.Generator, time, rate: float):
+def _bell(rng: np.random.Generator, time: np.ndarray, rate: float) -> np.ndarray:
     """Strikes of a bell: inharmonic partials that decay at their own rates."""
     ratios = np.array([0.5, 1.0, 1.2, 1.5, 2.0, 2.55, 3.1, 4.2, 5.4])
     frequencies = rng.uniform(350, 1100) * ratios * rng.uniform(0.985, 1.015, len(ratios))
@@ -58,7 +45,7 @@ def _bell(rng: np.random.Generator, time, rate: float):
     return _strike(rng, onsets, partials @ weights, time, rate)
 
 
-def _bird(rng: np.random.Generator, time, rate: float):
+def _bird(rng: np.random.Generator, time: np.ndarray, rate: float) -> np.ndarray:
     """Chirps: short tones that sweep up or down, with a trill."""
     onsets = _onsets(rng, time, 0.12, 0.32, jitter=0.3)
     event, elapsed = _clock(time, onsets)
@@ -73,7 +60,7 @@ def _bird(rng: np.random.Generator, time, rate: float):
     return envelope * _tone(rng, frequency.clip(1200, 6500), [1.0, rng.uniform(0, 0.2)], rate)
 
 
-def _dog(rng: np.random.Generator, time, rate: float):
+def _dog(rng: np.random.Generator, time: np.ndarray, rate: float) -> np.ndarray:
     """Barks: bursts of a falling harsh voice and noise, shaped by formants."""
     onsets = _onsets(rng, time, 0.24, 0.42, jitter=0.2)
     event, elapsed = _clock(time, onsets)
@@ -90,7 +77,7 @@ def _dog(rng: np.random.Generator, time, rate: float):
     return _shape(envelope * voice, rate, lambda f: _resonances(f, formants, widths=0.25))
 
 
-def _drum(rng: np.random.Generator, time, rate: float):
+def _drum(rng: np.random.Generator, time: np.ndarray, rate: float) -> np.ndarray:
     """Drum strokes: a tone that falls in pitch, and the rattle of a skin."""
     stroke = time[: round(0.35 * rate)]
     pitch = rng.uniform(70, 220)
@@ -104,7 +91,7 @@ def _drum(rng: np.random.Generator, time, rate: float):
     return _strike(rng, onsets, body + rng.uniform(0.15, 0.7) * rattle, time, rate)
 
 
-def _engine(rng: np.random.Generator, time, rate: float):
+def _engine(rng: np.random.Generator, time: np.ndarray, rate: float) -> np.ndarray:
     """A motor: many harmonics of a low note, beating with the strokes of its cylinders."""
     revving = 1 + rng.uniform(0.02, 0.25) * np.sin(
         2 * np.pi * (rng.uniform(0.2, 1.2) * time + rng.random())
@@ -118,7 +105,7 @@ def _engine(rng: np.random.Generator, time, rate: float):
     return beat * (_tone(rng, frequency, weights, rate) + rng.uniform(0.1, 0.4) * hiss)
 
 
-def _flute(rng: np.random.Generator, time, rate: float):
+def _flute(rng: np.random.Generator, time: np.ndarray, rate: float) -> np.ndarray:
     """A melody of steady notes with vibrato and breath."""
     onsets = _onsets(rng, time, 0.16, 0.42, jitter=0.25)
     event, elapsed = _clock(time, onsets)
@@ -133,7 +120,7 @@ def _flute(rng: np.random.Generator, time, rate: float):
     return envelope * (tone + rng.uniform(0.02, 0.12) * breath)
 
 
-def _rain(rng: np.random.Generator, time, rate: float):
+def _rain(rng: np.random.Generator, time: np.ndarray, rate: float) -> np.ndarray:
     """Drops: dense short grains of noise over a hiss."""
     grain_time = time[: round(0.02 * rate)]
     grain = np.exp(-grain_time / rng.uniform(0.0008, 0.004))
@@ -145,7 +132,7 @@ def _rain(rng: np.random.Generator, time, rate: float):
     return patter / patter.std() + rng.uniform(0.2, 0.9) * hiss
 
 
-def _siren(rng: np.random.Generator, time, rate: float):
+def _siren(rng: np.random.Generator, time: np.ndarray, rate: float) -> np.ndarray:
     """A siren: a tone with harmonics that glides, or jumps, between two pitches."""
     cycle = rng.uniform(0.5, 3.5) * time + rng.random()
     wave = np.sin(2 * np.pi * cycle) * rng.uniform(1.0, 4.0)
@@ -155,7 +142,9 @@ def _siren(rng: np.random.Generator, time, rate: float):
     return _tone(rng, frequency, weights, rate)
 
 
-def _onsets(rng: np.random.Generator, time, shortest, longest, jitter):
+def _onsets(
+    rng: np.random.Generator, time: np.ndarray, shortest: float, longest: float, jitter: float
+) -> np.ndarray:
     """Times of events, at a pace of their own, from before the start to the end."""
     pace = rng.uniform(shortest, longest)
     steps = pace * rng.uniform(1 - jitter, 1, int(time[-1] / (pace * (1 - jitter))) + 2)
@@ -163,20 +152,28 @@ def _onsets(rng: np.random.Generator, time, shortest, longest, jitter):
     return onsets[onsets < time[-1]]
 
 
-def _clock(time, onsets):
+def _clock(time: np.ndarray, onsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """For each sample the number of the current event, and the time since its onset."""
     event = np.searchsorted(onsets, time, side="right") - 1
     return event, time - onsets[event]
 
 
-def _strike(rng: np.random.Generator, onsets, sound: Any, time, rate: float):
-    """Let a sound ring out at each onset, at different strengths."""
+def _strike(
+    rng: np.random.Generator,
+    onsets: np.ndarray,
+    sound: np.ndarray,
+    time: np.ndarray,
+    rate: float,
+) -> np.ndarray:
+    """Lets a sound ring out at each onset, at different strengths."""
     train = np.zeros(len(time))
     train[(onsets * rate).astype(int)] = rng.uniform(0.5, 1.0, len(onsets))
     return scipy.signal.fftconvolve(train, sound)[: len(time)]
 
 
-def _tone(rng: np.random.Generator, frequency, weights: Any, rate: float):
+def _tone(
+    rng: np.random.Generator, frequency: np.ndarray, weights: ArrayLike, rate: float
+) -> np.ndarray:
     """Harmonics (below Nyquist) of a changing frequency, from a table of one period."""
     spectrum = np.zeros(_TABLE_SIZE // 2 + 1, complex)
     allowed = int(0.48 * rate / frequency.max())
@@ -187,7 +184,9 @@ def _tone(rng: np.random.Generator, frequency, weights: Any, rate: float):
     return table[(phase * _TABLE_SIZE).astype(int)] / table.std()
 
 
-def _noise(rng: np.random.Generator, length: int, rate: float, low, high):
+def _noise(
+    rng: np.random.Generator, length: int, rate: float, low: float, high: float
+) -> np.ndarray:
     """Noise between two frequencies with soft edges, of unit variance."""
     noise = _shape(
         rng.standard_normal(length),
@@ -197,20 +196,22 @@ def _noise(rng: np.random.Generator, length: int, rate: float, low, high):
     return noise / noise.std()
 
 
-def _shape(sound: Any, rate: float, response):
-    """Multiply a sound's spectrum by a real function of frequency in Hz."""
+def _shape(
+    sound: np.ndarray, rate: float, response: Callable[[np.ndarray], np.ndarray]
+) -> np.ndarray:
+    """Multiplies a sound's spectrum by a real function of frequency in Hz."""
     size = scipy.fft.next_fast_len(len(sound), real=True)
     frequencies = np.fft.rfftfreq(size, 1 / rate)
     return scipy.fft.irfft(scipy.fft.rfft(sound, size) * response(frequencies), size)[: len(sound)]
 
 
-def _resonances(frequencies, centres, widths: Sequence[int]):
+def _resonances(frequencies: np.ndarray, centres: np.ndarray, widths: float) -> np.ndarray:
     offset = (frequencies[:, None] - centres) / (widths * centres)
     return (1 / (1 + offset**2)).sum(axis=1) + 0.02
 
 
-def _add_recording(rng: np.random.Generator, sound: Any, rate: float):
-    """What a microphone adds: a spectral tilt of its own and background noise."""
+def _add_recording(rng: np.random.Generator, sound: np.ndarray, rate: float) -> np.ndarray:
+    """Adds the effects of a recording: a spectral tilt and background noise."""
     tilt = rng.uniform(-0.35, 0.35)
     sound = _shape(sound, rate, lambda f: (f.clip(50) / 1000) ** tilt)
     noise = 10 ** (rng.uniform(-50, -32) / 20) * sound.std()

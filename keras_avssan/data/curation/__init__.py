@@ -1,1 +1,1 @@
-"""Checks of folders, near duplicates, splits that share recordings."""
+"""Curation of folders: damaged files, near duplicates, splits that share recordings."""

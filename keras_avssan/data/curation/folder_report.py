@@ -1,4 +1,4 @@
-"""What is in a folder of classes, file by file."""
+"""Reports on a folder of classes, file by file."""
 
 import dataclasses
 from collections import defaultdict
@@ -8,7 +8,7 @@ from typing import Any
 from keras_avssan._internal.one_line import one_line
 from keras_avssan._internal.tables import Table, join_tables, make_table
 
-# Copies and damaged files that the table names.
+# Copies and damaged files listed in the table, at most.
 _NAMED = 20
 _HEAD = (
     "class", "recordings", "pictures", "unusable", "copied", "shortest (s)", "all (s)", "rates (Hz)"
@@ -17,19 +17,19 @@ _HEAD = (
 
 @dataclasses.dataclass(frozen=True)
 class FileReport:
-    """What one file holds, or why it cannot be used.
+    """Content of one file, or the reason why it cannot be used.
 
     Args:
-        path: Str, relative to the folder.
-        class_name: Str.
-        kind: Str: `"audio"` or `"image"`.
-        problem: Str: why it is of no use (unreadable, truncated, near-silent); empty if it is.
-        seconds: Float. Duration of a recording.
-        sampling_rate: Int. Rate of a recording in Hz.
-        channels: Int. Number of channels of a recording.
-        level: Float. Root mean square of a recording in dB of full scale.
-        height: Int. Height of a picture in pixels.
-        width: Int. Width of a picture in pixels.
+        path: Path relative to the folder.
+        class_name: Its class.
+        kind: `"audio"` or `"image"`.
+        problem: Why it cannot be used (unreadable, truncated, near-silent); else empty.
+        seconds: Duration of a recording.
+        sampling_rate: Rate of a recording in Hz.
+        channels: Number of channels of a recording.
+        level: Root mean square of a recording in dB of full scale.
+        height: Height of a picture in pixels.
+        width: Width of a picture in pixels.
     """
 
     path: str
@@ -46,15 +46,15 @@ class FileReport:
 
 @dataclasses.dataclass(frozen=True)
 class FileCopy:
-    """Two files of a folder that are the same, or nearly so.
+    """Two files of a folder that are identical or near-duplicates.
 
     Args:
-        first: Str. Path of the first.
-        second: Str. Path of the second.
-        kind: Str: `"audio"` or `"image"`.
-        reason: Str: `"identical"` or `"near-duplicate"`.
-        similarity: Float. Correlation, 1 where they are identical.
-        same_class: Bool. Whether both are in the same class.
+        first: Path of the first.
+        second: Path of the second.
+        kind: `"audio"` or `"image"`.
+        reason: `"identical"` or `"near-duplicate"`.
+        similarity: Correlation, 1 where they are identical.
+        same_class: Whether both are in the same class.
     """
 
     first: str
@@ -67,13 +67,13 @@ class FileCopy:
 
 @dataclasses.dataclass(frozen=True)
 class FolderReport:
-    """What `check_folders` found.
+    """Result of `check_folders`.
 
     Args:
-        root: Str. The folder.
-        files: Tuple of `FileReport`, sorted by path.
-        copies: Tuple of `FileCopy`.
-        ignored: Tuple of str: paths of files that are neither recordings nor pictures of a class.
+        root: The folder.
+        files: One `FileReport` a file, sorted by path.
+        copies: Pairs of files that are copies of each other.
+        ignored: Paths of files that are neither recordings nor pictures of a class.
 
     Example:
         ```python
@@ -92,16 +92,16 @@ class FolderReport:
 
     @property
     def usable(self) -> tuple[FileReport, ...]:
-        """Tuple of `FileReport`: the files without a problem."""
+        """The files without a problem."""
         return tuple(file for file in self.files if not file.problem)
 
     @property
     def problems(self) -> tuple[FileReport, ...]:
-        """Tuple of `FileReport`: the files that cannot be used."""
+        """The files that cannot be used."""
         return tuple(file for file in self.files if file.problem)
 
     def counts(self) -> dict[str, dict[str, Any]]:
-        """What each class has: a dict from its name to numbers, durations and sampling rates."""
+        """Returns numbers, durations in seconds and sampling rates in Hz by class."""
         files = defaultdict(list)
         for file in self.files:
             files[file.class_name].append(file)
@@ -109,15 +109,11 @@ class FolderReport:
         return {name: _counts(files[name], copied) for name in sorted(files)}
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it as JSON has it: dicts, lists, strings and numbers."""
+        """Returns all fields and counts as JSON-ready dicts, lists, strings and numbers."""
         return {"classes": self.counts()} | dataclasses.asdict(self)
 
     def table(self) -> Table:
-        """A line for each class, then what is wrong, then a summary.
-
-        Returns:
-            Str, aligned for a terminal, and Markdown as the value of a cell of a notebook.
-        """
+        """Returns a line for each class, the problems, and a summary; Markdown in notebooks."""
         problems = [f"{file.path}: {file.problem}" for file in self.problems]
         return join_tables(
             [
@@ -133,7 +129,7 @@ class FolderReport:
         return self.table().markdown()
 
     def summary(self) -> str:
-        """One line: how much can be used, and what is wrong."""
+        """Returns one line: the numbers of usable files, problems and copies."""
         rows = self.counts().values()
         both = sum(bool(row["clips"] and row["pictures"]) for row in rows)
         clips, pictures = (sum(row[kind] for row in rows) for kind in ("clips", "pictures"))
@@ -147,8 +143,8 @@ class FolderReport:
         )
 
 
-def _counts(files, copied):
-    """What one class has."""
+def _counts(files: Sequence[FileReport], copied: set[str]) -> dict[str, Any]:
+    """Numbers of one class."""
     usable = [file for file in files if not file.problem]
     clips = [file for file in usable if file.kind == "audio"]
     return {
@@ -162,19 +158,19 @@ def _counts(files, copied):
     }
 
 
-def _cells(counts: Sequence[int]):
+def _cells(counts: dict[str, Any]) -> tuple[Any, ...]:
     rates = ", ".join(map(str, counts["sampling_rates"]))
     numbers = (counts[name] for name in ("clips", "pictures", "unusable", "copied"))
     return (*numbers, f"{counts['least_seconds']:.2f}", f"{counts['seconds']:.1f}", rates)
 
 
-def _words(copy: bool) -> str:
+def _words(copy: FileCopy) -> str:
     mixed = "" if copy.same_class else ", in two classes"
     return f"{copy.first}  {copy.second}: {copy.reason} ({copy.similarity:.2f}{mixed})"
 
 
-def _named(title: str, lines):
-    """A heading and the first lines below it; nothing where there are none."""
+def _named(title: str, lines: Sequence[str]) -> list[Table]:
+    """A heading and the first lines below it; empty for no lines."""
     if not lines:
         return []
     named = list(lines[:_NAMED])

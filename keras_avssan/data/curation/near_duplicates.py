@@ -1,4 +1,4 @@
-"""Finding copies among many sounds or pictures by their fingerprints."""
+"""Search for copies among many sounds or pictures by their fingerprints."""
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -16,28 +16,22 @@ from keras_avssan.data.curation.fingerprints import (
     waveform_similarity,
 )
 
-# Sounds are compared where so many landmarks agree, and so large a share of the fewer ones.
+# Landmarks, and their share of the sound with fewer of them, that must agree to compare sounds.
 _FEWEST_LANDMARKS, _SHARE_OF_LANDMARKS = 4, 0.04
-# They are copies from this correlation of their waveforms on.
+# Least correlation of the waveforms of copies.
 _WAVEFORM_SIMILARITY = 0.6
-# A landmark is compared with so many others alike; those that are everywhere say little.
+# Equal landmarks that each is compared with, at most; frequent ones carry little information.
 _MAX_ALIKE = 50
-# Pictures are copies up to so many bits of 128, and from this correlation on.
+# Most differing bits of 128, and least correlation, of copied pictures.
 _MAX_BITS, _PICTURE_SIMILARITY = 12, 0.9
-# Compared at a time.
+# Pictures compared at a time.
 _PICTURES = 256
 # Number of ones in each byte.
 _NUM_BITS = np.unpackbits(np.arange(256, dtype="uint8")[:, None], axis=1).sum(1, dtype="uint8")
 
 
 class Fingerprint(NamedTuple):
-    """What a sound or picture is recognised by.
-
-    Args:
-        digest: Str, of the decoded content.
-        features: Array: the landmarks of a sound, or the hash of a picture.
-        thumbnail: Array of a picture; empty for a sound.
-    """
+    """Digest of decoded content, features (landmarks of a sound, hash of a picture), thumbnail."""
 
     digest: str
     features: np.ndarray
@@ -45,14 +39,7 @@ class Fingerprint(NamedTuple):
 
 
 class Copy(NamedTuple):
-    """Two of many that are the same, or nearly so.
-
-    Args:
-        first: Int. Place of the first.
-        second: Int. Place of the second, after the first.
-        reason: Str: `"identical"` (every sample or pixel) or `"near-duplicate"`.
-        similarity: Float. Correlation, 1 where they are identical.
-    """
+    """Two items, by their places, that are identical or near-duplicates, and their correlation."""
 
     first: int
     second: int
@@ -61,27 +48,12 @@ class Copy(NamedTuple):
 
 
 def fingerprint_sound(samples: np.ndarray, sampling_rate: int) -> Fingerprint:
-    """The fingerprint of a recording.
-
-    Args:
-        samples: Float32 array of shape `(samples,)`.
-        sampling_rate: Int. Their rate in Hz.
-
-    Returns:
-        A `Fingerprint`.
-    """
+    """Computes the fingerprint of a recording (samples,) at a rate in Hz."""
     return Fingerprint(content_digest(samples), sound_landmarks(samples, sampling_rate))
 
 
 def fingerprint_picture(picture: np.ndarray) -> Fingerprint:
-    """The fingerprint of a picture.
-
-    Args:
-        picture: Float32 array of shape `(PICTURE_SIZE, PICTURE_SIZE, 3)` in [0, 1].
-
-    Returns:
-        A `Fingerprint`.
-    """
+    """Computes the fingerprint of a picture (PICTURE_SIZE, PICTURE_SIZE, 3) in [0, 1]."""
     assert picture.shape[:2] == (PICTURE_SIZE, PICTURE_SIZE)
     return Fingerprint(content_digest(picture), picture_hash(picture), picture_thumbnail(picture))
 
@@ -91,26 +63,16 @@ def find_copied_sounds(
     load: Callable[[int], np.ndarray],
     groups: Sequence[Any] | None = None,
 ) -> list[Copy]:
-    """Pairs of recordings of which one was made from the other.
+    """Finds pairs of recordings of which one is a copy of the other, only across `groups` if given.
 
-    Landmarks say which pairs are worth comparing, the correlation of the waveforms decides. Gain,
-    polarity, cuts, resampling and lossy codecs leave a copy a copy; another speed or pitch does
-    not.
-
-    Args:
-        fingerprints: Sequence of `Fingerprint`.
-        load: Function from the place of a recording to its samples, all at one rate.
-        groups: Sequence of what each belongs to; only pairs of different ones are sought. `None`
-            seeks all.
-
-    Returns:
-        List of `Copy`, sorted.
+    Landmarks choose the pairs to compare, the correlation of the waveforms decides. `load` returns
+    the samples at a place, all at one rate. Changes of speed or pitch are not found.
     """
-    groups = _as_numbers(groups, len(fingerprints))
-    identical = _identical(fingerprints, groups)
+    numbers = _as_numbers(groups, len(fingerprints))
+    identical = _identical(fingerprints, numbers)
     known = {copy[:2] for copy in identical}
     near = []
-    for first, second in _pairs_with_landmarks([one.features for one in fingerprints], groups):
+    for first, second in _pairs_with_landmarks([one.features for one in fingerprints], numbers):
         if (first, second) not in known:
             similarity = waveform_similarity(load(first), load(second))
             if similarity >= _WAVEFORM_SIMILARITY:
@@ -121,23 +83,14 @@ def find_copied_sounds(
 def find_copied_pictures(
     fingerprints: Sequence[Fingerprint], groups: Sequence[Any] | None = None
 ) -> list[Copy]:
-    """Pairs of pictures of which one was made from the other.
+    """Finds pairs of pictures of which one is a copy of the other, only across `groups` if given.
 
-    Another format, size or compression, a little more light or contrast, or a narrow cut leave a
-    copy a copy; a mirrored or turned one is another picture.
-
-    Args:
-        fingerprints: Sequence of `Fingerprint`.
-        groups: Sequence of what each belongs to; only pairs of different ones are sought. `None`
-            seeks all.
-
-    Returns:
-        List of `Copy`, sorted.
+    Another format, size, compression or light, or a narrow cut, is found; mirroring is not.
     """
     if not fingerprints:
         return []
-    groups = _as_numbers(groups, len(fingerprints))
-    identical = _identical(fingerprints, groups)
+    numbers = _as_numbers(groups, len(fingerprints))
+    identical = _identical(fingerprints, numbers)
     known = {copy[:2] for copy in identical}
     hashes = np.stack([one.features for one in fingerprints])
     near = []
@@ -145,7 +98,7 @@ def find_copied_pictures(
         bits = _NUM_BITS[hashes[start : start + _PICTURES, None] ^ hashes].sum(axis=-1)
         for row, second in np.argwhere(bits <= _MAX_BITS).tolist():
             first = start + row
-            if first >= second or groups[first] == groups[second] or (first, second) in known:
+            if first >= second or numbers[first] == numbers[second] or (first, second) in known:
                 continue
             similarity = float(fingerprints[first].thumbnail @ fingerprints[second].thumbnail)
             if similarity >= _PICTURE_SIMILARITY:
@@ -153,14 +106,14 @@ def find_copied_pictures(
     return sorted(identical + near)
 
 
-def _as_numbers(groups, length: int):
-    """A number for each group; each its own where there are none."""
+def _as_numbers(groups: Sequence[Any] | None, length: int) -> np.ndarray:
+    """A number for each group; without groups, each item is one of its own."""
     if groups is None:
         return np.arange(length)
     return np.unique(np.asarray(groups, dtype=str), return_inverse=True)[1]
 
 
-def _identical(fingerprints, groups):
+def _identical(fingerprints: Sequence[Fingerprint], groups: np.ndarray) -> list[Copy]:
     places = defaultdict(list)
     for place, fingerprint in enumerate(fingerprints):
         places[fingerprint.digest].append(place)
@@ -172,7 +125,7 @@ def _identical(fingerprints, groups):
     ]
 
 
-def _pairs_with_landmarks(landmarks, groups):
+def _pairs_with_landmarks(landmarks: list[np.ndarray], groups: np.ndarray) -> list[tuple[int, int]]:
     """Pairs that have enough landmarks in common, all shifted by the same time."""
     counts = np.array([len(one) for one in landmarks])
     if not counts.sum():

@@ -1,6 +1,6 @@
-"""Finding what is in two splits of a catalog."""
+"""Search for clips and pictures that are in two splits of a catalog."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
@@ -24,16 +24,16 @@ _ITEMS_PER_UNIT = 32
 
 @dataclass(frozen=True)
 class Leak:
-    """Two items of different splits that are the same thing.
+    """Two clips or pictures of different splits that show or sound the same.
 
     Args:
-        kind: Str: `"clip"` or `"picture"`.
+        kind: `"clip"` or `"picture"`.
         first: `Clip` or `Picture`.
         second: `Clip` or `Picture` of another split.
-        reason: Str: `"identical"` (every sample or pixel), `"near-duplicate"` (the same with
-            another gain, format, size or beginning) or `"same instance"`.
-        similarity: Float in [0, 1]. Correlation of the waveforms, or of the pictures; 1 where they
-            are identical or share an instance.
+        reason: `"identical"` (every sample or pixel), `"near-duplicate"` (the same with another
+            gain, format, size or beginning) or `"same instance"`.
+        similarity: Correlation of the waveforms, or of the pictures, in [0, 1]; 1 where they are
+            identical or share an instance.
 
     Example:
         ```python
@@ -49,7 +49,7 @@ class Leak:
     similarity: float
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it as JSON has it: dicts, strings and numbers."""
+        """Returns all fields as JSON-ready dicts, strings and numbers."""
         return asdict(self)
 
     def __repr__(self) -> str:
@@ -65,7 +65,7 @@ class Leak:
 def find_leaks(
     catalog: Catalog, *, engine: str = "processes", workers: int | None = 1, progress: bool = False
 ) -> list[Leak]:
-    """Find clips and pictures that are in two splits of a catalog, though they may look different.
+    """Finds clips and pictures that are in two splits of a catalog, changed or unchanged.
 
     All of them are decoded. Identical ones have the same samples or pixels, whatever their names
     and formats. Near-duplicate sounds share spectral landmarks, and their waveforms correlate by
@@ -75,13 +75,13 @@ def find_leaks(
     pictures and sounds of another speed or pitch are not found.
 
     Args:
-        catalog: `Catalog`, of any kind.
-        engine: Str, see `run_units`.
-        workers: Int or `None`, see `run_units`.
-        progress: Bool. Whether to show progress bars.
+        catalog: Any `Catalog`.
+        engine: `"processes"` or `"ray"`, see `keras_avssan._internal.work_units.run_units`.
+        workers: Number of units of work at a time; `None` for one a core.
+        progress: Whether to show progress bars.
 
     Returns:
-        List of `Leak`, clips first; empty where the splits are apart.
+        List of `Leak`, clips first; empty where no item is in two splits.
 
     Raises:
         ValueError: A file is unreadable.
@@ -112,7 +112,10 @@ def find_leaks(
 
 
 def _fingerprint(
-    run: Callable, read: Callable, items: Sequence[Any], description: str
+    run: Callable[..., Iterable[Any]],
+    read: Callable[[int], list[Fingerprint]],
+    items: Sequence[Any],
+    description: str,
 ) -> list[Fingerprint]:
     """The fingerprints of all items, in their order."""
     starts = range(0, len(items), _ITEMS_PER_UNIT)
@@ -138,7 +141,7 @@ def _leaks(kind: str, items: Sequence[Any], copied: list[Copy]) -> list[Leak]:
 
 
 def _shared_instances(catalog: Catalog) -> list[Leak]:
-    """One leak for each instance and each split but the first that it is in."""
+    """A leak for each instance and each further split that it is in."""
     leaks = []
     seen: dict[str, dict[str, Clip | Picture]] = {}
     items: list[Clip | Picture] = [*catalog.clips, *catalog.pictures]

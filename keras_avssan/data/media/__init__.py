@@ -1,1 +1,1 @@
-"""Reading recordings, pictures and videos."""
+"""Readers of recordings, pictures and videos."""

@@ -1,4 +1,4 @@
-"""Read recordings: decode, check, resample."""
+"""Reading of recordings: decode, check, resample."""
 
 import os
 from typing import Any
@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 import soundfile
 import soxr
+from numpy.typing import ArrayLike
 
 from keras_avssan._internal.checks import check_integer
-from keras_avssan._internal.types import PathLike, Tensor
+from keras_avssan._internal.types import PathLike
 from keras_avssan.data.media.contents import Contents, File, as_contents
 from keras_avssan.data.media.sound_files import knows_its_length, open_sound, read_to_the_end
 
@@ -24,26 +25,26 @@ def read_audio(
     source_rate: int | None = None,
     resample: bool = True,
 ) -> np.ndarray:
-    """Read a recording as float32 samples at a given sampling rate.
+    """Reads a recording as float32 samples at a given sampling rate.
 
     Args:
         audio: File that soundfile reads (WAV, FLAC, Ogg Vorbis, MP3, …): its path, its bytes, or
             the file opened in binary mode; or an array of shape `(samples,)` or
             `(samples, channels)`.
-        sampling_rate: Int. Rate of the result in Hz.
-        channels: Int, tuple of ints or `None`. The number of channels the recording must have,
-            or which of its channels are taken, 0 the first, in this order; `None` takes all.
-            Channels are never duplicated or mixed.
-        source_rate: Int or `None`. Rate of `audio` in Hz where it is an array; `None` means
-            `sampling_rate`. A file tells its own rate.
-        resample: Bool. Whether a recording at another rate is resampled; `False` refuses it.
+        sampling_rate: Rate of the result in Hz.
+        channels: Number of channels that the recording must have, or a tuple of the channels to
+            take, 0 the first, in this order; `None` takes all. Channels are never duplicated or
+            mixed.
+        source_rate: Rate of `audio` in Hz where it is an array; `None` means `sampling_rate`. A
+            file has its own rate.
+        resample: Whether a recording at another rate is resampled; `False` refuses it.
 
     Returns:
         Float32 array of shape `(samples,)` for one channel, else `(samples, channels)`.
 
     Raises:
-        ValueError: The recording is unreadable, truncated, empty, not finite, at a rate that
-            may not be resampled, or has another number of channels.
+        ValueError: The recording is unreadable, truncated, empty, not finite, at a rate that may
+            not be resampled, or has another number of channels.
 
     Example:
         >>> tone = np.sin(np.arange(48000) / 10)
@@ -60,7 +61,7 @@ def read_audio(
 
 
 def recording_name(audio: Any) -> str:
-    """What an error calls a recording."""
+    """The name of a recording in errors."""
     if isinstance(audio, (str, os.PathLike)):
         return f"audio file '{os.fspath(audio)}'"
     if isinstance(audio, Contents):
@@ -68,8 +69,14 @@ def recording_name(audio: Any) -> str:
     return "`audio`"
 
 
-def load_samples(audio: Tensor, channels: Any, source_rate, name: str, max_duration=np.inf):
-    """Checked samples of a file or an array, `(samples, channels)` at their own rate, and it."""
+def load_samples(
+    audio: Any,
+    channels: int | tuple[int, ...] | None,
+    source_rate: int,
+    name: str,
+    max_duration: float = np.inf,
+) -> tuple[np.ndarray, int]:
+    """Returns checked samples `(samples, channels)` of a file or array, and their rate in Hz."""
     if isinstance(audio, (str, os.PathLike, Contents)):
         samples, source_rate = _decode(audio, name, max_duration)
     else:
@@ -78,8 +85,10 @@ def load_samples(audio: Tensor, channels: Any, source_rate, name: str, max_durat
     return _check_samples(samples, channels, name), source_rate
 
 
-def check_duration(duration, name: str, min_duration: float = 0.0, max_duration=np.inf):
-    """Refuses a recording that lasts too short or too long, all in seconds."""
+def check_duration(
+    duration: float, name: str, min_duration: float = 0.0, max_duration: float = np.inf
+) -> None:
+    """Refuses a recording that is too short or too long, all in seconds."""
     if not min_duration <= duration <= max_duration:
         raise ValueError(
             f"{name} must last from {min_duration:g} to {max_duration:g} seconds. "
@@ -87,14 +96,16 @@ def check_duration(duration, name: str, min_duration: float = 0.0, max_duration=
         )
 
 
-def resample_samples(samples: np.ndarray, source_rate, sampling_rate: int, resample, name: str):
-    """Samples at another rate, `(samples, channels)`."""
+def resample_samples(
+    samples: np.ndarray, source_rate: int, sampling_rate: int, resample: bool, name: str
+) -> np.ndarray:
+    """Returns samples `(samples, channels)` at another rate."""
     if source_rate == sampling_rate:
         return samples
     if not resample:
         raise ValueError(
-            f"{name} is sampled at {source_rate} Hz, expected {sampling_rate} Hz "
-            "(`resample=False`)."
+            f"{name} must be sampled at {sampling_rate} Hz with `resample=False`. "
+            f"Received: {source_rate} Hz"
         )
     samples = soxr.resample(samples, source_rate, sampling_rate)
     if not len(samples):
@@ -102,19 +113,8 @@ def resample_samples(samples: np.ndarray, source_rate, sampling_rate: int, resam
     return samples
 
 
-def audio_num_samples(path: str | os.PathLike | Contents, sampling_rate: int = 16000) -> int:
-    """Number of samples that a file will have at a sampling rate, from its header.
-
-    Args:
-        path: Path of an audio file, or its `Contents`.
-        sampling_rate: Int. The rate in Hz.
-
-    Returns:
-        Int, at least 1.
-
-    Raises:
-        ValueError: The file is unreadable, truncated or empty.
-    """
+def audio_num_samples(path: PathLike | Contents, sampling_rate: int = 16000) -> int:
+    """Returns the number of samples, at least 1, that a file has at a sampling rate."""
     name = recording_name(path)
     with open_sound(path, name) as file:
         known = knows_its_length(file)
@@ -124,16 +124,17 @@ def audio_num_samples(path: str | os.PathLike | Contents, sampling_rate: int = 1
     return max(1, round(frames * sampling_rate / rate))
 
 
-def _as_samples(audio: Tensor):
+def _as_samples(audio: ArrayLike) -> np.ndarray:
     samples = np.asarray(audio)
     if samples.dtype.kind != "f":
         raise ValueError(
-            f"`audio` must hold floating-point samples, got dtype {samples.dtype}; divide "
-            "integer samples by their full scale first."
+            "`audio` must hold floating-point samples; divide integer samples by their full scale "
+            f"first. Received: audio of dtype {samples.dtype}"
         )
     if samples.ndim not in (1, 2):
         raise ValueError(
-            f"`audio` must have shape (samples,) or (samples, channels), got shape {samples.shape}."
+            "`audio` must have shape (samples,) or (samples, channels). "
+            f"Received: audio of shape {samples.shape}"
         )
     with np.errstate(over="ignore", under="ignore"):
         single = samples.astype("float32")
@@ -145,7 +146,9 @@ def _as_samples(audio: Tensor):
     return single.reshape(len(samples), -1 if len(samples) else 1)
 
 
-def _decode(path: PathLike, name: str, max_duration=np.inf):
+def _decode(
+    path: PathLike | Contents, name: str, max_duration: float = np.inf
+) -> tuple[np.ndarray, int]:
     with open_sound(path, name) as file:
         if knows_its_length(file) and file.frames > max_duration * file.samplerate:
             check_duration(file.frames / file.samplerate, name, 0, max_duration)
@@ -163,8 +166,10 @@ def _decode(path: PathLike, name: str, max_duration=np.inf):
         return samples, file.samplerate
 
 
-def _check_samples(samples: np.ndarray, channels: Any, name: str):
-    """The channels that are wanted, once they hold usable samples."""
+def _check_samples(
+    samples: np.ndarray, channels: int | tuple[int, ...] | None, name: str
+) -> np.ndarray:
+    """The chosen channels; refuses samples that are empty or not finite."""
     if not len(samples):
         raise ValueError(f"{name} is empty: it holds no samples.")
     samples = _choose_channels(samples, channels, name)
@@ -173,7 +178,9 @@ def _check_samples(samples: np.ndarray, channels: Any, name: str):
     return samples
 
 
-def _choose_channels(samples: np.ndarray, channels: Any, name: str):
+def _choose_channels(
+    samples: np.ndarray, channels: int | tuple[int, ...] | None, name: str
+) -> np.ndarray:
     length, present = samples.shape
     sideways = (
         f" The first axis must be the samples, transpose it: its shape is {samples.shape}."
@@ -193,5 +200,7 @@ def _choose_channels(samples: np.ndarray, channels: Any, name: str):
         if not sideways and present > channels:
             example = tuple(range(channels))
             hint = f" Choose {channels} of them with `channels`, such as `channels={example}`."
-        raise ValueError(f"{name} must have {channels} channel(s), got {present}.{hint}")
+        raise ValueError(
+            f"{name} must have {channels} channel(s).{hint} Received: {present} channel(s)"
+        )
     return samples

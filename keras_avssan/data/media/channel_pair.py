@@ -1,34 +1,25 @@
-"""Whether the two channels of a recording can tell a direction at all."""
+"""Checks that the two channels of a recording have a direction."""
 
 import sys
 import warnings
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from keras_avssan._internal.types import Tensor
 from keras_avssan.doa.grid import posterior_confidence
 
-# A channel this far below the other one hears nothing: two microphones of a pair differ by less.
+# A channel this far below the other one is silent: two microphones of a pair differ by less.
 _DEAD_DB = -40.0
-# Share of a channel's power that a copy of the other one leaves unexplained, at most. It is above
-# the rounding of 16-bit samples, and below what noise and reverberation leave of any real pair.
+# Greatest share of a channel's power that a copy of the other one leaves unexplained. It is above
+# the rounding of 16-bit samples, and below the share that noise and reverberation cause.
 _COPY_REST = 1e-6
 
 
-def check_both_alive(samples: np.ndarray, name: str):
-    """Refuses a recording of which one channel hears nothing.
+def check_both_alive(samples: np.ndarray, name: str) -> None:
+    """Refuses samples (samples, 2) of which one channel is 40 dB or more below the other.
 
-    Args:
-        samples: Float array (samples, 2), not silent in both channels.
-        name: What it is, for the error.
-
-    Raises:
-        ValueError: If one channel, its mean aside, is 40 dB or more below the other.
-
-    Example:
-        >>> check_both_alive(np.random.default_rng(0).normal(size=(8000, 2)), "`audio`")
+    Their means do not count; `name` is the recording's name in errors.
     """
     power = np.var(samples, axis=0, dtype="float64")
     level = 10 * np.log10(np.maximum(power.min() / power.max(), 1e-12))
@@ -37,65 +28,34 @@ def check_both_alive(samples: np.ndarray, name: str):
     dead = int(np.argmin(power))
     found = "constant" if power[dead] == 0 else f"{level:.0f} dB below the other channel"
     raise ValueError(
-        f"{name} must hold sound in both channels, a direction is in their difference. "
+        f"{name} must hold sound in both channels: their difference has the direction. "
         f"Received: channel {dead} is {found}"
     )
 
 
-def find_copies(audio: Tensor):
-    """Tells of which recordings the two channels are copies of each other.
+def find_copies(audio: ArrayLike) -> np.ndarray:
+    """Returns which recordings (batch, samples, 2) have channels that are copies, bool (batch,).
 
-    One channel that was written twice, whatever its gain and sign, looks like a source exactly
-    in front of the pair, and is none: two microphones never hear the very same.
-
-    Args:
-        audio: Float array (batch, samples, 2).
-
-    Returns:
-        Bool array (batch,).
-
-    Example:
-        >>> audio = np.random.default_rng(0).normal(size=(2, 8000, 2))
-        >>> audio[1, :, 1] = -0.5 * audio[1, :, 0]
-        >>> find_copies(audio).tolist()
-        [False, True]
+    One channel that was written twice, whatever its gain and sign, looks like a source exactly in
+    front of the pair; the signals of two microphones always differ.
     """
     return np.array([_are_copies(recording) for recording in np.asarray(audio, "float64")], bool)
 
 
-def _are_copies(recording: Any):
+def _are_copies(recording: np.ndarray) -> bool:
     """Whether a gain and an offset make one channel the other."""
     first, second = (recording - recording.mean(axis=0)).T
     powers = (first @ first) * (second @ second)
     return bool(powers > 0 and (first @ second) ** 2 >= (1 - _COPY_REST) * powers)
 
 
-def confidence(posterior: Tensor, audio: Tensor):
-    """Confidence of an answer: none where the channels are copies.
-
-    Args:
-        posterior: Array (batch, 180).
-        audio: The recordings that it was computed from, array (batch, samples, 2).
-
-    Returns:
-        float32 array (batch,): the probability within 5° of the highest one, or 0.
-
-    Example:
-        >>> posterior = np.full((1, 180), 1 / 180, "float32")
-        >>> source = np.random.default_rng(0).normal(size=8000)
-        >>> confidence(posterior, np.stack([source, source], axis=-1)[None]).tolist()
-        [0.0]
-    """
+def confidence(posterior: np.ndarray, audio: ArrayLike) -> np.ndarray:
+    """Returns the probability within 5° of a posterior's peak, (batch,); 0 for copied channels."""
     return np.where(find_copies(audio), np.float32(0), posterior_confidence(posterior))
 
 
-def warn_of_copies(audio: Tensor, names: Sequence[str]) -> None:
-    """Warns where the channels of recordings are copies.
-
-    Args:
-        audio: Float array (batch, samples, 2).
-        names: List of what each recording is called.
-    """
+def warn_of_copies(audio: ArrayLike, names: Sequence[str]) -> None:
+    """Warns where the channels of recordings (batch, samples, 2) are copies."""
     copies = [name for name, copied in zip(names, find_copies(audio), strict=True) if copied]
     if copies:
         warnings.warn(
@@ -105,10 +65,10 @@ def warn_of_copies(audio: Tensor, names: Sequence[str]) -> None:
         )
 
 
-def _levels_to_the_caller():
-    """How far up the stack the code is that called this library, so that it is shown.
+def _levels_to_the_caller() -> int:
+    """Number of stack levels up to the code that called this library, for the warning's location.
 
-    The command line counts as a caller: it shows what is warned of as a line of its own.
+    The command line counts as a caller: it prints a warning as a line of its own.
     """
     frame, levels = sys._getframe(1), 1
     while frame.f_back and _is_inside(frame.f_globals.get("__name__", "")):
@@ -116,5 +76,5 @@ def _levels_to_the_caller():
     return levels
 
 
-def _is_inside(module):
+def _is_inside(module: str) -> bool:
     return module.startswith("keras_avssan.") and not module.startswith("keras_avssan.cli.main")

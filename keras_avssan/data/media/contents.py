@@ -1,21 +1,18 @@
-"""Files that come as bytes or opened, in place of their paths."""
+"""Files given as bytes or opened files in place of paths."""
 
 import io
 import os
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeAlias
 
-# What may stand wherever the path of a file may.
-File = str | os.PathLike | bytes | BinaryIO
+from keras_avssan._internal.types import PathLike
+
+# Accepted wherever the path of a file is.
+File: TypeAlias = str | os.PathLike[str] | bytes | BinaryIO
 
 
 class Contents(io.BytesIO):
-    """All that is in a file, in memory, and what errors call the file.
-
-    Args:
-        content: Bytes.
-        label: Str.
-    """
+    """The bytes of a file in memory, with the name that errors give the file."""
 
     def __init__(self, content: bytes, label: str) -> None:
         super().__init__(content)
@@ -23,30 +20,19 @@ class Contents(io.BytesIO):
 
 
 def is_path(thing: Any) -> bool:
-    """Whether it is the path of a file."""
+    """Whether `thing` is the path of a file."""
     return isinstance(thing, (str, os.PathLike))
 
 
 def is_file(thing: Any) -> bool:
-    """Whether it is a file: its path, its bytes, or the file itself, opened."""
+    """Whether `thing` is a file: its path, its bytes, or the opened file."""
     return is_path(thing) or isinstance(thing, (bytes, bytearray, memoryview)) or _is_open(thing)
 
 
 def as_contents(thing: Any, name: str) -> Any:
-    """Reads bytes and opened files, whole from their beginning; all else is returned as it is.
+    """Returns `Contents` of bytes and opened files, read from their beginning; all else as it is.
 
-    An opened file stands at its beginning afterwards, so that it can be given once more.
-
-    Args:
-        thing: What was given.
-        name: Name of the argument, for errors.
-
-    Returns:
-        `Contents`, or `thing`.
-
-    Raises:
-        TypeError: If a file is opened as text.
-        ValueError: If there is nothing in it, or it is closed.
+    An opened file is at its beginning afterwards. `name` is the argument's name in errors.
     """
     if is_path(thing) or isinstance(thing, Contents) or not is_file(thing):
         return thing
@@ -57,22 +43,25 @@ def as_contents(thing: Any, name: str) -> Any:
         if isinstance(getattr(thing, "name", None), str):
             label = f"`{name}` '{thing.name}'"
     if not isinstance(content, bytes):
-        raise TypeError(f"{label} must be opened in binary mode, `open(path, 'rb')`.")
+        raise TypeError(
+            f"{label} must be opened in binary mode, `open(path, 'rb')`. "
+            f"Received: {name} opened as text"
+        )
     if not content:
         raise ValueError(f"{label} is empty: it has 0 bytes.")
     return Contents(content, label)
 
 
-def whole_content(file: str | os.PathLike | Contents) -> bytes:
-    """All bytes of a file."""
+def whole_content(file: PathLike | Contents) -> bytes:
+    """Returns all bytes of a file."""
     return file.getvalue() if isinstance(file, Contents) else Path(file).read_bytes()
 
 
-def _is_open(thing: Any):
+def _is_open(thing: Any) -> bool:
     return callable(getattr(thing, "read", None))
 
 
-def _read(file):
+def _read(file: Any) -> Any:
     seekable = getattr(file, "seekable", None)
     if seekable is None or not seekable():
         return file.read()

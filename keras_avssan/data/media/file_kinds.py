@@ -1,13 +1,15 @@
-"""Which files are recordings and which are pictures, by what is in them."""
+"""Recognition of recordings and pictures by content."""
 
 import os
 from pathlib import PurePath
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import soundfile
 from PIL import Image, UnidentifiedImageError
 
-# What is meant to be which kind, to name a file that is missing or cannot be read.
+from keras_avssan._internal.types import PathLike
+
+# Kinds by suffix, for a file that is missing or cannot be read.
 _AUDIO_SUFFIXES = frozenset(
     ".aac .aif .aifc .aiff .au .caf .flac .m4a .mp3 .oga .ogg .opus .rf64 .snd .w64 .wav .wave "
     ".wma".split()
@@ -21,26 +23,10 @@ _NOT_RECOGNISED = 1  # code of libsndfile
 _HEIF = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 
 
-def file_kind(file: str | os.PathLike | BinaryIO) -> str | None:
-    """Kind of a file: by its content, or by its name where the content is not recognised.
+def file_kind(file: PathLike | BinaryIO) -> str | None:
+    """Returns `"audio"`, `"image"` or `None`: by content, or by suffix if that is not recognised.
 
-    What soundfile or pillow recognise is sound or a picture, whatever its name; a damaged file,
-    and one of a format that is not read, is what its name says.
-
-    Args:
-        file: Path of a file, or a binary file that can be sought in.
-
-    Returns:
-        `"audio"`, `"image"` or `None`.
-
-    Example:
-        >>> import io, soundfile
-        >>> file = io.BytesIO()
-        >>> soundfile.write(file, np.zeros(800), 8000, format="AIFF")
-        >>> file_kind(file)
-        'audio'
-        >>> file_kind("dog/missing.WAV")
-        'audio'
+    `file` is a path or a seekable binary file. A damaged file is of the kind of its suffix.
     """
     if not isinstance(file, (str, os.PathLike)):
         return _content_kind(file)
@@ -62,7 +48,7 @@ def is_heif(beginning: bytes) -> bool:
     return beginning[4:8] == b"ftyp" and beginning[8:12] in _HEIF
 
 
-def _content_kind(stream: Any):
+def _content_kind(stream: BinaryIO) -> str | None:
     stream.seek(0)
     beginning = stream.read(12)
     try:
@@ -76,7 +62,7 @@ def _content_kind(stream: Any):
     return None
 
 
-def _is_sound(stream: Any):
+def _is_sound(stream: BinaryIO) -> bool:
     stream.seek(0)
     try:
         with soundfile.SoundFile(stream):
@@ -85,7 +71,7 @@ def _is_sound(stream: Any):
         return error.code != _NOT_RECOGNISED  # it is one, but damaged
 
 
-def _is_picture(stream: Any) -> bool:
+def _is_picture(stream: BinaryIO) -> bool:
     stream.seek(0)
     try:
         with Image.open(stream):

@@ -1,12 +1,12 @@
-"""Recordings of a pair of microphones, from files and arrays to one batch."""
+"""Recordings of microphone pairs, from files and arrays to one batch."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from keras import ops
+from numpy.typing import ArrayLike
 
-from keras_avssan._internal.types import Tensor
 from keras_avssan.data.media.audio_io import (
     check_duration,
     load_samples,
@@ -17,22 +17,11 @@ from keras_avssan.data.media.channel_pair import check_both_alive, warn_of_copie
 from keras_avssan.data.media.contents import as_contents, is_file
 from keras_avssan.layers.stereo_stft import GREATEST_PEAK, LEAST_PEAK
 
-_MOST_SPACING = 5.0  # metres; more are centimetres that were not converted
+_MOST_SPACING = 5.0  # metres; a greater number is likely in centimetres
 
 
-def to_numpy(value: Any, name: str):
-    """Brings an array or a tensor of any backend to NumPy.
-
-    Args:
-        value: Array, tensor, or nested lists of numbers.
-        name: Name of the argument, for the error.
-
-    Returns:
-        NumPy array of numbers.
-
-    Raises:
-        TypeError: If it is none of these.
-    """
+def to_numpy(value: Any, name: str) -> np.ndarray:
+    """Brings an array or a tensor of any backend to NumPy; refuses anything but numbers."""
     try:
         array = ops.convert_to_numpy(value)
     except (TypeError, ValueError) as error:
@@ -48,50 +37,28 @@ def to_numpy(value: Any, name: str):
 
 
 def read_recordings(
-    audio: Tensor,
+    audio: Any,
     sampling_rate: int,
     *,
-    channels: Any = None,
-    source_rate=None,
+    channels: Sequence[int] | None = None,
+    source_rate: int | None = None,
     resample: bool = True,
     min_duration: float = 0.0,
-    max_duration=np.inf,
-):
-    """Reads and checks recordings of two microphones.
+    max_duration: float = np.inf,
+) -> np.ndarray:
+    """Reads and checks two-channel recordings: float32 (batch, samples, 2), rates in Hz.
 
-    The level has no influence on a direction: recordings whose samples are all below 1e-3, or
-    some above 1e6, are scaled by a power of two to a peak from 0.5 to 1, and all others stay.
-
-    Warns of those whose two channels are copies of each other (a `UserWarning`): there is no
-    direction in them, see `channel_pair.find_copies`.
-
-    Args:
-        audio: File (its path, its bytes, or opened in binary mode), array (samples, 2) or (batch,
-            samples, 2), or a list of files or arrays.
-        sampling_rate: Sampling rate of the result in hertz.
-        channels: Which two of more channels are microphone 1 and microphone 2, counted from 0:
-            a tuple of two ints. If not given, recordings must have two.
-        source_rate: Sampling rate of arrays in hertz; `sampling_rate` if not given.
-        resample: Whether recordings at another rate are resampled; `False` refuses them.
-        min_duration: Shortest recording in seconds.
-        max_duration: Longest recording in seconds.
-
-    Returns:
-        float32 array of shape (batch, samples, 2).
-
-    Raises:
-        ValueError: If a recording is unreadable, has a wrong shape, rate or duration, is silent,
-            wholly or in one channel, or not finite, or if their durations differ.
-        TypeError: If it is neither a path nor an array.
+    `channels` are the two of more channels to take. Peaks below 1e-3 or above 1e6 are scaled by a
+    power of two. A `UserWarning` names recordings whose channels are copies.
     """
-    channels = 2 if channels is None else _check_pair(channels)
+    wanted = 2 if channels is None else _check_pair(channels)
     audio = [as_contents(recording, "audio") for recording in _one_by_one(audio)]
     names = [recording_name(recording) for recording in audio]
     if len(audio) > 1:
         names = [f"`audio[{k}]`" if name == "`audio`" else name for k, name in enumerate(names)]
     rates = sampling_rate if source_rate is None else source_rate, sampling_rate
     recordings = [
-        _read(recording, name, channels, rates, resample, min_duration, max_duration)
+        _read(recording, name, wanted, rates, resample, min_duration, max_duration)
         for recording, name in zip(audio, names, strict=True)
     ]
     lengths = [len(recording) for recording in recordings]
@@ -110,30 +77,12 @@ def read_reference(
     recording: Any,
     sampling_rate: int,
     *,
-    source_rate=None,
+    source_rate: int | None = None,
     resample: bool = True,
     min_duration: float = 0.0,
-    max_duration=np.inf,
-):
-    """Reads and checks one recording that serves as a prompt.
-
-    Args:
-        recording: File (its path, its bytes, or opened in binary mode), or array (samples,) or
-            (samples, channels); channels are averaged.
-        sampling_rate: Sampling rate of the result in hertz.
-        source_rate: Sampling rate of an array in hertz; `sampling_rate` if not given.
-        resample: Whether a recording at another rate is resampled; `False` refuses it.
-        min_duration: Shortest recording in seconds.
-        max_duration: Longest recording in seconds.
-
-    Returns:
-        float32 array of shape (samples,).
-
-    Raises:
-        ValueError: If it is unreadable, has a wrong shape, rate or duration, is silent or not
-            finite.
-        TypeError: If it is neither a file nor an array.
-    """
+    max_duration: float = np.inf,
+) -> np.ndarray:
+    """Reads and checks a recording that serves as a prompt: float32 (samples,), mono."""
     recording = as_contents(recording, "prompt")
     name = recording_name(recording).replace("`audio`", "A recording as `prompt`")
     rates = sampling_rate if source_rate is None else source_rate, sampling_rate
@@ -144,25 +93,25 @@ def read_reference(
 def _read(
     recording: Any,
     name: str,
-    channels: Any,
-    rates: Sequence[float],
-    resample,
-    min_duration,
-    max_duration,
-):
-    """One recording (samples, channels); with `channels` of `None` all, checked by their mean."""
+    channels: int | tuple[int, ...] | None,
+    rates: tuple[int, int],
+    resample: bool,
+    min_duration: float,
+    max_duration: float,
+) -> np.ndarray:
+    """One recording (samples, channels); with `channels=None` all, checked by their mean."""
     samples, rate = load_samples(recording, channels, rates[0], name, max_duration)
     samples = _at_usual_level(samples)
-    # Before it is resampled, which a wrong rate makes endless, and which gives a constant channel
-    # edges that are heard.
-    heard = samples.mean(axis=1) if channels is None else samples
-    _check_recording(heard, name, rate, min_duration, max_duration)
+    # Checked before resampling, which a wrong rate makes endless, and which gives a constant
+    # channel audible edges.
+    checked = samples.mean(axis=1) if channels is None else samples
+    _check_recording(checked, name, rate, min_duration, max_duration)
     if channels is not None:
         check_both_alive(samples, name)
     return resample_samples(samples, rate, rates[1], resample, name)
 
 
-def _at_usual_level(samples: np.ndarray):
+def _at_usual_level(samples: np.ndarray) -> np.ndarray:
     """Scales samples of which float32 cannot compute the power; others stay as they are."""
     peak = np.max(np.abs(samples), initial=0)
     if not peak or LEAST_PEAK <= peak <= GREATEST_PEAK:
@@ -171,16 +120,16 @@ def _at_usual_level(samples: np.ndarray):
 
 
 def _check_recording(
-    samples: np.ndarray, name: str, sampling_rate: int, min_duration, max_duration
-):
-    """Refuses a recording, its first axis time, that is too short, too long or silent."""
+    samples: np.ndarray, name: str, sampling_rate: int, min_duration: float, max_duration: float
+) -> None:
+    """Refuses a recording (samples, …) that is too short, too long or silent."""
     check_duration(len(samples) / sampling_rate, name, min_duration, max_duration)
     if not np.ptp(samples, axis=0).any():
         found = "of the same value" if np.any(samples) else "zero"
         raise ValueError(f"{name} must not be silent. Received: all samples are {found}")
 
 
-def _check_pair(channels: Any):
+def _check_pair(channels: Sequence[int]) -> tuple[int, ...]:
     """The two channels as a tuple of ints."""
     pair = np.asarray(channels)
     if pair.shape != (2,) or pair.dtype.kind not in "iu" or pair.min() < 0 or pair[0] == pair[1]:
@@ -191,8 +140,8 @@ def _check_pair(channels: Any):
     return tuple(pair.tolist())
 
 
-def _one_by_one(audio: Tensor):
-    """Recordings as a list of files and arrays."""
+def _one_by_one(audio: Any) -> Sequence[Any]:
+    """Recordings as a sequence of files and arrays."""
     if is_file(audio):
         return [audio]
     if isinstance(audio, (list, tuple)):
@@ -206,22 +155,8 @@ def _one_by_one(audio: Tensor):
     return list(audio) if audio.ndim == 3 else [audio]
 
 
-def check_spacings(microphone_spacing: Any):
-    """Checks distances between two microphones.
-
-    Args:
-        microphone_spacing: One distance in metres, or an array of them.
-
-    Returns:
-        float64 array of its shape.
-
-    Raises:
-        ValueError: If it holds something else than positive numbers of at most 5 m.
-
-    Example:
-        >>> float(check_spacings(0.2))
-        0.2
-    """
+def check_spacings(microphone_spacing: ArrayLike) -> np.ndarray:
+    """Returns distances between two microphones as float64; refuses those not in (0, 5] metres."""
     spacings = np.asarray(microphone_spacing)
     numbers = spacings.size and spacings.dtype.kind in "iuf"
     if not (numbers and np.all((spacings > 0) & (spacings <= _MOST_SPACING))):
@@ -232,19 +167,8 @@ def check_spacings(microphone_spacing: Any):
     return spacings.astype("float64")
 
 
-def spacing_input(microphone_spacing: Any, count: int):
-    """The input that tells a model the spacing of a batch.
-
-    Args:
-        microphone_spacing: Distance in metres, or an array (count,); `None` tells nothing.
-        count: Size of the batch.
-
-    Returns:
-        Dict to be joined to the other inputs.
-
-    Raises:
-        ValueError: If an array has another shape, or `check_spacings` refuses it.
-    """
+def spacing_input(microphone_spacing: ArrayLike | None, count: int) -> dict[str, np.ndarray]:
+    """Returns the input `microphone_spacing` (count,) of a batch; an empty dict for `None`."""
     if microphone_spacing is None:
         return {}
     spacings = check_spacings(microphone_spacing).astype("float32")

@@ -1,45 +1,33 @@
-"""Sound files whose headers do not know how long they are."""
+"""Sound files, also those whose headers lack their length."""
 
 import io
-import os
 import re
-from typing import Any
 
 import numpy as np
 import soundfile
 
 from keras_avssan._internal.atomic_files import check_file
+from keras_avssan._internal.types import PathLike
 from keras_avssan.data.media.contents import Contents, whole_content
 
-# What libsndfile notes of a size that a header declares and the file does not have.
+# A note of libsndfile about a size that differs between header and file.
 _SIZES = re.compile(r"^\s*([\w ]+?)\s*: (\d+) \(should be (\d+)\)", re.MULTILINE)
 _LENGTH = re.compile(r"^Length : (\d+)", re.MULTILINE)
 _OF_THE_SAMPLES = ("data", "SSND", "Data Size")
-# Formats of which libsndfile notes the size of the whole file only.
+# Formats for which libsndfile notes only the size of the entire file.
 _BY_CONTAINER = {"W64": "riff", "RF64": "Riff size"}
-# What counters of 31 and 32 bits hold. Who writes a stream cannot know its length, and declares
-# about as much as there can be; how far below it the value is, differs from program to program.
+# Limits of counters of 31 and 32 bits. A program that writes a stream cannot know its length, and
+# declares about the limit; how far below it the value is differs from program to program.
 _GREATEST = (2**31, 2**32)
 _UNKNOWN_FRAMES = 2**62
 _BLOCK = 65536
 
 
-def open_sound(path: str | os.PathLike | Contents, name: str) -> soundfile.SoundFile:
-    """Open a sound file that is there as a whole.
+def open_sound(path: PathLike | Contents, name: str) -> soundfile.SoundFile:
+    """Opens a sound file; refuses one that is missing, unreadable, truncated or without samples.
 
-    The file is believed rather than a header that cannot know: where it declares no size, as a
-    stream does, or the greatest that there is, or that of the whole file, the samples go to the
-    end. Otherwise a file that ends before its header says is truncated.
-
-    Args:
-        path: Path of the file, or its `Contents`.
-        name: What an error calls it.
-
-    Returns:
-        `soundfile.SoundFile`, to be closed.
-
-    Raises:
-        ValueError: The file is missing, a directory, unreadable, truncated or without samples.
+    Where a header cannot know the size, as in a stream, samples extend to the end of the file.
+    `name` is the file's name in errors.
     """
     if isinstance(path, Contents):
         path.seek(0)
@@ -62,20 +50,20 @@ def open_sound(path: str | os.PathLike | Contents, name: str) -> soundfile.Sound
 
 
 def knows_its_length(file: soundfile.SoundFile) -> bool:
-    """Whether a header tells the number of samples; FLAC from a stream does not."""
+    """Whether a header has the number of samples; that of streamed FLAC does not."""
     return file.frames < _UNKNOWN_FRAMES
 
 
 def read_to_the_end(file: soundfile.SoundFile) -> np.ndarray:
-    """Samples `(samples, channels)` of a file that does not know its length."""
-    file.seekable = lambda: False  # it cannot be sought in, though soundfile believes so
+    """Reads samples `(samples, channels)` of a file whose header lacks their number."""
+    file.seekable = lambda: False  # seeking fails, although soundfile reports that it works
     blocks = [file.read(_BLOCK, dtype="float32", always_2d=True)]
     while len(blocks[-1]) == _BLOCK:
         blocks.append(file.read(_BLOCK, dtype="float32", always_2d=True))
     return np.concatenate(blocks)
 
 
-def _is_truncated(file):
+def _is_truncated(file: soundfile.SoundFile) -> bool:
     """Whether libsndfile's notes say that data are missing at the end (not of FLAC and MP3)."""
     notes = file.extra_info
     if "lacks an end-of-stream" in notes or "Junk after the last page" in notes:
@@ -83,7 +71,7 @@ def _is_truncated(file):
     sizes = {name: (int(said), int(found)) for name, said, found in _SIZES.findall(notes)}
     own = (*_OF_THE_SAMPLES, _BY_CONTAINER.get(file.format))
     declared, present = next((sizes[name] for name in own if name in sizes), (0, 0))
-    # The size of the whole file, or of all but the first 8 bytes, in place of the samples' own.
+    # The size of the entire file, or of all but the first 8 bytes, in place of the samples' own.
     length = _LENGTH.search(notes)
     whole = int(length[1]) if length else 0
     if declared <= present or declared in (whole, whole - 8):
@@ -91,7 +79,7 @@ def _is_truncated(file):
     return all(abs(declared - greatest) > greatest / 100 for greatest in _GREATEST)
 
 
-def _sized_to_the_end(content: Any):
+def _sized_to_the_end(content: bytes) -> bytes | None:
     """A WAV or AU file of size 0 with the size that it has; `None` where nothing follows."""
     if content[:4] == b".snd":
         begin = int.from_bytes(content[4:8], "big")
@@ -109,7 +97,7 @@ def _sized_to_the_end(content: Any):
     return None
 
 
-def _are_chunks(content: Any) -> bool:
+def _are_chunks(content: bytes) -> bool:
     """Whether bytes are the further chunks of a RIFF file, rather than samples."""
     place = 0
     while place + 8 <= len(content) and content[place : place + 4].isascii():

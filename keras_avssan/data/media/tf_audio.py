@@ -1,38 +1,42 @@
-"""Read recordings within a `tf.data` pipeline."""
+"""Reading of recordings within a `tf.data` pipeline."""
 
 import functools
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numpy as np
 
 from keras_avssan._internal.checks import check_integer
-from keras_avssan._internal.types import PathLike, Tensor
+from keras_avssan._internal.types import Tensor
 from keras_avssan.data.media.audio_io import read_audio
 
 _DECODERS = ("auto", "soundfile", "tfio")
-# Bytes before the samples of a WAV file that holds nothing else; what is needed of FLAC is less.
+# Bytes before the samples of a WAV file without further chunks; FLAC needs fewer.
 _HEADER = 44
 _WAV_PCM = 1
 _INT16_SCALE = 1 / 32768
+# From TensorFlow, tensorflow-io and the bytes of a file to samples and their rate.
+_Decoder: TypeAlias = Callable[[Any, Any, Tensor], tuple[Tensor, Tensor]]
 
 
 def read_audio_tf(path: Any, sampling_rate: int = 16000, *, decoder: str = "auto") -> Any:
-    """Read a recording as mono samples, in a graph of TensorFlow: for `dataset.map`.
+    """Reads a recording as mono samples in a TensorFlow graph, for `dataset.map`.
 
-    The same samples as those of `read_audio` with channels averaged, and the same refusals. What
-    decodes:
+    The samples and the errors are those of `read_audio` with channels averaged. Decoders:
 
     - plain WAV files of 16 bits: TensorFlow;
-    - plain FLAC files of 16 bits: tensorflow-io, where it is wanted;
-    - all others: soundfile, in a function of Python. tensorflow-io would take a truncated Ogg
-      file for a short one, and its decoder does not tell the rate of an MP3 file.
+    - plain FLAC files of 16 bits: tensorflow-io, see `decoder`;
+    - all others: soundfile, in a Python function. tensorflow-io would take a truncated Ogg file
+      for a short one, and its decoder does not return the rate of an MP3 file.
 
-    Other rates than `sampling_rate` are changed by soxr, in a function of Python: the resampler of
-    tensorflow-io delays a recording by 2 to 4 ms, and is two orders slower. Files that need no
-    Python can be decoded by the workers of another process, see
+    Recordings at other rates are resampled by soxr, in a Python function: the resampler of
+    tensorflow-io delays a recording by 2 to 4 ms, and is two orders of magnitude slower. Files that
+    need no Python can be decoded by the workers of another process, see
     `tf.data.experimental.service`.
 
     Args:
-        path: String tensor, or str: path of the file.
-        sampling_rate: Int. Rate of the result in Hz.
+        path: Path of the file, a string or a string tensor.
+        sampling_rate: Rate of the result in Hz.
         decoder: `"soundfile"`, `"tfio"`, or `"auto"` for tensorflow-io where it can be imported.
 
     Returns:
@@ -52,17 +56,17 @@ def read_audio_tf(path: Any, sampling_rate: int = 16000, *, decoder: str = "auto
     tf = import_tensorflow("`read_audio_tf`")
     sampling_rate = check_integer("sampling_rate", sampling_rate, least=1)
     if decoder not in _DECODERS:
-        raise ValueError(f"`decoder` must be one of {_DECODERS}, got {decoder!r}.")
+        raise ValueError(f"`decoder` must be one of {_DECODERS}. Received: decoder={decoder!r}")
     tfio = None if decoder == "soundfile" else _import_tfio(required=decoder == "tfio")
     path = tf.convert_to_tensor(path, tf.string)
     content = tf.io.read_file(path)
 
-    def by_soundfile():
+    def by_soundfile() -> Tensor:
         read = functools.partial(_read_mono, sampling_rate=sampling_rate)
         return tf.numpy_function(read, [path], tf.float32, stateful=False)
 
-    def decoded_by(decode):
-        def read():
+    def decoded_by(decode: _Decoder) -> Callable[[], Tensor]:
+        def read() -> Tensor:
             samples, rate = decode(tf, tfio, content)
             return _resample(tf, tf.reduce_mean(samples, axis=1), rate, sampling_rate)
 
@@ -76,17 +80,7 @@ def read_audio_tf(path: Any, sampling_rate: int = 16000, *, decoder: str = "auto
 
 
 def import_tensorflow(wanted_for: str) -> Any:
-    """Import TensorFlow, or say what it is wanted for.
-
-    Args:
-        wanted_for: Str. What needs it, for the message.
-
-    Returns:
-        The module `tensorflow`.
-
-    Raises:
-        ImportError: It is not installed.
-    """
+    """Imports TensorFlow, or raises an ImportError that says what needs it."""
     try:
         import tensorflow as tf
     except ImportError as error:
@@ -94,11 +88,11 @@ def import_tensorflow(wanted_for: str) -> Any:
     return tf
 
 
-def _import_tfio(required: bool):
-    """The module `tensorflow_io`; `None` where it is missing or does not fit TensorFlow."""
+def _import_tfio(required: bool) -> Any:
+    """The module `tensorflow_io`; `None` where it is missing or incompatible with TensorFlow."""
     try:
         import tensorflow_io
-    except Exception as error:  # it raises whatever loading its libraries raises
+    except Exception as error:  # loading its libraries raises errors of any kind
         if required:
             raise ImportError(
                 '`decoder="tfio"` needs tensorflow-io, which loads with TensorFlow 2.16 alone; '
@@ -108,18 +102,18 @@ def _import_tfio(required: bool):
     return tensorflow_io
 
 
-def _read_mono(path: PathLike, sampling_rate: int):
+def _read_mono(path: bytes, sampling_rate: int) -> np.ndarray:
     samples = read_audio(path.decode(), sampling_rate)
     return samples if samples.ndim == 1 else samples.mean(axis=1)
 
 
-def _header(tf: Any, content: Any):
+def _header(tf: Any, content: Tensor) -> Tensor:
     """The beginning of a file; zeros where it ends before."""
     beginning = tf.strings.substr(content, 0, _HEADER)
     return tf.strings.substr(tf.strings.join([beginning, "\0" * _HEADER]), 0, _HEADER)
 
 
-def _has_marks(tf: Any, header, marks):
+def _has_marks(tf: Any, header: Tensor, marks: dict[int, str]) -> list[Tensor]:
     """Whether a header holds these strings at these places."""
     return [
         tf.equal(tf.strings.substr(header, position, len(mark)), mark)
@@ -127,8 +121,8 @@ def _has_marks(tf: Any, header, marks):
     ]
 
 
-def _is_plain_wav(tf: Any, content: Any):
-    """Whether a file is PCM of 16 bits, its header as short as can be, and whole."""
+def _is_plain_wav(tf: Any, content: Tensor) -> Tensor:
+    """Whether a file is complete PCM of 16 bits with the shortest header."""
     header = _header(tf, content)
     words = tf.io.decode_raw(header, tf.uint16)
     declared = tf.io.decode_raw(header, tf.int32)[10]
@@ -142,33 +136,33 @@ def _is_plain_wav(tf: Any, content: Any):
     return tf.reduce_all(tf.stack(conditions))
 
 
-def _decode_wav(tf: Any, tfio, content: Any):
+def _decode_wav(tf: Any, tfio: Any, content: Tensor) -> tuple[Tensor, Tensor]:
     """Samples `(samples, channels)` in [-1, 1) and their rate."""
     return tf.audio.decode_wav(content)
 
 
-def _flac_format(tf: Any, content: Any):
-    """Rate in Hz, bits a sample and number of samples, as a FLAC file describes itself."""
+def _flac_format(tf: Any, content: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Rate in Hz, bits a sample and number of samples, from the header of a FLAC file."""
     octets = tf.cast(tf.io.decode_raw(_header(tf, content), tf.uint8), tf.int64)[18:26]
     # 20 bits of rate, 3 of channels, 5 of bits a sample less one, 36 of the number of samples.
     fields = tf.reduce_sum(tf.bitwise.left_shift(octets, tf.range(56, -8, -8, tf.int64)))
 
-    def field(start, length: int):
+    def field(start: int, length: int) -> Tensor:
         shifted = tf.bitwise.right_shift(fields, tf.constant(64 - start - length, tf.int64))
         return tf.bitwise.bitwise_and(shifted, tf.constant(2**length - 1, tf.int64))
 
     return field(0, 20), field(23, 5) + 1, field(28, 36)
 
 
-def _is_plain_flac(tf: Any, content: Any):
-    """Whether a file is FLAC of 16 bits that says how long it is."""
+def _is_plain_flac(tf: Any, content: Tensor) -> Tensor:
+    """Whether a file is FLAC of 16 bits whose header has the number of samples."""
     _, bits, num_samples = _flac_format(tf, content)
     marks = _has_marks(tf, _header(tf, content), {0: "fLaC", 4: "\0\0\0\x22"})
     marks += [tf.equal(bits, 16), num_samples > 0]
     return tf.reduce_all(tf.stack(marks))
 
 
-def _decode_flac(tf: Any, tfio, content: Any):
+def _decode_flac(tf: Any, tfio: Any, content: Tensor) -> tuple[Tensor, Tensor]:
     """Samples `(samples, channels)` in [-1, 1) and their rate."""
     rate, _, num_samples = _flac_format(tf, content)
     samples = tfio.audio.decode_flac(content, dtype=tf.int16)
@@ -179,16 +173,16 @@ def _decode_flac(tf: Any, tfio, content: Any):
         return tf.cast(samples, tf.float32) * _INT16_SCALE, rate
 
 
-def _resample(tf: Any, samples: Tensor, rate: float, sampling_rate: int):
+def _resample(tf: Any, samples: Tensor, rate: Tensor, sampling_rate: int) -> Tensor:
     """Mono samples at another rate."""
     rate = tf.cast(rate, tf.int64)
 
-    def by_soxr():
+    def by_soxr() -> Tensor:
         resample = functools.partial(_resample_numpy, sampling_rate=sampling_rate)
         return tf.numpy_function(resample, [samples, rate], tf.float32, stateful=False)
 
     return tf.cond(tf.equal(rate, sampling_rate), lambda: samples, by_soxr)
 
 
-def _resample_numpy(samples: Tensor, rate: float, sampling_rate: int):
+def _resample_numpy(samples: np.ndarray, rate: np.ndarray, sampling_rate: int) -> np.ndarray:
     return read_audio(samples, sampling_rate, source_rate=int(rate))

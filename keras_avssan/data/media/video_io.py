@@ -1,25 +1,28 @@
-"""Read videos, the sound as mono samples and the picture at chosen moments; write small ones."""
+"""Videos: sound as mono samples, pictures at chosen moments; writing of small MP4 files."""
 
 import contextlib
 import errno
 import os
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import soxr
 
 from keras_avssan._internal.checks import check_integer, transpose_hint
 from keras_avssan._internal.one_line import one_line
+from keras_avssan._internal.types import PathLike
 
 # Samples that AAC encodes at a time.
 _AAC_FRAME = 1024
-# A stream that ends so much before its container says, in seconds, is truncated.
+# An encoder of PyAV, and the frames that it encodes.
+_Stream: TypeAlias = tuple[Any, Iterator[Any]]
+# A stream that ends this many seconds before the length in its container is truncated.
 _TRUNCATION_SECONDS = 0.5
-# Decoded beyond what is asked for, in seconds, so that resampling has no edge there.
+# Decoded beyond the requested duration, in seconds, so that resampling has no edge there.
 _MARGIN_SECONDS = 0.5
-# Failures of the machine and not of the file; damaged files may ask for any amount of memory.
+# Failures of the machine and not of the file; damaged files may request any amount of memory.
 _MACHINE_ERRORS = (errno.EIO, errno.EMFILE, errno.ENFILE, errno.EACCES)
 
 
@@ -27,9 +30,9 @@ class UnusableVideo(ValueError):
     """A video file whose sound or picture cannot be used.
 
     Args:
-        reason: Str. One of a few: `"missing"`, `"unreadable"`, `"damaged"`, `"truncated"`,
-            `"no audio"`, `"no picture"`.
-        detail: Str. What exactly was found.
+        reason: `"missing"`, `"unreadable"`, `"damaged"`, `"truncated"`, `"no audio"`,
+            `"no picture"`.
+        detail: The finding in words.
 
     Example:
         ```python
@@ -54,7 +57,7 @@ class VideoFrame:
     """One picture of a video.
 
     Args:
-        seconds: Float. When it is shown, from the beginning of the video.
+        seconds: Time from the beginning of the video.
         pixels: `uint8` array of shape `(height, width, 3)`, RGB.
 
     Example:
@@ -71,29 +74,12 @@ class VideoFrame:
 
 
 def read_video_audio(
-    path: str | os.PathLike, sampling_rate: int = 16000, *, duration: float | None = None
+    path: PathLike, sampling_rate: int = 16000, *, duration: float | None = None
 ) -> np.ndarray:
-    """Read the sound of a video as mono samples.
+    """Reads the first audio track of a video: float32 (samples,), mono, at `sampling_rate` Hz.
 
-    The first audio track is decoded, its channels are averaged, and the result is resampled.
-    Damaged packets are left out; a sound that lacks more than half a second is refused.
-
-    Args:
-        path: Path of a file that FFmpeg reads (MP4, WebM, …).
-        sampling_rate: Int. Rate of the result in Hz.
-        duration: Float or `None`. Longest result in seconds; `None` takes all.
-
-    Returns:
-        Float32 array of shape `(samples,)`: exactly `duration` seconds, or as long as the sound is.
-
-    Raises:
-        UnusableVideo: The file is missing, unreadable, damaged or truncated, or has no sound.
-        ImportError: PyAV is missing.
-
-    Example:
-        ```python
-        samples = read_video_audio("clip.mp4", duration=10.0)  # (160000,)
-        ```
+    It is exactly `duration` seconds long, where given. Damaged packets are left out; a sound that
+    lacks more than half a second is refused, see `UnusableVideo`.
     """
     sampling_rate = check_integer("sampling_rate", sampling_rate, least=1)
     with _opened(path) as container:
@@ -106,26 +92,10 @@ def read_video_audio(
     return samples if duration is None else samples[: round(duration * sampling_rate)]
 
 
-def read_video_frames(path: str | os.PathLike, times: Sequence[float]) -> list[VideoFrame]:
-    """Read the pictures that a video shows at some moments.
+def read_video_frames(path: PathLike, times: Sequence[float]) -> list[VideoFrame]:
+    """Reads the pictures that a video shows at ascending `times` in seconds, each once.
 
-    Args:
-        path: Path of a file that FFmpeg reads.
-        times: Sequence of floats, ascending: moments in seconds. Beyond the end, the last picture
-            is taken.
-
-    Returns:
-        List of `VideoFrame`, each picture once, in the order of time.
-
-    Raises:
-        UnusableVideo: The file is missing, unreadable or damaged, or has no picture.
-        ImportError: PyAV is missing.
-
-    Example:
-        ```python
-        early, late = read_video_frames("clip.mp4", times=(2.5, 7.5))
-        early.pixels.shape  # (height, width, 3)
-        ```
+    Beyond the end, the last picture is taken. What cannot be read is an `UnusableVideo`.
     """
     with _opened(path) as container:
         stream = _first_stream(container.streams.video, "no picture", "it has no video track")
@@ -137,7 +107,7 @@ def read_video_frames(path: str | os.PathLike, times: Sequence[float]) -> list[V
 
 
 def write_video(
-    path: str | os.PathLike,
+    path: PathLike,
     audio: np.ndarray | None,
     pictures: np.ndarray | None,
     *,
@@ -145,31 +115,14 @@ def write_video(
     frame_rate: int = 10,
     codec: str = "mpeg4",
 ) -> None:
-    """Write an MP4, such as examples and tests need.
+    """Writes an MP4 of `audio` (samples, channels) and uint8 `pictures` (frames, height, width, 3).
 
-    Args:
-        path: Path of the file.
-        audio: Float array of shape `(samples,)` or `(samples, 2)` in [-1, 1], or `None` for a video
-            without sound. It is encoded as AAC.
-        pictures: `uint8` array of shape `(frames, height, width, 3)`, RGB, with even sides; or
-            `None` for a video without pictures.
-        sampling_rate: Int. Rate of the sound in Hz, one that AAC has.
-        frame_rate: Int. Pictures a second.
-        codec: Str. What encodes pictures: `"mpeg4"`, or `"h264"`.
-
-    Raises:
-        ValueError: There is neither sound nor pictures, or an array has another shape.
-        ImportError: PyAV is missing.
-
-    Example:
-        ```python
-        noise = 0.1 * np.random.default_rng(0).standard_normal(44100)
-        write_video("noise.mp4", noise, np.zeros((10, 48, 64, 3), "uint8"))
-        ```
+    Either may be `None`. Sound becomes AAC, of one or two channels; `codec` is `"mpeg4"` or
+    `"h264"`, `frame_rate` in pictures a second.
     """
     av = import_av()
     if audio is None and pictures is None:
-        raise ValueError("`audio` or `pictures` must be given.")
+        raise ValueError("`audio` or `pictures` must be given. Received: audio=None, pictures=None")
     with av.open(os.fspath(path), "w", format="mp4") as container:
         # All streams are added before the first packet.
         streams = []
@@ -184,7 +137,7 @@ def write_video(
 
 
 def import_av() -> Any:
-    """PyAV, which only videos need."""
+    """Imports PyAV, which only videos need."""
     try:
         import av
     except ImportError as error:
@@ -192,13 +145,13 @@ def import_av() -> Any:
     return av
 
 
-def _picture_stream(container: Any, pictures: np.ndarray, frame_rate: int, codec: str) -> tuple:
+def _picture_stream(container: Any, pictures: np.ndarray, frame_rate: int, codec: str) -> _Stream:
     av = import_av()
     pictures = np.asarray(pictures)
     if pictures.dtype != np.uint8 or pictures.ndim != 4 or pictures.shape[-1] != 3:
         raise ValueError(
-            "`pictures` must be uint8 of shape (frames, height, width, 3), got "
-            f"{pictures.dtype} of shape {pictures.shape}."
+            "`pictures` must be uint8 of shape (frames, height, width, 3). "
+            f"Received: pictures of dtype {pictures.dtype}, shape {pictures.shape}"
         )
     stream = container.add_stream(codec, rate=frame_rate)
     stream.height, stream.width = pictures.shape[1:3]
@@ -206,13 +159,13 @@ def _picture_stream(container: Any, pictures: np.ndarray, frame_rate: int, codec
     return stream, (av.VideoFrame.from_ndarray(pixels, format="rgb24") for pixels in pictures)
 
 
-def _audio_stream(container: Any, audio: np.ndarray, sampling_rate: int) -> tuple:
+def _audio_stream(container: Any, audio: np.ndarray, sampling_rate: int) -> _Stream:
     samples = np.asarray(audio, "float32")
     channels = samples.reshape(len(samples), -1).T
     if samples.ndim not in (1, 2) or len(channels) not in (1, 2):
         raise ValueError(
-            f"`audio` must have shape (samples,) or (samples, 2), got {samples.shape}."
-            f"{transpose_hint(samples.shape, 'channels')}"
+            "`audio` must have shape (samples,) or (samples, 2)."
+            f"{transpose_hint(samples.shape, 'channels')} Received: audio of shape {samples.shape}"
         )
     layout = "mono" if len(channels) == 1 else "stereo"
     stream = container.add_stream("aac", rate=sampling_rate, layout=layout)
@@ -229,8 +182,8 @@ def _audio_frames(channels: np.ndarray, layout: str, sampling_rate: int) -> Iter
 
 
 @contextlib.contextmanager
-def _opened(path: str | os.PathLike) -> Generator[Any]:
-    """An open container; what goes wrong with it becomes an `UnusableVideo`."""
+def _opened(path: PathLike) -> Generator[Any, None, None]:
+    """An open container; errors of the file become an `UnusableVideo`."""
     av = import_av()
     if not os.path.isfile(path):
         raise UnusableVideo("missing", "there is no such file")
@@ -249,7 +202,7 @@ def _opened(path: str | os.PathLike) -> Generator[Any]:
 
 
 def _raise_failures_of_the_machine(error: Exception) -> None:
-    """A video must not be dropped because a disk failed."""
+    """Raises errors such as a full disk, for which a video must not be dropped."""
     number = getattr(error, "errno", None)
     if number in _MACHINE_ERRORS:
         raise OSError(number, os.strerror(number)) from error
@@ -282,7 +235,7 @@ def _decode_audio(container: Any, stream: Any, duration: float | None) -> tuple[
 
 
 def _declared_seconds(container: Any, stream: Any) -> float:
-    """How long the file says that a stream is; 0 where it does not say."""
+    """Length of a stream as the file declares it; 0 where it does not."""
     if stream.duration is not None and stream.time_base is not None:
         return float(stream.duration * stream.time_base)
     return (container.duration or 0) / 1e6  # microseconds
@@ -323,7 +276,7 @@ def _timed_frames(container: Any, stream: Any) -> Iterator[tuple[float, Any]]:
 
 
 def _shown_at(frames: Iterator[tuple[float, Any]], times: Sequence[float]) -> Iterator[Any]:
-    """Those of the timed frames that are on show at one of the ascending times, each once."""
+    """The timed frames that are shown at one of the ascending times, each once."""
     shown = None
     waiting = iter(times)
     moment = next(waiting, None)

@@ -1,4 +1,4 @@
-"""What is changed about recordings before they are played."""
+"""Augmentation of recordings before they are played: speed, pitch and colour."""
 
 import math
 from collections.abc import Sequence
@@ -22,13 +22,13 @@ class Augmentation:
     """Changes of one recording: its speed and pitch, and its colour.
 
     Args:
-        speed: Float. Factor of both speed and pitch: at 2 a recording lasts half as long and sounds
-            an octave higher.
-        equaliser: Tuple of a gain in dB for each of `EQUALISER_HERTZ`, octaves apart; empty for
-            none.
+        speed: Factor of both speed and pitch: at 2 a recording lasts half as long and sounds an
+            octave higher.
+        equaliser: Gain in dB for each of the eight `EQUALISER_HERTZ`, an octave apart; empty for a
+            recording whose colour stays as it is.
 
     Raises:
-        ValueError: `speed` is not positive, or there is not one gain a frequency.
+        ValueError: `speed` is not positive, or `equaliser` has another number of gains than 0 or 8.
 
     Example:
         >>> change = Augmentation(speed=1.1)
@@ -41,11 +41,11 @@ class Augmentation:
 
     def __post_init__(self) -> None:
         if not 0 < self.speed < math.inf:
-            raise ValueError(f"`speed` must be a positive factor, got {self.speed!r}.")
+            raise ValueError(f"`speed` must be a positive factor. Received: speed={self.speed!r}")
         if len(self.equaliser) not in (0, len(EQUALISER_HERTZ)):
             raise ValueError(
-                f"`equaliser` must be empty or hold {len(EQUALISER_HERTZ)} gains in dB, got "
-                f"{self.equaliser!r}."
+                f"`equaliser` must be empty or hold {len(EQUALISER_HERTZ)} gains in dB. "
+                f"Received: equaliser={self.equaliser!r}"
             )
 
     def __repr__(self) -> str:
@@ -53,27 +53,11 @@ class Augmentation:
         return one_line(self, f"speed {self.speed:.3g}", gains and f"equaliser {gains}")
 
     def num_samples(self, length: int) -> int:
-        """Number of samples of a recording that become a number of samples.
-
-        Args:
-            length: Int. Number of samples that are to be played.
-
-        Returns:
-            Int.
-        """
+        """Number of samples to crop from a recording so that `length` samples are played."""
         return length if self.speed == 1 else math.ceil(length * self.speed) + 1
 
     def apply(self, samples: np.ndarray, length: int, sampling_rate: int) -> np.ndarray:
-        """Change a part of a recording.
-
-        Args:
-            samples: Float32 array of shape `(num_samples(length),)`.
-            length: Int. Number of samples to return.
-            sampling_rate: Int. In Hz.
-
-        Returns:
-            Float32 array of shape `(length,)`.
-        """
+        """Returns `length` samples, played from float32 samples of shape (num_samples(length),)."""
         if self.speed != 1:
             samples = soxr.resample(samples, sampling_rate * self.speed, sampling_rate)
             samples = np.pad(samples[:length], (0, max(0, length - len(samples))))
@@ -88,7 +72,7 @@ def draw_augmentations(
     speed: tuple[float, float],
     equalise: float,
 ) -> tuple[Augmentation, ...]:
-    """Draws speeds evenly over their logarithm, and gains within `equalise` dB to either side."""
+    """Draws speeds evenly over their logarithm, and gains from -`equalise` to `equalise` dB."""
     speed_rng, equaliser_rng = rngs
     low, high = speed
     speeds = (low * (high / low) ** speed_rng.random(count)).tolist()
@@ -99,7 +83,7 @@ def draw_augmentations(
     return tuple(map(Augmentation, speeds, equalisers))
 
 
-def _equalise(samples: np.ndarray, gains, sampling_rate: int):
+def _equalise(samples: np.ndarray, gains: Sequence[float], sampling_rate: int) -> np.ndarray:
     """Weighs frequencies without shifting their phase."""
     length = len(samples)
     size = scipy.fft.next_fast_len(length + round(_RING_SECONDS * sampling_rate), real=True)
@@ -109,7 +93,7 @@ def _equalise(samples: np.ndarray, gains, sampling_rate: int):
 
 
 @lru_cache(maxsize=4)
-def _interpolation(size: int, sampling_rate: int):
+def _interpolation(size: int, sampling_rate: int) -> np.ndarray:
     """Matrix from gains at `EQUALISER_HERTZ` to gains of all bins, constant beyond both ends."""
     hertz = np.maximum(scipy.fft.rfftfreq(size, 1 / sampling_rate), EQUALISER_HERTZ[0])
     octaves = np.log2(EQUALISER_HERTZ)

@@ -1,4 +1,4 @@
-"""Convolution of sounds with impulse responses, fast on a processor with caches."""
+"""Convolution of sounds with impulse responses, in blocks that fit the processor's caches."""
 
 import math
 from functools import lru_cache
@@ -6,34 +6,20 @@ from functools import lru_cache
 import numpy as np
 import scipy.fft
 
-from keras_avssan._internal.types import Tensor
-
 # More blocks than this never pay: each repeats the length of the response.
 _MAX_BLOCKS = 64
 # Transforms of float32 that SciPy computes side by side.
 _LANES = 4
-# Zeros at the end of responses are left out by so many parts of their length: few sizes of
-# transforms are met, so that what SciPy prepares for each of them is kept.
+# Zeros at the end of responses are left out in steps of this fraction of their length: the sizes
+# of transforms stay few, so that SciPy keeps the tables that it prepares for each.
 _LENGTHS = 8
 
 
 def convolve(dry: np.ndarray, rirs: np.ndarray) -> np.ndarray:
-    """Convolve sources with their impulse responses, cut to the length of the sources.
+    """Returns `dry` (sources, samples) convolved with `rirs` (sources, microphones, length).
 
-    The sources are cut into blocks that overlap by the length of the responses ("overlap-save"):
-    each transform is short enough for the processor's cache, and the responses are transformed at
-    the length of a block only.
-
-    Args:
-        dry: Float32 array of shape `(sources, samples)`.
-        rirs: Float32 array of shape `(sources, microphones, length)`.
-
-    Returns:
-        Float32 array of shape `(sources, microphones, samples)`.
-
-    Example:
-        >>> convolve(np.ones((2, 800), "float32"), np.ones((2, 2, 100), "float32")).shape
-        (2, 2, 800)
+    The result, (sources, microphones, samples), is as long as `dry`. Blocks of `dry` overlap by the
+    length of the responses ("overlap-save").
     """
     samples = dry.shape[-1]
     rirs = _without_zeros(rirs)
@@ -44,15 +30,15 @@ def convolve(dry: np.ndarray, rirs: np.ndarray) -> np.ndarray:
     padded[:, history : history + samples] = dry
     blocks = np.lib.stride_tricks.sliding_window_view(padded, size, axis=-1)[:, ::hop]
     spectra = scipy.fft.rfft(rirs, size)[:, :, None] * scipy.fft.rfft(blocks)[:, None]
-    heard = scipy.fft.irfft(spectra, size, overwrite_x=True)[..., history:]
+    convolved = scipy.fft.irfft(spectra, size, overwrite_x=True)[..., history:]
     wet = np.empty((*rirs.shape[:2], samples), "float32")
     for block in range(num_blocks):
         part = wet[..., block * hop : (block + 1) * hop]  # the last one may be shorter
-        part[...] = heard[:, :, block, : part.shape[-1]]
+        part[...] = convolved[:, :, block, : part.shape[-1]]
     return wet
 
 
-def _without_zeros(rirs: Tensor):
+def _without_zeros(rirs: np.ndarray) -> np.ndarray:
     """Responses without most of the zeros at their end."""
     length = rirs.shape[-1]
     step = -(-length // _LENGTHS)
@@ -66,7 +52,7 @@ def _without_zeros(rirs: Tensor):
 def _blocks(samples: int, length: int, sources: int, microphones: int) -> tuple[int, int]:
     """Number of blocks and size of their transforms that cost the least."""
 
-    def cost(plan):
+    def cost(plan: tuple[int, int]) -> float:
         num_blocks, size = plan
         responses = sources * microphones
         counts = (sources * num_blocks, responses, responses * num_blocks)

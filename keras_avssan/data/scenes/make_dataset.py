@@ -1,4 +1,4 @@
-"""Datasets that `fit` and `evaluate` take."""
+"""Datasets of rendered scenes for `fit` and `evaluate`."""
 
 import sys
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ def make_dataset(
     *,
     start: int = 0,
     loader: str = "tf",
-    prompt: Any = "image",
+    prompt: str = "image",
     image_size: int | tuple[int, int] = (64, 64),
     prompt_embeddings: np.ndarray | Mapping[str, np.ndarray] | None = None,
     text_embeddings: Mapping[str, np.ndarray] | None = None,
@@ -32,7 +32,7 @@ def make_dataset(
     shard: tuple[int, int] = (0, 1),
     microphone_spacing: float | None = None,
 ) -> Any:
-    """Make a dataset of rendered scenes.
+    """Makes a dataset of rendered scenes.
 
     Both loaders yield the same arrays. An element is a batch `(inputs, labels)` of float32:
     `inputs` holds `audio` `(batch, samples, 2)` and `images` `(batch, height, width, 3)` in
@@ -52,33 +52,33 @@ def make_dataset(
 
     Args:
         plan: `ScenePlan`.
-        num_scenes: Int. Number of scenes.
-        batch_size: Int. Scenes a batch.
-        start: Int. Index of the first scene in the plan.
+        num_scenes: Number of scenes.
+        batch_size: Scenes a batch.
+        start: Index of the first scene in the plan.
         loader: `"tf"` for a `tf.data.Dataset` (works with every Keras backend) or `"grain"` for a
             `grain.MapDataset`, which never imports TensorFlow.
         prompt: `"image"`, or `"embedding"` for embeddings computed once for all.
-        image_size: Int or `(height, width)` in pixels.
-        prompt_embeddings: For `prompt="embedding"`: array `(len(plan.catalog.pictures),
-            dimensions)` in the order of `plan.catalog.pictures`, or mapping from `Picture.id` to
-            vector.
-        text_embeddings: Mapping from class name to vector of the same dimension, where the plan's
+        image_size: Side of a square or `(height, width)`, in pixels.
+        prompt_embeddings: For `prompt="embedding"`: shape
+            `(len(plan.catalog.pictures), dimensions)` in the order of `plan.catalog.pictures`, or a
+            mapping from `Picture.id` to vector.
+        text_embeddings: Mapping from class name to a vector of the same dimension, where the plan's
             `prompt_kinds` have `"text"`; needs `prompt="embedding"`.
-        shuffle: Bool. Whether to permute the scenes by the plan's seed, differently in each round
-            of `repeat`. Scenes are random without it already.
-        repeat: Bool. Whether to go on for ever.
-        drop_remainder: Bool. Whether to leave out a last batch that is not full.
-        num_workers: Int or `None`. Number of threads that render; `None` leaves it to the loader.
-            For worker processes, use Grain's own `dataset.to_iter_dataset().mp_prefetch(…)`: all
-            that a dataset holds can be pickled.
+        shuffle: Whether to permute the scenes by the plan's seed, differently in each round of
+            `repeat`. Scenes are random without it already.
+        repeat: Whether to repeat without end.
+        drop_remainder: Whether to leave out a last batch that is not full.
+        num_workers: Number of threads that render; `None` leaves it to the loader. For worker
+            processes, use Grain's own `dataset.to_iter_dataset().mp_prefetch(…)`: all that a
+            dataset holds can be pickled.
         render: `"host"` renders with NumPy where the data are loaded, `"device"` leaves it to the
             model.
-        shard: Tuple `(index, count)`. One of several workers takes every `count`-th batch, from
-            batch `index` on; all shards together are the dataset without `shard`. Where workers
-            step together, let `num_scenes` be a multiple of `batch_size * count`.
-        microphone_spacing: Float or `None`. Distance between the microphones in metres that the
-            model is told, as the input `microphone_spacing` `(batch,)`, for models of another
-            spacing. `None` leaves the input out: the model's own spacing must be the bank's then.
+        shard: `(index, count)`: one of several workers takes every `count`-th batch, from batch
+            `index` on; all shards together are the dataset without `shard`. Where workers step
+            together, let `num_scenes` be a multiple of `batch_size * count`.
+        microphone_spacing: Distance between the microphones in metres that the model receives as
+            the input `microphone_spacing` `(batch,)`, for models of another spacing. `None` leaves
+            the input out: the model's own spacing must be the bank's then.
 
     Returns:
         A `tf.data.Dataset`; or a `grain.MapDataset`, with `num_workers` a `grain.IterDataset`.
@@ -94,7 +94,7 @@ def make_dataset(
         ```
     """
     if loader not in _LOADERS:
-        raise ValueError(f"`loader` must be one of {_LOADERS}, got {loader!r}.")
+        raise ValueError(f"`loader` must be one of {_LOADERS}. Received: loader={loader!r}")
     if num_workers is not None:
         check_integer("num_workers", num_workers, least=1)
     batches = SceneBatches(
@@ -118,7 +118,7 @@ def make_dataset(
     return dataset
 
 
-def _tf_dataset(batches, repeat, num_workers: int):
+def _tf_dataset(batches: SceneBatches, repeat: bool, num_workers: int | None) -> Any:
     try:
         import tensorflow as tf
     except ImportError as error:
@@ -129,10 +129,10 @@ def _tf_dataset(batches, repeat, num_workers: int):
     shapes = batches.shapes
     num_arrays = sum(len(part) for part in shapes)
 
-    def render(index):
-        return [array for part in batches[index] for array in part.values()]
+    def render(index: np.ndarray) -> list[np.ndarray]:
+        return [array for part in batches[int(index)] for array in part.values()]
 
-    def map_index(index):
+    def map_index(index: Any) -> tuple[dict[str, Any], ...]:
         arrays = iter(tf.numpy_function(render, [index], [tf.float32] * num_arrays))
         return tuple(
             {name: tf.ensure_shape(next(arrays), shape) for name, shape in part.items()}
@@ -145,7 +145,7 @@ def _tf_dataset(batches, repeat, num_workers: int):
     ).prefetch(tf.data.AUTOTUNE)
 
 
-def _grain_dataset(batches, repeat, num_workers: int):
+def _grain_dataset(batches: SceneBatches, repeat: bool, num_workers: int | None) -> Any:
     try:
         import grain
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""From scenes to sound: crop, convolve, scale, mix."""
+"""Rendering of scenes: crop, convolve, scale, mix."""
 
 from collections.abc import Sequence
 from functools import reduce
@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from keras_avssan._internal.types import Tensor
 from keras_avssan.data.catalogs.catalog import Clip
 from keras_avssan.data.scenes.convolution import convolve
 from keras_avssan.data.scenes.scene import Scene
@@ -16,17 +15,17 @@ from keras_avssan.data.scenes.scene_plan import ScenePlan
 MIX_RMS = 0.1
 # A crop this far (-60 dB) below the mean power of its clip is silent.
 _SILENCE = 1e-6
-# The end of a crop that the microphones may not hear within the scene: 10 m of sound travel.
+# The end of a crop may reach the microphones after the scene: the sound travels 10 m meanwhile.
 _TRAVEL_SECONDS = 0.03
-_UNHEARD = "A source does not reach the microphones within the scene."
+_UNREACHED = "A source does not reach the microphones within the scene."
 
 
 def render_scene(plan: ScenePlan, scene: Scene | int) -> dict[str, Any]:
-    """Render one scene.
+    """Renders one scene.
 
     Args:
         plan: `ScenePlan` that the scene belongs to.
-        scene: `Scene`, or Int: its index in the plan.
+        scene: `Scene`, or its index in the plan.
 
     Returns:
         Dict with `audio`, `target`, `interferer`: float32 `(samples, 2)`, where `audio` is the sum
@@ -36,7 +35,8 @@ def render_scene(plan: ScenePlan, scene: Scene | int) -> dict[str, Any]:
         `picture`: the `Picture` that prompts for the target.
 
     Raises:
-        ValueError: A clip is silent from beginning to end.
+        ValueError: A clip is silent from beginning to end, or a source does not reach the
+            microphones within the scene.
 
     Example:
         ```python
@@ -52,19 +52,20 @@ def render_scene(plan: ScenePlan, scene: Scene | int) -> dict[str, Any]:
 def render_scenes(
     plan: ScenePlan, scenes: Sequence[Scene], *, interferer_alone: bool = True
 ) -> dict[str, np.ndarray]:
-    """Render several scenes; per scene the same as `render_scene`, only faster.
+    """Renders several scenes; each is the same as from `render_scene`, in less time.
 
     Args:
-        plan: `ScenePlan`.
-        scenes: Sequence of its `Scene`s.
-        interferer_alone: Bool. Whether the interferers alone are returned too.
+        plan: `ScenePlan` that the scenes belong to.
+        scenes: Sequence of `Scene`.
+        interferer_alone: Whether `interferer` is returned too.
 
     Returns:
         Dict of float32 arrays: `audio`, `target`, `interferer` of shape `(scenes, samples, 2)`,
-        `azimuth` and `interferer_azimuth` of shape `(scenes,)`.
+        `azimuth` and `interferer_azimuth` of shape `(scenes,)`, in degrees.
 
     Raises:
-        ValueError: A clip is silent from beginning to end.
+        ValueError: A clip is silent from beginning to end, or a source does not reach the
+            microphones within the scene.
 
     Example:
         ```python
@@ -85,32 +86,14 @@ def render_scenes(
             for name, source in zip(names[1:], sources, strict=False):
                 rendered[name][row, :, microphone] = source
         if scene.sensor_noise is not None:
-            rendered["audio"][row] += _sensor_noise(plan, scene)
+            rendered["audio"][row] += _sensor_noise(plan, scene, scene.sensor_noise)
     return {**rendered, **_azimuths(scenes)}
 
 
 def load_dry_scenes(plan: ScenePlan, scenes: Sequence[Scene]) -> dict[str, np.ndarray]:
-    """Load what `keras_avssan.layers.SceneRenderer` renders several scenes from.
+    """Loads the inputs of `keras_avssan.layers.SceneRenderer`, and the azimuths of `render_scenes`.
 
-    Args:
-        plan: `ScenePlan`.
-        scenes: Sequence of its `Scene`s.
-
-    Returns:
-        Dict of float32 arrays: `dry_audio` `(scenes, sources, samples)`, target and interferers as
-        recorded; `rirs` `(scenes, sources, 2, length)`, their impulse responses at both
-        microphones; `snr` `(scenes,)` in dB; `azimuth` and `interferer_azimuth` `(scenes,)` in
-        degrees, as `render_scene` returns them.
-
-    Raises:
-        ValueError: A clip is silent from beginning to end, or an impulse response is within the
-            scene; or the plan has sensor noise.
-
-    Example:
-        ```python
-        dry = load_dry_scenes(plan, [plan[i] for i in range(8)])
-        audio, target = SceneRenderer()(dry["dry_audio"], dry["rirs"], dry["snr"])
-        ```
+    They are `dry_audio` (scenes, sources, samples), `rirs` (scenes, sources, 2, length) and `snr`.
     """
     check_device_rendering(plan)
     sources = {
@@ -119,34 +102,27 @@ def load_dry_scenes(plan: ScenePlan, scenes: Sequence[Scene]) -> dict[str, np.nd
         "snr": np.array([scene.snr for scene in scenes], "float32"),
     }
     if not sources["rirs"].any(axis=(2, 3)).all():
-        raise ValueError(_UNHEARD)
+        raise ValueError(_UNREACHED)
     return {**sources, **_azimuths(scenes)}
 
 
 def check_device_rendering(plan: ScenePlan) -> None:
-    """Refuses a plan whose scenes the device cannot render.
-
-    Args:
-        plan: `ScenePlan`.
-
-    Raises:
-        ValueError: It has sensor noise.
-    """
+    """Refuses a plan with sensor noise, which the device does not render."""
     if plan.sensor_noise is not None:
         raise ValueError(
-            'Scenes with `sensor_noise` are rendered with `render="host"` only, got a plan with '
-            f"`sensor_noise` {plan.sensor_noise!r}."
+            '`sensor_noise` must be None where `render="device"`; only `render="host"` adds it. '
+            f"Received: sensor_noise={plan.sensor_noise!r}"
         )
 
 
-def _azimuths(scenes: Sequence[Scene]):
+def _azimuths(scenes: Sequence[Scene]) -> dict[str, np.ndarray]:
     return {
         "azimuth": np.array([scene.azimuth for scene in scenes], "float32"),
         "interferer_azimuth": np.array([s.nearest_interferer_azimuth for s in scenes], "float32"),
     }
 
 
-def _dry_sources(plan: ScenePlan, scene: Scene):
+def _dry_sources(plan: ScenePlan, scene: Scene) -> np.ndarray:
     """Crops of target and interferers, augmented where the plan says so, `(sources, samples)`."""
     sources = scene.sources
     dry = np.empty((len(sources), plan.num_samples), "float32")
@@ -161,21 +137,21 @@ def _dry_sources(plan: ScenePlan, scene: Scene):
     return dry
 
 
-def _impulse_responses(plan: ScenePlan, scene: Scene):
+def _impulse_responses(plan: ScenePlan, scene: Scene) -> np.ndarray:
     """Responses of all sources, `(sources, 2, length)`, at most as long as the scene."""
     slots = [source.slot for source in scene.sources]
     rirs = plan.bank.rirs[scene.room, slots][..., : plan.num_samples]
     return rirs[:, ::-1] if scene.swapped else rirs
 
 
-def _sensor_noise(plan: ScenePlan, scene: Scene):
-    """White noise of the same level at both microphones, `(samples, 2)`."""
+def _sensor_noise(plan: ScenePlan, scene: Scene, level: float) -> np.ndarray:
+    """White noise `level` dB below the mixture at both microphones, `(samples, 2)`."""
     rng = plan.generator(scene.index, "noise samples")
     noise = rng.standard_normal((plan.num_samples, 2), "float32")
-    return noise * np.float32(MIX_RMS * 10 ** (-scene.sensor_noise / 20))
+    return noise * np.float32(MIX_RMS * 10 ** (-level / 20))
 
 
-def _render_sources(plan: ScenePlan, scene: Scene):
+def _render_sources(plan: ScenePlan, scene: Scene) -> np.ndarray:
     """Target and interferers at the microphones, scaled: `(sources, 2, samples)`."""
     wet = convolve(_dry_sources(plan, scene), _impulse_responses(plan, scene))
     wet *= _gains(wet, scene.snr)[:, None, None]
@@ -183,22 +159,9 @@ def _render_sources(plan: ScenePlan, scene: Scene):
 
 
 def crop_clip(plan: ScenePlan, clip: Clip, offset: int, length: int | None = None) -> np.ndarray:
-    """The part of a clip that a scene plays.
+    """Returns the `length` samples of a clip that a scene plays; by default as many as it lasts.
 
-    A crop that is digitally silent (60 dB below the clip's mean power) is replaced by the loudest
-    part of the clip.
-
-    Args:
-        plan: `ScenePlan` that says the length and holds the catalog.
-        clip: `Clip`.
-        offset: Int. First sample.
-        length: Int. Number of samples; those of a scene if not given.
-
-    Returns:
-        Float32 array of shape `(length,)`.
-
-    Raises:
-        ValueError: The clip is silent from beginning to end.
+    A crop 60 dB below the clip's mean power is replaced by the loudest part of the clip.
     """
     samples = plan.catalog.load_audio(clip)
     power = _power(samples)
@@ -206,13 +169,13 @@ def crop_clip(plan: ScenePlan, clip: Clip, offset: int, length: int | None = Non
         raise ValueError(f"The clip '{clip.id}' is silent from beginning to end.")
     length = plan.num_samples if length is None else length
     crop = _window(samples, offset, length)
-    heard = max(1, length - round(_TRAVEL_SECONDS * plan.sampling_rate))
-    if _power(crop[:heard]) <= _SILENCE * power:
-        crop = _window(samples, _loudest_offset(samples, heard), length)
+    audible = max(1, length - round(_TRAVEL_SECONDS * plan.sampling_rate))
+    if _power(crop[:audible]) <= _SILENCE * power:
+        crop = _window(samples, _loudest_offset(samples, audible), length)
     return crop
 
 
-def _window(samples: np.ndarray, offset: int, length: int):
+def _window(samples: np.ndarray, offset: int, length: int) -> np.ndarray:
     """`length` samples from `offset`; a clip that is too short is repeated."""
     if len(samples) >= length:
         offset = min(offset, len(samples) - length)
@@ -220,23 +183,23 @@ def _window(samples: np.ndarray, offset: int, length: int):
     return np.take(samples, np.arange(offset, offset + length), mode="wrap")
 
 
-def _loudest_offset(samples: np.ndarray, length: int):
+def _loudest_offset(samples: np.ndarray, length: int) -> int:
     energy = np.concatenate([[0.0], np.cumsum(np.square(samples, dtype="float64"))])
     if len(samples) <= length:
         return int(np.argmax(np.abs(samples)))
     return int(np.argmax(energy[length:] - energy[:-length]))
 
 
-def _power(samples: np.ndarray):
+def _power(samples: np.ndarray) -> float:
     return np.dot(samples, samples) / len(samples)
 
 
-def _gains(wet: Tensor, snr):
+def _gains(wet: np.ndarray, snr: float) -> np.ndarray:
     """Gains of target and interferers: first the SNR, then the level of the mixture."""
     sources = wet.reshape(len(wet), -1)
     powers = [float(np.dot(source, source)) for source in sources]
     if not np.all(powers):
-        raise ValueError(_UNHEARD)
+        raise ValueError(_UNREACHED)
     gains = [1.0, *(np.sqrt(powers[0] / power / 10 ** (snr / 10)) for power in powers[1:])]
     mix = 0.0
     for column, gain in enumerate(gains):

@@ -1,4 +1,4 @@
-"""A scene: its sources, where they stand, and what prompts for the target."""
+"""Scenes: their sources, where these stand, and the prompt for the target."""
 
 from dataclasses import dataclass
 
@@ -11,13 +11,13 @@ PROMPT_KINDS = ("picture", "text", "recording")
 
 @dataclass(frozen=True)
 class SceneSource:
-    """One of the sounds of a scene: what is played, and where.
+    """One source of a scene: a part of a clip, played at a position of the room.
 
     Args:
         clip: `Clip` that is played.
-        offset: Int. First sample taken from the clip.
-        slot: Int. Source position in the scene's room.
-        azimuth: Float. Direction in degrees, 0 beside microphone 1.
+        offset: First sample taken from the clip.
+        slot: Source position in the scene's room.
+        azimuth: Direction in degrees, 0 beside microphone 1.
         augmentation: `Augmentation` of the recording, or `None`.
 
     Example:
@@ -45,21 +45,21 @@ class Scene:
     """Complete description of one scene: its sources and the prompt for its target.
 
     Args:
-        index: Int. Number of the scene in its plan.
-        sources: Tuple of two or more `SceneSource`: the target, then all interferers. The first
-            interferer is of another class, unless the plan has interferers of the same class.
-        prompt_kind: Str. What prompts for the target: `"picture"`, `"text"` or `"recording"`.
+        index: Number of the scene in its plan.
+        sources: The target, then one or more interferers, as `SceneSource`s. The first interferer
+            is of another class, unless the plan has interferers of the same class.
+        prompt_kind: What prompts for the target: `"picture"`, `"text"` or `"recording"`.
         picture: `Picture` of the target's class, of another instance than the target clip; where
             the plan prompts for what is absent, of a class that is not in the mixture.
         reference: `Clip` of the picture's class, of another instance than the target clip; `None`
             where the plan has no recordings as prompts.
-        reference_offset: Int. First sample taken from the reference.
-        room: Int. Index of the room in the bank.
-        snr: Float. Level of the target above every single interferer in dB, over both channels.
-        num_samples: Int. Length of the scene.
-        swapped: Bool. Whether the microphones are exchanged. Azimuths are those after it.
-        sensor_noise: Float or `None`. Level of the mixture above white noise at the microphones
-            in dB.
+        reference_offset: First sample taken from the reference.
+        room: Index of the room in the bank.
+        snr: Level of the target above every single interferer in dB, over both channels.
+        num_samples: Length of the scene.
+        swapped: Whether the microphones are exchanged. Azimuths are those after it.
+        sensor_noise: Level of the mixture above white noise at the microphones in dB; `None`
+            without noise.
 
     Raises:
         ValueError: There are fewer than two sources.
@@ -103,60 +103,60 @@ class Scene:
 
     @property
     def target(self) -> Clip:
-        """`Clip` to be found."""
+        """The clip to be localised."""
         return self.sources[0].clip
 
     @property
     def target_offset(self) -> int:
-        """Int. First sample taken from the target clip."""
+        """First sample taken from the target clip."""
         return self.sources[0].offset
 
     @property
     def target_slot(self) -> int:
-        """Int. Source position of the target in the room."""
+        """Source position of the target in the room."""
         return self.sources[0].slot
 
     @property
     def azimuth(self) -> float:
-        """Float. Direction of the target in degrees, 0 beside microphone 1."""
+        """Direction of the target in degrees, 0 beside microphone 1."""
         return self.sources[0].azimuth
 
     @property
     def interferer(self) -> Clip:
-        """`Clip` of the first interferer."""
+        """The clip of the first interferer."""
         return self.sources[1].clip
 
     @property
     def interferer_offset(self) -> int:
-        """Int. First sample taken from the first interferer's clip."""
+        """First sample taken from the first interferer's clip."""
         return self.sources[1].offset
 
     @property
     def interferer_slot(self) -> int:
-        """Int. Source position of the first interferer."""
+        """Source position of the first interferer."""
         return self.sources[1].slot
 
     @property
     def interferer_azimuth(self) -> float:
-        """Float. Direction of the first interferer in degrees."""
+        """Direction of the first interferer in degrees."""
         return self.sources[1].azimuth
 
     @property
     def further_interferers(self) -> tuple[SceneSource, ...]:
-        """Tuple of `SceneSource`: the interferers beyond the first."""
+        """The interferers beyond the first."""
         return self.sources[2:]
 
     @property
     def augmentations(self) -> tuple[Augmentation, ...]:
-        """Tuple of the sources' `Augmentation`s; empty where they are played as recorded."""
+        """Augmentation of each source; empty where they are played as recorded."""
         return tuple(s.augmentation for s in self.sources if s.augmentation is not None)
 
     @property
     def interferer_azimuths(self) -> tuple[float, ...]:
-        """Tuple of floats: directions of all interferers in degrees."""
+        """Directions of all interferers in degrees."""
         return tuple(source.azimuth for source in self.sources[1:])
 
     @property
     def nearest_interferer_azimuth(self) -> float:
-        """Float. Direction in degrees of the interferer at the least angle from the target."""
+        """Direction in degrees of the interferer at the least angle from the target."""
         return min(self.interferer_azimuths, key=lambda azimuth: abs(azimuth - self.azimuth))

@@ -1,14 +1,15 @@
-"""Batches of rendered scenes, one by one: what every loader wraps."""
+"""Batches of rendered scenes by index, which every loader wraps."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 
 from keras_avssan._internal.checks import check_integer
 from keras_avssan._internal.one_line import count, one_line
+from keras_avssan._internal.types import Shape
 from keras_avssan.data.media.image_io import image_size
 from keras_avssan.data.scenes.rendering import (
     check_device_rendering,
@@ -16,9 +17,11 @@ from keras_avssan.data.scenes.rendering import (
     load_dry_scenes,
     render_scenes,
 )
+from keras_avssan.data.scenes.scene import Scene
 from keras_avssan.data.scenes.scene_plan import ScenePlan
 
-Batch = tuple[dict[str, np.ndarray], dict[str, np.ndarray]]
+Batch: TypeAlias = tuple[dict[str, np.ndarray], dict[str, np.ndarray]]
+_Shapes: TypeAlias = dict[str, Shape]
 _PROMPTS = ("image", "embedding")
 _RENDER = ("host", "device")
 
@@ -31,18 +34,18 @@ class SceneBatches:
 
     Args:
         plan: `ScenePlan`.
-        num_scenes: Int. Number of scenes of a round.
-        batch_size: Int. Scenes a batch.
-        start: Int. Index of the first scene in the plan.
+        num_scenes: Number of scenes of a round.
+        batch_size: Scenes a batch.
+        start: Index of the first scene in the plan.
         prompt: `"image"` or `"embedding"`.
-        image_size: Int or `(height, width)` in pixels.
-        prompt_embeddings: Array or mapping, for `prompt="embedding"`; see `make_dataset`.
-        text_embeddings: Mapping, where the plan's `prompt_kinds` have `"text"`; see `make_dataset`.
-        shuffle: Bool. Whether to permute the scenes, differently in each round.
-        drop_remainder: Bool. Whether to leave out a last batch that is not full.
+        image_size: Side of a square or `(height, width)`, in pixels.
+        prompt_embeddings: For `prompt="embedding"`; see `make_dataset`.
+        text_embeddings: For plans with the prompt kind `"text"`; see `make_dataset`.
+        shuffle: Whether to permute the scenes, differently in each round.
+        drop_remainder: Whether to leave out a last batch that is not full.
         render: `"host"` or `"device"`; see `make_dataset`.
-        shard: Tuple `(index, count)`: take every `count`-th batch, from batch `index` on.
-        microphone_spacing: Float or `None`. Distance in metres, an input of the model.
+        shard: `(index, count)`: take every `count`-th batch, from batch `index` on.
+        microphone_spacing: Distance in metres, an input of the model.
 
     Raises:
         ValueError: An argument is out of range.
@@ -57,7 +60,7 @@ class SceneBatches:
     num_scenes: int
     batch_size: int = 32
     start: int = 0
-    prompt: Any = "image"
+    prompt: str = "image"
     image_size: int | tuple[int, int] = (64, 64)
     prompt_embeddings: np.ndarray | Mapping[str, np.ndarray] | None = None
     text_embeddings: Mapping[str, np.ndarray] | None = None
@@ -71,17 +74,23 @@ class SceneBatches:
         for name, least in (("num_scenes", 1), ("batch_size", 1), ("start", 0)):
             check_integer(name, getattr(self, name), least)
         if self.prompt not in _PROMPTS:
-            raise ValueError(f"`prompt` must be one of {_PROMPTS}, got {self.prompt!r}.")
+            raise ValueError(
+                f"`prompt` must be one of {_PROMPTS}. Received: prompt={self.prompt!r}"
+            )
         if (self.prompt == "embedding") != (self.prompt_embeddings is not None):
-            raise ValueError('`prompt="embedding"` and `prompt_embeddings` need each other.')
+            given = "None" if self.prompt_embeddings is None else "…"
+            raise ValueError(
+                '`prompt="embedding"` and `prompt_embeddings` must be given together. '
+                f"Received: prompt={self.prompt!r}, prompt_embeddings={given}"
+            )
         if self.render not in _RENDER:
-            raise ValueError(f"`render` must be one of {_RENDER}, got {self.render!r}.")
+            raise ValueError(f"`render` must be one of {_RENDER}. Received: render={self.render!r}")
         if self.render == "device":
             check_device_rendering(self.plan)
         if not self._num_batches:
             raise ValueError(
-                f"`num_scenes` {self.num_scenes} is less than one batch of {self.batch_size}, "
-                "which `drop_remainder=True` drops."
+                f"`num_scenes` must fill a batch of {self.batch_size} with `drop_remainder=True`. "
+                f"Received: num_scenes={self.num_scenes}"
             )
         self._check_shard()
         spacing = self.microphone_spacing
@@ -98,32 +107,38 @@ class SceneBatches:
 
     def _check_shard(self) -> None:
         if not isinstance(self.shard, tuple) or len(self.shard) != 2:
-            raise ValueError(f"`shard` must be a tuple (index, count), got {self.shard!r}.")
+            raise ValueError(
+                f"`shard` must be a tuple (index, count). Received: shard={self.shard!r}"
+            )
         index, count = self.shard
         check_integer("shard[0]", index)
         check_integer("shard[1]", count, least=1)
         if not index < count <= self._num_batches:
             raise ValueError(
                 "`shard` must be (index, count) with index < count, and no more shards than the "
-                f"{self._num_batches} batches; got {self.shard!r}."
+                f"{self._num_batches} batches. Received: shard={self.shard!r}"
             )
 
     def _check_texts(self) -> None:
         texts = self.text_embeddings
         if self.prompt != "embedding" or texts is None:
             raise ValueError(
-                '`prompt_kinds` with "text" need `prompt="embedding"` and `text_embeddings`, for '
-                "pictures and words come in one array then."
+                '`prompt_kinds` with "text" need `prompt="embedding"` and `text_embeddings`: '
+                "pictures and words are one input then. "
+                f"Received: prompt_kinds={self.plan.prompt_kinds!r}"
             )
         shape = (self._embeddings[1].shape[1],)
         for name in self.plan.classes:
             if name not in texts:
-                raise ValueError(f"`text_embeddings` lacks the class '{name}'.")
+                raise ValueError(
+                    f"`text_embeddings` must have every class; '{name}' is missing. "
+                    f"Received: text_embeddings with {len(texts)} classes"
+                )
             vector = np.asarray(texts[name])
             if vector.shape != shape or not np.isfinite(vector).all():
                 raise ValueError(
-                    f"`text_embeddings` must be finite, of shape {shape} as `prompt_embeddings`; "
-                    f"got shape {vector.shape} for the class '{name}'."
+                    f"`text_embeddings` must be finite, of shape {shape} as `prompt_embeddings`. "
+                    f"Received: text_embeddings[{name!r}] of shape {vector.shape}"
                 )
 
     @property
@@ -157,7 +172,7 @@ class SceneBatches:
             inputs["microphone_spacing"] = np.full(len(scenes), self.microphone_spacing, "float32")
         return {**inputs, **self._prompts(scenes)}, {name: arrays[name] for name in label_shapes}
 
-    def _prompts(self, scenes):
+    def _prompts(self, scenes: Sequence[Scene]) -> dict[str, np.ndarray]:
         """The prompts for the targets."""
         inputs = {}
         if self.prompt == "image":
@@ -171,10 +186,11 @@ class SceneBatches:
             inputs["prompt_audio_weight"] = np.array(weights, "float32")
         return inputs
 
-    def _reference(self, scene):
+    def _reference(self, scene: Scene) -> np.ndarray:
+        assert scene.reference is not None  # the plan has recordings as prompts
         return crop_clip(self.plan, scene.reference, scene.reference_offset)
 
-    def _embedding(self, scene):
+    def _embedding(self, scene: Scene) -> np.ndarray:
         """Embedding of a scene's words, or else of its picture."""
         if scene.prompt_kind == "text" and self.text_embeddings is not None:
             return np.asarray(self.text_embeddings[scene.picture.class_name], "float32")
@@ -182,7 +198,7 @@ class SceneBatches:
         return matrix[rows[scene.picture.id]]
 
     @property
-    def shapes(self) -> tuple[dict[str, tuple], dict[str, tuple]]:
+    def shapes(self) -> tuple[_Shapes, _Shapes]:
         """Shapes of a batch's arrays, in the batch's own structure; the batch's size is `None`."""
         scene_inputs, labels = self._scene_shapes
         inputs = dict(scene_inputs)
@@ -198,22 +214,22 @@ class SceneBatches:
         return inputs, labels
 
     @property
-    def _scene_shapes(self) -> tuple[dict[str, tuple], dict[str, tuple]]:
+    def _scene_shapes(self) -> tuple[_Shapes, _Shapes]:
         """Shapes of the inputs and labels without the prompts."""
         samples = self.plan.num_samples
-        azimuths: dict[str, tuple] = {"azimuth": (None,), "interferer_azimuth": (None,)}
+        azimuths: _Shapes = {"azimuth": (None,), "interferer_azimuth": (None,)}
         if self.render == "host":
             return {"audio": (None, samples, 2)}, {**azimuths, "target": (None, samples, 2)}
         length = min(samples, self.plan.bank.rirs.shape[-1])
         sources = 1 + self.plan.num_interferers
-        dry = {
+        dry: _Shapes = {
             "dry_audio": (None, sources, samples),
             "rirs": (None, sources, 2, length),
             "snr": (None,),
         }
         return dry, azimuths
 
-    def _scene_indices(self, index):
+    def _scene_indices(self, index: int) -> np.ndarray:
         """The scenes of a batch; each round over the data has its own order if shuffled."""
         round_, batch = divmod(index, len(self))
         batch = self.shard[0] + batch * self.shard[1]
@@ -224,14 +240,17 @@ class SceneBatches:
         return self.start + order[first : first + self.batch_size]
 
     @cached_property
-    def _embeddings(self):
-        """Dict from picture id to row, and the matrix of float32 embeddings."""
+    def _embeddings(self) -> tuple[dict[str, int], np.ndarray]:
+        """Row of each picture id, and the matrix of float32 embeddings."""
         given = self.prompt_embeddings
         if isinstance(given, Mapping):
             ids = [picture.id for picture in self.plan.pictures]
             missing = [name for name in ids if name not in given]
             if missing:
-                raise ValueError(f"`prompt_embeddings` lacks the picture '{missing[0]}'.")
+                raise ValueError(
+                    f"`prompt_embeddings` must have every picture; '{missing[0]}' is missing. "
+                    f"Received: prompt_embeddings with {len(given)} pictures"
+                )
             matrix = np.stack([np.asarray(given[name], "float32") for name in ids])
         else:
             ids = [picture.id for picture in self.plan.catalog.pictures]
@@ -239,7 +258,7 @@ class SceneBatches:
         if matrix.ndim != 2 or len(matrix) != len(ids) or not np.isfinite(matrix).all():
             raise ValueError(
                 "`prompt_embeddings` must be finite, of shape (len(catalog.pictures), dimensions) "
-                f"= ({len(ids)}, …), or a mapping from picture id to vector; got shape "
-                f"{matrix.shape}."
+                f"= ({len(ids)}, …), or a mapping from picture id to vector. "
+                f"Received: prompt_embeddings of shape {matrix.shape}"
             )
         return {name: row for row, name in enumerate(ids)}, matrix

@@ -20,6 +20,7 @@ from tqdm import tqdm
 from keras_avssan._internal.atomic_files import whole_file, write_whole
 from keras_avssan._internal.checks import check_integer
 from keras_avssan._internal.resumable_folder import ResumableFolder
+from keras_avssan._internal.types import PathLike
 from keras_avssan.data.media.tf_audio import import_tensorflow
 from keras_avssan.data.scenes.rendering import render_scenes
 from keras_avssan.data.scenes.scene_batches import Batch, SceneBatches
@@ -38,25 +39,25 @@ _BATCHES_AHEAD = 4
 
 def write_scenes(
     batches: SceneBatches,
-    folder: str | os.PathLike,
+    folder: PathLike,
     *,
     scenes_per_shard: int = 256,
     shards: Iterable[int] | None = None,
     progress: bool = True,
 ) -> None:
-    """Write the scenes of a plan to TFRecord files, from where an earlier call stopped.
+    """Writes the scenes of a plan to TFRecord files, from where an earlier call stopped.
 
     Files are written atomically, and those that are there already are left as they are. With
     `render="device"` a scene of 10 s takes 1.3 MB and its impulse responses, with `render="host"`
     2.6 MB.
 
     Args:
-        batches: `SceneBatches` that are not shuffled; their batch size is of no account.
+        batches: `SceneBatches` that are neither shuffled nor sharded; any batch size.
         folder: Path of a folder that is new, empty, or holds the same scenes in progress.
-        scenes_per_shard: Int. Number of scenes in each file but the last, which may hold fewer.
-        shards: Numbers from 0 of the files to write, or `None` for all. Several processes may
-            write one folder, each with `shards` of its own.
-        progress: Bool. Whether to show a progress bar.
+        scenes_per_shard: Number of scenes in each file but the last, which may hold fewer.
+        shards: Numbers from 0 of the files to write, or `None` for all. Several processes may write
+            one folder, each with `shards` of its own.
+        progress: Whether to show a progress bar.
 
     Raises:
         ValueError: An argument is out of range, or the folder holds other files or other scenes.
@@ -71,7 +72,10 @@ def write_scenes(
     import_tensorflow("`write_scenes`")
     check_integer("scenes_per_shard", scenes_per_shard, least=1)
     if batches.shuffle or batches.shard != (0, 1):
-        raise ValueError("`batches` must be all of a plan in its order: no `shuffle`, no `shard`.")
+        raise ValueError(
+            "`batches` must be all of a plan in its order: no `shuffle`, no `shard`. "
+            f"Received: shuffle={batches.shuffle}, shard={batches.shard}"
+        )
     folder = Path(folder)
     layout = _layout(batches, scenes_per_shard)
     paths = _shard_paths(folder, layout)
@@ -94,7 +98,7 @@ def write_scenes(
 
 
 def read_scenes(
-    folder: str | os.PathLike,
+    folder: PathLike,
     batch_size: int = 32,
     *,
     shard: tuple[int, int] = (0, 1),
@@ -102,19 +106,19 @@ def read_scenes(
     drop_remainder: bool = False,
     num_workers: int | None = None,
 ) -> Any:
-    """Make a `tf.data.Dataset` of scenes that `write_scenes` wrote.
+    """Makes a `tf.data.Dataset` of scenes that `write_scenes` wrote.
 
     The batches are those of `make_dataset`, in the same order. All is done by TensorFlow, so that
     the dataset can be sent to the workers of other processes and machines.
 
     Args:
         folder: Path of the folder.
-        batch_size: Int. Scenes a batch.
-        shard: Tuple `(index, count)`. One of several workers reads every `count`-th file, from
-            file `index` on.
-        repeat: Bool. Whether to go on for ever.
-        drop_remainder: Bool. Whether to leave out a last batch that is not full.
-        num_workers: Int or `None`. Number of threads that unpack; `None` leaves it to `tf.data`.
+        batch_size: Scenes a batch.
+        shard: `(index, count)`: one of several workers reads every `count`-th file, from file
+            `index` on.
+        repeat: Whether to repeat without end.
+        drop_remainder: Whether to leave out a last batch that is not full.
+        num_workers: Number of threads that unpack; `None` leaves it to `tf.data`.
 
     Returns:
         A `tf.data.Dataset` of `(inputs, labels)`.
@@ -140,14 +144,14 @@ def read_scenes(
     missing = [path for path in paths if not path.exists()]
     if missing:
         raise ValueError(
-            f"'{folder}' lacks {len(missing)} of {len(paths)} files, such as "
-            f"'{missing[0].name}': write the scenes to the end first."
+            f"`folder` lacks {len(missing)} of {len(paths)} files, such as "
+            f"'{missing[0].name}': resume `write_scenes` first. Received: folder='{folder}'"
         )
     index, count = shard
     if not 0 <= index < count <= len(paths):
         raise ValueError(
             "`shard` must be (index, count) with index < count, and no more shards than the "
-            f"{len(paths)} files; got {shard!r}."
+            f"{len(paths)} files. Received: shard={shard!r}"
         )
     names = [os.fspath(path) for path in paths[index::count]]
     dataset = tf.data.Dataset.from_tensor_slices(names).flat_map(tf.data.TFRecordDataset)
@@ -164,8 +168,8 @@ class SceneStore:
     """Rendered scenes of a plan on disk, in half precision, rendered when they are first read.
 
     A file holds mixture and target of 64 scenes, and is written atomically. Several processes may
-    share a folder: what one has rendered the others read. Scenes beyond the limit are rendered
-    each time they are read, to the same values.
+    share a folder: each reads the files that another has rendered. Scenes beyond the limit are
+    rendered each time they are read, to the same values.
 
     Args:
         folder: Folder of the files; made when something is kept.
@@ -179,7 +183,7 @@ class SceneStore:
         ```
     """
 
-    def __init__(self, folder: str | os.PathLike, plan: ScenePlan, max_bytes: float) -> None:
+    def __init__(self, folder: PathLike, plan: ScenePlan, max_bytes: float) -> None:
         self.folder = Path(folder)
         self.plan = plan
         scene_bytes = 2 * 2 * plan.num_samples * np.dtype("float16").itemsize
@@ -196,18 +200,10 @@ class SceneStore:
         render: str | None = None,
         **prompts: Any,
     ) -> Any:
-        """Makes a dataset of scenes of the store, as `make_dataset` does.
+        """Makes a `grain.IterDataset` of scenes of the store; other arguments as of `make_dataset`.
 
-        Args:
-            plan: The plan of the store, or one that differs in `prompt_kinds` alone.
-            num_scenes: Number of scenes.
-            batch_size: Scenes a batch.
-            loader: Of no influence: it is Grain, under every backend.
-            render: Of no influence.
-            **prompts: The prompts, see `make_dataset`.
-
-        Returns:
-            A `grain.IterDataset`.
+        `plan` is the store's, or one that differs in `prompt_kinds` alone. `loader` and `render`
+        are ignored: the loader is Grain under every backend, and scenes are rendered on the host.
         """
         import grain
 
@@ -218,14 +214,7 @@ class SceneStore:
         )
 
     def read(self, indices: Iterable[int]) -> dict[str, np.ndarray]:
-        """Reads mixture and target of scenes.
-
-        Args:
-            indices: Indices of the scenes in the plan.
-
-        Returns:
-            Dict with `audio` and `target`, float32 arrays of shape (scenes, samples, 2).
-        """
+        """Reads `audio` and `target` of scenes by index, float32 (scenes, samples, 2)."""
         indices = np.asarray(list(indices))
         scenes = np.empty((len(indices), 2, self.plan.num_samples, 2), "float32")
         files = indices // _SCENES_PER_FILE
@@ -283,7 +272,7 @@ def _layout(batches: SceneBatches, scenes_per_shard: int) -> dict[str, Any]:
 
 
 def _changes(plan: ScenePlan) -> dict[str, Any]:
-    """Fields from `swap_channels` on that are not left as they are, as JSON has them."""
+    """Fields from `swap_channels` on that differ from their defaults, as in JSON."""
     fields = dataclasses.fields(plan)
     first = next(i for i, field in enumerate(fields) if field.name == "swap_channels")
     values = {field.name: getattr(plan, field.name) for field in fields[first:]}
@@ -301,7 +290,9 @@ def _resumable(folder: Path) -> ResumableFolder:
 def _read_layout(folder: Path) -> dict[str, Any]:
     layout = _resumable(folder).read()
     if layout is None or layout.get("format") != _FORMAT:
-        raise ValueError(f"'{folder}' holds no scenes of `write_scenes`.")
+        raise ValueError(
+            f"`folder` must hold scenes of `write_scenes`. Received: folder='{folder}'"
+        )
     return layout
 
 
@@ -351,7 +342,7 @@ def _parser(tf: Any, layout: dict[str, Any]) -> Callable[[Any], Any]:
     parts = layout["inputs"], layout["labels"]
     features = {name: tf.io.FixedLenFeature((), tf.string) for part in parts for name in part}
 
-    def parse(serialized):
+    def parse(serialized: Any) -> tuple[dict[str, Any], ...]:
         packed = tf.io.parse_example(serialized, features)
         return tuple(
             {

@@ -3,9 +3,10 @@
 import operator
 import zlib
 from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from keras_avssan.data.scenes.augmentation import draw_augmentations
 from keras_avssan.data.scenes.plan_checks import (
     check_augmentation,
     check_catalog,
+    check_num_interferers,
     check_prompt_kinds,
     check_switch,
     decibel_range,
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from keras_avssan.simulation import RIRBank
 
 _MOST_SECONDS = 86400.0
+_Item = TypeVar("_Item", Clip, Picture)
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,36 +49,35 @@ class ScenePlan:
     Args:
         catalog: `Catalog` of clips and pictures.
         bank: `keras_avssan.simulation.RIRBank` at the catalog's sampling rate.
-        split: Str, or `None` for the clips and pictures of all splits together.
-        seed: Int.
-        duration: Float. Length of a scene in seconds.
-        snr: Float, or tuple `(low, high)`: level of the target above the interferer in dB, fixed
-            or uniform.
-        rooms: Tuple `(start, stop)` of room indices to draw from, or `None` for all. Give training
-            and validation different rooms.
-        min_separation: Float. Least angle between the two sources in degrees.
-        prompt_kinds: Tuple of `"picture"`, `"text"` and `"recording"`: each scene is prompted with
-            one of them, drawn uniformly.
-        reference_split: Str, or `None` for `split`: where recordings that serve as prompts come
-            from.
-        swap_channels: Bool. Whether the microphones are exchanged in half of the scenes, so that
-            azimuths become 180 degrees minus themselves.
-        speed: Tuple `(low, high)`: factor of speed and pitch of every source, drawn evenly over
-            its logarithm. Recordings as prompts are played as they are.
-        equalise: Float. Every source gets gains over frequency, uniform within so many dB to
-            either side for each octave.
-        sensor_noise: Float, tuple `(low, high)`, or `None`: level of the mixture above white
-            noise at each microphone in dB. Host rendering only.
-        num_interferers: Int. Number of interferers, of different classes and at different
-            positions, each at the same level.
-        same_class_interferer: Float. Share of scenes whose first interferer is of the target's
-            class, of another instance. No prompt distinguishes the two.
-        absent: Bool. Whether scenes are prompted with a class that is not in the mixture, for
+        split: Split of the catalog; `None` for the clips and pictures of all splits together.
+        seed: Random seed of all scenes.
+        duration: Length of a scene in seconds.
+        snr: Number, or `(low, high)`: level of the target above the interferer in dB, fixed or
+            uniform.
+        rooms: `(start, stop)` of room indices to draw from, or `None` for all. Give training and
+            validation different rooms.
+        min_separation: Least angle between the two sources in degrees.
+        prompt_kinds: Any of `"picture"`, `"text"`, `"recording"`: each scene is prompted with one
+            of them, drawn uniformly.
+        reference_split: Split of the recordings that serve as prompts; `None` for `split`.
+        swap_channels: Whether the microphones are exchanged in half of the scenes, so that azimuths
+            become 180 degrees minus themselves.
+        speed: `(low, high)`: factor of speed and pitch of every source, drawn evenly over its
+            logarithm. Recordings as prompts are played as they are.
+        equalise: Largest gain or loss in dB: every source gets a gain for each octave, uniform
+            within this range.
+        sensor_noise: Number, `(low, high)`, or `None` for no noise: level of the mixture above
+            white noise at each microphone in dB. Host rendering only.
+        num_interferers: Number of interferers, of different classes and at different positions,
+            each at the same level.
+        same_class_interferer: Share of scenes whose first interferer is of the target's class, of
+            another instance. No prompt distinguishes the two.
+        absent: Whether scenes are prompted with a class that is not in the mixture, for
             `keras_avssan.evaluation.evaluate_presence`.
 
     Raises:
         ValueError: An argument is out of range, the split has fewer usable classes than are in a
-            scene, no room has so many sources that far apart, or a clip has no other recording of
+            scene, no room has enough sources that far apart, or a clip has no other recording of
             its class where one is needed.
 
     Example:
@@ -118,11 +120,14 @@ class ScenePlan:
 
     def __post_init__(self) -> None:
         check_catalog(self.catalog, self.bank, self.split, self.reference_split)
-        # Whole floats are taken, and become the integers that they are.
+        # Floats without a fraction become integers.
         object.__setattr__(self, "seed", check_integer("seed", self.seed))
         check_number("duration", self.duration, 0, _MOST_SECONDS)
         if self.num_samples < 1:
-            raise ValueError(f"`duration` must be positive, in seconds, got {self.duration!r}.")
+            raise ValueError(
+                "`duration` must last for one sample or more, in seconds. "
+                f"Received: duration={self.duration!r}"
+            )
         decibel_range("snr", self.snr)
         if self.sensor_noise is not None:
             decibel_range("sensor_noise", self.sensor_noise)
@@ -133,40 +138,31 @@ class ScenePlan:
         self._check_interferers()
         if len(self.classes) < 2:
             raise ValueError(
-                f"`split` {self.split!r} needs two classes that have a clip and a picture of "
-                f"another instance; it has {list(self.classes)}."
+                "`split` must have two classes or more with a clip and a picture of another "
+                f"instance; it has {list(self.classes)}. Received: split={self.split!r}"
             )
         if not self._positions.pairs:
             raise ValueError(
-                f"No room of `rooms` {self.rooms} has {1 + self.num_interferers} sources at least "
-                f"{self.min_separation} degrees apart (`min_separation`)."
+                f"`rooms` must hold a room with {1 + self.num_interferers} source positions at "
+                f"least `min_separation` {self.min_separation} degrees apart. "
+                f"Received: rooms={self.rooms}"
             )
         if self.rooms is not None:
             object.__setattr__(self, "rooms", tuple(map(int, self.rooms)))
         self._check_prompts()
 
     def _check_interferers(self) -> None:
-        number = check_integer("num_interferers", self.num_interferers, least=1)
+        slots, classes = self.bank.azimuths.shape[1], len(self.classes)
+        number = check_num_interferers(self.num_interferers, slots, classes, self.absent)
         object.__setattr__(self, "num_interferers", number)
-        slots = self.bank.azimuths.shape[1]
-        if self.num_interferers >= slots:
-            raise ValueError(
-                f"`num_interferers` {self.num_interferers} and a target need a source position "
-                f"each, but the rooms of `bank` have {slots}."
-            )
-        needed = 1 + self.num_interferers + bool(self.absent)
-        if 2 < needed > len(self.classes):
-            raise ValueError(
-                f"`num_interferers` {self.num_interferers} with `absent` {self.absent} needs "
-                f"{needed} classes; `split` {self.split!r} has {len(self.classes)}."
-            )
         check_number("same_class_interferer", self.same_class_interferer, 0, 1)
         if self.same_class_interferer:
             for name in self.classes:
                 if len({clip.instance for clip in self._clips[name]}) < 2:
                     raise ValueError(
-                        f"`same_class_interferer`: the class '{name}' has a single recording in "
-                        f"the split {self.split!r}."
+                        f"`same_class_interferer` needs two recordings of every class; '{name}' "
+                        f"has one in the split {self.split!r}. "
+                        f"Received: same_class_interferer={self.same_class_interferer}"
                     )
 
     def _check_prompts(self) -> None:
@@ -180,69 +176,69 @@ class ScenePlan:
                     raise ValueError(
                         f"`prompt_kinds` {kinds}: the class '{name}' has no recording in the split "
                         f"{self.reference_split or self.split!r} as a prompt for '{clip.id}'. Name "
-                        "another `reference_split`."
+                        f"another `reference_split`. Received: prompt_kinds={kinds!r}"
                     )
 
-    def _other_recordings(self, clip):
+    def _other_recordings(self, clip: Clip) -> list[Clip]:
         """Recordings of a clip's class, of other instances, that may be its prompt."""
         return [c for c in self._references[clip.class_name] if c.instance != clip.instance]
 
     @property
     def sampling_rate(self) -> int:
-        """Int. Rate of the scenes in Hz."""
+        """Rate of the scenes in Hz."""
         return self.bank.sampling_rate
 
     @property
     def num_samples(self) -> int:
-        """Int. Length of a scene in samples."""
+        """Length of a scene in samples."""
         return round(self.duration * self.bank.sampling_rate)
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
-        """Tuple of str: the classes that scenes are made of."""
+        """The classes that scenes are made of."""
         return tuple(name for name, targets in self._targets.items() if targets)
 
     @property
     def microphone_spacing(self) -> float | None:
-        """Float. Distance between the microphones in metres; `None` where the bank has none."""
+        """Distance between the microphones in metres; `None` where the bank has none."""
         return getattr(self.bank, "microphone_spacing", None)
 
     @property
     def room_range(self) -> tuple[int, int]:
-        """Tuple `(start, stop)`: the rooms of the bank that scenes are drawn from."""
+        """`(start, stop)`: the rooms of the bank that scenes are drawn from."""
         return (0, len(self.bank.azimuths)) if self.rooms is None else self.rooms
 
     @cached_property
     def clips(self) -> tuple[Clip, ...]:
-        """Tuple of `Clip`: all that a scene may play."""
+        """All clips that a scene may play."""
         return tuple(c for name in self.classes for c in self._clips[name])
 
     @cached_property
     def references(self) -> tuple[Clip, ...]:
-        """Tuple of `Clip`: all that may serve as a prompt."""
+        """All clips that may serve as a prompt."""
         if "recording" not in self.prompt_kinds:
             return ()
         return tuple(c for name in self.classes for c in self._references[name])
 
     @cached_property
     def pictures(self) -> tuple[Picture, ...]:
-        """Tuple of `Picture`: all that may serve as a prompt."""
+        """All pictures that may serve as a prompt."""
         return tuple(p for name in self.classes for p in self._pictures[name])
 
     @cached_property
-    def _clips(self):
+    def _clips(self) -> dict[str, list[Clip]]:
         return self._by_class(self.catalog.clips, self.split)
 
     @cached_property
-    def _pictures(self):
+    def _pictures(self) -> dict[str, list[Picture]]:
         return self._by_class(self.catalog.pictures, self.split)
 
     @cached_property
-    def _references(self):
+    def _references(self) -> dict[str, list[Clip]]:
         return self._by_class(self.catalog.clips, self.reference_split or self.split)
 
     @cached_property
-    def _targets(self):
+    def _targets(self) -> dict[str, list[Clip]]:
         """By class, the clips for which the split has a picture of another instance."""
         targets = {}
         for name in self.catalog.classes:
@@ -251,13 +247,13 @@ class ScenePlan:
         return targets
 
     @cached_property
-    def _positions(self):
+    def _positions(self) -> SourcePositions:
         rooms = room_range(self.room_range, len(self.bank.azimuths))
         return SourcePositions(self.bank.azimuths, rooms, self.min_separation, self.num_interferers)
 
     @staticmethod
-    def _by_class(items, split: str):
-        grouped = defaultdict(list)
+    def _by_class(items: Iterable[_Item], split: str | None) -> dict[str, list[_Item]]:
+        grouped: dict[str, list[_Item]] = defaultdict(list)
         for item in items:
             if split in (None, item.split):
                 grouped[item.class_name].append(item)
@@ -266,7 +262,7 @@ class ScenePlan:
     def __getitem__(self, index: int) -> Scene:
         index = operator.index(index)
         if index < 0:
-            raise IndexError(f"A scene's index must not be negative, got {index}.")
+            raise IndexError(f"`index` of a scene must not be negative. Received: index={index}")
         scene = self._draw_scene(index)
         if self.same_class_interferer:
             scene = self._with_same_class(scene)
@@ -277,19 +273,24 @@ class ScenePlan:
         return self._with_augmentation(scene)
 
     def generator(self, index: int, purpose: str = "") -> np.random.Generator:
-        """A random generator of a scene; those of different purposes are independent.
+        """Makes a random generator of a scene; those of different purposes are independent.
 
         Args:
-            index: Int. Number of the scene.
-            purpose: Str. What is drawn: by default the scene itself.
+            index: Number of the scene.
+            purpose: Name of the quantity that is drawn; by default the scene itself.
 
         Returns:
-            `numpy.random.Generator`.
+            A `numpy.random.Generator`, the same for the same seed, split, index and purpose.
+
+        Example:
+            ```python
+            plan.generator(0, "my noise").standard_normal(plan.num_samples)
+            ```
         """
         name = f"{purpose} {self.split}" if purpose else str(self.split)
         return np.random.default_rng([self.seed, zlib.crc32(name.encode()), index])
 
-    def _draw_scene(self, index):
+    def _draw_scene(self, index: int) -> Scene:
         """Two sources of two classes, and the prompt for the first."""
         rng = self.generator(index)
         target_class, interferer_class = self._draw_classes(rng)
@@ -310,13 +311,15 @@ class ScenePlan:
             **self._draw_prompt(index, target),
         )
 
-    def _draw_source(self, rng: np.random.Generator, clip, room, slot):
+    def _draw_source(
+        self, rng: np.random.Generator, clip: Clip, room: int, slot: int
+    ) -> SceneSource:
         """A clip at a position of a room, from a random sample on."""
         azimuth = float(self.bank.azimuths[room, slot])
         return SceneSource(clip, self._draw_offset(rng, clip), slot, azimuth)
 
-    def _draw_prompt(self, index, target):
-        """Kind of prompt and recording, drawn apart, so that the scene itself stays the same."""
+    def _draw_prompt(self, index: int, target: Clip) -> dict[str, Any]:
+        """Kind of prompt and recording; their own generator leaves the scene itself unchanged."""
         rng = self.generator(index, "prompt")
         kind, reference, offset = _draw(rng, self.prompt_kinds), None, 0
         if "recording" in self.prompt_kinds:
@@ -324,21 +327,21 @@ class ScenePlan:
             offset = self._draw_offset(rng, reference)
         return {"prompt_kind": kind, "reference": reference, "reference_offset": offset}
 
-    def _draw_classes(self, rng: np.random.Generator):
+    def _draw_classes(self, rng: np.random.Generator) -> tuple[str, str]:
         first = rng.integers(len(self.classes))
         step = rng.integers(1, len(self.classes))
         return self.classes[first], self.classes[(first + step) % len(self.classes)]
 
-    def _draw_positions(self, rng: np.random.Generator):
+    def _draw_positions(self, rng: np.random.Generator) -> tuple[int, list[int]]:
         room, pairs = _draw(rng, self._positions.pairs)
         return room, _draw(rng, pairs).tolist()
 
-    def _draw_offset(self, rng: np.random.Generator, clip):
+    def _draw_offset(self, rng: np.random.Generator, clip: Clip) -> int:
         spare = clip.num_samples - self.num_samples
         return int(rng.integers(spare + 1 if spare >= 0 else clip.num_samples))
 
-    def _with_same_class(self, scene: Scene):
-        """A scene, or in a share of them the same with an interferer of the target's class."""
+    def _with_same_class(self, scene: Scene) -> Scene:
+        """The scene itself or, for a share of scenes, with an interferer of the target's class."""
         rng = self.generator(scene.index, "same class")
         if rng.random() >= self.same_class_interferer:
             return scene
@@ -348,7 +351,7 @@ class ScenePlan:
         interferer = replace(interferer, clip=clip, offset=self._draw_offset(rng, clip))
         return replace(scene, sources=(target, interferer))
 
-    def _draw_further(self, scene: Scene):
+    def _draw_further(self, scene: Scene) -> tuple[SceneSource, ...]:
         """The interferers beyond the first, of other classes and at other positions."""
         rng = self.generator(scene.index, "further interferers")
         present = {scene.target.class_name, scene.interferer.class_name}
@@ -362,20 +365,20 @@ class ScenePlan:
             sources.append(self._draw_source(rng, clip, scene.room, slot))
         return tuple(sources)
 
-    def _draw_absent(self, scene: Scene):
+    def _draw_absent(self, scene: Scene) -> dict[str, Any]:
         """A prompt of a class that is not in the mixture."""
         rng = self.generator(scene.index, "absent")
         present = {source.clip.class_name for source in scene.sources}
         name = _draw(rng, [name for name in self.classes if name not in present])
-        changes = {"picture": _draw(rng, self._pictures[name])}
+        changes: dict[str, Any] = {"picture": _draw(rng, self._pictures[name])}
         if scene.reference is not None:
             reference = _draw(rng, self._references[name])
             offset = self._draw_offset(rng, reference)
             changes |= {"reference": reference, "reference_offset": offset}
         return changes
 
-    def _with_augmentation(self, scene: Scene):
-        """A scene with other sounds and microphones; each change is drawn apart."""
+    def _with_augmentation(self, scene: Scene) -> Scene:
+        """The scene with augmented sounds and microphones; each change has its own generator."""
         sources, noise, swapped = scene.sources, None, False
         if tuple(self.speed) != (1.0, 1.0) or self.equalise:
             rngs = [self.generator(scene.index, name) for name in ("speed", "equaliser")]
@@ -392,5 +395,5 @@ class ScenePlan:
         return replace(scene, sources=sources, sensor_noise=noise, swapped=swapped)
 
 
-def _draw(rng: np.random.Generator, items):
+def _draw(rng: np.random.Generator, items: Sequence[Any]) -> Any:
     return items[rng.integers(len(items))]

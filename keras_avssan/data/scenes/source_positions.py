@@ -1,4 +1,4 @@
-"""Where the sources of a scene may stand: source positions of a bank's rooms, far enough apart."""
+"""Source positions of a bank's rooms that are far enough apart for a scene."""
 
 import itertools
 from collections.abc import Iterator
@@ -10,10 +10,10 @@ class SourcePositions:
     """Positions of target and interferers in each of a bank's rooms.
 
     Args:
-        azimuths: Array of shape `(rooms, slots)`, in degrees.
-        rooms: Tuple `(start, stop)` of the rooms that may be used.
-        min_separation: Float. Least angle between any two sources in degrees.
-        num_interferers: Int.
+        azimuths: Shape `(rooms, slots)`, in degrees.
+        rooms: `(start, stop)` of the rooms that may be used.
+        min_separation: Least angle between any two sources in degrees.
+        num_interferers: Interferers of a scene.
     """
 
     def __init__(
@@ -26,10 +26,10 @@ class SourcePositions:
         self._azimuths = azimuths
         self._min_separation = min_separation
         self._num_further = num_interferers - 1
-        #: List of the rooms that may be used, each with an array of its allowed slot pairs.
+        #: The rooms that may be used, each with its allowed pairs of slots, `(pairs, 2)`.
         self.pairs = self._find_pairs(*rooms)
 
-    def _find_pairs(self, start, stop):
+    def _find_pairs(self, start: int, stop: int) -> list[tuple[int, np.ndarray]]:
         azimuths = np.asarray(self._azimuths[start:stop], "float64")
         separation = np.abs(azimuths[:, :, None] - azimuths[:, None, :])
         different = ~np.eye(azimuths.shape[1], dtype=bool)
@@ -39,13 +39,13 @@ class SourcePositions:
             pairs = ((room, self._with_room_for_more(room, slots)) for room, slots in pairs)
         return [(room, slots) for room, slots in pairs if len(slots)]
 
-    def _with_room_for_more(self, room, pairs):
-        """Those pairs of slots beside which all further interferers find one."""
+    def _with_room_for_more(self, room: int, pairs: np.ndarray) -> np.ndarray:
+        """The pairs of slots that leave slots for all further interferers."""
         keep = [pair for pair in pairs if next(self.further_slots(room, pair), None)]
         return np.array(keep).reshape(-1, 2)
 
     def further_slots(self, room: int, used: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
-        """Iterator over tuples of slots for the further interferers, each far from all others."""
+        """Yields slots for the further interferers, `min_separation` or more from all others."""
         azimuths = np.asarray(self._azimuths[room], "float64")
         free = [slot for slot in range(len(azimuths)) if slot not in used]
         for slots in itertools.permutations(free, self._num_further):

@@ -1,1 +1,1 @@
-"""STARSS23: recordings of real rooms with annotated events."""
+"""STARSS23: annotated recordings of real rooms, in segments, with prompts."""

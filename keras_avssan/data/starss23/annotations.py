@@ -1,12 +1,12 @@
-"""Annotations of STARSS23: which class is heard when, from where."""
+"""Annotations of STARSS23: class, source and direction of every active source by frame."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from keras_avssan._internal.one_line import count, names, one_line
+from keras_avssan._internal.types import PathLike
 from keras_avssan.data.catalogs.csv_files import read_csv
 
 FRAME_SECONDS = 0.1
@@ -26,7 +26,7 @@ STARSS23_CLASSES = (
     "knock",
 )
 
-# What no source comes nearer than, in centimetres.
+# Least distance of a source in centimetres.
 _NEAREST = 10
 # Five columns, or six with the distance.
 _COLUMNS = ("frame", "class", "source", "azimuth", "elevation", "distance")
@@ -37,12 +37,12 @@ class Events:
     """The annotation of one recording: one entry a source and frame of 100 ms.
 
     Args:
-        frame: Int array `(entries,)`, from 0.
-        class_index: Int array: number of the class in `STARSS23_CLASSES`.
-        source: Int array: number of the source within its class.
-        azimuth: Float array: degrees, counter-clockwise, 0 in front, 90 to the left.
-        elevation: Float array: degrees, 90 above.
-        distance: Float array: metres; NaN where the file has no such column.
+        frame: Number of the frame from 0; shape `(entries,)`, as all others.
+        class_index: Number of the class in `STARSS23_CLASSES`.
+        source: Number of the source within its class.
+        azimuth: Degrees, counter-clockwise, 0 in front, 90 to the left.
+        elevation: Degrees, 90 above.
+        distance: Metres; NaN where the file has no such column.
 
     Example:
         >>> events = Events(
@@ -69,42 +69,19 @@ class Events:
         return one_line(self, f"{count(len(self), 'entry', 'entries')} in {frames}", names(classes))
 
     def select(self, chosen: np.ndarray) -> "Events":
-        """Some of the entries.
-
-        Args:
-            chosen: Bool array `(entries,)`, or array of indices.
-
-        Returns:
-            `Events`.
-        """
+        """Returns the entries that a bool array (entries,) or an array of indices selects."""
         return Events(*(getattr(self, name)[chosen] for name in self.__dataclass_fields__))
 
 
-def read_events(path: str | os.PathLike) -> Events:
-    """Read a CSV file of STARSS23's metadata.
+def read_events(path: PathLike) -> Events:
+    """Reads a CSV file of STARSS23's metadata: `frame,class,source,azimuth,elevation[,distance]`.
 
-    A row is `frame,class,source,azimuth,elevation`, or with `distance` in centimetres as a sixth
-    column; there is no header. A file without rows is a recording without events.
-
-    Args:
-        path: Path of the file.
-
-    Returns:
-        `Events`.
-
-    Raises:
-        ValueError: The file does not exist, or a row has another number of columns, is not
-            numeric or out of range; names file and line. Or six columns are Cartesian.
-
-    Example:
-        ```python
-        events = read_events("STARSS23/metadata_dev/dev-test-sony/fold4_room23_mix001.csv")
-        events.azimuth[events.frame == 12]  # where the sources of the thirteenth frame are
-        ```
+    The distance is in centimetres; there is no header, and no rows are no events. Errors name the
+    line, and Cartesian coordinates are refused.
     """
     path = Path(path)
     if not path.is_file():
-        raise ValueError(f"'{path}' does not exist.")
+        raise ValueError(f"`path` must be an existing file. Received: path='{path}'")
     rows = [
         (_numbers(row, f"'{path}', line {line}"), f"'{path}', line {line}")
         for line, row in read_csv(path, f"'{path}'", lambda row: len(row) in (5, 6))
@@ -119,15 +96,15 @@ def read_events(path: str | os.PathLike) -> Events:
 
 
 def _numbers(row: list[str], where: str) -> list[float]:
-    """The six numbers of a row; the distance is NaN where there is none."""
+    """The six numbers of a row; the distance is NaN in a row of five."""
     if len(row) not in (len(_COLUMNS) - 1, len(_COLUMNS)):
         raise ValueError(
-            f"{where}: expected 5 or 6 columns ({', '.join(_COLUMNS)}), got {len(row)}."
+            f"{where}: expected 5 or 6 columns ({', '.join(_COLUMNS)}). Received: {len(row)}"
         )
     try:
         values = [float(value) for value in row]
     except ValueError as error:
-        raise ValueError(f"{where}: expected numbers, got {','.join(row)!r}.") from error
+        raise ValueError(f"{where}: expected numbers. Received: {','.join(row)!r}") from error
     return values if len(values) == len(_COLUMNS) else [*values, np.nan]
 
 
@@ -163,4 +140,6 @@ def _check_limits(values: list[float], where: str) -> None:
         whole = name in ("azimuth", "elevation") or value.is_integer()
         if not (np.isfinite(value) and low <= value <= high and whole):
             kind = "a number" if name in ("azimuth", "elevation") else "a whole number"
-            raise ValueError(f"{where}: `{name}` must be {kind} from {low} to {high}, got {value}.")
+            raise ValueError(
+                f"{where}: `{name}` must be {kind} from {low} to {high}. Received: {name}={value}"
+            )

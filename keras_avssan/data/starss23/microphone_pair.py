@@ -1,10 +1,10 @@
-"""Two microphones of a tetrahedral array, and the angle that they measure."""
+"""Pairs of microphones of a tetrahedral array, and the angles that they measure."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import scipy.special
+from numpy.typing import ArrayLike
 
 # Directions (azimuth counter-clockwise, elevation) of the capsules in degrees, on a sphere.
 MICROPHONES = {
@@ -14,11 +14,11 @@ MICROPHONES = {
     "M4": (-135.0, 35.0),
 }
 ARRAY_RADIUS = 0.042  # metres
-# The other pairs of the tetrahedron are tilted: a source's azimuth alone would not be enough.
+# The other pairs of the tetrahedron are tilted: they do not measure the azimuth alone.
 LEVEL_PAIRS = (("M1", "M4"), ("M2", "M3"))
 BAFFLES = ("rigid", "open")
 
-# What the spacing on a rigid sphere is fitted to.
+# Grid that the spacing on a rigid sphere is fitted on.
 _FREQUENCIES = np.arange(20.0, 8000.0, 20.0)  # hertz
 _ANGLES = np.arange(0.0, 85.0, 5.0)  # degrees
 _LARGEST_ORDER = 30
@@ -33,12 +33,12 @@ class MicrophonePair:
     45° (front left), `M2-M3` along −45° (front right).
 
     Args:
-        name: Str: `"M1-M4"` or `"M2-M3"`.
-        baffle: Str: `"rigid"`, the sphere that the published recordings were made on, or
-            `"open"`, microphones in free air as a simulation may have them.
+        name: `"M1-M4"` or `"M2-M3"`.
+        baffle: `"rigid"`, the sphere that the published recordings were made on, or `"open"`,
+            microphones in free air as a simulation may have them.
 
     Raises:
-        ValueError: `name` or `baffle` is another one.
+        ValueError: `name` or `baffle` has another value.
 
     Example:
         >>> pair = MicrophonePair("M1-M4")
@@ -55,70 +55,58 @@ class MicrophonePair:
         names = ["-".join(pair) for pair in LEVEL_PAIRS]
         if self.name not in names:
             raise ValueError(
-                f"`pair` must be one of {names}, the pairs that are level, got {self.name!r}."
+                f"`pair` must be one of {names}, the level pairs. Received: pair={self.name!r}"
             )
         if self.baffle not in BAFFLES:
-            raise ValueError(f"`baffle` must be one of {BAFFLES}, got {self.baffle!r}.")
+            raise ValueError(f"`baffle` must be one of {BAFFLES}. Received: baffle={self.baffle!r}")
 
     @property
     def channels(self) -> tuple[int, int]:
-        """Tuple of the two channels of the MIC format, the first is the one that leads at 0°."""
+        """The two channels of the MIC format; the first leads at 0°."""
         first, second = (list(MICROPHONES).index(name) for name in self.name.split("-"))
         return first, second
 
     @property
     def positions(self) -> np.ndarray:
-        """Array `(2, 3)`: where the microphones are in metres; x to the front, y left, z up."""
+        """Positions of the microphones in metres, (2, 3): x to the front, y left, z up."""
         directions = [MICROPHONES[name] for name in self.name.split("-")]
         return ARRAY_RADIUS * unit_vector(*np.transpose(directions))
 
     @property
     def distance(self) -> float:
-        """Float. From one microphone to the other in metres: 0.0688."""
+        """Distance between the microphones in metres: 0.0688."""
         return float(np.linalg.norm(self.positions[0] - self.positions[1]))
 
     @property
     def axis_azimuth(self) -> float:
-        """Float. Azimuth in degrees of the axis from the second microphone to the first."""
+        """Azimuth in degrees of the axis from the second microphone to the first."""
         x, y, _ = self.positions[0] - self.positions[1]
         return float(np.degrees(np.arctan2(y, x)))
 
     @property
     def spacing(self) -> float:
-        """Float. Distance in metres of two free microphones that hear the same delays.
+        """Spacing in metres of two microphones in free air with the same delays.
 
-        In free air that is `distance`. On a rigid sphere sound takes longer to the far side, by a
-        factor of 1.5 at low frequencies and of 1.1 at high ones. No single spacing has both: this
-        one fits the phase differences below 8 kHz best, in least squares.
+        On a rigid sphere sound takes longer to the far side, by a factor of 1.5 at low frequencies
+        and 1.1 at high ones; this spacing fits the phase differences below 8 kHz in least squares.
         """
         return self.distance if self.baffle == "open" else _spacing_on_sphere(self)
 
-    def angle(self, azimuth: Any, elevation: Any) -> np.ndarray:
-        """The angle that the pair measures: arccos(cos elevation · cos(azimuth − axis)).
+    def angle(self, azimuth: ArrayLike, elevation: ArrayLike) -> np.ndarray:
+        """Computes the angle at the pair in degrees: arccos(cos elevation · cos(azimuth − axis)).
 
-        Args:
-            azimuth: Azimuths of distant sources in degrees, counter-clockwise, 90 to the left.
-            elevation: Their elevations in degrees, of the same shape.
-
-        Returns:
-            Float64 array of that shape, degrees from 0 (beside the first microphone) to 180.
+        It is from 0, beside the first microphone, to 180. `azimuth` is counter-clockwise.
         """
         axis = unit_vector(self.axis_azimuth, 0.0)
         return np.degrees(np.arccos(np.clip(unit_vector(azimuth, elevation) @ axis, -1.0, 1.0)))
 
-    def responses(self, azimuth: Any, elevation: Any, frequencies: np.ndarray) -> np.ndarray:
-        """What the microphones hear of plane waves, relative to the middle of the array.
+    def responses(
+        self, azimuth: ArrayLike, elevation: ArrayLike, frequencies: np.ndarray
+    ) -> np.ndarray:
+        """Computes responses (*shape, 2, F) to plane waves, relative to the middle of the array.
 
-        Args:
-            azimuth: Azimuths of the sources in degrees, of any shape.
-            elevation: Their elevations in degrees, of the same shape.
-            frequencies: Array `(F,)` of frequencies in hertz, above 0.
-
-        Returns:
-            Complex array of shape `(*shape, 2, F)`; a later arrival has a more negative phase.
-
-        Reference:
-            B. Rafaely, Fundamentals of Spherical Array Processing, 2015, for the rigid sphere.
+        Angles are in degrees, of any shape; frequencies (F,) in Hz, above 0. A later arrival has a
+        more negative phase. The rigid sphere: Rafaely, Spherical Array Processing, 2015.
         """
         from keras_avssan.doa.steering import SPEED_OF_SOUND  # which imports Keras
 
@@ -129,26 +117,14 @@ class MicrophonePair:
         return _pressure_on_sphere(size, along)
 
 
-def unit_vector(azimuth: Any, elevation: Any) -> np.ndarray:
-    """Direction as a vector: x to the front, y to the left, z up.
-
-    Args:
-        azimuth: Degrees, counter-clockwise, of any shape.
-        elevation: Degrees, of the same shape.
-
-    Returns:
-        Float64 array of shape `(*shape, 3)`.
-
-    Example:
-        >>> unit_vector(90.0, 0.0).round(6).tolist()
-        [0.0, 1.0, 0.0]
-    """
+def unit_vector(azimuth: ArrayLike, elevation: ArrayLike) -> np.ndarray:
+    """Returns directions in degrees as vectors (*shape, 3): x to the front, y left, z up."""
     azimuth, elevation = np.radians(azimuth), np.radians(elevation)
     level = np.cos(elevation)
     return np.stack([level * np.cos(azimuth), level * np.sin(azimuth), np.sin(elevation)], axis=-1)
 
 
-def _pressure_on_sphere(size: int, along):
+def _pressure_on_sphere(size: np.ndarray, along: np.ndarray) -> np.ndarray:
     """Pressure on a rigid sphere, (*along.shape, F); `size` is 2π · radius / wavelength, (F,)."""
     order = np.arange(_LARGEST_ORDER + 1)[:, None]
     # Derivative of the spherical Hankel function of outgoing waves, for the phase of exp(+iωt).
@@ -159,7 +135,7 @@ def _pressure_on_sphere(size: int, along):
     return scipy.special.eval_legendre(order[:, 0], along[..., None]) @ coefficients
 
 
-def _spacing_on_sphere(pair):
+def _spacing_on_sphere(pair: MicrophonePair) -> float:
     """Spacing whose phases 2π f · spacing · cos θ / c are nearest to those on the sphere."""
     waves = pair.responses(pair.axis_azimuth + _ANGLES, np.zeros_like(_ANGLES), _FREQUENCIES)
     from keras_avssan.doa.steering import SPEED_OF_SOUND, steering_phases  # which import Keras

@@ -1,4 +1,4 @@
-"""Pictures that ask for the targets of segments, from the catalog of another data set."""
+"""Pictures that prompt for the targets of segments, from the catalog of another data set."""
 
 import os
 import zlib
@@ -6,13 +6,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 
 from keras_avssan._internal.checks import check_integer
 from keras_avssan._internal.one_line import count, names, one_line
 from keras_avssan._internal.tables import join_tables
+from keras_avssan._internal.types import PathLike
 from keras_avssan.data.catalogs.catalog import Catalog, Picture
 from keras_avssan.data.catalogs.checks import check_classes
 from keras_avssan.data.catalogs.csv_files import read_csv_table
@@ -22,27 +23,27 @@ from keras_avssan.data.starss23.starss23 import STARSS23
 
 _COLUMNS = ("class", "pictures")
 
-ClassMap = Mapping[str, str | Iterable[str]]
+ClassMap: TypeAlias = Mapping[str, str | Iterable[str]]
 
 
 class SegmentPrompts:
     """Segments of STARSS23, each with a picture of its target's class.
 
-    STARSS23 shows its rooms, not its sounds one by one, so the pictures come from a catalog: of
-    a class, every picture may ask for every segment. Which one does is a function of the seed and
-    the segment's `id` alone. Segments of classes without pictures are left out and counted.
+    STARSS23 has no pictures of single sounds, so they come from a catalog: every picture of a
+    class may be the prompt of every segment. The choice is a function of the seed and the segment's
+    `id` alone. Segments of classes without pictures are left out and counted.
 
     Args:
-        dataset: `STARSS23`.
-        catalog: `Catalog` whose pictures ask, such as `PictureFolders`.
-        class_map: Dict from a class of STARSS23 to one class of the catalog or to several, or the
-            path of a CSV file with the columns `class` and `pictures`, one such pair a row. `None`
-            takes the catalog's classes of the same name.
-        split: Str: split of the catalog whose pictures ask, or `None` for all of them.
-        seed: Int. Seed of the pictures.
+        dataset: The `STARSS23` dataset.
+        catalog: `Catalog` of the prompts, such as `PictureFolders`.
+        class_map: Mapping from a class of STARSS23 to one class of the catalog or to several, or
+            the path of a CSV file with the columns `class` and `pictures`, one such pair a row.
+            `None` takes the catalog's classes of the same name.
+        split: Split of the catalog that prompts come from; `None` for all.
+        seed: Seed of the pictures.
 
     Raises:
-        ValueError: `class_map` names an unknown class or is no such file, the catalog has no such
+        ValueError: `class_map` has an unknown class or is not a file, the catalog has no such
             split, or no segment has a picture.
 
     Example:
@@ -61,7 +62,7 @@ class SegmentPrompts:
         self,
         dataset: STARSS23,
         catalog: Catalog,
-        class_map: ClassMap | str | os.PathLike | None = None,
+        class_map: ClassMap | PathLike | None = None,
         *,
         split: str | None = None,
         seed: int = 0,
@@ -70,41 +71,40 @@ class SegmentPrompts:
         self.catalog = catalog
         self.seed = check_integer("seed", seed)
         if split is not None and split not in catalog.splits:
-            raise ValueError(f"Unknown `split` {split!r}; the catalog has {list(catalog.splits)}.")
+            raise ValueError(
+                f"`split` must be one of {list(catalog.splits)} or None. Received: split={split!r}"
+            )
         self.class_map = _check_map(class_map, catalog)
         self._pools = {
             name: tuple(
                 picture
                 for picture in catalog.pictures
-                if picture.class_name in asked and split in (None, picture.split)
+                if picture.class_name in prompted and split in (None, picture.split)
             )
-            for name, asked in self.class_map.items()
+            for name, prompted in self.class_map.items()
         }
         self.segments = tuple(s for s in dataset.segments if self._pools.get(s.class_name))
         if not self.segments:
             raise ValueError(
-                f"No segment has a picture of its class: the segments' classes are "
-                f"{list(dataset.classes)}, `class_map` has pictures of "
-                f"{[name for name, pool in self._pools.items() if pool]}."
+                f"`class_map` must have pictures of one of {list(dataset.classes)}, the classes of "
+                "the segments. Received: pictures of "
+                f"{[name for name, pool in self._pools.items() if pool]}"
             )
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Tuple of str: the classes of the targets that are asked for."""
+        """The classes of the targets."""
         present = {segment.class_name for segment in self.segments}
         return tuple(name for name in STARSS23_CLASSES if name in present)
 
     @cached_property
     def pictures(self) -> tuple[Picture, ...]:
-        """Tuple of `Picture`: all that a segment may be asked for with, each once."""
+        """All pictures that a segment may be prompted with, each once."""
         return tuple(dict.fromkeys(p for name in self.classes for p in self._pools[name]))
 
     @cached_property
     def without_pictures(self) -> dict[str, int]:
-        """Dict from a class that has no picture to the number of its segments, which are left out.
-
-        In the order of the classes' numbers.
-        """
+        """Number of segments left out, by the class that has no picture."""
         counts = Counter(s.class_name for s in self.dataset.segments)
         return {
             name: counts[name]
@@ -113,7 +113,7 @@ class SegmentPrompts:
         }
 
     def picture(self, segment: Segment) -> Picture:
-        """The picture that asks for a segment's target.
+        """Returns the picture that prompts for a segment's target.
 
         Args:
             segment: One of `segments`.
@@ -133,53 +133,47 @@ class SegmentPrompts:
         )
 
     def report(self) -> str:
-        """The report of the data set, and which classes have no pictures.
+        """Returns the report of the data set, and the classes without pictures.
 
         Returns:
-            Str, as `STARSS23.report` gives it.
+            A string, see `STARSS23.report`.
         """
         lines = [f"{len(self.segments)} segments have a prompt."]
         if self.without_pictures:
             missing = ", ".join(f"{name} ({n})" for name, n in self.without_pictures.items())
-            lines.append(f"Left out, for their class has no picture: {missing}.")
+            lines.append(f"Left out, because their class has no picture: {missing}.")
         return join_tables([self.dataset.report(), "\n".join(lines)])
 
 
-def read_class_map(path: str | os.PathLike) -> dict[str, list[str]]:
-    """Reads which pictures stand for which class.
+def read_class_map(path: PathLike) -> dict[str, list[str]]:
+    """Reads classes of pictures by class of STARSS23 from a CSV, columns `class` and `pictures`.
 
-    Args:
-        path: Path of a CSV file with the columns `class` and `pictures`; a class may have several
-            rows, further columns are ignored.
-
-    Returns:
-        Dict from class of STARSS23 to classes of pictures.
-
-    Raises:
-        ValueError: There is no such file, or it lacks a column or an entry.
-
-    Example:
-        ```python
-        read_class_map("classes.csv")  # {"bell": ["church_bell", "bicycle_bell"]}
-        ```
+    A class may have several rows; further columns are ignored.
     """
     path = Path(path)
     if not path.is_file():
-        raise ValueError(f"`class_map` '{path}' does not exist.")
+        raise ValueError(f"`class_map` must be an existing file. Received: class_map='{path}'")
     name = f"`class_map` '{path}'"
     mapped: dict[str, list[str]] = {}
     for line, row in read_csv_table(path, name, _COLUMNS):
         if not (row["class"] and row["pictures"]):
-            raise ValueError(f"{name}, line {line}: an entry is empty.")
+            raise ValueError(
+                f"{name}, line {line}: `class` and `pictures` must not be empty. Received: {row}"
+            )
         mapped.setdefault(row["class"], []).append(row["pictures"])
     return mapped
 
 
-def _check_map(class_map, catalog: Any):
-    """Dict from class of STARSS23 to a tuple of classes of the catalog."""
+def _check_map(
+    class_map: ClassMap | PathLike | None, catalog: Catalog
+) -> dict[str, tuple[str, ...]]:
+    """Classes of the catalog by class of STARSS23."""
     if class_map is None:
         return {name: (name,) for name in STARSS23_CLASSES if name in catalog.classes}
     if isinstance(class_map, (str, os.PathLike)):
         class_map = read_class_map(class_map)
-    check_classes(class_map, STARSS23_CLASSES)
-    return {name: check_classes(asked, catalog.classes) for name, asked in class_map.items()}
+    check_classes(class_map, STARSS23_CLASSES, "class_map")
+    return {
+        name: check_classes(chosen, catalog.classes, "class_map")
+        for name, chosen in class_map.items()
+    }

@@ -1,4 +1,4 @@
-"""Segments of an annotated recording: what is to be found there, and from where it is heard."""
+"""Segments of annotated recordings: their targets, interferers and azimuths."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from keras_avssan._internal.one_line import count, one_line
 from keras_avssan.data.starss23.annotations import FRAME_SECONDS, STARSS23_CLASSES, Events
 from keras_avssan.data.starss23.microphone_pair import MicrophonePair
 
-# Why a segment has no usable target.
+# Reasons why a segment has no usable target.
 NO_EVENT = "no event"
 TOO_BRIEF = "target too brief"
 MOVING = "target moves"
@@ -16,21 +16,21 @@ SEVERAL = "several sources of the target's class"
 INCOMPLETE = "end of a recording"
 REASONS = (NO_EVENT, TOO_BRIEF, MOVING, SEVERAL, INCOMPLETE)
 
-# Another source of the class that is heard for a smaller share of the target's time is let pass.
+# Another source of the class that is active for a smaller share of the target's time is ignored.
 _RIVAL_SHARE = 0.1
 
 
 @dataclass(frozen=True)
 class SegmentSource:
-    """One source as a segment has it.
+    """One source of a segment.
 
     Args:
-        class_name: Str, one of `STARSS23_CLASSES`.
-        number: Int. Number of the source within its class.
-        azimuth: Float. Angle at the pair in degrees, 0 beside its first microphone: the median
-            over the frames in which the source is active.
-        motion: Float. Largest deviation from that median, in degrees.
-        activity: Float. Seconds in which the source is active.
+        class_name: One of `STARSS23_CLASSES`.
+        number: Number of the source within its class.
+        azimuth: Angle at the pair in degrees, 0 beside its first microphone: the median over the
+            frames in which the source is active.
+        motion: Largest deviation from that median, in degrees.
+        activity: Seconds in which the source is active.
 
     Example:
         >>> SegmentSource("bell", 0, azimuth=30.0, motion=0.0, activity=8.5).class_name
@@ -51,14 +51,14 @@ class SegmentSource:
 
 @dataclass(frozen=True)
 class Segment:
-    """A piece of a recording with one source to be found.
+    """A part of a recording with one target to localise.
 
     Args:
-        recording: Str. The recording: folder and name, without suffix.
-        start: Float. First moment in seconds.
-        duration: Float. Length in seconds.
-        target: `SegmentSource` to be found.
-        interferers: Tuple of `SegmentSource` of other classes, the most active first.
+        recording: Folder and name of the recording, without suffix.
+        start: First moment in seconds.
+        duration: Length in seconds.
+        target: `SegmentSource` to localise.
+        interferers: Each `SegmentSource` of another class, the most active first.
 
     Example:
         >>> bell = SegmentSource("bell", 0, azimuth=30.0, motion=0.0, activity=8.5)
@@ -83,35 +83,35 @@ class Segment:
 
     @property
     def id(self) -> str:
-        """Str that no other segment of the same pair and duration has."""
+        """Unique among the segments of the same pair and duration."""
         return f"{self.recording}@{self.start:g}"
 
     @property
     def class_name(self) -> str:
-        """Str. Class of the target."""
+        """Class of the target."""
         return self.target.class_name
 
     @property
     def azimuth(self) -> float:
-        """Float. Angle of the target in degrees."""
+        """Angle of the target in degrees."""
         return self.target.azimuth
 
     @property
     def interferer_azimuth(self) -> float:
-        """Float. Angle of the most active interferer in degrees; NaN where there is none."""
+        """Angle of the most active interferer in degrees; NaN without interferers."""
         return self.interferers[0].azimuth if self.interferers else float("nan")
 
 
 @dataclass(frozen=True)
 class SegmentRules:
-    """What makes a segment usable; see `STARSS23`, which takes these as arguments.
+    """Conditions for a usable segment; see `STARSS23`, which takes these as arguments.
 
     Args:
-        classes: Tuple of str: classes that may be targets.
-        duration: Float. Length of a segment in seconds, a multiple of 0.1.
-        min_activity: Float. Seconds for which the target must be active.
-        max_motion: Float or `None`. Largest deviation of the target from its median, in degrees.
-        allow_several: Bool. Whether other sources of the target's class may be heard elsewhere.
+        classes: Classes that may be targets.
+        duration: Length of a segment in seconds, a multiple of 0.1.
+        min_activity: Seconds for which the target must be active.
+        max_motion: Largest deviation of the target from its median, in degrees.
+        allow_several: Whether other sources of the target's class may be active elsewhere.
 
     Raises:
         ValueError: An argument is out of range.
@@ -130,37 +130,28 @@ class SegmentRules:
         if not (whole and self.num_frames >= 1):
             raise ValueError(
                 f"`duration` must be a positive multiple of {FRAME_SECONDS} s, the frame of the "
-                f"annotation, got {self.duration!r}."
+                f"annotation. Received: duration={self.duration!r}"
             )
         if not 0 <= self.min_activity <= self.duration:
             raise ValueError(
-                f"`min_activity` must be from 0 to the segment's {self.duration:g} s, got "
-                f"{self.min_activity!r}."
+                f"`min_activity` must be from 0 to the segment's {self.duration:g} s. "
+                f"Received: min_activity={self.min_activity!r}"
             )
         if self.max_motion is not None and not self.max_motion >= 0:
             raise ValueError(
-                f"`max_motion` must be an angle in degrees or None, got {self.max_motion!r}."
+                "`max_motion` must be an angle in degrees or None. "
+                f"Received: max_motion={self.max_motion!r}"
             )
 
     @property
     def num_frames(self) -> int:
-        """Int. Frames of the annotation in a segment."""
+        """Frames of the annotation in a segment."""
         return round(self.duration / FRAME_SECONDS) if np.isfinite(self.duration) else 0
 
     def label(
         self, recording: str, index: int, events: Events, pair: MicrophonePair
     ) -> Segment | str:
-        """Finds the target of a segment.
-
-        Args:
-            recording: Str. The recording.
-            index: Int. Number of the segment in it, from 0.
-            events: `Events` of the whole recording.
-            pair: `MicrophonePair` that angles are measured by.
-
-        Returns:
-            A `Segment`, or one of `REASONS` why it has no usable target.
-        """
+        """Returns segment `index` of a recording, or the one of `REASONS` why it is left out."""
         events = events.select(events.frame // self.num_frames == index)
         by_class = _sources(events, pair)
         allowed = {name: by_class[name] for name in by_class if name in self.classes}
@@ -176,34 +167,34 @@ class SegmentRules:
         start = round(index * self.num_frames * FRAME_SECONDS, 1)
         return Segment(recording, start, self.duration, target, tuple(interferers))
 
-    def _objection(self, target, others):
-        """Why a target is not usable; `None` where it is."""
+    def _objection(self, target: SegmentSource, others: list[SegmentSource]) -> str | None:
+        """The reason why a target is not usable; `None` where it is."""
         limit = np.inf if self.max_motion is None else self.max_motion
         if target.activity < self.min_activity:
             return TOO_BRIEF
         if target.motion > limit:
             return MOVING
         for other in others:
-            heard = other.activity > _RIVAL_SHARE * target.activity
+            active = other.activity > _RIVAL_SHARE * target.activity
             elsewhere = abs(other.azimuth - target.azimuth) > (self.max_motion or 0.0)
-            if heard and elsewhere and not self.allow_several:
+            if active and elsewhere and not self.allow_several:
                 return SEVERAL
         return None
 
 
-def _num_frames(events, class_name: str):
-    """Frames in which a class is active, however many of its sources are."""
+def _num_frames(events: Events, class_name: str) -> int:
+    """Frames in which one or more sources of a class are active."""
     of_class = events.class_index == STARSS23_CLASSES.index(class_name)
     return len(np.unique(events.frame[of_class]))
 
 
-def _sources(events, pair):
-    """Dict from class, in the order of their numbers, to its sources, the most active first."""
+def _sources(events: Events, pair: MicrophonePair) -> dict[str, list[SegmentSource]]:
+    """Sources by class, in the order of the classes' numbers, the most active first."""
     by_class: dict[str, list[SegmentSource]] = {}
     angles = pair.angle(events.azimuth, events.elevation)
     for class_index, number in sorted(set(zip(events.class_index, events.source, strict=True))):
         chosen = (events.class_index == class_index) & (events.source == number)
-        # A frame that the annotation names twice counts once.
+        # A frame that the annotation has twice counts once.
         _, first = np.unique(events.frame[chosen], return_index=True)
         angle = angles[chosen][first]
         azimuth = float(np.median(angle))

@@ -1,12 +1,10 @@
-"""STARSS23: recordings of real rooms, in segments with one sound to be found."""
+"""STARSS23: recordings of real rooms, in segments with one target."""
 
-import os
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import soundfile
@@ -15,6 +13,7 @@ import soxr
 from keras_avssan._internal.checks import check_integer
 from keras_avssan._internal.one_line import count, one_line
 from keras_avssan._internal.tables import join_tables, make_table
+from keras_avssan._internal.types import PathLike
 from keras_avssan.data.catalogs.checks import check_classes
 from keras_avssan.data.media.sound_files import open_sound
 from keras_avssan.data.starss23.annotations import STARSS23_CLASSES, read_events
@@ -29,7 +28,7 @@ _MARGIN_SECONDS = 0.1
 
 
 class STARSS23:
-    """Segments of STARSS23 as a pair of microphones hears them: `dataset[i]` is a `Segment`.
+    """Segments of STARSS23 at a pair of microphones: `dataset[i]` is a `Segment`.
 
     Reads the published layout, 24 kHz with four channels:
 
@@ -40,36 +39,35 @@ class STARSS23:
 
     Every recording is cut into segments, one after the other. The *target* of a segment is its
     most frequent class, the one that is active in most frames of 100 ms (of two equal ones, the
-    one with the lower number); where several sources of that class are heard, it is the most
+    one with the lower number); where several sources of that class are active, it is the most
     active of them. Everything else is interference. The target's azimuth is the median, over the
     frames in which it is active, of the angle that the pair measures.
 
     A segment has no usable target where it has no event (of `classes`), or where the target is
-    heard too briefly, moves too much, or shares its class with a source elsewhere: one that is
-    heard for more than a tenth of its time and is more than `max_motion` away from it. Such
-    segments are left out, counted by reason, and told by `report`.
+    active too briefly, moves too much, or shares its class with a source elsewhere: one that is
+    active for more than a tenth of its time and is more than `max_motion` away from it. Such
+    segments are left out, counted by reason, and listed by `report`.
 
     Args:
         root: Path of the folder that holds `mic_dev` or `foa_dev`, and `metadata_dev`.
-        format: `"mic"` for the four microphones, of which `load_audio` gives the two of `pair`;
-            or `"foa"` for first-order Ambisonics, of which it gives all four channels (W, Y, Z,
+        format: `"mic"` for the four microphones, of which `load_audio` returns the two of `pair`;
+            or `"foa"` for first-order Ambisonics, of which it returns all four channels (W, Y, Z,
             X). These meet in one point: they have level but no time differences, and are no input
             for a model of two microphones.
-        split: `"train"`, `"test"`, the name of one folder such as `"dev-test-sony"`, or `None`
-            for all.
+        split: `"train"`, `"test"`, the name of one folder such as `"dev-test-sony"`, or `None` for
+            all.
         pair: `"M1-M4"`, whose 0° lies at an azimuth of 45°, or `"M2-M3"`, whose 0° lies at −45°.
             Channel 0 is the microphone named first.
-        classes: Iterable of str: the classes that may be targets; others are interference only.
-            `None` for all of `STARSS23_CLASSES`.
-        duration: Float. Length of a segment in seconds, a multiple of 0.1.
-        min_activity: Float. Seconds for which a target must be active.
-        max_motion: Float or `None`. Largest deviation of the target from its azimuth in degrees;
-            `None` for any.
-        allow_several: Bool. Whether segments are kept where another source of the target's class
-            is heard elsewhere, so that the prompt does not say which is meant.
+        classes: The classes that may be targets; others are interference only. `None` for all of
+            `STARSS23_CLASSES`.
+        duration: Length of a segment in seconds, a multiple of 0.1.
+        min_activity: Seconds for which a target must be active.
+        max_motion: Largest deviation of the target from its azimuth in degrees; `None` for any.
+        allow_several: Whether segments are kept where another source of the target's class is
+            active elsewhere, so that the prompt fits both.
         baffle: `"rigid"` for the published recordings, made on a rigid sphere, or `"open"` for
             simulated ones whose microphones stand in free air. Decides `microphone_spacing`.
-        sampling_rate: Int. Rate of the audio in Hz; recordings at other rates are resampled.
+        sampling_rate: Rate of the audio in Hz; recordings at other rates are resampled.
 
     Raises:
         ValueError: An argument is out of range, a folder or an annotation is missing, or a
@@ -92,7 +90,7 @@ class STARSS23:
 
     def __init__(
         self,
-        root: str | os.PathLike,
+        root: PathLike,
         format: str = "mic",
         *,
         split: str | None = None,
@@ -106,7 +104,7 @@ class STARSS23:
         sampling_rate: int = 16000,
     ) -> None:
         if format not in FORMATS:
-            raise ValueError(f"`format` must be one of {FORMATS}, got {format!r}.")
+            raise ValueError(f"`format` must be one of {FORMATS}. Received: format={format!r}")
         chosen = STARSS23_CLASSES if classes is None else check_classes(classes, STARSS23_CLASSES)
         self.root = Path(root)
         self.format = format
@@ -120,17 +118,19 @@ class STARSS23:
             for path in sorted(folder.glob("[!.]*.wav"))
         ]
         if not self._recordings:
-            raise ValueError(f"'{self.root / f'{format}_dev'}' has no recording (.wav) to read.")
+            raise ValueError(
+                f"`root` must hold recordings (.wav) in '{format}_dev'. Received: root='{root}'"
+            )
         labels = [label for recording in self._recordings for label in self._label(recording)]
         self._segments = tuple(label for label in labels if isinstance(label, Segment))
         self._left_out = Counter(label for label in labels if isinstance(label, str))
 
-    def _label(self, recording: Any):
-        """A segment or a reason for every piece of a recording."""
+    def _label(self, recording: "_Recording") -> list[Segment | str]:
+        """A segment, or the reason why it is left out, for every part of a recording."""
         events = read_events(recording.annotation)
         duration = self._rules.duration
         whole = int(recording.seconds / duration + 1e-6)
-        labels = [
+        labels: list[Segment | str] = [
             self._rules.label(recording.name, index, events, self._pair) for index in range(whole)
         ]
         incomplete = recording.seconds - whole * duration > 1 / recording.rate
@@ -138,23 +138,23 @@ class STARSS23:
 
     @property
     def segments(self) -> tuple[Segment, ...]:
-        """Tuple of the usable `Segment`s."""
+        """All usable segments."""
         return self._segments
 
     @property
     def recordings(self) -> tuple[str, ...]:
-        """Tuple of str: the recordings, folder and name."""
+        """Folder and name of every recording."""
         return tuple(recording.name for recording in self._recordings)
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Tuple of str: the classes of the targets, in the order of their numbers."""
+        """The classes of the targets, in the order of their numbers."""
         present = {segment.class_name for segment in self._segments}
         return tuple(name for name in STARSS23_CLASSES if name in present)
 
     @property
     def left_out(self) -> dict[str, int]:
-        """Dict from reason to the number of segments without a usable target."""
+        """Number of segments without a usable target, by reason."""
         return {reason: self._left_out[reason] for reason in REASONS}
 
     @property
@@ -164,10 +164,10 @@ class STARSS23:
 
     @cached_property
     def microphone_spacing(self) -> float:
-        """Float. Spacing in metres that a steered response is to assume.
+        """Spacing in metres that a steered response is to assume.
 
         The microphones of a pair are 6.88 cm apart (`baffle="open"`). The rigid sphere lengthens
-        the way of the sound between them: 7.97 cm fit its phase differences best.
+        the path of the sound between them: 7.97 cm fit its phase differences best.
         """
         return self._pair.spacing
 
@@ -178,7 +178,7 @@ class STARSS23:
         return self._segments[index]
 
     def load_audio(self, segment: Segment) -> np.ndarray:
-        """Reads a segment.
+        """Reads the audio of a segment.
 
         Args:
             segment: `Segment` of this dataset.
@@ -197,14 +197,14 @@ class STARSS23:
         return np.ascontiguousarray(samples)
 
     @cached_property
-    def _by_name(self):
+    def _by_name(self) -> dict[str, "_Recording"]:
         return {recording.name: recording for recording in self._recordings}
 
     def report(self) -> str:
-        """What was found and what was left out, as tables.
+        """Returns tables of the segments that were found and left out.
 
         Returns:
-            Str: segments by reason, then usable segments and seconds of activity by class;
+            Segments by reason, then usable segments and seconds of activity by class; a string
             aligned for a terminal, and Markdown as the value of a cell of a notebook.
         """
         rows = [("usable", len(self)), *self.left_out.items()]
@@ -232,7 +232,7 @@ class STARSS23:
 
 @dataclass(frozen=True)
 class _Recording:
-    """A recording: its files, and what its header says."""
+    """A recording: its files, and the rate and duration in its header."""
 
     name: str
     path: Path
@@ -245,15 +245,17 @@ class _Recording:
         relative = path.relative_to(root / f"{format}_dev").with_suffix("")
         annotation = root / "metadata_dev" / relative.with_suffix(".csv")
         if not annotation.is_file():
-            raise ValueError(f"'{path}' has no annotation: '{annotation}' does not exist.")
+            raise ValueError(f"'{path}' must have an annotation. Received: no file '{annotation}'")
         with open_sound(path, f"audio file '{path}'") as file:
             channels, rate, seconds = file.channels, file.samplerate, file.frames / file.samplerate
         if channels != _NUM_CHANNELS:
-            raise ValueError(f"'{path}' must have {_NUM_CHANNELS} channels, got {channels}.")
+            raise ValueError(
+                f"'{path}' must have {_NUM_CHANNELS} channels. Received: {channels} channels"
+            )
         return cls(relative.as_posix(), path, annotation, rate, seconds)
 
     def read(self, start: float, duration: float, sampling_rate: int) -> np.ndarray:
-        """A part of it, resampled: (samples, channels)."""
+        """Reads a part of it, resampled: (samples, channels)."""
         margin = min(start, _MARGIN_SECONDS)
         first = round((start - margin) * self.rate)
         frames = round((margin + duration + _MARGIN_SECONDS) * self.rate)
@@ -278,7 +280,8 @@ def _split_folders(root: Path, format: str, split: str | None) -> list[Path]:
     for folder in (root, top, root / "metadata_dev"):
         if not folder.is_dir():
             raise ValueError(
-                f"`root` must hold `{top.name}` and `metadata_dev`: '{folder}' is no folder."
+                f"`root` must hold the folders `{top.name}` and `metadata_dev`. Received: "
+                f"root='{root}', without '{folder}'"
             )
     folders = sorted(folder for folder in top.iterdir() if folder.is_dir())
     if split is None:
@@ -286,5 +289,8 @@ def _split_folders(root: Path, format: str, split: str | None) -> list[Path]:
     chosen = [f for f in folders if f.name == split or f.name.startswith(f"dev-{split}-")]
     if not chosen:
         known = [folder.name for folder in folders]
-        raise ValueError(f"Unknown `split` {split!r}; '{top}' has {known}.")
+        raise ValueError(
+            f"`split` must be 'train', 'test' or one of {known} in '{top}'. "
+            f"Received: split={split!r}"
+        )
     return chosen

@@ -1,1 +1,1 @@
-"""VGGSound-SSL: building it from VGGSound, and reading what was built."""
+"""VGGSound-SSL: building it from VGGSound, reading it, spatial clips of it."""

@@ -1,4 +1,4 @@
-"""Building VGGSound-SSL from VGGSound, stage by stage."""
+"""The stages that build VGGSound-SSL from VGGSound."""
 
 import os
 import shutil
@@ -10,6 +10,7 @@ from typing import Any
 
 from keras_avssan._internal.atomic_files import remove_parts
 from keras_avssan._internal.resumable_folder import ResumableFolder
+from keras_avssan._internal.types import PathLike
 from keras_avssan.data.media.video_io import import_av
 from keras_avssan.data.vggsound_ssl.folder import (
     MANIFEST_FILE,
@@ -35,24 +36,24 @@ from keras_avssan.data.vggsound_ssl.vggsound import VGGSound
 
 
 def build_vggsound_ssl(
-    out: str | os.PathLike,
-    csv: str | os.PathLike,
-    videos: str | os.PathLike,
+    out: PathLike,
+    csv: PathLike,
+    videos: PathLike,
     *,
-    clip: str | os.PathLike | None,
+    clip: PathLike | None,
     engine: str = "processes",
     workers: int = 1,
     progress: bool = True,
     **settings: Any,
 ) -> dict[str, Any]:
-    """Build VGGSound-SSL from VGGSound's table and videos, from where an earlier call stopped.
+    """Builds VGGSound-SSL from VGGSound's table and videos, from where an earlier call stopped.
 
-    Videos are decoded to mono clips, and CLIP chooses of each the frame that shows its class best.
-    Then classes and clips are chosen, dealt to splits, and written as tar shards, beside a manifest
-    and a data card. Clips that cannot be used are left out, each with a reason.
+    Videos are decoded to mono clips, and CLIP chooses the frame of each that matches its class
+    best. Then classes and clips are chosen, dealt to splits, and written as tar shards, beside a
+    manifest and a data card. Clips that cannot be used are left out, each with a reason.
 
-    Files are written atomically: whatever stopped an earlier call, the same call resumes and ends
-    with the same bytes, on the same backend, machine and versions. `staging` in the folder
+    Files are written atomically: however an earlier call was interrupted, the same call resumes and
+    ends with the same bytes, on the same backend, machine and versions. `staging` in the folder
     holds all decoded clips until the end, and so needs about as much space as the dataset.
 
     Args:
@@ -61,21 +62,21 @@ def build_vggsound_ssl(
         videos: Path of the folder of its videos.
         clip: Folder or name of a CLIP preset, see `keras_avssan.encoders.CLIPEncoder`; or `None`:
             the picture of a clip is the frame in its middle.
-        engine: Str. What runs the work, see `keras_avssan._internal.work_units.run_units`.
-        workers: Int. Number of units of work at a time.
-        progress: Bool. Whether to show progress bars.
+        engine: `"processes"` or `"ray"`, see `keras_avssan._internal.work_units.run_units`.
+        workers: Number of units of work at a time.
+        progress: Whether to show progress bars.
         **settings: Further settings, see `BuildSettings`.
 
     Returns:
-        Dict: the manifest, as `manifest.json` has it.
+        The manifest, the content of `manifest.json`.
 
     Raises:
-        ValueError: An argument is out of range, no video is there, no class has enough of them, or
+        ValueError: An argument is out of range, there is no video, no class has enough videos, or
             the folder holds other files or a dataset of other settings, which are named.
-        TypeError: A setting is not known.
+        TypeError: A setting is unknown.
         ImportError: PyAV is missing.
-        OSError: The disk is full. What was whole is kept.
-        KeyboardInterrupt: The user stopped it. The message says how far the dataset is.
+        OSError: The disk is full. Finished files are kept.
+        KeyboardInterrupt: The user stopped it. The message has the progress of the dataset.
 
     Example:
         ```python
@@ -89,18 +90,18 @@ def build_vggsound_ssl(
     Reference:
         AV-SSAN, "Dataset Construction".
     """
-    asked = BuildSettings(**settings)
+    chosen = BuildSettings(**settings)
     check_engine(engine, workers)
     # Absolute: on a cluster the work is done in other folders.
     folder = Path(out).absolute()
-    vggsound = VGGSound(csv, videos, asked.classes)
+    vggsound = VGGSound(csv, videos, chosen.classes)
     import_av()  # before there is a folder
     _check_encoder(clip)
     finished = (folder / MANIFEST_FILE).exists()
     if not finished:
-        _check_videos(vggsound, asked.min_instances)
+        _check_videos(vggsound, chosen.min_instances)
     identity = encoder_identity(clip)
-    layout = asked.layout(vggsound.checksum, identity)
+    layout = chosen.layout(vggsound.checksum, identity)
     resumable = start_folder(folder, layout)
     if finished:
         _check_shards(folder)
@@ -111,7 +112,7 @@ def build_vggsound_ssl(
         preset = None if clip is None else _absolute_preset(clip)
         (folder / STAGING).mkdir(exist_ok=True)
         remove_parts(folder / STAGING)
-        job = PartJob(asked, vggsound.root.absolute(), preset, identity, folder / STAGING)
+        job = PartJob(chosen, vggsound.root.absolute(), preset, identity, folder / STAGING)
         _build(resumable, vggsound, job, layout, run)
     shutil.rmtree(folder / STAGING, ignore_errors=True)
     return read_manifest(folder)
@@ -148,7 +149,7 @@ def _read_parts(
     """All clips and all dropped rows, in the order of the table, and the versions used."""
     clips: list[StagedClip] = []
     dropped: list[DroppedClip] = []
-    versions = []
+    versions: list[dict[str, str]] = []
     for part in parts:
         report = read_part(staging, part.number)
         clips += map(StagedClip.from_json, report["kept"])
@@ -157,14 +158,14 @@ def _read_parts(
     return clips, dropped, versions
 
 
-def _check_encoder(clip: str | os.PathLike | None) -> None:
+def _check_encoder(clip: PathLike | None) -> None:
     if clip is not None:
         from keras_avssan.encoders.clip_encoder import check_clip_preset
 
         check_clip_preset(clip)
 
 
-def _absolute_preset(clip: str | os.PathLike) -> str:
+def _absolute_preset(clip: PathLike) -> str:
     """The name of a preset, or the absolute path of its folder."""
     return os.path.abspath(clip) if os.path.isdir(clip) else os.fspath(clip)
 
@@ -175,22 +176,22 @@ def _check_videos(vggsound: VGGSound, min_instances: int) -> None:
     there = [video for video in vggsound.videos if video not in missing]
     if not there:
         raise ValueError(
-            f"`videos` '{vggsound.root}' holds none of the {len(vggsound.videos)} videos of the "
-            f"table, such as {vggsound.videos[0].file_name}."
+            f"`videos` must hold videos of the table, such as {vggsound.videos[0].file_name}. "
+            f"Received: videos='{vggsound.root}', with none of {len(vggsound.videos)}"
         )
     label, count = Counter(video.label for video in there).most_common(1)[0]
     if count < min_instances:
         raise ValueError(
-            f"`min_instances` is {min_instances}, but no class has so many videos; '{label}' has "
-            f"most of them, {count}."
+            f"`min_instances` must be at most {count}, the videos of the largest class, '{label}'. "
+            f"Received: min_instances={min_instances}"
         )
 
 
 def _check_shards(folder: Path) -> None:
-    """Whether a dataset that was finished is still whole."""
+    """Refuses a finished dataset with a missing or damaged shard."""
     for shard in read_manifest(folder)["shards"]:
         if not shard_is_whole(folder, shard["name"]):
             raise ValueError(
                 f"The shard {shard['name']} in '{folder}' is missing or damaged. Delete "
-                f"{MANIFEST_FILE} there, and the same call or command makes it again."
+                f"{MANIFEST_FILE} there, and the same call or command writes the shard again."
             )

@@ -1,4 +1,4 @@
-"""A catalog of the clips and pictures in the shards of VGGSound-SSL."""
+"""Catalog of the clips and pictures in the shards of VGGSound-SSL."""
 
 import hashlib
 import io
@@ -6,12 +6,13 @@ import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import soundfile
 from PIL import Image
 
+from keras_avssan._internal.types import PathLike
 from keras_avssan.data.catalogs.catalog import Catalog, Clip, Picture
 from keras_avssan.data.catalogs.checks import check_classes
 from keras_avssan.data.media.image_io import read_image
@@ -20,23 +21,23 @@ from keras_avssan.data.vggsound_ssl.stage3_shard import read_index, shard_path
 from keras_avssan.data.vggsound_ssl.stage4_manifest import FORMAT, read_manifest
 from keras_avssan.data.vggsound_ssl.tar_files import read_member
 
-# Where a member lies: the shard's name, offset and size in bytes.
-_Place = tuple[str, int, int]
+# Place of a member: the shard's name, offset and size in bytes.
+_Place: TypeAlias = tuple[str, int, int]
 
 
 class VGGSoundSSL(Catalog):
     """Clips and pictures of a folder that `build_vggsound_ssl` wrote.
 
-    The shards stay on the disk: a clip is read, with one seek, when it is asked for. A video's
+    The shards stay on the disk: a clip is read on demand, with one seek. A video's
     sound and its picture are one *instance*, which is never paired in a scene.
 
     Args:
         root: Path of the folder.
-        classes: Iterable of str: the classes to take. `None` takes all.
-        cache_bytes: Int. Memory for decoded audio and resized pictures.
+        classes: The classes to take. `None` takes all.
+        cache_bytes: Memory for decoded audio and resized pictures.
 
     Raises:
-        ValueError: The folder holds no whole dataset, or an unknown class is asked for.
+        ValueError: The folder holds no complete dataset, or a class is unknown.
 
     Example:
         ```python
@@ -48,7 +49,7 @@ class VGGSoundSSL(Catalog):
 
     def __init__(
         self,
-        root: str | os.PathLike,
+        root: PathLike,
         classes: Iterable[str] | None = None,
         *,
         cache_bytes: int = 512 * 2**20,
@@ -57,7 +58,8 @@ class VGGSoundSSL(Catalog):
         self.manifest = read_manifest(self.root)
         known = self.manifest["classes"]
         chosen = check_classes(known if classes is None else classes, known)
-        clips, pictures = [], []
+        clips: list[Clip] = []
+        pictures: list[Picture] = []
         self._places: dict[str, _Place] = {}
         for shard in self.manifest["shards"]:
             for entry in _entries(self.root, shard["name"]):
@@ -70,13 +72,13 @@ class VGGSoundSSL(Catalog):
         super().__init__(clips, pictures, sampling_rate=rate, cache_bytes=cache_bytes)
 
     def read_bytes(self, item: Clip | Picture) -> bytes:
-        """Read the file of a clip (FLAC) or of a picture (JPEG), as it lies in its shard.
+        """Reads the file of a clip (FLAC) or of a picture (JPEG) from its shard.
 
         Args:
             item: `Clip` or `Picture` of this catalog.
 
         Returns:
-            Bytes.
+            The bytes of the file.
 
         Raises:
             ValueError: The shard is missing or truncated.
@@ -86,17 +88,17 @@ class VGGSoundSSL(Catalog):
         try:
             return read_member(path, (offset, size))
         except FileNotFoundError as error:
-            raise ValueError(f"'{path}' does not exist.") from error
+            raise ValueError(f"The shard '{path}' is missing.") from error
 
     def read_clip(self, clip: Clip) -> np.ndarray:
-        """Decode a clip."""
+        """Decodes a clip: float32 `(samples,)`, mono."""
         try:
             return decode_flac(self.read_bytes(clip))
         except soundfile.SoundFileError as error:
             raise ValueError(f"The clip '{clip.id}' is damaged: {error}") from error
 
     def read_picture(self, picture: Picture, size: tuple[int, int]) -> np.ndarray:
-        """Decode a picture and fit it into `size`."""
+        """Decodes a picture and fits it into `size`, `(height, width)` in pixels."""
         try:
             with Image.open(io.BytesIO(self.read_bytes(picture))) as image:
                 pixels = np.asarray(image.convert("RGB"))
@@ -106,36 +108,22 @@ class VGGSoundSSL(Catalog):
 
     @property
     def store(self) -> str | None:
-        """Str or `None`: the folder `.embeddings` in the root, where that can be written to."""
+        """The folder `.embeddings` in the root, or `None` where the root is read-only."""
         return str(self.root / ".embeddings") if os.access(self.root, os.W_OK) else None
 
     def fingerprint(self, picture: Picture) -> str:
-        """SHA-256 of a picture's file."""
+        """Computes the SHA-256 of a picture's file."""
         return hashlib.sha256(self.read_bytes(picture)).hexdigest()
 
 
 def decode_flac(content: bytes) -> np.ndarray:
-    """Decode a member of a shard.
-
-    Args:
-        content: Bytes of a FLAC file.
-
-    Returns:
-        Float32 array of shape `(samples,)`, or `(samples, channels)`.
-    """
+    """Decodes the bytes of a FLAC file: float32 `(samples,)` or `(samples, channels)`."""
     samples, _ = soundfile.read(io.BytesIO(content), dtype="float32")
     return samples
 
 
-def is_vggsound_ssl(folder: str | os.PathLike) -> bool:
-    """Whether a folder holds a whole VGGSound-SSL.
-
-    Args:
-        folder: Path.
-
-    Returns:
-        Bool.
-    """
+def is_vggsound_ssl(folder: PathLike) -> bool:
+    """Whether a folder holds a complete VGGSound-SSL."""
     try:
         manifest = json.loads(Path(folder, MANIFEST_FILE).read_text(encoding="utf-8"))
         return manifest["format"] == FORMAT

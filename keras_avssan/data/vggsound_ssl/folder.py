@@ -15,17 +15,7 @@ STAGING = "staging"
 def start_folder(path: Path, layout: dict[str, Any]) -> ResumableFolder:
     """Starts a dataset, or resumes one of the same settings, and removes partial files.
 
-    `build.json` holds the settings; other ones may replace them until a part or shard is finished.
-
-    Args:
-        path: Path of a folder that is new, empty or holds the dataset in progress.
-        layout: Dict of all settings, as JSON has them.
-
-    Returns:
-        A `ResumableFolder`.
-
-    Raises:
-        ValueError: The folder holds other files, or a dataset of other settings.
+    `build.json` holds the settings; others may replace them until a part or shard is finished.
     """
     folder = ResumableFolder(path, "build.json", "a dataset", "out")
     finished = (path / MANIFEST_FILE, *path.glob(f"{STAGING}/*.json"), *path.glob("*-*.json"))
@@ -35,15 +25,7 @@ def start_folder(path: Path, layout: dict[str, Any]) -> ResumableFolder:
 
 
 def check_engine(engine: str, workers: int) -> None:
-    """Checks what runs the units, before anything is written.
-
-    Args:
-        engine: Str. See `keras_avssan._internal.work_units.run_units`.
-        workers: Int. Number of units at a time.
-
-    Raises:
-        ValueError: There is no such engine, or the number is not positive.
-    """
+    """Refuses an unknown engine and a number of workers below 1, before anything is written."""
     if engine not in ENGINES:
         raise ValueError(f"`engine` must be one of {ENGINES}. Received: engine={engine!r}")
     check_integer("workers", workers, least=1)
@@ -60,20 +42,9 @@ def run_stage(
     workers: int,
     progress: bool,
 ) -> None:
-    """Runs those units of a stage that are not finished yet.
+    """Runs the `units` of a stage that are not finished, of `total`.
 
-    Args:
-        function: Function of a unit, see `keras_avssan._internal.work_units.run_units`.
-        units: Sequence of the units.
-        total: Int. Number of units of the stage, with those that are finished.
-        noun: Str. What the units make, for the progress bar and the message.
-        folder: `ResumableFolder` of the dataset, for the message.
-        engine: Str. What runs the units.
-        workers: Int. Number of units at a time.
-        progress: Bool. Whether to show a progress bar.
-
-    Raises:
-        KeyboardInterrupt: The user stopped it. The message says how far it is.
+    `noun` names the results in the progress bar, and in the message of a KeyboardInterrupt.
     """
     if not units:
         return

@@ -1,4 +1,4 @@
-"""Which picture of a video shows its class best."""
+"""Choice of the picture of a video that matches its class best."""
 
 import functools
 from collections.abc import Sequence
@@ -12,12 +12,12 @@ from keras_avssan.data.media.video_io import VideoFrame
 
 
 class FrameChooser:
-    """Chooses the picture that is most similar to the name of the class, as CLIP sees it.
+    """Chooses the picture whose CLIP embedding is nearest to that of the class name.
 
     Args:
         encoder: `keras_avssan.encoders.CLIPEncoder` with a tokenizer.
-        frames: Int. Most pictures that are compared at a time.
-        template: Str. Text in which the class name takes the place of `{}`.
+        frames: Most pictures that are compared at a time.
+        template: Text in which the class name takes the place of `{}`.
 
     Example:
         ```python
@@ -36,15 +36,7 @@ class FrameChooser:
         self._model = keras.Model(images, encoder(images))
 
     def __call__(self, frames: Sequence[VideoFrame], class_name: str) -> tuple[int, float]:
-        """Choose one of at most `frames` pictures.
-
-        Args:
-            frames: Sequence of `VideoFrame`.
-            class_name: Str.
-
-        Returns:
-            Tuple of its number and of the cosine between its embedding and that of the name.
-        """
+        """Returns the number of the best of at most `frames` pictures, and its cosine."""
         images = np.stack([read_image(frame.pixels, self._encoder.image_size) for frame in frames])
         # Always a batch of the same size, for which the model is compiled once.
         missing = self._frames - len(images)
@@ -65,17 +57,7 @@ class FrameChooser:
 def load_frame_chooser(
     preset: str, identity: str | None, frames: int, template: str
 ) -> FrameChooser:
-    """The chooser of a CLIP preset, loaded once in each process.
-
-    Args:
-        preset: Str. Folder or name of a preset, see `get_image_encoder`.
-        identity: Str or `None`. Where it differs, the preset is loaded anew.
-        frames: Int. Most pictures that are compared at a time.
-        template: Str. Text around a class name.
-
-    Returns:
-        A `FrameChooser`.
-    """
+    """Loads the chooser of a CLIP preset, once in each process for each `identity`."""
     from keras_avssan.encoders.get_image_encoder import get_image_encoder
 
     return FrameChooser(get_image_encoder(preset), frames, template)

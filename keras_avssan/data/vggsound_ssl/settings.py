@@ -1,4 +1,4 @@
-"""Everything that the files of a built VGGSound-SSL depend on, but for the videos."""
+"""Settings of a build of VGGSound-SSL."""
 
 import dataclasses
 import hashlib
@@ -10,32 +10,33 @@ from typing import Any
 import numpy as np
 
 from keras_avssan._internal.checks import check_integer
+from keras_avssan._internal.types import PathLike
 from keras_avssan.data.catalogs.checks import check_splits
 
 
 @dataclasses.dataclass(frozen=True)
 class BuildSettings:
-    """How VGGSound becomes VGGSound-SSL.
+    """Settings from which VGGSound becomes VGGSound-SSL.
 
     Args:
-        classes: Iterable of str, or `None` for all labels of the table.
-        duration: Float. Longest clip in seconds; longer ones are cut.
-        min_duration: Float. Shortest clip that is kept, in seconds.
-        sampling_rate: Int. Rate of the audio in Hz.
-        silence_level: Float. A clip whose RMS is below is silent and dropped; in dB of full scale.
-        frames: Int. Number of pictures of each video that CLIP chooses from.
-        template: Str. Text around a class name when CLIP compares it with pictures.
-        picture_size: Int. Longest side of the pictures in pixels; larger ones are scaled down.
-        min_instances: Int. Number of videos that a class needs to be kept.
-        max_classes: Int or `None`. Keep so many classes, those with the most videos.
-        max_clips: Int or `None`. Keep so many clips, spread evenly over the classes.
-        max_clips_per_class: Int or `None`. Keep so many clips of a class.
-        splits: Tuple of three floats: shares of train, validation and test.
-        csv_splits: Bool. Whether the test split is the one of the table; its train split is then
-            dealt to train and validation by their shares.
-        seed: Int. Seed of the choice of clips, of the splits and of the order of the clips.
-        rows_per_part: Int. Number of rows of the table in a unit of work.
-        clips_per_shard: Int. Number of clips in each shard of a split but its last.
+        classes: The labels to take; `None` for all of the table.
+        duration: Longest clip in seconds; longer ones are cut.
+        min_duration: Shortest clip that is kept, in seconds.
+        sampling_rate: Rate of the audio in Hz.
+        silence_level: Clips with a lower RMS, in dB of full scale, are dropped as silent.
+        frames: Number of pictures of each video that CLIP chooses from.
+        template: Text around a class name when CLIP compares it with pictures.
+        picture_size: Longest side of the pictures in pixels; larger ones are scaled down.
+        min_instances: Number of videos that a class needs to be kept.
+        max_classes: Limit of the classes; those with the most videos are kept.
+        max_clips: Limit of the clips, spread evenly over the classes.
+        max_clips_per_class: Limit of the clips of a class.
+        splits: Shares of train, validation and test.
+        csv_splits: Whether the test split is the one of the table; its train split is then dealt to
+            train and validation by their shares.
+        seed: Seed of the choice of clips, of the splits and of the order of the clips.
+        rows_per_part: Number of rows of the table in a unit of work.
+        clips_per_shard: Number of clips in each shard of a split but its last.
 
     Raises:
         ValueError: An argument is out of range.
@@ -76,35 +77,33 @@ class BuildSettings:
         shares = check_splits(self.splits)
         if self.csv_splits and not {"train", "val"} & shares.keys():
             raise ValueError(
-                "`splits` must leave a share to train or validation where `csv_splits` says the "
-                f"test split, got {self.splits!r}."
+                "`splits` must leave a share to train or validation with `csv_splits=True`. "
+                f"Received: splits={self.splits!r}"
             )
         for name in ("duration", "min_duration"):
             seconds = getattr(self, name)
             if not (np.isfinite(seconds) and seconds * self.sampling_rate >= 1):
-                raise ValueError(f"`{name}` must be positive, in seconds, got {seconds!r}.")
+                raise ValueError(
+                    f"`{name}` must last for one sample or more, in seconds. "
+                    f"Received: {name}={seconds!r}"
+                )
         if self.min_duration > self.duration:
             raise ValueError(
-                f"`min_duration` must not exceed `duration`, got {self.min_duration} and "
-                f"{self.duration}."
+                f"`min_duration` must not exceed `duration` {self.duration}. "
+                f"Received: min_duration={self.min_duration}"
             )
         if not np.isfinite(self.silence_level):
-            raise ValueError(f"`silence_level` must be in dB, got {self.silence_level!r}.")
+            raise ValueError(
+                "`silence_level` must be a finite number in dB. "
+                f"Received: silence_level={self.silence_level!r}"
+            )
         if "{}" not in self.template:
-            raise ValueError(f"`template` must hold {{}}, got {self.template!r}.")
+            raise ValueError(f"`template` must contain {{}}. Received: template={self.template!r}")
         object.__setattr__(self, "classes", _as_classes(self.classes))
         object.__setattr__(self, "splits", tuple(map(float, self.splits)))
 
     def layout(self, csv_checksum: str, clip: str | None) -> dict[str, Any]:
-        """All that the files depend on, as JSON has it.
-
-        Args:
-            csv_checksum: Str. SHA-256 of the table.
-            clip: Str or `None`: what chooses frames, see `encoder_identity`.
-
-        Returns:
-            Dict of numbers, strings, lists and `None`.
-        """
+        """Returns all that the files depend on, JSON-ready; for `clip`, see `encoder_identity`."""
         own = {
             name: list(value) if isinstance(value, tuple) else value
             for name, value in dataclasses.asdict(self).items()
@@ -112,15 +111,8 @@ class BuildSettings:
         return {"csv_sha256": csv_checksum, "clip": clip, "backend": _backend(clip), **own}
 
 
-def encoder_identity(preset: str | os.PathLike | None) -> str | None:
-    """Tells CLIP presets apart, without loading them.
-
-    Args:
-        preset: Folder or name of a preset, or `None`.
-
-    Returns:
-        The name; for a folder, the SHA-256 of its files; `None` for `None`.
-    """
+def encoder_identity(preset: PathLike | None) -> str | None:
+    """Returns the name of a CLIP preset, or the SHA-256 of its files if it is a folder."""
     if preset is None or not os.path.isdir(preset):
         return None if preset is None else os.fspath(preset)
     digest = hashlib.sha256()
@@ -133,10 +125,10 @@ def encoder_identity(preset: str | os.PathLike | None) -> str | None:
 
 
 def _backend(clip: str | None) -> str | None:
-    """What computes CLIP: backends agree up to rounding, which may choose another frame."""
+    """The backend that computes CLIP: they agree up to rounding, which may choose another frame."""
     if clip is None:
         return None
-    import keras  # takes seconds, which a build without CLIP is spared
+    import keras  # takes seconds, which a build without CLIP saves
 
     return keras.config.backend()
 

@@ -1,11 +1,11 @@
-"""Reading the clips that were written as two microphones hear them."""
+"""Reading of spatial clips: two channels, from simulated rooms."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from keras_avssan._internal.one_line import count, one_line
+from keras_avssan._internal.types import PathLike
 from keras_avssan.data.vggsound_ssl.catalog import decode_flac
 from keras_avssan.data.vggsound_ssl.folder import MANIFEST_FILE
 from keras_avssan.data.vggsound_ssl.spatialise_clips import FORMAT, SPATIAL
@@ -16,11 +16,11 @@ from keras_avssan.data.vggsound_ssl.tar_files import read_member
 class SpatialClips:
     """The two-channel clips of a dataset that `spatialise_clips` has been called on.
 
-    A sequence: a clip is read, with one seek, when it is asked for. Grain takes it as a source.
+    A sequence: indexing reads one clip, with one seek. It can be a source of Grain.
 
     Args:
         root: Path of the dataset.
-        split: Str, or `None` for all splits.
+        split: `"train"`, `"val"` or `"test"`; `None` for all.
 
     Raises:
         ValueError: The dataset has no spatial clips, or not that split.
@@ -33,7 +33,7 @@ class SpatialClips:
         ```
     """
 
-    def __init__(self, root: str | os.PathLike, split: str | None = None) -> None:
+    def __init__(self, root: PathLike, split: str | None = None) -> None:
         self.root = Path(root) / SPATIAL
         try:
             text = (self.root / MANIFEST_FILE).read_text(encoding="utf-8")
@@ -41,10 +41,12 @@ class SpatialClips:
             if self.manifest["format"] != FORMAT:
                 raise ValueError(f"its format is {self.manifest['format']!r}")
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"'{root}' has no spatial clips: {error}.") from error
+            raise ValueError(
+                f"`root` must have spatial clips: {error}. Received: root='{root}'"
+            ) from error
         splits = list(self.manifest["rooms"])
         if split is not None and split not in splits:
-            raise ValueError(f"Unknown `split` {split!r}; there are {splits}.")
+            raise ValueError(f"`split` must be one of {splits} or None. Received: split={split!r}")
         self._entries = [
             (shard["name"], entry)
             for shard in self.manifest["shards"]

@@ -1,19 +1,19 @@
-"""Clips as two microphones hear them in simulated rooms, in shards of their own."""
+"""Writing of spatial clips: dry clips in simulated rooms, at two microphones."""
 
 import functools
-import os
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 import scipy.signal
 
 from keras_avssan._internal.atomic_files import write_json, write_whole
 from keras_avssan._internal.checks import check_integer
+from keras_avssan._internal.types import PathLike
 from keras_avssan.data.vggsound_ssl.catalog import decode_flac
 from keras_avssan.data.vggsound_ssl.folder import (
     MANIFEST_FILE,
@@ -40,21 +40,22 @@ SPATIAL = "spatial"
 FORMAT = "keras-avssan spatial clips 1"
 # Root mean square of every clip, over both channels; less where its peaks would clip.
 _RMS = 0.1
-# What is fainter is not made louder without end.
+# Least level and peak that gains are computed from, so that they stay finite.
 _FAINTEST = 1e-6
 
 
 @dataclass(frozen=True)
 class SpatialJob:
-    """What all shards of spatial clips share.
+    """Arguments that all shards of spatial clips share.
 
     Args:
         root: Path of the dataset of dry clips.
         bank: Path of the bank of rooms.
-        bank_sha256: Str. Tells banks apart.
-        rooms_per_clip: Int. Number of rooms in which each clip is heard.
-        seed: Int.
-        rooms: Tuple of `(split, start, stop)`: the rooms of the bank that each split draws from.
+        bank_sha256: Identity of the bank.
+        rooms_per_clip: Number of rooms that each clip is placed in.
+        seed: Random seed.
+        rooms: `(split, start, stop)` for each split: the rooms of the bank that each split draws
+            from.
     """
 
     root: Path
@@ -66,8 +67,8 @@ class SpatialJob:
 
 
 def spatialise_clips(
-    root: str | os.PathLike,
-    bank: str | os.PathLike,
+    root: PathLike,
+    bank: PathLike,
     rooms_per_clip: int = 1,
     *,
     seed: int = 0,
@@ -75,7 +76,7 @@ def spatialise_clips(
     workers: int = 1,
     progress: bool = True,
 ) -> dict[str, Any]:
-    """Write the clips of a dataset as two microphones hear them, one source at a time.
+    """Writes the clips of a dataset as recorded by two microphones, one source at a time.
 
     Each clip is convolved with responses from random places in random rooms of a bank. The splits
     draw from rooms of their own. The shards stand in the folder `spatial` of the dataset: of each
@@ -85,21 +86,21 @@ def spatialise_clips(
     Args:
         root: Path of a folder that `build_vggsound_ssl` wrote.
         bank: Path of a bank of rooms, the folder or the file, see `RIRBank.load`.
-        rooms_per_clip: Int. Number of rooms in which each clip is heard.
-        seed: Int. Seed of the choice of rooms and places.
-        engine: Str. What runs the work, see `keras_avssan._internal.work_units.run_units`.
-        workers: Int. Number of units of work at a time.
-        progress: Bool. Whether to show a progress bar.
+        rooms_per_clip: Number of rooms that each clip is placed in.
+        seed: Seed of the choice of rooms and places.
+        engine: `"processes"` or `"ray"`, see `keras_avssan._internal.work_units.run_units`.
+        workers: Number of units of work at a time.
+        progress: Whether to show a progress bar.
 
     Returns:
-        Dict: the manifest, as `spatial/manifest.json` has it.
+        The manifest, the content of `spatial/manifest.json`.
 
     Raises:
         ValueError: An argument is out of range, the bank has another sampling rate or fewer rooms
             than there are splits, or the folder holds spatial clips of other settings.
         FileNotFoundError: There is no such bank.
-        OSError: The disk is full. What was whole is kept.
-        KeyboardInterrupt: The user stopped it. The message says how far it is.
+        OSError: The disk is full. Finished files are kept.
+        KeyboardInterrupt: The user stopped it. The message has the progress.
 
     Example:
         ```python
@@ -148,29 +149,18 @@ def spatialise_clips(
 
 
 def write_spatial_shard(job: SpatialJob, name: str) -> dict[str, Any]:
-    """Write the spatial clips of one shard of dry clips.
-
-    Args:
-        job: `SpatialJob`.
-        name: Str. Name of the shard.
-
-    Returns:
-        Dict with `name`, `clips` and `bytes`.
-
-    Raises:
-        OSError: The disk is full.
-    """
+    """Writes the spatial clips of one shard of dry clips; returns name, clips and bytes."""
     index = read_index(job.root, name)
     folder = job.root / SPATIAL
     entries: list[dict[str, Any]] = []
 
-    def write(file) -> None:
+    def write(file: BinaryIO) -> None:
         tar = TarWriter(file)
         for clip in index["clips"]:
             samples = decode_flac(read_member(shard_path(job.root, name), clip["audio"]))
-            for copy, (heard, about) in enumerate(_hear(job, clip, samples)):
+            for copy, (spatial, about) in enumerate(_place_in_rooms(job, clip, samples)):
                 key = f"{clip['key']}-{copy}"
-                audio = tar.add(f"{key}.flac", flac_bytes(heard, clip["sampling_rate"]))
+                audio = tar.add(f"{key}.flac", flac_bytes(spatial, clip["sampling_rate"]))
                 tar.add(f"{key}.json", json_bytes(about))
                 entries.append({"key": key, **about, "audio": audio})
         tar.close()
@@ -179,48 +169,36 @@ def write_spatial_shard(job: SpatialJob, name: str) -> dict[str, Any]:
     return write_index(folder, name, index["split"], entries)
 
 
-def check_bank(bank: str | os.PathLike, sampling_rate: int) -> int:
-    """Check that clips can be heard in the rooms of a bank.
-
-    Args:
-        bank: Path of the bank.
-        sampling_rate: Int. Rate of the clips in Hz.
-
-    Returns:
-        Int. Number of its rooms.
-
-    Raises:
-        ValueError: The bank is damaged or not whole, or at another rate.
-        FileNotFoundError: There is no such bank.
-    """
+def check_bank(bank: PathLike, sampling_rate: int) -> int:
+    """Returns the number of a bank's rooms; refuses one at another sampling rate than the clips."""
     from keras_avssan.simulation import RIRBank
 
     rooms = RIRBank.load(bank)
     if rooms.sampling_rate != sampling_rate:
         raise ValueError(
-            f"`bank` '{bank}' is at {rooms.sampling_rate} Hz, but the clips are at "
-            f"{sampling_rate} Hz."
+            f"`bank` must be at {sampling_rate} Hz, the rate of the clips. "
+            f"Received: bank='{bank}' at {rooms.sampling_rate} Hz"
         )
     return len(rooms)
 
 
-def _hear(
+def _place_in_rooms(
     job: SpatialJob, clip: dict[str, Any], samples: np.ndarray
 ) -> Iterator[tuple[np.ndarray, dict[str, Any]]]:
-    """A clip in its rooms: float32 arrays `(samples, 2)`, and what there is to know of each."""
+    """A clip in its rooms: float32 `(samples, 2)`, and the description of each copy."""
     bank = _load_bank(job.bank, job.bank_sha256)
     start, stop = next(rooms[1:] for rooms in job.rooms if rooms[0] == clip["split"])
     rng = np.random.default_rng([job.seed, zlib.crc32(clip["key"].encode())])
     for _ in range(job.rooms_per_clip):
         room = int(rng.integers(start, stop))
         place = int(rng.integers(bank.azimuths.shape[1]))
-        heard = scipy.signal.fftconvolve(samples[None], bank.rirs[room, place], axes=1)
-        heard = heard[:, : len(samples)].T
-        level = max(_rms(heard), _FAINTEST)
-        gain = min(_RMS / level, 1.0 / max(np.abs(heard).max(), _FAINTEST))
+        spatial = scipy.signal.fftconvolve(samples[None], bank.rirs[room, place], axes=1)
+        spatial = spatial[:, : len(samples)].T
+        level = max(_rms(spatial), _FAINTEST)
+        gain = min(_RMS / level, 1.0 / max(np.abs(spatial).max(), _FAINTEST))
         centre = bank.microphones[room].mean(axis=0)
         yield (
-            heard * np.float32(gain),
+            spatial * np.float32(gain),
             {
                 "class": clip["class"],
                 "clip": clip["key"],
@@ -243,7 +221,7 @@ def _rms(samples: np.ndarray) -> float:
 
 @functools.lru_cache(maxsize=1)
 def _load_bank(path: Path, checksum: str) -> "RIRBank":
-    """Opened once in each process, and anew where another bank has taken its place."""
+    """The bank, opened once in each process for each checksum."""
     from keras_avssan.simulation import RIRBank
 
     return RIRBank.load(path)
@@ -255,17 +233,19 @@ def _bank_identity(bank: Path) -> str:
 
 
 def _rooms_of_splits(num_rooms: int, clips: dict[str, int]) -> tuple[tuple[str, int, int], ...]:
-    """Rooms from start to stop - 1 for each split that has clips, in proportion to them."""
+    """Rooms from start to stop - 1 for each split with clips, in proportion to them."""
     splits = [split for split, count in clips.items() if count]
     if num_rooms < len(splits):
         raise ValueError(
-            f"`bank` must have a room for each of the splits {splits}, got {num_rooms} room(s)."
+            f"`bank` must have a room for each of the splits {splits}. "
+            f"Received: bank with {num_rooms} room(s)"
         )
-    total, begun, start, ranges = sum(clips.values()), 0, 0, []
+    ranges: list[tuple[str, int, int]] = []
+    total, reached, start = sum(clips.values()), 0, 0
     for number, split in enumerate(splits):
-        begun += clips[split]
+        reached += clips[split]
         # Each split gets a room at least, and leaves one to each of those that follow.
-        stop = max(start + 1, round(num_rooms * begun / total))
+        stop = max(start + 1, round(num_rooms * reached / total))
         stop = min(stop, num_rooms - (len(splits) - 1 - number))
         ranges.append((split, start, stop))
         start = stop

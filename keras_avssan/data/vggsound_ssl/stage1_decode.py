@@ -1,4 +1,4 @@
-"""First stage: videos become clips with a picture, some rows of the table at a time."""
+"""First stage of a build: videos become clips with a picture, a part of the table at a time."""
 
 import importlib.metadata
 import io
@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import soundfile
@@ -29,19 +29,19 @@ from keras_avssan.data.vggsound_ssl.vggsound import Video
 
 _JPEG_QUALITY = 90
 _READ_BYTES = 2**20
-# What the bytes of decoded clips and chosen pictures depend on.
+# Packages that the bytes of decoded clips and chosen pictures depend on.
 _PACKAGES = ("av", "keras", "keras-hub", "numpy", "pillow", "soundfile", "soxr")
 
 
 @dataclass(frozen=True)
 class PartJob:
-    """What all parts of a build share.
+    """Arguments that all parts of a build share.
 
     Args:
         settings: `BuildSettings`.
         videos: Path of the folder of videos.
         clip: Folder or name of a CLIP preset, or `None` for the middle pictures.
-        identity: Str or `None`: what tells presets apart, see `encoder_identity`.
+        identity: Identity of the preset, see `encoder_identity`.
         folder: Path of the staging folder.
     """
 
@@ -57,8 +57,8 @@ class Part:
     """Consecutive rows of the table.
 
     Args:
-        number: Int, from 0.
-        videos: Tuple of `Video`.
+        number: Number of the part from 0.
+        videos: The rows.
     """
 
     number: int
@@ -66,15 +66,7 @@ class Part:
 
 
 def list_parts(videos: Sequence[Video], rows_per_part: int) -> list[Part]:
-    """Divide the rows of the table.
-
-    Args:
-        videos: Sequence of `Video`.
-        rows_per_part: Int.
-
-    Returns:
-        List of `Part`.
-    """
+    """Divides the rows of the table into parts."""
     starts = range(0, len(videos), rows_per_part)
     return [
         Part(number, tuple(videos[start : start + rows_per_part]))
@@ -83,22 +75,15 @@ def list_parts(videos: Sequence[Video], rows_per_part: int) -> list[Part]:
 
 
 def build_part(job: PartJob, part: Part) -> dict[str, Any]:
-    """Decode the videos of a part, choose their pictures, and write both.
+    """Decodes the videos of a part, chooses their pictures, and writes both.
 
-    Args:
-        job: `PartJob`.
-        part: `Part`.
-
-    Returns:
-        Dict with `part`, `kept` (a number) and `dropped` (numbers by reason).
-
-    Raises:
-        OSError: The disk is full, or the videos are out of reach.
+    Returns `part`, `kept` (a number) and `dropped` (numbers by reason). An OSError is a full disk
+    or an unreachable folder of videos.
     """
     kept: list[StagedClip] = []
     dropped: list[DroppedClip] = []
 
-    def write(file) -> None:
+    def write(file: BinaryIO) -> None:
         tar = TarWriter(file)
         for video in part.videos:
             try:
@@ -110,7 +95,7 @@ def build_part(job: PartJob, part: Part) -> dict[str, Any]:
 
     path = part_path(job.folder, part.number)
     write_whole(path, write)
-    # Written last: it says that the part is whole.
+    # Written last: it marks the part as complete.
     write_json(
         path.with_suffix(".json"),
         {
@@ -131,15 +116,7 @@ def part_path(folder: Path, number: int) -> Path:
 
 
 def part_is_whole(folder: Path, part: Part) -> bool:
-    """Whether a part was written, for these rows, and is undamaged.
-
-    Args:
-        folder: Path of the staging folder.
-        part: `Part`.
-
-    Returns:
-        Bool.
-    """
+    """Whether a part was written, for these rows, and is undamaged."""
     path = part_path(folder, part.number)
     try:
         report = read_part(folder, part.number)
@@ -154,7 +131,7 @@ def part_is_whole(folder: Path, part: Part) -> bool:
 
 
 def read_part(folder: Path, number: int) -> dict[str, Any]:
-    """What is known of a part: the JSON beside its tar file."""
+    """Reads the JSON beside the tar file of a part."""
     path = part_path(folder, number).with_suffix(".json")
     return json.loads(path.read_text(encoding="utf-8"))
 
@@ -194,7 +171,7 @@ def _check_sound(samples: np.ndarray, settings: BuildSettings) -> None:
 
 
 def _candidate_times(job: PartJob, num_samples: int) -> list[float]:
-    """The middles of equal parts of the clip, in seconds; one where nothing is to be chosen."""
+    """The middles of equal parts of the clip, in seconds; only one without CLIP."""
     count = job.settings.frames if job.clip else 1
     seconds = num_samples / job.settings.sampling_rate
     return [seconds * (number + 0.5) / count for number in range(count)]
@@ -214,15 +191,7 @@ def _choose(
 
 
 def flac_bytes(samples: np.ndarray, sampling_rate: int) -> bytes:
-    """A recording as FLAC of 16 bits; one that would clip is scaled down as a whole.
-
-    Args:
-        samples: Float array of shape `(samples,)` or `(samples, channels)`.
-        sampling_rate: Int. Its rate in Hz.
-
-    Returns:
-        Bytes.
-    """
+    """Encodes a recording as FLAC of 16 bits; one that would clip is scaled down."""
     peak = max(1.0, float(np.abs(samples).max()))
     integers = np.int16(np.rint(samples * (32767 / peak)))
     file = io.BytesIO()
@@ -239,9 +208,9 @@ def _jpeg_bytes(pixels: np.ndarray, longest_side: int) -> bytes:
 
 
 def _check_reachable(videos: Path) -> None:
-    """A lost disk or network share must not look like thousands of missing videos."""
+    """Raises an OSError for a lost disk or share, rather than dropping thousands of videos."""
     if not os.path.isdir(videos):
-        raise OSError(f"The folder of videos, {videos}, cannot be reached any more.")
+        raise OSError(f"The folder of videos, {videos}, can no longer be reached.")
 
 
 def _crc32(path: Path) -> int:

@@ -1,10 +1,10 @@
-"""Second stage: which clips are in the dataset, in which split and in which shard."""
+"""Second stage of a build: the choice of clips, and their splits and shards."""
 
 import zlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 
@@ -13,18 +13,22 @@ from keras_avssan.data.vggsound_ssl.settings import BuildSettings
 from keras_avssan.data.vggsound_ssl.staged_clip import DroppedClip, StagedClip
 
 SPLITS = ("train", "val", "test")
-# In each split a clip needs a picture of another instance to be asked for with.
+# In each split a clip needs a picture of another instance as its prompt.
 _NEEDED_IN_SPLIT = 2
+
+_T = TypeVar("_T")
+# Reason and detail of each dropped clip, by its key.
+_Reasons: TypeAlias = dict[str, tuple[str, str]]
 
 
 @dataclass(frozen=True)
 class ShardPlan:
-    """What a shard will hold.
+    """Content of a shard.
 
     Args:
-        name: Str. `{split}-{number:05d}`.
-        split: Str: `"train"`, `"val"` or `"test"`.
-        clips: Tuple of `StagedClip`.
+        name: `{split}-{number:05d}`.
+        split: `"train"`, `"val"` or `"test"`.
+        clips: The clips, in their order.
     """
 
     name: str
@@ -37,8 +41,8 @@ class Selection:
     """The clips of a dataset by shards, and those that were left out.
 
     Args:
-        shards: Tuple of `ShardPlan`.
-        dropped: Tuple of `DroppedClip`.
+        shards: The shards of all splits.
+        dropped: The clips that were left out.
     """
 
     shards: tuple[ShardPlan, ...]
@@ -46,21 +50,11 @@ class Selection:
 
 
 def select_clips(clips: Sequence[StagedClip], settings: BuildSettings) -> Selection:
-    """Choose classes and clips, and deal them to splits and shards.
+    """Chooses classes and clips, and deals them to splits and shards.
 
-    Every choice is a function of the seed and of the clips, whatever the order of the work was.
-
-    Args:
-        clips: Sequence of `StagedClip`, in the order of the table.
-        settings: `BuildSettings`.
-
-    Returns:
-        A `Selection`.
-
-    Raises:
-        ValueError: No class has enough videos.
+    Every choice is a function of the seed and the clips, whatever the order of the work was.
     """
-    reasons: dict[str, tuple[str, str]] = {}
+    reasons: _Reasons = {}
     by_class = _choose_classes(clips, settings, reasons)
     chosen = _choose_clips(by_class, settings, reasons)
     splits = _deal(chosen, settings)
@@ -69,18 +63,18 @@ def select_clips(clips: Sequence[StagedClip], settings: BuildSettings) -> Select
 
 
 def _choose_classes(
-    clips, settings: Mapping[str, Any], reasons: Sequence[str]
+    clips: Sequence[StagedClip], settings: BuildSettings, reasons: _Reasons
 ) -> dict[str, list[StagedClip]]:
     """Clips by class, in random order, for the classes that are kept."""
-    by_class = defaultdict(list)
+    by_class: dict[str, list[StagedClip]] = defaultdict(list)
     for clip in clips:
         by_class[clip.class_name].append(clip)
     counts = {name: len({clip.youtube_id for clip in by_class[name]}) for name in by_class}
     large = [name for name in by_class if counts[name] >= settings.min_instances]
     if not large:
         raise ValueError(
-            f"No class has `min_instances` {settings.min_instances} videos that can be used; the "
-            f"largest has {max(counts.values(), default=0)}."
+            "`min_instances` must be at most the usable videos of the largest class, "
+            f"{max(counts.values(), default=0)}. Received: min_instances={settings.min_instances}"
         )
     kept = sorted(large, key=lambda name: (-counts[name], name))[: settings.max_classes]
     for name in by_class.keys() - kept:
@@ -91,10 +85,10 @@ def _choose_classes(
 
 
 def _choose_clips(
-    by_class, settings: Mapping[str, Any], reasons: Sequence[str]
+    by_class: dict[str, list[StagedClip]], settings: BuildSettings, reasons: _Reasons
 ) -> list[StagedClip]:
-    """At most so many clips of each class and of all, the classes as even as they can be."""
-    ranked = []
+    """The clips up to both limits, spread as evenly as possible over the classes."""
+    ranked: list[tuple[int, str, StagedClip]] = []
     for name, members in by_class.items():
         ranked += [(rank, name, clip) for rank, clip in enumerate(members)]
     # The first clips of all classes come first.
@@ -107,7 +101,7 @@ def _choose_clips(
     kept = {clip.key for *_, clip in chosen}
     for *_, clip in ranked:
         if clip.key not in kept:
-            reasons[clip.key] = ("not chosen", "over the number of clips asked for")
+            reasons[clip.key] = ("not chosen", "over the number of clips requested")
     return [clip for *_, clip in chosen]
 
 
@@ -118,7 +112,7 @@ def _deal(clips: Iterable[StagedClip], settings: BuildSettings) -> dict[str, str
     if settings.csv_splits:
         shares = check_splits((*settings.splits[:2], 0.0))
         splits = {clip.youtube_id: "test" for clip in clips if clip.csv_split == "test"}
-    by_class = defaultdict(list)
+    by_class: dict[str, list[str]] = defaultdict(list)
     for clip in clips:
         by_class[clip.class_name].append(clip.youtube_id)
     for name in sorted(by_class):
@@ -129,7 +123,7 @@ def _deal(clips: Iterable[StagedClip], settings: BuildSettings) -> dict[str, str
 def _deal_class(instances: list[str], shares: dict[str, float], splits: dict[str, str]) -> None:
     """Gives the videos of a class to splits, each to the one that is farthest below its share.
 
-    Splits receive as many as they need first, in the order of their shares.
+    Splits first receive as many as they need, in the order of their shares.
     """
     dealt = Counter(splits[instance] for instance in instances if instance in splits)
     free = [instance for instance in instances if instance not in splits]
@@ -145,17 +139,19 @@ def _deal_class(instances: list[str], shares: dict[str, float], splits: dict[str
         dealt[split] += 1
 
 
-def _shards(clips, splits, settings: Mapping[str, Any]) -> Iterable[ShardPlan]:
+def _shards(
+    clips: Iterable[StagedClip], splits: dict[str, str], settings: BuildSettings
+) -> Iterator[ShardPlan]:
     for split in SPLITS:
         members = [clip for clip in clips if splits[clip.youtube_id] == split]
-        # Whoever reads a shard from beginning to end meets the classes in random order.
+        # Classes are in random order within a shard, for readers of whole shards.
         members = _shuffled(sorted(members, key=lambda clip: clip.key), settings.seed, split)
         for number, start in enumerate(range(0, len(members), settings.clips_per_shard)):
             part = members[start : start + settings.clips_per_shard]
             yield ShardPlan(f"{split}-{number:05d}", split, tuple(part))
 
 
-def _shuffled(items: Sequence, seed: int, name: str) -> list:
+def _shuffled(items: Sequence[_T], seed: int, name: str) -> list[_T]:
     rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
     return [items[k] for k in rng.permutation(len(items))]
 

@@ -1,10 +1,10 @@
-"""Third stage: shards in the form of WebDataset, with an index of where each clip lies."""
+"""Third stage of a build: WebDataset shards, with an index of the place of each clip."""
 
 import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from keras_avssan._internal.atomic_files import write_json, write_whole
 from keras_avssan.data.vggsound_ssl.stage1_decode import part_path
@@ -15,12 +15,12 @@ from keras_avssan.data.vggsound_ssl.tar_files import TarWriter, read_member
 
 @dataclass(frozen=True)
 class ShardJob:
-    """What all shards of a build share.
+    """Arguments that all shards of a build share.
 
     Args:
         folder: Path of the dataset.
         staging: Path of the staging folder.
-        sampling_rate: Int. Rate of the audio in Hz.
+        sampling_rate: Rate of the audio in Hz.
     """
 
     folder: Path
@@ -29,23 +29,14 @@ class ShardJob:
 
 
 def write_shard(job: ShardJob, plan: ShardPlan) -> dict[str, Any]:
-    """Gather the clips of a shard from the parts, and write it and its index.
+    """Gathers the clips of a shard from the parts, and writes it and its index.
 
-    A clip is three members, `{key}.flac`, `{key}.jpg` and `{key}.json`.
-
-    Args:
-        job: `ShardJob`.
-        plan: `ShardPlan`.
-
-    Returns:
-        Dict with `name`, `clips` and `bytes`.
-
-    Raises:
-        OSError: The disk is full.
+    A clip is three members, `{key}.flac`, `{key}.jpg` and `{key}.json`. Returns `name`, `clips` and
+    `bytes`.
     """
     entries: list[dict[str, Any]] = []
 
-    def write(file) -> None:
+    def write(file: BinaryIO) -> None:
         tar = TarWriter(file)
         for clip in plan.clips:
             source = part_path(job.staging, clip.part)
@@ -68,17 +59,7 @@ def shard_path(folder: Path, name: str) -> Path:
 def write_index(
     folder: Path, name: str, split: str, entries: list[dict[str, Any]]
 ) -> dict[str, Any]:
-    """Write the index of a shard, which says that the shard is whole.
-
-    Args:
-        folder: Path of the dataset.
-        name: Str. Name of the shard.
-        split: Str.
-        entries: List of dicts, one a clip: its `key`, and all that is known of it.
-
-    Returns:
-        Dict with `name`, `clips` and `bytes`.
-    """
+    """Writes the index of a shard, which marks it as complete; returns name, clips and bytes."""
     path = shard_path(folder, name)
     size = path.stat().st_size
     index = {"split": split, "bytes": size, "sha256": sha256(path), "clips": entries}
@@ -87,29 +68,12 @@ def write_index(
 
 
 def read_index(folder: Path, name: str) -> dict[str, Any]:
-    """What `write_index` wrote.
-
-    Args:
-        folder: Path of the dataset.
-        name: Str. Name of the shard.
-
-    Returns:
-        Dict with `split`, `bytes`, `sha256` and `clips`.
-    """
+    """Reads the index of a shard: `split`, `bytes`, `sha256` and `clips`."""
     return json.loads(shard_path(folder, name).with_suffix(".json").read_text(encoding="utf-8"))
 
 
 def shard_is_whole(folder: Path, name: str, keys: list[str] | None = None) -> bool:
-    """Whether a shard was written and is undamaged: all of it is read.
-
-    Args:
-        folder: Path of the dataset.
-        name: Str. Name of the shard.
-        keys: List of str: the clips that it must hold, or `None`.
-
-    Returns:
-        Bool.
-    """
+    """Whether a shard was written, with these clips if given, and is undamaged; reads all of it."""
     try:
         index = read_index(folder, name)
         there = [clip["key"] for clip in index["clips"]]
@@ -133,7 +97,7 @@ def json_bytes(content: dict[str, Any]) -> bytes:
 
 
 def _describe(clip: StagedClip, split: str, sampling_rate: int) -> dict[str, Any]:
-    """What a user may want to know of a clip."""
+    """The description of a clip in its shard."""
     return {
         "class": clip.class_name,
         "youtube_id": clip.youtube_id,

@@ -1,4 +1,4 @@
-"""Fourth stage: the manifest, the data card and the list of dropped clips."""
+"""Fourth stage of a build: the manifest, the data card and the list of dropped clips."""
 
 import csv
 import dataclasses
@@ -16,7 +16,7 @@ from keras_avssan.data.vggsound_ssl.stage2_select import SPLITS
 from keras_avssan.data.vggsound_ssl.stage3_shard import read_index, sha256, shard_path
 from keras_avssan.data.vggsound_ssl.staged_clip import DroppedClip
 
-# To be raised with every change after which an older reader would err.
+# Raised with every change that older readers cannot read.
 FORMAT = "keras-avssan VGGSound-SSL 1"
 
 _CARD_FILE = "README.md"
@@ -54,7 +54,7 @@ the class. No video is in two splits.
 ## Files
 
 `{manifest_file}` holds all of this for programs, with the SHA-256 of every shard. A shard is a tar
-file in which a clip is three members, `.flac`, `.jpg` and `.json`; the `.json` beside it tells the
+file in which a clip is three members, `.flac`, `.jpg` and `.json`; the `.json` beside it has the
 place of each, in bytes.
 
 VGGSound's annotations are under CC BY 4.0; the rights to sounds and pictures are their owners'.
@@ -68,18 +68,7 @@ def write_manifest(
     dropped: Sequence[DroppedClip],
     versions: Iterable[dict[str, str]],
 ) -> dict[str, Any]:
-    """Count what was built, and write all that describes it; the manifest comes last.
-
-    Args:
-        folder: Path of the dataset.
-        layout: Dict of all settings.
-        names: Sequence of str: the names of the shards.
-        dropped: Sequence of `DroppedClip`.
-        versions: Iterable of dicts: the packages that the parts were made with.
-
-    Returns:
-        Dict: the manifest.
-    """
+    """Counts the clips and writes list of dropped ones, data card and, last, the manifest."""
     shards: list[dict[str, Any]] = []
     classes: dict[str, dict[str, int]] = {}
     samples = dict.fromkeys(SPLITS, 0)
@@ -108,16 +97,7 @@ def write_manifest(
 
 
 def shard_entry(folder: Path, name: str) -> dict[str, Any]:
-    """What a manifest says of a shard.
-
-    Args:
-        folder: Path of the folder of shards.
-        name: Str. Name of the shard.
-
-    Returns:
-        Dict with its name, split, number of clips, size in bytes, and the SHA-256 of the shard and
-        of its index.
-    """
+    """Returns the entry of a shard in a manifest."""
     index = read_index(folder, name)
     return {
         "name": name,
@@ -130,28 +110,20 @@ def shard_entry(folder: Path, name: str) -> dict[str, Any]:
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """Read the manifest of a whole dataset.
-
-    Args:
-        folder: Path of the dataset.
-
-    Returns:
-        Dict: the manifest.
-
-    Raises:
-        ValueError: The folder holds no whole dataset.
-    """
+    """Reads the manifest of a complete dataset."""
     try:
         manifest = json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8"))
         if manifest["format"] != FORMAT:
             raise ValueError(f"its format is {manifest['format']!r}")
         return manifest
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"'{folder}' holds no whole VGGSound-SSL: {error}.") from error
+        raise ValueError(
+            f"`root` must hold a complete VGGSound-SSL: {error}. Received: root='{folder}'"
+        ) from error
 
 
 def _merge_versions(versions: Iterable[dict[str, str]]) -> dict[str, list[str]]:
-    """Each package with the versions that were used: several, if it changed on the way."""
+    """Each package with its versions: several, if it changed during the build."""
     merged: dict[str, set[str]] = {}
     for packages in versions:
         for name, version in packages.items():
@@ -172,7 +144,7 @@ def _write_text(path: Path, text: str) -> None:
 
 
 def _data_card(manifest: dict[str, Any]) -> str:
-    """What a person should know of a dataset, in Markdown."""
+    """The description of a dataset for its users, in Markdown."""
     settings, classes = manifest["settings"], manifest["classes"]
     splits = [split for split in SPLITS if manifest["clips"][split]]
     by_class = [(name, *(counts[split] for split in splits)) for name, counts in classes.items()]

@@ -1,4 +1,4 @@
-"""What the builder knows of a clip before and after it is chosen."""
+"""Clips of a build before and after the choice."""
 
 from dataclasses import dataclass, fields
 from typing import Any
@@ -11,17 +11,17 @@ class StagedClip:
     """A decoded clip with its picture, in a part of the staging folder.
 
     Args:
-        key: Str. Name of its files, without suffix.
-        youtube_id: Str. The video that it was cut from.
-        start_second: Int. Where in the video it begins.
-        class_name: Str.
-        csv_split: Str. What the table says: `"train"` or `"test"`.
-        num_samples: Int. Length of the sound.
-        frame_second: Float. When the picture is shown, from the beginning of the clip.
-        similarity: Float or `None`. Cosine between the embeddings of picture and class name.
-        part: Int. Number of the part.
-        audio: Tuple `(offset, size)`: where in the part's tar file the FLAC lies, in bytes.
-        image: Tuple `(offset, size)`: likewise, the JPEG.
+        key: Name of its files, without suffix.
+        youtube_id: The video that it was cut from.
+        start_second: Its beginning in the video.
+        class_name: Its class.
+        csv_split: Its split in the table: `"train"` or `"test"`.
+        num_samples: Length of the sound.
+        frame_second: Time of the picture from the beginning of the clip.
+        similarity: Cosine between the embeddings of picture and class name.
+        part: Number of the part.
+        audio: `(offset, size)` of the FLAC in the part's tar file, in bytes.
+        image: `(offset, size)` of the JPEG.
     """
 
     key: str
@@ -38,11 +38,11 @@ class StagedClip:
 
     @classmethod
     def from_json(cls, entry: dict[str, Any]) -> "StagedClip":
-        """Make a clip from what `as_json` gave."""
+        """Makes a clip from the result of `as_json`."""
         return cls(**{**entry, "audio": tuple(entry["audio"]), "image": tuple(entry["image"])})
 
     def as_json(self) -> dict[str, Any]:
-        """All fields by name, as JSON has them."""
+        """Returns all fields by name, JSON-ready."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
@@ -51,12 +51,12 @@ class DroppedClip:
     """A row of the table that is not in the dataset.
 
     Args:
-        youtube_id: Str. The video that it was cut from.
-        start_second: Int. Where in the video it begins.
-        label: Str.
-        split: Str. What the table says: `"train"` or `"test"`.
-        reason: Str. One of a few words, by which dropped clips are counted.
-        detail: Str. What exactly was found.
+        youtube_id: The video that it was cut from.
+        start_second: Its beginning in the video.
+        label: Its class.
+        split: Its split in the table: `"train"` or `"test"`.
+        reason: Short reason, by which dropped clips are counted.
+        detail: The finding in words.
     """
 
     youtube_id: str
@@ -68,9 +68,9 @@ class DroppedClip:
 
     @classmethod
     def of(cls, video: Video, reason: str, detail: str) -> "DroppedClip":
-        """A row that is dropped for a reason."""
+        """Makes the dropped row of a video."""
         return cls(video.youtube_id, video.start_second, video.label, video.split, reason, detail)
 
     def as_json(self) -> dict[str, Any]:
-        """All fields by name, as JSON has them."""
+        """Returns all fields by name, JSON-ready."""
         return {field.name: getattr(self, field.name) for field in fields(self)}

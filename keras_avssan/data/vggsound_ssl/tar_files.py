@@ -1,15 +1,16 @@
-"""Tar files whose bytes depend on their content alone, and whose members can be sought."""
+"""Tar files whose bytes depend on their content alone, with random access to members."""
 
 import io
 import tarfile
-from pathlib import Path
 from typing import BinaryIO
+
+from keras_avssan._internal.types import PathLike
 
 
 class TarWriter:
-    """Writes members one after the other, and tells where each lies.
+    """Writes members one after the other, and returns the place of each.
 
-    Members have no date and no owner, so that the same content gives the same bytes.
+    Members have no date and no owner, so that the same content makes the same bytes.
 
     Args:
         file: Binary file, open for writing.
@@ -29,15 +30,7 @@ class TarWriter:
         self._tar = tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT)
 
     def add(self, name: str, content: bytes) -> tuple[int, int]:
-        """Add a member.
-
-        Args:
-            name: Str.
-            content: Bytes.
-
-        Returns:
-            Tuple `(offset, size)` of the content in the file, in bytes.
-        """
+        """Adds a member; returns the offset and size of its content in the file, in bytes."""
         member = tarfile.TarInfo(name)
         member.size = len(content)
         offset = self._file.tell() + tarfile.BLOCKSIZE  # after the header
@@ -45,23 +38,12 @@ class TarWriter:
         return offset, len(content)
 
     def close(self) -> None:
-        """End the archive; the file stays open."""
+        """Ends the archive; the file stays open."""
         self._tar.close()
 
 
-def read_member(path: str | Path, place: tuple[int, int]) -> bytes:
-    """Read one member of a tar file, without reading the others.
-
-    Args:
-        path: Path of the file.
-        place: Tuple `(offset, size)` in bytes, as `TarWriter.add` gave it.
-
-    Returns:
-        Bytes.
-
-    Raises:
-        ValueError: The file ends before.
-    """
+def read_member(path: PathLike, place: tuple[int, int]) -> bytes:
+    """Reads one member at `(offset, size)`, as `TarWriter.add` returned it, without the others."""
     offset, size = place
     with open(path, "rb") as file:
         file.seek(offset)

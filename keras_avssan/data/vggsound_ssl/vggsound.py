@@ -1,4 +1,4 @@
-"""VGGSound as it lies on disk: a table and a folder of videos."""
+"""VGGSound on disk: a table and a folder of videos."""
 
 import hashlib
 import os
@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from keras_avssan._internal.one_line import count, one_line
+from keras_avssan._internal.types import PathLike
 from keras_avssan.data.catalogs.checks import check_classes
 from keras_avssan.data.catalogs.csv_files import read_csv
 
@@ -21,10 +22,10 @@ class Video:
     """One row of VGGSound's table.
 
     Args:
-        youtube_id: Str. The video that the clip was cut from.
-        start_second: Int. Where in it the clip begins.
-        label: Str. What is heard.
-        split: Str: `"train"` or `"test"`.
+        youtube_id: The video that the clip was cut from.
+        start_second: Beginning of the clip in it.
+        label: Class of the sound.
+        split: `"train"` or `"test"`.
     """
 
     youtube_id: str
@@ -34,29 +35,29 @@ class Video:
 
     @property
     def key(self) -> str:
-        """Str: the name of the clip's files, without suffix."""
+        """The name of the clip's files, without suffix."""
         return f"{self.youtube_id}_{self.start_second:06d}"
 
     @property
     def file_name(self) -> str:
-        """Str: `{youtube_id}_{start_second:06d}.mp4`."""
+        """Name of the file, `{youtube_id}_{start_second:06d}.mp4`."""
         return f"{self.key}.mp4"
 
 
 class VGGSound:
     """VGGSound's table beside a folder of its videos.
 
-    The table is read as it is published: without a header, four columns, labels with commas. The
-    videos are named `{youtube_id}_{start_second:06d}.mp4` and lie in one folder; many of them are
-    usually missing, for they are gone from the web.
+    The table has its published form: without a header, four columns, labels with commas. The
+    videos are named `{youtube_id}_{start_second:06d}.mp4` and are in one folder; many of them are
+    usually missing, since they have been removed from the web.
 
     Args:
         csv: Path of the table.
         root: Path of the folder of videos.
-        classes: Iterable of str: the labels to take; `None` takes all.
+        classes: The labels to take; `None` takes all.
 
     Raises:
-        ValueError: There is no such table or folder, a row is wrong, or a class is not known.
+        ValueError: There is no such table or folder, a row is wrong, or a class is unknown.
 
     Example:
         ```python
@@ -71,21 +72,21 @@ class VGGSound:
 
     def __init__(
         self,
-        csv: str | os.PathLike,
-        root: str | os.PathLike,
+        csv: PathLike,
+        root: PathLike,
         classes: Iterable[str] | None = None,
     ) -> None:
         self.csv, self.root = Path(csv), Path(root)
         if not self.csv.is_file():
-            raise ValueError(f"`csv` must be a file, '{csv}' is none.")
+            raise ValueError(f"`csv` must be an existing file. Received: csv='{csv}'")
         if not self.root.is_dir():
-            raise ValueError(f"`root` must be a folder, '{root}' is none.")
+            raise ValueError(f"`root` must be an existing folder. Received: root='{root}'")
         videos = _read_table(self.csv)
         if classes is not None:
             chosen = check_classes(classes, {video.label for video in videos})
             videos = [video for video in videos if video.label in chosen]
         first: dict[str, Video] = {}
-        repeated = []
+        repeated: list[Video] = []
         for video in videos:
             if first.setdefault(video.key, video) is not video:
                 repeated.append(video)
@@ -93,32 +94,32 @@ class VGGSound:
 
     @property
     def videos(self) -> tuple[Video, ...]:
-        """Tuple of `Video`, in the order of the table, each once."""
+        """The rows of the table in order, each video once."""
         return self._videos
 
     @property
     def repeated(self) -> tuple[Video, ...]:
-        """Tuple of `Video`: rows that name a video which an earlier row has named."""
+        """The rows whose video is in an earlier row."""
         return self._repeated
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Tuple of str: the labels, sorted."""
+        """The labels, sorted."""
         return tuple(sorted({video.label for video in self._videos}))
 
     @cached_property
     def missing(self) -> tuple[Video, ...]:
-        """Tuple of `Video`: those whose file is not in the folder."""
+        """The videos whose file is not in the folder."""
         there = {entry.name for entry in os.scandir(self.root)}
         return tuple(video for video in self._videos if video.file_name not in there)
 
     @cached_property
     def checksum(self) -> str:
-        """Str: SHA-256 of the table."""
+        """SHA-256 of the table."""
         return hashlib.sha256(self.csv.read_bytes()).hexdigest()
 
     def path(self, video: Video) -> Path:
-        """Path of a video's file, whether it is there or not."""
+        """Returns the path of a video's file, whether it exists or not."""
         return self.root / video.file_name
 
     def __repr__(self) -> str:
@@ -134,24 +135,35 @@ def _read_table(path: Path) -> list[Video]:
     rows = read_csv(path, name, lambda row: len(row) == 4)
     videos = [_read_row(row, f"{name}, line {line}") for line, row in rows]
     if not videos:
-        raise ValueError(f"`csv` '{path}' holds no row; expected {_COLUMNS}.")
+        raise ValueError(
+            f"`csv` must have rows with the columns {_COLUMNS}. "
+            f"Received: csv='{path}', without rows"
+        )
     return videos
 
 
 def _read_row(row: list[str], where: str) -> Video:
     if len(row) != 4:
-        raise ValueError(f"{where}: expected {_COLUMNS}, got {len(row)} columns: {row}.")
+        raise ValueError(
+            f"{where}: expected the columns {_COLUMNS}. Received: {len(row)} columns, {row}"
+        )
     youtube_id, start, label, split = row
     split = split.lower()
     # It becomes the name of files.
     if not re.fullmatch(r"[\w-]+", youtube_id, re.ASCII):
         raise ValueError(
-            f"{where}: the id must be of letters, digits, - and _, got {youtube_id!r}."
+            f"{where}: `youtube_id` must consist of letters, digits, - and _. "
+            f"Received: youtube_id={youtube_id!r}"
         )
     if not re.fullmatch(r"\d{1,6}", start, re.ASCII):
-        raise ValueError(f"{where}: the start must be a whole number of seconds, got {start!r}.")
+        raise ValueError(
+            f"{where}: `start_second` must be a whole number of seconds. "
+            f"Received: start_second={start!r}"
+        )
     if not label:
-        raise ValueError(f"{where}: the label is empty.")
+        raise ValueError(f"{where}: `label` must not be empty. Received: label={label!r}")
     if split not in _CSV_SPLITS:
-        raise ValueError(f"{where}: the split must be one of {_CSV_SPLITS}, got {split!r}.")
+        raise ValueError(
+            f"{where}: `split` must be one of {_CSV_SPLITS}. Received: split={split!r}"
+        )
     return Video(youtube_id, int(start), label, split)

@@ -18,11 +18,11 @@ def test_select_narrows_classes_and_splits(catalog):
 
 
 def test_select_names_what_it_does_not_know(catalog):
-    with pytest.raises(ValueError, match="'tiger'.*bell.*dog"):
+    with pytest.raises(ValueError, match=r"bell.*dog.*Received: classes=\('tiger',\)"):
         catalog.select(classes=["dog", "tiger"])
-    with pytest.raises(ValueError, match="'dev'.*train"):
+    with pytest.raises(ValueError, match="train.*Received: split='dev'"):
         catalog.select(split="dev")
-    with pytest.raises(ValueError, match="no class"):
+    with pytest.raises(ValueError, match=r"Received: classes=\(\)"):
         catalog.select(classes=[])
 
 

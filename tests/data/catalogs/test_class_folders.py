@@ -99,7 +99,7 @@ def test_metadata_may_name_kind_and_instance(folder):
         (("dog/none.wav", "dog", "train"), "line 4 names .*none.wav.*does not exist"),
         (("dog/sound0.wav", "dog", "dev"), "line 4.*split.*'dev'"),
         (("dog/notes.txt", "dog", "train"), "line 4: `kind` must be audio or image"),
-        (("", "dog", "train"), "line 4: `path` is empty"),
+        (("", "dog", "train"), "line 4: `path` must not be empty"),
         (("dog/sound0.wav", "", "train"), "class"),
         (("dog/picture0.png", "dog", "train"), "line 4 lists .* twice, first in line 2"),
         (("dog/picture0.jpg", "dog", "val"), "instance 'dog/picture0'.*train.*line 2.*val"),
@@ -124,7 +124,7 @@ def test_metadata_without_its_columns_is_refused(folder):
 def test_a_single_picture_is_refused_unless_allowed(folder, bank):
     folder.files("dog", clips=4, pictures=1)
     folder.files("bell", clips=4, pictures=2)
-    with pytest.raises(ValueError, match=r"\['dog'\].*allow_single_picture"):
+    with pytest.raises(ValueError, match=r"allow_single_picture.*\['dog'\]"):
         ClassFolders(folder.root)
     catalog = ClassFolders(folder.root, allow_single_picture=True)
     assert catalog.classes == ("bell", "dog")
@@ -147,7 +147,7 @@ def test_unknown_and_incomplete_classes_are_refused(folder):
     folder.files("dog", clips=3, pictures=3)
     folder.files("silent", clips=0, pictures=3)
     assert ClassFolders(folder.root).classes == ("dog",)
-    with pytest.raises(ValueError, match="'tiger'.*dog"):
+    with pytest.raises(ValueError, match="dog.*Received: .*'tiger'"):
         ClassFolders(folder.root, classes=["tiger"])
     with pytest.raises(ValueError, match="'silent'.*no audio"):
         ClassFolders(folder.root, classes=["silent"])
@@ -244,7 +244,7 @@ def test_a_csv_that_is_wrong_is_refused(folder, tmp_path):
     table.write_text("path,class\ndog/sound0.wav,dog\n")
     with pytest.raises(ValueError, match=r"table\.csv.*sound0\.wav.*does not exist"):
         ClassFolders.from_csv(table)
-    with pytest.raises(ValueError, match=r"table\.csv' holds no usable class"):
+    with pytest.raises(ValueError, match=r"table\.csv' with no usable class"):
         ClassFolders.from_csv(table, folder.root)
     table.write_text("file,class\ndog/sound0.wav,dog\n")
     with pytest.raises(ValueError, match="path"):

@@ -46,7 +46,7 @@ def test_channels_stay_apart(tmp_path):
     np.testing.assert_allclose(read_audio(path, channels=2), both, atol=1e-6)
     with pytest.raises(ValueError, match=r"stereo\.wav.*1 channel"):
         read_audio(path, channels=1)
-    with pytest.raises(ValueError, match="2 channel.*got 1"):
+    with pytest.raises(ValueError, match="2 channel.*Received: 1"):
         read_audio(sine(16000), channels=2)
 
 
@@ -63,7 +63,7 @@ def test_channels_are_chosen_in_order():
 def test_an_array_is_resampled_from_its_own_rate():
     assert read_audio(sine(48000), 16000, source_rate=48000).shape == (16000,)
     assert read_audio(sine(16000)).shape == (16000,)
-    with pytest.raises(ValueError, match="48000 Hz, expected 16000"):
+    with pytest.raises(ValueError, match="16000 Hz .*Received: 48000"):
         read_audio(sine(48000), 16000, source_rate=48000, resample=False)
 
 

@@ -108,5 +108,5 @@ def test_folders_go_by_content(tmp_path):
     (tmp_path / "dog/phone.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(200))
     report = check_folders(tmp_path)
     assert [(file.path, file.kind) for file in report.problems] == [("dog/phone.heic", "image")]
-    assert "is HEIC, which is not read" in report.problems[0].problem
+    assert "is HEIC, which pillow does not read" in report.problems[0].problem
     assert report.ignored == ("bell/notes.txt", "dog/notes.txt")

@@ -196,8 +196,8 @@ def test_what_cannot_be_read_is_named_with_its_reason(tmp_path, monkeypatch):
     reasons = {
         "range.tif": "must hold values from 0 to 1. Received: from 200",
         "negative.tif": "must hold values from 0 to 65535. Received: from -1",
-        "vast.png": "has more pixels than are read",
-        "phone.jpg": "is HEIC, which is not read: convert it to JPEG or PNG",
+        "vast.png": "has more pixels than pillow's limit",
+        "phone.jpg": "is HEIC, which pillow does not read: convert it to JPEG or PNG",
         "empty.png": "is empty",
         "folder.png": "is a directory",
         "none.png": "does not exist",

@@ -106,10 +106,10 @@ def test_recordings_are_cut_or_repeated(files):
     assert [audio.shape for audio, _ in batches] == [(4, 6400), (4, 6400), (1, 6400)]
     audio = np.concatenate([audio for audio, _ in batches])
     np.testing.assert_array_equal(np.concatenate([labels for _, labels in batches]), files[1])
-    for path, heard in zip(files[0], audio, strict=True):
+    for path, decoded in zip(files[0], audio, strict=True):
         expected = read_audio(path)
         expected = expected if expected.ndim == 1 else expected.mean(axis=1)
-        np.testing.assert_allclose(heard, np.resize(expected, 6400), atol=1e-6)
+        np.testing.assert_allclose(decoded, np.resize(expected, 6400), atol=1e-6)
 
 
 @pytest.mark.parametrize("cache", [False, True])

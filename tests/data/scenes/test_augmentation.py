@@ -130,9 +130,9 @@ def test_the_changed_recording_is_what_the_room_is_given(plan, bank):
     dry = change.apply(crop, 8000, 16000)
     rir = bank.rirs[scene.room, scene.target_slot, 1]
     expected = scipy.signal.convolve(dry.astype("float64"), rir)[:8000]
-    heard = render_scenes(plan, [scene])["target"][0, :, 0]
-    gain = heard @ expected / (expected @ expected)
-    np.testing.assert_allclose(heard, gain * expected, atol=1e-5)
+    rendered = render_scenes(plan, [scene])["target"][0, :, 0]
+    gain = rendered @ expected / (expected @ expected)
+    np.testing.assert_allclose(rendered, gain * expected, atol=1e-5)
 
 
 def test_levels_of_noise_fill_their_range(plan):
@@ -143,16 +143,16 @@ def test_levels_of_noise_fill_their_range(plan):
 
 def test_sensor_noise_has_its_level_and_is_white(plan, scenes):
     noisy, changed = varied(plan, sensor_noise=20.0)
-    clean, heard = render_scenes(plan, scenes), render_scenes(noisy, changed)
-    np.testing.assert_array_equal(heard["target"], clean["target"])
-    noise = (heard["audio"] - clean["audio"]).astype("float64")
+    clean, rendered = render_scenes(plan, scenes), render_scenes(noisy, changed)
+    np.testing.assert_array_equal(rendered["target"], clean["target"])
+    noise = (rendered["audio"] - clean["audio"]).astype("float64")
     level = 20 * np.log10(np.sqrt(np.square(noise).mean(axis=1)) / MIX_RMS)
     np.testing.assert_allclose(level, -20, atol=0.4)
     correlation = np.einsum("nt,nt->n", noise[..., 0], noise[..., 1])
     assert np.abs(correlation / np.square(noise).sum(axis=1).mean(axis=1)).max() < 0.05
     assert np.abs(np.mean(noise[:, 1:] * noise[:, :-1]) / np.mean(noise**2)) < 0.01
     alone = render_scenes(noisy, changed[5:6])["audio"][0]
-    np.testing.assert_array_equal(alone, heard["audio"][5])
+    np.testing.assert_array_equal(alone, rendered["audio"][5])
 
 
 def test_further_interferers_are_different_and_equally_loud(plan, bank):
@@ -227,15 +227,15 @@ def test_an_interferer_of_the_same_class_is_another_instance(plan, scenes):
 
 def test_what_is_absent_is_not_in_the_mix(plan, scenes):
     kinds = ("picture", "text", "recording")
-    asked, changed = varied(plan, absent=True, num_interferers=2, prompt_kinds=kinds)
+    prompted, changed = varied(plan, absent=True, num_interferers=2, prompt_kinds=kinds)
     for scene, other in zip(scenes, changed, strict=True):
-        heard = {source.clip.class_name for source in other.sources}
-        assert other.picture.class_name not in heard and len(heard) == 3
+        present = {source.clip.class_name for source in other.sources}
+        assert other.picture.class_name not in present and len(present) == 3
         assert other.reference.class_name == other.picture.class_name
         assert (other.target, other.interferer) == (scene.target, scene.interferer)
     embeddings = {p.id: np.zeros(2) for p in plan.pictures}
     words = {name: np.full(2, row) for row, name in enumerate(plan.classes)}
-    texts = dataclasses.replace(asked, prompt_kinds=("text",))
+    texts = dataclasses.replace(prompted, prompt_kinds=("text",))
     inputs, _ = SceneBatches(
         texts, 5, prompt="embedding", prompt_embeddings=embeddings, text_embeddings=words
     )[0]

@@ -8,7 +8,7 @@ pytestmark = pytest.mark.once
 
 
 @pytest.mark.parametrize(
-    ("samples", "length", "heard"),
+    ("samples", "length", "audible"),
     [
         (1, 1, 1),
         (2, 5, 5),
@@ -26,12 +26,12 @@ pytestmark = pytest.mark.once
         (4801, 800, 0),
     ],
 )
-def test_it_is_the_convolution_cut_to_the_length_of_the_sources(samples, length, heard):
+def test_it_is_the_convolution_cut_to_the_length_of_the_sources(samples, length, audible):
     rng = np.random.default_rng(samples)
     dry = rng.standard_normal((2, samples)).astype("float32")
     rirs = rng.standard_normal((2, 2, length)).astype("float32")
-    rirs[0, :, heard:] = 0
-    rirs[1, :, heard // 2 :] = 0
+    rirs[0, :, audible:] = 0
+    rirs[1, :, audible // 2 :] = 0
     wet = convolve(dry, rirs)
     assert wet.dtype == np.float32 and wet.shape == (2, 2, samples)
     expected = scipy.signal.fftconvolve(dry[:, None].astype("float64"), rirs, axes=-1)
@@ -43,5 +43,5 @@ def test_one_source_and_three_microphones():
     rng = np.random.default_rng(0)
     dry, rirs = rng.standard_normal((1, 900)), rng.standard_normal((1, 3, 80))
     wet = convolve(dry.astype("float32"), rirs.astype("float32"))
-    for heard, rir in zip(wet[0], rirs[0], strict=True):
-        np.testing.assert_allclose(heard, np.convolve(dry[0], rir)[:900], atol=1e-4)
+    for convolved, rir in zip(wet[0], rirs[0], strict=True):
+        np.testing.assert_allclose(convolved, np.convolve(dry[0], rir)[:900], atol=1e-4)

@@ -1,4 +1,4 @@
-"""A Grain iterator goes on where a process was killed."""
+"""A Grain iterator resumes where a process was killed."""
 
 import importlib
 import itertools

@@ -169,13 +169,13 @@ def test_what_asks_changes_nothing_else(plan):
 
 
 def test_a_reference_is_another_recording_of_the_class(plan):
-    asked = dataclasses.replace(plan, prompt_kinds=("recording",))
-    for scene in map(asked.__getitem__, range(60)):
+    prompted = dataclasses.replace(plan, prompt_kinds=("recording",))
+    for scene in map(prompted.__getitem__, range(60)):
         assert scene.reference.class_name == scene.target.class_name
         assert scene.reference.instance != scene.target.instance
         assert scene.reference.split == plan.split
         assert 0 <= scene.reference_offset < scene.reference.num_samples
-    other = dataclasses.replace(asked, reference_split="val")
+    other = dataclasses.replace(prompted, reference_split="val")
     assert {other[index].reference.split for index in range(20)} == {"val"}
 
 

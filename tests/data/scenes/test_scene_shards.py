@@ -70,11 +70,11 @@ def test_scenes_repeat(folder):
 
 def test_writing_goes_on_where_it_stopped(batches, folder, tmp_path, monkeypatch):
     whole = {path.name: path.read_bytes() for path in folder.iterdir()}
-    begun = tmp_path / "begun"
-    write_scenes(batches, begun, scenes_per_shard=3, shards=[2], progress=False)
-    first_written = (begun / "scenes-00002.tfrecord").stat().st_mtime_ns
+    partial = tmp_path / "partial"
+    write_scenes(batches, partial, scenes_per_shard=3, shards=[2], progress=False)
+    first_written = (partial / "scenes-00002.tfrecord").stat().st_mtime_ns
     with pytest.raises(ValueError, match="lacks 3 of 4 files"):
-        read_scenes(begun)
+        read_scenes(partial)
 
     def fail(*_):
         raise OSError("No space left on device")
@@ -82,12 +82,12 @@ def test_writing_goes_on_where_it_stopped(batches, folder, tmp_path, monkeypatch
     with monkeypatch.context() as patch:
         patch.setattr(os, "replace", fail)
         with pytest.raises(OSError, match="No space"):
-            write_scenes(batches, begun, scenes_per_shard=3, progress=False)
-    assert {path.name for path in begun.iterdir()} == {"scenes.json", "scenes-00002.tfrecord"}
-    (begun / "scenes-00000.tfrecord.7.part").write_bytes(b"of a process that was killed")
-    write_scenes(batches, begun, scenes_per_shard=3, progress=False)
-    assert {path.name: path.read_bytes() for path in begun.iterdir()} == whole
-    assert (begun / "scenes-00002.tfrecord").stat().st_mtime_ns == first_written
+            write_scenes(batches, partial, scenes_per_shard=3, progress=False)
+    assert {path.name for path in partial.iterdir()} == {"scenes.json", "scenes-00002.tfrecord"}
+    (partial / "scenes-00000.tfrecord.7.part").write_bytes(b"of a process that was killed")
+    write_scenes(batches, partial, scenes_per_shard=3, progress=False)
+    assert {path.name: path.read_bytes() for path in partial.iterdir()} == whole
+    assert (partial / "scenes-00002.tfrecord").stat().st_mtime_ns == first_written
 
 
 def test_other_scenes_and_other_files_are_left_alone(batches, folder, tmp_path):
@@ -105,7 +105,7 @@ def test_other_scenes_and_other_files_are_left_alone(batches, folder, tmp_path):
     (tmp_path / "mine" / "notes.txt").write_text("mine")
     with pytest.raises(ValueError, match=r"which holds notes\.txt"):
         write_scenes(batches, tmp_path / "mine", progress=False)
-    with pytest.raises(ValueError, match="holds no scenes"):
+    with pytest.raises(ValueError, match="must hold scenes of `write_scenes`"):
         read_scenes(tmp_path / "mine")
 
 
@@ -175,6 +175,6 @@ def test_two_processes_share_the_scenes(folder, dispatcher, tmp_path):
     sounds = paths.map(read_audio_tf).apply(
         service.distribute(service.ShardingPolicy.OFF, dispatcher)
     )
-    heard = as_numpy(sounds)
-    assert len(heard) == 2
-    np.testing.assert_allclose(heard, [tone, tone], atol=1e-4)
+    read = as_numpy(sounds)
+    assert len(read) == 2
+    np.testing.assert_allclose(read, [tone, tone], atol=1e-4)

@@ -23,7 +23,7 @@ DIRECTIONS = np.array([[45, 35], [-45, -35], [135, -35], [-135, 35]], "float64")
 
 @dataclass(frozen=True)
 class Sound:
-    """A source: heard from frame `start` to `stop`, at one azimuth a frame or at one for all."""
+    """A source: active from frame `start` to `stop`, at one azimuth a frame or at one for all."""
 
     class_name: str
     start: int

@@ -38,10 +38,10 @@ def test_table_3(command, tmp_path):
     out = tmp_path / "out"
     rows = [json.loads(path.read_text()) for path in sorted((out / "rows").iterdir())]
     assert [row["name"] for row in rows] == ["mlp_avc", "oracle", "srp_phat"]
-    asked, oracle, steered = (row["evaluations"]["STARSS23"] for row in rows)
-    assert asked["settings"]["segments"] == 4
-    assert asked["settings"]["microphone_spacing_m"] == pytest.approx(0.0688, abs=1e-4)
-    assert asked["scores"]["mae"] is not None
+    prompted, oracle, steered = (row["evaluations"]["STARSS23"] for row in rows)
+    assert prompted["settings"]["segments"] == 4
+    assert prompted["settings"]["microphone_spacing_m"] == pytest.approx(0.0688, abs=1e-4)
+    assert prompted["scores"]["mae"] is not None
     assert oracle["scores"]["mae"]["mean"] <= steered["scores"]["mae"]["mean"]
     table = (out / "table3.md").read_text()
     assert "## STARSS23" in table and "36.85°, 41.23 %" in table

@@ -17,7 +17,7 @@ AZIMUTHS = (-135, -20, 45, 80, 120)
 
 @pytest.fixture
 def dataset(writer, sound, render):
-    """Bells at five azimuths; in the last segment a knock is heard too."""
+    """Bells at five azimuths; in the last segment a knock is active too."""
     sounds = [sound("bell", 10 * k, 10 * k + 10, a) for k, a in enumerate(AZIMUTHS)]
     sounds += [sound("knock", 40, 47, -100), sound("telephone", 50, 60, 0)]
     writer.recording(sounds=sounds, audio=render(sounds, 6.5))
@@ -33,12 +33,12 @@ def test_scores_are_those_of_the_estimates(make_model, prompts):
     model = make_model()
     evaluation = evaluate_segments(model, prompts, batch_size=3, progress=False)
     load = prompts.catalog.load_image
-    asked = {
+    given = {
         "images": np.stack([load(prompts.picture(s), (16, 16)) for s in prompts.segments]),
         "microphone_spacing": np.full(6, prompts.dataset.microphone_spacing, "float32"),
     }
     audio = np.stack([prompts.dataset.load_audio(segment) for segment in prompts.segments])
-    np.testing.assert_array_equal(evaluation.scores.estimate, model.localize(audio, asked))
+    np.testing.assert_array_equal(evaluation.scores.estimate, model.localize(audio, given))
     assert evaluation.scores.azimuth.tolist() == [s.azimuth for s in prompts.segments]
     assert np.isnan(evaluation.scores.interferer_azimuth).tolist() == [True] * 4 + [False, True]
     assert evaluation.interferer_classes == (None, None, None, None, "knock", None)
@@ -64,29 +64,29 @@ def test_pictures_of_the_training_are_no_test(make_model, prompts):
 def test_the_spacing_is_told_to_the_head(make_model, prompts):
     """An untrained head steers already: right with the true spacing, wrong with another."""
     model = make_model()
-    told = evaluate_segments(model, prompts, progress=False).scores
+    informed = evaluate_segments(model, prompts, progress=False).scores
     other = evaluate_segments(model, prompts, microphone_spacing=0.2, progress=False).scores
-    assert told.means()["mae"] < 0.5 * other.means()["mae"]
+    assert informed.means()["mae"] < 0.5 * other.means()["mae"]
 
 
 @pytest.mark.once
 def test_a_constant_prompt_is_the_same_for_all(make_model, prompts, monkeypatch):
     model = make_model()
-    heard = []
+    received = []
 
     def predict(inputs):
-        heard.append(inputs)
+        received.append(inputs)
         return {"doa": np.eye(180)[np.full(len(inputs["audio"]), 89)]}
 
     monkeypatch.setattr(model, "predict_on_batch", predict)
     evaluation = evaluate_segments(model, prompts, prompt="constant", progress=False)
-    [inputs] = heard
+    [inputs] = received
     assert np.ptp(inputs["prompt_embedding"], axis=0).max() == 0
     assert inputs["audio"].shape == (6, 16000, 2)
     np.testing.assert_allclose(inputs["microphone_spacing"], 0.0688, atol=5e-5)
     assert set(evaluation.scores.estimate) == {90.0}
     evaluate_segments(model, prompts, progress=False)
-    assert np.ptp(heard[1]["prompt_embedding"], axis=0).max() > 0
+    assert np.ptp(received[1]["prompt_embedding"], axis=0).max() > 0
 
 
 @pytest.mark.once

@@ -42,8 +42,8 @@ def test_no_rows(tmp_path):
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ("1,2,3,4", "line 2.*5 or 6 columns.*got 4"),
-        ("1,2,3,4,5,6,7", "got 7"),
+        ("1,2,3,4", "line 2.*5 or 6 columns.*Received: 4"),
+        ("1,2,3,4,5,6,7", "Received: 7"),
         ("frame,class,source,azimuth,elevation", "expected numbers"),
         ("1,13,0,0,0", "`class`.*0 to 12.*13"),
         ("-1,0,0,0,0", "`frame`"),
@@ -60,7 +60,7 @@ def test_bad_rows_are_named(tmp_path, row, message):
 
 
 def test_bad_files_are_named(tmp_path):
-    with pytest.raises(ValueError, match=r"none\.csv.*does not exist"):
+    with pytest.raises(ValueError, match=r"must be an existing file. Received: path=.*none\.csv"):
         read_events(tmp_path / "none.csv")
     (tmp_path / "mix.csv").write_bytes(b"\xff\xfe\x00\x01")
     with pytest.raises(ValueError, match=r"mix\.csv"):

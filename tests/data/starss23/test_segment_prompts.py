@@ -86,12 +86,12 @@ def test_without_a_map_names_are_compared(dataset, pictures):
 @pytest.mark.parametrize(
     ("class_map", "message"),
     [
-        ({"gong": "phone"}, "'gong'.*bell"),
-        ({"bell": "gong"}, "'gong'.*church_bell"),
-        ({"bell": []}, "names no class"),
-        ({"door": "phone"}, "No segment has a picture"),
-        (None, "No segment has a picture"),
-        ("none.csv", r"none\.csv' does not exist"),
+        ({"gong": "phone"}, r"'bell'.*Received: class_map=\('gong',\)"),
+        ({"bell": "gong"}, r"'church_bell'.*Received: class_map=\('gong',\)"),
+        ({"bell": []}, r"`class_map` must name one or more of .* Received: class_map=\(\)"),
+        ({"door": "phone"}, "must have pictures of one of .*Received: pictures of"),
+        (None, "must have pictures of one of .*Received: pictures of"),
+        ("none.csv", r"must be an existing file. Received: class_map=.*none\.csv"),
     ],
 )
 def test_bad_maps(dataset, pictures, class_map, message):

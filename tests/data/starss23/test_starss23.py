@@ -49,7 +49,7 @@ def test_reads_the_published_layout(writer, sound, format, columns):
     assert [segment.azimuth for segment in dataset.segments] == pytest.approx([30.0] * 4)
     for split, count in [("test", 2), ("train", 2), ("dev-test-tau", 1), (None, 4)]:
         assert len(open_dataset(writer, format=format, split=split)) == count
-    with pytest.raises(ValueError, match="'eval'.*dev-test-sony"):
+    with pytest.raises(ValueError, match="dev-test-sony.*Received: split='eval'"):
         open_dataset(writer, format=format, split="eval")
 
 
@@ -308,10 +308,10 @@ def test_missing_folders_and_files_are_named(writer, tmp_path):
     with pytest.raises(ValueError, match="`root`.*mic_dev.*no folder"):
         STARSS23(tmp_path / "nowhere")
     path = writer.recording(seconds=2.0)
-    with pytest.raises(ValueError, match="foa_dev' is no folder"):
+    with pytest.raises(ValueError, match="must hold the folders .*without .*foa_dev"):
         open_dataset(writer, format="foa")
     (writer.root / "metadata_dev/dev-test-sony/fold4_room23_mix001.csv").unlink()
-    with pytest.raises(ValueError, match=r"mix001\.wav' has no annotation.*mix001\.csv"):
+    with pytest.raises(ValueError, match=r"mix001\.wav' must have an annotation.*mix001\.csv"):
         open_dataset(writer)
     path.unlink()
     with pytest.raises(ValueError, match="no recording"):
@@ -324,5 +324,5 @@ def test_damaged_recordings_are_named(writer):
     with pytest.raises(ValueError, match=r"mix001\.wav' is truncated"):
         open_dataset(writer)
     writer.recording(audio=np.zeros((48000, 2)))
-    with pytest.raises(ValueError, match=r"mix001\.wav' must have 4 channels, got 2"):
+    with pytest.raises(ValueError, match=r"mix001\.wav' must have 4 channels. Received: 2"):
         open_dataset(writer)

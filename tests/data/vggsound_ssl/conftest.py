@@ -30,7 +30,7 @@ def noise(seconds, rate=44100, channels=1, seed=0):
 
 
 def pictures(count=10, size=(48, 64), seed=0):
-    """Plain pictures, whose brightness tells the time."""
+    """Plain pictures, whose brightness is the time."""
     colour = np.random.default_rng(seed).integers(0, 100, 3)
     brightness = np.linspace(0, 155, count)[:, None, None, None]
     return np.broadcast_to(colour + brightness, (count, *size, 3)).astype("uint8")
@@ -157,7 +157,7 @@ def contents_fixture():
 
 @pytest.fixture(scope="session", name="reasons")
 def reasons_fixture():
-    """What is wrong with a video, and the reason that must be told."""
+    """What is wrong with a video, and the reason that must be reported."""
     return REASONS
 
 

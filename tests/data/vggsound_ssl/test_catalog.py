@@ -100,14 +100,14 @@ def test_fingerprints_are_those_of_the_pictures(root):
 
 def test_what_is_no_dataset_is_refused(root, copy, tmp_path):
     assert is_vggsound_ssl(root) and not is_vggsound_ssl(tmp_path)
-    with pytest.raises(ValueError, match="holds no whole VGGSound-SSL"):
+    with pytest.raises(ValueError, match="must hold a complete VGGSound-SSL"):
         VGGSoundSSL(tmp_path)
-    with pytest.raises(ValueError, match="Unknown class 'whistling'"):
+    with pytest.raises(ValueError, match=r"Received: classes=\('whistling',\)"):
         VGGSoundSSL(root, classes=["whistling"])
     for text in ("", "[]", "{}", '{"format": "another"}'):
         (copy / "manifest.json").write_text(text)
         assert not is_vggsound_ssl(copy)
-        with pytest.raises(ValueError, match="holds no whole VGGSound-SSL"):
+        with pytest.raises(ValueError, match="must hold a complete VGGSound-SSL"):
             VGGSoundSSL(copy)
 
 
@@ -188,7 +188,7 @@ def test_spatial_clips_resume_with_the_same_bytes(
         patch.setattr(spatial, "read_member", read)
         with pytest.raises(KeyboardInterrupt, match="1 of 5 spatial shards whole in .*spatial"):
             spatialise_clips(copy, bank_path, 2, seed=3, progress=False)
-        with pytest.raises(ValueError, match="has no spatial clips"):
+        with pytest.raises(ValueError, match="must have spatial clips"):
             SpatialClips(copy)
     spatialise_clips(copy, bank_path, 2, seed=3, progress=False)
     assert contents(copy) == contents(spatialised)
@@ -208,12 +208,14 @@ def test_other_banks_are_refused(copy, bank_path, tmp_path):
         spatialise_clips(copy, tmp_path / "nothing.npz")
     slow = dict(sources_per_room=1, max_duration=0.02, progress=False)
     RIRBank.build(3, sampling_rate=8000, **slow).save(tmp_path / "slow.npz")
-    with pytest.raises(ValueError, match="is at 8000 Hz, but the clips are at 16000 Hz"):
+    with pytest.raises(ValueError, match="must be at 16000 Hz.* at 8000 Hz"):
         spatialise_clips(copy, tmp_path / "slow.npz")
     RIRBank.build(2, **slow).save(tmp_path / "few.npz")
-    with pytest.raises(ValueError, match=r"a room for each of the splits .* got 2 room"):
+    with pytest.raises(
+        ValueError, match=r"a room for each of the splits .* Received: bank with 2 room"
+    ):
         spatialise_clips(copy, tmp_path / "few.npz")
     assert not (copy / "spatial").exists()
-    with pytest.raises(ValueError, match="Unknown `split` 'dev'"):
+    with pytest.raises(ValueError, match="`split` must be one of .* Received: split='dev'"):
         spatialise_clips(copy, bank_path, progress=False)
         SpatialClips(copy, split="dev")

@@ -38,7 +38,7 @@ def test_builds_and_passes_everything_on(material, tmp_path, capsys, bank_path):
     captured = capsys.readouterr()
     assert "4/4" in captured.err
     lines = captured.out.splitlines()
-    # One video is cut after its first second, which is all that was asked for.
+    # One video is cut after its first second, which is all that was requested.
     assert lines[0].startswith(f"{out}: 11 clips (train ")
     assert lines[0].endswith(" of 2 classes, 0.00 hours")
     assert "class not chosen 5" in lines[1] and "silent 1" in lines[1]
@@ -85,9 +85,9 @@ def test_stopped_by_the_user(material, tmp_path, monkeypatch, capsys):
 def test_bad_input_is_one_clear_line(material, tmp_path, capsys, bank_path):
     out = tmp_path / "ssl"
     for options, message in [
-        (["--min-instances", "99"], "`min_instances` is 99, but no class has so many videos"),
+        (["--min-instances", "99"], "Received: min_instances=99"),
         (["--clip", "nowhere"], "`--clip` must be"),
-        (["--classes", "whistling"], "Unknown class 'whistling'"),
+        (["--classes", "whistling"], "Received: classes=('whistling',)"),
         (["--spatialise", "1"], "`--spatialise` and `--bank` must be given together"),
         (["--bank", str(bank_path)], "`--spatialise` and `--bank` must be given together"),
         (["--spatialise", "1", "--bank", "nowhere.npz"], "nowhere.npz"),

@@ -1,4 +1,4 @@
-"""The page of the documentation: its blocks run, and it tells all reasons."""
+"""The page of the documentation: its blocks run, and it lists all reasons."""
 
 import pathlib
 import re

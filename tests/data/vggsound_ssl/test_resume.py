@@ -1,4 +1,4 @@
-"""Whatever stops a build, the next call goes on and ends with the same bytes."""
+"""Whatever stops a build, the next call resumes and ends with the same bytes."""
 
 import errno
 import os
@@ -38,7 +38,7 @@ def whole(tmp_path_factory, few):
 
 
 @pytest.fixture
-def begun(few, tmp_path, monkeypatch):
+def started(few, tmp_path, monkeypatch):
     """The folder of a dataset that was stopped when all was staged and nothing else done."""
 
     def stop(*arguments):
@@ -91,14 +91,14 @@ def test_stopped_between_shards(few, whole, tmp_path, monkeypatch, contents):
     assert contents(tmp_path / "ssl") == contents(whole)
 
 
-def test_what_is_whole_is_not_made_again(few, begun, whole, monkeypatch, contents):
+def test_what_is_whole_is_not_made_again(few, started, whole, monkeypatch, contents):
     monkeypatch.setattr(parts, "read_video_audio", None)
-    build(begun, few)
-    assert contents(begun) == contents(whole)
+    build(started, few)
+    assert contents(started) == contents(whole)
     # A finished dataset is left as it is.
-    times = {path.name: path.stat().st_mtime_ns for path in begun.iterdir()}
-    build(begun, few)
-    assert times == {path.name: path.stat().st_mtime_ns for path in begun.iterdir()}
+    times = {path.name: path.stat().st_mtime_ns for path in started.iterdir()}
+    build(started, few)
+    assert times == {path.name: path.stat().st_mtime_ns for path in started.iterdir()}
 
 
 def test_a_disk_that_is_full_now_and_then(few, whole, tmp_path, monkeypatch, contents):
@@ -139,17 +139,17 @@ def remove(path):
 
 
 @pytest.mark.parametrize("damage", [truncate, flip, empty, remove])
-def test_damaged_parts_are_made_again(few, begun, whole, contents, damage):
-    damage(begun / "staging" / "part-00000.tar")
-    build(begun, few)
-    assert contents(begun) == contents(whole)
+def test_damaged_parts_are_made_again(few, started, whole, contents, damage):
+    damage(started / "staging" / "part-00000.tar")
+    build(started, few)
+    assert contents(started) == contents(whole)
 
 
 @pytest.mark.parametrize("damage", [truncate, empty, remove])
-def test_damaged_reports_are_made_again(few, begun, whole, contents, damage):
-    damage(begun / "staging" / "part-00001.json")
-    build(begun, few)
-    assert contents(begun) == contents(whole)
+def test_damaged_reports_are_made_again(few, started, whole, contents, damage):
+    damage(started / "staging" / "part-00001.json")
+    build(started, few)
+    assert contents(started) == contents(whole)
 
 
 @pytest.mark.parametrize("damage", [truncate, flip, empty, remove])
@@ -163,11 +163,11 @@ def test_damaged_shards_of_a_finished_dataset_are_named(few, whole, tmp_path, co
     assert contents(copy) == contents(whole)
 
 
-def test_half_written_files_are_removed(few, begun, whole, contents):
+def test_half_written_files_are_removed(few, started, whole, contents):
     for name in ("staging/part-00000.tar.01ab.part", "train-00000.tar.23cd.part"):
-        (begun / name).write_bytes(b"half")
-    build(begun, few)
-    assert contents(begun) == contents(whole)
+        (started / name).write_bytes(b"half")
+    build(started, few)
+    assert contents(started) == contents(whole)
 
 
 @pytest.mark.parametrize(
@@ -179,20 +179,20 @@ def test_half_written_files_are_removed(few, begun, whole, contents):
         ({"rows_per_part": 5}, "`rows_per_part` is 4 there, but 5"),
     ],
 )
-def test_other_settings_are_refused(few, whole, begun, contents, changed, message):
-    for folder in (begun, whole):
+def test_other_settings_are_refused(few, whole, started, contents, changed, message):
+    for folder in (started, whole):
         before = contents(folder)
         with pytest.raises(ValueError, match=message):
             build(folder, few, **changed)
         assert contents(folder) == before
 
 
-def test_another_table_is_refused(few, begun, tmp_path):
+def test_another_table_is_refused(few, started, tmp_path):
     (tmp_path / "other").mkdir()
     other = few.copy(tmp_path / "other")
     other.csv.write_text(other.csv.read_text() + "more,0,violin,train\n")
     with pytest.raises(ValueError, match="`csv_sha256` is"):
-        build(begun, other)
+        build(started, other)
 
 
 def test_where_nothing_is_done_other_settings_are_taken(
@@ -216,10 +216,10 @@ def test_a_folder_of_something_else_is_refused(few, tmp_path, contents):
 
 
 @pytest.mark.parametrize("text", ["", "[1]"])
-def test_damaged_settings_are_refused(few, begun, text):
-    (begun / "build.json").write_text(text)
+def test_damaged_settings_are_refused(few, started, text):
+    (started / "build.json").write_text(text)
     with pytest.raises(ValueError, match=r"build\.json' is damaged"):
-        build(begun, few)
+        build(started, few)
 
 
 def test_videos_out_of_reach_do_not_look_missing(few, tmp_path, monkeypatch):
@@ -231,7 +231,7 @@ def test_videos_out_of_reach_do_not_look_missing(few, tmp_path, monkeypatch):
 
     parts_read = parts.read_video_audio
     monkeypatch.setattr(parts, "read_video_audio", lose)
-    with pytest.raises(OSError, match="cannot be reached any more"):
+    with pytest.raises(OSError, match="can no longer be reached"):
         build(tmp_path / "ssl", copy)
     assert not list((tmp_path / "ssl").rglob("part-*"))
 

@@ -50,7 +50,7 @@ def test_byte_order_marks_and_empty_lines_are_no_rows(write, encoding):
 def test_some_classes(write):
     vggsound = VGGSound(*write(TABLE), classes=["people eating, crisps"])
     assert [video.start_second for video in vggsound.videos] == [10]
-    with pytest.raises(ValueError, match="Unknown class 'whistling'"):
+    with pytest.raises(ValueError, match=r"Received: classes=\('whistling',\)"):
         VGGSound(*write(TABLE), classes=["whistling"])
 
 
@@ -63,14 +63,17 @@ def test_a_row_that_comes_again_is_set_aside(write):
 @pytest.mark.parametrize(
     "row, message",
     [
-        ("abc,10,rain", "line 4: expected youtube_id,start_second,label,split, got 3 columns"),
-        ("abc,10,people eating, crisps,train", "line 4.*got 5 columns"),
-        ("../abc,10,rain,train", "line 4: the id must be of letters.*'../abc'"),
-        (",10,rain,train", "line 4: the id must"),
-        ("abc,-1,rain,train", "line 4: the start must be a whole number of seconds, got '-1'"),
-        ("abc,1.5,rain,train", "line 4: the start"),
-        ("abc,10,,train", "line 4: the label is empty"),
-        ("abc,10,rain,val", r"line 4: the split must be one of .*got 'val'"),
+        ("abc,10,rain", "line 4: expected .*youtube_id,start_second,label,split. Received: 3"),
+        ("abc,10,people eating, crisps,train", "line 4.*Received: 5 columns"),
+        ("../abc,10,rain,train", "line 4: `youtube_id` must consist of .*'../abc'"),
+        (",10,rain,train", "line 4: `youtube_id` must"),
+        (
+            "abc,-1,rain,train",
+            "line 4: `start_second` must be a whole .* Received: start_second='-1'",
+        ),
+        ("abc,1.5,rain,train", "line 4: `start_second` must"),
+        ("abc,10,,train", "line 4: `label` must not be empty"),
+        ("abc,10,rain,val", "line 4: `split` must be one of .* Received: split='val'"),
     ],
 )
 def test_wrong_rows_are_named(write, row, message):
@@ -80,9 +83,9 @@ def test_wrong_rows_are_named(write, row, message):
 
 def test_what_is_not_there_is_named(write, tmp_path):
     csv, root = write("")
-    with pytest.raises(ValueError, match="`csv`.*holds no row"):
+    with pytest.raises(ValueError, match="`csv` must have rows"):
         VGGSound(csv, root)
     with pytest.raises(ValueError, match="`csv` must be a file"):
         VGGSound(tmp_path / "other.csv", root)
-    with pytest.raises(ValueError, match="`root` must be a folder"):
+    with pytest.raises(ValueError, match="`root` must be an existing folder"):
         VGGSound(csv, tmp_path / "other")
