@@ -35,7 +35,11 @@ def prepare(preprocessor, audio=GOOD_AUDIO, prompt=GOOD_PICTURE, **inputs):
 
 BAD_AUDIO = {
     "mono": (noise(8000, 1), ValueError, r"`audio` must have 2 channel\(s\)\. Received: 1"),
-    "three channels": (noise(8000, 3), ValueError, r"`audio` must have 2 channel\(s\)\..* Received: 3"),
+    "three channels": (
+        noise(8000, 3),
+        ValueError,
+        r"`audio` must have 2 channel\(s\)\..* Received: 3",
+    ),
     "rank 1": (noise(8000), ValueError, r"`audio`.*\(8000,\)"),
     "rank 4": (noise(1, 1, 8000, 2), ValueError, r"`audio`.*\(1, 1, 8000, 2\)"),
     "NaN": (with_value(np.nan), ValueError, "`audio` holds NaN or infinite"),
@@ -100,7 +104,9 @@ def test_audio_and_prompt_are_both_needed(x, preprocessor):
 
 def test_another_sampling_rate_is_refused_without_resampling(tmp_path):
     strict = AVSSANPreprocessor(image_size=(16, 16), resample=False)
-    with pytest.raises(ValueError, match="`audio` must be sampled at 16000 Hz .* Received: 44100 Hz"):
+    with pytest.raises(
+        ValueError, match="`audio` must be sampled at 16000 Hz .* Received: 44100 Hz"
+    ):
         prepare(strict, audio=noise(44100, 2), sampling_rate=44100)
     soundfile.write(tmp_path / "mix.wav", 0.1 * noise(44100, 2), 44100)
     with pytest.raises(ValueError, match="44100 Hz, expected 16000 Hz"):
