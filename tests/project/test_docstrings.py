@@ -160,7 +160,8 @@ def names(stand_ins, known, embedded):
     known.update(vars(stand_ins))
     for module in map(importlib.import_module, {name.rpartition(".")[0] for name in PUBLIC}):
         known.update({name: getattr(module, name) for name in getattr(module, "__all__", ())})
-    known.update({short_name(name): thing for name, thing in PUBLIC.items()})
+    for name, thing in PUBLIC.items():
+        known.setdefault(short_name(name), thing)
     known.update(vars(embedded))
     return known
 

@@ -15,6 +15,7 @@ import pytest
 from keras_avssan import Prompt, benchmark, classical, data, doa, evaluation, simulation
 from keras_avssan._internal.one_line import count, names, one_line, span
 from keras_avssan.app import Answer
+from keras_avssan.benchmark.system import Setup
 from keras_avssan.data.curation.folder_report import FileReport, FolderReport
 from keras_avssan.data.curation.split_leaks import Leak
 from keras_avssan.data.media.video_io import VideoFrame
@@ -255,7 +256,7 @@ EXAMPLES = {
         "<SeparationExample: bell at 30.0°, estimate 32.0°, dog at 90.0°, scene 12>",
     ),
     "Setup": (
-        lambda: benchmark.Setup(512),
+        lambda: Setup(512),
         "<Setup: full size, prompts of 512 numbers, 16000 Hz, 0.2 m apart, 1 s>",
     ),
     "SyntheticClasses": (
