@@ -43,7 +43,8 @@ class PromptVectors:
             bridge_layers=1,
             compile=False,
         )
-        self._model.backbone.image_encoder.trainable = False
+        encoder: Any = self._model.backbone.image_encoder
+        encoder.trainable = False
 
     @property
     def encoder(self) -> keras.Layer:

@@ -74,7 +74,7 @@ def _nearest_of_two_peaks(posterior: Tensor, azimuth: Tensor) -> Tensor:
     return nearest_of_two_peaks(posterior, azimuth)
 
 
-def _ablation(name: str, title: str, **switches: bool) -> System:
+def _ablation(name: str, title: str, **switches: Any) -> System:
     return System(
         name,
         title,

@@ -250,6 +250,7 @@ class Benchmark:
     def _evaluate(self, system: System, model: Any, table: int) -> dict[str, dict[str, Any]]:
         """Dict from SNR, or `"STARSS23"`, to an evaluation as JSON has it."""
         if table == 3:
+            assert self.segments is not None
             evaluation = evaluate_segments(
                 model,
                 self.segments,

@@ -187,7 +187,7 @@ class ClassicalLocalizer(keras.layers.Layer):
         if isinstance(inputs, dict):
             inputs = {key: np.asarray(inputs[key], "float32") for key in _INPUTS if key in inputs}
             spacing = inputs.get("microphone_spacing", np.ones(1))
-            if not (np.isfinite(spacing).all() and np.all(spacing > 0)):
+            if not (np.isfinite(spacing).all() and np.all(np.asarray(spacing) > 0)):
                 raise ValueError(
                     "`microphone_spacing` must hold positive distances in metres. "
                     f"Received: microphone_spacing={spacing}"
@@ -200,7 +200,7 @@ class ClassicalLocalizer(keras.layers.Layer):
         self,
         audio: Any,
         prompt: Any = None,
-        sampling_rate: float | None = None,
+        sampling_rate: int | None = None,
         return_confidence: bool = False,
         channels: Sequence[int] | None = None,
         microphone_spacing: ArrayLike | None = None,

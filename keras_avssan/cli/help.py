@@ -3,7 +3,7 @@
 import argparse
 import re
 from collections.abc import Callable, Iterator
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from keras_avssan.cli.checks import FILES, FOLDERS
 from keras_avssan.cli.options import Commands
@@ -62,7 +62,7 @@ def complete_help(parser: argparse.ArgumentParser, prog: str) -> None:
         helps = {choice.dest: choice.help for choice in action._choices_actions}
         for name, command in action.choices.items():
             command.formatter_class = HelpFormatter
-            command.description = command.description or _sentence(helps[name])
+            command.description = command.description or _sentence(helps[name] or "")
             if command.epilog:
                 lines = re.sub("^keras-avssan", prog, command.epilog, flags=re.MULTILINE)
                 command.epilog = _EXAMPLE + lines.replace("\n", "\n  ")
@@ -92,6 +92,7 @@ def _print_script(options: argparse.Namespace, parser: argparse.ArgumentParser) 
     import shtab
 
     for command in _all_parsers(parser):
+        action: Any
         for action in command._actions:
             if action.dest in FOLDERS:
                 action.complete = shtab.DIRECTORY

@@ -94,7 +94,7 @@ class CLIPEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
             tokenizer = keras.saving.deserialize_keras_object(tokenizer)
         _check_parts(backbone, tokenizer)
         self.backbone = backbone
-        self.tokenizer = tokenizer
+        self.tokenizer = cast(CLIPTextTokenizer | None, tokenizer)
         self.mean = tuple(mean)
         self.std = tuple(std)
         self.image_size = tuple(backbone.vision_encoder.image_shape[:2])

@@ -90,7 +90,7 @@ class VGGish(StoredByAttribute, KeepsFrozenModel, FixedSettings, keras_hub.model
         **kwargs: Any,
     ) -> None:
         _check_arguments(filters, hidden_dim, embedding_dim, activation, postprocess, eight_bit)
-        self.settings = {
+        self.settings: dict[str, Any] = {
             "filters": list(filters),
             "hidden_dim": hidden_dim,
             "embedding_dim": embedding_dim,

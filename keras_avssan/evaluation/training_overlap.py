@@ -40,8 +40,8 @@ def scene_overlap(
     references = [
         {scene.reference} if is_prompted and scene.reference else set() for scene in scenes
     ]
-    items = set().union(*recordings, *pictures, *references)
-    digests: dict[Any, str] = {item: item_digest(plan.catalog, item) for item in items}
+    items: set[Any] = set().union(*recordings, *pictures, *references)
+    digests: dict[Any, bytes] = {item: item_digest(plan.catalog, item) for item in items}
     rooms = sorted({scene.room for scene in scenes})
     digests |= dict(zip(rooms, room_digests(plan.bank, rooms), strict=True))
     parts: Iterator[tuple[set[Any], ...]] = zip(
@@ -67,7 +67,7 @@ def picture_overlap(
 
 
 def overlap(
-    model: keras.Model, scenes: Sequence[Mapping[str, set[str]]], on_overlap: str
+    model: keras.Model, scenes: Sequence[Mapping[str, set[bytes]]], on_overlap: str
 ) -> dict[str, Any] | None:
     """Counts the digests of scenes, sets by name, that were in a model's training.
 

@@ -258,7 +258,8 @@ class Localizer(
                 "`texts` need a model whose image encoder has a text side, such as CLIP's. "
                 f"Received: texts={list(texts)!r}"
             )
-        token_ids = self.backbone.image_encoder.tokenize(list(texts))
+        encoder: Any = self.backbone.image_encoder
+        token_ids = encoder.tokenize(list(texts))
         return embed_batches(self.backbone, "token_ids", token_ids, batch_size)
 
     def get_config(self) -> dict[str, Any]:

@@ -396,4 +396,4 @@ class ScenePlan:
 
 
 def _draw(rng: np.random.Generator, items: Sequence[Any]) -> Any:
-    return items[rng.integers(len(items))]
+    return items[int(rng.integers(len(items)))]

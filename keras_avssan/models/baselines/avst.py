@@ -151,7 +151,7 @@ class AVSTBackbone(BaselineBackbone):
         dropout: float = 0.1,
         **kwargs: Any,
     ) -> None:
-        encoder = {
+        encoder: dict[str, Any] = {
             "dim": dim,
             "num_layers": num_layers,
             "num_heads": num_heads,

@@ -53,7 +53,7 @@ class BaselineBackbone(PromptedBackbone):
     # Whether the last layer is a linear one, from features to logits.
     projects_logits = True
 
-    def set_up(
+    def set_up(  # type: ignore[override]  # of the front end too; returns what `Backbone` takes
         self,
         settings: Mapping[str, Any],
         *,

@@ -155,10 +155,10 @@ class StereoLogMel(FixedSettings, keras.layers.Layer):
         self.phase = phase
 
     def build(self, spectrogram_shape: Shape) -> None:
+        num_bins = spectrogram_shape[2]
+        assert num_bins is not None
         highest = 0.975 * self.sampling_rate / 2.0
-        self._mel = mel_matrix(
-            spectrogram_shape[2], self.num_mels, self.sampling_rate, 60.0, highest
-        )
+        self._mel = mel_matrix(num_bins, self.num_mels, self.sampling_rate, 60.0, highest)
         self.built = True
 
     def call(self, spectrogram: Tensor) -> Tensor:
