@@ -11,9 +11,20 @@ CACHE_VARIABLE = "KERAS_AVSSAN_CACHE"
 
 
 def demo_folder() -> Path:
-    """Path of the folder that keeps the demo model of this user, as the preset `model` in it.
+    """The folder that keeps the demo model of this user.
 
-    `$KERAS_AVSSAN_CACHE/demo`, else `keras-avssan/demo` in the platform's folder for caches.
+    The quickstart and `make demo` save their model there, and `keras-avssan app --demo` opens it:
+    it is trained once. The environment variable `KERAS_AVSSAN_CACHE` names another place;
+    otherwise it is where the platform keeps caches: `$XDG_CACHE_HOME` or `~/.cache` on Linux,
+    `~/Library/Caches` on macOS, `%LOCALAPPDATA%` on Windows.
+
+    Returns:
+        `pathlib.Path` of a folder, which need not exist. The model is the preset folder `model`
+        in it.
+
+    Example:
+        >>> demo_folder().name
+        'demo'
     """
     named = os.environ.get(CACHE_VARIABLE)
     return (Path(named).expanduser() if named else _user_caches() / "keras-avssan") / "demo"
@@ -44,9 +55,20 @@ def as_typed(path: PathLike) -> str:
 def localize_command(
     recording: PathLike, prompt: PathLike, model: PathLike, program: str = "keras-avssan"
 ) -> str:
-    """The command line that localises a prompted sound with a saved model.
+    """The command line that asks a saved model about a recording.
 
-    `prompt` is the path of a picture or a recording, `model` that of a preset folder.
+    Args:
+        recording: Path of a two-channel recording.
+        prompt: Path of a picture or a recording.
+        model: Path of a preset folder.
+        program: The program, as it is to be typed.
+
+    Returns:
+        String of one line, to be pasted into a shell.
+
+    Example:
+        >>> localize_command("mix.wav", "dog.png", "my_model").startswith("keras-avssan localize ")
+        True
     """
     recording, prompt, model = map(as_typed, (recording, prompt, model))
     return f"{program} localize {recording} --prompt {prompt} --model {model}"

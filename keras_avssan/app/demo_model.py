@@ -29,9 +29,25 @@ def demo_plan(split: str, rooms: int = 150, seed: int = 0, progress: bool = Fals
 def demo_model(
     folder: PathLike | None = None, steps: int = 560, rooms: int = 150, progress: bool = False
 ) -> AVSSAN:
-    """The model of the quickstart: read from its preset folder, or trained once and kept there.
+    """The model of the quickstart: read from a folder, or trained once and kept there.
 
-    Default for `folder`: `model` in the `demo_folder()`. Interrupted training resumes.
+    A training that was stopped resumes from its last checkpoint.
+
+    Args:
+        folder: Path of its preset folder, in a folder that exists. Default: `model` in the
+            `demo_folder()`, where the quickstart keeps its model too.
+        steps: Training steps of 32 scenes.
+        rooms: Rooms to train in.
+        progress: Whether to print to standard error what is done, and how long it will take.
+
+    Returns:
+        A trained `AVSSAN`.
+
+    Raises:
+        ValueError: If the folder is something else, or its parent does not exist.
+
+    Example:
+        >>> model = demo_model("avssan_demo")
     """
     if folder is None:
         folder = demo_folder() / "model"

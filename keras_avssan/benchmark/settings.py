@@ -32,7 +32,7 @@ class BenchmarkSettings:
 
     Args:
         budget: Training steps of every network.
-        batch_size: Scenes a step.
+        batch_size: Scenes per step.
         trials: Number of learning rates that are tried for every network, from 1 to 4: the
             system's own times 1, 3, 10 and 1/3, in this order. With 1 there are no trials.
         trial_steps: Training steps of each trial.

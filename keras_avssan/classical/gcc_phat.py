@@ -13,7 +13,7 @@ from keras_avssan.layers.stereo_stft import cross_spectrum
 class GCCPHAT(ClassicalLocalizer):
     """Localises by the generalised cross-correlation with phase transform, GCC-PHAT.
 
-    The cross-spectrum is averaged over the frames, each bin of the average is brought to the
+    The cross-spectrum is averaged over the frames, each bin of the average is scaled to the
     magnitude one, and its inverse Fourier transform is the correlation over lags. It is evaluated
     at the exact lag τ = d cos θ / c of each direction, without rounding to samples; negative
     correlation counts as zero. Loud frames dominate the average, while `SRPPHAT` gives all frames

@@ -8,9 +8,27 @@ from keras_avssan.doa.grid import GRID_DEGREES, NUM_DIRECTIONS
 
 
 def two_strongest_peaks(posterior: ArrayLike) -> np.ndarray:
-    """Azimuths of the two highest local maxima, float32 (batch, 2), the higher first, else NaN.
+    """Finds the two highest local maxima of each posterior.
 
-    A plateau is one peak, at its middle. Of equal peaks, or middles, the lower direction is first.
+    The first and the last direction count if they exceed their one neighbour. A plateau is one
+    peak, at its middle; of two middles the lower direction. Of peaks of the same height the lower
+    direction comes first.
+
+    Args:
+        posterior: Posteriors or spectra, array of shape (batch, 180).
+
+    Returns:
+        float32 array of shape (batch, 2): azimuths in degrees, the higher peak first; NaN in place
+        of the second where there is a single one.
+
+    Raises:
+        ValueError: If `posterior` has another shape or is not finite.
+
+    Example:
+        >>> posterior = np.zeros((1, 180))
+        >>> posterior[0, [29, 99]] = 0.4, 0.6
+        >>> two_strongest_peaks(posterior).tolist()
+        [[100.0, 30.0]]
     """
     posterior = np.asarray(posterior, "float64")
     if posterior.ndim != 2 or posterior.shape[1] != NUM_DIRECTIONS:
@@ -31,9 +49,27 @@ def two_strongest_peaks(posterior: ArrayLike) -> np.ndarray:
 
 
 def nearest_of_two_peaks(posterior: ArrayLike, azimuth: ArrayLike) -> np.ndarray:
-    """The one of the two strongest peaks that is nearer to the true azimuth, float32 (batch,).
+    """Chooses the one of the two strongest peaks that is nearer to the truth.
 
-    The upper bound for a method that localises two sources: no errors of selection are left.
+    It is the ceiling of a method that hears where two sources are, and were always told
+    which of them is meant: localisation without the errors of selection.
+
+    Args:
+        posterior: Posteriors or spectra, array of shape (batch, 180).
+        azimuth: True azimuths in degrees, shape (batch,).
+
+    Returns:
+        float32 array of azimuths in degrees, shape (batch,). Of two peaks at the same distance the
+        higher.
+
+    Raises:
+        ValueError: If a shape does not fit or a value is not finite.
+
+    Example:
+        >>> posterior = np.zeros((1, 180))
+        >>> posterior[0, [29, 99]] = 0.4, 0.6
+        >>> float(nearest_of_two_peaks(posterior, [35.0])[0])
+        30.0
     """
     peaks = two_strongest_peaks(posterior)
     azimuth = np.asarray(azimuth, "float64")

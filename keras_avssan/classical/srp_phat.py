@@ -13,7 +13,7 @@ from keras_avssan.layers.stereo_stft import cross_spectrum
 class SRPPHAT(ClassicalLocalizer):
     """Localises by the steered response power with phase transform, SRP-PHAT.
 
-    Both channels of every frame and bin are brought to the magnitude one and steered to each
+    Both channels of every frame and bin are scaled to magnitude one and steered to each
     direction; the power of their sum is averaged over frames and bins. For a pair that is
     1 + Re Σ G(t, f) exp(-j 2π f τ(θ)) / (T F), G being the cross-spectrum of magnitude one, up to
     a factor.

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 # Options that decide the results: type, default, default with --smoke, and meaning.
 _NUMBERS: dict[str, tuple[Callable[[str], Any], float, float, str]] = {
     "budget": (int, 2000, 2, "training steps of every network"),
-    "batch_size": (int, 16, 4, "scenes a step"),
+    "batch_size": (int, 16, 4, "scenes per step"),
     "trials": (int, 3, 2, "learning rates that are tried: the default times 1, 3, 10, 1/3"),
     "trial_steps": (int, 300, 2, "training steps of each trial"),
     "scenes": (int, 1000, 16, "test scenes"),

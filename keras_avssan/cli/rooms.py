@@ -51,8 +51,8 @@ def _add_build(actions: Commands) -> None:
     parser.add_argument("--rooms", type=int, required=True, help="number of rooms of the bank")
     parser.add_argument("--seed", type=int, default=0, help="seed of the rooms")
     parser.add_argument("--first-index", type=int, default=0, help="first room of the seed")
-    parser.add_argument("--sources-per-room", type=int, default=4, help="sources in a room")
-    parser.add_argument("--sampling-rate", type=int, default=16000, help="samples a second")
+    parser.add_argument("--sources-per-room", type=int, default=4, help="sources per room")
+    parser.add_argument("--sampling-rate", type=int, default=16000, help="samples per second")
     parser.add_argument(
         "--max-duration", type=float, help="seconds of all responses; default: the longest T60"
     )

@@ -28,9 +28,29 @@ def auroc(
     resamples: int = 2000,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Area under the ROC curve of a score that should be higher for `present` than for `absent`.
+    """Area under the ROC curve of a score that is to be higher where something is present.
 
-    Ties count half; a score without information has 0.5. The interval resamples pairs of scores.
+    It is the probability that the score of a scene in which it is present exceeds that of a scene
+    in which it is absent; ties count half. A score that tells nothing has 0.5. For the interval,
+    scenes are drawn, each with both of its scores.
+
+    Args:
+        present: Scores of scenes, each asked for what is present, shape (scenes,).
+        absent: Scores of the same scenes, each asked for what is absent, shape (scenes,).
+        confidence: Probability that the interval is to cover.
+        resamples: Number of resamples of the bootstrap.
+        seed: Seed of the resamples.
+
+    Returns:
+        Dict of `mean`, the area, and `interval`, a list of two bounds.
+
+    Raises:
+        ValueError: If the scores are no two lists of the same length, are empty or not finite, or
+            `confidence` or `resamples` are out of range.
+
+    Example:
+        >>> auroc([0.9, 0.8, 0.4], [0.3, 0.5, 0.1])["mean"]
+        0.888...
     """
     resamples = check_bootstrap(confidence, resamples)
     scores: list[np.ndarray] = []
@@ -65,7 +85,19 @@ def _area(present: np.ndarray, absent: np.ndarray) -> float:
 
 
 def posterior_entropy(posterior: ArrayLike) -> np.ndarray:
-    """Entropy (batch,) of posteriors (batch, 180) in nats, from 0 to ln 180 = 5.19."""
+    """Entropy of posteriors over directions.
+
+    Args:
+        posterior: Posteriors, array of shape (batch, 180).
+
+    Returns:
+        Array of shape (batch,), in nats: from 0 where a single direction has all probability to
+        ln 180 = 5.19 where all have the same.
+
+    Example:
+        >>> posterior_entropy(np.full((1, 180), 1 / 180))
+        array([5.19...])
+    """
     posterior = np.asarray(posterior, "float64")
     entropy: np.ndarray = -np.sum(posterior * np.log(np.maximum(posterior, 1e-300)), axis=-1)
     return entropy

@@ -17,9 +17,25 @@ _SCORES = ("selection", "mae", "acc_5deg")
 
 
 def breakdowns(evaluation: Evaluation) -> dict[str, list[dict[str, Any]]]:
-    """Scores of groups of scenes with 95 % bootstrap intervals, see `Evaluation.summary`.
+    """Scores of groups of scenes, with 95 % bootstrap intervals.
 
-    A bin holds its lower bound and not its upper one, except 180°; empty groups are left out.
+    Args:
+        evaluation: An `Evaluation`.
+
+    Returns:
+        Dict of lists of dicts, each with `scenes`, their number, and for `selection`, `mae` in
+        degrees and `acc_5deg` a dict of `mean` and `interval`, or `None` where no scene has one:
+        `by_class_pair`, with `target` and `interferer`; `by_separation`, with the bounds `from`
+        and `to` of the angle between the sources in degrees; `by_t60`, with the bounds of the
+        reverberation time in seconds, `to` being `None` where there is no upper bound. A group
+        holds its lower bound and not its upper one, but for 180°. Groups without scenes are left
+        out, and what is not known makes no group.
+
+    Example:
+        ```python
+        for group in breakdowns(evaluation)["by_separation"]:
+            print(group["from"], group["to"], group["selection"]["mean"])
+        ```
     """
     per_scene = evaluation.scores.per_scene()
     pairs = list(zip(evaluation.target_classes, evaluation.interferer_classes, strict=True))

@@ -15,9 +15,28 @@ _MAX_EYRING_ABSORPTION = 1 - 1e-6
 def sabine_absorption(
     room_size: ArrayLike, t60: ArrayLike, speed_of_sound: float = SPEED_OF_SOUND
 ) -> np.ndarray:
-    r"""Absorption of all walls by Sabine's formula, \(\alpha = 24 \ln(10)\, V / (c\, S\, T_{60})\).
+    r"""Absorption of all walls from the reverberation time, by Sabine's formula.
 
-    Raises a ValueError if a T60 cannot be reached. W. C. Sabine, Collected Papers, 1922.
+    \(\alpha = 24 \ln(10)\, V / (c\, S\, T_{60})\), with volume V and wall surface S.
+
+    Args:
+        room_size: lengths of the room in metres, shape `(3,)` or `(batch, 3)`.
+        t60: reverberation time in seconds, a number or shape `(batch,)`.
+        speed_of_sound: in metres a second.
+
+    Returns:
+        float64 NumPy array of absorption coefficients in (0, 1], shape `()` or `(batch,)`.
+
+    Raises:
+        ValueError: If `t60` is not positive and finite, or so short that the walls would have to
+            absorb more than all of the energy.
+
+    Example:
+    >>> float(sabine_absorption((6.0, 5.0, 3.0), t60=0.4).round(3))
+    0.288
+
+    Reference:
+        W. C. Sabine, Collected Papers on Acoustics, 1922.
     """
     exponent = _sabine_exponent(room_size, t60, speed_of_sound)
     _refuse(exponent > 1, "Sabine", room_size, t60, exponent)
@@ -27,9 +46,28 @@ def sabine_absorption(
 def eyring_absorption(
     room_size: ArrayLike, t60: ArrayLike, speed_of_sound: float = SPEED_OF_SOUND
 ) -> np.ndarray:
-    r"""Absorption by Eyring's formula, \(\alpha = 1 - \exp(-24 \ln(10)\, V / (c\, S\, T_{60}))\).
+    r"""Absorption of all walls from the reverberation time, by Eyring's formula.
 
-    Raises a ValueError if a T60 cannot be reached. C. F. Eyring, JASA 1, 1930.
+    \(\alpha = 1 - \exp(-24 \ln(10)\, V / (c\, S\, T_{60}))\).
+
+    Args:
+        room_size: lengths of the room in metres, shape `(3,)` or `(batch, 3)`.
+        t60: reverberation time in seconds, a number or shape `(batch,)`.
+        speed_of_sound: in metres a second.
+
+    Returns:
+        float64 NumPy array of absorption coefficients in (0, 1), shape `()` or `(batch,)`.
+
+    Raises:
+        ValueError: If `t60` is not positive and finite, or so short that one reflection would
+            have to take away 60 dB.
+
+    Example:
+    >>> float(eyring_absorption((6.0, 5.0, 3.0), t60=0.4).round(3))
+    0.25
+
+    Reference:
+        C. F. Eyring, Reverberation time in "dead" rooms, JASA 1, 1930.
     """
     absorption = -np.expm1(-_sabine_exponent(room_size, t60, speed_of_sound))
     _refuse(absorption > _MAX_EYRING_ABSORPTION, "Eyring", room_size, t60, absorption)

@@ -63,7 +63,7 @@ def calibrated_absorption(
     Args:
         room_size: Lengths of the room in metres, shape `(3,)` or `(batch, 3)`.
         t60: Reverberation time in seconds, a number or shape `(batch,)`.
-        speed_of_sound: Speed of sound in metres a second.
+        speed_of_sound: Speed of sound in metres per second.
         interference: Whether images interfere. For a diffuse tail, which continues the sum of the
             images' energies, it is `False`.
 

@@ -18,9 +18,24 @@ _HIGH_PASS_ORDER = 4
 
 
 def energy_decay_curve(rirs: Tensor) -> np.ndarray:
-    """Energy still to come at each sample, in decibels below that of the whole response.
+    """Energy that is still to come at each sample, in decibels below that of the whole response.
 
-    It falls from 0 to minus infinity; NaN for zeros. M. R. Schroeder, JASA 37, 1965.
+    Args:
+        rirs: impulse responses, array or tensor of shape `(..., length)`.
+
+    Returns:
+        float64 NumPy array of shape `(..., length)`: 0 at the start, falling, minus infinity where
+        nothing is left, and NaN for a response of zeros.
+
+    Raises:
+        ValueError: If a response has no samples.
+
+    Example:
+    >>> energy_decay_curve([3.0, 1.0, 0.0]).round(1).tolist()
+    [0.0, -10.0, -inf]
+
+    Reference:
+        M. R. Schroeder, New method of measuring reverberation time, JASA 37, 1965.
     """
     rirs = _responses(rirs)
     energy = np.cumsum(np.square(rirs[..., ::-1]), axis=-1)[..., ::-1]

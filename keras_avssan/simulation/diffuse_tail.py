@@ -47,9 +47,56 @@ def diffuse_tail(
     speed_of_sound: float = SPEED_OF_SOUND,
     gain: float | Tensor = 1.0,
 ) -> Tensor:
-    """Gaussian noise `(batch, S, M, length)` that continues image-source responses after `start`.
+    r"""Gaussian noise that continues image-source responses from a time on.
 
-    Its power is `expected_power`; between microphones it is coherent as in an isotropic field.
+    Its power is `expected_power`, and its spectrum that of the images' low-pass, white up to its
+    edge, so that level and slope go on where the images stop: no fade is needed. A response is the
+    sum of the images that arrive before sample `ceil(start * sampling_rate)` and of this. The tail
+    is independent between sources. Between microphones at a distance d it is coherent as an
+    isotropic field is, \(\sin(x) / x\) with \(x = 2 \pi f d / c\).
+
+    The noise of source s is a function of its room's seed, of s and of the number of microphones:
+    what else is in the batch, how many sources there are and how long the response is do not
+    change it. It is drawn on the host; all else runs on the Keras backend and is differentiable
+    with respect to `room_size`, `reflection`, `microphones` and `gain`.
+
+    Args:
+        room_size: lengths of the rooms in metres, shape `(batch, 3)`.
+        reflection: reflection coefficients of amplitude of the walls x = 0, x = Lx, y = 0, y = Ly,
+            z = 0, z = Lz, shape `(batch, 6)`.
+        microphones: positions in metres, shape `(batch, M, 3)`.
+        start: when the tail begins, in seconds, a number or shape `(batch,)`.
+        num_sources: number of sources S.
+        length: number of samples, from time 0 on.
+        sampling_rate: in samples a second.
+        seeds: integers of zero or more, shape `(batch,)`.
+        speed_of_sound: in metres a second.
+        gain: gain of amplitude that source and microphone have in a diffuse field, of a shape that
+            broadcasts to `(batch, S, M)`; 1 where both are omnidirectional.
+
+    Returns:
+        float32 tensor of shape `(batch, S, M, length)`, zero before the start.
+
+    Raises:
+        ValueError: If a shape does not fit or a value is out of range.
+
+    Example:
+    >>> tail = diffuse_tail(
+    ...     [(6.0, 5.0, 3.0)],
+    ...     [[0.9] * 6],
+    ...     [[(4.1, 2.0, 1.5), (3.9, 2.0, 1.5)]],
+    ...     start=0.05,
+    ...     num_sources=1,
+    ...     length=4000,
+    ...     sampling_rate=16000,
+    ...     seeds=[0],
+    ... )
+    >>> tuple(tail.shape)
+    (1, 1, 2, 4000)
+
+    Reference:
+        E. A. P. Habets, I. Cohen and S. Gannot, Generating nonstationary multisensor signals under
+        a spatial coherence constraint, JASA 124, 2008.
     """
     room_size, reflection, microphones, gain = (
         ops.convert_to_tensor(value, "float32")

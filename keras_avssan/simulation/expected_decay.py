@@ -36,9 +36,47 @@ _TINY = 1e-30
 def expected_power(
     room_size: Tensor, reflection: Tensor, times: Tensor, speed_of_sound: float = SPEED_OF_SOUND
 ) -> Tensor:
-    """Energy a second `(batch, n)` of image-source responses, expected over all positions.
+    r"""Energy a second of an image-source response, expected over all positions in the room.
 
-    Divided by the sampling rate, it is the mean square of a sample. `times` are in seconds.
+    At time t, 4π (ct)² c / V images a second arrive from a sphere of radius ct, each
+    with the amplitude 1 / (4π ct) times its reflections. With source and microphone anywhere
+    in the room, independent and uniform, the expected sum of their energies is exactly
+
+    P(t) = c / (4π V) · ⟨ ∏ᵢ gᵢ(ct |nᵢ| / Lᵢ) ⟩ₙ,
+
+    the mean over the directions n of arrival. A path that spans u lengths of the room along an axis
+    meets its two walls in turn, k = floor(u) or k + 1 times in all: gᵢ(u) is the energy that
+    k and k + 1 reflections leave, linearly interpolated, averaged over which wall is first.
+
+    Paths along a long axis meet few walls and decay slowly, others fast: the sum is no exponential,
+    and its decay is not that of the formulas by Sabine and Eyring. Below some hundred hertz images
+    add up in phase; the energy that this gives is left out.
+
+    Differentiable with respect to `room_size` and `reflection`. Holds `batch * n * 256` values at
+    a time.
+
+    Args:
+        room_size: lengths of the rooms in metres, shape `(batch, 3)`.
+        reflection: reflection coefficients of amplitude of the walls x = 0, x = Lx, y = 0, y = Ly,
+            z = 0, z = Lz, shape `(batch, 6)`; their sign has no influence on the energy.
+        times: in seconds, shape `(n,)` or `(batch, n)`.
+        speed_of_sound: in metres a second.
+
+    Returns:
+        float32 tensor of shape `(batch, n)`: the energy of the images that arrive in a second. The
+        mean square of a sample of the response is this divided by the sampling rate.
+
+    Raises:
+        ValueError: If a shape does not fit or `speed_of_sound` is not positive and finite.
+
+    Example:
+    >>> power = expected_power([(6.0, 5.0, 3.0)], [[0.9] * 6], [0.1, 0.2])
+    >>> tuple(power.shape)
+    (1, 2)
+
+    Reference:
+        E. A. Lehmann and A. M. Johansson, Prediction of energy decay in room impulse responses
+        simulated with an image-source model, JASA 124, 2008.
     """
     room_size, reflection, times = (
         ops.convert_to_tensor(value, "float32") for value in (room_size, reflection, times)

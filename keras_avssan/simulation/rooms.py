@@ -209,7 +209,7 @@ def sample_room(
         formula: `"sabine"` or `"eyring"`: rooms whose T60 it cannot reach are not drawn.
         calibrate: Whether `calibrated_absorption` replaces the formula.
         tail: Whether a diffuse tail will follow the images, for which it is calibrated.
-        speed_of_sound: Speed of sound in metres a second.
+        speed_of_sound: Speed of sound in metres per second.
 
     Returns:
         A `Room`. The same arguments give the same room.

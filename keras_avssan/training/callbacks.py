@@ -123,7 +123,7 @@ class LogWriter(keras.callbacks.Callback):
 class CheckpointWriter(keras.callbacks.Callback):
     """Writes checkpoints every `every` steps and after each epoch, and stops when interrupted.
 
-    Logs are brought to the disk before each checkpoint.
+    Logs are written to disk before each checkpoint.
     """
 
     def __init__(
@@ -179,7 +179,7 @@ class CheckpointWriter(keras.callbacks.Callback):
 
 
 class SceneProgress(keras.callbacks.ProgbarLogger):
-    """Keras's progress bar with scenes a second."""
+    """Keras's progress bar with scenes per second."""
 
     async_safe = True  # as the one of Keras, it only prints
 

@@ -87,7 +87,7 @@ def fit_scenes(
             another split: a warning counts the rooms, recordings and pictures that it shares with
             the training.
         validation_scenes: Number of its scenes.
-        batch_size: Scenes a step.
+        batch_size: Scenes per step.
         epochs: Number of equal parts into which the steps are divided, for the log.
         learning_rate: Highest learning rate; the configuration's by default.
         loader: `"tf"` or `"grain"`; by default the one that fits the backend.

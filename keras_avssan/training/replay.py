@@ -30,7 +30,7 @@ def replay_batch(
         model: The `Localizer`.
         train_plan: The `keras_avssan.data.ScenePlan` of the training.
         step: Number of the step, counted from 1.
-        batch_size: Scenes a step.
+        batch_size: Scenes per step.
         **options: `loader`, `render`, `prompt_embeddings`, `text_embeddings` and `make`, as
             passed to `fit_scenes`.
 

@@ -6,9 +6,21 @@ import keras
 def warmup_cosine(
     learning_rate: float, steps: int, warmup_share: float = 0.05
 ) -> keras.optimizers.schedules.LearningRateSchedule:
-    """Learning rate that rises linearly over the first steps, then falls to zero along a cosine.
+    """Learning rate that rises linearly, then falls to zero along a cosine.
 
-    Raises a ValueError if `steps` is less than 2 or `learning_rate` is not positive.
+    Args:
+        learning_rate: Highest learning rate.
+        steps: Number of training steps in all.
+        warmup_share: Share of the steps that the rise takes.
+
+    Returns:
+        A Keras learning rate schedule.
+
+    Raises:
+        ValueError: If `steps` is less than 2 or `learning_rate` is not positive.
+
+    Example:
+        >>> model.compile(keras.optimizers.AdamW(warmup_cosine(3e-3, steps=1000)))
     """
     if steps < 2:
         raise ValueError(f"`steps` must be at least 2. Received: steps={steps}")

@@ -15,7 +15,7 @@ class NonFiniteLoss(ValueError):
         step: Number of the step, counted from 1.
         loss: Its loss.
         plan: `keras_avssan.data.ScenePlan` of the training.
-        batch_size: Scenes a step.
+        batch_size: Scenes per step.
         advice: Further sentences of the message, such as the place of the last checkpoint.
 
     Attributes:
@@ -71,7 +71,7 @@ class Course:
     """Progress of a training, for the callbacks that watch it."""
 
     plan: ScenePlan
-    batch_size: int  # scenes a step
+    batch_size: int  # scenes per step
     steps: int  # in all
     steps_per_epoch: int
     schedule: Callable[[int], Any]  # learning rate by the number of steps done

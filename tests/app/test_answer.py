@@ -88,5 +88,5 @@ def test_bad_files_are_reported_without_their_folder(
 
 @pytest.mark.parametrize("name", ["dog.png", "bark.wav"])
 def test_words_never_open_a_file(tiny_model, files, name):
-    with pytest.raises(ValueError, match="Words need a model"):
+    with pytest.raises(ValueError, match="`texts` need a model"):
         answer(tiny_model, str(files / "mix.wav"), words=str(files / name))

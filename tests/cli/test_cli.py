@@ -42,7 +42,10 @@ def test_any_network_of_the_library_is_prompted(workspace, capsys, tmp_path):
     assert main(arguments) == 0
     assert "degrees, probability within 5 degrees: " in capsys.readouterr().out
     assert main([*arguments, "--figure", str(tmp_path / "answer.png")]) == 2
-    assert "this is another network. Received: GCCMLP" in capsys.readouterr().err
+    assert (
+        "needs an AVSSAN as `--model`, which explains its answers. Received: GCCMLP"
+        in capsys.readouterr().err
+    )
     arguments = ["evaluate", "--model", str(tmp_path / "model"), "--scenes", "4"]
     arguments += ["--data", str(workspace / "classes"), "--bank", str(workspace / "bank.npz")]
     assert main([*arguments, "--duration", "0.5"]) == 0

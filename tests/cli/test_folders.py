@@ -49,7 +49,7 @@ def test_splits_are_written_and_then_apart(root, capsys):
     last = capsys.readouterr().out.splitlines()[-1]
     assert last.startswith("0 leaks among ") and "of test" in last and "of val" not in last
     assert main(command) == 2
-    assert "metadata.csv exists, and may hold" in capsys.readouterr().err
+    assert "must not replace a metadata.csv, which may hold" in capsys.readouterr().err
 
 
 def test_leaks_are_listed_and_make_the_exit_code(root, tmp_path, capsys):
@@ -70,12 +70,15 @@ def test_leaks_are_listed_and_make_the_exit_code(root, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("command", "message"),
     [
-        (["folders", "nowhere"], "folder 'nowhere' does not exist"),
+        (["folders", "nowhere"], "`root` must be an existing folder. Received: 'nowhere'"),
         (["folders", ".", "--json", "no/where.json"], "`--json` must lie in an existing folder"),
         (["folders", ".", "--splits", "0", "0", "0"], "`splits`"),
         (["folders", "ROOT", "--workers", "0"], "`--workers` must be at least 1"),
         (["folders", "ROOT", "--engine", "threads"], "`--engine` must be one of"),
-        (["check-splits", "nowhere.csv"], "folder 'nowhere.csv' does not exist"),
+        (
+            ["check-splits", "nowhere.csv"],
+            "`data` must be an existing folder. Received: 'nowhere.csv'",
+        ),
         (["check-splits", "ROOT", "--workers", "-1"], "`--workers`"),
     ],
 )

@@ -84,7 +84,7 @@ def test_scenes_and_their_truths_begin_at_start(plan):
 
 
 def test_without_an_encoder_pictures_need_embeddings(plan):
-    with pytest.raises(ValueError, match="no image encoder"):
+    with pytest.raises(ValueError, match="must have an image encoder"):
         evaluate_localizer(Recorder(), plan, 2, progress=False)
 
 
@@ -122,7 +122,10 @@ def test_answers_that_are_not_finite_are_refused(plan):
             return outputs
 
     vectors = {p.id: np.full(3, 10.0) for p in plan.pictures}
-    with pytest.raises(ValueError, match="not finite.*Received: NaN or infinity for scene 8$"):
+    with pytest.raises(
+        ValueError,
+        match="`posterior` must be finite.*Received: posterior with NaN or infinity for scene 8$",
+    ):
         evaluate_localizer(
             Broken(), plan, 4, start=7, prompt_embeddings=vectors, progress=False, batch_size=2
         )

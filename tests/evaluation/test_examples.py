@@ -166,7 +166,7 @@ def test_gains_are_the_energy_behind_the_mask():
     assert not example.right  # within 5°, but nearer to the interferer
     with pytest.raises(ValueError, match="`interferer` must have the shape of the mix"):
         SeparationExample(explanation, target, interferer[:2], 33.0, 29.0)
-    with pytest.raises(ValueError, match="mask must have shape"):
+    with pytest.raises(ValueError, match="must hold a mask of shape"):
         SeparationExample({**explanation, "mask": mask[:2]}, target, interferer, 33.0, 29.0)
 
 
@@ -177,7 +177,7 @@ def test_given_embeddings_ask(model, plan):
     explained = model.explain(audio, np.full(8, 0.1, "float32"))
     np.testing.assert_allclose(example.explanation["mask"], explained["mask"], atol=1e-5)
     embeddings.popitem()
-    with pytest.raises(ValueError, match="`prompt_embeddings` must hold every picture"):
+    with pytest.raises(ValueError, match="`prompt_embeddings` must hold all 12 pictures"):
         separation_examples(model, plan, 2, prompt_embeddings=embeddings, progress=False)
 
 

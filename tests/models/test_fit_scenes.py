@@ -76,7 +76,7 @@ def test_validation_on_what_is_trained_on_is_told(plan, make_tiny):
     apart = dataclasses.replace(plan, split="val", rooms=(2, 3))
     assert fit(dataclasses.replace(plan, rooms=(0, 2)), apart) == []
     (rooms,) = fit(plan, dataclasses.replace(apart, rooms=None))
-    assert "the training draws from: 3 of 3 rooms. Its" in rooms
+    assert "`validation_plan` shares data with the training: 3 of 3 rooms. Its" in rooms
     assert 'rooms=bank.part("validation")' in rooms and "another split" not in rooms
     (rooms,) = fit(plan, apart)
     assert "1 of 1 room." in rooms

@@ -1,3 +1,4 @@
+import ast
 import doctest
 import importlib
 import importlib.util
@@ -224,3 +225,24 @@ def test_its_example_runs(name, request):
     if of_baseline(name):
         names.update(of_baselines(names["plan"]))
     run_example(example, names, short_name(name) not in NOT_COMPARED)
+
+
+def private_functions():
+    """Where each function with a private name or in a private class stands, and its docstring."""
+    root = Path(keras_avssan.__file__).parent
+    for path in sorted(root.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.FunctionDef) and re.match("_[a-z]", node.name):
+                yield f"{path.relative_to(root)}:{node.lineno}", ast.get_docstring(node) or ""
+
+
+def test_private_helpers_say_it_in_three_lines():
+    found = dict(private_functions())
+    assert len(found) > 500
+    assert not [where for where, text in found.items() if len(text.splitlines()) > 3]
+
+
+def test_errors_say_what_was_received():
+    root = Path(keras_avssan.__file__).parent
+    old = re.compile(r"[,;] got \{|, is none\b|\bgot \{")
+    assert not [path for path in root.rglob("*.py") if old.search(path.read_text("utf-8"))]

@@ -140,7 +140,7 @@ CASES = {
     "Unable to import backend": lambda case: start_keras("pytorch"),
 }
 OF_PYTORCH = {
-    "PyTorch has a process": on_named_devices,
+    "`devices` must be `None`": on_named_devices,
     "The backend 'torch' does not": lambda case: case.plain.export("out", format="tf_saved_model"),
 }
 

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.once
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 # Docstrings, comments and messages of the library; `True` once they are free of these phrases.
-CHECK_LIBRARY = False
+CHECK_LIBRARY = True
 
 # Expression, in lower case, and what to write instead.
 BANNED = {

@@ -78,7 +78,7 @@ def test_figure_can_be_saved_and_takes_tensors(rirs, tmp_path):
         (dict(rirs=np.ones((1, 2, 9))), r"`rirs` must have shape \(length,\) or \(M, length\)"),
         (dict(rirs=np.ones((2, 0))), "`rirs` must have shape"),
         (dict(rirs=[1.0, np.nan]), "`rirs` must be finite"),
-        (dict(rirs=[[1.0, 0.0], [0.0, 0.0]]), "`rirs` must not be silent. .* row 1"),
+        (dict(rirs=[[1.0, 0.0], [0.0, 0.0]]), "`rirs` must not be silent. .*rirs.1. of zeros"),
         (dict(sampling_rate=0), "`sampling_rate` must be finite and positive"),
         (dict(scale="dB"), "`scale` must be 'level' or 'amplitude'"),
         (dict(early=0.0), "`early` must be finite and positive"),

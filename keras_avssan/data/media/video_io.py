@@ -76,10 +76,27 @@ class VideoFrame:
 def read_video_audio(
     path: PathLike, sampling_rate: int = 16000, *, duration: float | None = None
 ) -> np.ndarray:
-    """Reads the first audio track of a video: float32 (samples,), mono, at `sampling_rate` Hz.
+    """Read the sound of a video as mono samples.
 
-    It is exactly `duration` seconds long, where given. Damaged packets are left out; a sound that
-    lacks more than half a second is refused, see `UnusableVideo`.
+    The first audio track is decoded, its channels are averaged, and the result is resampled.
+    Damaged packets are left out; a sound that lacks more than half a second is refused.
+
+    Args:
+        path: Path of a file that FFmpeg reads (MP4, WebM, …).
+        sampling_rate: Int. Rate of the result in Hz.
+        duration: Float or `None`. Longest result in seconds; `None` takes all.
+
+    Returns:
+        Float32 array of shape `(samples,)`: exactly `duration` seconds, or as long as the sound is.
+
+    Raises:
+        UnusableVideo: The file is missing, unreadable, damaged or truncated, or has no sound.
+        ImportError: PyAV is missing.
+
+    Example:
+        ```python
+        samples = read_video_audio("clip.mp4", duration=10.0)  # (160000,)
+        ```
     """
     sampling_rate = check_integer("sampling_rate", sampling_rate, least=1)
     with _opened(path) as container:
@@ -93,9 +110,25 @@ def read_video_audio(
 
 
 def read_video_frames(path: PathLike, times: Sequence[float]) -> list[VideoFrame]:
-    """Reads the pictures that a video shows at ascending `times` in seconds, each once.
+    """Read the pictures that a video shows at some moments.
 
-    Beyond the end, the last picture is taken. What cannot be read is an `UnusableVideo`.
+    Args:
+        path: Path of a file that FFmpeg reads.
+        times: Sequence of floats, ascending: moments in seconds. Beyond the end, the last picture
+            is taken.
+
+    Returns:
+        List of `VideoFrame`, each picture once, in the order of time.
+
+    Raises:
+        UnusableVideo: The file is missing, unreadable or damaged, or has no picture.
+        ImportError: PyAV is missing.
+
+    Example:
+        ```python
+        early, late = read_video_frames("clip.mp4", times=(2.5, 7.5))
+        early.pixels.shape  # (height, width, 3)
+        ```
     """
     with _opened(path) as container:
         stream = _first_stream(container.streams.video, "no picture", "it has no video track")
@@ -115,10 +148,27 @@ def write_video(
     frame_rate: int = 10,
     codec: str = "mpeg4",
 ) -> None:
-    """Writes an MP4 of `audio` (samples, channels) and uint8 `pictures` (frames, height, width, 3).
+    """Write an MP4, such as examples and tests need.
 
-    Either may be `None`. Sound becomes AAC, of one or two channels; `codec` is `"mpeg4"` or
-    `"h264"`, `frame_rate` in pictures a second.
+    Args:
+        path: Path of the file.
+        audio: Float array of shape `(samples,)` or `(samples, 2)` in [-1, 1], or `None` for a video
+            without sound. It is encoded as AAC.
+        pictures: `uint8` array of shape `(frames, height, width, 3)`, RGB, with even sides; or
+            `None` for a video without pictures.
+        sampling_rate: Int. Rate of the sound in Hz, one that AAC has.
+        frame_rate: Int. Pictures a second.
+        codec: Str. What encodes pictures: `"mpeg4"`, or `"h264"`.
+
+    Raises:
+        ValueError: There is neither sound nor pictures, or an array has another shape.
+        ImportError: PyAV is missing.
+
+    Example:
+        ```python
+        noise = 0.1 * np.random.default_rng(0).standard_normal(44100)
+        write_video("noise.mp4", noise, np.zeros((10, 48, 64, 3), "uint8"))
+        ```
     """
     av = import_av()
     if audio is None and pictures is None:

@@ -91,9 +91,27 @@ def render_scenes(
 
 
 def load_dry_scenes(plan: ScenePlan, scenes: Sequence[Scene]) -> dict[str, np.ndarray]:
-    """Loads the inputs of `keras_avssan.layers.SceneRenderer`, and the azimuths of `render_scenes`.
+    """Load what `keras_avssan.layers.SceneRenderer` renders several scenes from.
 
-    They are `dry_audio` (scenes, sources, samples), `rirs` (scenes, sources, 2, length) and `snr`.
+    Args:
+        plan: `ScenePlan`.
+        scenes: Sequence of its `Scene`s.
+
+    Returns:
+        Dict of float32 arrays: `dry_audio` `(scenes, sources, samples)`, target and interferers as
+        recorded; `rirs` `(scenes, sources, 2, length)`, their impulse responses at both
+        microphones; `snr` `(scenes,)` in dB; `azimuth` and `interferer_azimuth` `(scenes,)` in
+        degrees, as `render_scene` returns them.
+
+    Raises:
+        ValueError: A clip is silent from beginning to end, or an impulse response is within the
+            scene; or the plan has sensor noise.
+
+    Example:
+        ```python
+        dry = load_dry_scenes(plan, [plan[i] for i in range(8)])
+        audio, target = SceneRenderer()(dry["dry_audio"], dry["rirs"], dry["snr"])
+        ```
     """
     check_device_rendering(plan)
     sources = {

@@ -74,10 +74,26 @@ class Events:
 
 
 def read_events(path: PathLike) -> Events:
-    """Reads a CSV file of STARSS23's metadata: `frame,class,source,azimuth,elevation[,distance]`.
+    """Read a CSV file of STARSS23's metadata.
 
-    The distance is in centimetres; there is no header, and no rows are no events. Errors name the
-    line, and Cartesian coordinates are refused.
+    A row is `frame,class,source,azimuth,elevation`, or with `distance` in centimetres as a sixth
+    column; there is no header. A file without rows is a recording without events.
+
+    Args:
+        path: Path of the file.
+
+    Returns:
+        `Events`.
+
+    Raises:
+        ValueError: The file does not exist, or a row has another number of columns, is not
+            numeric or out of range; names file and line. Or six columns are Cartesian.
+
+    Example:
+        ```python
+        events = read_events("STARSS23/metadata_dev/dev-test-sony/fold4_room23_mix001.csv")
+        events.azimuth[events.frame == 12]  # where the sources of the thirteenth frame are
+        ```
     """
     path = Path(path)
     if not path.is_file():

@@ -146,9 +146,22 @@ class SegmentPrompts:
 
 
 def read_class_map(path: PathLike) -> dict[str, list[str]]:
-    """Reads classes of pictures by class of STARSS23 from a CSV, columns `class` and `pictures`.
+    """Reads which pictures stand for which class.
 
-    A class may have several rows; further columns are ignored.
+    Args:
+        path: Path of a CSV file with the columns `class` and `pictures`; a class may have several
+            rows, further columns are ignored.
+
+    Returns:
+        Dict from class of STARSS23 to classes of pictures.
+
+    Raises:
+        ValueError: There is no such file, or it lacks a column or an entry.
+
+    Example:
+        ```python
+        read_class_map("classes.csv")  # {"bell": ["church_bell", "bicycle_bell"]}
+        ```
     """
     path = Path(path)
     if not path.is_file():

@@ -58,7 +58,7 @@ class KerasTraining(TaskMixin):
                 `keras_avssan.data.make_dataset` makes, a `torch.utils.data.DataLoader`, a
                 `keras.utils.PyDataset` or a generator.
             y: Labels where `x` holds arrays, see the class.
-            batch_size: Scenes a step where `x` holds arrays; 32 if not given.
+            batch_size: Scenes per step where `x` holds arrays; 32 if not given.
             epochs: Number of the last epoch.
             verbose: `"auto"`, 0, 1 or 2.
             callbacks: List of `keras.callbacks.Callback`.
@@ -71,7 +71,7 @@ class KerasTraining(TaskMixin):
             initial_epoch: Number of epochs that were trained before.
             steps_per_epoch: Batches an epoch; all if not given.
             validation_steps: Batches of a validation; all if not given.
-            validation_batch_size: Scenes a step of a validation on arrays.
+            validation_batch_size: Scenes per step of a validation on arrays.
             validation_freq: Epochs from one validation to the next.
 
         Returns:
@@ -127,7 +127,7 @@ class KerasTraining(TaskMixin):
         Args:
             x: Inputs or a dataset, see `fit`.
             y: Labels where `x` holds arrays.
-            batch_size: Scenes a step where `x` holds arrays; 32 if not given.
+            batch_size: Scenes per step where `x` holds arrays; 32 if not given.
             verbose: `"auto"`, 0, 1 or 2.
             sample_weight: Weight of each scene in the loss and in `weighted_metrics`, an array.
             steps: Number of batches; all if not given.
@@ -169,7 +169,7 @@ class KerasTraining(TaskMixin):
 
         Args:
             x: Inputs or a dataset, see `fit`; labels and weights of a dataset are ignored.
-            batch_size: Scenes a step where `x` holds arrays; 32 if not given.
+            batch_size: Scenes per step where `x` holds arrays; 32 if not given.
             verbose: `"auto"`, 0, 1 or 2.
             steps: Number of batches; all if not given.
             callbacks: List of `keras.callbacks.Callback`.

@@ -50,7 +50,7 @@ class RIRBank:
         seed: Seed that the rooms were drawn with.
         first_index: The index of the first room in the series of that seed.
         formula: `"sabine"` or `"eyring"`.
-        speed_of_sound: Speed of sound in metres a second.
+        speed_of_sound: Speed of sound in metres per second.
         absorption: float32 absorption of the walls x = 0, x = Lx, y = 0, y = Ly, z = 0, z = Lz,
             shape `(rooms, 6)`; `None` if it is not known.
         image_attenuation: Argument of `simulate_rirs`, as are the next two.
@@ -174,7 +174,7 @@ class RIRBank:
                 `ranges`.
             first_index: Index of the first room.
             formula: `"sabine"` or `"eyring"`: how T60 becomes wall absorption.
-            speed_of_sound: Speed of sound in metres a second.
+            speed_of_sound: Speed of sound in metres per second.
             image_attenuation: Decay in decibels up to which images are simulated, see
                 `simulate_rirs`.
             tail: Whether a diffuse tail follows the images, see `simulate_rirs`.

@@ -97,7 +97,7 @@ def simulate_rirs(
             `(batch, M, 3)`.
         seed: Seed of the tail's noise, an integer of zero or more, or shape `(batch,)`. The noise
             of a source is a function of it and, with a single seed, of its place in the batch.
-        speed_of_sound: Speed of sound in metres a second.
+        speed_of_sound: Speed of sound in metres per second.
 
     Returns:
         float32 tensor of shape `(batch, M, length)`, or `(batch, S, M, length)` where `source` has

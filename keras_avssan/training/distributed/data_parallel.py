@@ -108,7 +108,7 @@ class Workers:
         Args:
             plan: `keras_avssan.data.ScenePlan`.
             num_scenes: Number of scenes, of all processes together.
-            batch_size: Scenes a step, of all devices together.
+            batch_size: Scenes per step, of all devices together.
             make: Function that makes the shares, called as `make_dataset` is with `shard`.
             **kwargs: Further arguments of `make_dataset`, except `shard`.
 

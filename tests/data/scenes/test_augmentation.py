@@ -254,8 +254,11 @@ def test_what_is_absent_is_not_in_the_mix(plan, scenes):
         ({"sensor_noise": (20.0, 10.0)}, "`sensor_noise`"),
         ({"sensor_noise": np.inf}, "`sensor_noise`"),
         ({"num_interferers": 0}, "`num_interferers`"),
-        ({"num_interferers": 4}, "`num_interferers` 4.*bank.*have 4"),
-        ({"num_interferers": 2, "min_separation": 90.1}, "3 sources.*min_separation"),
+        (
+            {"num_interferers": 4},
+            "`num_interferers` must be less than the 4 source positions.*bank",
+        ),
+        ({"num_interferers": 2, "min_separation": 90.1}, "3 source positions.*min_separation"),
         ({"same_class_interferer": 1.5}, "`same_class_interferer`"),
     ],
 )

@@ -54,4 +54,4 @@ def test_other_segments_or_another_spacing_are_refused(command, tmp_path, capsys
     assert main([*command, "--max-motion", "9", "--segment-duration", "1.5"]) == 2
     assert "holds results of another configuration" in capsys.readouterr().err
     assert main([*command, "--pair", "M2-M3", "--baffle", "rigid"]) == 2
-    assert "must have the spacing of STARSS23's" in capsys.readouterr().err
+    assert "`spacing` must be that of STARSS23's" in capsys.readouterr().err

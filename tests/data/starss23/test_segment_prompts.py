@@ -113,7 +113,7 @@ def test_bad_files(tmp_path, text, message):
 
 
 def test_other_bad_arguments(dataset, pictures):
-    with pytest.raises(ValueError, match="`split`.*'train'.*all"):
+    with pytest.raises(ValueError, match="`split`.*all.*'train'"):
         SegmentPrompts(dataset, PictureFolders(pictures), BELLS, split="train")
     with pytest.raises(ValueError, match="`seed`"):
         SegmentPrompts(dataset, PictureFolders(pictures), BELLS, seed=-1)

@@ -124,7 +124,7 @@ def test_damage_is_named_when_it_is_met(copy):
     with pytest.raises(ValueError, match="is truncated"):
         catalog.load_audio(catalog.clips[0])
     path.unlink()
-    with pytest.raises(ValueError, match="does not exist"):
+    with pytest.raises(ValueError, match="is missing"):
         catalog.load_audio(catalog.clips[0])
     path.with_suffix(".json").write_text("[]")
     with pytest.raises(ValueError, match="The index of shard"):

@@ -85,7 +85,7 @@ def test_what_is_not_there_is_named(write, tmp_path):
     csv, root = write("")
     with pytest.raises(ValueError, match="`csv` must have rows"):
         VGGSound(csv, root)
-    with pytest.raises(ValueError, match="`csv` must be a file"):
+    with pytest.raises(ValueError, match="`csv` must be an existing file"):
         VGGSound(tmp_path / "other.csv", root)
     with pytest.raises(ValueError, match="`root` must be an existing folder"):
         VGGSound(csv, tmp_path / "other")
