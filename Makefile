@@ -94,8 +94,8 @@ test-all: test
 
 # What says nothing about the backend runs under PyTorch, which traces nothing and is soonest done.
 test-torch: MARKS := not tensorflow
-test-tensorflow: MARKS := (not once or tensorflow)
-test-jax: MARKS := not once and not tensorflow
+test-tensorflow: MARKS := (not backend_agnostic or tensorflow)
+test-jax: MARKS := not backend_agnostic and not tensorflow
 # Left out by all but `make test-all`.
 test-torch: LONG := and not extensive
 test-tensorflow test-jax: LONG := and not extensive and not one_backend

@@ -31,12 +31,12 @@ def auroc(
     """Area under the ROC curve of a score that is to be higher where something is present.
 
     It is the probability that the score of a scene in which it is present exceeds that of a scene
-    in which it is absent; ties count half. A score that tells nothing has 0.5. For the interval,
+    in which it is absent; ties count half. A score without information has 0.5. For the interval,
     scenes are drawn, each with both of its scores.
 
     Args:
-        present: Scores of scenes, each asked for what is present, shape (scenes,).
-        absent: Scores of the same scenes, each asked for what is absent, shape (scenes,).
+        present: Scores of scenes, each prompted with what is present, shape (scenes,).
+        absent: Scores of the same scenes, each prompted with what is absent, shape (scenes,).
         confidence: Probability that the interval is to cover.
         resamples: Number of resamples of the bootstrap.
         seed: Seed of the resamples.

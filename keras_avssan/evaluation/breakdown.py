@@ -28,7 +28,7 @@ def breakdowns(evaluation: Evaluation) -> dict[str, list[dict[str, Any]]]:
         `by_class_pair`, with `target` and `interferer`; `by_separation`, with the bounds `from`
         and `to` of the angle between the sources in degrees; `by_t60`, with the bounds of the
         reverberation time in seconds, `to` being `None` where there is no upper bound. A group
-        holds its lower bound and not its upper one, but for 180°. Groups without scenes are left
+        holds its lower bound and not its upper one, except for 180°. Groups without scenes are left
         out, and what is not known makes no group.
 
     Example:

@@ -22,7 +22,7 @@ def sabine_absorption(
     Args:
         room_size: lengths of the room in metres, shape `(3,)` or `(batch, 3)`.
         t60: reverberation time in seconds, a number or shape `(batch,)`.
-        speed_of_sound: in metres a second.
+        speed_of_sound: in metres per second.
 
     Returns:
         float64 NumPy array of absorption coefficients in (0, 1], shape `()` or `(batch,)`.
@@ -53,7 +53,7 @@ def eyring_absorption(
     Args:
         room_size: lengths of the room in metres, shape `(3,)` or `(batch, 3)`.
         t60: reverberation time in seconds, a number or shape `(batch,)`.
-        speed_of_sound: in metres a second.
+        speed_of_sound: in metres per second.
 
     Returns:
         float64 NumPy array of absorption coefficients in (0, 1), shape `()` or `(batch,)`.

@@ -50,7 +50,7 @@ def diffuse_tail(
     r"""Gaussian noise that continues image-source responses from a time on.
 
     Its power is `expected_power`, and its spectrum that of the images' low-pass, white up to its
-    edge, so that level and slope go on where the images stop: no fade is needed. A response is the
+    edge, so that level and slope continue where the images stop: no fade is needed. A response is the
     sum of the images that arrive before sample `ceil(start * sampling_rate)` and of this. The tail
     is independent between sources. Between microphones at a distance d it is coherent as an
     isotropic field is, \(\sin(x) / x\) with \(x = 2 \pi f d / c\).
@@ -68,9 +68,9 @@ def diffuse_tail(
         start: when the tail begins, in seconds, a number or shape `(batch,)`.
         num_sources: number of sources S.
         length: number of samples, from time 0 on.
-        sampling_rate: in samples a second.
+        sampling_rate: in samples per second.
         seeds: integers of zero or more, shape `(batch,)`.
-        speed_of_sound: in metres a second.
+        speed_of_sound: in metres per second.
         gain: gain of amplitude that source and microphone have in a diffuse field, of a shape that
             broadcasts to `(batch, S, M)`; 1 where both are omnidirectional.
 

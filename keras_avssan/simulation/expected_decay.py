@@ -60,7 +60,7 @@ def expected_power(
         reflection: reflection coefficients of amplitude of the walls x = 0, x = Lx, y = 0, y = Ly,
             z = 0, z = Lz, shape `(batch, 6)`; their sign has no influence on the energy.
         times: in seconds, shape `(n,)` or `(batch, n)`.
-        speed_of_sound: in metres a second.
+        speed_of_sound: in metres per second.
 
     Returns:
         float32 tensor of shape `(batch, n)`: the energy of the images that arrive in a second. The

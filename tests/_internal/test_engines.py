@@ -17,7 +17,7 @@ from keras_avssan._internal.work_units import run_units
 from keras_avssan.data import build_vggsound_ssl
 from keras_avssan.data.media.video_io import write_video
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 HERE = pathlib.Path(__file__).parent
 

@@ -15,7 +15,7 @@ from keras_avssan.data.vggsound_ssl.folder import start_folder
 from keras_avssan.simulation.bank.bank_folder import BankFolder
 from keras_avssan.training.checkpoint_folder import CheckpointFolder
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 SETTINGS = {"seed": 0, "snr": (0.0, -5.0), "ranges": {"t60": [0.2, 0.8], "size": None}}
 STORED = {"seed": 0, "snr": [0.0, -5.0], "ranges": {"t60": [0.2, 0.8], "size": None}}

@@ -5,7 +5,7 @@ import os
 import pytest
 from matplotlib.figure import Figure
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 gradio = pytest.importorskip("gradio", reason="needs Gradio")
 
 

@@ -9,7 +9,7 @@ import socket
 import pytest
 
 pytestmark = [
-    pytest.mark.once,
+    pytest.mark.backend_agnostic,
     pytest.mark.skipif(importlib.util.find_spec("gradio") is None, reason="needs Gradio"),
 ]
 DOCS = pathlib.Path(__file__).parents[2] / "docs"

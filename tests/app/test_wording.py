@@ -12,7 +12,7 @@ from keras_avssan.app.answer import Answer
 from keras_avssan.app.examples import Example
 from keras_avssan.doa.grid import posterior_confidence
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 ROOT = pathlib.Path(__file__).parents[2]
 
 

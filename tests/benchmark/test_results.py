@@ -7,7 +7,7 @@ from keras_avssan.benchmark.figure import plot_selection
 from keras_avssan.benchmark.results import TableResults
 from keras_avssan.evaluation import Evaluation, SceneScores
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 SCENES = 40
 AZIMUTH, INTERFERER = np.full(SCENES, 60.0), np.full(SCENES, 120.0)

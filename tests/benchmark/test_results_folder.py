@@ -8,7 +8,7 @@ import pytest
 from keras_avssan._internal.atomic_files import write_json
 from keras_avssan.benchmark.train_and_score import ResultsFolder
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 CONFIG = {"budget": 10, "snr": (0.0, -5.0), "classes": ["a"] * 40}
 

@@ -13,7 +13,7 @@ from keras_avssan.data import ScenePlan, SyntheticClasses
 from keras_avssan.data.catalogs.catalog import Catalog, Clip, Picture
 from keras_avssan.simulation import RIRBank
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 
 def sources(plan, count=60):

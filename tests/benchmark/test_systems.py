@@ -7,7 +7,7 @@ import pytest
 from keras_avssan.benchmark import BenchmarkSettings, System, built_in_systems, choose_systems
 from keras_avssan.benchmark.system import KINDS, Setup
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 SETUP = Setup(prompt_dim=6, microphone_spacing=0.1)
 

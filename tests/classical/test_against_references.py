@@ -91,7 +91,7 @@ def test_rooms_of_pyroomacoustics(pra, method, name, azimuth):
 
 
 @PAIRS
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_short_frames_as_in_its_examples(pra, method, name):
     audio = anechoic(pra, 61.0, snr=0, seed=3)
     localizer = method(frame_length=256, hop_length=128, frequency_range=(312.5, 3750))
@@ -148,7 +148,7 @@ def test_gcc_phat_against_the_delay_of_pyroomacoustics(pra, azimuth, pure_delays
     assert abs(GCCPHAT(frequency_range=(0, 8000)).localize(audio)[0] - expected) <= 1
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_music_against_eigenvectors_in_numpy(pure_delays):
     """Unequal levels and correlated noise, by `np.linalg.eigh` bin by bin."""
     localizer = MUSIC(frame_length=256, hop_length=128)

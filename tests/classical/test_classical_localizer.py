@@ -38,7 +38,7 @@ def test_sources_on_the_axis_are_found_within_a_degree(method, pure_delays):
 
 @every_method
 @pytest.mark.parametrize("frequency_range", [(0, 8000), (300, 1500)])
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_other_frames_and_bands_find_them(method, frequency_range, pure_delays):
     localizer = method(frame_length=512, hop_length=200, frequency_range=frequency_range)
     theta = localizer.localize(pure_delays(AZIMUTHS))
@@ -46,7 +46,7 @@ def test_other_frames_and_bands_find_them(method, frequency_range, pure_delays):
 
 
 @every_method
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_a_band_without_the_source_does_not_find_it(method, pure_delays):
     """The source is low-passed at 2 kHz; noise from elsewhere is above."""
     low, high = (np.fft.rfft(pure_delays([az], seed=az), axis=1) for az in (40, 120))
@@ -118,7 +118,7 @@ def test_a_batch_is_its_recordings_one_by_one(method, pure_delays):
     np.testing.assert_allclose(spectrum(localizer, audio), each, rtol=1e-3, atol=1e-6)
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_more_recordings_than_a_run_takes(pure_delays):
     azimuths = np.linspace(10, 170, 35)
     theta = SRPPHAT().localize(pure_delays(azimuths, samples=3000))
@@ -164,7 +164,7 @@ def test_inside_a_model_of_any_duration(method, pure_delays):
 
 
 @every_method
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_has_no_weights_and_counts_as_built(method):
     localizer = method()
     assert localizer.built
@@ -172,7 +172,7 @@ def test_has_no_weights_and_counts_as_built(method):
 
 
 @every_method
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_comes_back_from_its_configuration(method, pure_delays):
     localizer = method(0.1, 8000, 256, 100, (300, 3000), name="a")
     restored = keras.layers.deserialize(keras.layers.serialize(localizer))
@@ -192,7 +192,7 @@ def test_stays_in_float32_under_mixed_precision(method, pure_delays):
     np.testing.assert_array_equal(found, spectrum(method(), audio))
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_a_method_of_ones_own(pure_delays):
     class AlwaysBroadside(ClassicalLocalizer):
         def spectrum(self, spectrogram, phase):
@@ -237,7 +237,7 @@ class TestLocalize:
         with pytest.raises(ValueError, match="channel 0 is constant"):
             GCCPHAT().localize(recording * np.float32([0, 1]) + np.float32(0.1))
 
-    @pytest.mark.once
+    @pytest.mark.backend_agnostic
     def test_two_channels_of_several(self, recording):
         four = np.stack([recording[:, 1], *0.1 * recording.T[:, ::-1], recording[:, 0]], axis=1)
         assert SRPPHAT().localize(four, channels=(3, 0)) == SRPPHAT().localize(recording)
@@ -253,12 +253,12 @@ class TestLocalize:
         expected = sum(share for j, share in enumerate(shares, 1) if abs(j - theta[0]) <= 5)
         assert confidence[0] == pytest.approx(expected, rel=1e-4)
 
-    @pytest.mark.once
+    @pytest.mark.backend_agnostic
     def test_other_rates_are_resampled(self, pure_delays):
         audio = pure_delays([66.0], spacing=0.4)[0]  # said to be at 8 kHz: twice as slow
         assert abs(SRPPHAT(0.8).localize(audio, sampling_rate=8000)[0] - 66) <= 1
 
-    @pytest.mark.once
+    @pytest.mark.backend_agnostic
     @pytest.mark.parametrize(
         ("audio", "error", "match"),
         [
@@ -302,13 +302,13 @@ class TestLocalize:
         ({"frequency_range": (0, 10)}, "frequency_range"),
     ],
 )
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_bad_arguments_are_named(arguments, name):
     with pytest.raises(ValueError, match=f"`{name}`"):
         SRPPHAT(**arguments)
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize(
     ("inputs", "error", "match"),
     [
@@ -344,7 +344,7 @@ def test_a_model_of_the_wrong_shape_is_refused_when_it_is_made():
         SRPPHAT()({"audio": keras.Input((None, 1))})
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_all_methods_are_covered():
     found = {
         name

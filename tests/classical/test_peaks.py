@@ -5,7 +5,7 @@ import pytest
 
 from keras_avssan.classical.peaks import nearest_of_two_peaks, two_strongest_peaks
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 
 def posterior(*peaks):

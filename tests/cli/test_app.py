@@ -20,7 +20,7 @@ from keras_avssan.cli.main import main
 from keras_avssan.data.media.audio_io import read_audio
 from keras_avssan.data.media.image_io import read_image
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 
 def test_a_model_must_be_named(capsys):

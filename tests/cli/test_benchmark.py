@@ -14,7 +14,7 @@ from keras_avssan.models.baselines import GCCMLP
 from keras_avssan.simulation import RIRBank, RoomRanges
 from keras_avssan.training import NonFiniteLoss
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 SMALL = """
 from keras_avssan.benchmark import System

@@ -13,7 +13,7 @@ from keras_avssan.cli import main as cli
 from keras_avssan.cli.checks import FILES, FOLDERS
 from keras_avssan.training.checkpoint_folder import checkpoint_path
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 # Required options of each command, and its options that name files to read or write.
 LOCALIZE = "localize mix.wav --prompt dog.jpg --model model"

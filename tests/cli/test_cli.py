@@ -34,7 +34,7 @@ def test_localize_takes_a_recording_as_prompt(workspace, capsys):
     assert "degrees" in capsys.readouterr().out
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_any_network_of_the_library_is_prompted(workspace, capsys, tmp_path):
     GCCMLP(hidden_dim=8).save_to_preset(str(tmp_path / "model"))
     arguments = ["localize", str(workspace / "mix.wav"), "--prompt", str(workspace / "dog.jpg")]
@@ -52,7 +52,7 @@ def test_any_network_of_the_library_is_prompted(workspace, capsys, tmp_path):
     assert "selection" in capsys.readouterr().out
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_evaluate_takes_any_folder_of_classes(workspace, capsys, tmp_path):
     out = tmp_path / "scores.json"
     arguments = ["evaluate", "--model", str(workspace / "model"), "--scenes", "6", "--snr", "-5"]
@@ -86,7 +86,7 @@ def test_evaluate_takes_any_folder_of_classes(workspace, capsys, tmp_path):
     assert same["mae"]["scenes"] == 6
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 @pytest.mark.extensive
 def test_train_with_encoders_from_presets(workspace, tmp_path):
     tokenizer = CLIPTextTokenizer(["d o", "do g</w>"])

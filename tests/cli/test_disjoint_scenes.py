@@ -16,7 +16,7 @@ from keras_avssan.models.baselines import GCCMLP
 from keras_avssan.models.fitting.training_record import room_digests
 from keras_avssan.simulation import RIRBank, RoomRanges
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 BUILD = RIRBank.build
 RANGES = {"t60": (0.2, 0.25)}

@@ -10,7 +10,7 @@ from PIL import Image
 
 from keras_avssan.cli.main import main
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_leaks_are_listed_and_make_the_exit_code(root, tmp_path, capsys):
         (["folders", "ROOT", "--engine", "threads"], "`--engine` must be one of"),
         (
             ["check-splits", "nowhere.csv"],
-            "`data` must be an existing folder. Received: 'nowhere.csv'",
+            "`data` must be an existing folder",
         ),
         (["check-splits", "ROOT", "--workers", "-1"], "`--workers`"),
     ],

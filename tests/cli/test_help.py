@@ -11,7 +11,7 @@ from keras_avssan.cli import main as cli
 from keras_avssan.cli.main import main
 from keras_avssan.simulation import RoomRanges
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 
 def leaves(parser, name=""):

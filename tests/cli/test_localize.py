@@ -33,7 +33,7 @@ def localize(workspace):
     return run
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_every_prompt_is_found_in_every_recording(workspace, localize, tmp_path, capsys):
     rng = np.random.default_rng(1)
     soundfile.write(workspace / "street.wav", 0.1 * rng.standard_normal((8000, 2)), 16000)
@@ -66,7 +66,7 @@ def test_every_prompt_is_found_in_every_recording(workspace, localize, tmp_path,
     assert sorted(os.listdir(tmp_path)) == ["answers.csv", "answers.json"]
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_recordings_as_prompts_are_used_one_by_one(workspace, localize, tmp_path, capsys):
     """In one batch the shorter one would be repeated, and have another embedding."""
     rng = np.random.default_rng(2)
@@ -85,7 +85,7 @@ def test_recordings_as_prompts_are_used_one_by_one(workspace, localize, tmp_path
     capsys.readouterr()
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_two_of_four_channels(workspace, localize, capsys):
     samples, _ = soundfile.read(workspace / "mix.wav")
     noise = 0.1 * np.random.default_rng(2).standard_normal((len(samples), 4))
@@ -104,7 +104,7 @@ def test_two_of_four_channels(workspace, localize, capsys):
     assert "must have 2 channels. Received: 1 channel\n" in capsys.readouterr().err
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize("figure", [None, "answer.png"])
 def test_the_spacing_and_the_channels_reach_the_model(
     localize, monkeypatch, tmp_path, capsys, figure
@@ -131,7 +131,7 @@ def test_the_spacing_and_the_channels_reach_the_model(
     assert json.loads((tmp_path / "answers.json").read_text())[0]["confidence"] is None
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize(("prompt", "has_picture"), [("dog.jpg", True), ("mono.wav", False)])
 def test_the_picture_of_the_prompt_is_in_the_figure(
     localize, tmp_path, monkeypatch, prompt, has_picture
@@ -150,7 +150,7 @@ def test_the_picture_of_the_prompt_is_in_the_figure(
     )
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_a_figure_that_fails_leaves_the_answer(localize, tmp_path, monkeypatch, capsys):
     def fail(*_, **__):
         raise OSError("No space left on device")
@@ -164,7 +164,7 @@ def test_a_figure_that_fails_leaves_the_answer(localize, tmp_path, monkeypatch, 
     assert os.listdir(tmp_path) == ["answer.json"]
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize("ending", [".pdf", ".SVG", ".jpg"])
 def test_figures_of_other_formats(localize, tmp_path, ending):
     assert localize("mix.wav", "--prompt", "dog.jpg", "--figure", tmp_path / f"answer{ending}") == 0

@@ -9,7 +9,7 @@ import pytest
 
 import keras_avssan
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 NOISE = [
     "WARNING: All log messages before absl::InitializeLog() is called are written to STDERR",

@@ -10,7 +10,7 @@ from keras_avssan.cli.main import main
 from keras_avssan.simulation import RIRBank
 from keras_avssan.simulation.bank import bank_settings
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 SMALL = ["--rooms", "3", "--rooms-per-shard", "2", "--sources-per-room", "2", "--seed", "5"]
 SMALL += ["--max-duration", "0.02", "--sampling-rate", "8000", "--t60", "0.2", "0.3"]

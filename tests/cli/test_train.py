@@ -16,7 +16,7 @@ from keras_avssan.cli.main import main
 from keras_avssan.encoders import ConvImageEncoder, LogMelEncoder
 from keras_avssan.simulation import RIRBank, RoomRanges
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 
 @pytest.fixture(scope="module")

@@ -316,7 +316,7 @@ def test_encoders_pass_where_names_are_taken(encoder, preset):
 # --- errors ----------------------------------------------------------------------------------
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_an_unknown_name_is_refused():
     with pytest.raises(ValueError, match="`preset`.*clip_vit_base_patch32.*'clip_vit_tiny'"):
         CLIPEncoder.from_preset("clip_vit_tiny")
@@ -331,7 +331,7 @@ def raising(error):
     return raise_error
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize(
     "name", ["clip_vit_base_patch32", "kaggle://keras/clip/keras/clip_vit_base_patch32/3"]
 )
@@ -348,7 +348,7 @@ def test_an_unreachable_hub_says_how_to_do_without(name, monkeypatch):
     assert "download the preset's folder" in message and "KAGGLEHUB_CACHE" in message
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_an_unreachable_hugging_face_hub_likewise(monkeypatch):
     preset_utils = pytest.importorskip("keras_hub.src.utils.preset_utils")
     from huggingface_hub.errors import LocalEntryNotFoundError
@@ -359,7 +359,7 @@ def test_an_unreachable_hugging_face_hub_likewise(monkeypatch):
         CLIPEncoder.from_preset("hf://someone/clip")
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize("name", ["vocabulary.json", "merges.txt"])
 def test_a_preset_without_its_tokenizer_names_the_file(name, encoder, tmp_path):
     encoder.save_to_preset(tmp_path)
@@ -368,7 +368,7 @@ def test_a_preset_without_its_tokenizer_names_the_file(name, encoder, tmp_path):
         CLIPEncoder.from_preset(tmp_path)
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_an_encoder_without_tokenizer_takes_pictures_only(encoder, tmp_path):
     silent = CLIPEncoder(encoder.backbone)
     np.testing.assert_array_equal(embed(silent, make_images()), embed(encoder, make_images()))
@@ -380,7 +380,7 @@ def test_an_encoder_without_tokenizer_takes_pictures_only(encoder, tmp_path):
         silent.embed_text("a dog")
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_wrong_arguments_are_named(encoder):
     with pytest.raises(TypeError, match="`backbone`.*Dense"):
         CLIPEncoder(keras.layers.Dense(2))

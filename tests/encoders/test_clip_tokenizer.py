@@ -10,7 +10,7 @@ import pytest
 
 from keras_avssan.encoders import CLIPTextTokenizer
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 MERGES = [
     "t h", "th e</w>", "i n", "in g</w>", "d o", "do g</w>", "d e", "c a", "ca f", "caf Ã",

@@ -143,20 +143,20 @@ def test_other_sizes_activation_and_normalisation(tmp_path):
     assert_same_as_reference(convert_clip_huggingface(tmp_path), model, **published)
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_the_scale_of_the_logits_is_kept(encoder, reference):
     scale = ops.convert_to_numpy(encoder.backbone.clip_head.logit_scale)
     np.testing.assert_allclose(scale, reference.logit_scale.item(), atol=1e-6)
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_a_converted_encoder_becomes_a_preset(encoder, reference, tmp_path):
     encoder.save_to_preset(tmp_path)
     restored = CLIPEncoder.from_preset(tmp_path, mean=MEAN, std=STD)
     assert_same_as_reference(restored, reference)
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_from_preset_takes_the_folder_too(folder, reference):
     assert_same_as_reference(CLIPEncoder.from_preset(folder), reference)
     random = CLIPEncoder.from_preset(folder, load_weights=False, trainable=True, name="clip")
@@ -166,7 +166,7 @@ def test_from_preset_takes_the_folder_too(folder, reference):
 # --- forms of a checkpoint -------------------------------------------------------------------
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_a_checkpoint_in_parts(reference, folder, tmp_path):
     save_reference(reference, tmp_path)
     (tmp_path / "model.safetensors").unlink()
@@ -175,7 +175,7 @@ def test_a_checkpoint_in_parts(reference, folder, tmp_path):
     assert_same_as_reference(convert_clip_huggingface(tmp_path), reference)
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_half_precision_checkpoints(dtype, reference, copy):
     half = {
@@ -191,7 +191,7 @@ def test_half_precision_checkpoints(dtype, reference, copy):
     )
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_position_ids_of_older_checkpoints_are_passed_over(reference, copy):
     tensors = dict(safetensors_torch.load_file(copy / "model.safetensors"))
     tensors["text_model.embeddings.position_ids"] = torch.zeros(1, LENGTH, dtype=torch.int64)
@@ -200,7 +200,7 @@ def test_position_ids_of_older_checkpoints_are_passed_over(reference, copy):
     assert_same_as_reference(convert_clip_huggingface(copy), reference)
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_older_spelling_of_the_configuration(reference, copy):
     config = json.loads((copy / "config.json").read_text())
     config["text_config_dict"] = config.pop("text_config")
@@ -210,7 +210,7 @@ def test_older_spelling_of_the_configuration(reference, copy):
     assert_same_as_reference(convert_clip_huggingface(copy), reference)
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_a_tokenizer_as_transformers_saves_it(reference, copy):
     (copy / "vocab.json").unlink()
     (copy / "merges.txt").unlink()
@@ -219,7 +219,7 @@ def test_a_tokenizer_as_transformers_saves_it(reference, copy):
     assert_same_as_reference(convert_clip_huggingface(copy), reference)
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_without_tokenizer_files_pictures_only(encoder, copy):
     (copy / "vocab.json").unlink()
     with pytest.raises(ValueError, match="without vocab.json"):
@@ -236,7 +236,7 @@ def test_without_tokenizer_files_pictures_only(encoder, copy):
 # --- errors ----------------------------------------------------------------------------------
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_all_wrong_tensors_are_named_at_once(copy):
     tensors = dict(safetensors_torch.load_file(copy / "model.safetensors"))
     del tensors["text_projection.weight"]
@@ -251,7 +251,7 @@ def test_all_wrong_tensors_are_named_at_once(copy):
     assert "visual_projection.weight (12, 31), expected (12, 32)" in message
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
 def test_missing_files_are_named(name, copy):
     (copy / name).unlink()
@@ -259,7 +259,7 @@ def test_missing_files_are_named(name, copy):
         convert_clip_huggingface(copy)
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors", "vocab.json"])
 def test_broken_files_are_named(name, copy):
     (copy / name).write_bytes(b"{broken")
@@ -267,7 +267,7 @@ def test_broken_files_are_named(name, copy):
         convert_clip_huggingface(copy)
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize(
     ("part", "key", "value"),
     [

@@ -91,7 +91,7 @@ def write_checkpoint(tmp_path):
     return write
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize("version", [1, 2])  # the published file has the first format
 def test_tensorflow_checkpoint(version, write_checkpoint, variables, expected, tiny, sounds):
     encoder = convert_vggish_tensorflow(write_checkpoint(variables, version), **tiny)
@@ -100,14 +100,14 @@ def test_tensorflow_checkpoint(version, write_checkpoint, variables, expected, t
     assert not encoder.trainable_variables
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_folder_of_a_tensorflow_checkpoint(write_checkpoint, variables, expected, tiny, sounds):
     write_checkpoint(variables, 2)
     folder = write_checkpoint(variables, 2).rpartition("/")[0]
     np.testing.assert_array_equal(run(convert_vggish_tensorflow(folder, **tiny), sounds), expected)
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_arguments_reach_the_network(write_checkpoint, variables, expected, tiny, sounds):
     path = write_checkpoint(variables)
     encoder = convert_vggish_tensorflow(path, activation="relu", trainable=True, **tiny)
@@ -115,7 +115,7 @@ def test_arguments_reach_the_network(write_checkpoint, variables, expected, tiny
     assert len(encoder.trainable_variables) == 18
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_checkpoint_of_a_network_trained_further(
     write_checkpoint, variables, expected, tiny, sounds
 ):
@@ -129,7 +129,7 @@ def test_checkpoint_of_a_network_trained_further(
     np.testing.assert_array_equal(run(encoder, sounds), expected)
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_pca_parameters(write_checkpoint, variables, expected, tiny, sounds, pca, pca_path):
     encoder = convert_vggish_tensorflow(write_checkpoint(variables), pca_path, **tiny)
     np.testing.assert_allclose(run(encoder, sounds), whiten(expected, pca), atol=1e-4)
@@ -139,7 +139,7 @@ def test_pca_parameters(write_checkpoint, variables, expected, tiny, sounds, pca
     np.testing.assert_array_equal(run(raw, sounds), expected)
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_wrong_variables_are_all_named(write_checkpoint, variables, tiny):
     wrong = dict(variables)
     del wrong["vggish/fc2/biases"]
@@ -153,7 +153,7 @@ def test_wrong_variables_are_all_named(write_checkpoint, variables, tiny):
     assert "Wrong shapes: vggish/conv2/weights (5, 5, 4, 6) in place of (3, 3, 4, 6)." in message
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize("name", ["vggish/fc2/biases", "vggish/conv1/weights"])
 def test_one_missing_variable_is_enough(name, write_checkpoint, variables, tiny):
     rest = {key: value for key, value in variables.items() if key != name}
@@ -161,21 +161,21 @@ def test_one_missing_variable_is_enough(name, write_checkpoint, variables, tiny)
         convert_vggish_tensorflow(write_checkpoint(rest), **tiny)
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_another_layer_of_the_network_is_refused(write_checkpoint, variables, tiny):
     more = {**variables, "vggish/conv5/weights": np.zeros(3, "float32")}
     with pytest.raises(ValueError, match="Unexpected: vggish/conv5/weights\\.$"):
         convert_vggish_tensorflow(write_checkpoint(more), **tiny)
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_checkpoint_of_something_else(write_checkpoint, tiny):
     others = {f"resnet/block_{i:02}": np.zeros(1, "float32") for i in range(25)}
     with pytest.raises(ValueError, match=r"Missing: vggish.* Unexpected: .* and 5 more\."):
         convert_vggish_tensorflow(write_checkpoint(others), **tiny)
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_files_that_are_no_checkpoint(tmp_path, tiny):
     pytest.importorskip("tensorflow")
     with pytest.raises(FileNotFoundError, match="`checkpoint_path`.*nothing.ckpt"):
@@ -188,7 +188,7 @@ def test_files_that_are_no_checkpoint(tmp_path, tiny):
         convert_vggish_tensorflow(tmp_path / "empty", **tiny)
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_without_tensorflow_the_extra_is_named(tmp_path, tiny, monkeypatch):
     (tmp_path / "vggish_model.ckpt").touch()
     monkeypatch.setitem(sys.modules, "tensorflow", None)
@@ -196,7 +196,7 @@ def test_without_tensorflow_the_extra_is_named(tmp_path, tiny, monkeypatch):
         convert_vggish_tensorflow(tmp_path / "vggish_model.ckpt", **tiny)
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_pca_files_that_do_not_fit(write_checkpoint, variables, tiny, pca, tmp_path):
     path = write_checkpoint(variables)
     with pytest.raises(FileNotFoundError, match="`pca_params_path`"):
@@ -235,7 +235,7 @@ def test_torch_state_dict_gives_the_same_as_tensorflow_names(state, expected, ti
     np.testing.assert_array_equal(run(encoder, sounds), expected)
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_torch_file_has_the_activation_of_its_origin(state, expected, tiny, sounds, tmp_path):
     import torch
 
@@ -244,7 +244,7 @@ def test_torch_file_has_the_activation_of_its_origin(state, expected, tiny, soun
     np.testing.assert_array_equal(run(encoder, sounds), np.maximum(expected, 0.0))
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize("source", ["state", "npz", "pth"])
 def test_torch_pca_parameters(source, state, expected, tiny, sounds, pca, pca_path, tmp_path):
     import torch
@@ -262,7 +262,7 @@ def test_torch_pca_parameters(source, state, expected, tiny, sounds, pca, pca_pa
     np.testing.assert_allclose(run(encoder, sounds), whiten(expected, pca), atol=1e-4)
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_wrong_torch_names_are_all_named(state, tiny):
     import torch
 
@@ -278,7 +278,7 @@ def test_wrong_torch_names_are_all_named(state, tiny):
     assert "Wrong shapes: embeddings.4.weight (64, 24) in place of (128, 24)." in message
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_torch_files_that_do_not_fit(state, tiny, tmp_path):
     import torch
 
@@ -309,7 +309,7 @@ class Creates:
         return os.mkdir, (self.path,)
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_files_that_would_run_code_are_refused(tiny, tmp_path):
     import torch
 

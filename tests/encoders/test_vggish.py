@@ -85,7 +85,7 @@ def test_examples_equal_the_reference(implementation, sounds, reference_examples
     assert np.abs(examples - expected).mean() < 1e-5
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_mel_filters_equal_the_reference(torchvggish):
     expected = torchvggish.mel_features.spectrogram_to_mel_matrix(64, 257, 16000, 125.0, 7500.0)
     mel = mel_matrix(257, 64, 16000, 125.0, 7500.0)
@@ -221,7 +221,7 @@ def test_equals_the_reference_on_real_recordings(
     np.testing.assert_allclose(run(encoder, audio[None])[0], expected, atol=1e-4)
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_full_size_equals_the_reference(sounds, make_full_reference, reference_embeddings):
     network = make_full_reference()
     encoder = convert_vggish_torch(network.state_dict(), drop_remainder=True)

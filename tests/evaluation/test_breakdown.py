@@ -7,7 +7,7 @@ import pytest
 
 from keras_avssan.evaluation import Evaluation, SceneScores
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from keras_avssan.evaluation.examples import REGION_PAIRS, frequency_region, reg
 from keras_avssan.layers import StereoSTFT
 from keras_avssan.simulation import RIRBank, RoomRanges
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 SCENES = 12
 

@@ -5,7 +5,7 @@ import pytest
 
 from keras_avssan.evaluation import Evaluation, SceneScores, paired_difference
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 SETTINGS = {"scenes": 4, "snr_db": (-5.0, 5.0), "prompt": "picture"}
 

@@ -13,7 +13,7 @@ from keras_avssan.evaluation import Evaluation, evaluate_localizer, evaluate_pre
 from keras_avssan.evaluation.absent_targets import auroc, posterior_entropy
 from keras_avssan.simulation import RIRBank, RoomRanges
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import pytest
 from keras_avssan.evaluation import Evaluation, SceneScores, bootstrap_interval
 from keras_avssan.evaluation.absent_targets import auroc
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 
 @pytest.fixture

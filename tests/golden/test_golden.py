@@ -51,7 +51,7 @@ def test_presets_load_with_the_same_numbers(name, folder, inputs):
     check(model, inputs, np.load(folder / f"{name}.npz"))
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize("name", NAMES)
 def test_keras_files_load_with_the_same_numbers_and_losses(name, folder, inputs):
     model = keras.models.load_model(folder / f"{name}.keras")
@@ -68,7 +68,7 @@ def test_keras_files_load_with_the_same_numbers_and_losses(name, folder, inputs)
         np.testing.assert_allclose(now[key], value, rtol=1e-4, err_msg=key)
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_every_model_is_stored(folder):
     assert {path.stem for path in folder.glob("*.keras")} == set(NAMES)
     assert {path.parent.name for path in folder.glob("*/task.json")} == set(NAMES)

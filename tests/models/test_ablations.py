@@ -31,7 +31,9 @@ def difference(first, second, key="mask"):
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=[] if name in ("V", "V+A+MB+BA+Refiner") else pytest.mark.once)
+        pytest.param(
+            name, marks=[] if name in ("V", "V+A+MB+BA+Refiner") else pytest.mark.backend_agnostic
+        )
         for name in ROWS
     ],
 )

@@ -150,7 +150,7 @@ def test_silence_gives_finite_gradients(configuration, make_tiny, batch, eagerly
 
 
 @pytest.mark.parametrize(
-    "dtype", ["mixed_bfloat16", pytest.param("mixed_float16", marks=pytest.mark.once)]
+    "dtype", ["mixed_bfloat16", pytest.param("mixed_float16", marks=pytest.mark.backend_agnostic)]
 )
 def test_mixed_precision_keeps_the_recording_in_float32(dtype, make_tiny, batch, run):
     inputs, labels = batch

@@ -218,7 +218,7 @@ BAD_DICTS = {
 }
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize("case", BAD_DICTS)
 def test_bad_dict_of_prompts(case, preprocessor):
     prompt, error, message = BAD_DICTS[case]

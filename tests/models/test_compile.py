@@ -75,7 +75,7 @@ def test_losses_by_output_are_weighed_and_reported(scored, make_batch):
     assert found["loss"] == pytest.approx(total, rel=1e-4)
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -102,7 +102,7 @@ def test_what_cannot_be_computed_is_refused_with_what_can(arguments, shared):
         shared.compile(**arguments)
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_weights_beside_a_loss_that_has_its_own_are_refused(shared):
     with pytest.raises(ValueError, match="`JointLoss`, have weights of their own"):
         shared.compile(loss_weights={"doa": 2.0})
@@ -182,14 +182,14 @@ def test_labels_without_the_target_train_after_one_warning(where, make_tiny, mak
         assert result[0] == pytest.approx(direction[0], rel=1e-4)
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_a_loss_that_was_asked_for_by_name_wants_its_label(scored, make_batch):
     inputs, labels = make_batch()
     with pytest.raises(ValueError, match="`masked_spectrogram` needs the label `target`"):
         scored((inputs, labels["azimuth"]), loss={"masked_spectrogram": "mse"})
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -234,7 +234,7 @@ def test_a_saved_model_keeps_losses_by_output(make_tiny, make_batch, eagerly, tm
     assert found == pytest.approx(expected, rel=1e-4) and "doa_mae" in found
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_a_model_that_was_stored_with_what_is_refused_now_still_loads(make_tiny, make_batch):
     model = make_tiny(compiled=False)
     config = {"optimizer": "adam", "loss": JointLoss(), "loss_weights": 2.0, "metrics": ["mae"]}

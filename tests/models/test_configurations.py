@@ -49,14 +49,14 @@ def test_compile_takes_other_parts(make_tiny):
     assert model.loss.get_config()["doa"] == "mse"
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize("missing", ["image_encoder", "audio_encoder"])
 def test_paper_does_not_make_up_its_pretrained_encoders(missing, make_tiny):
     with pytest.raises(ValueError, match=rf"`{missing}` must be given.*Received: {missing}=None"):
         make_tiny(configuration="paper", **{missing: None})
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_paper_takes_embeddings_and_ablations_without_encoders(make_tiny):
     asked = make_tiny(configuration="paper", image_encoder=None, prompt_dim=6)
     assert asked.backbone.image_encoder is None and asked.backbone.prompt_dim == 6

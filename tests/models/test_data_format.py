@@ -176,7 +176,7 @@ def takes_data_format(name):
     return callable(found) and "data_format" in inspect.signature(found).parameters
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_no_layer_leaves_its_data_format_open():
     calls = [
         (file, node)

@@ -109,7 +109,7 @@ def test_single_batches_are_rendered_too(model, make_datasets):
     np.testing.assert_allclose(*map(ops.convert_to_numpy, posteriors), atol=1e-5)
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_the_recipe_hands_on_where_to_render(model, plan, monkeypatch):
     training = importlib.import_module("keras_avssan.training.fit_scenes")
     asked = []

@@ -101,7 +101,7 @@ def test_any_batch_and_duration(format, peaked, make_inputs, run, tmp_path, reco
     assert implementations(model) == ["fft", "fft"]
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 @pytest.mark.extensive
 def test_signature_of_ones_own(model, make_inputs, tmp_path):
     """Fixed shapes, prompts embedded elsewhere, the microphones' distance as an input."""
@@ -139,7 +139,7 @@ def written(monkeypatch):
     return calls
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize(
     ("arguments", "shapes"),
     [
@@ -172,7 +172,7 @@ def test_encoder_without_a_rate(make_tiny, make_inputs, run, tmp_path):
         np.testing.assert_allclose(outputs, expected, atol=TOLERANCE, rtol=0)
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize("form", ["spectrogram", "cross_spectrum"])
 @pytest.mark.extensive
 def test_other_heads(form, make_tiny, make_inputs, run, tmp_path):
@@ -251,7 +251,7 @@ def test_a_failure_leaves_nothing_behind(model, tmp_path, monkeypatch):
     assert implementations(model) == ["fft", "fft"]
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_a_new_export_takes_the_place_of_the_old_one(model, written, tmp_path):
     for outputs in (["doa", "mask"], ["doa"]):
         model.export(tmp_path / "model", verbose=False, outputs=outputs)
@@ -260,7 +260,7 @@ def test_a_new_export_takes_the_place_of_the_old_one(model, written, tmp_path):
     assert (tmp_path / "model" / "saved_model.pb").read_text() == "['doa']"
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_front_ends_stay_as_they_were_chosen(make_tiny):
     model = make_tiny(stft_implementation="conv", compiled=False)
     with convolutional_front_ends(model):
@@ -268,7 +268,7 @@ def test_front_ends_stay_as_they_were_chosen(make_tiny):
     assert sorted(implementations(model)) == ["conv", "fft"]
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize("name", ["model.bin", "model.onnx", ""])
 def test_loading_what_is_no_export(name, tmp_path):
     with pytest.raises(ValueError, match="`filepath` must be a SavedModel or end in one of"):

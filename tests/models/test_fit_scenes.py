@@ -31,7 +31,7 @@ def test_refuses_more_epochs_than_steps(plan, make_tiny):
         fit_scenes(make_tiny(), plan, steps=2, epochs=3)
 
 
-@pytest.mark.parametrize("frozen", [pytest.param(False, marks=pytest.mark.once), True])
+@pytest.mark.parametrize("frozen", [pytest.param(False, marks=pytest.mark.backend_agnostic), True])
 def test_fit_scenes_trains_and_validates(frozen, plan, make_tiny):
     model = make_tiny()
     model.backbone.image_encoder.trainable = not frozen
@@ -53,7 +53,7 @@ def test_fit_scenes_trains_and_validates(frozen, plan, make_tiny):
     assert has_changed(before, model.backbone.image_encoder.get_weights()) is not frozen
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_validation_on_what_is_trained_on_is_told(plan, make_tiny):
     def fit(train, validation):
         with warnings.catch_warnings(record=True) as caught:

@@ -101,7 +101,7 @@ def test_a_step_changes_what_it_changed_before(form, make_tiny, make_batch, eage
     assert len(moved - statistics) > 50 and not moved & (frozen - statistics)
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_a_clone_is_a_functional_model_with_the_same_layers_frozen(make_tiny, make_batch):
     model = make_tiny(compiled=False)
     freeze_part_of_an_encoder(model.backbone)
@@ -114,7 +114,7 @@ def test_a_clone_is_a_functional_model_with_the_same_layers_frozen(make_tiny, ma
         np.testing.assert_allclose(value, expected[name], atol=1e-6)
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("freeze", CHOICES)
 def test_every_choice_survives(freeze, form, make_tiny, tmp_path):
@@ -128,7 +128,7 @@ def test_every_choice_survives(freeze, form, make_tiny, tmp_path):
     assert trainable_layers(restored) == trainable_layers(model)
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_a_frozen_model_stays_frozen(make_tiny):
     model = make_tiny(compiled=False)
     model.trainable = False
@@ -139,7 +139,7 @@ def test_a_frozen_model_stays_frozen(make_tiny):
     assert positions(restored.backbone) == positions(model.backbone) != set()
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_what_is_constructed_as_frozen_is_frozen(make_tiny):
     encoders = {
         "image_encoder": ConvImageEncoder(8, (4,), (16, 16), trainable=False),
@@ -154,7 +154,7 @@ def test_what_is_constructed_as_frozen_is_frozen(make_tiny):
     assert MLPAVC(prompt_dim=8, trainable=False).trainable_weights == []
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_names_that_keras_counts_up_do_not_matter(make_tiny):
     def encoder():
         layers = [keras.layers.Conv2D(4, 3), keras.layers.Conv2D(4, 3), keras.layers.Conv2D(4, 3)]
@@ -178,7 +178,7 @@ def wrapped():
     return AudioEncoder(keras.Sequential([keras.Input((16000,)), *sounds]))
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize(
     ("make", "part"),
     [
@@ -197,7 +197,7 @@ def test_encoders_keep_it_alone(make, part):
     assert flags[0] == flags[1] and len(set(flags[0])) == 2
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_baselines_keep_it(make_tiny):
     model = MLPAVC(image_encoder=ConvImageEncoder(8, (4,), (16, 16)))
     model.backbone.image_encoder.trainable = False
@@ -206,7 +206,7 @@ def test_baselines_keep_it(make_tiny):
     assert len(restored.trainable_weights) < len(MLPAVC(prompt_dim=8).trainable_weights) + 5
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_configurations_of_before_load_as_they_did(make_tiny):
     config = make_tiny(compiled=False).get_config()
     assert config["backbone"]["config"].pop("trainable_layers") == {}
@@ -215,7 +215,7 @@ def test_configurations_of_before_load_as_they_did(make_tiny):
     assert len(AVSSAN.from_config(config).trainable_weights) == len(make_tiny().trainable_weights)
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_checkpoints_hold_what_trains_within_what_is_frozen(make_tiny):
     model = make_tiny(compiled=False)
     freeze_part_of_an_encoder(model.backbone)

@@ -38,7 +38,7 @@ def test_inputs_and_outputs_are_known_before_a_call(make_tiny, backbone):
     }
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_the_summary_names_every_block_with_its_shape(backbone):
     lines = []
     backbone.summary(print_fn=lines.append, line_length=120)
@@ -70,7 +70,7 @@ def test_a_part_is_replaced(backbone, inputs):
     assert model(inputs).shape == (len(inputs["audio"]), 2)
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_a_clone_computes_the_same(backbone, inputs):
     clone = keras.models.clone_model(backbone)
     for layer in backbone.layers:
@@ -102,7 +102,7 @@ def test_inputs_that_the_network_has_no_use_for_are_left_out(make_tiny, inputs):
     )
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_the_network_is_part_of_a_larger_graph(backbone):
     """With a prompt that its own graph does not have, too."""
     audio, embedding = keras.Input((None, 2)), keras.Input((backbone.prompt_dim,))
@@ -119,7 +119,7 @@ def test_the_network_is_part_of_a_larger_graph(backbone):
     )
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_a_part_is_not_exchanged_behind_the_graph(make_tiny):
     model, other = make_tiny(compiled=False), make_tiny(compiled=False)
     with pytest.raises(AttributeError, match="`refiner` is a part of the model's graph"):
@@ -188,7 +188,7 @@ def test_training_reaches_every_layer_whatever_the_prompt(kind, frozen, make_tin
         assert all(map(np.array_equal, old, new))
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_encoders_of_the_same_name_or_that_of_a_part(make_tiny, make_batch):
     encoders = {
         "image_encoder": ConvImageEncoder(8, (4,), (16, 16), name="refiner"),
@@ -205,7 +205,7 @@ def test_encoders_of_the_same_name_or_that_of_a_part(make_tiny, make_batch):
     )
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_inputs_that_are_none_or_no_dict(backbone, inputs):
     expected = ops.convert_to_numpy(backbone(inputs)["doa"])
     nothing = {"prompt_embedding": None, "microphone_spacing": None}

@@ -16,7 +16,7 @@ from keras_avssan.models.baselines import DGB, GCCMLP
 from keras_avssan.simulation import RIRBank, RoomRanges
 from keras_avssan.training import fit_scenes
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from keras_avssan import Prompt
 from keras_avssan.classical import SRPPHAT
 from keras_avssan.data import read_audio, read_image
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 FORMS = {
     "bytes": lambda path: path.read_bytes(),

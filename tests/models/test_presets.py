@@ -33,7 +33,7 @@ def edit(folder, name, change):
     path.write_text(json.dumps(config))
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_names_build_networks():
     assert set(AVSSAN.presets) == {"avssan_paper", "avssan_base", "avssan_small"}
     assert all(preset["description"] for preset in AVSSAN.presets.values())

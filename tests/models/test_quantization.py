@@ -38,7 +38,7 @@ def test_answers_stay_near(pair, inputs, run):
     assert np.abs(outputs["mask"] - expected["mask"]).max() < 0.02
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize("form", ["file", "preset"])
 @pytest.mark.extensive
 def test_round_trip(form, pair, inputs, run, tmp_path):
@@ -54,7 +54,7 @@ def test_round_trip(form, pair, inputs, run, tmp_path):
     np.testing.assert_allclose(outputs["doa"], expected["doa"], atol=1e-6, rtol=0)
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 @pytest.mark.extensive
 def test_part_of_a_model(make_tiny, tmp_path):
     model = make_tiny(compiled=False)
@@ -66,7 +66,7 @@ def test_part_of_a_model(make_tiny, tmp_path):
     assert quantized_layers(restored.backbone) == {"int8": paths}
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 @pytest.mark.extensive
 def test_a_trained_model(make_batch, make_tiny, inputs, run, tmp_path):
     """The optimizer's state is of the float weights; saving does without."""

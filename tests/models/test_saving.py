@@ -160,7 +160,7 @@ def test_saved_configuration_holds_no_python_code(trained, tmp_path):
     assert "__lambda__" not in json.dumps(config)
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_a_model_of_keras_applications_survives(make_tiny, make_inputs, run, tmp_path):
     network = keras.applications.MobileNet((32, 32, 3), alpha=0.25, include_top=False, weights=None)
     model = make_tiny(image_encoder=ImageEncoder(network, mean=0.5, std=0.5))

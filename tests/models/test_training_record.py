@@ -18,7 +18,7 @@ from keras_avssan.models import TrainingRecord
 from keras_avssan.models.fitting.training_record import item_digest, room_digests
 from keras_avssan.training import fit_scenes, load_checkpoint, save_whole
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ MESSAGE = r"(?=.*2, 16000\)).*transpose it"
     "audio", [SIDEWAYS[0], SIDEWAYS, [SIDEWAYS[0]]], ids=["one", "two", "list"]
 )
 @pytest.mark.parametrize("channels", [None, (0, 1)])
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_localize(audio, channels, model):
     for localizer, prompt in ((model, np.zeros((16, 16, 3), "uint8")), (SRPPHAT(), None)):
         with pytest.raises(ValueError, match=r"transpose it.*\(2, 16000\)"):
@@ -43,14 +43,14 @@ def test_a_target_to_train_on(model, batch):
         model.test_on_batch(inputs, labels)
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_dry_sounds():
     dry = ops.swapaxes(ops.convert_to_tensor(SIDEWAYS), 1, 2)
     with pytest.raises(ValueError, match=r"`dry_audio`.*transpose it.*16000, 2\)"):
         SceneRenderer()(dry, ops.ones((2, 2, 2, 8)), ops.zeros(2))
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_where_samples_are_read_or_written():
     with pytest.raises(ValueError, match=r"transpose it.*\(2, 16000\)"):
         read_audio(SIDEWAYS[0], channels=2)
@@ -60,7 +60,7 @@ def test_where_samples_are_read_or_written():
         as_array("target", SIDEWAYS[0], (None, 2))
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_the_right_way_round_is_no_reason_for_advice():
     with pytest.raises(ValueError) as error:
         as_array("target", np.ones((16000, 1)), (None, 2))

@@ -25,7 +25,7 @@ from keras_avssan.models import Localizer
 from keras_avssan.simulation import RIRBank
 from keras_avssan.simulation.bank.bank_folder import BankFolder
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 SPEC = importlib.util.spec_from_file_location("pages", pathlib.Path(__file__).with_name("pages.py"))
 pages = importlib.util.module_from_spec(SPEC)

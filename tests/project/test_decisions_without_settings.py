@@ -14,7 +14,7 @@ from keras_avssan.data import ScenePlan, SyntheticClasses, read_image
 from keras_avssan.encoders import ConvImageEncoder, LogMelEncoder
 from keras_avssan.simulation import RIRBank, RoomRanges
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 ROOT = pathlib.Path(__file__).parents[2]
 PAGE = ROOT / "docs/design-decisions.md"

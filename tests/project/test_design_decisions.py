@@ -11,7 +11,7 @@ from keras_avssan import AVSSAN
 from keras_avssan.encoders import ConvImageEncoder, LogMelEncoder
 from keras_avssan.models.av_ssan.av_ssan_presets import CONFIGURATIONS
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 PAGE = pathlib.Path(__file__).parents[2] / "docs/design-decisions.md"
 PRESET = "VGGish"

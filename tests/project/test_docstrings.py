@@ -19,7 +19,7 @@ from keras_avssan.data import make_dataset
 from keras_avssan.evaluation import evaluate_localizer
 from keras_avssan.models.baselines.gcc_mlp import GCCMLPBackbone
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 # Keras says what these do; what they take is in the docstring of the class.
 FROM_KERAS = {

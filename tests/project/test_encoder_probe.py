@@ -10,7 +10,7 @@ from PIL import Image
 
 from keras_avssan.encoders import SoundEffectsCNN
 
-pytestmark = [pytest.mark.once, pytest.mark.extensive]
+pytestmark = [pytest.mark.backend_agnostic, pytest.mark.extensive]
 
 SCRIPT = pathlib.Path(__file__).parents[2] / "benchmarks" / "encoder_probe.py"
 

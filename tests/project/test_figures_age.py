@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 

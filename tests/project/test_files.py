@@ -14,7 +14,7 @@ from keras_avssan._internal.atomic_files import (
     write_whole,
 )
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 
 def test_nothing_shows_before_the_end(tmp_path):

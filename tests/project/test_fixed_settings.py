@@ -15,7 +15,7 @@ from keras_avssan import encoders, layers
 from keras_avssan._internal.write_once import FixedSettings
 from keras_avssan.models import baselines
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 ALWAYS = {"self", "name", "dtype", "trainable", "args", "kwargs"}
 # Read in every call, and meant to be switched.

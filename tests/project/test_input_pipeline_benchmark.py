@@ -8,7 +8,7 @@ import pytest
 
 from keras_avssan.data import render_scenes
 
-pytestmark = [pytest.mark.once, pytest.mark.extensive]
+pytestmark = [pytest.mark.backend_agnostic, pytest.mark.extensive]
 
 SCRIPTS = pathlib.Path(__file__).parents[2] / "benchmarks"
 

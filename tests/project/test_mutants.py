@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 SCRIPT = pathlib.Path(__file__).parents[2] / "benchmarks" / "mutants.py"
 

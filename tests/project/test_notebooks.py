@@ -10,7 +10,7 @@ import re
 import pytest
 from PIL import Image
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 ROOT = pathlib.Path(__file__).parents[2]
 NOTEBOOKS = sorted(ROOT.glob("notebooks/*.ipynb"))

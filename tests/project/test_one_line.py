@@ -28,7 +28,7 @@ from keras_avssan.models import TrainingRecord
 from keras_avssan.models.baselines.dgb_loss import DGBLoss
 from keras_avssan.training import data_parallel
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 FROZEN = pathlib.Path(__file__).with_name("public_api.txt")
 FURTHER = pathlib.Path(__file__).parents[2] / "docs/api/further.md"

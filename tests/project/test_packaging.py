@@ -9,7 +9,7 @@ from packaging.specifiers import SpecifierSet
 
 import keras_avssan
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 ROOT = pathlib.Path(__file__).parents[2]
 SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())

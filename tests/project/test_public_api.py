@@ -16,7 +16,7 @@ import pytest
 
 import keras_avssan
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 FROZEN = pathlib.Path(__file__).with_name("public_api.txt")
 REWRITE = "KERAS_BACKEND=torch python tests/project/test_public_api.py"

@@ -18,7 +18,7 @@ from keras_avssan.encoders import LogMelEncoder
 from keras_avssan.models import AVSSANBackbone
 from keras_avssan.simulation import RIRBank, RoomRanges
 
-pytestmark = [pytest.mark.once, pytest.mark.extensive]
+pytestmark = [pytest.mark.backend_agnostic, pytest.mark.extensive]
 
 SCRIPTS = pathlib.Path(__file__).parents[2] / "benchmarks"
 

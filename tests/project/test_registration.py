@@ -11,7 +11,7 @@ import pytest
 import keras_avssan
 from keras_avssan._internal.registered_names import REGISTERED
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 PREFIX = "keras_avssan>"
 

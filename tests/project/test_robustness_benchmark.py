@@ -10,7 +10,7 @@ import pytest
 from keras_avssan.data import SyntheticClasses
 from keras_avssan.simulation import RIRBank, RoomRanges
 
-pytestmark = [pytest.mark.once, pytest.mark.extensive]
+pytestmark = [pytest.mark.backend_agnostic, pytest.mark.extensive]
 
 SCRIPTS = pathlib.Path(__file__).parents[2] / "benchmarks"
 

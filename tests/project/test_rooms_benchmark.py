@@ -8,7 +8,7 @@ import pytest
 from keras_avssan.simulation import sample_room
 from keras_avssan.simulation.absorption import sabine_absorption
 
-pytestmark = [pytest.mark.once, pytest.mark.extensive]
+pytestmark = [pytest.mark.backend_agnostic, pytest.mark.extensive]
 
 SCRIPTS = pathlib.Path(__file__).parents[2] / "benchmarks"
 

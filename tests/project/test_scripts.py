@@ -18,7 +18,7 @@ from keras_avssan.data import SyntheticClasses
 from keras_avssan.encoders import SoundEffectsCNN
 from keras_avssan.simulation import oversampling as fine_grid
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 
 def load(name):

@@ -7,7 +7,7 @@ import pytest
 
 from keras_avssan._internal.tables import join_tables, make_table
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 ROWS = [("selection", "82.0 %", "80.0 – 84.0"), ("MAE", "2.5°", "–"), ("犬|dog", "−12.25°", "–")]
 

@@ -13,7 +13,7 @@ from keras_avssan.encoders import LogMelEncoder
 
 torch = pytest.importorskip("torch")
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 SCRIPTS = pathlib.Path(__file__).parents[2] / "benchmarks"
 DIM, PROMPT_DIM, FILTERS = 8, 6, (4, 6)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-pytestmark = [pytest.mark.once, pytest.mark.extensive]
+pytestmark = [pytest.mark.backend_agnostic, pytest.mark.extensive]
 
 SCRIPTS = pathlib.Path(__file__).parents[2] / "benchmarks"
 TINY = "--seconds 0.5 --batch-size 2 --dim 8 --filters 4 --threads 1".split()

@@ -6,7 +6,7 @@ import pytest
 
 import keras_avssan
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 PACKAGE = pathlib.Path(keras_avssan.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))

@@ -19,7 +19,7 @@ from keras_avssan.encoders import ConvImageEncoder
 from keras_avssan.simulation import RIRBank, RoomRanges
 from keras_avssan.training import data_parallel, fit_scenes
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 PAGE = (pathlib.Path(__file__).parents[2] / "docs/troubleshooting.md").read_text()
 QUOTED = re.findall(r"```text\n(.*?)\n```", PAGE, re.DOTALL)

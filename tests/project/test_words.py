@@ -8,7 +8,7 @@ import tokenize
 
 import pytest
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 

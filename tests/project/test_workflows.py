@@ -8,7 +8,7 @@ import tomllib
 import pytest
 import yaml
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 ROOT = pathlib.Path(__file__).parents[2]
 WORKFLOWS = sorted(ROOT.glob(".github/workflows/*.yml"))

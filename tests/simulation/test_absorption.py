@@ -7,7 +7,7 @@ from keras_avssan.simulation.absorption import (
     sabine_absorption,
 )
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 
 def test_sabine_is_the_classical_formula():

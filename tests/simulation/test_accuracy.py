@@ -55,7 +55,7 @@ def delay_between(first, second):
     return np.polyfit(frequencies, phase, 1)[0] / (2 * np.pi) * RATE
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_the_reference_is_exact_up_to_7_khz():
     rng = np.random.default_rng(0)
     delays = np.append(rng.uniform(0, 1400, 200), [400.0, 400.5])
@@ -67,7 +67,7 @@ def test_the_reference_is_exact_up_to_7_khz():
     assert abs(found - exact).max() < 1e-4 * abs(exact).max()  # and at every frequency
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_the_reference_has_the_images_of_the_geometry():
     distances, amplitudes = reference.images(SIZE, SOURCE, MICROPHONES[0], 0.5, 40.0, max_order=1)
     mirrored = [np.array(SOURCE)]

@@ -192,7 +192,7 @@ def test_build_refuses(changed, message):
         build(**changed)
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
@@ -214,7 +214,7 @@ def test_values_out_of_range_are_refused(bank, name, value, message):
         dataclasses.replace(bank, **{name: array})
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize(
     ("changed", "error", "message"),
     [

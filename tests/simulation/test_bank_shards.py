@@ -215,7 +215,7 @@ assert kills, "no build was killed before it was done"
 """
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.extensive
 def test_the_same_bytes_however_often_it_was_killed(tmp_path):
@@ -262,7 +262,7 @@ def test_a_damaged_shard_is_found_and_made_again(whole, folder, damage, name):
     assert contents(build(folder)) == contents(whole)
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize("name", ["rirs-00001.npy", "rooms-00001.npz"])
 def test_any_flipped_byte_of_a_header_is_survived(folder, name):
     """Damaged zip and npy files raise a dozen kinds of errors, not one of which may escape."""
@@ -483,7 +483,7 @@ def test_holds_one_shard_at_a_time(tmp_path, monkeypatch):
     assert reading < shard
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
@@ -503,7 +503,7 @@ def test_settings_out_of_range_are_refused(folder, name, value, message):
         RIRBank.load(folder)
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_a_shard_copied_over_another_is_refused(folder):
     shutil.copy(folder / "rooms-00000.npz", folder / "rooms-00001.npz")
     with pytest.raises(ValueError, match="Shards 0 and 1 of .* hold the same rooms"):

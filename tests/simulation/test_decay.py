@@ -24,7 +24,7 @@ def response():
     return ops.convert_to_numpy(absorbed)[0, 0]
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_curve_of_a_geometric_series():
     curve = energy_decay_curve(0.5 ** np.arange(200))
     np.testing.assert_allclose(curve[:100], 20 * np.log10(0.5) * np.arange(100), atol=1e-6)
@@ -40,7 +40,7 @@ def test_curve_of_a_tensor_keeps_the_shape():
     np.testing.assert_array_equal(curves, energy_decay_curve(values))
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize("t60", [0.2, 0.5, 1.2])
 @pytest.mark.parametrize("decay", [20.0, 30.0])
 def test_time_of_exponential_noise(t60, decay):
@@ -49,7 +49,7 @@ def test_time_of_exponential_noise(t60, decay):
     np.testing.assert_allclose(times.mean(), t60, rtol=0.02)
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_high_pass_leaves_out_what_grows_near_zero_hertz():
     noise = exponential_noise(0.4)
     growing = noise + 0.2 * np.arange(len(noise)) / RATE * 10 ** (
@@ -59,14 +59,14 @@ def test_high_pass_leaves_out_what_grows_near_zero_hertz():
     assert reverberation_time(growing, RATE) == pytest.approx(0.4, rel=0.03)
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_padding_with_zeros_changes_nothing():
     noise = exponential_noise(0.3)
     padded = np.concatenate([noise, np.zeros(5000)])
     assert reverberation_time(padded, RATE) == pytest.approx(reverberation_time(noise, RATE))
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_nan_where_the_decay_is_too_short():
     enough, cut = exponential_noise(0.4, 0.4), exponential_noise(0.4, 0.25)
     steady = np.random.default_rng(0).standard_normal(4000)
@@ -76,7 +76,7 @@ def test_nan_where_the_decay_is_too_short():
     assert np.isfinite(reverberation_time(cut, RATE, decay=15.0))
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_agrees_with_the_measurement_of_pyroomacoustics(response):
     experimental = pytest.importorskip("pyroomacoustics.experimental")
     expected = experimental.measure_rt60(response, fs=RATE, decay_db=30)
@@ -107,7 +107,7 @@ ROOMS_AND_T60S = [
 ]
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize("size, t60", ROOMS_AND_T60S)
 def test_measured_t60_is_that_of_pyroomacoustics(size, t60, images_of_pyroomacoustics):
     absorption = float(calibrated_absorption(size, t60))
@@ -134,7 +134,7 @@ BAD_INPUT = {
 }
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize("case", BAD_INPUT)
 def test_bad_input(case):
     changed, message = BAD_INPUT[case]

@@ -151,7 +151,7 @@ def test_calibrated_t60_is_measured_on_responses(size, t60):
     assert np.median(reverberation_time(rirs, RATE)) == pytest.approx(t60, rel=0.05)
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_calibrated_absorption_of_a_batch():
     sizes, times = np.array([SIZE, (6, 5, 3)]), np.array([0.3, 0.5])
     found = calibrated_absorption(sizes, times)
@@ -162,13 +162,13 @@ def test_calibrated_absorption_of_a_batch():
     assert np.all(np.diff(calibrated_absorption(SIZE, [0.2, 0.4, 0.8, 1.2])) < 0)
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_calibrated_absorption_scales_with_the_speed_of_sound():
     slow = calibrated_absorption(SIZE, 0.8, speed_of_sound=SPEED / 2, interference=False)
     assert slow == pytest.approx(calibrated_absorption(SIZE, 0.4, interference=False), rel=1e-4)
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_a_tail_is_calibrated_without_interference():
     source, microphones = (1.0, 1.5, 1.2), [(3.0, 2.0, 1.4)]
     for tail in (False, True):
@@ -179,7 +179,7 @@ def test_a_tail_is_calibrated_without_interference():
         np.testing.assert_allclose(*map(ops.convert_to_numpy, (found, expected)), atol=1e-6)
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_unreachable_t60_names_its_room():
     sizes = [[3, 3, 2.5], [10, 8, 4]]
     with pytest.raises(ValueError, match=r"0\.08 s \(index 1 of the batch\) .* 10 x 8 x 4 m"):
@@ -190,7 +190,7 @@ def test_unreachable_t60_names_its_room():
         calibrated_absorption(SIZE, 1e5)
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize(
     "changed, message",
     [

@@ -6,7 +6,7 @@ from keras_avssan.simulation import grazing_images
 SPEED = 343.0
 SIDE = 2.5
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 
 def energy_of_images(distance, frequency, loss, num_pairs=4000):

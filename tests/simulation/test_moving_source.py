@@ -143,7 +143,7 @@ def test_delay_between_channels_follows_the_arc():
     assert np.all(np.diff(found) < 0)
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_takes_what_the_simulation_gives_with_and_without_a_batch():
     arc, responses = arc_responses((30.0, 60.0), 5, 0.1)
     signal = np.random.default_rng(5).standard_normal(1600)
@@ -154,7 +154,7 @@ def test_takes_what_the_simulation_gives_with_and_without_a_batch():
     assert_close(render(signal, batched, arc.times)[0], render(signal, responses, arc.times))
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_tone_between_two_positions_fades_as_the_docstring_says():
     frequency, difference = 4000.0, 0.02
     source = PAIR[0] + [1.0, 0, 0]
@@ -180,7 +180,7 @@ def loudest_frequency(num_positions, frequency, speed):
     return np.argmax(spectrum) * RATE / (16 * len(heard))
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_dense_positions_alone_give_the_doppler_shift():
     frequency, speed = 2000.0, 5.0
     shifted = frequency / (1 - speed / SPEED)
@@ -251,7 +251,7 @@ BAD_INPUT = {
 }
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize("case", BAD_INPUT)
 def test_bad_input(case):
     changed, message = BAD_INPUT[case]

@@ -8,7 +8,7 @@ import pytest
 from keras_avssan.simulation import RIRBank, RoomRanges
 from keras_avssan.simulation.bank.room_parts import FIRST_EVALUATION_ROOM, divide_rooms
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 
 @pytest.mark.parametrize(("rooms", "tenth"), [(3, 1), (4, 1), (19, 1), (20, 2), (305, 30)])

@@ -7,7 +7,7 @@ from scipy import stats
 from keras_avssan.simulation import Room, RoomRanges, azimuth_of, sample_room
 from keras_avssan.simulation.absorption import sabine_absorption
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 GOOD = dict(
     size=(6, 5, 3),

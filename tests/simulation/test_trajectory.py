@@ -5,7 +5,7 @@ import pytest
 
 from keras_avssan.simulation import Trajectory, arc_trajectory, azimuth_of, linear_trajectory
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 PAIR = np.array([(3.1, 2.1, 1.4), (2.9, 1.9, 1.4)])
 

@@ -8,7 +8,7 @@ import pytest
 from keras_avssan.training.logs import TensorBoardLog, TrainingLog
 from keras_avssan.training.resumable_fit import choose_verbose
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 
 def write(folder, done, steps):

@@ -56,7 +56,7 @@ def test_without_checkpoints_it_stops_too(tiny, tmp_path):
         tiny.train(None, learning_rate=1e30)
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_wrong_steps_are_refused(tiny, whole):
     model = tiny.make_model()
     with pytest.raises(ValueError, match="`step` must be at least 1. Received: step=0"):

@@ -70,7 +70,7 @@ class _Never:
         raise AssertionError(name)
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
@@ -88,7 +88,7 @@ def test_another_configuration_is_refused_by_its_first_difference(tiny, whole, c
     assert sorted(path.name for path in whole[0].iterdir()) == names
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_another_folder_is_refused(tiny, tmp_path):
     (tmp_path / "mine.txt").write_text("precious")
     with pytest.raises(ValueError, match="`checkpoints` must be new, empty or hold a training"):

@@ -5,7 +5,7 @@ from matplotlib.colors import to_hex
 from keras_avssan.evaluation import SeparationExample
 from keras_avssan.visualization import plot_attended_energy, style
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 
 @pytest.fixture

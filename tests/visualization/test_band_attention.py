@@ -3,7 +3,7 @@ import pytest
 
 from keras_avssan.visualization import plot_band_attention
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 
 def rows(figure):

@@ -6,7 +6,7 @@ import pytest
 from keras_avssan.evaluation import ClassBandAttention
 from keras_avssan.visualization import plot_class_band_attention
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 PATCHES = {"fine": 16, "mid": 4, "full": 1}
 

@@ -5,7 +5,7 @@ from keras import ops
 from keras_avssan.simulation.decay import reverberation_time
 from keras_avssan.visualization import plot_decay
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 RATE = 8000
 

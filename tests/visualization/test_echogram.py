@@ -5,7 +5,7 @@ from keras import ops
 from keras_avssan.simulation import simulate_rirs
 from keras_avssan.visualization import plot_echogram
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 RATE = 16000
 

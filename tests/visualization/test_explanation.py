@@ -6,7 +6,7 @@ from PIL import Image
 
 from keras_avssan.visualization import plot_explanation
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 
 def titles(figure):

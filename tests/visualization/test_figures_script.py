@@ -11,7 +11,7 @@ from PIL import Image
 from keras_avssan.data import SyntheticClasses
 from keras_avssan.simulation import RIRBank, RoomRanges
 
-pytestmark = [pytest.mark.once, pytest.mark.extensive]
+pytestmark = [pytest.mark.backend_agnostic, pytest.mark.extensive]
 
 SCRIPT = pathlib.Path(__file__).parents[2] / "benchmarks" / "figures.py"
 

@@ -6,7 +6,7 @@ import pytest
 
 from keras_avssan.visualization import plot_posterior
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 
 def peaked(degrees):

@@ -5,7 +5,7 @@ from matplotlib.colors import to_hex
 from keras_avssan.simulation import Room, Trajectory, arc_trajectory
 from keras_avssan.visualization import plot_scene, style
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 
 @pytest.fixture

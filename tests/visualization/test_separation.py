@@ -5,7 +5,7 @@ import pytest
 
 from keras_avssan.visualization import plot_separation
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 
 @pytest.fixture

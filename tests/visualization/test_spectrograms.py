@@ -3,7 +3,7 @@ import pytest
 
 from keras_avssan.visualization import plot_spectrograms
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 
 def panels(figure):

@@ -10,7 +10,7 @@ from keras_avssan.benchmark import figure as benchmark_figure
 from keras_avssan.simulation import simulate_rirs
 from keras_avssan.visualization import plot_decay, plot_posterior, style
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 # Machado, Oliveira and Fernandes, 2009: complete deuteranopia, in linear RGB.
 DEUTERANOPIA = np.array(

@@ -19,7 +19,7 @@ from keras_avssan.visualization import (
     style,
 )
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 # Pixels that a figure has at most: in a notebook on the site in a window of 1280 pixels, and on
 # the page of the app in one of 390.
 COLUMN, PHONE = 650, 324

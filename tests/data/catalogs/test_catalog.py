@@ -6,7 +6,7 @@ import pytest
 from keras_avssan.data import SyntheticClasses
 from keras_avssan.data.catalogs.array_cache import ArrayCache
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 
 def test_select_narrows_classes_and_splits(catalog):

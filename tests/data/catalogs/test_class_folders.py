@@ -5,7 +5,7 @@ import pytest
 
 from keras_avssan.data import ClassFolders, ScenePlan
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 
 def splits_by(items, attribute):

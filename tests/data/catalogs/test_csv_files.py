@@ -8,7 +8,7 @@ from keras_avssan.data.catalogs.csv_files import read_csv_table
 from keras_avssan.data.starss23.annotations import read_events
 from keras_avssan.data.starss23.segment_prompts import read_class_map
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 TABLE = [["path", "class", "note"], ["a.wav", "dog", "old"], ["b, c.wav", "bell", ""]]
 EXPECTED = [

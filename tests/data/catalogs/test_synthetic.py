@@ -5,7 +5,7 @@ from keras_avssan.data import SyntheticClasses
 from keras_avssan.data.catalogs.synthetic_pictures import PICTURE_CLASSES
 from keras_avssan.data.catalogs.synthetic_sounds import SOUND_CLASSES, synthesize_sound
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 
 @pytest.fixture(scope="module")

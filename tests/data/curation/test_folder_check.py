@@ -11,7 +11,7 @@ from PIL import Image
 from keras_avssan.data import ClassFolders, check_folders, find_leaks, write_metadata
 from keras_avssan.data.catalogs.metadata_csv import FileRow, deal_splits
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 
 @pytest.fixture

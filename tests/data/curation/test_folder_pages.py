@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 DOCS = pathlib.Path(__file__).parents[3] / "docs"
 

@@ -11,7 +11,7 @@ from PIL import Image, ImageEnhance
 from keras_avssan.data import Catalog, ClassFolders, Clip, Picture, SyntheticClasses, find_leaks
 from keras_avssan.data.curation.fingerprints import sound_landmarks, waveform_similarity
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 RATE = 16000
 ORIGINAL = "dog/original"

@@ -7,7 +7,7 @@ import soundfile
 from keras_avssan.data import read_audio
 from keras_avssan.data.media.audio_io import audio_num_samples
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 FORMATS = ("wav", "flac", "ogg", "mp3")
 MORE_FORMATS = ("aiff", "au", "caf", "rf64", "w64")

@@ -12,7 +12,7 @@ from keras_avssan.data import ClassFolders, PictureFolders, check_folders
 from keras_avssan.data.media.file_kinds import file_kind
 from keras_avssan.models.prompts import split_prompts
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 NOISE = 0.1 * np.random.default_rng(0).normal(size=(8000, 2))
 SOUNDS = {

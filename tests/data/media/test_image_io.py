@@ -7,7 +7,7 @@ from PIL import Image
 
 from keras_avssan.data import read_image
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 
 @pytest.mark.parametrize("extension", ["png", "jpg", "webp"])

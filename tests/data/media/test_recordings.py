@@ -9,7 +9,7 @@ import soundfile
 from keras_avssan.data.media.channel_pair import confidence, find_copies
 from keras_avssan.data.media.recordings import read_recordings, read_reference
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 
 def noise(*shape, seed=0):

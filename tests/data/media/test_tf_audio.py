@@ -7,7 +7,7 @@ import soundfile
 
 from keras_avssan.data import make_audio_dataset, read_audio, read_audio_tf
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 tf = pytest.importorskip("tensorflow")
 

@@ -13,7 +13,7 @@ from keras_avssan.data.scenes.rendering import MIX_RMS, crop_clip, load_dry_scen
 from keras_avssan.data.scenes.scene_batches import SceneBatches
 from keras_avssan.layers import SceneRenderer
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 OPTIONS = {
     "swap_channels": True,
@@ -256,7 +256,7 @@ def test_what_is_absent_is_not_in_the_mix(plan, scenes):
         ({"num_interferers": 0}, "`num_interferers`"),
         (
             {"num_interferers": 4},
-            "`num_interferers` must be less than the 4 source positions.*bank",
+            "`num_interferers` .* less than the 4 source positions",
         ),
         ({"num_interferers": 2, "min_separation": 90.1}, "3 source positions.*min_separation"),
         ({"same_class_interferer": 1.5}, "`same_class_interferer`"),

@@ -4,7 +4,7 @@ import scipy.signal
 
 from keras_avssan.data.scenes.convolution import convolve
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 
 @pytest.mark.parametrize(

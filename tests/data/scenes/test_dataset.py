@@ -276,7 +276,7 @@ else:
 """
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_grain_does_without_tensorflow():
     backend = next((name for name in ("torch", "jax") if importlib.util.find_spec(name)), None)
     if backend is None:

@@ -7,7 +7,7 @@ import pytest
 
 from keras_avssan import data
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 MODULES = [module.name for module in pkgutil.iter_modules(data.__path__)]
 

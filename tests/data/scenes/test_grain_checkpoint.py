@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 FOLDER = pathlib.Path(__file__).parent
 

@@ -9,7 +9,7 @@ from keras_avssan.data import Catalog, Clip, Picture, ScenePlan, render_scene, r
 from keras_avssan.data.scenes.rendering import crop_clip
 from keras_avssan.simulation import RIRBank, RoomRanges, build_bank
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 
 class GivenAudio(Catalog):

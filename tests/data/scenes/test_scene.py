@@ -5,7 +5,7 @@ import zlib
 
 import pytest
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 # Everything that says what a scene is, in the order in which it is written down.
 BASIC_NAMES = (

@@ -7,7 +7,7 @@ import pytest
 
 from keras_avssan.data import ClassFolders, ScenePlan, SyntheticClasses
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 
 def test_a_scene_is_a_function_of_seed_and_index(catalog, bank, plan):

@@ -12,7 +12,7 @@ import soundfile
 
 from keras_avssan.data import SceneBatches, make_dataset, read_audio_tf, read_scenes, write_scenes
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 tf = pytest.importorskip("tensorflow")
 

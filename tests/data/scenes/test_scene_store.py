@@ -9,7 +9,7 @@ from keras_avssan.data import SceneBatches, ScenePlan
 from keras_avssan.data.scenes import scene_files
 from keras_avssan.data.scenes.scene_files import SceneStore
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 from keras_avssan.cli.main import main
 from keras_avssan.simulation import RIRBank, RoomRanges
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 
 @pytest.fixture

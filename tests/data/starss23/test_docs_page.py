@@ -10,7 +10,7 @@ import pytest
 from keras_avssan.data import STARSS23, STARSS23_CLASSES
 from keras_avssan.data.starss23.microphone_pair import MicrophonePair
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 ROOT = pathlib.Path(__file__).parents[3]
 PAGE = (ROOT / "docs/starss23.md").read_text()

@@ -49,7 +49,7 @@ def test_scores_are_those_of_the_estimates(make_model, prompts):
     assert "NaN" not in json.dumps(summary)
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_pictures_of_the_training_are_no_test(make_model, prompts):
     model = make_model()
     digests = {item_digest(prompts.catalog, picture) for picture in prompts.pictures}
@@ -60,7 +60,7 @@ def test_pictures_of_the_training_are_no_test(make_model, prompts):
         evaluate_segments(model, prompts, progress=False, on_overlap="error")
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_the_spacing_is_told_to_the_head(make_model, prompts):
     """An untrained head steers already: right with the true spacing, wrong with another."""
     model = make_model()
@@ -69,7 +69,7 @@ def test_the_spacing_is_told_to_the_head(make_model, prompts):
     assert informed.means()["mae"] < 0.5 * other.means()["mae"]
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_a_constant_prompt_is_the_same_for_all(make_model, prompts, monkeypatch):
     model = make_model()
     received = []
@@ -89,7 +89,7 @@ def test_a_constant_prompt_is_the_same_for_all(make_model, prompts, monkeypatch)
     assert np.ptp(received[1]["prompt_embedding"], axis=0).max() > 0
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize(
     ("model", "options", "message"),
     [
@@ -106,13 +106,13 @@ def test_bad_input(make_model, prompts, model, options, message):
         evaluate_segments(make_model(**model), prompts, progress=False, **options)
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_a_head_of_the_same_spacing_needs_not_be_told(make_model, prompts):
     model = make_model(doa_form="cross_spectrum", microphone_spacing=0.0688)
     assert evaluate_segments(model, prompts, progress=False).scores.estimate.shape == (6,)
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_foa_is_no_input(make_model, writer, sound, pictures):
     writer.recording(sounds=[sound("bell", 0, 10, 0)], seconds=1.0, format="foa")
     dataset = STARSS23(writer.root, "foa", duration=1.0)
@@ -134,7 +134,7 @@ def arguments(dataset, writer, pictures, tmp_path, model_folder):
     return [*arguments, "--segment-duration", "1", "--baffle", "open", "--pair", "M1-M4"]
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_the_command_reports_and_scores(arguments, tmp_path, capsys):
     scores = tmp_path / "scores.json"
     assert main([*arguments, "--split", "test", "--json", str(scores)]) == 0
@@ -162,7 +162,7 @@ def test_the_command_reports_and_scores(arguments, tmp_path, capsys):
     assert again["per_class"]["bell"]["mae"] != report["per_class"]["bell"]["mae"]
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize(
     ("option", "value", "named"),
     [

@@ -5,7 +5,7 @@ import pytest
 
 from keras_avssan.data.starss23.annotations import read_events
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 
 def test_six_columns(tmp_path):

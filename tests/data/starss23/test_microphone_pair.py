@@ -6,7 +6,7 @@ import pytest
 from keras_avssan.data.starss23.microphone_pair import MicrophonePair
 from keras_avssan.simulation import azimuth_of
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from keras_avssan.data import STARSS23, PictureFolders, SegmentPrompts
 from keras_avssan.data.starss23.segment_prompts import read_class_map
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 BELLS = {"bell": ["church_bell", "bicycle_bell"], "telephone": "phone"}
 

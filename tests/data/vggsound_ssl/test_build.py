@@ -37,7 +37,7 @@ def members(path):
         return [(member, tar.extractfile(member).read()) for member in tar]
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_only_the_dataset_is_left(built):
     out, manifest = built
     names = {path.name for path in out.iterdir()}
@@ -46,7 +46,7 @@ def test_only_the_dataset_is_left(built):
     assert json.loads((out / "manifest.json").read_text()) == manifest
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_unusable_videos_are_left_out_with_a_reason(built, material, reasons):
     out, manifest = built
     with open(out / "dropped.csv", newline="") as table:
@@ -60,7 +60,7 @@ def test_unusable_videos_are_left_out_with_a_reason(built, material, reasons):
     assert sum(manifest["clips"].values()) == 15
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_shards_are_in_the_form_of_webdataset(built):
     out, manifest = built
     for shard in manifest["shards"]:
@@ -80,7 +80,7 @@ def test_shards_are_in_the_form_of_webdataset(built):
             assert (flac.mtime, flac.uid, jpg.gid, flac.mode) == (0, 0, 0, 0o644)
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_checksums_are_those_of_the_files(built):
     out, manifest = built
     for shard in manifest["shards"]:
@@ -90,7 +90,7 @@ def test_checksums_are_those_of_the_files(built):
         assert shard["bytes"] == (out / f"{shard['name']}.tar").stat().st_size
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_the_data_card_counts(built):
     out, manifest = built
     card = (out / "README.md").read_text()
@@ -104,7 +104,7 @@ def test_the_data_card_counts(built):
         assert f"| {package} | {versions[0]} |" in card
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_sounds_and_pictures_are_those_of_the_videos(built, material):
     catalog = VGGSoundSSL(built[0])
     for clip, picture in zip(catalog.clips, catalog.pictures, strict=True):
@@ -118,7 +118,7 @@ def test_sounds_and_pictures_are_those_of_the_videos(built, material):
         assert abs(shown.mean() - read_image(middle.pixels).mean()) < 0.01
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_long_clips_are_cut_and_large_pictures_scaled(tmp_path, material, built):
     out = tmp_path / "ssl"
     manifest = build(out, material, duration=1.0, picture_size=32, sampling_rate=8000)
@@ -130,7 +130,7 @@ def test_long_clips_are_cut_and_large_pictures_scaled(tmp_path, material, built)
     assert Image.open(io.BytesIO(content)).size == (32, 24)
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_some_classes_and_the_splits_of_the_table(tmp_path, material):
     manifest = build(tmp_path / "ssl", material, classes=["violin", "dog barking"], csv_splits=True)
     assert list(manifest["classes"]) == ["dog barking", "violin"]
@@ -142,14 +142,14 @@ def test_some_classes_and_the_splits_of_the_table(tmp_path, material):
     }
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 @pytest.mark.extensive
 def test_the_same_bytes_in_two_processes(tmp_path, material, built, contents):
     build(tmp_path / "ssl", material, workers=2)
     assert contents(tmp_path / "ssl") == contents(built[0])
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_repeated_rows_are_counted(tmp_path, material):
     again = material.copy(tmp_path)
     first = again.csv.read_text().splitlines()[0]
@@ -157,7 +157,7 @@ def test_repeated_rows_are_counted(tmp_path, material):
     assert build(tmp_path / "ssl", again)["dropped"]["repeated row"] == 1
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 @pytest.mark.extensive
 def test_hundreds_of_videos(tmp_path, make_material, reasons):
     """36 usable videos under 220 names, and 54 that cannot be used."""
@@ -184,7 +184,7 @@ def test_hundreds_of_videos(tmp_path, make_material, reasons):
     assert manifest["dropped"] == expected
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_real_recordings(tmp_path, real_data):
     pytest.importorskip("av")
     names = ("bell", "dog", "horse")
@@ -273,7 +273,7 @@ def test_the_picture_is_the_one_most_similar_to_the_class(tmp_path, material, cl
     assert compared == 15
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_another_clip_is_another_setting(tmp_path, material, clip_preset):
     build(tmp_path / "ssl", material, clip=clip_preset, classes=["violin"], frames=2)
     with pytest.raises(ValueError, match="`clip` is 'sha256:.*' there, but None.*`backend`"):
@@ -283,7 +283,7 @@ def test_another_clip_is_another_setting(tmp_path, material, clip_preset):
 # --- bad input -----------------------------------------------------------------------------
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize(
     "changed, message",
     [
@@ -304,13 +304,13 @@ def test_bad_arguments_leave_no_folder(tmp_path, material, changed, message):
     assert not (tmp_path / "ssl").exists()
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_unknown_settings_are_refused(tmp_path, material):
     with pytest.raises(TypeError, match="colour"):
         build(tmp_path / "ssl", material, colour="red")
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_a_folder_without_the_videos_is_refused(tmp_path, material):
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="`videos` must hold videos of the table.*none of 24"):

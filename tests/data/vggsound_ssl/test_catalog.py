@@ -21,7 +21,7 @@ from keras_avssan.data.vggsound_ssl import stage3_shard as shards
 from keras_avssan.data.vggsound_ssl.catalog import is_vggsound_ssl
 from keras_avssan.simulation import RIRBank, RoomRanges
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from keras_avssan.data import SpatialClips, VGGSoundSSL
 from keras_avssan.data.vggsound_ssl import stage1_decode as parts
 from keras_avssan.simulation import RIRBank, RoomRanges
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 SMALL = ["--clip", "none", "--min-instances", "2", "--rows-per-part", "6"]
 

@@ -9,7 +9,7 @@ import pytest
 from keras_avssan.data import build_vggsound_ssl
 from keras_avssan.simulation import RIRBank
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 PAGE = (pathlib.Path(__file__).parents[3] / "docs/vggsound-ssl.md").read_text()
 

@@ -12,7 +12,7 @@ from keras_avssan.data import build_vggsound_ssl
 from keras_avssan.data.vggsound_ssl import stage1_decode as parts
 from keras_avssan.data.vggsound_ssl import stage3_shard as shards
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 SMALL = {"min_instances": 2, "rows_per_part": 4, "clips_per_shard": 3, "progress": False}
 

@@ -9,7 +9,7 @@ from keras_avssan.data.vggsound_ssl.settings import BuildSettings
 from keras_avssan.data.vggsound_ssl.stage2_select import select_clips
 from keras_avssan.data.vggsound_ssl.staged_clip import StagedClip
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 
 def clip(class_name, number, youtube_id=None, csv_split="train"):

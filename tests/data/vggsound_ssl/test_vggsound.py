@@ -6,7 +6,7 @@ import pytest
 
 from keras_avssan.data import VGGSound
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 TABLE = """\
 ---g-f_I2yQ,1,people marching,test

@@ -8,7 +8,7 @@ import pytest
 
 from keras_avssan.data.media.video_io import UnusableVideo, read_video_audio, read_video_frames
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.backend_agnostic
 
 
 def tones(rate, seconds, *pitches):

@@ -89,7 +89,7 @@ def test_any_duration_and_half_precision(make_scenes):
         model.backbone({**inputs, "audio": inputs["audio"][:, :1535]})
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_blocks_must_fit_together():
     with pytest.raises(ValueError, match="`time_pools`"):
         AVSELDBackbone(prompt_dim=4, filters=(8, 8), time_pools=(2,))
@@ -97,7 +97,7 @@ def test_blocks_must_fit_together():
         AVSELDBackbone(prompt_dim=4, num_mels=8)
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_sizes_as_published():
     # One block in place of four, which takes a quarter of the time.
     defaults = inspect.signature(AVSELDBackbone).parameters
@@ -114,6 +114,6 @@ def test_sizes_as_published():
     assert AVSELD.learning_rate == 5e-5
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_small_preset_is_small():
     assert AVSELD.from_preset("avseld_small", load_weights=False).count_params() < 3e6

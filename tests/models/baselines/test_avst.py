@@ -73,14 +73,14 @@ def test_any_duration_and_half_precision(make_scenes):
     assert model.count_params() == count
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_lags_span_a_millisecond_to_either_side():
     lags = AVSTBackbone(prompt_dim=4).correlation.lags
     assert len(lags) == 96
     np.testing.assert_allclose([lags[0], lags[48], lags[-1]], [-16.0, 0.0, 47 / 3])
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_sizes_as_published():
     backbone = AVST.from_preset("avst", load_weights=False).backbone
     for encoder in (backbone.audio_encoder, backbone.visual_encoder):

@@ -109,13 +109,13 @@ def test_any_duration_and_half_precision(make_scenes):
     assert model.count_params() == count
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_heads_must_fit():
     with pytest.raises(ValueError, match="num_heads=4"):
         HANLayer(num_heads=4).build((None, None, 6), (None, None, 6))
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_sizes_as_published():
     backbone = CMAF.from_preset("cmaf", load_weights=False).backbone
     assert {tuple(layer.kernel.shape)[1] for layer in backbone.embeddings.values()} == {128}

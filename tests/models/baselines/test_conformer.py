@@ -112,7 +112,7 @@ def test_only_the_convolution_knows_the_order_of_the_frames():
     assert np.max(np.abs(_numbers(block(x[:, order])) - _numbers(block(x))[:, order])) > 1e-2
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_heads_must_fit():
     with pytest.raises(ValueError, match="num_heads=4"):
         ConformerBlock(num_heads=4).build((None, None, DIM))

@@ -108,14 +108,14 @@ def test_loss_is_the_weighted_sum(latent):
     np.testing.assert_allclose(ops.convert_to_numpy(loss(truth, prediction)), expected, rtol=1e-5)
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_loss_comes_back_from_its_configuration():
     loss = DGBLoss("mse", 2.0, 3.0, 0.5, 4.0, "gaussian", name="other")
     restored = keras.losses.deserialize(keras.losses.serialize(loss))
     assert restored.get_config() == loss.get_config()
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize("key", ["doa_weight", "reconstruction_weight", "kl_weight"])
 def test_loss_refuses_negative_weights(key):
     with pytest.raises(ValueError, match=f"`{key}` must not be negative.*{key}=-1"):
@@ -171,7 +171,7 @@ def test_mixed_precision(make_scenes):
         assert np.isfinite(ops.convert_to_numpy(output)).all()
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_sizes_of_the_preset():
     backbone = DGB.from_preset("dgb", load_weights=False, prompt_dim=512).backbone
     shapes = [tuple(hidden.kernel.shape) for hidden in backbone.encoder.hidden]

@@ -150,7 +150,7 @@ def test_half_precision_stays_near():
     np.testing.assert_allclose(posteriors[1], posteriors[0], atol=1e-3)
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -166,13 +166,13 @@ def test_sizes_that_do_not_fit_are_refused(arguments, message):
         FNSSLBackbone(**{**SMALL, **arguments})
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_later_blocks_want_the_width_of_the_one_before():
     with pytest.raises(ValueError, match="must have 8 channels"):
         FullNarrowBlock(8).build((None, None, None, 4))
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_sizes_as_published():
     backbone = FNSSL.from_preset("fnssl", load_weights=False).backbone
     full = [tuple(b.full_band.forward_layer.cell.kernel.shape) for b in backbone.blocks]
@@ -183,7 +183,7 @@ def test_sizes_as_published():
     assert backbone.logits.kernel.shape == (512, 180)
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_the_small_preset_keeps_all_bins():
     backbone = FNSSL.from_preset("fnssl_small", load_weights=False).backbone
     assert backbone.logits.kernel.shape == (512, 180)

@@ -29,7 +29,7 @@ def test_prompts_have_no_influence(model, make_scenes):
     )
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_sizes_as_published():
     model = GCCMLP.from_preset("gcc_mlp", load_weights=False)
     shapes = [tuple(hidden.kernel.shape) for hidden in model.backbone.mlp.hidden]

@@ -82,7 +82,7 @@ def test_mixed_precision(cls, make_scenes):
     np.testing.assert_allclose(posterior.sum(axis=1), 1.0, rtol=1e-5)
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize(
     ("cls", "name", "lags", "width"), [(MLPAVC, "mlp_avc", 51, 1000), (AVMLP, "avmlp", 21, 1024)]
 )
@@ -94,13 +94,13 @@ def test_sizes_as_published(cls, name, lags, width):
     assert backbone.logits.kernel.shape == (width, 180)
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_lags_follow_the_spacing_and_the_sampling_rate():
     model = AVMLP(prompt_dim=4, num_lags=5, microphone_spacing=0.343, sampling_rate=8000)
     np.testing.assert_allclose(model.backbone.correlation.lags, [-8, -4, 0, 4, 8])
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_refuses_a_single_lag():
     with pytest.raises(ValueError, match="`num_lags` must be at least two.*num_lags=1"):
         AVMLP(prompt_dim=4, num_lags=1)

@@ -115,13 +115,13 @@ def test_half_precision_stays_near():
     np.testing.assert_allclose(posteriors[1], posteriors[0], atol=1e-3)
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_pooling_must_leave_a_bin():
     with pytest.raises(ValueError, match=r"`pool_sizes` must leave .*\(8, 8, 16\)"):
         SELDNetBackbone(pool_sizes=(8, 8, 16))
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 def test_sizes_as_published():
     backbone = SELDNet.from_preset("seldnet", load_weights=False).backbone
     kernels = [tuple(block.conv.kernel.shape) for block in backbone.convolutions]

@@ -203,7 +203,7 @@ def test_a_model_made_outside_is_refused():
         workers.prepare(model)
 
 
-@pytest.mark.once
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize(("num_scenes", "batch_size"), [(9, 3), (10, 4)])
 def test_batches_that_are_not_full_are_refused(num_scenes, batch_size):
     with data_parallel(None if BACKEND == "torch" else ["cpu:0"]) as workers:
