@@ -136,12 +136,17 @@ coverage: $(VENV)/.installed
 	KERAS_BACKEND=torch OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) -q \
 	  -m "not tensorflow and not extensive" --cov --cov-report=term --cov-report=xml $(COVERED)
 
-# All under TensorFlow, and those that train under PyTorch too, side by side.
+# Each under one backend, those of one side by side with those of the other. `make test-all` runs all
+# under TensorFlow, and those that train under PyTorch too.
 NOTEBOOKS := $(sort $(wildcard notebooks/*.ipynb))
 TRAINING := $(sort $(shell grep -lE 'fit_scenes|run_benchmark' $(NOTEBOOKS)))
+UNDER_TORCH := $(filter notebooks/02% notebooks/04% notebooks/06% notebooks/07% notebooks/08%,$(NOTEBOOKS))
+UNDER_TENSORFLOW := $(filter-out $(UNDER_TORCH),$(NOTEBOOKS))
+test-all: UNDER_TORCH = $(TRAINING)
+test-all: UNDER_TENSORFLOW = $(NOTEBOOKS)
 test-notebooks: $(VENV)/.installed
 	@echo "== notebooks under tensorflow and torch"
-	@printf '%s\n' "tensorflow $(NOTEBOOKS)" "torch $(TRAINING)" | AVSSAN_NOTEBOOK_SIZE=small \
+	@printf '%s\n' "tensorflow $(strip $(UNDER_TENSORFLOW))" "torch $(strip $(UNDER_TORCH))" | AVSSAN_NOTEBOOK_SIZE=small \
 	  OMP_NUM_THREADS=1 xargs -P $(JOBS) -L 1 sh -c 'KERAS_BACKEND=$$0 $(BIN)/python -m pytest -q \
 	  --timeout 900 --nbval-lax -p no:cacheprovider "$$@"'
 

@@ -100,6 +100,7 @@ def test_examples_can_be_read(tmp_path):
         assert read_image(one.picture).shape == (128, 128, 3)
 
 
+@pytest.mark.extensive
 def test_the_demo_model_is_trained_once_and_kept_in_the_users_cache(tmp_path, monkeypatch, capsys):
     def save_whole(*_):
         raise KeyboardInterrupt

@@ -120,6 +120,7 @@ def test_smoke_on_the_built_in_data(tmp_path):
     assert set(content["rows"][1]["reference_minus_row"]) == {"0", "-5", "-10"}
 
 
+@pytest.mark.extensive
 def test_a_run_that_is_stopped_goes_on(command, tmp_path, monkeypatch, capsys):
     fits, fit = [], benchmark.fit_scenes
 

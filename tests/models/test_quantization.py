@@ -20,6 +20,7 @@ def pair(make_tiny):
     return model, quantized
 
 
+@pytest.mark.extensive
 def test_layers_hold_whole_numbers(pair):
     model, quantized = pair
     paths = quantized_layers(quantized.backbone)

@@ -296,7 +296,14 @@ TO_RUN = {
 }
 
 
-@pytest.mark.parametrize("page", TO_RUN)
+# Trainings of several networks.
+LONG = ("docs/tables.md", "docs/benchmarks.md")
+
+
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(page, marks=pytest.mark.extensive if page in LONG else ()) for page in TO_RUN],
+)
 def test_commands_of_a_page_run(page, base, tmp_path, monkeypatch, cheap, capsys, benchmarks_done):
     """One after another in one folder, as a reader would run them."""
     folder = tmp_path / "here"
@@ -327,6 +334,7 @@ def test_commands_of_a_page_run(page, base, tmp_path, monkeypatch, cheap, capsys
             benchmarks_done.add(tuple(words))
 
 
+@pytest.mark.extensive
 def test_a_command_of_the_readme_as_a_process_of_its_own(base, tmp_path):
     [command] = [one for one in COMMANDS["README.md"] if one.startswith("keras-avssan rooms")]
     _, words = tiny(arguments_of(command))

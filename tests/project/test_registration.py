@@ -90,13 +90,23 @@ def run(code, folder):
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("imports", ["import keras, keras_avssan", "import keras_avssan, keras"])
+@pytest.mark.parametrize(
+    "imports",
+    [
+        "import keras, keras_avssan",
+        pytest.param("import keras_avssan, keras", marks=pytest.mark.extensive),
+    ],
+)
 def test_files_load_in_a_new_process(imports, saved):
     code = LOAD.format(imports=imports)
     run(code if imports.startswith("import keras,") else code + PRESET, saved)
 
 
-@pytest.mark.parametrize("code", [FRESH, REFUSED], ids=["loaded", "refused"])
+@pytest.mark.parametrize(
+    "code",
+    [FRESH, pytest.param(REFUSED, marks=pytest.mark.extensive)],
+    ids=["loaded", "refused"],
+)
 def test_a_baseline_is_known_to_a_process_that_imported_none(code, saved):
     run(code, saved)
 

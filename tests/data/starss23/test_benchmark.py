@@ -33,6 +33,7 @@ def command(writer, sound, render, pictures, tmp_path):
     ]
 
 
+@pytest.mark.extensive
 def test_table_3(command, tmp_path):
     assert main(command) == 0
     out = tmp_path / "out"
