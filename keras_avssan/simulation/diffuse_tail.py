@@ -51,8 +51,8 @@ def diffuse_tail(
 
     Its power is `expected_power`, and its spectrum that of the images' low-pass, white up to its
     edge, so that level and slope continue where the images stop: no fade is needed. A response is
-    the sum of the images that arrive before sample `ceil(start * sampling_rate)` and of this. The tail
-    is independent between sources. Between microphones at a distance d it is coherent as an
+    the sum of the images that arrive before sample `ceil(start * sampling_rate)` and of this. The
+    tail is independent between sources. Between microphones at a distance d it is coherent as an
     isotropic field is, \(\sin(x) / x\) with \(x = 2 \pi f d / c\).
 
     The noise of source s is a function of its room's seed, of s and of the number of microphones:
