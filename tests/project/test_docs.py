@@ -136,7 +136,10 @@ CHECK = {
 def marked(page):
     """A page, marked where the backend that runs what is run once cannot run it."""
     elsewhere = "torch" not in BACKENDS.get(page, ("torch",))
-    return pytest.param(page, marks=pytest.mark.tensorflow if elsewhere else ())
+    marks = [pytest.mark.tensorflow] if elsewhere else []
+    if page == "docs/export.md":  # writes and runs every format
+        marks.append(pytest.mark.extensive)
+    return pytest.param(page, marks=marks)
 
 
 @pytest.mark.parametrize("page", [marked(page) for page in PAGES if blocks_to_run(page)])

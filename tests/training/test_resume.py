@@ -38,6 +38,7 @@ def test_a_killed_training_goes_on_to_the_same_numbers(tiny, whole, values, tmp_
     assert_same(folder, history.history, model, whole, values)
 
 
+@pytest.mark.one_backend
 def test_ctrl_c_stops_after_the_step_and_damage_costs_a_checkpoint(
     tiny, whole, values, at, tmp_path, interruptible
 ):

@@ -27,6 +27,7 @@ def test_learns_eight_scenes_and_whom_to_find(model, make_scenes, overfit):
     assert np.mean(np.abs(estimate - labels["interferer_azimuth"])) <= 3.0
 
 
+@pytest.mark.one_backend
 def test_comes_back_from_a_preset(model, make_scenes, comes_back):
     comes_back(model, make_scenes()[0])
 

@@ -131,6 +131,7 @@ def test_recordings_of_any_duration(model):
         np.testing.assert_allclose(posterior.sum(axis=-1), 1.0, atol=1e-5)
 
 
+@pytest.mark.one_backend
 def test_comes_back_from_a_preset(model, make_scenes, comes_back):
     comes_back(model, make_scenes()[0])
 

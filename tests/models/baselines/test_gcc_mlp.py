@@ -16,6 +16,7 @@ def test_learns_eight_scenes_of_one_source(model, make_scenes, overfit):
     assert overfit(model, make_scenes(two_sources=False), learning_rate=3e-3) <= 3.0
 
 
+@pytest.mark.one_backend
 def test_comes_back_from_a_preset(model, make_scenes, comes_back):
     comes_back(model, make_scenes()[0])
 
