@@ -6,6 +6,7 @@ TensorFlow.
 """
 
 import dataclasses
+import hashlib
 import json
 import os
 import shutil
@@ -28,6 +29,8 @@ from keras_avssan.data.scenes.scene_plan import ScenePlan
 
 _FORMAT = "keras-avssan scenes 1"
 _LAYOUT = "scenes.json"
+# Settings that the first folders lack.
+_ADDED = ("rooms", "min_separation", "prompt_kinds", "reference_split", "sources")
 # Scenes made at a time: few enough for any memory.
 _CHUNK = 8
 
@@ -85,6 +88,8 @@ def write_scenes(
             f"`shards` must be numbers from 0 to {len(paths) - 1}. Received: shards={chosen!r}"
         )
     resumable = _resumable(folder)
+    if "sources" not in (resumable.read() or layout):
+        layout = {name: layout[name] for name in layout if name not in _ADDED}
     resumable.start(layout)
     resumable.remove_parts(paths[shard].name for shard in chosen)
     missing = resumable.missing(chosen, lambda shard: paths[shard].exists())
@@ -268,7 +273,20 @@ def _layout(batches: SceneBatches, scenes_per_shard: int) -> dict[str, Any]:
         **_changes(plan),
         "inputs": inputs,
         "labels": labels,
+        "rooms": list(plan.rooms) if plan.rooms else None,
+        "min_separation": plan.min_separation,
+        "prompt_kinds": list(plan.prompt_kinds),
+        "reference_split": plan.reference_split,
+        "sources": _digest_of_sources(plan),
     }
+
+
+def _digest_of_sources(plan: ScenePlan) -> str:
+    """Digest of clips, pictures, directions, and the responses of the first room."""
+    items = sorted(map(repr, (*plan.catalog.clips, *plan.catalog.pictures)))
+    arrays = (np.asarray(array) for array in (plan.bank.azimuths, plan.bank.rirs[0]))
+    content = "\n".join(items).encode() + b"".join(array.tobytes() for array in arrays)
+    return hashlib.sha256(content).hexdigest()
 
 
 def _changes(plan: ScenePlan) -> dict[str, Any]:

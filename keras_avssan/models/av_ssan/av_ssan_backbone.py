@@ -369,7 +369,11 @@ class AVSSANBackbone(PromptedBackbone):
         Returns:
             float32 embeddings, shape (batch, D), averaged over time.
         """
-        assert self.audio_encoder is not None
+        if self.audio_encoder is None:
+            raise ValueError(
+                "`semantic_audio` must be on for the audio of a target to be embedded. "
+                "Received: semantic_audio=False"
+            )
         embeddings = self.audio_encoder(ops.mean(target, axis=-1), training=training)
         return ops.cast(self.bridge.project_audio(embeddings), "float32")
 

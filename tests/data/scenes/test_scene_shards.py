@@ -1,6 +1,7 @@
 """Scenes in files are those of the plan, whoever reads them."""
 
 import dataclasses
+import json
 import os
 import subprocess
 import sys
@@ -97,6 +98,15 @@ def test_other_scenes_and_other_files_are_left_alone(batches, folder, tmp_path):
     changed = dataclasses.replace(batches, plan=dataclasses.replace(batches.plan, speed=(0.9, 1.1)))
     with pytest.raises(ValueError, match=r"`speed` is None there, but \[0.9, 1.1\] now"):
         write_scenes(changed, folder, scenes_per_shard=3, progress=False)
+    rooms = dataclasses.replace(batches, plan=dataclasses.replace(batches.plan, rooms=(0, 2)))
+    with pytest.raises(ValueError, match=r"`rooms` is None there, but \[0, 2\] now"):
+        write_scenes(rooms, folder, scenes_per_shard=3, progress=False)
+    other_bank = dataclasses.replace(batches.plan.bank, azimuths=batches.plan.bank.azimuths / 2)
+    moved = dataclasses.replace(batches.plan, bank=other_bank)
+    with pytest.raises(ValueError, match="`sources` is "):
+        write_scenes(
+            dataclasses.replace(batches, plan=moved), folder, scenes_per_shard=3, progress=False
+        )
     augmented = tmp_path / "augmented"
     write_scenes(changed, augmented, scenes_per_shard=3, shards=[0], progress=False)
     with pytest.raises(ValueError, match=r"`speed` is \[0.9, 1.1\] there, but None now"):
@@ -107,6 +117,21 @@ def test_other_scenes_and_other_files_are_left_alone(batches, folder, tmp_path):
         write_scenes(batches, tmp_path / "mine", progress=False)
     with pytest.raises(ValueError, match="must hold scenes of `write_scenes`"):
         read_scenes(tmp_path / "mine")
+
+
+def test_a_folder_without_the_later_settings_resumes(batches, folder):
+    path = folder / "scenes.json"
+    layout = json.loads(path.read_text())
+    for name in ("rooms", "min_separation", "prompt_kinds", "reference_split", "sources"):
+        del layout[name]
+    path.write_text(json.dumps(layout))
+    (folder / "scenes-00001.tfrecord").unlink()
+    write_scenes(batches, folder, scenes_per_shard=3, progress=False)
+    assert len(azimuths(read_scenes(folder, 2))) == 11
+    with pytest.raises(ValueError, match="`start` is 5 there, but 6 now"):
+        write_scenes(
+            dataclasses.replace(batches, start=6), folder, scenes_per_shard=3, progress=False
+        )
 
 
 def test_wrong_arguments_are_refused(batches, folder, tmp_path):
