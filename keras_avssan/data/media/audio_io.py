@@ -81,7 +81,7 @@ def load_samples(
         samples, source_rate = _decode(audio, name, max_duration)
     else:
         samples = _as_samples(audio)
-        source_rate = check_integer("source_rate", source_rate, least=1)
+        source_rate = check_integer("sampling_rate", source_rate, least=1)
     return _check_samples(samples, channels, name), source_rate
 
 
