@@ -266,7 +266,6 @@ def open_audio_encoder(options: argparse.Namespace) -> "keras.Model | None":
 
 def load_model(folder: PathLike) -> "Localizer":
     """Loads the model of `--model`."""
-    import keras_avssan.models.baselines  # noqa: F401  (makes them known to the loader)
     from keras_avssan.models import Localizer
 
     if not os.path.isdir(folder):

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from keras_avssan._internal.atomic_files import write_json, write_whole
+from keras_avssan._internal.atomic_files import write_json, write_text
 from keras_avssan._internal.tables import make_table
 from keras_avssan.data.vggsound_ssl.folder import MANIFEST_FILE
 from keras_avssan.data.vggsound_ssl.stage2_select import SPLITS
@@ -90,8 +90,8 @@ def write_manifest(
         "dropped": dict(sorted(Counter(clip.reason for clip in dropped).items())),
         "shards": shards,
     }
-    _write_text(folder / _DROPPED_FILE, _dropped_rows(dropped))
-    _write_text(folder / _CARD_FILE, _data_card(manifest))
+    write_text(folder / _DROPPED_FILE, _dropped_rows(dropped))
+    write_text(folder / _CARD_FILE, _data_card(manifest))
     write_json(folder / MANIFEST_FILE, manifest)
     return manifest
 
@@ -137,10 +137,6 @@ def _dropped_rows(dropped: Sequence[DroppedClip]) -> str:
     writer.writerow([field.name for field in dataclasses.fields(DroppedClip)])
     writer.writerows(dataclasses.astuple(clip) for clip in dropped)
     return text.getvalue()
-
-
-def _write_text(path: Path, text: str) -> None:
-    write_whole(path, lambda file: file.write(text.encode()))
 
 
 def _data_card(manifest: dict[str, Any]) -> str:
