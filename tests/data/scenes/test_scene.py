@@ -42,7 +42,9 @@ AUGMENTED = {"swap_channels": True, "speed": (0.85, 1.15), "equalise": 6.0}
 
 
 def spelt(value):
-    """A value with every field of its data classes, whatever their own `repr`."""
+    """A value with every field of its data classes; the last digits of a float are the processor's."""
+    if isinstance(value, float):
+        return f"{value:.9g}"
     if isinstance(value, tuple):
         return f"({', '.join(map(spelt, value))})"
     if not dataclasses.is_dataclass(value):
@@ -58,23 +60,23 @@ def checksum(scenes, names):
 
 def test_scenes_without_options_are_those_of_the_first_version(plan):
     """The sum of what 40 scenes are made of, written down before there were any options."""
-    assert checksum([plan[index] for index in range(40)], BASIC_NAMES) == 400475813
+    assert checksum([plan[index] for index in range(40)], BASIC_NAMES) == 225792600
 
 
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ({}, 3331237373),
-        (AUGMENTED, 3981775974),
-        ({**AUGMENTED, "num_interferers": 2, "sensor_noise": (10.0, 30.0)}, 2406527554),
-        ({"num_interferers": 2, "min_separation": 25.0, "prompt_kinds": KINDS}, 81523600),
+        ({}, 2263114310),
+        (AUGMENTED, 859492168),
+        ({**AUGMENTED, "num_interferers": 2, "sensor_noise": (10.0, 30.0)}, 448446792),
+        ({"num_interferers": 2, "min_separation": 25.0, "prompt_kinds": KINDS}, 526644421),
         (
             {"same_class_interferer": 0.5, "reference_split": "val", "prompt_kinds": KINDS},
-            2478681609,
+            1198343880,
         ),
         (
             {"absent": True, "num_interferers": 2, "swap_channels": True, "prompt_kinds": KINDS},
-            3246084774,
+            220271008,
         ),
     ],
 )
