@@ -37,6 +37,7 @@ _RENAMED = {
     "of_training": "in_training",
     "hear": "compute_outputs",
     "heard": "result",
+    "asked": "prompts",
     "save_whole": "save_atomically",
     "allow_several": "allow_same_class",
     "--allow-several": "--allow-same-class",
