@@ -48,45 +48,46 @@ def main():
     plan = open_plan(options, *rooms)
     settings = {"prompt_embeddings": open_embeddings(options, model, plan)}
     examples = separation_examples(model, plan, options.scenes, **settings)
-    heard = class_band_attention(model, plan, options.scenes, **settings)
+    result = class_band_attention(model, plan, options.scenes, **settings)
     folder = pathlib.Path(options.out)
     folder.mkdir(parents=True, exist_ok=True)
     plot_separation(examples).savefig(folder / "figure2.png")
-    plot_class_band_attention(heard).savefig(folder / "figure3.png")
-    if {"fine", "mid"} <= set(heard.bands):
+    plot_class_band_attention(result).savefig(folder / "figure3.png")
+    if {"fine", "mid"} <= set(result.bands):
         plot_attended_energy(examples).savefig(folder / "figure3_scenes.png")
     results = {
         "settings": vars(options),
         "backend": keras.backend.backend(),
         "scenes": [_numbers(example) for example in examples],
-        "classes": _by_class(heard),
+        "classes": _by_class(result),
     }
     (folder / "figures.json").write_text(json.dumps(results, indent=2))
     for scene in results["scenes"]:
-        verdict = "" if scene["right"] else "failure, "
-        print(verdict + "{pair}: scene {scene}, error {error:.1f}°".format(**scene), end=", ")
+        verdict = "" if scene["correct"] else "failure, "
+        line = "{region_pair}: scene {scene}, error {error:.1f}°".format(**scene)
+        print(verdict + line, end=", ")
         print("target {target_gain:+.1f} dB, interferer {interferer_gain:+.1f} dB".format(**scene))
 
 
 def _numbers(example):
-    names = ("pair", "scene", "target_class", "interferer_class", "azimuth", "interferer_azimuth")
-    names += ("estimate", "error", "right", "target_gain", "interferer_gain")
+    names = ("region_pair", "scene", "target_class", "interferer_class", "azimuth", "estimate")
+    names += ("interferer_azimuth", "error", "correct", "target_gain", "interferer_gain")
     return {name: getattr(example, name) for name in names}
 
 
-def _by_class(heard):
+def _by_class(result):
     """Numbers of every class; an unknown agreement is `None`."""
     return {
         name: {
-            "scenes": int(heard.num_scenes[row]),
-            "band_weights": dict(zip(heard.bands, heard.band_weights[row].tolist(), strict=True)),
-            "attention": {band: heard.attention[band][row].tolist() for band in heard.bands},
+            "scenes": int(result.num_scenes[row]),
+            "band_weights": dict(zip(result.bands, result.band_weights[row].tolist(), strict=True)),
+            "attention": {band: result.attention[band][row].tolist() for band in result.bands},
             "agreement": {
                 band: None if np.isnan(values[row]) else float(values[row])
-                for band, values in heard.agreement.items()
+                for band, values in result.agreement.items()
             },
         }
-        for row, name in enumerate(heard.classes)
+        for row, name in enumerate(result.classes)
     }
 
 

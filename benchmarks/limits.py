@@ -134,7 +134,7 @@ def _mean_direction(places):
 def semantics(stages, labels, pictures, recordings):
     """How often the right one of two is nearer to the prompt; a dict of scores."""
     target, interferer, absent = labels["target"], labels["interferer"], labels["absent"]
-    asked = {
+    prompts = {
         "a picture": stages["prompt"],
         "its class's pictures": pictures[target],
         "its class's recordings": recordings[target],
@@ -143,7 +143,7 @@ def semantics(stages, labels, pictures, recordings):
         f"target or interferer alone, by {name}": _nearer(
             prompt, stages["target"], stages["interferer"]
         )
-        for name, prompt in asked.items()
+        for name, prompt in prompts.items()
     }
     for name, places in (("pictures", pictures), ("recordings", recordings)):
         for part, other in (("target", interferer), ("mix", absent)):

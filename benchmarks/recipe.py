@@ -41,7 +41,7 @@ from keras_avssan.doa import JointLoss
 from keras_avssan.encoders import LogMelEncoder
 from keras_avssan.evaluation import Evaluation, evaluate_localizer, paired_difference
 from keras_avssan.models.prompt_embeddings import encoder_fingerprint
-from keras_avssan.training import fit_scenes, save_whole
+from keras_avssan.training import fit_scenes, save_atomically
 
 _SWAP = {"swap_channels": True}
 _RECORDINGS = {"speed": [0.85, 1.15], "equalise": 6.0}
@@ -141,7 +141,7 @@ class Comparison:
             verbose=2,
         )
         seconds = time.perf_counter() - started
-        save_whole(model, str(self.folder.model_path(name)))
+        save_atomically(model, str(self.folder.model_path(name)))
         # New scenes of the training recordings: the difference shows the generalisation.
         first = self.settings.budget * self.settings.batch_size
         known = self._score(model, self.train, self.options.train_scenes, start=first)

@@ -27,6 +27,7 @@ from prompt_options import (
 from keras_avssan import AVSSAN
 from keras_avssan._internal.atomic_files import read_json, write_json
 from keras_avssan.evaluation import evaluate_localizer, evaluate_presence
+from keras_avssan.evaluation.former_keys import with_current_keys
 
 # Changes of the plan, by the name of the row.
 CONDITIONS: dict[str, dict] = {
@@ -45,30 +46,30 @@ _SCORES = ("selection", "mae", "acc_5deg", "nearest_acc_5deg")
 def run(options, model, results):
     """Fills what is missing in the results, row by row."""
     plan = open_plan(options, *open_trained_rooms(options, model))
-    asked = {"prompt_embeddings": open_embeddings(options, model, plan)}
+    prompts = {"prompt_embeddings": open_embeddings(options, model, plan)}
     for name in options.rows:
         if "left_out" not in results["rows"].get(name, {"left_out": ""}):
             continue
         print(f"{name} …", flush=True)
         try:
-            row = _row(name, options, model, plan, asked)
+            row = _row(name, options, model, plan, prompts)
         except ValueError as error:  # too few classes, recordings or positions
             row = {"left_out": str(error)}
         results["rows"][name] = row
         write_json(options.out, results)
 
 
-def _row(name, options, model, plan, asked):
+def _row(name, options, model, plan, prompts):
     if name == ABSENT:
-        return evaluate_presence(model, plan, options.scenes, **asked)
+        return evaluate_presence(model, plan, options.scenes, **prompts)
     changes = CONDITIONS.get(name, {})
     if name not in CONDITIONS:
         spacing = SPACINGS[ROWS.index(name) - len(CONDITIONS)]
         changes = {"bank": simulate_rooms(options, spacing), "rooms": None}
-        asked = {**asked, "microphone_spacing": spacing}
+        prompts = {**prompts, "microphone_spacing": spacing}
     plan = dataclasses.replace(plan, **changes)
-    evaluation = evaluate_localizer(model, plan, options.scenes, **asked)
-    return {**evaluation.to_dict(), "blind": evaluation.scores.blind_choice()}
+    evaluation = evaluate_localizer(model, plan, options.scenes, **prompts)
+    return evaluation.to_dict()
 
 
 def tables(rows):
@@ -87,9 +88,9 @@ def tables(rows):
 def _line(name, row):
     if "left_out" in row:
         return f"| {name} | left out: {row['left_out']} | | | | |"
-    scores, blind = row["scores"], row["blind"]
+    scores, chance = row["scores"], with_current_keys(row)["random_source_baseline"]
     cells = [_degrees(scores[key]) if key == "mae" else _percent(scores[key]) for key in _SCORES]
-    cells.append(f"{100 * blind['selection']:.0f} %, {blind['mae']:.1f}°")
+    cells.append(f"{100 * chance['selection']:.0f} %, {chance['mae']:.1f}°")
     return f"| {name} | " + " | ".join(cells) + " |"
 
 

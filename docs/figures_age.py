@@ -12,7 +12,8 @@ and the text after it the date and commit of the measurement:
 belong to as many dates in the text that follows. A picture that a command draws has its mark in
 the lines after it, with date and commit in a comment below. A number or a picture is old if one
 of these files has code that was nowhere in the repository at its commit, or has lost code since;
-except docstrings, annotations, imports and error messages. So is a notebook without a mark.
+except docstrings, annotations, imports, error messages and the names in `_RENAMED`. So is a
+notebook without a mark.
 `--check` exits with 1 if one is old.
 """
 
@@ -29,6 +30,25 @@ import subprocess
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 _PACKAGE = "keras_avssan"
 _MARK = re.compile(r'^<!-- measured: command="([^"\n]+)" code="([^"\n]+)" -->$', re.MULTILINE)
+# Names of before, by what they are called now: the same code under another name has not changed.
+_RENAMED = {
+    "blind_choice": "random_source_baseline",
+    "told_spacing_m": "model_spacing_m",
+    "of_training": "in_training",
+    "hear": "compute_outputs",
+    "heard": "result",
+    "asked": "prompts",
+    "save_whole": "save_atomically",
+    "allow_several": "allow_same_class",
+    "--allow-several": "--allow-same-class",
+    "compared_outputs": "supervised_outputs",
+    "least_seconds": "min_seconds",
+    "right": "correct",
+    "_is_right": "_is_correct",
+    "pair": "region_pair",
+    "words": "text",
+    "sound": "reference",
+}
 _RUN = re.compile(r"\b(\d{4}-\d{2}-\d{2}),\s+commit\s+`([0-9a-f]{7,40})`")
 
 
@@ -166,10 +186,15 @@ def _code(name, text):
     found = []
     for node in _Bare().visit(ast.parse(text)).body:
         if isinstance(node, ast.ClassDef):
-            found += [(node.name, ast.dump(member)) for member in node.body]
+            found += [(node.name, _dump(member)) for member in node.body]
             node.body = []
-        found.append(("", ast.dump(node)))
+        found.append(("", _dump(node)))
     return frozenset(found)
+
+
+def _dump(node):
+    """The tree of a definition as text, with today's names."""
+    return re.sub(r"'([\w-]+)'", lambda name: f"'{_RENAMED.get(name[1], name[1])}'", ast.dump(node))
 
 
 class _Bare(ast.NodeTransformer):

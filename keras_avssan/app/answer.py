@@ -65,13 +65,13 @@ def answer(
     model: Any,
     recording: Any,
     picture: Any = None,
-    words: str | None = None,
-    sound: Any = None,
+    text: str | None = None,
+    reference: Any = None,
     max_seconds: float = MAX_SECONDS,
 ) -> Answer:
     """Localises the prompted sound in an uploaded recording.
 
-    Exactly one of `picture`, `words` and `sound` is the prompt. Errors and warnings name files
+    Exactly one of `picture`, `text` and `reference` is the prompt. Errors and warnings name files
     without their folders.
 
     Args:
@@ -79,8 +79,8 @@ def answer(
         recording: Recording with two channels: a file, by its path, its bytes, or opened in binary
             mode.
         picture: Picture as prompt, a file likewise, or `None`.
-        words: Words as prompt, or `None`; for models that read words.
-        sound: Recording as prompt, a file likewise, or `None`.
+        text: Words as prompt, or `None`; for models that read words.
+        reference: Recording as prompt, a file likewise, or `None`.
         max_seconds: Greatest length of either recording in seconds.
 
     Returns:
@@ -95,7 +95,7 @@ def answer(
     Example:
         >>> answer(model, "mix.wav", picture="dog.jpg").azimuth
     """
-    prompts = {"picture": picture, "words": (words or "").strip() or None, "recording": sound}
+    prompts = {"picture": picture, "words": (text or "").strip() or None, "recording": reference}
     given = [name for name, value in prompts.items() if value]
     if not recording:
         raise ValueError("`recording` must be a file with two channels. Received: no file")
@@ -105,12 +105,12 @@ def answer(
             f"Give exactly one prompt: {kinds} a recording. "
             f"Received: {' and '.join(given) or 'none of them'}"
         )
-    paths = [_path(file) for file in (recording, picture, sound) if file]
+    paths = [_path(file) for file in (recording, picture, reference) if file]
     try:
         recording = as_contents(recording, "recording")
         prompts["picture"] = picture = as_contents(picture, "picture")
-        prompts["recording"] = sound = as_contents(sound, "sound")
-        for file in (recording, sound):
+        prompts["recording"] = reference = as_contents(reference, "reference")
+        for file in (recording, reference):
             if file:
                 _check_sound(file, max_seconds)
         if picture:

@@ -15,7 +15,7 @@ from keras_avssan.data import ScenePlan, SyntheticClasses
 from keras_avssan.encoders import LogMelEncoder
 from keras_avssan.models import AVSSAN
 from keras_avssan.simulation import RIRBank
-from keras_avssan.training import fit_scenes, save_whole
+from keras_avssan.training import fit_scenes, save_atomically
 
 CLASSES = ("bell", "bird", "dog", "drum", "engine", "rain")
 
@@ -79,7 +79,7 @@ def demo_model(
         callbacks=[_StepsLeft(steps)] if progress else None,
         verbose=0,
     )
-    save_whole(model, folder)
+    save_atomically(model, folder)
     shutil.rmtree(f"{folder}.checkpoints", ignore_errors=True)
     say(f"The demo model is kept in {as_typed(folder)}", file=sys.stderr)
     return model

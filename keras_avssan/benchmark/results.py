@@ -12,6 +12,7 @@ from keras_avssan.benchmark.figure import plot_selection
 from keras_avssan.benchmark.systems import REFERENCE, built_in_systems
 from keras_avssan.benchmark.train_and_score import ResultsFolder
 from keras_avssan.evaluation.evaluation_result import Evaluation
+from keras_avssan.evaluation.former_keys import with_current_keys
 from keras_avssan.evaluation.paired import paired_difference
 
 _HEAD = (
@@ -50,7 +51,7 @@ class TableResults:
         order = [system.name for system in built_in_systems()]
         self.table = table
         self.rows = sorted(
-            rows,
+            map(with_current_keys, rows),
             key=lambda row: (
                 order.index(row["name"]) if row["name"] in order else len(order),
                 row["name"],
@@ -89,7 +90,7 @@ class TableResults:
         return {
             "table": self.table,
             "reference": REFERENCE,
-            "blind_choice": {level: self._random_source(level) for level in self.levels},
+            "random_source_baseline": {level: self._random_source(level) for level in self.levels},
             "rows": [self._entry(row) for row in self.rows],
         }
 
@@ -110,7 +111,7 @@ class TableResults:
     def _random_source(self, level: str) -> _Json:
         """Expected scores of exact angles of a source chosen at random."""
         return next(
-            row["evaluations"][level]["blind_choice"]
+            row["evaluations"][level]["random_source_baseline"]
             for row in self.scored
             if level in row["evaluations"]
         )

@@ -21,7 +21,7 @@ from keras_avssan.evaluation.evaluate_localizer import evaluate_localizer
 from keras_avssan.evaluation.evaluate_segments import evaluate_segments
 from keras_avssan.evaluation.evaluation_result import Evaluation
 from keras_avssan.models import Localizer
-from keras_avssan.training import NonFiniteLoss, fit_scenes, save_whole
+from keras_avssan.training import NonFiniteLoss, fit_scenes, save_atomically
 
 _FOLDERS = ("rows", "trials", "models")
 
@@ -186,7 +186,7 @@ class Benchmark:
                 "training": time.perf_counter() - started,
             },
         }
-        save_whole(model, str(path))
+        save_atomically(model, str(path))
         write_json(self.folder.training_path(system.name), training, indent=None)
         return model, training
 

@@ -51,8 +51,8 @@ def two_strongest_peaks(posterior: ArrayLike) -> np.ndarray:
 def nearest_of_two_peaks(posterior: ArrayLike, azimuth: ArrayLike) -> np.ndarray:
     """Chooses the one of the two strongest peaks that is nearer to the truth.
 
-    It is the ceiling of a method that hears where two sources are, and were always told
-    which of them is meant: localisation without the errors of selection.
+    It is the upper bound of a method that finds the directions of two sources and always selects
+    the target: localisation without the errors of selection.
 
     Args:
         posterior: Posteriors or spectra, array of shape (batch, 180).

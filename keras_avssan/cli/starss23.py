@@ -56,7 +56,7 @@ def _add_options(group: argparse._ArgumentGroup) -> None:
         help="segments whose target moves more are left out",
     )
     group.add_argument(
-        "--allow-several",
+        "--allow-same-class",
         action="store_true",
         help="keep segments with several sources of the target's class",
     )
@@ -110,7 +110,7 @@ def open_segments(
         duration=options.segment_duration,
         min_activity=options.min_activity,
         max_motion=options.max_motion,
-        allow_several=options.allow_several,
+        allow_same_class=options.allow_same_class,
         baffle=options.baffle,
     )
     catalog = PictureFolders(options.prompts_from)

@@ -98,7 +98,7 @@ def _train(options: argparse.Namespace) -> None:
     import keras
 
     from keras_avssan import AVSSAN
-    from keras_avssan.training import fit_scenes, save_whole
+    from keras_avssan.training import fit_scenes, save_atomically
 
     checkpoints = options.checkpoints or f"{os.path.normpath(options.out)}.checkpoints"
     bank = open_bank(options)
@@ -128,7 +128,7 @@ def _train(options: argparse.Namespace) -> None:
         tensorboard=options.tensorboard,
         command=command_line(options),
     )
-    save_whole(model, options.out)
+    save_atomically(model, options.out)
     if not options.keep_checkpoints:
         shutil.rmtree(checkpoints, ignore_errors=True)
     print(f"saved {options.out}")

@@ -13,6 +13,7 @@ from keras_avssan._internal.one_line import count, one_line
 from keras_avssan._internal.tables import Table, make_table
 from keras_avssan._internal.types import PathLike
 from keras_avssan.evaluation.breakdown import breakdowns
+from keras_avssan.evaluation.former_keys import with_current_keys
 from keras_avssan.evaluation.heading import heading
 from keras_avssan.evaluation.scoring import SceneScores, nan_mean, score_with_interval
 
@@ -87,21 +88,22 @@ class Evaluation:
 
         Returns:
             Dict with `settings`; `scores`, the mean and the 95 % bootstrap interval of each, see
-            `SceneScores.per_scene`; `blind_choice`, the scores of the random-source baseline; and
-            `per_class`. Three lists of dicts hold groups of scenes, with their number `scenes` and
-            for `selection`, `mae` in degrees and `acc_5deg` a dict of `mean` and `interval`, or
-            `None` if no scene has the score: `by_class_pair`, with `target` and `interferer`;
-            `by_separation`, with the bounds `from` and `to` of the angle between the sources in
-            degrees; `by_t60`, with the bounds of the reverberation time in seconds, `to` being
-            `None` without an upper bound.
+            `SceneScores.per_scene`; `random_source_baseline`, the scores of
+            `SceneScores.random_source_baseline`; and `per_class`. Three lists of dicts hold groups
+            of scenes, with their number `scenes` and for `selection`, `mae` in degrees and
+            `acc_5deg` a dict of `mean` and `interval`, or `None` if no scene has the score:
+            `by_class_pair`, with `target` and `interferer`; `by_separation`, with the bounds `from`
+            and `to` of the angle between the sources in degrees; `by_t60`, with the bounds of the
+            reverberation time in seconds, `to` being `None` without an upper bound.
         """
         per_scene = self.scores.per_scene()
         classes = np.array(self.target_classes)
         return {
             "settings": self.settings,
             "scores": {name: score_with_interval(values) for name, values in per_scene.items()},
-            "blind_choice": {
-                name: _or_none(value) for name, value in self.scores.blind_choice().items()
+            "random_source_baseline": {
+                name: _or_none(value)
+                for name, value in self.scores.random_source_baseline().items()
             },
             "per_class": {
                 name: {
@@ -127,7 +129,7 @@ class Evaluation:
             A string, aligned for a terminal. Notebooks show it as Markdown, which its method
             `markdown()` returns.
         """
-        per_scene, baseline = self.scores.per_scene(), self.scores.blind_choice()
+        per_scene, baseline = self.scores.per_scene(), self.scores.random_source_baseline()
         rows = []
         for name, (title, unit) in _ROWS.items():
             score = score_with_interval(per_scene[name])
@@ -173,7 +175,8 @@ class Evaluation:
         """Makes an `Evaluation` from the result of `to_dict`.
 
         Args:
-            content: That dict, or one with at least its `settings` and `per_scene`.
+            content: That dict, or one with at least its `settings` and `per_scene`; also with the
+                keys of earlier versions.
 
         Returns:
             An `Evaluation`.
@@ -182,6 +185,7 @@ class Evaluation:
             ValueError: If an entry is missing.
         """
         try:
+            content = with_current_keys(content)
             scenes = content["per_scene"]
             return cls(
                 SceneScores(
@@ -195,7 +199,7 @@ class Evaluation:
                 content["settings"],
                 scenes.get("t60"),
             )
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(
                 "`content` must be the result of `Evaluation.to_dict`, with `settings` and "
                 f"`per_scene`; an entry is missing or of another type ({error}). "

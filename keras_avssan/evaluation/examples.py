@@ -67,7 +67,7 @@ class SeparationExample:
 
     Example:
         >>> example = separation_examples(model, plan, num_scenes=200)[0]
-        >>> example.pair, example.target_gain, example.interferer_gain
+        >>> example.region_pair, example.target_gain, example.interferer_gain
         ('H+M', -1.3, -9.8)
     """
 
@@ -115,9 +115,9 @@ class SeparationExample:
         return abs(self.estimate - self.azimuth)
 
     @property
-    def right(self) -> bool:
+    def correct(self) -> bool:
         """Whether the estimate is within 5° of the target, and nearer to it than the interferer."""
-        return bool(_is_right(self.estimate, self.azimuth, self.interferer_azimuth))
+        return bool(_is_correct(self.estimate, self.azimuth, self.interferer_azimuth))
 
     @cached_property
     def target_region(self) -> str:
@@ -130,7 +130,7 @@ class SeparationExample:
         return frequency_region(self.interferer, self.explanation["sampling_rate"])
 
     @property
-    def pair(self) -> str:
+    def region_pair(self) -> str:
         """Both regions from high to low, such as `"H+L"`, whichever of them is the target's."""
         return region_pair(self.target_region, self.interferer_region)
 
@@ -210,7 +210,7 @@ def separation_examples(
     ):
         estimate = GRID_DEGREES[np.argmax(outputs["doa"])]
         error = abs(estimate - scene.azimuth)
-        if _is_right(estimate, scene.azimuth, scene.interferer_azimuth):
+        if _is_correct(estimate, scene.azimuth, scene.interferer_azimuth):
             regions = (frequency_region(source, plan.sampling_rate) for source in sources)
             chosen.setdefault(region_pair(*regions), scene)
         elif error > largest or worst is None:
@@ -296,6 +296,6 @@ def plan_embeddings(
     return {picture.id: np.asarray(pictures[picture.id], "float32") for picture in plan.pictures}
 
 
-def _is_right(estimate: float, azimuth: float, interferer_azimuth: float) -> bool:
+def _is_correct(estimate: float, azimuth: float, interferer_azimuth: float) -> bool:
     error = abs(estimate - azimuth)
     return error <= TOLERANCE and error < abs(estimate - interferer_azimuth)

@@ -16,7 +16,7 @@ def heading(settings: Mapping[str, Any]) -> list[str]:
 
 def given_spacing(microphone_spacing: float | None) -> dict[str, float]:
     """Settings of an evaluation whose model was given a spacing in place of the scenes' own."""
-    return {} if microphone_spacing is None else {"told_spacing_m": float(microphone_spacing)}
+    return {} if microphone_spacing is None else {"model_spacing_m": float(microphone_spacing)}
 
 
 def _split(settings: Mapping[str, Any]) -> str:
@@ -42,8 +42,8 @@ def _quantities(settings: Mapping[str, Any]) -> list[str]:
         words.append(f"{settings['duration_s']:g} s each")
     if settings.get("microphone_spacing_m"):
         words.append(f"microphones {100 * settings['microphone_spacing_m']:g} cm apart")
-    if settings.get("told_spacing_m") not in (None, settings.get("microphone_spacing_m")):
-        words.append(f"spacing given to the model {100 * settings['told_spacing_m']:g} cm")
+    if settings.get("model_spacing_m") not in (None, settings.get("microphone_spacing_m")):
+        words.append(f"spacing given to the model {100 * settings['model_spacing_m']:g} cm")
     if settings.get("prompt"):
         words.append(f"prompt {settings['prompt']}")
     return words

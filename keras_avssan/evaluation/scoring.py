@@ -118,7 +118,7 @@ class SceneScores:
         """Computes the mean of every score over the scenes, a dict."""
         return {name: nan_mean(values) for name, values in self.per_scene().items()}
 
-    def blind_choice(self) -> dict[str, float]:
+    def random_source_baseline(self) -> dict[str, float]:
         """Computes the expected scores of the random-source baseline on these scenes.
 
         The baseline localises perfectly a source that it chooses at random, each with the same

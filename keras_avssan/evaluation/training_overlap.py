@@ -89,7 +89,7 @@ def overlap(
         for name in seen:
             every = set().union(*(scene.get(name, ()) for scene in scenes))
             if every:
-                found[name] = {"of_training": len(every & seen[name]), "all": len(every)}
+                found[name] = {"in_training": len(every & seen[name]), "all": len(every)}
     if on_overlap == "error":
         _refuse(found)
     return found
@@ -101,18 +101,18 @@ def describe_overlap(found: dict[str, Any] | None) -> str:
         return ""
     parts = {name: part for name, part in found.items() if name in _NAMES}
     known = [
-        f"{part['of_training']} of {part['all']} {name}"
+        f"{part['in_training']} of {part['all']} {name}"
         for name, part in parts.items()
-        if part["of_training"]
+        if part["in_training"]
     ]
     if known:
         return f"NO TEST SCORES: {_joined(known)} were in the training of this model."
     if not found["known"]:
         return "What this model was trained on is not known: these may not be test scores."
-    prompts = found.get(_PROMPT_RECORDINGS, {"of_training": 0})
+    prompts = found.get(_PROMPT_RECORDINGS, {"in_training": 0})
     but = (
-        f", but {prompts['of_training']} of {prompts['all']} prompt recordings were"
-        if prompts["of_training"]
+        f", but {prompts['in_training']} of {prompts['all']} prompt recordings were"
+        if prompts["in_training"]
         else ""
     )
     return (

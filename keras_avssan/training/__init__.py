@@ -4,7 +4,7 @@ from keras_avssan.training.distributed.data_parallel import data_parallel
 from keras_avssan.training.fit_scenes import fit_scenes
 from keras_avssan.training.gradient_checkpointing import recompute_activations
 from keras_avssan.training.replay import load_checkpoint, replay_batch
-from keras_avssan.training.saving import save_whole
+from keras_avssan.training.saving import save_atomically
 from keras_avssan.training.training_progress import NonFiniteLoss
 
 __all__ = [
@@ -14,5 +14,5 @@ __all__ = [
     "load_checkpoint",
     "recompute_activations",
     "replay_batch",
-    "save_whole",
+    "save_atomically",
 ]

@@ -9,7 +9,7 @@ import keras
 from keras_avssan._internal.types import PathLike
 
 
-def save_whole(model: keras.Model, folder: PathLike) -> None:
+def save_atomically(model: keras.Model, folder: PathLike) -> None:
     """Saves a preset folder atomically.
 
     Args:
@@ -17,7 +17,7 @@ def save_whole(model: keras.Model, folder: PathLike) -> None:
         folder: Path of the folder, in an existing one; an existing preset is replaced.
 
     Example:
-        >>> save_whole(model, "my_model")
+        >>> save_atomically(model, "my_model")
     """
     parent = os.path.dirname(os.path.abspath(folder))
     temporary = tempfile.mkdtemp(dir=parent)

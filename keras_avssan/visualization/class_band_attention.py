@@ -18,7 +18,7 @@ _RANGE = 40.0
 
 @style.styled
 def plot_class_band_attention(
-    heard: ClassBandAttention, *, figure: FigureBase | None = None
+    result: ClassBandAttention, *, figure: FigureBase | None = None
 ) -> FigureBase:
     """Draws, class by class, the mean weights β beside where the class has its energy, and α.
 
@@ -30,14 +30,14 @@ def plot_class_band_attention(
     are the mean weights α of the band types.
 
     Args:
-        heard: Result of `keras_avssan.evaluation.class_band_attention`.
+        result: Result of `keras_avssan.evaluation.class_band_attention`.
         figure: An empty figure or sub-figure to draw into. Default: a new figure.
 
     Returns:
         The figure. A model with the full band alone has the bars only.
 
     Raises:
-        TypeError: If `heard` is of another type.
+        TypeError: If `result` is of another type.
 
     Example:
         ```python
@@ -51,18 +51,18 @@ def plot_class_band_attention(
     Reference:
         AV-SSAN, Figure 3 and equations (7) and (8).
     """
-    if not isinstance(heard, ClassBandAttention):
+    if not isinstance(result, ClassBandAttention):
         raise TypeError(
-            f"`heard` must be what `class_band_attention` returns. "
-            f"Received: heard of type {type(heard).__name__}"
+            f"`result` must be what `class_band_attention` returns. "
+            f"Received: result of type {type(result).__name__}"
         )
-    bands = [band for band in _PATCHED if band in heard.bands]
-    height = (0.24 * len(heard.classes) + 0.9) * max(len(bands), 1) + 0.7
+    bands = [band for band in _PATCHED if band in result.bands]
+    height = (0.24 * len(result.classes) + 0.9) * max(len(bands), 1) + 0.7
     figure = style.canvas(figure, (style.COLUMN_WIDTH if bands else 4.4, height))
     halves = style.split(figure, 1, 2 if bands else 1, width_ratios=[2.7, 1.0] if bands else None)
     if bands:
-        _draw_patches(halves[0], heard, bands)
-    _draw_band_weights(halves[-1], heard)
+        _draw_patches(halves[0], result, bands)
+    _draw_band_weights(halves[-1], result)
     return figure
 
 

@@ -84,9 +84,10 @@ def plot_separation(
 
 def describe(example: SeparationExample) -> str:
     """Returns three lines on a scene: regions and failure, target, interferer."""
-    verdict = "" if example.right else "failure, "
+    verdict = "" if example.correct else "failure, "
     return (
-        f"{verdict}{example.pair}\n{_words(example.target_class)} ({example.target_region})\n"
+        f"{verdict}{example.region_pair}\n"
+        f"{_words(example.target_class)} ({example.target_region})\n"
         f"in {_words(example.interferer_class)} ({example.interferer_region})"
     )
 

@@ -29,7 +29,7 @@ def test_a_mono_recording_in_two_channels_is_reported(tiny_model, files):
 
 
 def test_a_recording_asks_as_well(tiny_model, files):
-    found = answer(tiny_model, str(files / "mix.wav"), sound=str(files / "bark.wav"))
+    found = answer(tiny_model, str(files / "mix.wav"), reference=str(files / "bark.wav"))
     assert 1 <= found.azimuth <= 180
 
 
@@ -38,11 +38,11 @@ def test_bytes_and_opened_files_do_too(form, tiny_model, files):
     expected = answer(tiny_model, str(files / "mix.wav"), picture=str(files / "dog.png"))
     found = answer(tiny_model, form(files / "mix.wav"), picture=form(files / "dog.png"))
     assert (found.azimuth, found.confidence) == (expected.azimuth, expected.confidence)
-    assert answer(tiny_model, form(files / "mix.wav"), sound=form(files / "bark.wav")).azimuth
+    assert answer(tiny_model, form(files / "mix.wav"), reference=form(files / "bark.wav")).azimuth
     for recording, prompts, message in [
         ("long.wav", {"picture": "dog.png"}, "`recording`.* must last at most 30 s. Received: 31"),
         ("mix.wav", {"picture": "vast.png"}, "`picture`.* must have at most 40 million pixels"),
-        ("mix.wav", {"sound": "broken.wav"}, "`sound`.* cannot be read as audio"),
+        ("mix.wav", {"reference": "broken.wav"}, "`reference`.* cannot be read as audio"),
     ]:
         prompts = {name: form(files / file) for name, file in prompts.items()}
         with pytest.raises(ValueError, match=message) as error:
@@ -59,11 +59,11 @@ def test_bytes_and_opened_files_do_too(form, tiny_model, files):
             {},
             "exactly one prompt: a picture or a recording. Received: none of them",
         ),
-        ("mix.wav", {"picture": "dog.png", "words": "dog"}, "Received: picture and words"),
-        ("mix.wav", {"words": "  "}, "none of them"),
+        ("mix.wav", {"picture": "dog.png", "text": "dog"}, "Received: picture and words"),
+        ("mix.wav", {"text": "  "}, "none of them"),
         ("bark.wav", {"picture": "dog.png"}, r"must have 2 channel"),
         ("long.wav", {"picture": "dog.png"}, "'long.wav' must last at most 30 s. Received: 31"),
-        ("mix.wav", {"sound": "long.wav"}, "'long.wav' must last at most 30 s"),
+        ("mix.wav", {"reference": "long.wav"}, "'long.wav' must last at most 30 s"),
         ("broken.wav", {"picture": "dog.png"}, "'broken.wav' cannot be read as audio"),
         ("dog.png", {"picture": "dog.png"}, "'dog.png' cannot be read as audio"),
         ("mix.wav", {"picture": "broken.png"}, "'broken.png'"),
@@ -78,7 +78,7 @@ def test_bad_files_are_reported_without_their_folder(
     tiny_model, files, recording, prompts, message
 ):
     paths = {
-        name: value if name == "words" else str(files / value) for name, value in prompts.items()
+        name: value if name == "text" else str(files / value) for name, value in prompts.items()
     }
     recording = recording and str(files / recording)
     with pytest.raises(ValueError, match=message) as error:
@@ -89,4 +89,4 @@ def test_bad_files_are_reported_without_their_folder(
 @pytest.mark.parametrize("name", ["dog.png", "bark.wav"])
 def test_words_never_open_a_file(tiny_model, files, name):
     with pytest.raises(ValueError, match="`texts` need a model"):
-        answer(tiny_model, str(files / "mix.wav"), words=str(files / name))
+        answer(tiny_model, str(files / "mix.wav"), text=str(files / name))

@@ -1,5 +1,7 @@
 """Tables, breakdowns and figure of finished rows."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -82,7 +84,14 @@ def test_the_same_for_programs(results):
     difference = mine["reference_minus_row"]["0"]["selection"]
     assert difference["mean"] == 0.25 and difference["interval"][0] > 0
     assert content["rows"][0]["reference_minus_row"] == {}
-    assert content["blind_choice"]["0"]["mae"] == 30
+    assert content["random_source_baseline"]["0"]["mae"] == 30
+
+
+def test_rows_of_earlier_versions_are_read(results):
+    rows = json.loads(json.dumps(results.rows).replace("random_source_baseline", "blind_choice"))
+    before = TableResults(2, rows)
+    assert before.to_dict() == results.to_dict()
+    assert before.markdown() == results.markdown()
 
 
 def test_the_breakdown(results):

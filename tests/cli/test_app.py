@@ -102,12 +102,12 @@ def test_examples_can_be_read(tmp_path):
 
 @pytest.mark.extensive
 def test_the_demo_model_is_trained_once_and_kept_in_the_users_cache(tmp_path, monkeypatch, capsys):
-    def save_whole(*_):
+    def save_atomically(*_):
         raise KeyboardInterrupt
 
     monkeypatch.setenv("KERAS_AVSSAN_CACHE", str(tmp_path))
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(sys.modules[demo_model.__module__], "save_whole", save_whole)
+        patch.setattr(sys.modules[demo_model.__module__], "save_atomically", save_atomically)
         demo_model(steps=2, rooms=2)
     (last,) = (tmp_path / "demo/model.checkpoints").glob("*2.*")
     last.unlink()  # it was stopped after one step

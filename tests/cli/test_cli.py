@@ -69,7 +69,7 @@ def test_evaluate_takes_any_folder_of_classes(workspace, capsys, tmp_path):
     assert report["settings"]["scenes"] == 6
     assert report["settings"]["snr_db"] == -5
     assert 0 <= report["scores"]["selection"]["mean"] <= 1
-    assert report["blind_choice"]["selection"] == 0.5
+    assert report["random_source_baseline"]["selection"] == 0.5
     assert sum(entry["scenes"] for entry in report["per_class"].values()) == 6
     assert "random source" in capsys.readouterr().out
     # Prompted with recordings, the same scenes have other answers.

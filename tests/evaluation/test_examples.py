@@ -115,11 +115,13 @@ def test_every_pair_answered_and_the_worst_failure(model, plan):
             first.setdefault(region_pair(*regions_of(plan, scene)), scene.index)
     assert len(first) >= 3
     *right, failure = examples
-    assert [example.pair for example in right] == [pair for pair in REGION_PAIRS if pair in first]
-    assert {example.pair: example.scene for example in right} == first
-    assert all(example.right and example.error < 2 for example in right)
+    assert [example.region_pair for example in right] == [
+        pair for pair in REGION_PAIRS if pair in first
+    ]
+    assert {example.region_pair: example.scene for example in right} == first
+    assert all(example.correct and example.error < 2 for example in right)
     assert failure.scene == failing[1]
-    assert not failure.right and failure.error == pytest.approx(40.0)
+    assert not failure.correct and failure.error == pytest.approx(40.0)
     assert failure.target_class == scenes[3].target.class_name
 
 
@@ -131,7 +133,7 @@ def test_no_failure_where_there_is_none_and_nothing_but_it_where_all_fail(model,
         return scene.interferer_azimuth
 
     found = separation_examples(Answering(model, plan, all_right), plan, SCENES, progress=False)
-    assert found and all(example.right for example in found)
+    assert found and all(example.correct for example in found)
     answering = Answering(model, plan, all_interferers)
     (failure,) = separation_examples(answering, plan, SCENES, progress=False)
     apart = [abs(plan[i].azimuth - plan[i].interferer_azimuth) for i in range(SCENES)]
@@ -163,7 +165,7 @@ def test_gains_are_the_energy_behind_the_mask():
     kept = np.sum(interferer[:, 1] ** 2) / np.sum(interferer**2)
     assert example.interferer_gain == pytest.approx(-20.0 + 10 * np.log10(kept))
     assert example.error == 3.0
-    assert not example.right  # within 5°, but nearer to the interferer
+    assert not example.correct  # within 5°, but nearer to the interferer
     with pytest.raises(ValueError, match="`interferer` must have the shape of the mix"):
         SeparationExample(explanation, target, interferer[:2], 33.0, 29.0)
     with pytest.raises(ValueError, match="must hold a mask of shape"):

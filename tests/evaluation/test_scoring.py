@@ -1,9 +1,16 @@
 """Scores of a set of scenes."""
 
+import json
+
 import numpy as np
 import pytest
 
-from keras_avssan.evaluation import Evaluation, SceneScores, bootstrap_interval
+from keras_avssan.evaluation import (
+    Evaluation,
+    SceneScores,
+    bootstrap_interval,
+    paired_difference,
+)
 from keras_avssan.evaluation.absent_targets import auroc
 
 pytestmark = pytest.mark.backend_agnostic
@@ -29,22 +36,22 @@ def test_scores_by_hand(scores):
     assert means["nearest_acc_5deg"] == 0.75
 
 
-def test_blind_choice_is_the_mean_over_both_choices(scores):
-    blind = scores.blind_choice()
+def test_random_source_baseline_is_the_mean_over_both_choices(scores):
+    baseline = scores.random_source_baseline()
     outcomes = [
         SceneScores(scores.azimuth, scores.interferer_azimuth, choice).means()
         for choice in (scores.azimuth, scores.interferer_azimuth)
     ]
     for name in ("selection", "mae", "acc_5deg", "acc_10deg", "acc_20deg"):
-        assert np.isclose(blind[name], np.mean([outcome[name] for outcome in outcomes]))
+        assert np.isclose(baseline[name], np.mean([outcome[name] for outcome in outcomes]))
 
 
-def test_blind_choice_of_independent_uniform_directions():
+def test_random_source_baseline_of_independent_uniform_directions():
     rng = np.random.default_rng(0)
     azimuths = rng.uniform(0.5, 180, (2, 200_000))
-    blind = SceneScores(*azimuths, estimate=azimuths[0]).blind_choice()
-    assert abs(blind["mae"] - 30) < 0.2
-    assert abs(blind["acc_5deg"] - 0.53) < 0.005
+    baseline = SceneScores(*azimuths, estimate=azimuths[0]).random_source_baseline()
+    assert abs(baseline["mae"] - 30) < 0.2
+    assert abs(baseline["acc_5deg"] - 0.53) < 0.005
 
 
 def test_no_scene_selected_gives_nan():
@@ -93,11 +100,12 @@ def test_scenes_without_an_interferer_have_no_selection():
     np.testing.assert_array_equal(per_scene["nearest_acc_5deg"], [1, 0, 1])
     assert means["selection"] == 0.5
     assert means["mae"] == (4 + 50 + 3) / 3
-    blind = scores.blind_choice()
-    assert blind["mae"] == pytest.approx((0 + 60 + 10) / 6)
-    assert blind["acc_10deg"] == pytest.approx((1 + 0.5 + 1) / 3)
+    baseline = scores.random_source_baseline()
+    assert baseline["mae"] == pytest.approx((0 + 60 + 10) / 6)
+    assert baseline["acc_10deg"] == pytest.approx((1 + 0.5 + 1) / 3)
     alone = SceneScores([90.0], [np.nan], [91.0])
-    assert np.isnan(alone.means()["selection"]) and np.isnan(alone.blind_choice()["selection"])
+    assert np.isnan(alone.means()["selection"])
+    assert np.isnan(alone.random_source_baseline()["selection"])
     assert alone.means()["acc_5deg"] == 1.0
 
 
@@ -122,10 +130,10 @@ def test_of_several_interferers_the_nearest_to_the_estimate_counts():
     per_scene = scores.per_scene()
     np.testing.assert_array_equal(per_scene["selection"], [0, 1, 1, np.nan])
     np.testing.assert_array_equal(per_scene["nearest_acc_5deg"], [1, 0, 1, 1])
-    blind = scores.blind_choice()
-    assert blind["selection"] == pytest.approx((1 / 3 + 1 / 3 + 1 / 2) / 3)
-    assert blind["mae"] == pytest.approx(((60 + 10) / 3 + (60 + 130) / 3 + 10 / 2 + 0) / 4)
-    assert blind["acc_10deg"] == pytest.approx((2 / 3 + 1 / 3 + 1 + 1) / 4)
+    baseline = scores.random_source_baseline()
+    assert baseline["selection"] == pytest.approx((1 / 3 + 1 / 3 + 1 / 2) / 3)
+    assert baseline["mae"] == pytest.approx(((60 + 10) / 3 + (60 + 130) / 3 + 10 / 2 + 0) / 4)
+    assert baseline["acc_10deg"] == pytest.approx((2 / 3 + 1 / 3 + 1 + 1) / 4)
     evaluation = Evaluation(scores, ("a",) * 4, ("b + c", "b + c", "b", None), {})
     again = Evaluation.from_dict(evaluation.to_dict())
     np.testing.assert_array_equal(again.scores.interferer_azimuth, scores.interferer_azimuth)
@@ -157,6 +165,27 @@ def test_angles_of_another_convention_are_refused(place, angle):
     angles[place] = [angle]
     with pytest.raises(ValueError, match=f"from 0 to 180 degrees.* with {angle}"):
         SceneScores(*angles)
+
+
+def test_a_file_with_the_keys_of_earlier_versions_is_read(tmp_path):
+    overlap = {"known": True, "scenes": 1.0, "rooms": {"in_training": 1, "all": 2}}
+    settings = {"microphone_spacing_m": 0.2, "model_spacing_m": 0.08, "training_overlap": overlap}
+    scores = SceneScores([90.0], [30.0], [94.0])
+    evaluation = Evaluation(scores, ("bell",), ("dog",), settings)
+    text = json.dumps(evaluation.to_dict())
+    for today, before in (
+        ("random_source_baseline", "blind_choice"),
+        ("model_spacing_m", "told_spacing_m"),
+        ("in_training", "of_training"),
+    ):
+        assert f'"{today}"' in text
+        text = text.replace(f'"{today}"', f'"{before}"')
+    (tmp_path / "scores.json").write_text(text)
+    loaded = Evaluation.load(tmp_path / "scores.json")
+    assert loaded.to_dict() == evaluation.to_dict()
+    assert "spacing given to the model 8 cm" in loaded.table()
+    assert "1 of 2 rooms were in the training" in loaded.table()
+    assert paired_difference(loaded, evaluation, resamples=10)["mae"]["mean"] == 0
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"per_scene": {}}'])

@@ -16,7 +16,7 @@ from keras_avssan.data import ClassFolders, ScenePlan, SyntheticClasses, make_da
 from keras_avssan.evaluation import evaluate_localizer, evaluate_presence
 from keras_avssan.models import TrainingRecord
 from keras_avssan.models.fitting.training_record import item_digest, room_digests
-from keras_avssan.training import fit_scenes, load_checkpoint, save_whole
+from keras_avssan.training import fit_scenes, load_checkpoint, save_atomically
 
 pytestmark = pytest.mark.backend_agnostic
 
@@ -74,7 +74,7 @@ def test_the_record_says_what_the_training_was(trained, plan):
 
 def test_every_way_of_saving_keeps_it(trained, tmp_path):
     record = trained.training_record
-    save_whole(trained, str(tmp_path / "preset"))
+    save_atomically(trained, str(tmp_path / "preset"))
     trained.save(tmp_path / "model.keras")
     assert AVSSAN.from_preset(str(tmp_path / "preset")).training_record == record
     assert keras.saving.load_model(tmp_path / "model.keras").training_record == record
@@ -169,7 +169,7 @@ def test_what_was_done_to_a_dataset_hides_no_scenes(plan, unseen, make_tiny):
 
 
 def test_single_steps_are_data_that_are_not_known(trained, make_batch, tmp_path):
-    save_whole(trained, str(tmp_path / "model"))
+    save_atomically(trained, str(tmp_path / "model"))
     model = AVSSAN.from_preset(str(tmp_path / "model"))
     assert model.training_record.complete
     model.train_on_batch(*make_batch())
@@ -189,7 +189,7 @@ def test_scores_on_unseen_scenes_say_so(trained, unseen):
     assert head.startswith("score ")
     overlap = evaluation.settings["training_overlap"]
     assert overlap["known"] and overlap["scenes"] == 0
-    assert overlap["rooms"] == {"of_training": 0, "all": 1}
+    assert overlap["rooms"] == {"in_training": 0, "all": 1}
 
 
 @pytest.mark.parametrize(
@@ -205,7 +205,7 @@ def test_scores_on_scenes_of_the_training_are_marked_or_refused(trained, unseen,
     assert overlap["scenes"] == 1
     for name in ("recordings", "pictures", "rooms"):
         all_of_them = overlap[name]["all"] if name in named else 0
-        assert overlap[name]["of_training"] == all_of_them
+        assert overlap[name]["in_training"] == all_of_them
         assert (f"{all_of_them} of {all_of_them} {name}" in line) is (name in named)
     for evaluate in (evaluate_localizer, evaluate_presence):
         with pytest.raises(ValueError, match="NO TEST SCORES"):
@@ -220,7 +220,7 @@ def test_recordings_that_ask_are_counted_apart(trained, unseen):
         trained, plan, 4, prompt="recording", on_overlap="error", progress=False
     )
     asked = evaluation.settings["training_overlap"]["prompt_recordings"]
-    assert asked["of_training"] == asked["all"] >= 1
+    assert asked["in_training"] == asked["all"] >= 1
     assert f"but {asked['all']} of {asked['all']} prompt recordings were" in evaluation.table()
 
 

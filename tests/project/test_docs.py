@@ -36,7 +36,7 @@ def test_relative_links_lead_somewhere(page):
     assert not missing
 
 
-def test_blind_choice_is_what_the_concepts_say():
+def test_random_source_baseline_is_what_the_concepts_say():
     azimuths = np.arange(1, 181)
     apart = np.abs(azimuths[:, None] - azimuths)
     concepts = (ROOT / "docs/concepts.md").read_text()

@@ -192,3 +192,19 @@ def test_code_that_moves_is_the_same_code(changed, tmp_path):
     assert changed(".") == []
     (tmp_path / "folder/moved.py").write_text("def f():\n    return 1\n")
     assert changed(".") == ["other.py"]
+
+
+def test_code_with_a_new_name_is_the_same_code(changed, tmp_path, monkeypatch):
+    monkeypatch.setattr(figures_age, "_RENAMED", {"f": "answer", "x": "options"})
+    (tmp_path / "code.py").write_text("def answer():\n    return 1\n")
+    (tmp_path / "other.py").write_text("options = 1\n")
+    figures_age._code.cache_clear()
+    figures_age._blob_code.cache_clear()
+    assert changed(".") == []
+    (tmp_path / "other.py").write_text("settings = 1\n")
+    assert changed(".") == ["other.py"]
+
+
+def test_renamed_code_is_found_in_the_repository():
+    code = "".join(path.read_text("utf-8") for path in ROOT.glob("keras_avssan/**/*.py"))
+    assert all(re.search(rf"(?<![\w-]){new}(?!\w)", code) for new in figures_age._RENAMED.values())

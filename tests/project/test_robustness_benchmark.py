@@ -66,7 +66,7 @@ def test_every_row_is_scored(run, script, tmp_path, capsys):
         np.testing.assert_allclose(values, azimuths["as trained"], atol=1e-3, err_msg=name)
     three = rows["three sources"]
     assert np.shape(three["per_scene"]["interferer_azimuth"]) == (4, 2)
-    assert three["blind"]["selection"] == pytest.approx(1 / 3)
+    assert three["random_source_baseline"]["selection"] == pytest.approx(1 / 3)
     same = rows["interferer of the same class"]["per_scene"]
     assert same["target_class"] == same["interferer_class"]
     assert rows["noise 10 dB below"]["settings"]["sensor_noise"] == 10.0
@@ -89,6 +89,15 @@ def test_it_goes_on_where_it_stopped(run, script, tmp_path, monkeypatch):
     assert scored == ["absent"]
     with pytest.raises(SystemExit, match="other options"):
         run(out, "--seed", "5")
+
+
+def test_rows_of_earlier_versions_are_read(run, script, tmp_path, capsys):
+    out = tmp_path / "results.json"
+    run(out, "--rows", "as trained")
+    table = capsys.readouterr().out.splitlines()[-3:]
+    out.write_text(out.read_text().replace("random_source_baseline", "blind_choice"))
+    run(out, "--rows", "as trained")
+    assert capsys.readouterr().out.splitlines() == table
 
 
 def test_the_model_is_told_the_spacing_of_the_bank(run, script, tmp_path, monkeypatch):
@@ -115,5 +124,5 @@ def test_what_the_data_do_not_allow_is_left_out(run, tmp_path, capsys):
         classes=("bird", "drum"),
     )
     printed = capsys.readouterr().out
-    assert "| three sources | left out: `num_interferers` 2" in printed
+    assert "| three sources | left out: `num_interferers` with `absent=False` needs 3" in printed
     assert "| left out: " in printed.splitlines()[-1]

@@ -88,22 +88,27 @@ def page_text(text):
     return "\n".join([text, *comments])
 
 
-def comments_of(source):
-    """Comments of Python source; lines that are IPython's alone are left out."""
-    source = re.sub(r"(?m)^(\s*)[%!].*$", r"\1pass", source)
-    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
-    return "\n".join(
-        token.string.lstrip("# ") for token in tokens if token.type == tokenize.COMMENT
-    )
-
-
 def notebook_text(text):
-    """Text of the cells of text, and the comments of the others."""
+    """Text of the cells of text, and the comments and strings of the others."""
+    readers = {"markdown": page_text, "code": lambda source: module_text(without_magics(source))}
     cells = json.loads(text)["cells"]
-    sources = [(cell["cell_type"], "".join(cell["source"])) for cell in cells]
-    return "\n\n".join(
-        page_text(source) if kind == "markdown" else comments_of(source) for kind, source in sources
-    )
+    return "\n\n".join(readers[cell["cell_type"]]("".join(cell["source"])) for cell in cells)
+
+
+def without_magics(source):
+    """Source of a cell without the lines that are IPython's alone."""
+    return re.sub(r"(?m)^(\s*)[%!].*$", r"\1pass", source)
+
+
+def stored_text(text):
+    """What the code cells of a notebook printed or showed as text when they ran."""
+    cells = [cell for cell in json.loads(text)["cells"] if cell["cell_type"] == "code"]
+    parts = []
+    for output in (output for cell in cells for output in cell["outputs"]):
+        data = output.get("data", {})
+        shown = [data[kind] for kind in data if kind in ("text/plain", "text/markdown")]
+        parts += ["".join(part) for part in (output.get("text", ""), *shown)]
+    return "\n\n".join(parts)
 
 
 def module_text(text):
@@ -118,6 +123,23 @@ READERS = {".md": page_text, ".ipynb": notebook_text, ".py": module_text}
 FILES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/**/*.md")]
 FILES += [*ROOT.glob("notebooks/*.ipynb"), *ROOT.glob("benchmarks/*.py")]
 LIBRARY = sorted(ROOT.glob("keras_avssan/**/*.py"))
+NOTEBOOKS = sorted(ROOT.glob("notebooks/*.ipynb"))
+
+# Parts of names, of functions and arguments as of keys and options, and what to use instead.
+BANNED_IN_NAMES = {
+    "ask": "prompt",
+    "asked": "prompted, requested",
+    "asks": "prompt",
+    "begun": "partial, started",
+    "blind": "random_source",
+    "hear": "record, compute",
+    "heard": "mixture, result",
+    "hears": "record, compute",
+    "tells": "report, return",
+    "told": "given",
+}
+# The module that holds names of earlier versions, to read their files.
+FORMER_NAMES = ROOT / "keras_avssan/evaluation/former_keys.py"
 
 
 def relative(path):
@@ -130,6 +152,38 @@ def relative(path):
 def test_no_phrase_to_avoid(path):
     found = find_phrases(READERS[path.suffix](path.read_text(encoding="utf-8")))
     assert not found, "\n".join(["", *found])
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=relative)
+def test_no_phrase_to_avoid_in_stored_outputs(path):
+    """`docs/run_notebooks.py` runs a notebook and stores its outputs, which no hand edits."""
+    found = find_phrases(stored_text(path.read_text(encoding="utf-8")))
+    assert not found, "\n".join(["", *found])
+
+
+def names_of(source):
+    """Names of Python source, and its strings that are one word: keys and options."""
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    names = [token.string for token in tokens if token.type in (tokenize.NAME, tokenize.STRING)]
+    return {name.strip("\"'") for name in names if not re.search(r"\s", name)}
+
+
+@pytest.mark.parametrize("path", [p for p in LIBRARY if p != FORMER_NAMES], ids=relative)
+def test_no_word_to_avoid_in_a_name(path):
+    names = names_of(path.read_text(encoding="utf-8"))
+    found = {
+        f"{name}: use {BANNED_IN_NAMES[part]}"
+        for name in names
+        for part in re.split(r"[\W_]+", name)
+        if part in BANNED_IN_NAMES
+    }
+    assert not found
+
+
+def test_names_are_found():
+    source = 'class A:\n    def hear_it(self, told):\n        return {"blind_choice": "a word"}\n'
+    assert {"hear_it", "told", "blind_choice"} < names_of(source)
+    assert not any(" " in name for name in names_of(source))
 
 
 def test_files_are_found():
@@ -161,8 +215,12 @@ def test_a_planted_phrase_is_found(text):
     assert len(find_phrases(module_text(f'"""{text}"""\n'))) == 1
     assert len(find_phrases(module_text(f"x = 1  # {one_line}\n"))) == 1
     assert len(find_phrases(module_text(f'print("{one_line}")\n'))) == 1
-    code = {"cell_type": "code", "source": ["%pip install x\n", f"x = 1  # {one_line}"]}
-    assert len(find_phrases(notebook_text(json.dumps({"cells": [code]})))) == 1
+    for source in (f"x = 1  # {one_line}", f'print("{one_line}")', f'print(f"{one_line} {{x}}")'):
+        code = {"cell_type": "code", "source": ["%pip install x\n", source]}
+        assert len(find_phrases(notebook_text(json.dumps({"cells": [code]})))) == 1
+    for output in ({"text": [text]}, {"data": {"text/markdown": [text], "image/png": "x"}}):
+        code = {"cell_type": "code", "source": [], "outputs": [output]}
+        assert len(find_phrases(stored_text(json.dumps({"cells": [code]})))) == 1
 
 
 @pytest.mark.parametrize(

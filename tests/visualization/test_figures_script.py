@@ -60,7 +60,7 @@ def test_writes_the_figures_and_what_they_show(run, folder, tmp_path, capsys):
     assert len(lines) == len(results["scenes"]) > 0
     first = results["scenes"][0]
     assert f"scene {first['scene']}, error {first['error']:.1f}°" in lines[0]
-    assert lines[0].startswith("failure, ") == (not first["right"])
+    assert lines[0].startswith("failure, ") == (not first["correct"])
 
 
 def test_says_what_a_model_without_an_encoder_needs(run, tmp_path):

@@ -152,7 +152,7 @@ def _counts(files: Sequence[FileReport], copied: set[str]) -> dict[str, Any]:
         "pictures": len(usable) - len(clips),
         "unusable": len(files) - len(usable),
         "copied": sum(file.path in copied for file in files),
-        "least_seconds": min((file.seconds for file in clips), default=0.0),
+        "min_seconds": min((file.seconds for file in clips), default=0.0),
         "seconds": round(sum(file.seconds for file in clips), 4),
         "sampling_rates": sorted({file.sampling_rate for file in clips}),
     }
@@ -161,7 +161,7 @@ def _counts(files: Sequence[FileReport], copied: set[str]) -> dict[str, Any]:
 def _cells(counts: dict[str, Any]) -> tuple[Any, ...]:
     rates = ", ".join(map(str, counts["sampling_rates"]))
     numbers = (counts[name] for name in ("clips", "pictures", "unusable", "copied"))
-    return (*numbers, f"{counts['least_seconds']:.2f}", f"{counts['seconds']:.1f}", rates)
+    return (*numbers, f"{counts['min_seconds']:.2f}", f"{counts['seconds']:.1f}", rates)
 
 
 def _words(copy: FileCopy) -> str:

@@ -111,7 +111,7 @@ class SegmentRules:
         duration: Length of a segment in seconds, a multiple of 0.1.
         min_activity: Seconds for which the target must be active.
         max_motion: Largest deviation of the target from its median, in degrees.
-        allow_several: Whether other sources of the target's class may be active elsewhere.
+        allow_same_class: Whether other sources of the target's class may be active elsewhere.
 
     Raises:
         ValueError: An argument is out of range.
@@ -121,7 +121,7 @@ class SegmentRules:
     duration: float = 10.0
     min_activity: float = 1.0
     max_motion: float | None = 10.0
-    allow_several: bool = False
+    allow_same_class: bool = False
 
     def __post_init__(self) -> None:
         whole = np.isfinite(self.duration) and np.isclose(
@@ -177,7 +177,7 @@ class SegmentRules:
         for other in others:
             active = other.activity > _RIVAL_SHARE * target.activity
             elsewhere = abs(other.azimuth - target.azimuth) > (self.max_motion or 0.0)
-            if active and elsewhere and not self.allow_several:
+            if active and elsewhere and not self.allow_same_class:
                 return SEVERAL
         return None
 

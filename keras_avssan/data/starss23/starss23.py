@@ -63,7 +63,7 @@ class STARSS23:
         duration: Length of a segment in seconds, a multiple of 0.1.
         min_activity: Seconds for which a target must be active.
         max_motion: Largest deviation of the target from its azimuth in degrees; `None` for any.
-        allow_several: Whether segments are kept where another source of the target's class is
+        allow_same_class: Whether segments are kept where another source of the target's class is
             active elsewhere, so that the prompt fits both.
         baffle: `"rigid"` for the published recordings, made on a rigid sphere, or `"open"` for
             simulated ones whose microphones stand in free air. Decides `microphone_spacing`.
@@ -99,7 +99,7 @@ class STARSS23:
         duration: float = 10.0,
         min_activity: float = 1.0,
         max_motion: float | None = 10.0,
-        allow_several: bool = False,
+        allow_same_class: bool = False,
         baffle: str = "rigid",
         sampling_rate: int = 16000,
     ) -> None:
@@ -111,7 +111,7 @@ class STARSS23:
         self.split = split
         self.sampling_rate = check_integer("sampling_rate", sampling_rate, least=1)
         self._pair = MicrophonePair(pair, baffle)
-        self._rules = SegmentRules(chosen, duration, min_activity, max_motion, allow_several)
+        self._rules = SegmentRules(chosen, duration, min_activity, max_motion, allow_same_class)
         self._recordings = [
             _Recording.open(path, self.root, format)
             for folder in _split_folders(self.root, format, split)

@@ -103,7 +103,7 @@ class AVSSAN(Localizer):
             self.compile()
 
     @property
-    def compared_outputs(self) -> tuple[str, ...]:
+    def supervised_outputs(self) -> tuple[str, ...]:
         """Names of the outputs that losses and metrics can be given for."""
         if self.backbone.visual_prompt and self.backbone.semantic_audio:
             return "doa", "masked_spectrogram", "prompt_semantics"

@@ -213,7 +213,7 @@ class AVSELDBackbone(BaselineBackbone):
         self.visual_norm = keras.layers.LayerNormalization(dtype=dtype, name="visual_norm")
         self.visual_norm.build((None, visual_dim))
 
-    def hear(self, audio: Tensor, prompt: Tensor) -> dict[str, Tensor]:
+    def compute_outputs(self, audio: Tensor, prompt: Tensor) -> dict[str, Tensor]:
         mixture = self._encode_audio(audio)
         visual = self.visual_norm(self.visual(prompt))
         visual = visual[:, None, :] + ops.zeros_like(mixture[:, :, :1])

@@ -192,7 +192,7 @@ class AVSTBackbone(BaselineBackbone):
         self.attention_norm.build(pair_shape)
         self.logits.build((None, 2 * self.dim))
 
-    def hear(self, audio: Tensor, prompt: Tensor) -> dict[str, Tensor]:
+    def compute_outputs(self, audio: Tensor, prompt: Tensor) -> dict[str, Tensor]:
         correlation = self.correlation_norm(self.correlation(self.stft(audio)))
         tokens = self.prompt_projection(prompt)
         tokens = ops.reshape(tokens, (-1, self.prompt_tokens, self.dim))

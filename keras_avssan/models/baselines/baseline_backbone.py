@@ -22,9 +22,8 @@ class BaselineBackbone(PromptedBackbone):
 
     Inputs and the output `doa` are those of `AVSSANBackbone`. The constructor of a subclass calls
     `set_up` with its own arguments as settings, makes its layers, and ends with `super().__init__`;
-    `hear` computes from recording and prompt a dict that holds `logits` (batch, 180). Mixtures are
-    normalised to unit power, and the spectrogram is that of AV-SSAN unless the subclass sets
-    another one.
+    `compute_outputs` returns a dict that holds `logits` (batch, 180). Mixtures are normalised to
+    unit power, and the spectrogram is that of AV-SSAN unless the subclass sets another one.
 
     Args:
         **kwargs: What `set_up` returned.
@@ -113,7 +112,7 @@ class BaselineBackbone(PromptedBackbone):
             )
         return {"dtype": dtype, **kwargs}
 
-    def hear(self, audio: Tensor, prompt: Tensor) -> dict[str, Tensor]:
+    def compute_outputs(self, audio: Tensor, prompt: Tensor) -> dict[str, Tensor]:
         """Computes the logits of the directions from recording and prompt.
 
         Args:
@@ -130,7 +129,7 @@ class BaselineBackbone(PromptedBackbone):
         prompt = None
         if self.takes_prompt:
             prompt = ops.cast(embed_inputs(self, inputs), self.policy.compute_dtype)
-        outputs = dict(self.hear(audio, prompt))
+        outputs = dict(self.compute_outputs(audio, prompt))
         logits = ops.cast(outputs.pop("logits"), "float32")
         return {"doa": ops.softmax(logits, axis=-1), **outputs}
 
@@ -175,7 +174,7 @@ class PromptedCorrelationBackbone(BaselineBackbone):
         self.mlp.build((None, 2 * len(lags)))
         self.logits.build((None, hidden_dim))
 
-    def hear(self, audio: Tensor, prompt: Tensor) -> dict[str, Tensor]:
+    def compute_outputs(self, audio: Tensor, prompt: Tensor) -> dict[str, Tensor]:
         x = self.features(audio, prompt)
         return {"logits": self.logits(self.mlp(x))}
 

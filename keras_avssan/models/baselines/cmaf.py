@@ -246,7 +246,7 @@ class CMAFBackbone(BaselineBackbone):
         self.mlp.build((None, None, features))
         self.logits.build((None, settings["hidden_dim"]))
 
-    def hear(self, audio: Tensor, prompt: Tensor) -> dict[str, Tensor]:
+    def compute_outputs(self, audio: Tensor, prompt: Tensor) -> dict[str, Tensor]:
         fused = self.fusion_norm(self.fuse(self._embed(audio, prompt)))
         return {"logits": self.logits(ops.mean(self.mlp(fused), axis=1))}
 

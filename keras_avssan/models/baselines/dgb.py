@@ -242,7 +242,7 @@ class DGBBackbone(BaselineBackbone):
         self.decoder.build((None, latent_dim + condition_dim))
         self.generated.build((None, settings["hidden_dim"]))
 
-    def hear(self, audio: Tensor, prompt: Tensor) -> dict[str, Tensor]:
+    def compute_outputs(self, audio: Tensor, prompt: Tensor) -> dict[str, Tensor]:
         condition = self.condition(prompt)
         latent = self._encode(self.curve(audio), condition)
         z = self.sampler(latent)
@@ -299,7 +299,7 @@ class DGB(Baseline):
     """
 
     backbone_cls = DGBBackbone
-    compared_outputs = ("doa", "curve", "latent")
+    supervised_outputs = ("doa", "curve", "latent")
     presets = {
         "dgb": {
             "description": "DGB with layer sizes of this library.",

@@ -284,7 +284,7 @@ class FNSSLBackbone(BaselineBackbone):
             channels = hidden_dim
         return blocks
 
-    def hear(self, audio: Tensor, prompt: Tensor) -> dict[str, Tensor]:
+    def compute_outputs(self, audio: Tensor, prompt: Tensor) -> dict[str, Tensor]:
         # The bin of frequency zero has no phase difference.
         x = ops.cast(self.stft(audio)[:, :, 1:], self.policy.compute_dtype)
         x = self.to_bands(x)

@@ -62,7 +62,7 @@ class GCCMLPBackbone(BaselineBackbone):
         self.logits.build((None, hidden_dim))
         super().__init__(**kwargs)
 
-    def hear(self, audio: Tensor, prompt: Tensor) -> dict[str, Tensor]:
+    def compute_outputs(self, audio: Tensor, prompt: Tensor) -> dict[str, Tensor]:
         correlation = ops.mean(self.correlation(self.stft(audio)), axis=1)
         return {"logits": self.logits(self.mlp(correlation))}
 

@@ -219,7 +219,7 @@ class SELDNetBackbone(BaselineBackbone):
             features = units
         return layers
 
-    def hear(self, audio: Tensor, prompt: Tensor) -> dict[str, Tensor]:
+    def compute_outputs(self, audio: Tensor, prompt: Tensor) -> dict[str, Tensor]:
         x = ops.cast(magnitude_and_phase(self.stft(audio)), self.policy.compute_dtype)
         for block in self.convolutions:
             x = block(x)

@@ -52,7 +52,7 @@ class LocalizerTraining(KerasTraining):
     """Adds the training step, losses and scores to `Localizer`, which describes its inputs."""
 
     # Names of the outputs that losses and metrics can be given for.
-    compared_outputs: Any = ("doa",)
+    supervised_outputs: Any = ("doa",)
     # Names of outputs where metrics were given by output; `None` where all are of `doa`.
     _scored_outputs: tuple[str, ...] | None = None
     _missed_target = False
@@ -108,7 +108,7 @@ class LocalizerTraining(KerasTraining):
     ) -> None:
         """Configures the model for training.
 
-        Names of outputs are those of `compared_outputs`: `doa`, whose truth is the azimuth in
+        Names of outputs are those of `supervised_outputs`: `doa`, whose truth is the azimuth in
         degrees, and, in networks that have them, `masked_spectrogram` and `prompt_semantics`,
         whose truth is computed from the label `target`.
 
@@ -140,7 +140,7 @@ class LocalizerTraining(KerasTraining):
             loss = self.default_loss()
         if isinstance(metrics, str) and metrics == "auto":
             metrics = [AngularMAE(), AngularAccuracy(5), SelectionRate(), SelectedAngularMAE()]
-        outputs = tuple(self.compared_outputs)
+        outputs = tuple(self.supervised_outputs)
         loss, loss_weights = named_losses(loss, loss_weights, outputs)
         check_metrics("metrics", metrics, outputs)
         check_metrics("weighted_metrics", weighted_metrics, outputs)
@@ -311,7 +311,7 @@ class LocalizerTraining(KerasTraining):
         """Computes the truth that one output of the network is compared with.
 
         Args:
-            output: Name of the output, one of `compared_outputs`.
+            output: Name of the output, one of `supervised_outputs`.
             x: Inputs of a batch, a dict with `audio`.
             y: Labels of the batch, a dict.
             y_pred: Outputs of the network.
@@ -350,15 +350,15 @@ class LocalizerTraining(KerasTraining):
             interferer = ops.full_like(azimuth, float("nan"))
         truth = ops.stack([azimuth, interferer], axis=-1)
         if self._scored_outputs is None:
-            weights = output_weights(sample_weight, self.compared_outputs)
+            weights = output_weights(sample_weight, self.supervised_outputs)
             weights = weights["doa"] if isinstance(weights, dict) else weights
             return super().compute_metrics(x, truth, y_pred["doa"], weights)
         # Keras names scores by output where it sees several.
-        prediction = {name: y_pred[name] for name in self.compared_outputs}
+        prediction = {name: y_pred[name] for name in self.supervised_outputs}
         truths = {**prediction, "doa": truth}
         if set(self._scored_outputs) - {"doa"}:
             x, y = self.render(x, y)
             for name in set(self._scored_outputs) - {"doa"}:
                 truths[name] = self.output_truth(name, x, y, y_pred, training=False)
-        weights = output_weights(sample_weight, self.compared_outputs)
+        weights = output_weights(sample_weight, self.supervised_outputs)
         return super().compute_metrics(x, truths, prediction, weights)

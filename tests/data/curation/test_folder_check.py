@@ -73,7 +73,7 @@ def test_files_are_described(mixed):
         "copied": 3,
     }
     assert dog["sampling_rates"] == [16000, 48000]
-    assert dog["least_seconds"] == 0.25
+    assert dog["min_seconds"] == 0.25
     assert dog["seconds"] == pytest.approx(5 * 0.6 + 0.25)
     assert json.loads(json.dumps(report.to_dict()))["classes"]["dog"] == dog
 

@@ -59,6 +59,6 @@ def test_no_annotated_segment_need_be_left_out(writer, sound):
     writer.recording(sounds=people, seconds=2.0)
     writer.recording("fold4_room23_mix002", [sound("knock", 3, 4, 0)], 2.0)
     dataset = STARSS23(
-        writer.root, duration=2.0, max_motion=None, allow_several=True, min_activity=0.0
+        writer.root, duration=2.0, max_motion=None, allow_same_class=True, min_activity=0.0
     )
     assert len(dataset) == 2

@@ -153,7 +153,7 @@ def test_the_command_reports_and_scores(arguments, tmp_path, capsys):
     assert second == report
     # Its options reach the data set.
     arguments[arguments.index("M1-M4")] = "M2-M3"
-    more = ["--classes", "bell", "--max-motion", "5", "--allow-several", "--prompt", "constant"]
+    more = ["--classes", "bell", "--max-motion", "5", "--allow-same-class", "--prompt", "constant"]
     more += ["--min-activity", "0.9"]
     assert main([*arguments, *more, "--json", str(scores)]) == 0
     again = json.loads(scores.read_text())

@@ -218,7 +218,7 @@ def test_several_sources_of_the_class_are_left_out(writer, sound):
     reason = "several sources of the target's class"
     elsewhere = sound("male speech", 10, 15, 135, number=1)
     assert label(writer, [main, elsewhere]) == reason
-    kept = label(writer, [main, elsewhere], allow_several=True)
+    kept = label(writer, [main, elsewhere], allow_same_class=True)
     assert (kept.target.number, kept.azimuth) == (0, pytest.approx(0.0))
     assert kept.interferers == (), "what has the target's class is no interferer"
     # Beside it, or for a tenth of its time, it does no harm.
@@ -228,7 +228,7 @@ def test_several_sources_of_the_class_are_left_out(writer, sound):
 
 def test_the_most_active_source_of_the_class_is_the_target(writer, sound):
     sounds = [sound("bell", 0, 5, 135), sound("bell", 0, 15, 45, number=3)]
-    segment = label(writer, sounds, allow_several=True)
+    segment = label(writer, sounds, allow_same_class=True)
     assert (segment.target.number, segment.azimuth) == (3, pytest.approx(0.0))
 
 

@@ -59,7 +59,7 @@ def test_trains_on_it(material, tmp_path, bank_path, monkeypatch):
         "keras_avssan.training.fit_scenes",
         lambda model, plan, **options: plans.extend([plan, options["validation_plan"]]),
     )
-    monkeypatch.setattr("keras_avssan.training.save_whole", lambda *arguments: None)
+    monkeypatch.setattr("keras_avssan.training.save_atomically", lambda *arguments: None)
     assert build(material, tmp_path / "ssl") == 0
     arguments = ["train", "--data", str(tmp_path / "ssl"), "--out", str(tmp_path / "model")]
     arguments += ["--bank", str(bank_path), "--duration", "0.5"]

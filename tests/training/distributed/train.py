@@ -17,7 +17,7 @@ from keras_avssan import AVSSAN
 from keras_avssan.data import ScenePlan, SyntheticClasses
 from keras_avssan.doa import JointLoss
 from keras_avssan.encoders import LogMelEncoder
-from keras_avssan.training import fit_scenes, save_whole
+from keras_avssan.training import fit_scenes, save_atomically
 from keras_avssan.training.distributed.data_parallel import data_parallel
 
 BATCH_SIZE = 4
@@ -89,7 +89,7 @@ def train(out, devices=None, synchronize=True, clipnorm=0.05, batch_norm=True):
             verbose=0,
         )
         if workers.is_chief:
-            save_whole(model, f"{out}.preset")
+            save_atomically(model, f"{out}.preset")
     results = {
         "num_replicas": workers.num_replicas,
         "num_processes": workers.num_processes,
