@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import keras
 
 from keras_avssan._internal.types import PathLike, Tensor
-from keras_avssan.encoders.vggish_spectrogram import VGGishSpectrogram
+from keras_avssan.encoders.vggish.vggish_spectrogram import VGGishSpectrogram
 from keras_avssan.layers.stereo_stft import StereoSTFT
 
 # Shapes and types of the inputs by name.
