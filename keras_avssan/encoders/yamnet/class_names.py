@@ -1,4 +1,4 @@
-"""The 521 class names of AudioSet that YAMNet scores, and the search for one of them."""
+"""The 521 class names of AudioSet that YAMNet scores, and the search for some of them."""
 
 import difflib
 import functools
@@ -28,21 +28,25 @@ def audioset_class_names() -> tuple[str, ...]:
     return tuple(line for line in lines if line and not line.startswith("#"))
 
 
-def find_class(name: str, class_names: Sequence[str]) -> int:
-    """Index of a class; the ValueError for an unknown one lists near names."""
-    if name in class_names:
-        return class_names.index(name)
-    near = _near(name, class_names)
-    hint = f" Near names: {near}." if near else ""
-    raise ValueError(
-        f"`classes` must hold names among the {len(class_names)} of `class_names`.{hint} "
-        f"Received: classes with {name!r}"
-    )
+def find_classes(classes: str | Sequence[str], class_names: Sequence[str]) -> list[int]:
+    """Indices of classes; the ValueError for unknown ones lists names that are near."""
+    wanted = [classes] if isinstance(classes, str) else list(classes)
+    unknown = {name: _near(name, class_names) for name in wanted if name not in class_names}
+    if unknown:
+        hints = [
+            f"{name!r} is none of them" + (f"; near names: {near}" if near else "")
+            for name, near in unknown.items()
+        ]
+        raise ValueError(
+            f"`classes` must be among the {len(class_names)} names of `class_names`: "
+            f"{'. '.join(hints)}. Received: classes={classes!r}"
+        )
+    return [class_names.index(name) for name in wanted]
 
 
 def _near(name: str, class_names: Sequence[str]) -> list[str]:
     """Names that contain the wanted one in any case, then those of like spelling."""
-    wanted = str(name).casefold()
+    wanted = name.casefold()
     folded: dict[str, str] = {}
     for known in class_names:
         folded.setdefault(known.casefold(), known)

@@ -12,7 +12,7 @@ from keras_avssan._internal.functional_storage import StoredByAttribute
 from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings
 from keras_avssan.encoders.examples import UnfoldExamples
-from keras_avssan.encoders.yamnet.class_names import audioset_class_names, find_class
+from keras_avssan.encoders.yamnet.class_names import audioset_class_names, find_classes
 from keras_avssan.encoders.yamnet.yamnet_network import (
     NUM_STAGES,
     YAMNetNetwork,
@@ -113,10 +113,13 @@ class YAMNet(StoredByAttribute, KeepsFrozenModel, FixedSettings, keras_hub.model
         }
         policy = keras.dtype_policies.get(dtype)
         self.sampling_rate = SAMPLING_RATE
-        self._set_up_front_end(stage, patch_hop_frames)
+        self._set_up_front_end(stage, patch_hop_frames, policy)
         self.network = YAMNetNetwork(width_multiplier, dtype=policy, name="network")
         self.network.build((None, None, NUM_MELS))
         self.embedding_dim = self._embedding_dim(stage, average_bands)
+        self.join_bands = keras.layers.Reshape(
+            (-1, self.embedding_dim), dtype=policy, name="join_bands"
+        )
         self.classifier = keras.layers.Dense(
             len(self.settings["class_names"]), dtype=policy, name="classifier"
         )
@@ -128,7 +131,9 @@ class YAMNet(StoredByAttribute, KeepsFrozenModel, FixedSettings, keras_hub.model
         for layer in [*self.network.layers_beyond(stage or NUM_STAGES), self.classifier]:
             layer.trainable = False
 
-    def _set_up_front_end(self, stage: int | None, patch_hop: int) -> None:
+    def _set_up_front_end(
+        self, stage: int | None, patch_hop: int, policy: keras.DTypePolicy
+    ) -> None:
         """Makes the layers before the network, and the times of its embeddings."""
         shared = {
             "gain": self.settings["gain"],
@@ -141,7 +146,7 @@ class YAMNet(StoredByAttribute, KeepsFrozenModel, FixedSettings, keras_hub.model
         float32 = {"dtype": "float32"}
         self.fit_patches = FitFrames(PATCH_FRAMES, patch_hop, **float32, name="fit_patches")
         self.cut_patches = CutPatches(patch_hop, **float32, name="cut_patches")
-        self.unfold = UnfoldExamples(name="unfold", **float32)
+        self.unfold = UnfoldExamples(dtype=policy, name="unfold")
         hop, centre = patch_hop, 0.5 * (PATCH_FRAMES - 1)
         if stage is not None:
             hop = stride_of(stage)
@@ -173,7 +178,7 @@ class YAMNet(StoredByAttribute, KeepsFrozenModel, FixedSettings, keras_hub.model
         x = self.network(self.fit_steps(log_mel), stage=stage, training=training)
         if self.settings["average_bands"]:
             return ops.mean(x, axis=2)
-        return ops.reshape(x, (-1, ops.shape(x)[1], self.embedding_dim))
+        return self.join_bands(x)
 
     def _embed_patches(self, log_mel: Tensor, training: bool | None = None) -> Tensor:
         patches = self.cut_patches(self.fit_patches(log_mel))
@@ -277,11 +282,7 @@ class YAMNet(StoredByAttribute, KeepsFrozenModel, FixedSettings, keras_hub.model
         if not (isinstance(top, int) and top > 0):
             raise ValueError(f"`top` must be a positive integer. Received: top={top!r}")
         names = self.class_names
-        if classes is not None:
-            classes = [classes] if isinstance(classes, str) else list(classes)
-            chosen = [find_class(name, names) for name in classes]
-        else:
-            chosen = list(range(len(names)))
+        chosen = list(range(len(names))) if classes is None else find_classes(classes, names)
         scores = ops.convert_to_numpy(ops.mean(self.scores(audio), axis=1))
         return [
             {names[i]: float(row[i]) for i in sorted(chosen, key=lambda i: -row[i])[:top]}
