@@ -51,7 +51,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python $(INSTALL) -c constraints.txt -e ".[$(EXTRAS)]"
 	@# References of the tests; what they require is old or heavy, and not needed.
-	$(BIN)/python $(INSTALL) --no-deps aisfx==0.1.2 torchvggish==0.2
+	$(BIN)/python $(INSTALL) --no-deps aisfx==0.1.2 torchvggish==0.2 torch-vggish-yamnet==0.2.1
 	@touch $@
 
 # One backend and no TensorFlow.

@@ -7,7 +7,8 @@ from keras_avssan.encoders.conv_image_encoder import ConvImageEncoder
 from keras_avssan.encoders.image_encoder import ImageEncoder
 from keras_avssan.encoders.log_mel_encoder import LogMelEncoder
 from keras_avssan.encoders.sound_effects_cnn import SoundEffectsCNN
-from keras_avssan.encoders.vggish import VGGish
+from keras_avssan.encoders.vggish.vggish import VGGish
+from keras_avssan.encoders.yamnet.yamnet import YAMNet
 
 __all__ = [
     "AudioEncoder",
@@ -18,4 +19,5 @@ __all__ = [
     "LogMelEncoder",
     "SoundEffectsCNN",
     "VGGish",
+    "YAMNet",
 ]

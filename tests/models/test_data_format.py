@@ -20,6 +20,7 @@ from keras_avssan.encoders import (
     LogMelEncoder,
     SoundEffectsCNN,
     VGGish,
+    YAMNet,
 )
 from keras_avssan.layers import StereoSTFT
 from keras_avssan.layers.resampler import Resampler
@@ -68,6 +69,8 @@ MODELS = {
     "AVSSAN": make_av_ssan,
     "AVSSAN, as published": functools.partial(make_av_ssan, configuration="paper"),
     "AVSSAN, VGGish": lambda: make_av_ssan(audio_encoder=VGGish((4, 6, 8, 10), 8)),
+    "AVSSAN, YAMNet": lambda: make_av_ssan(audio_encoder=YAMNet(0.0625)),
+    "AVSSAN, YAMNet, densely": lambda: make_av_ssan(audio_encoder=YAMNet(0.0625, stage=6)),
     "AVSSAN, SoundEffectsCNN": lambda: make_av_ssan(audio_encoder=SoundEffectsCNN((4, 6, 8, 10))),
     "AVSSAN, CLIP": lambda: make_av_ssan(image_encoder=CLIPEncoder(make_clip("channels_last"))),
     "AVSSAN, any image model": lambda: make_av_ssan(image_encoder=make_convolution()),

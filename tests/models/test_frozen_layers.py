@@ -14,6 +14,7 @@ from keras_avssan.encoders import (
     ImageEncoder,
     LogMelEncoder,
     VGGish,
+    YAMNet,
 )
 from keras_avssan.models.baselines import MLPAVC
 from keras_avssan.training.run_configuration import frozen_weights
@@ -184,6 +185,7 @@ def wrapped():
     [
         (lambda: LogMelEncoder(8, (4,)), lambda encoder: encoder.projection),
         (small_vggish, lambda encoder: encoder.dense_layers[-1]),
+        (lambda: YAMNet(0.0625), lambda encoder: encoder.network.convolutions[-1]),
         (wrapped, lambda encoder: encoder.model.layers[-1]),
     ],
 )

@@ -104,10 +104,11 @@ def prepare_tables(stand_ins):
 
 
 def prepare_encoders(stand_ins):
-    from keras_avssan.encoders import SoundEffectsCNN, VGGish
+    from keras_avssan.encoders import SoundEffectsCNN, VGGish, YAMNet
 
     VGGish(filters=(8, 8, 16, 16), hidden_dim=32).save_to_preset("vggish")
     SoundEffectsCNN().save_to_preset("sound_effects_cnn")
+    YAMNet().save_to_preset("yamnet")
 
 
 PREPARE = {"docs/tables.md": prepare_tables, "docs/encoders.md": prepare_encoders}

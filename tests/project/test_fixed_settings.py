@@ -19,7 +19,9 @@ pytestmark = pytest.mark.backend_agnostic
 
 ALWAYS = {"self", "name", "dtype", "trainable", "args", "kwargs"}
 # Read in every call, and meant to be switched.
-SETTABLE = {"StereoSTFT": {"implementation"}, "VGGishSpectrogram": {"implementation"}}
+SETTABLE = {
+    name: {"implementation"} for name in ("StereoSTFT", "VGGishSpectrogram", "YAMNetSpectrogram")
+}
 
 
 def sounds():
@@ -51,6 +53,9 @@ ARGUMENTS = {
     "SegmentMeans": lambda: {"segment": 4},
     "SoundEffectsCNN": lambda: {"filters": (2, 2, 2, 2)},
     "VGGish": lambda: {"filters": (2, 2, 2, 2), "hidden_dim": 4, "embedding_dim": 4},
+    "YAMNet": lambda: {"width_multiplier": 0.0625, "stage": 6},
+    "FitFrames": lambda: {"least": 4, "step": 4},
+    "CutPatches": lambda: {"hop": 48},
     "AVSSANBackbone": lambda: {
         "image_encoder": encoders.ConvImageEncoder(4, (2,), (8, 8)),
         "audio_encoder": encoders.LogMelEncoder(4, (2,)),

@@ -9,7 +9,7 @@ import numpy as np
 
 from keras_avssan._internal.types import PathLike
 from keras_avssan.encoders.converters.comparison import compare_shapes, listed
-from keras_avssan.encoders.vggish import VGGish
+from keras_avssan.encoders.vggish.vggish import VGGish
 
 _SCOPE = "vggish/"
 _TENSORFLOW_NAMES = (

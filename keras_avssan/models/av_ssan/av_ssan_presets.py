@@ -7,7 +7,7 @@ import keras
 
 from keras_avssan.doa.losses import JointLoss
 from keras_avssan.encoders.log_mel_encoder import LogMelEncoder
-from keras_avssan.encoders.vggish import VGGish
+from keras_avssan.encoders.vggish.vggish import VGGish
 
 CONFIGURATIONS: dict[str, dict[str, Any]] = {
     # As published, where the paper prints a form; docs/design-decisions.md lists all settings.

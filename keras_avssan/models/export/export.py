@@ -11,7 +11,8 @@ from typing import Any, TypeAlias
 import keras
 
 from keras_avssan._internal.types import PathLike, Tensor
-from keras_avssan.encoders.vggish_spectrogram import VGGishSpectrogram
+from keras_avssan.encoders.vggish.vggish_spectrogram import VGGishSpectrogram
+from keras_avssan.encoders.yamnet.yamnet_spectrogram import YAMNetSpectrogram
 from keras_avssan.layers.stereo_stft import StereoSTFT
 
 # Shapes and types of the inputs by name.
@@ -65,11 +66,11 @@ def export_localizer(
 
 @contextlib.contextmanager
 def convolutional_front_ends(model: keras.Model) -> Iterator[None]:
-    """Lets all front ends of a model (`StereoSTFT`, VGGish's) use convolutions in the context."""
+    """Lets all front ends of a model use convolutions in the context."""
     layers = [
         layer
         for layer in model._flatten_layers()
-        if isinstance(layer, (StereoSTFT, VGGishSpectrogram))
+        if isinstance(layer, (StereoSTFT, VGGishSpectrogram, YAMNetSpectrogram))
     ]
     before = [layer.implementation for layer in layers]
     for layer in layers:

@@ -10,8 +10,8 @@ from keras_avssan.data.media.audio_io import read_audio
 from keras_avssan.encoders import ConvImageEncoder, VGGish
 from keras_avssan.encoders.converters import convert_vggish_torch
 from keras_avssan.encoders.log_mel_encoder import mel_matrix
-from keras_avssan.encoders.vggish_postprocessor import VGGishPostprocessor
-from keras_avssan.encoders.vggish_spectrogram import VGGishSpectrogram
+from keras_avssan.encoders.vggish.vggish_postprocessor import VGGishPostprocessor
+from keras_avssan.encoders.vggish.vggish_spectrogram import VGGishSpectrogram
 
 IMPLEMENTATIONS = ["fft", "conv"]
 EXAMPLE = 15600  # samples of one example

@@ -12,8 +12,8 @@ from keras_avssan._internal.functional_storage import StoredByAttribute
 from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings
 from keras_avssan.encoders.examples import FoldExamples, UnfoldExamples
-from keras_avssan.encoders.vggish_postprocessor import VGGishPostprocessor
-from keras_avssan.encoders.vggish_spectrogram import (
+from keras_avssan.encoders.vggish.vggish_postprocessor import VGGishPostprocessor
+from keras_avssan.encoders.vggish.vggish_spectrogram import (
     HOP_LENGTH,
     NUM_FRAMES,
     NUM_MELS,

@@ -1,0 +1,1 @@
+"""VGGish: front end, network and whitening."""

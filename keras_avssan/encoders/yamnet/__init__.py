@@ -1,0 +1,1 @@
+"""YAMNet: front end, network, classes and embeddings."""
