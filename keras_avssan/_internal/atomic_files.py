@@ -77,11 +77,11 @@ def is_meant_as_file(text: str) -> bool:
 def check_file(path: PathLike, name: str) -> None:
     """Raises a ValueError, which calls the file `name`, if it is missing, a directory or empty."""
     if os.path.isdir(path):
-        raise ValueError(f"{name} is a directory.")
+        raise ValueError(f"{name} must be a file. Received: a directory")
     if not os.path.exists(path):
         raise ValueError(f"{name} does not exist.")
     if os.path.isfile(path) and not os.path.getsize(path):
-        raise ValueError(f"{name} is empty: it has 0 bytes.")
+        raise ValueError(f"{name} is empty. Received: 0 bytes")
 
 
 def read_json(path: PathLike) -> Any:

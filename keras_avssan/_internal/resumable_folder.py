@@ -40,7 +40,10 @@ class ResumableFolder:
             return None
         settings = read_json(self.settings_path)
         if not isinstance(settings, dict):
-            raise ValueError(f"'{self.settings_path}' is damaged: it holds no settings.")
+            raise ValueError(
+                f"'{self.settings_path}' is damaged: it must hold an object of JSON. "
+                f"Received: {_short(settings)}"
+            )
         return settings
 
     def check(self, settings: dict[str, Any] | None) -> None:

@@ -75,8 +75,8 @@ def test_a_new_folder_gets_the_settings_first(tmp_path):
         ({"notes.txt": "mine"}, "`out` must be new, empty or hold a bank. Received: .* notes.txt"),
         ({"settings.json": ""}, r"settings\.json' is damaged"),
         ({"settings.json": '{"seed": '}, r"settings\.json' is damaged"),
-        ({"settings.json": "null"}, "is damaged: it holds no settings"),
-        ({"settings.json": "[1]"}, "is damaged: it holds no settings"),
+        ({"settings.json": "null"}, "is damaged: it must hold an object of JSON. Received: None"),
+        ({"settings.json": "[1]"}, r"is damaged: it must .* Received: \[1\]"),
     ],
 )
 def test_foreign_and_damaged_folders_are_refused(tmp_path, layout, message):

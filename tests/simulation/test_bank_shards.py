@@ -344,7 +344,10 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
 def test_damaged_settings_are_refused(folder, text):
     (folder / "bank.json").write_text(text)
     for work in (build, RIRBank.load):
-        with pytest.raises(ValueError, match="is not the folder of a bank that `build_bank` wrote"):
+        with pytest.raises(
+            ValueError,
+            match="`path` must be the folder of a bank that `build_bank` wrote.* Received: path=",
+        ):
             work(folder)
 
 

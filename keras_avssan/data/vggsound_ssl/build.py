@@ -192,6 +192,6 @@ def _check_shards(folder: Path) -> None:
     for shard in read_manifest(folder)["shards"]:
         if not shard_is_whole(folder, shard["name"]):
             raise ValueError(
-                f"The shard {shard['name']} in '{folder}' is missing or damaged. Delete "
-                f"{MANIFEST_FILE} there, and the same call or command writes the shard again."
+                f"'{folder}' holds a missing or damaged shard. Delete {MANIFEST_FILE} there, and "
+                f"the same call or command writes it again. Received: shard {shard['name']}"
             )

@@ -65,7 +65,8 @@ class BankFolder:
                 settings[name] = check_integer(name, settings[name], least)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ValueError(
-                f"{path} is not the folder of a bank that `build_bank` wrote: {error}"
+                f"`path` must be the folder of a bank that `build_bank` wrote: {error}. "
+                f"Received: path='{path}'"
             ) from error
         return cls(path, settings)
 
