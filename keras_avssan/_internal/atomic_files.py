@@ -1,6 +1,7 @@
-"""Files that are written atomically."""
+"""Files that are written atomically, and digests of what they hold."""
 
 import contextlib
+import hashlib
 import json
 import os
 import re
@@ -92,6 +93,21 @@ def read_json(path: PathLike) -> Any:
         return None
     except ValueError as error:
         raise ValueError(f"'{path}' is damaged: {error}") from error
+
+
+def sha256(*parts: Any) -> str:
+    """SHA-256 of texts, bytes and the values of arrays in turn, in 64 hexadecimal digits."""
+    digest = hashlib.sha256()
+    for part in parts:
+        content = part.encode() if isinstance(part, str) else part
+        digest.update(content if isinstance(content, bytes) else content.tobytes())
+    return digest.hexdigest()
+
+
+def sha256_of_file(path: PathLike) -> str:
+    """SHA-256 of the bytes of a file, in 64 hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def remove_parts(folder: Path, names: Iterable[str] | None = None) -> None:

@@ -181,11 +181,8 @@ def test_partial_files_are_removed(tmp_path):
     folder(tmp_path / "absent").remove_parts()
 
 
-def test_what_is_left_and_how_far_it_is(tmp_path):
-    prepare(tmp_path / "bank", {"1": "", "3": ""})
+def test_how_far_it_is(tmp_path):
     bank = folder(tmp_path / "bank")
-    missing = bank.missing([3, 2, 1, 0], lambda unit: (bank.path / str(unit)).exists())
-    assert missing == [2, 0]
     stopped = bank.stopped(2, 4, "shards")
     assert isinstance(stopped, KeyboardInterrupt)
     assert str(stopped) == (

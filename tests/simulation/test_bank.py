@@ -178,7 +178,7 @@ def test_arrays_must_fit(bank):
         (dict(num_rooms=0), "`num_rooms` must be an integer of at least 1"),
         (dict(max_duration=0.0), "`max_duration` must be finite and positive"),
         (dict(sources_per_room=0), "`num_sources` must be an integer of at least 1"),
-        (dict(seed=-1), "`seed` and `index` must be zero or more"),
+        (dict(seed=-1), "`seed` must be an integer of at least 0"),
         (dict(formula="fitzroy"), "`formula` must be"),
         (dict(workers=0), "`workers` must be an integer of at least 1"),
         (dict(workers=float("nan")), "`workers` must be an integer of at least 1"),

@@ -122,9 +122,9 @@ def test_samples_are_believed_rather_than_a_header_that_cannot_know(tmp_path, si
     [
         (wav(N + 8000, N + 8036), "truncated"),
         (wav(3 * 10**9, 3 * 10**9 + 36), "truncated"),
-        (wav(0, 36, samples=PCM[:0]), "is empty. Received: 0 samples"),
-        (wav(0, 36, samples=PCM[:0], after=LIST), "is empty. Received: 0 samples"),
-        (b"", "is empty. Received: 0 bytes"),
+        (wav(0, 36, samples=PCM[:0]), "empty. Received: 0 samples"),
+        (wav(0, 36, samples=PCM[:0], after=LIST), "empty. Received: 0 samples"),
+        (b"", "empty. Received: 0 bytes"),
     ],
 )
 def test_what_ends_early_is_refused(tmp_path, content, message):
