@@ -141,7 +141,7 @@ class DoAHead(FixedSettings, keras.layers.Layer):
         width = (num_bins - 1) // self.num_bands
         if width < 1:
             raise ValueError(
-                f"`num_bands` must not exceed {num_bins - 1} for {num_bins} bins. "
+                f"`num_bands` must be at most {num_bins - 1}, for {num_bins} bins. "
                 f"Received: num_bands={self.num_bands}"
             )
         # Bin 0 has no phase: the bands start at bin 1.

@@ -4,6 +4,7 @@ from typing import Any
 
 import keras
 
+from keras_avssan._internal.checks import check_integer
 from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings
 
@@ -19,6 +20,7 @@ def make_attention(
 ) -> keras.layers.MultiHeadAttention:
     """Attention whose heads share the `dim` features of a sequence; a ValueError if they cannot."""
     assert dim is not None
+    num_heads = check_integer("num_heads", num_heads, least=1)
     if dim % num_heads:
         raise ValueError(
             f"`num_heads` must be a divisor of the {dim} features of the input. "

@@ -105,7 +105,10 @@ def test_metadata_may_name_kind_and_instance(folder):
         (("", "dog", "train"), "line 4: `path` must not be empty"),
         (("dog/sound0.wav", "", "train"), "class"),
         (("dog/picture0.png", "dog", "train"), "line 4: .* once. Received: path=.*, as in line 2"),
-        (("dog/picture0.jpg", "dog", "val"), "instance 'dog/picture0' must .*split='val', and 'train' in line 2"),
+        (
+            ("dog/picture0.jpg", "dog", "val"),
+            "instance 'dog/picture0' must .*split='val', and 'train' in line 2",
+        ),
     ],
 )
 def test_wrong_metadata_is_refused(folder, row, message):
