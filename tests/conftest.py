@@ -41,7 +41,7 @@ def make_small_model():
     def make(**arguments):
         encoder = LogMelEncoder(8, (4,), num_mels=16)
         sizes = {"dim": 8, "mlp_dim": 16, "num_heads": 2, "bridge_layers": 1}
-        return AVSSAN(audio_encoder=encoder, **sizes, **arguments)
+        return AVSSAN(audio_encoder=encoder, **{**sizes, **arguments})
 
     return make
 

@@ -1,6 +1,7 @@
-"""Files that are written atomically."""
+"""Files that are written atomically, and digests of what they hold."""
 
 import contextlib
+import hashlib
 import json
 import os
 import re
@@ -77,11 +78,11 @@ def is_meant_as_file(text: str) -> bool:
 def check_file(path: PathLike, name: str) -> None:
     """Raises a ValueError, which calls the file `name`, if it is missing, a directory or empty."""
     if os.path.isdir(path):
-        raise ValueError(f"{name} is a directory.")
+        raise ValueError(f"{name} must be a file. Received: a directory")
     if not os.path.exists(path):
         raise ValueError(f"{name} does not exist.")
     if os.path.isfile(path) and not os.path.getsize(path):
-        raise ValueError(f"{name} is empty: it has 0 bytes.")
+        raise ValueError(f"{name} is empty. Received: 0 bytes")
 
 
 def read_json(path: PathLike) -> Any:
@@ -92,6 +93,21 @@ def read_json(path: PathLike) -> Any:
         return None
     except ValueError as error:
         raise ValueError(f"'{path}' is damaged: {error}") from error
+
+
+def sha256(*parts: Any) -> str:
+    """SHA-256 of texts, bytes and the values of arrays in turn, in 64 hexadecimal digits."""
+    digest = hashlib.sha256()
+    for part in parts:
+        content = part.encode() if isinstance(part, str) else part
+        digest.update(content if isinstance(content, bytes) else content.tobytes())
+    return digest.hexdigest()
+
+
+def sha256_of_file(path: PathLike) -> str:
+    """SHA-256 of the bytes of a file, in 64 hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def remove_parts(folder: Path, names: Iterable[str] | None = None) -> None:

@@ -26,6 +26,13 @@ def check_number(name: str, value: Any, least: float, most: float) -> float:
     return float(value)
 
 
+def check_positive_number(name: str, value: Any, kind: str = "number") -> None:
+    """Raises a ValueError unless `value` is a finite number above 0; `kind` says of what."""
+    number = isinstance(value, (int, float, np.integer, np.floating))
+    if not number or isinstance(value, bool) or not 0 < value < np.inf:
+        raise ValueError(f"`{name}` must be a positive {kind}. Received: {name}={value!r}")
+
+
 def transpose_hint(shape: Sequence[Any], last: str = "microphones") -> str:
     """A sentence for errors on arrays (…, 2, samples) in place of (…, samples, 2); else empty.
 

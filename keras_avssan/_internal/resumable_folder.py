@@ -2,13 +2,11 @@
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from keras_avssan._internal.atomic_files import PART_SUFFIX, read_json, remove_parts, write_json
-
-_Unit = TypeVar("_Unit")
 
 # Differences that a message names, and characters of a value in it.
 _NAMED = 6
@@ -40,7 +38,10 @@ class ResumableFolder:
             return None
         settings = read_json(self.settings_path)
         if not isinstance(settings, dict):
-            raise ValueError(f"'{self.settings_path}' is damaged: it holds no settings.")
+            raise ValueError(
+                f"'{self.settings_path}' is damaged: it must hold an object of JSON. "
+                f"Received: {_short(settings)}"
+            )
         return settings
 
     def check(self, settings: dict[str, Any] | None) -> None:
@@ -87,10 +88,6 @@ class ResumableFolder:
                 if not self.settings_path.exists():
                     raise
         self._compare(self.read() or {}, settings)
-
-    def missing(self, units: Iterable[_Unit], is_whole: Callable[[_Unit], bool]) -> list[_Unit]:
-        """Returns those units of the work that are left, in their order."""
-        return [unit for unit in units if not is_whole(unit)]
 
     def remove_parts(self, names: Iterable[str] | None = None) -> None:
         """Removes partial files of killed processes: all, or those of the files of these names."""

@@ -12,7 +12,7 @@ from keras_avssan._internal.types import PathLike
 from keras_avssan.data import ScenePlan, SegmentPrompts
 from keras_avssan.encoders import ConvImageEncoder, LogMelEncoder
 from keras_avssan.models.av_ssan.av_ssan import AVSSAN
-from keras_avssan.models.prompt_embeddings import embed_class_names, embed_pictures
+from keras_avssan.models.prompt_embeddings import embed_plan
 
 
 def default_image_encoder(seed: int) -> keras.Layer:
@@ -72,11 +72,20 @@ class PromptVectors:
         The file at `path` keeps the embeddings, of shape (prompt_dim,), for later calls.
         """
         pictures, names = _read(path)
+        kinds = ("picture", "text") if self.reads_words else ("picture",)
         for plan in plans:
-            if any(picture.id not in pictures for picture in plan.pictures):
-                pictures |= embed_pictures(self._model, plan, progress=progress)
-            if self.reads_words and any(name not in names for name in plan.classes):
-                names |= embed_class_names(self._model, plan)
+            known = {picture.id for picture in plan.pictures} <= pictures.keys()
+            named = set(plan.classes) <= names.keys()
+            vectors, words = embed_plan(
+                self._model,
+                plan,
+                kinds,
+                pictures=pictures if known else None,
+                texts=names if named else None,
+                progress=progress,
+            )
+            pictures |= vectors
+            names |= words or {}
         if path is not None:
             _write(path, pictures, names)
         return pictures, names

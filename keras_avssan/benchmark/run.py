@@ -1,7 +1,6 @@
 """A benchmark from start to end: data, prompts, rows and report."""
 
 import dataclasses
-import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import keras
 import numpy as np
 
 import keras_avssan
+from keras_avssan._internal.atomic_files import sha256
 from keras_avssan._internal.types import PathLike
 from keras_avssan.benchmark.prompt_vectors import PromptVectors, default_image_encoder
 from keras_avssan.benchmark.results import write_report
@@ -179,14 +179,14 @@ def _config(
         "version": keras_avssan.__version__,
         "backend": keras.backend.backend(),
         **scenes.notes,
-        "data": _digest("\n".join(sorted(map(repr, items))).encode()),
+        "data": sha256("\n".join(sorted(map(repr, items)))),
         "image_encoder": encoder_fingerprint(vectors.encoder),
         "audio_encoder": None if audio_encoder is None else encoder_fingerprint(audio_encoder),
         "bank": None,
     }
     if bank is not None:
         arrays = (bank.azimuths, bank.t60, bank.microphones, bank.sources)
-        config["bank"] = _digest(*(np.asarray(a, "float32").tobytes() for a in arrays))
+        config["bank"] = sha256(*(np.asarray(a, "float32") for a in arrays))
     return config
 
 
@@ -197,12 +197,5 @@ def _segments_config(segments: SegmentPrompts) -> dict[str, Any]:
         "segments": len(segments.segments),
         "pair": segments.dataset.pair.name,
         "spacing": spacing,
-        "fingerprint": _digest(ids.encode()),
+        "fingerprint": sha256(ids),
     }
-
-
-def _digest(*parts: bytes) -> str:
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(part)
-    return digest.hexdigest()

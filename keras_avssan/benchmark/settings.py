@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from keras_avssan._internal.checks import check_integer
+from keras_avssan._internal.checks import check_integer, check_positive_number
 from keras_avssan._internal.one_line import count, one_line
 
 SIZES = ("full", "small")
@@ -98,12 +98,8 @@ class BenchmarkSettings:
             raise ValueError("`unseen_classes` must be 0 or at least 2. Received: unseen_classes=1")
         if self.size not in SIZES:
             raise ValueError(f"`size` must be one of {SIZES}. Received: size={self.size!r}")
-        for name in ("duration", "spacing"):
-            if not 0 < getattr(self, name) < np.inf:
-                raise ValueError(
-                    f"`{name}` must be positive and finite. "
-                    f"Received: {name}={getattr(self, name)!r}"
-                )
+        check_positive_number("duration", self.duration, "time in seconds")
+        check_positive_number("spacing", self.spacing, "distance in metres")
         object.__setattr__(self, "snr", _levels(self.snr))
 
 

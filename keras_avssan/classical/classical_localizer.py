@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import ArrayLike
 
-from keras_avssan._internal.checks import transpose_hint
+from keras_avssan._internal.checks import check_positive_number, transpose_hint
 from keras_avssan._internal.one_line import one_line, span
 from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import WriteOnce
@@ -83,8 +83,8 @@ class ClassicalLocalizer(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**{**kwargs, "dtype": "float32", "trainable": False})
-        _check_positive("microphone_spacing", microphone_spacing, "distance in metres")
-        _check_positive("sampling_rate", sampling_rate, "number of hertz")
+        check_positive_number("microphone_spacing", microphone_spacing, "distance in metres")
+        check_positive_number("sampling_rate", sampling_rate, "number of hertz")
         self.microphone_spacing = float(microphone_spacing)
         self.sampling_rate = sampling_rate
         self.frequency_range = _checked_range(frequency_range, sampling_rate)
@@ -275,12 +275,6 @@ class ClassicalLocalizer(keras.layers.Layer):
 def _same_batch(shape: Shape, expected: Shape) -> bool:
     """Whether two shapes of rank one agree, as far as they are known."""
     return len(shape) == 1 and (None in (*shape, *expected) or shape == expected)
-
-
-def _check_positive(name: str, value: Any, kind: str) -> None:
-    number = isinstance(value, (int, float, np.integer, np.floating))
-    if not number or isinstance(value, bool) or not 0 < value < np.inf:
-        raise ValueError(f"`{name}` must be a positive {kind}. Received: {name}={value!r}")
 
 
 def _checked_range(frequency_range: Sequence[float], sampling_rate: float) -> tuple[float, float]:

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_avssan._internal.checks import check_positive_number
 from keras_avssan._internal.one_line import one_line
 from keras_avssan._internal.types import Tensor
 from keras_avssan._internal.unit_length import unit_length
@@ -213,10 +214,7 @@ class AlignmentLoss(_Float32Loss):
         reduction: str = "sum_over_batch_size",
     ) -> None:
         super().__init__(name, reduction)
-        if not temperature > 0:
-            raise ValueError(
-                f"`temperature` must be positive. Received: temperature={temperature!r}"
-            )
+        check_positive_number("temperature", temperature)
         self.temperature = temperature
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:

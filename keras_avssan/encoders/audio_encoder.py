@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_avssan._internal.checks import check_positive_number
 from keras_avssan._internal.frozen_layers import KeepsFrozenLayers
 from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings
@@ -54,10 +55,8 @@ class AudioEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
     ) -> None:
         # Without autocast the recording stays in float32 under mixed precision.
         super().__init__(**{**kwargs, "autocast": False})
-        if hop_seconds is not None and not hop_seconds > 0:
-            raise ValueError(
-                f"`hop_seconds` must be positive. Received: hop_seconds={hop_seconds!r}"
-            )
+        if hop_seconds is not None:
+            check_positive_number("hop_seconds", hop_seconds, "time in seconds")
         model = load_nested(model)
         if offset_seconds is None and hop_seconds is not None:
             offset_seconds = 0.5 * hop_seconds

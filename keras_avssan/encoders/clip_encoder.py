@@ -13,6 +13,7 @@ import keras_hub
 import numpy as np
 from keras import ops
 
+from keras_avssan._internal.checks import check_integer
 from keras_avssan._internal.frozen_layers import KeepsFrozenLayers
 from keras_avssan._internal.types import PathLike, Shape, Tensor
 from keras_avssan._internal.unit_length import unit_length
@@ -238,8 +239,7 @@ class CLIPEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
             >>> encoder.embed_text(["dog", "violin"], template="a photo of a {}").shape
             (2, 512)
         """
-        if batch_size < 1:
-            raise ValueError(f"`batch_size` must be positive. Received: batch_size={batch_size!r}")
+        batch_size = check_integer("batch_size", batch_size, least=1)
         texts = as_texts(texts)
         if template is not None:
             if "{}" not in template:

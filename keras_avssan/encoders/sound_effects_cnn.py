@@ -7,6 +7,7 @@ import keras
 import keras_hub
 from keras import ops
 
+from keras_avssan._internal.checks import check_positive_number
 from keras_avssan._internal.frozen_layers import KeepsFrozenModel
 from keras_avssan._internal.functional_storage import StoredByAttribute
 from keras_avssan._internal.types import Shape, Tensor
@@ -92,8 +93,8 @@ class SoundEffectsCNN(
     ) -> None:
         if len(filters) != 4:
             raise ValueError(f"`filters` must hold four numbers. Received: filters={filters!r}")
-        if peak is not None and not peak > 0:
-            raise ValueError(f"`peak` must be positive or `None`. Received: peak={peak!r}")
+        if peak is not None:
+            check_positive_number("peak", peak)
         self.filters = tuple(filters)
         self.sampling_rate = sampling_rate
         self.peak = peak

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_avssan._internal.checks import check_positive_number
 from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings, WriteOnce
 from keras_avssan.doa.grid import GRID_DEGREES, NUM_DIRECTIONS
@@ -99,11 +100,7 @@ class DoAHead(FixedSettings, keras.layers.Layer):
             raise ValueError(f"`form` must be one of {_FORMS}. Received: form={form!r}")
         if padding not in _PADDINGS:
             raise ValueError(f"`padding` must be one of {_PADDINGS}. Received: padding={padding!r}")
-        if not microphone_spacing > 0:
-            raise ValueError(
-                "`microphone_spacing` must be a positive distance in metres. "
-                f"Received: microphone_spacing={microphone_spacing!r}"
-            )
+        check_positive_number("microphone_spacing", microphone_spacing, "distance in metres")
         self.form = form
         self.hidden_dim = hidden_dim
         self.num_layers = num_layers
@@ -144,7 +141,7 @@ class DoAHead(FixedSettings, keras.layers.Layer):
         width = (num_bins - 1) // self.num_bands
         if width < 1:
             raise ValueError(
-                f"`num_bands` must not exceed {num_bins - 1} for {num_bins} bins. "
+                f"`num_bands` must be at most {num_bins - 1}, for {num_bins} bins. "
                 f"Received: num_bands={self.num_bands}"
             )
         # Bin 0 has no phase: the bands start at bin 1.

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_avssan._internal.checks import check_integer
 from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings
 
@@ -42,8 +43,8 @@ class Resampler(FixedSettings, keras.layers.Layer):
         is taken at n / target_rate seconds.
 
     Raises:
-        ValueError: If a rate is not a positive integer, or the ratio of the rates is of integers
-            so large that the filters would not fit into memory.
+        ValueError: If a rate is not an integer of at least 1, or the ratio of the rates is of
+            integers so large that the filters would not fit into memory.
 
     Example:
         >>> Resampler(16000, 44100)(keras.ops.ones((2, 16000))).shape
@@ -52,11 +53,8 @@ class Resampler(FixedSettings, keras.layers.Layer):
 
     def __init__(self, source_rate: int, target_rate: int, **kwargs: Any) -> None:
         super().__init__(**{**kwargs, "dtype": "float32", "trainable": False})
-        for key, value in [("source_rate", source_rate), ("target_rate", target_rate)]:
-            if not (isinstance(value, int) and value > 0):
-                raise ValueError(f"`{key}` must be a positive integer. Received: {key}={value!r}")
-        self.source_rate = source_rate
-        self.target_rate = target_rate
+        self.source_rate = source_rate = check_integer("source_rate", source_rate, least=1)
+        self.target_rate = target_rate = check_integer("target_rate", target_rate, least=1)
         divisor = math.gcd(source_rate, target_rate)
         self._inputs = source_rate // divisor
         self._outputs = target_rate // divisor

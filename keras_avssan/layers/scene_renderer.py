@@ -6,7 +6,7 @@ import keras
 import scipy.fft
 from keras import ops
 
-from keras_avssan._internal.checks import transpose_hint
+from keras_avssan._internal.checks import check_positive_number, transpose_hint
 from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings
 
@@ -52,8 +52,7 @@ class SceneRenderer(FixedSettings, keras.layers.Layer):
 
     def __init__(self, mix_rms: float = 0.1, **kwargs: Any) -> None:
         super().__init__(**{**kwargs, "dtype": "float32", "trainable": False})
-        if not mix_rms > 0:
-            raise ValueError(f"`mix_rms` must be positive. Received: mix_rms={mix_rms!r}")
+        check_positive_number("mix_rms", mix_rms)
         self.mix_rms = float(mix_rms)
         self.built = True  # no weights: a whole model need not be run to build it
 

@@ -85,8 +85,8 @@ class SemanticBridge(FixedSettings, keras.layers.Layer):
             )
         if return_similarity and not (use_prompt and use_audio):
             raise ValueError(
-                "`return_similarity` needs `use_prompt=True` and `use_audio=True`. "
-                f"Received: use_prompt={use_prompt}, use_audio={use_audio}"
+                "`return_similarity` must be `False` without `use_prompt` and `use_audio`. "
+                f"Received: return_similarity=True, use_prompt={use_prompt}, use_audio={use_audio}"
             )
         self.dim = dim
         self.num_layers = num_layers

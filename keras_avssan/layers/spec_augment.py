@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_avssan._internal.checks import check_integer
 from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings
 
@@ -46,13 +47,8 @@ class SpecAugment(FixedSettings, keras.layers.Layer):
         self, frequency: int = 12, time: int = 8, seed: int | None = None, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        for name, width in (("frequency", frequency), ("time", time)):
-            if not isinstance(width, int) or isinstance(width, bool) or width < 0:
-                raise ValueError(
-                    f"`{name}` must be an integer of at least 0. Received: {name}={width!r}"
-                )
-        self.frequency = frequency
-        self.time = time
+        self.frequency = check_integer("frequency", frequency)
+        self.time = check_integer("time", time)
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.built = True

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_avssan._internal.checks import transpose_hint
+from keras_avssan._internal.checks import check_integer, transpose_hint
 from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings
 
@@ -86,7 +86,7 @@ class StereoSTFT(FixedSettings, keras.layers.Layer):
         re1, im1, re2, im2, …
 
     Raises:
-        ValueError: If a length is not a positive integer, `frame_length` is odd, or
+        ValueError: If a length is not an integer of at least 1, `frame_length` is odd, or
             `implementation` is unknown; or if `audio` has another shape.
 
     Example:
@@ -107,9 +107,8 @@ class StereoSTFT(FixedSettings, keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**{**kwargs, "dtype": "float32", "trainable": False})
-        for key, value in [("frame_length", frame_length), ("hop_length", hop_length)]:
-            if not (isinstance(value, int) and value > 0):
-                raise ValueError(f"`{key}` must be a positive integer. Received: {key}={value!r}")
+        frame_length = check_integer("frame_length", frame_length, least=1)
+        hop_length = check_integer("hop_length", hop_length, least=1)
         if frame_length % 2:
             raise ValueError(
                 "`frame_length` must be even, so that frames have a centre. "

@@ -4,6 +4,7 @@ from typing import Any
 
 import keras
 
+from keras_avssan._internal.checks import check_integer
 from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings
 
@@ -12,6 +13,32 @@ def attention_fits(compute_dtype: str) -> bool:
     """Whether `ops.dot_product_attention` runs: JAX does not compile it in float16 for CPUs."""
     fits = keras.backend.backend() != "jax" or compute_dtype != "float16"
     return fits or bool(keras.config.is_flash_attention_enabled())
+
+
+def make_attention(
+    dim: int | None, num_heads: int, dtype: Any, name: str, dropout: float = 0.0
+) -> keras.layers.MultiHeadAttention:
+    """Attention whose heads share the `dim` features of a sequence; a ValueError if they cannot."""
+    assert dim is not None
+    num_heads = check_integer("num_heads", num_heads, least=1)
+    if dim % num_heads:
+        raise ValueError(
+            f"`num_heads` must be a divisor of the {dim} features of the input. "
+            f"Received: num_heads={num_heads}"
+        )
+    return keras.layers.MultiHeadAttention(
+        num_heads, dim // num_heads, dropout=dropout, dtype=dtype, name=name
+    )
+
+
+def attend_in_steps(
+    attention: keras.layers.MultiHeadAttention,
+    query: Tensor,
+    value: Tensor,
+    training: bool | None = None,
+) -> Tensor:
+    """Attends in single operations, as Keras does to return scores: in every precision."""
+    return attention(query, value, return_attention_scores=True, training=training)[0]
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
@@ -51,18 +78,9 @@ class TransformerBlock(FixedSettings, keras.layers.Layer):
         self.dropout = dropout
 
     def build(self, input_shape: Shape) -> None:
-        dim = input_shape[-1]
-        assert dim is not None
-        if dim % self.num_heads:
-            raise ValueError(
-                f"`num_heads` must be a divisor of the {dim} features of `x`. "
-                f"Received: num_heads={self.num_heads}"
-            )
-        dtype = self.dtype_policy
+        dim, dtype = input_shape[-1], self.dtype_policy
         self.attention_norm = keras.layers.LayerNormalization(dtype=dtype, name="attention_norm")
-        self.attention = keras.layers.MultiHeadAttention(
-            self.num_heads, dim // self.num_heads, dtype=dtype, name="attention"
-        )
+        self.attention = make_attention(dim, self.num_heads, dtype, "attention")
         self.mlp_norm = keras.layers.LayerNormalization(dtype=dtype, name="mlp_norm")
         self.hidden = keras.layers.Dense(
             self.mlp_dim, activation="gelu", dtype=dtype, name="hidden"
@@ -85,8 +103,7 @@ class TransformerBlock(FixedSettings, keras.layers.Layer):
     def _attend(self, x: Tensor) -> Tensor:
         if attention_fits(self.compute_dtype):
             return self.attention(x, x)
-        # To return the scores, Keras computes the attention in single operations.
-        return self.attention(x, x, return_attention_scores=True)[0]
+        return attend_in_steps(self.attention, x, x)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape

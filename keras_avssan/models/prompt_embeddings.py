@@ -1,6 +1,5 @@
 """Prompt embeddings of a plan, computed once: pictures of a catalog and names of its classes."""
 
-import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
-from keras_avssan._internal.atomic_files import write_whole
+from keras_avssan._internal.atomic_files import sha256, write_whole
 from keras_avssan._internal.types import PathLike
 
 if TYPE_CHECKING:
@@ -131,12 +130,9 @@ def blank_prompts(plan: "Plan") -> dict[str, np.ndarray]:
 
 def encoder_fingerprint(encoder: keras.Layer) -> str:
     """SHA-256 of a built encoder's configuration and weights, the same under every backend."""
-    digest = hashlib.sha256()
-    config = keras.saving.serialize_keras_object(encoder)
-    digest.update(json.dumps(_without_names(config), sort_keys=True, default=str).encode())
-    for weight in encoder.weights:
-        digest.update(np.ascontiguousarray(keras.ops.convert_to_numpy(weight)).tobytes())
-    return digest.hexdigest()
+    config = _without_names(keras.saving.serialize_keras_object(encoder))
+    weights = map(keras.ops.convert_to_numpy, encoder.weights)
+    return sha256(json.dumps(config, sort_keys=True, default=str), *weights)
 
 
 def _without_names(config: Any) -> Any:

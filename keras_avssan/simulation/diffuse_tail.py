@@ -4,6 +4,7 @@ import numpy as np
 from keras import ops
 
 from keras_avssan._internal.backend import compiled
+from keras_avssan._internal.checks import check_integer
 from keras_avssan._internal.types import Tensor
 from keras_avssan.doa.steering import SPEED_OF_SOUND
 from keras_avssan.simulation.expected_decay import check_shapes, expected_power
@@ -110,9 +111,8 @@ def diffuse_tail(
         microphones=(microphones, (room_size.shape[0], "M", 3)),
     )
     batch, channels = microphones.shape[:2]
-    for name, number in (("num_sources", num_sources), ("length", length)):
-        if number < 1:
-            raise ValueError(f"`{name}` must be at least 1. Received: {name}={number}")
+    num_sources = check_integer("num_sources", num_sources, least=1)
+    length = check_integer("length", length, least=1)
     first = _first_samples(start, batch, sampling_rate)
     seeds = _check_seeds(seeds, batch)
     gain = _broadcast_gain(gain, (batch, num_sources, channels))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike
 
+from keras_avssan._internal.checks import check_integer
 from keras_avssan._internal.one_line import count, one_line, span
 from keras_avssan.doa.steering import SPEED_OF_SOUND
 from keras_avssan.simulation.absorption import check_formula
@@ -224,14 +225,8 @@ def sample_room(
         (4,)
     """
     ranges = ranges or RoomRanges()
-    if seed < 0 or index < 0:
-        raise ValueError(
-            f"`seed` and `index` must be zero or more. Received: seed={seed}, index={index}"
-        )
-    if num_sources < 1:
-        raise ValueError(
-            f"`num_sources` must be an integer of at least 1. Received: num_sources={num_sources}"
-        )
+    seed, index = check_integer("seed", seed), check_integer("index", index)
+    num_sources = check_integer("num_sources", num_sources, least=1)
     check_formula(formula)
     absorption = functools.partial(
         wall_absorption,

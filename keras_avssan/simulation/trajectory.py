@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 from numpy.typing import ArrayLike
 
+from keras_avssan._internal.checks import check_integer
 from keras_avssan._internal.one_line import count, one_line
 from keras_avssan.simulation.validation import check_distinct_microphones, check_positive
 
@@ -171,10 +172,7 @@ def _check_point(value: ArrayLike, name: str) -> np.ndarray:
 
 
 def _even_times(duration: float, num_positions: int) -> np.ndarray:
-    if num_positions < 2:
-        raise ValueError(
-            f"`num_positions` must be at least 2. Received: num_positions={num_positions}"
-        )
+    num_positions = check_integer("num_positions", num_positions, least=2)
     return np.linspace(0.0, float(check_positive(duration, "duration")), num_positions)
 
 

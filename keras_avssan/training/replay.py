@@ -5,6 +5,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_avssan._internal.checks import check_integer
 from keras_avssan._internal.types import PathLike
 from keras_avssan.data.scenes.scene_plan import ScenePlan
 from keras_avssan.models.fitting.recorded_training import read_record
@@ -44,8 +45,7 @@ def replay_batch(
         >>> load_checkpoint(model, "model.checkpoints")
         >>> inputs, labels, loss = replay_batch(model, plan, step=17)
     """
-    if step < 1:
-        raise ValueError(f"`step` must be at least 1. Received: step={step}")
+    step = check_integer("step", step, least=1)
     start = (step - 1) * batch_size
     dataset = scene_dataset(model, train_plan, batch_size, batch_size, start=start, **options)
     inputs, labels = keras.tree.map_structure(np.asarray, next(iter(dataset)))

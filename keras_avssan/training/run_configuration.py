@@ -1,7 +1,7 @@
 """All settings that decide a training run."""
 
 import dataclasses
-import hashlib
+import itertools
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -10,6 +10,7 @@ import keras
 import numpy as np
 from numpy.typing import ArrayLike
 
+from keras_avssan._internal.atomic_files import sha256
 from keras_avssan.data.scenes.scene_plan import ScenePlan
 
 # Entries of Keras configurations that are irrelevant, or numbered within a process.
@@ -58,11 +59,8 @@ def frozen_weights(model: keras.Model) -> list[keras.Variable]:
 
 def digest(*arrays: ArrayLike) -> str:
     """SHA-256 of shapes, types and values of arrays, in 64 hexadecimal digits."""
-    total = hashlib.sha256()
-    for array in map(np.asarray, arrays):
-        total.update(f"{array.dtype} {array.shape}".encode())
-        total.update(np.ascontiguousarray(array).tobytes())
-    return total.hexdigest()
+    described = ((f"{array.dtype} {array.shape}", array) for array in map(np.asarray, arrays))
+    return sha256(*itertools.chain.from_iterable(described))
 
 
 def digest_embeddings(embeddings: Mapping[str, np.ndarray] | ArrayLike | None) -> str | None:

@@ -2,6 +2,8 @@
 
 import keras
 
+from keras_avssan._internal.checks import check_integer, check_positive_number
+
 
 def warmup_cosine(
     learning_rate: float, steps: int, warmup_share: float = 0.05
@@ -22,12 +24,8 @@ def warmup_cosine(
     Example:
         >>> model.compile(keras.optimizers.AdamW(warmup_cosine(3e-3, steps=1000)))
     """
-    if steps < 2:
-        raise ValueError(f"`steps` must be at least 2. Received: steps={steps}")
-    if not learning_rate > 0:
-        raise ValueError(
-            f"`learning_rate` must be positive. Received: learning_rate={learning_rate}"
-        )
+    steps = check_integer("steps", steps, least=2)
+    check_positive_number("learning_rate", learning_rate)
     warmup = max(1, round(warmup_share * steps))
     return keras.optimizers.schedules.CosineDecay(
         initial_learning_rate=1e-3 * learning_rate,

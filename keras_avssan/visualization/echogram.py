@@ -6,6 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import FigureBase
 from numpy.typing import ArrayLike
 
+from keras_avssan._internal.checks import check_integer
 from keras_avssan.simulation.validation import check_positive
 from keras_avssan.visualization import style
 from keras_avssan.visualization.checks import as_responses
@@ -74,10 +75,7 @@ def plot_echogram(
         check_positive(value, name)
     if scale not in ("level", "amplitude"):
         raise ValueError(f"`scale` must be 'level' or 'amplitude'. Received: scale={scale!r}")
-    if num_reflections < 0:
-        raise ValueError(
-            f"`num_reflections` must be zero or more. Received: num_reflections={num_reflections}"
-        )
+    num_reflections = check_integer("num_reflections", num_reflections)
 
     figure = style.canvas(figure, (7.0, 0.8 + 1.6 * len(rirs)))
     rows = figure.subplots(len(rirs), 1, sharex=True, sharey=True, squeeze=False)[:, 0]

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import FigureBase
 from matplotlib.image import AxesImage
 
+from keras_avssan._internal.checks import check_positive_number
 from keras_avssan.doa import GRID_DEGREES, NUM_DIRECTIONS
 from keras_avssan.evaluation.examples import SeparationExample
 from keras_avssan.visualization import style
@@ -63,10 +64,7 @@ def plot_separation(
         AV-SSAN, Figure 2.
     """
     examples = as_examples("examples", examples)
-    if not dynamic_range > 0.0:
-        raise ValueError(
-            f"`dynamic_range` must be positive. Received: dynamic_range={dynamic_range}"
-        )
+    check_positive_number("dynamic_range", dynamic_range, "number of decibels")
     figure = style.canvas(figure, (style.COLUMN_WIDTH, _ROW_HEIGHT * len(examples) + 1.5))
     grid = figure.subplots(
         len(examples),

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import FigureBase
 from numpy.typing import ArrayLike
 
+from keras_avssan._internal.checks import check_positive_number
 from keras_avssan.layers import StereoSTFT
 from keras_avssan.visualization import style
 from keras_avssan.visualization.checks import as_array, entry, frame_times
@@ -57,10 +58,7 @@ def plot_spectrograms(
     Reference:
         Equations (9) and (10) of the AV-SSAN paper.
     """
-    if not dynamic_range > 0.0:
-        raise ValueError(
-            f"`dynamic_range` must be positive. Received: dynamic_range={dynamic_range}"
-        )
+    check_positive_number("dynamic_range", dynamic_range, "number of decibels")
     mix = as_array("spectrogram", entry(explanation, "spectrogram"), (None, None, 4))
     mask = as_array("mask", entry(explanation, "mask"), mix.shape[:2])
     masked = as_array("masked_spectrogram", entry(explanation, "masked_spectrogram"), mix.shape)

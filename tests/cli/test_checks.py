@@ -155,7 +155,7 @@ def test_a_directory_an_empty_and_a_missing_file_are_three_messages(folder, line
     answers = run(folder, [line.format(name) for name in names])
     for name, what, (_, (code, error, *_)) in zip(
         names,
-        ("director|folder", "is empty: it has 0 bytes", "does not exist"),
+        ("director|folder", "is empty. Received: 0 bytes", "does not exist"),
         answers,
         strict=True,
     ):

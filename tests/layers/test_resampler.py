@@ -122,7 +122,7 @@ def test_stays_in_float32_under_mixed_precision(rng):
     [
         ((0, 16000), "source_rate"),
         ((16000, -1), "target_rate"),
-        ((16000, 44100.0), "target_rate"),
+        ((16000, 44100.5), "target_rate"),
         ((16000, 44101), "source_rate` and `target_rate"),
     ],
 )

@@ -110,11 +110,20 @@ def test_zeros_have_finite_gradients(gradient, randomize):
 def test_something_must_be_bridged():
     with pytest.raises(ValueError, match="use_prompt=False, use_audio=False"):
         SemanticBridge(use_prompt=False, use_audio=False)
+    with pytest.raises(
+        ValueError, match="return_similarity=True, use_prompt=True, use_audio=False"
+    ):
+        SemanticBridge(use_audio=False, return_similarity=True)
 
 
-def test_heads_must_divide_the_dimension():
-    with pytest.raises(ValueError, match="`num_heads`"):
-        TransformerBlock(num_heads=3).build((None, None, 8))
+@pytest.mark.parametrize(
+    ("num_heads", "expected"),
+    [(3, "a divisor of the 8 features"), (0, "an integer of at least 1"), (2.5, "an integer")],
+)
+def test_heads_must_divide_the_dimension(num_heads, expected):
+    message = f"`num_heads` must be {expected}.* Received: num_heads={num_heads}"
+    with pytest.raises(ValueError, match=message):
+        TransformerBlock(num_heads=num_heads).build((None, None, 8))
 
 
 def test_a_recording_may_be_the_prompt(inputs, randomize, twin, rng):

@@ -71,9 +71,9 @@ def test_errors_name_the_file_or_the_argument(files, model):
     with open(files["dog"], "rb") as file:
         with pytest.raises(ValueError, match=r"`audio` '.*dog\.upload' cannot be read as audio"):
             read_audio(file)
-    with pytest.raises(ValueError, match="`image` cannot be read as an image"):
+    with pytest.raises(ValueError, match="`image` cannot be read as an image. Received: a file"):
         read_image(files["mix"].read_bytes())
-    with pytest.raises(ValueError, match="`audio` is empty: it has 0 bytes"):
+    with pytest.raises(ValueError, match="`audio` is empty. Received: 0 bytes"):
         read_audio(io.BytesIO())
     with pytest.raises(ValueError, match="must be a picture or a recording.*Received: `prompt`"):
         model.localize(files["mix"].read_bytes(), b"words in bytes")

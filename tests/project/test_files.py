@@ -1,18 +1,24 @@
 """Files that appear whole or not at all."""
 
+import hashlib
 import os
 
+import numpy as np
 import pytest
 
 from keras_avssan._internal.atomic_files import (
     PART_SUFFIX,
     read_json,
     remove_parts,
+    sha256,
+    sha256_of_file,
     whole_file,
     write_json,
     write_text,
     write_whole,
 )
+from keras_avssan.data.curation.fingerprints import content_digest
+from keras_avssan.training.run_configuration import digest
 
 pytestmark = pytest.mark.backend_agnostic
 
@@ -75,3 +81,22 @@ def test_left_over_parts_are_removed(tmp_path):
     remove_parts(tmp_path)
     remove_parts(tmp_path / "absent")
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+def test_a_digest_is_that_of_the_parts_in_turn(tmp_path):
+    array = np.arange(6, dtype="float32").reshape(2, 3)
+    content = "5°".encode() + b"\0\1" + array.tobytes()
+    known = hashlib.sha256(content).hexdigest()
+    assert sha256("5°", b"\0\1", array) == known
+    assert sha256("5°", b"\0\1", np.asfortranarray(array)) == known
+    (tmp_path / "data").write_bytes(content)
+    assert sha256_of_file(tmp_path / "data") == known
+
+
+def test_digests_of_configurations_stay_those_of_stored_ones():
+    """Checkpoints and results of earlier versions hold them."""
+    array = np.arange(6, dtype="int16").reshape(2, 3)
+    content = b"int16 (2, 3)" + array.tobytes() + b"float64 ()" + np.float64(0.5).tobytes()
+    assert digest(array, 0.5) == hashlib.sha256(content).hexdigest()
+    content = b"(2, 3) int16" + array.tobytes()
+    assert content_digest(array) == hashlib.sha256(content).hexdigest()

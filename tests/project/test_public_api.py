@@ -15,6 +15,7 @@ import keras
 import pytest
 
 import keras_avssan
+from keras_avssan import data
 
 pytestmark = pytest.mark.backend_agnostic
 
@@ -41,11 +42,15 @@ def signature_of(function):
 
 
 def mixins_of(thing):
-    """Bases of a Keras class that are plain classes of the library, where no parent has them."""
+    """Bases of the library that only complete a class: plain ones of Keras's, private catalogs."""
     ours = [base for base in thing.__mro__[1:] if base.__module__.startswith("keras_avssan.")]
-    parents = [base for base in ours if issubclass(base, keras.Layer)]
     if not issubclass(thing, keras.Layer):
-        return []
+        return [
+            base
+            for base in ours
+            if base.__name__ not in data.__all__ and issubclass(base, data.Catalog)
+        ]
+    parents = [base for base in ours if issubclass(base, keras.Layer)]
     return [base for base in ours if not any(issubclass(parent, base) for parent in parents)]
 
 

@@ -483,8 +483,8 @@ BAD_INPUT = {
     "sampling rate": (dict(sampling_rate=0), "`sampling_rate` must be finite and positive"),
     "speed of sound": (dict(speed_of_sound=-1.0), "`speed_of_sound` must be finite"),
     "duration": (dict(duration=0.0), "`duration` must be finite and positive"),
-    "length": (dict(length=0), "`length` must be at least 1"),
-    "order": (dict(max_order=-1), "`max_order` must be zero or more"),
+    "length": (dict(length=0), "`length` must be an integer of at least 1"),
+    "order": (dict(max_order=-1), "`max_order` must be an integer of at least 0"),
     "reflection": (
         dict(t60=None, reflection=[0.5, 1.0]),
         r"`reflection` must .*=1.0 at index \[1\]",

@@ -79,7 +79,12 @@ ARC = dict(microphones=PAIR, distance=1.0, azimuths=(0, 90), duration=1.0, num_p
         (linear_trajectory, LINE, dict(start=(1, 1)), "`start` must be three finite"),
         (linear_trajectory, LINE, dict(end=(1, 1, np.nan)), "`end` must be three finite"),
         (linear_trajectory, LINE, dict(duration=0.0), "`duration` must be finite and positive"),
-        (linear_trajectory, LINE, dict(num_positions=1), "`num_positions` must be at least 2"),
+        (
+            linear_trajectory,
+            LINE,
+            dict(num_positions=1),
+            "`num_positions` must be an integer of at least 2",
+        ),
         (arc_trajectory, ARC, dict(distance=-1.0), "`distance` must be finite and positive"),
         (arc_trajectory, ARC, dict(azimuths=(0, np.inf)), "`azimuths` must be two finite"),
         (arc_trajectory, ARC, dict(azimuths=90.0), "`azimuths` must be two finite"),

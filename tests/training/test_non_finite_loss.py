@@ -59,7 +59,9 @@ def test_without_checkpoints_it_stops_too(tiny, tmp_path):
 @pytest.mark.backend_agnostic
 def test_wrong_steps_are_refused(tiny, whole):
     model = tiny.make_model()
-    with pytest.raises(ValueError, match="`step` must be at least 1. Received: step=0"):
+    with pytest.raises(
+        ValueError, match="`step` must be an integer of at least 1. Received: step=0"
+    ):
         replay_batch(model, tiny.make_plan(), 0)
     with pytest.raises(ValueError, match=r"\[6, 8\]. Received: step=3"):
         load_checkpoint(model, whole[0], step=3)

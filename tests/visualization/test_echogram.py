@@ -84,7 +84,7 @@ def test_figure_can_be_saved_and_takes_tensors(rirs, tmp_path):
         (dict(early=0.0), "`early` must be finite and positive"),
         (dict(dynamic_range=-1.0), "`dynamic_range` must be finite and positive"),
         (dict(duration=np.nan), "`duration` must be finite and positive"),
-        (dict(num_reflections=-1), "`num_reflections` must be zero or more"),
+        (dict(num_reflections=-1), "`num_reflections` must be an integer of at least 0"),
     ],
 )
 def test_refuses(rirs, changed, message):

@@ -93,7 +93,7 @@ def test_refuses(examples, explanation):
         plot_separation([])
     with pytest.raises(TypeError, match="`examples` must hold `SeparationExample`s.*dict"):
         plot_separation([explanation])
-    with pytest.raises(ValueError, match="`dynamic_range` must be positive"):
+    with pytest.raises(ValueError, match="`dynamic_range` must be a positive number of decibels"):
         plot_separation(examples, dynamic_range=0.0)
     silent = dataclasses.replace(
         examples[0], explanation={**explanation, "posterior": np.ones(179)}

@@ -75,7 +75,7 @@ def test_names_a_missing_key(explanation, key):
 
 
 def test_refuses_what_does_not_fit(explanation, target_audio):
-    with pytest.raises(ValueError, match="`dynamic_range` must be positive"):
+    with pytest.raises(ValueError, match="`dynamic_range` must be a positive number of decibels"):
         plot_spectrograms(explanation, dynamic_range=0.0)
     with pytest.raises(ValueError, match="`target` must be as long as the mixture of 12 frames"):
         plot_spectrograms(explanation, target_audio[: 5 * 512])

@@ -1,7 +1,5 @@
 """Catalog of recordings and pictures in one folder per class."""
 
-import hashlib
-import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,8 +9,9 @@ import numpy as np
 
 from keras_avssan._internal.checks import check_integer
 from keras_avssan._internal.types import PathLike
-from keras_avssan.data.catalogs.catalog import Catalog, Clip, Picture
+from keras_avssan.data.catalogs.catalog import Clip, Picture
 from keras_avssan.data.catalogs.checks import check_classes, check_splits
+from keras_avssan.data.catalogs.folder_catalog import FolderCatalog, existing_folder
 from keras_avssan.data.catalogs.metadata_csv import (
     FileRow,
     deal_splits,
@@ -21,10 +20,9 @@ from keras_avssan.data.catalogs.metadata_csv import (
     write_table,
 )
 from keras_avssan.data.media.audio_io import audio_num_samples, read_audio
-from keras_avssan.data.media.image_io import read_image
 
 
-class ClassFolders(Catalog):
+class ClassFolders(FolderCatalog):
     """Recordings and pictures in one folder per class.
 
     ```
@@ -79,9 +77,7 @@ class ClassFolders(Catalog):
         sampling_rate: int = 16000,
         cache_bytes: int = 512 * 2**20,
     ) -> None:
-        self.root = Path(root)
-        if not self.root.is_dir():
-            raise ValueError(f"`root` must be an existing folder. Received: root='{root}'")
+        self.root = existing_folder(root)
         if metadata is not None and not Path(metadata).is_file():
             raise ValueError(f"`metadata` must be a CSV file. Received: metadata='{metadata}'")
         shares = check_splits(splits)
@@ -156,23 +152,6 @@ class ClassFolders(Catalog):
         """Decodes a clip and averages its channels."""
         samples = read_audio(self.root / clip.id, self.sampling_rate)
         return samples if samples.ndim == 1 else samples.mean(axis=1)
-
-    def identity(self, item: Clip | Picture) -> str:
-        """Returns class, id and the size of the file in bytes."""
-        return f"{super().identity(item)}/{(self.root / item.id).stat().st_size}"
-
-    @property
-    def store(self) -> str | None:
-        """The folder `.embeddings` in the root, or `None` where the root is read-only."""
-        return str(self.root / ".embeddings") if os.access(self.root, os.W_OK) else None
-
-    def fingerprint(self, picture: Picture) -> str:
-        """Computes the SHA-256 of a picture's file."""
-        return hashlib.sha256((self.root / picture.id).read_bytes()).hexdigest()
-
-    def read_picture(self, picture: Picture, size: tuple[int, int]) -> np.ndarray:
-        """Decodes a picture and fits it into `size`, `(height, width)` in pixels."""
-        return read_image(self.root / picture.id, size)
 
 
 def _list_files(root: Path, metadata: PathLike | None) -> list[FileRow]:

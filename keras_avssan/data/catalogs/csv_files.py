@@ -38,8 +38,8 @@ def read_csv(path: PathLike, name: str, fits: Callable[[list[str]], bool]) -> li
         if not rows or fits(rows[0][1]):
             return rows
         tried.append(rows)
-    if error or not tried:
-        raise error or ValueError(f"{name} is not a CSV file.")
+    if error:
+        raise error
     return max(tried, key=lambda rows: len(rows[0][1]))  # for the caller's error
 
 
@@ -58,7 +58,7 @@ def read_csv_table(
         raise ValueError(f"{name} lacks the column(s) {missing}. Received: columns={header}")
     twice = sorted({column for column in header if column and header.count(column) > 1})
     if twice:
-        raise ValueError(f"{name} has the column(s) {twice} twice.")
+        raise ValueError(f"{name} has the column(s) {twice} twice. Received: columns={header}")
     table = []
     for line, row in rows[1:]:
         if any(row[len(header) :]):
@@ -77,7 +77,10 @@ def _fold(row: list[str]) -> list[str]:
 
 def _decode(content: bytes, name: str) -> str:
     if content.startswith(_ZIP):
-        raise ValueError(f"{name} is a spreadsheet, not a CSV file: save it as 'CSV UTF-8'.")
+        raise ValueError(
+            f"{name} is a spreadsheet, not a CSV file: save it as 'CSV UTF-8'. Received: a file "
+            f"that begins with {_ZIP!r}"
+        )
     encoding = "utf-16" if content.startswith(_UTF16) else "utf-8-sig"
     try:
         text = content.decode(encoding)
@@ -105,5 +108,8 @@ def _split(text: str, separator: str, name: str) -> list[Row]:
             if any(cells):
                 rows.append((reader.line_num, cells))
     except csv.Error as error:
-        raise ValueError(f"{name}, line {reader.line_num}: not a row of CSV: {error}") from error
+        line = text.split("\n")[reader.line_num - 1]
+        raise ValueError(
+            f"{name}, line {reader.line_num}: not a row of CSV: {error}. Received: {line[:80]!r}"
+        ) from error
     return rows

@@ -102,7 +102,7 @@ def _find(written: str, root: Path, where: str) -> PurePosixPath:
         path = PurePosixPath(os.path.normpath(name).replace(os.sep, "/"))
         if (root / path).is_file():
             return path
-    raise ValueError(f"{where} names '{written}', which does not exist.")
+    raise ValueError(f"{where}: `path` must be an existing file. Received: path='{written}'")
 
 
 def _own_instance(path: Path | PurePosixPath) -> str:
@@ -118,12 +118,15 @@ def _check_disjoint(files: list[FileRow], lines: list[int], path: Path) -> None:
         where = f"'{path}', line {line}"
         first = paths.setdefault(file.path, line)
         if first != line:
-            raise ValueError(f"{where} lists '{file.path}' twice, first in line {first}.")
+            raise ValueError(
+                f"{where}: `path` must be listed once. Received: path='{file.path}', as in line "
+                f"{first}"
+            )
         split, first = splits.setdefault(file.instance, (file.split, line))
         if split != file.split:
             raise ValueError(
-                f"{where} puts the instance '{file.instance}' into two splits: {split} (line "
-                f"{first}) and {file.split}."
+                f"{where}: the instance '{file.instance}' must be in one split. "
+                f"Received: split='{file.split}', and '{split}' in line {first}"
             )
 
 

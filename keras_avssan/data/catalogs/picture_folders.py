@@ -1,20 +1,16 @@
 """Catalog of pictures in one folder per class, without recordings."""
 
-import hashlib
-import os
-from pathlib import Path
-
 import numpy as np
 
 from keras_avssan._internal.types import PathLike
-from keras_avssan.data.catalogs.catalog import Catalog, Clip, Picture
+from keras_avssan.data.catalogs.catalog import Clip, Picture
+from keras_avssan.data.catalogs.folder_catalog import FolderCatalog, existing_folder
 from keras_avssan.data.media.file_kinds import file_kind
-from keras_avssan.data.media.image_io import read_image
 
 _SPLIT = "all"
 
 
-class PictureFolders(Catalog):
+class PictureFolders(FolderCatalog):
     """Pictures in one folder per class, as prompts for sounds that were recorded elsewhere.
 
     ```
@@ -40,9 +36,7 @@ class PictureFolders(Catalog):
     """
 
     def __init__(self, root: PathLike, *, cache_bytes: int = 512 * 2**20) -> None:
-        self.root = Path(root)
-        if not self.root.is_dir():
-            raise ValueError(f"`root` must be an existing folder. Received: root='{root}'")
+        self.root = existing_folder(root)
         paths = sorted(self.root.glob("[!.]*/[!.]*"))
         relative = [path.relative_to(self.root) for path in paths if file_kind(path) == "image"]
         pictures = [
@@ -59,20 +53,3 @@ class PictureFolders(Catalog):
     def read_clip(self, clip: Clip) -> np.ndarray:
         """Raises a ValueError: there are no clips."""
         raise ValueError(f"`clip` cannot be read: there are no clips. Received: clip={clip!r}")
-
-    def identity(self, item: Clip | Picture) -> str:
-        """Returns class, id and the size of the file in bytes."""
-        return f"{super().identity(item)}/{(self.root / item.id).stat().st_size}"
-
-    @property
-    def store(self) -> str | None:
-        """The folder `.embeddings` in the root, or `None` where the root is read-only."""
-        return str(self.root / ".embeddings") if os.access(self.root, os.W_OK) else None
-
-    def fingerprint(self, picture: Picture) -> str:
-        """Computes the SHA-256 of a picture's file."""
-        return hashlib.sha256((self.root / picture.id).read_bytes()).hexdigest()
-
-    def read_picture(self, picture: Picture, size: tuple[int, int]) -> np.ndarray:
-        """Decodes a picture and fits it into `size`, `(height, width)` in pixels."""
-        return read_image(self.root / picture.id, size)

@@ -1,12 +1,12 @@
 """Fingerprints of sounds and pictures that survive changes of their copies."""
 
-import hashlib
-
 import numpy as np
 import scipy.fft
 import soxr
 from PIL import Image
 from scipy.ndimage import maximum_filter
+
+from keras_avssan._internal.atomic_files import sha256
 
 # Sounds: peaks of a spectrogram (64 ms frames every 16 ms), and pairs of them.
 SAMPLING_RATE = 16000  # in Hz, at which recordings are compared
@@ -27,9 +27,7 @@ _HASH_SIDE, _THUMBNAIL_SIDE = 8, 16
 
 def content_digest(array: np.ndarray) -> str:
     """Computes the SHA-256 of the shape, dtype and values of decoded samples or pixels."""
-    digest = hashlib.sha256(f"{array.shape} {array.dtype}".encode())
-    digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()
+    return sha256(f"{array.shape} {array.dtype}", array)
 
 
 def sound_landmarks(samples: np.ndarray, sampling_rate: int = SAMPLING_RATE) -> np.ndarray:

@@ -107,10 +107,13 @@ def resample_samples(
             f"{name} must be sampled at {sampling_rate} Hz with `resample=False`. "
             f"Received: {source_rate} Hz"
         )
-    samples = soxr.resample(samples, source_rate, sampling_rate)
-    if not len(samples):
-        raise ValueError(f"{name} is too short to be resampled to {sampling_rate} Hz.")
-    return samples
+    resampled = soxr.resample(samples, source_rate, sampling_rate)
+    if not len(resampled):
+        raise ValueError(
+            f"{name} is too short to be resampled to {sampling_rate} Hz. "
+            f"Received: {len(samples)} sample(s) at {source_rate} Hz"
+        )
+    return resampled
 
 
 def audio_num_samples(path: PathLike | Contents, sampling_rate: int = 16000) -> int:
@@ -161,7 +164,7 @@ def _decode(
         missing = file.frames - len(samples)
         if missing > (_MP3_FRAME if file.format == "MP3" else 0):
             raise ValueError(
-                f"{name} is truncated: {len(samples)} of {file.frames} samples could be decoded."
+                f"{name} is truncated. Received: {len(samples)} of {file.frames} samples"
             )
         return samples, file.samplerate
 
@@ -171,10 +174,15 @@ def _check_samples(
 ) -> np.ndarray:
     """The chosen channels; refuses samples that are empty or not finite."""
     if not len(samples):
-        raise ValueError(f"{name} is empty: it holds no samples.")
+        raise ValueError(f"{name} is empty. Received: 0 samples")
     samples = _choose_channels(samples, channels, name)
-    if not np.isfinite(samples).all():
-        raise ValueError(f"{name} holds NaN or infinite samples.")
+    finite = np.isfinite(samples).all(axis=1)
+    if not finite.all():
+        first = int(np.argmin(finite))
+        raise ValueError(
+            f"{name} holds NaN or infinite samples. Received: {samples[first].tolist()} at sample "
+            f"{first}"
+        )
     return samples
 
 
@@ -182,21 +190,20 @@ def _choose_channels(
     samples: np.ndarray, channels: int | tuple[int, ...] | None, name: str
 ) -> np.ndarray:
     length, present = samples.shape
-    sideways = (
-        f" The first axis must be the samples, transpose it: its shape is {samples.shape}."
-        if present > length
-        else ""
-    )
+    sideways = present > length
+    hint = " The first axis must be the samples: transpose it." if sideways else ""
     if isinstance(channels, tuple):
         if sideways:
-            raise ValueError(f"{name} has {present} channels of {length} samples.{sideways}")
+            raise ValueError(
+                f"{name} has more channels than samples.{hint} Received: {present} channels of "
+                f"{length} samples"
+            )
         if not all(0 <= channel < present for channel in channels):
             raise ValueError(
                 f"{name} has {present} channel(s), numbered from 0. Received: channels={channels}"
             )
         return samples[:, channels]
     if channels is not None and present != channels:
-        hint = sideways
         if not sideways and present > channels:
             example = tuple(range(channels))
             hint = f" Choose {channels} of them with `channels`, such as `channels={example}`."

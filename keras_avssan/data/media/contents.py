@@ -48,7 +48,7 @@ def as_contents(thing: Any, name: str) -> Any:
             f"Received: {name} opened as text"
         )
     if not content:
-        raise ValueError(f"{label} is empty: it has 0 bytes.")
+        raise ValueError(f"{label} is empty. Received: 0 bytes")
     return Contents(content, label)
 
 

@@ -75,12 +75,15 @@ def _decode(path: PathLike | Contents) -> Image.Image:
             picture = ImageOps.exif_transpose(file)
             picture.load()
     except UnidentifiedImageError as error:
-        if is_heif(whole_content(path)[:12]):
+        start = whole_content(path)[:12]
+        if is_heif(start):
             raise ValueError(
                 f"{name} is HEIC, which pillow does not read: convert it to JPEG or PNG, or call "
                 "`pillow_heif.register_heif_opener()` of the package pillow-heif first."
             ) from error
-        raise ValueError(f"{name} cannot be read as an image.") from error
+        raise ValueError(
+            f"{name} cannot be read as an image. Received: a file that begins with {start!r}"
+        ) from error
     except Image.DecompressionBombError as error:
         raise ValueError(f"{name} has more pixels than pillow's limit: {error}") from error
     except (OSError, SyntaxError, ValueError, EOFError) as error:

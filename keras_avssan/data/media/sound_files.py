@@ -44,7 +44,7 @@ def open_sound(path: PathLike | Contents, name: str) -> soundfile.SoundFile:
         file.close()
         content = _sized_to_the_end(whole_content(path))
         if content is None:
-            raise ValueError(f"{name} is empty: it holds no samples.")
+            raise ValueError(f"{name} is empty. Received: 0 samples")
         file = soundfile.SoundFile(io.BytesIO(content))
     return file
 

@@ -9,6 +9,7 @@ import numpy as np
 import scipy.fft
 import soxr
 
+from keras_avssan._internal.checks import check_positive_number
 from keras_avssan._internal.one_line import one_line, span
 
 # Where an equaliser's gains are set; between them they are interpolated over octaves.
@@ -40,8 +41,7 @@ class Augmentation:
     equaliser: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        if not 0 < self.speed < math.inf:
-            raise ValueError(f"`speed` must be a positive factor. Received: speed={self.speed!r}")
+        check_positive_number("speed", self.speed, "factor")
         if len(self.equaliser) not in (0, len(EQUALISER_HERTZ)):
             raise ValueError(
                 f"`equaliser` must be empty or hold {len(EQUALISER_HERTZ)} gains in dB. "

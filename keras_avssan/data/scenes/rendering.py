@@ -17,7 +17,6 @@ MIX_RMS = 0.1
 _SILENCE = 1e-6
 # The end of a crop may reach the microphones after the scene: the sound travels 10 m meanwhile.
 _TRAVEL_SECONDS = 0.03
-_UNREACHED = "A source does not reach the microphones within the scene."
 
 
 def render_scene(plan: ScenePlan, scene: Scene | int) -> dict[str, Any]:
@@ -119,8 +118,8 @@ def load_dry_scenes(plan: ScenePlan, scenes: Sequence[Scene]) -> dict[str, np.nd
         "rirs": np.stack([_impulse_responses(plan, scene) for scene in scenes]),
         "snr": np.array([scene.snr for scene in scenes], "float32"),
     }
-    if not sources["rirs"].any(axis=(2, 3)).all():
-        raise ValueError(_UNREACHED)
+    for rirs in sources["rirs"]:
+        _check_reach(rirs.any(axis=(1, 2)))
     return {**sources, **_azimuths(scenes)}
 
 
@@ -184,7 +183,9 @@ def crop_clip(plan: ScenePlan, clip: Clip, offset: int, length: int | None = Non
     samples = plan.catalog.load_audio(clip)
     power = _power(samples)
     if power == 0:
-        raise ValueError(f"The clip '{clip.id}' is silent from beginning to end.")
+        raise ValueError(
+            f"A clip must not be silent from beginning to end. Received: clip.id={clip.id!r}"
+        )
     length = plan.num_samples if length is None else length
     crop = _window(samples, offset, length)
     audible = max(1, length - round(_TRAVEL_SECONDS * plan.sampling_rate))
@@ -208,6 +209,16 @@ def _loudest_offset(samples: np.ndarray, length: int) -> int:
     return int(np.argmax(energy[length:] - energy[:-length]))
 
 
+def _check_reach(sources: Any) -> None:
+    """Raises a ValueError unless each source, target first, is heard: its value is not 0."""
+    unheard = [source for source, heard in enumerate(sources) if not heard]
+    if unheard:
+        raise ValueError(
+            "A source does not reach the microphones within the scene. "
+            f"Received: silence from source(s) {unheard}, the target is 0"
+        )
+
+
 def _power(samples: np.ndarray) -> float:
     return np.dot(samples, samples) / len(samples)
 
@@ -216,8 +227,7 @@ def _gains(wet: np.ndarray, snr: float) -> np.ndarray:
     """Gains of target and interferers: first the SNR, then the level of the mixture."""
     sources = wet.reshape(len(wet), -1)
     powers = [float(np.dot(source, source)) for source in sources]
-    if not np.all(powers):
-        raise ValueError(_UNREACHED)
+    _check_reach(powers)
     gains = [1.0, *(np.sqrt(powers[0] / power / 10 ** (snr / 10)) for power in powers[1:])]
     mix = 0.0
     for column, gain in enumerate(gains):

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from keras_avssan._internal.checks import check_integer
+from keras_avssan._internal.checks import check_integer, check_positive_number
 from keras_avssan._internal.one_line import count, one_line
 from keras_avssan._internal.types import Shape
 from keras_avssan.data.media.image_io import image_size
@@ -94,11 +94,8 @@ class SceneBatches:
             )
         self._check_shard()
         spacing = self.microphone_spacing
-        if spacing is not None and not 0 < spacing < np.inf:
-            raise ValueError(
-                "`microphone_spacing` must be a positive distance in metres. "
-                f"Received: microphone_spacing={spacing!r}"
-            )
+        if spacing is not None:
+            check_positive_number("microphone_spacing", spacing, "distance in metres")
         image_size(self.image_size)
         if self.prompt == "embedding":
             self._embeddings  # noqa: B018  (checks them now rather than in a worker)

@@ -6,7 +6,6 @@ TensorFlow.
 """
 
 import dataclasses
-import hashlib
 import json
 import os
 import shutil
@@ -18,7 +17,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from keras_avssan._internal.atomic_files import whole_file, write_whole
+from keras_avssan._internal.atomic_files import sha256, whole_file, write_whole
 from keras_avssan._internal.checks import check_integer
 from keras_avssan._internal.resumable_folder import ResumableFolder
 from keras_avssan._internal.types import PathLike
@@ -92,7 +91,7 @@ def write_scenes(
         layout = {name: layout[name] for name in layout if name not in _ADDED}
     resumable.start(layout)
     resumable.remove_parts(paths[shard].name for shard in chosen)
-    missing = resumable.missing(chosen, lambda shard: paths[shard].exists())
+    missing = [shard for shard in chosen if not paths[shard].exists()]
     done = len(chosen) - len(missing)
     with tqdm(
         total=len(chosen), initial=done, desc="Scenes", unit="file", disable=not progress
@@ -284,9 +283,8 @@ def _layout(batches: SceneBatches, scenes_per_shard: int) -> dict[str, Any]:
 def _digest_of_sources(plan: ScenePlan) -> str:
     """Digest of clips, pictures, directions, and the responses of the first room."""
     items = sorted(map(repr, (*plan.catalog.clips, *plan.catalog.pictures)))
-    arrays = (np.asarray(array) for array in (plan.bank.azimuths, plan.bank.rirs[0]))
-    content = "\n".join(items).encode() + b"".join(array.tobytes() for array in arrays)
-    return hashlib.sha256(content).hexdigest()
+    bank = plan.bank
+    return sha256("\n".join(items), np.asarray(bank.azimuths), np.asarray(bank.rirs[0]))
 
 
 def _changes(plan: ScenePlan) -> dict[str, Any]:

@@ -270,7 +270,10 @@ class _Recording:
         skipped = round(margin * sampling_rate)
         samples = samples[skipped : skipped + round(duration * sampling_rate)]
         if len(samples) < round(duration * sampling_rate):
-            raise ValueError(f"'{self.path}' ends before {start + duration:g} s.")
+            raise ValueError(
+                f"'{self.path}' ends before {start + duration:g} s. "
+                f"Received: {start + len(samples) / sampling_rate:g} s"
+            )
         return samples
 
 

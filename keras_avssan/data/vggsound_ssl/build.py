@@ -127,16 +127,17 @@ def _build(
 ) -> None:
     folder = resumable.path
     parts = list_parts(vggsound.videos, job.settings.rows_per_part)
-    missing = resumable.missing(parts, partial(part_is_whole, job.folder))
+    missing = [part for part in parts if not part_is_whole(job.folder, part)]
     run(partial(build_part, job), missing, len(parts), "parts of the videos")
     clips, dropped, versions = _read_parts(job.folder, parts)
     selection = select_clips(clips, job.settings)
     shard_job = ShardJob(folder, job.folder, job.settings.sampling_rate)
     shards = selection.shards
-    unwritten = resumable.missing(
-        shards,
-        lambda plan: shard_is_whole(folder, plan.name, [clip.key for clip in plan.clips]),
-    )
+    unwritten = [
+        plan
+        for plan in shards
+        if not shard_is_whole(folder, plan.name, [clip.key for clip in plan.clips])
+    ]
     run(partial(write_shard, shard_job), unwritten, len(shards), "shards")
     dropped += selection.dropped
     dropped += [DroppedClip.of(video, "repeated row", "") for video in vggsound.repeated]
@@ -192,6 +193,6 @@ def _check_shards(folder: Path) -> None:
     for shard in read_manifest(folder)["shards"]:
         if not shard_is_whole(folder, shard["name"]):
             raise ValueError(
-                f"The shard {shard['name']} in '{folder}' is missing or damaged. Delete "
-                f"{MANIFEST_FILE} there, and the same call or command writes the shard again."
+                f"'{folder}' holds a missing or damaged shard. Delete {MANIFEST_FILE} there, and "
+                f"the same call or command writes it again. Received: shard {shard['name']}"
             )

@@ -1,9 +1,7 @@
 """Catalog of the clips and pictures in the shards of VGGSound-SSL."""
 
-import hashlib
 import io
 import json
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -12,9 +10,11 @@ import numpy as np
 import soundfile
 from PIL import Image
 
+from keras_avssan._internal.atomic_files import sha256
 from keras_avssan._internal.types import PathLike
 from keras_avssan.data.catalogs.catalog import Catalog, Clip, Picture
 from keras_avssan.data.catalogs.checks import check_classes
+from keras_avssan.data.catalogs.folder_catalog import embeddings_folder
 from keras_avssan.data.media.image_io import read_image
 from keras_avssan.data.vggsound_ssl.folder import MANIFEST_FILE
 from keras_avssan.data.vggsound_ssl.stage3_shard import read_index, shard_path
@@ -109,11 +109,11 @@ class VGGSoundSSL(Catalog):
     @property
     def store(self) -> str | None:
         """The folder `.embeddings` in the root, or `None` where the root is read-only."""
-        return str(self.root / ".embeddings") if os.access(self.root, os.W_OK) else None
+        return embeddings_folder(self.root)
 
     def fingerprint(self, picture: Picture) -> str:
         """Computes the SHA-256 of a picture's file."""
-        return hashlib.sha256(self.read_bytes(picture)).hexdigest()
+        return sha256(self.read_bytes(picture))
 
 
 def decode_flac(content: bytes) -> np.ndarray:

@@ -1,7 +1,6 @@
 """Settings of a build of VGGSound-SSL."""
 
 import dataclasses
-import hashlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_avssan._internal.atomic_files import sha256, sha256_of_file
 from keras_avssan._internal.checks import check_integer
 from keras_avssan._internal.types import PathLike
 from keras_avssan.data.catalogs.checks import check_splits
@@ -115,13 +115,12 @@ def encoder_identity(preset: PathLike | None) -> str | None:
     """Returns the name of a CLIP preset, or the SHA-256 of its files if it is a folder."""
     if preset is None or not os.path.isdir(preset):
         return None if preset is None else os.fspath(preset)
-    digest = hashlib.sha256()
+    parts: list[str | bytes] = []
     for path in sorted(Path(preset).rglob("*")):
         if path.is_file():
-            digest.update(path.relative_to(preset).as_posix().encode())
-            with open(path, "rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
-    return f"sha256:{digest.hexdigest()}"
+            name, content = path.relative_to(preset).as_posix(), sha256_of_file(path)
+            parts.extend((name, bytes.fromhex(content)))
+    return f"sha256:{sha256(*parts)}"
 
 
 def _backend(clip: str | None) -> str | None:

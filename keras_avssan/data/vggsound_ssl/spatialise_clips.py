@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 import scipy.signal
 
-from keras_avssan._internal.atomic_files import write_json, write_whole
+from keras_avssan._internal.atomic_files import sha256_of_file, write_json, write_whole
 from keras_avssan._internal.checks import check_integer
 from keras_avssan._internal.types import PathLike
 from keras_avssan.data.vggsound_ssl.catalog import decode_flac
@@ -25,7 +25,6 @@ from keras_avssan.data.vggsound_ssl.stage1_decode import flac_bytes
 from keras_avssan.data.vggsound_ssl.stage3_shard import (
     json_bytes,
     read_index,
-    sha256,
     shard_is_whole,
     shard_path,
     write_index,
@@ -130,7 +129,7 @@ def spatialise_clips(
     resumable = start_folder(folder, layout)
     job = SpatialJob(root, bank, layout["bank_sha256"], rooms_per_clip, seed, rooms)
     names = [shard["name"] for shard in dry["shards"]]
-    missing = resumable.missing(names, partial(shard_is_whole, folder))
+    missing = [name for name in names if not shard_is_whole(folder, name)]
     run_stage(
         partial(write_spatial_shard, job),
         missing,
@@ -229,7 +228,7 @@ def _load_bank(path: Path, checksum: str) -> "RIRBank":
 
 def _bank_identity(bank: Path) -> str:
     """SHA-256 of a bank's settings, or of all of it where it is one file."""
-    return sha256(bank / "bank.json" if bank.is_dir() else bank)
+    return sha256_of_file(bank / "bank.json" if bank.is_dir() else bank)
 
 
 def _rooms_of_splits(num_rooms: int, clips: dict[str, int]) -> tuple[tuple[str, int, int], ...]:

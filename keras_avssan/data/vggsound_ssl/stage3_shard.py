@@ -1,12 +1,11 @@
 """Third stage of a build: WebDataset shards, with an index of the place of each clip."""
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from keras_avssan._internal.atomic_files import write_json, write_whole
+from keras_avssan._internal.atomic_files import sha256_of_file, write_json, write_whole
 from keras_avssan.data.vggsound_ssl.stage1_decode import part_path
 from keras_avssan.data.vggsound_ssl.stage2_select import ShardPlan
 from keras_avssan.data.vggsound_ssl.staged_clip import StagedClip
@@ -62,7 +61,7 @@ def write_index(
     """Writes the index of a shard, which marks it as complete; returns name, clips and bytes."""
     path = shard_path(folder, name)
     size = path.stat().st_size
-    index = {"split": split, "bytes": size, "sha256": sha256(path), "clips": entries}
+    index = {"split": split, "bytes": size, "sha256": sha256_of_file(path), "clips": entries}
     write_json(path.with_suffix(".json"), index)
     return {"name": name, "clips": len(entries), "bytes": size}
 
@@ -80,15 +79,9 @@ def shard_is_whole(folder: Path, name: str, keys: list[str] | None = None) -> bo
         if keys is not None and keys != there:
             return False
         path = shard_path(folder, name)
-        return index["bytes"] == path.stat().st_size and index["sha256"] == sha256(path)
+        return index["bytes"] == path.stat().st_size and index["sha256"] == sha256_of_file(path)
     except (OSError, ValueError, KeyError, TypeError):
         return False
-
-
-def sha256(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal digits, as manifests hold it."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def json_bytes(content: dict[str, Any]) -> bytes:

@@ -9,11 +9,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from keras_avssan._internal.atomic_files import write_json, write_text
+from keras_avssan._internal.atomic_files import sha256_of_file, write_json, write_text
 from keras_avssan._internal.tables import make_table
 from keras_avssan.data.vggsound_ssl.folder import MANIFEST_FILE
 from keras_avssan.data.vggsound_ssl.stage2_select import SPLITS
-from keras_avssan.data.vggsound_ssl.stage3_shard import read_index, sha256, shard_path
+from keras_avssan.data.vggsound_ssl.stage3_shard import read_index, shard_path
 from keras_avssan.data.vggsound_ssl.staged_clip import DroppedClip
 
 # Raised with every change that older readers cannot read.
@@ -105,7 +105,7 @@ def shard_entry(folder: Path, name: str) -> dict[str, Any]:
         "clips": len(index["clips"]),
         "bytes": index["bytes"],
         "sha256": index["sha256"],
-        "index_sha256": sha256(shard_path(folder, name).with_suffix(".json")),
+        "index_sha256": sha256_of_file(shard_path(folder, name).with_suffix(".json")),
     }
 
 

@@ -1,6 +1,7 @@
 """Tar files whose bytes depend on their content alone, with random access to members."""
 
 import io
+import os
 import tarfile
 from typing import BinaryIO
 
@@ -49,5 +50,8 @@ def read_member(path: PathLike, place: tuple[int, int]) -> bytes:
         file.seek(offset)
         content = file.read(size)
     if len(content) < size:
-        raise ValueError(f"'{path}' is truncated: it ends before byte {offset + size}.")
+        raise ValueError(
+            f"'{path}' is truncated: it must have {offset + size} bytes or more. "
+            f"Received: {os.path.getsize(path)} bytes"
+        )
     return content

@@ -1,6 +1,5 @@
 """VGGSound on disk: a table and a folder of videos."""
 
-import hashlib
 import os
 import re
 from collections.abc import Iterable
@@ -8,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from keras_avssan._internal.atomic_files import sha256_of_file
 from keras_avssan._internal.one_line import count, one_line
 from keras_avssan._internal.types import PathLike
 from keras_avssan.data.catalogs.checks import check_classes
@@ -116,7 +116,7 @@ class VGGSound:
     @cached_property
     def checksum(self) -> str:
         """SHA-256 of the table."""
-        return hashlib.sha256(self.csv.read_bytes()).hexdigest()
+        return sha256_of_file(self.csv)
 
     def path(self, video: Video) -> Path:
         """Returns the path of a video's file, whether it exists or not."""

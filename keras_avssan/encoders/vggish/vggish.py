@@ -7,6 +7,7 @@ import keras
 import keras_hub
 from keras import ops
 
+from keras_avssan._internal.checks import check_integer
 from keras_avssan._internal.frozen_layers import KeepsFrozenModel
 from keras_avssan._internal.functional_storage import StoredByAttribute
 from keras_avssan._internal.types import Shape, Tensor
@@ -89,7 +90,9 @@ class VGGish(StoredByAttribute, KeepsFrozenModel, FixedSettings, keras_hub.model
         dtype: Any = None,
         **kwargs: Any,
     ) -> None:
-        _check_arguments(filters, hidden_dim, embedding_dim, activation, postprocess, eight_bit)
+        _check_arguments(filters, activation, postprocess, eight_bit)
+        hidden_dim = check_integer("hidden_dim", hidden_dim, least=1)
+        embedding_dim = check_integer("embedding_dim", embedding_dim, least=1)
         self.settings: dict[str, Any] = {
             "filters": list(filters),
             "hidden_dim": hidden_dim,
@@ -202,8 +205,6 @@ def _convolution(filters: int, dtype: keras.DTypePolicy, name: str) -> keras.Lay
 
 def _check_arguments(
     filters: Sequence[int],
-    hidden_dim: int,
-    embedding_dim: int,
     activation: str | None,
     postprocess: bool,
     eight_bit: bool,
@@ -212,9 +213,6 @@ def _check_arguments(
         raise ValueError(
             f"`filters` must be {len(_DEPTHS)} positive integers. Received: filters={filters!r}"
         )
-    for key, value in [("hidden_dim", hidden_dim), ("embedding_dim", embedding_dim)]:
-        if not _is_positive(value):
-            raise ValueError(f"`{key}` must be a positive integer. Received: {key}={value!r}")
     if activation not in _ACTIVATIONS:
         raise ValueError(
             f"`activation` must be one of {_ACTIVATIONS}. Received: activation={activation!r}"

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_avssan._internal.checks import check_positive_number
 from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings
 from keras_avssan.encoders.log_mel_encoder import mel_matrix
@@ -76,8 +77,7 @@ class VGGishSpectrogram(FixedSettings, keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**{**kwargs, "dtype": "float32", "trainable": False, "autocast": False})
-        if not gain > 0:
-            raise ValueError(f"`gain` must be positive. Received: gain={gain!r}")
+        check_positive_number("gain", gain)
         if implementation not in _IMPLEMENTATIONS:
             raise ValueError(
                 f"`implementation` must be one of {_IMPLEMENTATIONS}. "

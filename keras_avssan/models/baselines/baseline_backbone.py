@@ -7,6 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_avssan._internal.checks import check_positive_number
 from keras_avssan._internal.types import Tensor
 from keras_avssan.doa.grid import NUM_DIRECTIONS
 from keras_avssan.layers.generalized_cross_correlation import GeneralizedCrossCorrelation
@@ -85,11 +86,7 @@ class BaselineBackbone(PromptedBackbone):
         Raises:
             ValueError: If the spacing is not positive or `prompt_dim` is missing.
         """
-        if not microphone_spacing > 0:
-            raise ValueError(
-                "`microphone_spacing` must be a positive distance in metres. "
-                f"Received: microphone_spacing={microphone_spacing}"
-            )
+        check_positive_number("microphone_spacing", microphone_spacing, "distance in metres")
         settings = {
             **settings,
             "sampling_rate": sampling_rate,

@@ -10,6 +10,7 @@ from keras import ops
 from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings
 from keras_avssan.layers.generalized_cross_correlation import GeneralizedCrossCorrelation
+from keras_avssan.layers.transformer_block import attend_in_steps, make_attention
 from keras_avssan.models.baselines.baseline import Baseline
 from keras_avssan.models.baselines.baseline_backbone import BaselineBackbone
 from keras_avssan.models.baselines.shared_layers import MLP, StereoLogMel, unit_power
@@ -58,14 +59,7 @@ class HANLayer(FixedSettings, keras.layers.Layer):
         self.dropout = dropout
 
     def build(self, query_shape: Shape, value_shape: Shape) -> None:
-        dim = query_shape[-1]
-        assert dim is not None
-        if dim % self.num_heads:
-            raise ValueError(
-                f"`num_heads` must divide the {dim} features of the input. "
-                f"Received: num_heads={self.num_heads}"
-            )
-        dtype = self.dtype_policy
+        dim, dtype = query_shape[-1], self.dtype_policy
         self.self_attention = self._make_attention("self_attention", query_shape, query_shape)
         self.cross_attention = self._make_attention("cross_attention", query_shape, value_shape)
         self.attention_norm = keras.layers.LayerNormalization(dtype=dtype, name="attention_norm")
@@ -82,15 +76,8 @@ class HANLayer(FixedSettings, keras.layers.Layer):
         self.built = True
 
     def _make_attention(self, name: str, query_shape: Shape, value_shape: Shape) -> keras.Layer:
-        dim = query_shape[-1]
-        assert dim is not None
-        attention = keras.layers.MultiHeadAttention(
-            self.num_heads,
-            dim // self.num_heads,
-            dropout=self.dropout,
-            dtype=self.dtype_policy,
-            name=name,
-        )
+        dtype, dropout = self.dtype_policy, self.dropout
+        attention = make_attention(query_shape[-1], self.num_heads, dtype, name, dropout)
         attention.build(query_shape, value_shape)
         return attention
 
@@ -104,8 +91,7 @@ class HANLayer(FixedSettings, keras.layers.Layer):
     def _attend(
         self, attention: keras.Layer, query: Tensor, value: Tensor, training: bool | None
     ) -> Tensor:
-        # With its scores returned, Keras computes attention step by step, in every precision.
-        attended, _ = attention(query, value, return_attention_scores=True, training=training)
+        attended = attend_in_steps(attention, query, value, training)
         return self.drop(attended, training=training)
 
     def compute_output_shape(self, query_shape: Shape, value_shape: Shape) -> Shape:

@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings
+from keras_avssan.layers.transformer_block import attend_in_steps, make_attention
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
@@ -122,24 +123,11 @@ class ConformerBlock(FixedSettings, keras.layers.Layer):
         self.dropout = dropout
 
     def build(self, input_shape: Shape) -> None:
-        dim = input_shape[-1]
-        assert dim is not None
-        if dim % self.num_heads:
-            raise ValueError(
-                f"`num_heads` must divide the {dim} features of the input. "
-                f"Received: num_heads={self.num_heads}"
-            )
-        dtype = self.dtype_policy
+        dim, dtype = input_shape[-1], self.dtype_policy
         self.first_ffn = self._make_ffn("first", input_shape)
         self.attention_norm = keras.layers.LayerNormalization(dtype=dtype, name="attention_norm")
         self.attention_norm.build(input_shape)
-        self.attention = keras.layers.MultiHeadAttention(
-            self.num_heads,
-            dim // self.num_heads,
-            dropout=self.dropout,
-            dtype=dtype,
-            name="attention",
-        )
+        self.attention = make_attention(dim, self.num_heads, dtype, "attention", self.dropout)
         self.attention.build(input_shape, input_shape)
         self.convolution = ConformerConvolution(
             self.kernel_size, self.dropout, dtype=dtype, name="convolution"
@@ -178,8 +166,7 @@ class ConformerBlock(FixedSettings, keras.layers.Layer):
 
     def _attend(self, x: Tensor, training: bool | None) -> Tensor:
         x = self.attention_norm(x)
-        # With its scores returned, Keras computes attention step by step, in every precision.
-        return self.attention(x, x, return_attention_scores=True, training=training)[0]
+        return attend_in_steps(self.attention, x, x, training)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape

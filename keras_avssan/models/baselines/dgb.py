@@ -1,6 +1,5 @@
 """DGB: generates the clean correlation of the prompted sound, and steers it."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -17,7 +16,6 @@ from keras_avssan.models.baselines.baseline import Baseline
 from keras_avssan.models.baselines.baseline_backbone import BaselineBackbone
 from keras_avssan.models.baselines.dgb_loss import DGBLoss
 from keras_avssan.models.baselines.shared_layers import MLP, PromptProjection, unit_power
-from keras_avssan.models.fitting.localizer_training import level_target
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
@@ -300,6 +298,8 @@ class DGB(Baseline):
 
     backbone_cls = DGBBackbone
     supervised_outputs = ("doa", "curve", "latent")
+    _weighed = {"curve": ("reconstruction_weight", 0), "latent": ("kl_weight", 0)}
+    _compared_with_zeros = ("latent",)  # the mean and log variance of the standard normal prior
     presets = {
         "dgb": {
             "description": "DGB with layer sizes of this library.",
@@ -311,56 +311,7 @@ class DGB(Baseline):
     def default_loss(self) -> keras.losses.Loss:
         return DGBLoss()
 
-    def target_truth(
-        self,
-        x: Mapping[str, Tensor],
-        y: Mapping[str, Tensor],
-        y_pred: Mapping[str, Tensor],
-        training: bool | None = None,
-    ) -> dict[str, Tensor]:
-        """Computes the truth of `DGBLoss`, except the azimuth.
-
-        Args:
-            x: Inputs of a batch, a dict with `audio`.
-            y: Labels of the batch, a dict with `target` (batch, samples, 2).
-            y_pred: Outputs of the network.
-            training: Whether encoders run in training mode.
-
-        Returns:
-            Dict with `curve` (batch, lags), the correlation curve of the target alone, and
-            `latent` (batch, 2, latent_dim), the standard normal prior: those that the loss weighs.
-        """
-        weighed = {
-            "curve": getattr(self.loss, "reconstruction_weight", 0),
-            "latent": getattr(self.loss, "kl_weight", 0),
-        }
-        names = [name for name in weighed if weighed[name]]
-        if "curve" in names and not self.has_target(y, ["curve"]):
-            names.remove("curve")
-        return {name: self.output_truth(name, x, y, y_pred, training) for name in names}
-
-    def output_truth(
-        self,
-        output: str,
-        x: Mapping[str, Tensor],
-        y: Mapping[str, Tensor],
-        y_pred: Mapping[str, Tensor],
-        training: bool | None = None,
-    ) -> Tensor:
-        """Computes the truth that one output is compared with, see `Localizer`.
-
-        Args:
-            output: `"doa"`, `"curve"` or `"latent"`.
-            x: Inputs of a batch, a dict with `audio`.
-            y: Labels of the batch, a dict.
-            y_pred: Outputs of the network.
-            training: Whether encoders run in training mode.
-
-        Returns:
-            Tensor of the output's shape, or azimuths (batch,) in degrees for `"doa"`.
-        """
-        if output == "latent":
-            return ops.zeros_like(y_pred["latent"])
-        if output == "curve" and "target" in y:
-            return ops.stop_gradient(self.backbone.curve(level_target(x, y)))
-        return super().output_truth(output, x, y, y_pred, training)
+    def _truth_from_target(self, output: str, target: Tensor, training: bool | None) -> Tensor:
+        if output == "curve":
+            return ops.stop_gradient(self.backbone.curve(target))
+        return super()._truth_from_target(output, target, training)

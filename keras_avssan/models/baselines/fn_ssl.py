@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_avssan._internal.checks import check_integer
 from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings
 from keras_avssan.models.baselines.baseline import Baseline
@@ -200,7 +201,7 @@ class FNSSLBackbone(BaselineBackbone):
 
     Raises:
         ValueError: If `frequency_stride` does not divide the number of bins, or `num_blocks` or
-            `segment_length` is not positive.
+            `segment_length` is not an integer of at least 1.
 
     Example:
         >>> backbone = FNSSLBackbone(hidden_dim=16, num_blocks=2, frequency_stride=8)
@@ -222,6 +223,8 @@ class FNSSLBackbone(BaselineBackbone):
         hop_length: int = 256,
         **kwargs: Any,
     ) -> None:
+        num_blocks = check_integer("num_blocks", num_blocks, least=1)
+        segment_length = check_integer("segment_length", segment_length, least=1)
         kwargs = self.set_up(
             {
                 "hidden_dim": hidden_dim,
@@ -235,7 +238,7 @@ class FNSSLBackbone(BaselineBackbone):
             hop_length=hop_length,
             **kwargs,
         )
-        self._check_sizes(num_blocks, frequency_stride, segment_length)
+        self._check_stride(frequency_stride)
         self.segment_length = segment_length
         self._bands = (self.stft.num_bins - 1) // frequency_stride
         self._channels = _NUM_PARTS * frequency_stride
@@ -255,10 +258,7 @@ class FNSSLBackbone(BaselineBackbone):
         self.logits.build((None, None, features))
         super().__init__(**kwargs)
 
-    def _check_sizes(self, num_blocks: int, frequency_stride: int, segment_length: int) -> None:
-        for key, value in [("num_blocks", num_blocks), ("segment_length", segment_length)]:
-            if not value > 0:
-                raise ValueError(f"`{key}` must be a positive integer. Received: {key}={value}")
+    def _check_stride(self, frequency_stride: int) -> None:
         bins = self.stft.num_bins - 1
         if not frequency_stride > 0 or bins % frequency_stride:
             raise ValueError(

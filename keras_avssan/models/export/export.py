@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 import keras
 
+from keras_avssan._internal.checks import check_positive_number
 from keras_avssan._internal.types import PathLike, Tensor
 from keras_avssan.encoders.vggish.vggish_spectrogram import VGGishSpectrogram
 from keras_avssan.encoders.yamnet.yamnet_spectrogram import YAMNetSpectrogram
@@ -166,10 +167,7 @@ def _make_signature(
                 "seconds. Received: duration=None"
             )
     if duration is not None:
-        if not duration > 0:
-            raise ValueError(
-                f"`duration` must be a positive time in seconds. Received: duration={duration}"
-            )
+        check_positive_number("duration", duration, "time in seconds")
         samples = round(duration * model.backbone.sampling_rate)
     signature = {"audio": keras.InputSpec("float32", shape=(batch, samples, 2), name="audio")}
     if prompt is None:

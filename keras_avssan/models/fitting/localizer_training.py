@@ -53,6 +53,13 @@ class LocalizerTraining(KerasTraining):
 
     # Names of the outputs that losses and metrics can be given for.
     supervised_outputs: Any = ("doa",)
+    # Truths that a loss on dicts may weigh: its attribute, and the weight where it has none.
+    _weighed: dict[str, tuple[str, float]] = {
+        "spectrogram": ("reconstruction_weight", 1),
+        "semantics": ("alignment_weight", 0),
+    }
+    # Those outputs of them that are compared with zeros, and need no `target`.
+    _compared_with_zeros: tuple[str, ...] = ()
     # Names of outputs where metrics were given by output; `None` where all are of `doa`.
     _scored_outputs: tuple[str, ...] | None = None
     _missed_target = False
@@ -262,19 +269,22 @@ class LocalizerTraining(KerasTraining):
             training: Whether encoders run in training mode.
 
         Returns:
-            Dict with `spectrogram` (batch, T, F, 4) and `semantics` (batch, D): those that the
-            loss weighs and the network has an output for. Empty where labels hold no `target`.
+            Dict with `spectrogram` (batch, T, F, 4) and `semantics` (batch, D), of `DGB` with
+            `curve` (batch, lags) and `latent` (batch, 2, latent_dim): those that the loss weighs
+            and the network has an output for, and that need no `target` where labels hold none.
         """
-        weighed = {
-            "spectrogram": getattr(self.loss, "reconstruction_weight", 1),
-            "semantics": getattr(self.loss, "alignment_weight", 0),
+        outputs = {
+            name: _PREDICTIONS.get(name, name)
+            for name, (weight, default) in self._weighed.items()
+            if getattr(self.loss, weight, default)
         }
-        names = [name for name in weighed if weighed[name] and _PREDICTIONS[name] in y_pred]
-        if not self.has_target(y, names):
-            return {}
+        outputs = {name: output for name, output in outputs.items() if output in y_pred}
+        zeros = {n: output for n, output in outputs.items() if output in self._compared_with_zeros}
+        if not self.has_target(y, [name for name in outputs if name not in zeros]):
+            outputs = zeros
         return {
-            name: self.output_truth(_PREDICTIONS[name], x, y, y_pred, training=training)
-            for name in names
+            name: self.output_truth(output, x, y, y_pred, training=training)
+            for name, output in outputs.items()
         }
 
     def has_target(self, y: Mapping[str, Tensor], names: Sequence[str]) -> bool:
@@ -325,12 +335,17 @@ class LocalizerTraining(KerasTraining):
         """
         if output == "doa":
             return y["azimuth"]
+        if output in self._compared_with_zeros:
+            return ops.zeros_like(y_pred[output])
         if "target" not in y:
             raise ValueError(
                 f"A loss or metric of `{output}` needs the label `target`, the target alone "
                 f"(batch, samples, 2). Received: y with keys {sorted(y)}"
             )
-        target = level_target(x, y)
+        return self._truth_from_target(output, level_target(x, y), training)
+
+    def _truth_from_target(self, output: str, target: Tensor, training: bool | None) -> Tensor:
+        """Truth of an output, from the targets alone (batch, samples, 2) at the model's level."""
         if output == "prompt_semantics":
             return self.backbone.embed_target(target, training=training)
         return ops.stop_gradient(self.backbone.stft(target))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_avssan._internal.atomic_files import sha256
 from keras_avssan._internal.one_line import count, one_line
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ def room_digests(bank: "RIRBank", rows: Iterable[int]) -> list[bytes]:
 
 def fingerprint(digests: Iterable[bytes]) -> str:
     """One digest of a set of digests, as hexadecimal digits."""
-    return hashlib.sha256(b"".join(sorted(digests))).hexdigest()[:16]
+    return sha256(*sorted(digests))[:16]
 
 
 def _digest(content: bytes) -> bytes:

@@ -65,7 +65,8 @@ class BankFolder:
                 settings[name] = check_integer(name, settings[name], least)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ValueError(
-                f"{path} is not the folder of a bank that `build_bank` wrote: {error}"
+                f"`path` must be the folder of a bank that `build_bank` wrote: {error}. "
+                f"Received: path='{path}'"
             ) from error
         return cls(path, settings)
 
@@ -128,7 +129,7 @@ class BankFolder:
     def missing(self, shards: Iterable[int] | None = None, read_all: bool = False) -> list[int]:
         """Lists the shards, of all or of the given ones, that do not exist or are damaged."""
         shards = range(len(self)) if shards is None else shards
-        return _resumable(self.path).missing(shards, lambda shard: self.is_whole(shard, read_all))
+        return [shard for shard in shards if not self.is_whole(shard, read_all)]
 
     def remove_parts(self, shards: Iterable[int]) -> None:
         """Removes partial files of these shards and of the settings."""

@@ -317,7 +317,10 @@ class RIRBank:
             ) from None
         except Exception as error:
             # Damaged zip and npy files raise a dozen kinds of errors.
-            raise ValueError(_unreadable(path, error)) from error
+            raise ValueError(
+                f"`path` must be a whole bank of `RIRBank.save`: {error}. "
+                f"Received: path={os.fspath(path)!r}"
+            ) from error
 
 
 def _check_values(name: str, array: np.ndarray, least: float, most: float, kind: str) -> None:
@@ -329,7 +332,3 @@ def _check_values(name: str, array: np.ndarray, least: float, most: float, kind:
         if wrong.any():
             found = np.asarray(values)[wrong].flat[0]
             raise ValueError(f"`{name}` must hold {kind}. Received: {name}={found} in room {row}")
-
-
-def _unreadable(path: PathLike, error: Exception) -> str:
-    return f"{os.fspath(path)} is not a whole bank of impulse responses of RIRBank.save: {error}"

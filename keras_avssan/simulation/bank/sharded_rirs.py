@@ -23,8 +23,9 @@ class ShardedRIRs:
         for path, shard in zip(self._paths, self._shards, strict=True):
             if shard.dtype != self.dtype or shard.ndim != 4 or shard.shape[1:] != first.shape[1:]:
                 raise ValueError(
-                    f"{os.fspath(path)} holds {shard.dtype} of shape {shard.shape}, not float32 "
-                    f"of shape (rooms, {', '.join(map(str, first.shape[1:]))})."
+                    f"'{os.fspath(path)}' must hold float32 of shape "
+                    f"(rooms, {', '.join(map(str, first.shape[1:]))}). "
+                    f"Received: {shard.dtype} of shape {shard.shape}"
                 )
         if any(len(shard) != rooms_per_shard for shard in self._shards[:-1]):
             raise ValueError(

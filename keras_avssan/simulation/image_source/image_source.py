@@ -6,6 +6,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import ArrayLike
 
+from keras_avssan._internal.checks import check_integer
 from keras_avssan._internal.types import Tensor
 from keras_avssan.doa.steering import SPEED_OF_SOUND
 from keras_avssan.simulation.absorption import eyring_decay_time
@@ -125,15 +126,15 @@ def simulate_rirs(
     """
     check_positive(sampling_rate, "sampling_rate")
     check_positive(speed_of_sound, "speed_of_sound")
-    if max_order is not None and max_order < 0:
-        raise ValueError(f"`max_order` must be zero or more. Received: max_order={max_order}")
+    if max_order is not None:
+        max_order = check_integer("max_order", max_order)
     if max_order is not None and tail:
         raise ValueError(
             "`tail` must be `False` with `max_order`, because it continues all images. "
             f"Received: max_order={max_order}, tail={tail}"
         )
-    if length is not None and length < 1:
-        raise ValueError(f"`length` must be at least 1. Received: length={length}")
+    if length is not None:
+        length = check_integer("length", length, least=1)
     size = check_room_size(known_values(room_size, "room_size"))
     reflection, decay_time = _walls(
         size, t60, absorption, reflection, formula, calibrate, tail, speed_of_sound

@@ -122,9 +122,9 @@ def test_samples_are_believed_rather_than_a_header_that_cannot_know(tmp_path, si
     [
         (wav(N + 8000, N + 8036), "truncated"),
         (wav(3 * 10**9, 3 * 10**9 + 36), "truncated"),
-        (wav(0, 36, samples=PCM[:0]), "empty: it holds no samples"),
-        (wav(0, 36, samples=PCM[:0], after=LIST), "empty: it holds no samples"),
-        (b"", "empty: it has 0 bytes"),
+        (wav(0, 36, samples=PCM[:0]), "empty. Received: 0 samples"),
+        (wav(0, 36, samples=PCM[:0], after=LIST), "empty. Received: 0 samples"),
+        (b"", "empty. Received: 0 bytes"),
     ],
 )
 def test_what_ends_early_is_refused(tmp_path, content, message):
@@ -165,7 +165,7 @@ def test_an_unreadable_file_is_refused(tmp_path):
 def test_missing_and_empty_files_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"none\.wav.*does not exist"):
         read_audio(tmp_path / "none.wav")
-    with pytest.raises(ValueError, match=r"is a directory"):
+    with pytest.raises(ValueError, match=r"must be a file. Received: a directory"):
         read_audio(tmp_path)
     soundfile.write(tmp_path / "empty.wav", np.zeros(0), 16000)
     with pytest.raises(ValueError, match=r"empty\.wav.*empty"):

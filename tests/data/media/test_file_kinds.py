@@ -77,7 +77,7 @@ def test_each_trouble_has_its_message(tmp_path, monkeypatch):
     (tmp_path / "empty.xyz").touch()
     (tmp_path / "notes.txt").write_text("read me")
     messages = {
-        "./dog": "file './dog' as `prompt` is a directory",
+        "./dog": "file './dog' as `prompt` must be a file. Received: a directory",
         "empty.xyz": "file 'empty.xyz' as `prompt` is empty",
         "notes.txt": "must be a picture or a recording.*Received: prompt='notes.txt'",
         "dog.jpge": "file 'dog.jpge' as `prompt` does not exist",

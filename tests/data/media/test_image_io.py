@@ -198,8 +198,8 @@ def test_what_cannot_be_read_is_named_with_its_reason(tmp_path, monkeypatch):
         "negative.tif": "must hold values from 0 to 65535. Received: from -1",
         "vast.png": "has more pixels than pillow's limit",
         "phone.jpg": "is HEIC, which pillow does not read: convert it to JPEG or PNG",
-        "empty.png": "is empty",
-        "folder.png": "is a directory",
+        "empty.png": "is empty. Received: 0 bytes",
+        "folder.png": "must be a file. Received: a directory",
         "none.png": "does not exist",
     }
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 500)

@@ -10,9 +10,8 @@ import pytest
 import soundfile
 from PIL import Image
 
-from keras_avssan import AVSSAN
 from keras_avssan.data import STARSS23_CLASSES
-from keras_avssan.encoders import ConvImageEncoder, LogMelEncoder
+from keras_avssan.encoders import ConvImageEncoder
 
 RATE = 24000
 SPEED_OF_SOUND = 343.0
@@ -162,15 +161,11 @@ def pictures(tmp_path):
 
 
 @pytest.fixture(scope="session")
-def make_model():
-    """`make_model(**options)` makes a tiny `AVSSAN` of random weights."""
+def make_model(make_small_model):
+    """`make_model(**options)` makes a tiny `AVSSAN` that reads pictures."""
 
     def make(**options):
-        model = AVSSAN(
-            image_encoder=ConvImageEncoder(8, (4, 8), (16, 16)),
-            audio_encoder=LogMelEncoder(8, (4,), num_mels=16),
-            **{"dim": 8, "mlp_dim": 16, "num_heads": 2, "bridge_layers": 1, **options},
-        )
+        model = make_small_model(image_encoder=ConvImageEncoder(8, (4, 8), (16, 16)), **options)
         # Eagerly where that is quick: to compile takes longer than the few steps of a test.
         model.compile(run_eagerly=keras.backend.backend() != "jax")
         return model

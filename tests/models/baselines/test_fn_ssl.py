@@ -157,8 +157,8 @@ def test_half_precision_stays_near():
     [
         ({"frequency_stride": 3}, "`frequency_stride` must divide the 256 bins"),
         ({"frequency_stride": 0}, "`frequency_stride` must divide the 256 bins"),
-        ({"num_blocks": 0}, "`num_blocks` must be a positive integer"),
-        ({"segment_length": 0}, "`segment_length` must be a positive integer"),
+        ({"num_blocks": 0}, "`num_blocks` must be an integer of at least 1"),
+        ({"segment_length": 0}, "`segment_length` must be an integer of at least 1"),
         ({"hidden_dim": 7}, "`hidden_dim` must be a positive even number"),
     ],
 )
