@@ -65,6 +65,9 @@ class YAMNetSpectrogram(FixedSettings, keras.layers.Layer):
 
     settable = ("implementation",)  # exports switch it for a while
 
+    hop_seconds = HOP_LENGTH / SAMPLING_RATE  # between frames
+    offset_seconds = 0.5 * FRAME_LENGTH / SAMPLING_RATE  # centre of the first
+
     def __init__(
         self,
         gain: float = 1.0,

@@ -16,6 +16,7 @@ from keras_avssan.layers.spatial_refiner import SpatialRefiner
 from keras_avssan.layers.stereo_stft import StereoSTFT
 from keras_avssan.layers.tri_band_spatial_features import TriBandSpatialFeatures
 from keras_avssan.models.av_ssan.audio_encoder_check import check_audio_encoder
+from keras_avssan.models.av_ssan.candidates import add_candidates, weigh_candidates
 from keras_avssan.models.prompted_backbone import PromptedBackbone
 from keras_avssan.models.prompting import EMBEDDED, check_reference, embed_inputs
 
@@ -73,6 +74,10 @@ class AVSSANBackbone(PromptedBackbone):
             that the mask keeps of them, so that it localises a single source as SRP-PHAT does; if
             `False`, by mask and amplitude.
         doa_padding: Padding of the head beyond the axis of the microphones, see `DoAHead`.
+        num_candidates: Directions at which sounds are extracted (`SourceCandidates`), embedded and
+            compared with the prompt (`PromptFusion`), beyond the paper; 0 for its own network. Needs
+            an audio encoder whose magnitudes can be masked, such as `YAMNet`.
+        extractor_filters: Channels of the `SpatialExtractor` of these directions.
         dtype: Data type or precision policy. Front end, head and losses stay in float32.
         **kwargs: Arguments of `keras_hub.models.Backbone`.
 
@@ -91,7 +96,9 @@ class AVSSANBackbone(PromptedBackbone):
         `band_weights`, α (batch, T, bands); and, where prompt and semantic audio are both used,
         `prompt_semantics` (batch, D), the projected prompt, and `similarity` (batch,), the cosine
         between it and the mixture in the space that `AlignmentLoss` trains: it indicates better
-        than the posterior whether the prompted sound is present at all.
+        than the posterior whether the prompted sound is present at all. With `num_candidates`
+        also `mixture_doa`, the posterior of equation (11); `candidate_azimuths`, `_evidence` (the
+        cosine of extracted sound and prompt) and `_weights`, (batch, K); `presence` (batch,).
 
     Raises:
         ValueError: If an encoder or `prompt_dim` is missing, a form is unknown, or inputs have a
@@ -142,6 +149,8 @@ class AVSSANBackbone(PromptedBackbone):
         ild_epsilon: str = "both",
         phase_transform: bool = True,
         doa_padding: str = "mirror",
+        num_candidates: int = 0,
+        extractor_filters: int = 24,
         dtype: Any = None,
         **kwargs: Any,
     ) -> None:
@@ -172,6 +181,8 @@ class AVSSANBackbone(PromptedBackbone):
             "frame_length": frame_length,
             "hop_length": hop_length,
             "stft_implementation": stft_implementation,
+            "num_candidates": num_candidates,
+            "extractor_filters": extractor_filters,
         }
         if magnitude not in _MAGNITUDES:
             raise ValueError(
@@ -252,6 +263,9 @@ class AVSSANBackbone(PromptedBackbone):
             name="doa_head",
         )
 
+        if num_candidates:
+            add_candidates(self)
+
         # === Functional model: `connect`, Figure 1 ===
         super().__init__(dtype=dtype, **kwargs)
 
@@ -287,7 +301,10 @@ class AVSSANBackbone(PromptedBackbone):
             "band_weights": alpha,
         }
         names = ("prompt_semantics", "similarity")[: len(similarity)]
-        return {**outputs, **dict(zip(names, similarity, strict=True))}
+        outputs |= dict(zip(names, similarity, strict=True))
+        if not self.settings["num_candidates"]:
+            return outputs
+        return weigh_candidates(self, audio, spectrogram, spacing, outputs)
 
     @property
     def _head_takes_mask(self) -> bool:

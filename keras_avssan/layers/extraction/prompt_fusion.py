@@ -1,0 +1,106 @@
+"""Posterior over directions from candidates and how well each agrees with the prompt."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_avssan._internal.types import Shape, Tensor
+from keras_avssan._internal.write_once import FixedSettings
+from keras_avssan.doa.grid import GRID_DEGREES, NUM_DIRECTIONS
+
+_NEAR = 12.0  # degrees around a candidate whose posterior counts as its own
+_LEAST = 1e-4  # least share of the posterior, so that a candidate is never excluded
+# Initial factors: of the cosine, and of the logarithm of the network's own posterior.
+_EVIDENCE, _PRIOR = 10.0, 0.5
+
+
+@keras.saving.register_keras_serializable(package="keras_avssan")
+class PromptFusion(FixedSettings, keras.layers.Layer):
+    """Weighs candidate directions by the prompt, and indicates whether the prompted sound is there.
+
+    The weight of candidate k is the softmax of a s_k + b log p_k + c_k: s_k is the cosine between
+    the prompt and the sound extracted at the candidate, p_k the share of the network's own
+    posterior, equation (11), near it, and c_k a bias of its rank. The posterior is the weighted sum
+    of those of the candidates. The presence is a logistic function of the best cosine and of that
+    with the whole mixture. The eight or so numbers are weights of the layer. Computed in float32.
+
+    Args:
+        **kwargs: Arguments of `keras.layers.Layer`.
+
+    Call arguments:
+        evidence: Cosines s_k, shape (batch, K).
+        azimuths: Azimuths of the candidates in degrees, shape (batch, K).
+        posteriors: Posteriors of the candidates, shape (batch, K, 180).
+        doa: The network's own posterior, shape (batch, 180).
+        similarity: Cosine of prompt and whole mixture, shape (batch,).
+
+    Returns:
+        Tuple of float32 tensors: posterior (batch, 180), weights of the candidates (batch, K), and
+        presence (batch,), a probability.
+
+    Example:
+        >>> one = keras.ops.ones((1, 2))
+        >>> doa, weights, presence = PromptFusion()(
+        ...     one, 90 * one, keras.ops.ones((1, 2, 180)) / 180, keras.ops.ones((1, 180)) / 180,
+        ...     one[:, 0])
+        >>> doa.shape, weights.shape, presence.shape
+        ((1, 180), (1, 2), (1,))
+
+    Reference:
+        Beyond the paper.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{**kwargs, "dtype": "float32"})
+
+    def build(self, evidence_shape: Shape, *shapes: Shape) -> None:
+        count = evidence_shape[1]
+        if count is None:
+            raise ValueError(
+                "`evidence` must have a known number of candidates. "
+                f"Received: evidence.shape={tuple(evidence_shape)}"
+            )
+        constant = keras.initializers.Constant
+        self.evidence_scale = self.add_weight((), constant(_EVIDENCE), name="evidence_scale")
+        self.prior_scale = self.add_weight((), constant(_PRIOR), name="prior_scale")
+        self.rank_bias = self.add_weight((count,), "zeros", name="rank_bias")
+        self.presence_scale = self.add_weight((2,), constant([8.0, 4.0]), name="presence_scale")
+        self.presence_bias = self.add_weight((), constant(-3.0), name="presence_bias")
+        self.built = True
+
+    def call(
+        self,
+        evidence: Tensor,
+        azimuths: Tensor,
+        posteriors: Tensor,
+        doa: Tensor,
+        similarity: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        grid = ops.convert_to_tensor(GRID_DEGREES.astype("float32"))
+        near = ops.cast(ops.abs(grid - azimuths[..., None]) <= _NEAR, "float32")
+        share = ops.sum(near * doa[:, None], axis=-1)
+        logits = (
+            self.evidence_scale * evidence
+            + self.prior_scale * ops.log(share + _LEAST)
+            + self.rank_bias
+        )
+        weights = ops.softmax(logits, axis=-1)
+        posterior = ops.sum(weights[..., None] * posteriors, axis=1)
+        cosines = ops.stack([ops.max(evidence, axis=-1), similarity], axis=-1)
+        presence = ops.sigmoid(
+            ops.sum(self.presence_scale * cosines, axis=-1) + self.presence_bias
+        )
+        return posterior, weights, presence
+
+    def compute_output_spec(
+        self, evidence: Tensor, *others: Tensor
+    ) -> tuple[keras.KerasTensor, ...]:
+        shapes = self.compute_output_shape(evidence.shape)
+        return tuple(keras.KerasTensor(shape, "float32") for shape in shapes)
+
+    def compute_output_shape(
+        self, evidence_shape: Shape, *shapes: Shape
+    ) -> tuple[Shape, Shape, Shape]:
+        batch = evidence_shape[0]
+        return (batch, NUM_DIRECTIONS), (batch, evidence_shape[1]), (batch,)

@@ -1,0 +1,168 @@
+"""Directions at which there may be a source, with the mask of each, strongest first."""
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_avssan._internal.checks import check_integer, check_positive_number
+from keras_avssan._internal.types import Shape, Tensor
+from keras_avssan._internal.write_once import FixedSettings, WriteOnce
+from keras_avssan.doa.grid import GRID_DEGREES, NUM_DIRECTIONS
+from keras_avssan.doa.steering import direction_delays, phase_transform, steering_phases
+from keras_avssan.layers.extraction.spatial_extractor import SpatialExtractor
+from keras_avssan.layers.stereo_stft import cross_spectrum
+
+_APART = 10.0  # degrees between candidates, more than this
+_NEAR = 12.0  # degrees within which a candidate's posterior lies
+_FAR = 1e3
+# Initial factor between a candidate's steered response and its logits.
+_SHARPNESS = 60.0
+
+
+@keras.saving.register_keras_serializable(package="keras_avssan")
+class SourceCandidates(FixedSettings, keras.layers.Layer):
+    """Finds the directions of sources one by one, each beside what those before it explain.
+
+    The direction of the strongest steered response (SRP-PHAT) is the first candidate. A
+    `SpatialExtractor` gives its mask; the bins count for the next candidate only as far as no mask
+    before claims them, so that a weak source is not hidden by a strong one. At last each candidate
+    is localised again, in the bins of its own mask, which is its posterior. Computed in float32
+    under every precision policy.
+
+    Args:
+        num_candidates: Number of candidates, K.
+        filters: Channels of the extractor, see `SpatialExtractor`.
+        microphone_spacing: Distance between the microphones in metres.
+        sampling_rate: Sampling rate in hertz.
+        **kwargs: Arguments of `keras.layers.Layer`.
+
+    Call arguments:
+        spectrogram: Spectrogram of a mixture of unit power, shape (batch, T, F, 4), see
+            `StereoSTFT`.
+        microphone_spacing: Optional distances in metres, shape (batch,).
+
+    Returns:
+        Tuple of float32 tensors: azimuths in degrees (batch, K), masks on the amplitude
+        (batch, K, T, F), and posteriors (batch, K, 180).
+
+    Raises:
+        ValueError: If `num_candidates` is not from 1 to 8.
+
+    Example:
+        >>> azimuths, masks, posteriors = SourceCandidates(2)(keras.ops.ones((1, 32, 513, 4)))
+        >>> azimuths.shape, masks.shape, posteriors.shape
+        ((1, 2), (1, 2, 32, 513), (1, 2, 180))
+
+    Reference:
+        Beyond the paper. DiBiase et al., "Robust localization in reverberant rooms", 2001, for the
+        steered response.
+    """
+
+    microphone_spacing = WriteOnce()
+    sampling_rate = WriteOnce()
+
+    def __init__(
+        self,
+        num_candidates: int = 3,
+        filters: int = 24,
+        microphone_spacing: float = 0.2,
+        sampling_rate: int = 16000,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**{**kwargs, "dtype": "float32"})
+        if check_integer("num_candidates", num_candidates, 1) > 8:
+            raise ValueError(
+                "`num_candidates` must be an integer from 1 to 8. "
+                f"Received: num_candidates={num_candidates}"
+            )
+        check_positive_number("microphone_spacing", microphone_spacing, "distance in metres")
+        self.num_candidates = num_candidates
+        self.filters = filters
+        self.microphone_spacing = microphone_spacing
+        self.sampling_rate = sampling_rate
+        self.extractor = SpatialExtractor(
+            filters, microphone_spacing, sampling_rate, name="extractor"
+        )
+
+    def build(
+        self, spectrogram_shape: Shape, microphone_spacing_shape: Shape | None = None
+    ) -> None:
+        self.extractor.build(spectrogram_shape)
+        bins = spectrogram_shape[2]
+        hertz = np.arange(bins) * self.sampling_rate / (2.0 * (bins - 1))
+        self._phase = steering_phases(hertz, direction_delays()).astype("float32")  # (F, 180)
+        self.sharpness = self.add_weight(
+            shape=(), initializer=keras.initializers.Constant(_SHARPNESS), name="sharpness"
+        )
+        self.built = True
+
+    def call(
+        self, spectrogram: Tensor, microphone_spacing: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        phases = phase_transform(*cross_spectrum(spectrogram), 1e-18)
+        steering = self._steering(microphone_spacing)
+        grid = ops.convert_to_tensor(GRID_DEGREES.astype("float32"))
+        free = ops.ones_like(phases[0])
+        azimuths: list[Tensor] = []
+        masks = []
+        for _ in range(self.num_candidates):
+            response = self._steer(phases, free, steering)
+            for other in azimuths:
+                close = ops.abs(grid - other[:, None]) <= _APART
+                response = response - _FAR * ops.cast(close, "float32")
+            azimuth = 1.0 + ops.cast(ops.argmax(response, axis=-1), "float32")
+            mask = self.extractor(spectrogram, azimuth[:, None], microphone_spacing)[:, 0]
+            free = free * (1.0 - ops.square(mask))
+            azimuths.append(azimuth)
+            masks.append(mask)
+        posteriors = [
+            self._posterior(self._steer(phases, ops.square(mask), steering), grid, azimuth)
+            for mask, azimuth in zip(masks, azimuths, strict=True)
+        ]
+        return ops.stack(azimuths, axis=1), ops.stack(masks, axis=1), ops.stack(posteriors, axis=1)
+
+    def _steering(self, spacing: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Cosine and sine of the steering phases, (1 or batch, F, 180)."""
+        if spacing is None:
+            phase = self.microphone_spacing * self._phase[None]
+            return ops.convert_to_tensor(np.cos(phase)), ops.convert_to_tensor(np.sin(phase))
+        phase = ops.cast(spacing, "float32")[:, None, None] * ops.convert_to_tensor(self._phase)
+        return ops.cos(phase), ops.sin(phase)
+
+    def _steer(
+        self, phases: tuple[Tensor, Tensor], weight: Tensor, steering: tuple[Tensor, Tensor]
+    ) -> Tensor:
+        """Steered response of weighted bins, within [-1, 1]: (batch, 180)."""
+        parts = [ops.sum(part * weight, axis=1)[:, None] for part in phases]
+        response = ops.matmul(parts[0], steering[0]) + ops.matmul(parts[1], steering[1])
+        return response[:, 0] / (ops.sum(weight, axis=(1, 2))[:, None] + 1e-6)
+
+    def _posterior(self, response: Tensor, grid: Tensor, azimuth: Tensor) -> Tensor:
+        """Posterior of a candidate, zero further than 12 degrees from it: (batch, 180)."""
+        far = ops.abs(grid - azimuth[:, None]) > _NEAR
+        logits = self.sharpness * response - _FAR * ops.cast(far, "float32")
+        return ops.softmax(logits, axis=-1)
+
+    def compute_output_spec(
+        self, spectrogram: Tensor, microphone_spacing: Tensor | None = None
+    ) -> tuple[keras.KerasTensor, ...]:
+        shapes = self.compute_output_shape(spectrogram.shape)
+        return tuple(keras.KerasTensor(shape, "float32") for shape in shapes)
+
+    def compute_output_shape(
+        self, spectrogram_shape: Shape, microphone_spacing_shape: Shape | None = None
+    ) -> tuple[Shape, Shape, Shape]:
+        batch, frames, bins = spectrogram_shape[:3]
+        count = self.num_candidates
+        return (batch, count), (batch, count, frames, bins), (batch, count, NUM_DIRECTIONS)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "num_candidates": self.num_candidates,
+            "filters": self.filters,
+            "microphone_spacing": self.microphone_spacing,
+            "sampling_rate": self.sampling_rate,
+        }

@@ -1,0 +1,71 @@
+"""The part of AV-SSAN's network that extracts sounds at candidate directions."""
+
+from typing import TYPE_CHECKING, Any
+
+from keras_avssan._internal.types import Tensor
+from keras_avssan.layers.extraction.prompt_fusion import PromptFusion
+from keras_avssan.layers.extraction.source_candidates import SourceCandidates
+from keras_avssan.models.av_ssan.extracted_evidence import STEPS, ExtractedEvidence
+
+if TYPE_CHECKING:
+    from keras_avssan.models.av_ssan.av_ssan_backbone import AVSSANBackbone
+
+
+def add_candidates(backbone: "AVSSANBackbone") -> None:
+    """Adds the layers that `num_candidates` asks for, beyond the paper."""
+    settings = backbone.settings
+    _check(settings, backbone.audio_encoder)
+    backbone.candidates = SourceCandidates(
+        settings["num_candidates"],
+        settings["extractor_filters"],
+        settings["microphone_spacing"],
+        settings["sampling_rate"],
+        name="candidates",
+    )
+    rate = settings["sampling_rate"] / settings["hop_length"]
+    backbone.evidence = ExtractedEvidence(
+        backbone.audio_encoder, backbone.bridge, rate, name="evidence"
+    )
+    backbone.fusion = PromptFusion(name="fusion")
+
+
+def weigh_candidates(
+    backbone: "AVSSANBackbone",
+    audio: Tensor,
+    spectrogram: Tensor,
+    spacing: Tensor | None,
+    outputs: dict[str, Tensor],
+) -> dict[str, Tensor]:
+    """The outputs with the posterior of the candidates as `doa`."""
+    azimuths, masks, posteriors = backbone.candidates(spectrogram, spacing)
+    evidence = backbone.evidence(audio, masks, outputs["prompt_semantics"])
+    doa, weights, presence = backbone.fusion(
+        evidence, azimuths, posteriors, outputs["doa"], outputs["similarity"]
+    )
+    return {
+        **outputs,
+        "doa": doa,
+        "mixture_doa": outputs["doa"],
+        "candidate_azimuths": azimuths,
+        "candidate_evidence": evidence,
+        "candidate_weights": weights,
+        "presence": presence,
+    }
+
+
+def _check(settings: Any, audio_encoder: Any) -> None:
+    """Refuses networks whose prompts and sounds cannot be compared."""
+    count = settings["num_candidates"]
+    for name in ("visual_prompt", "semantic_audio"):
+        if not settings[name]:
+            raise ValueError(
+                f"`num_candidates` must be 0 where `{name}` is off. "
+                f"Received: num_candidates={count!r}, {name}={settings[name]!r}"
+            )
+    missing = [step for step in STEPS if not hasattr(audio_encoder, step)]
+    if missing:
+        raise ValueError(
+            "`audio_encoder` must have magnitudes that a mask can be applied to, as `YAMNet` has, "
+            f"where `num_candidates` is above 0; it lacks {missing}. "
+            f"Received: audio_encoder={audio_encoder!r}"
+        )

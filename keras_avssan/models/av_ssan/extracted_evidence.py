@@ -1,0 +1,80 @@
+"""How well the sounds that masks extract from a mixture agree with a prompt."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_avssan._internal.types import Shape, Tensor
+from keras_avssan._internal.unit_length import unit_length
+from keras_avssan.layers.semantic_bridge import SemanticBridge
+
+# What an audio encoder must have for its magnitudes to be masked, see `YAMNet`.
+STEPS = ("spectrogram", "log_mel", "embed_log_mel")
+
+
+class ExtractedEvidence(keras.layers.Layer):
+    """Masks the magnitudes that an audio encoder starts from, embeds, and compares with the prompt.
+
+    Call arguments are audio (batch, samples, 2), masks (batch, K, T, F) and prompt semantics
+    (batch, D); the result is the cosine of each candidate, (batch, K).
+    """
+
+    def __init__(
+        self,
+        audio_encoder: Any,
+        bridge: SemanticBridge,
+        frames_per_second: float,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**{**kwargs, "dtype": "float32"})
+        # Parts of the network, which tracks their weights: behind a function, Keras does not here.
+        self._parts: Callable[[], tuple[Any, SemanticBridge]] = lambda: (audio_encoder, bridge)
+        self.frames_per_second = frames_per_second
+
+    def build(self, *shapes: Shape) -> None:
+        self.built = True
+
+    def call(self, audio: Tensor, masks: Tensor, semantics: Tensor) -> Tensor:
+        embeddings = self.embed(audio, masks)
+        _, bridge = self._parts()
+        sounds = ops.cast(bridge.audio_projection(embeddings), "float32")
+        sounds = unit_length(ops.sum(self._whole(audio, embeddings) * sounds, axis=2))
+        return ops.sum(sounds * unit_length(semantics)[:, None], axis=-1)
+
+    def embed(self, audio: Tensor, masks: Tensor) -> Tensor:
+        """Embeddings of the audio encoder for each mask, (batch, K, t, d_A)."""
+        encoder, _ = self._parts()
+        magnitudes = encoder.spectrogram(ops.mean(audio, axis=-1))  # (batch, s, f)
+        _, count, frames, bins = ops.shape(masks)
+        length, height = ops.shape(magnitudes)[1], magnitudes.shape[2]
+        in_time = self._interpolation(length, frames)
+        aligned = ops.einsum("st,bktf->bksf", in_time, masks[..., :: (bins - 1) // (height - 1)])
+        masked = ops.reshape(magnitudes[:, None] * aligned, (-1, length, height))
+        embeddings = encoder.embed_log_mel(encoder.log_mel(masked))
+        steps, width = ops.shape(embeddings)[1], embeddings.shape[2]
+        return ops.reshape(embeddings, (-1, count, steps, width))
+
+    def _interpolation(self, length: Tensor, frames: Tensor) -> Tensor:
+        """Weights of the masks' frames at those of the encoder, (length, frames)."""
+        spectrogram = self._parts()[0].spectrogram
+        index = ops.arange(length, dtype="float32")
+        times = spectrogram.offset_seconds + spectrogram.hop_seconds * index
+        frame = ops.arange(frames, dtype="float32")
+        position = ops.minimum(times * self.frames_per_second, frame[-1])
+        return ops.relu(1.0 - ops.abs(position[:, None] - frame[None, :]))
+
+    def _whole(self, audio: Tensor, embeddings: Tensor) -> Tensor:
+        """One for the embeddings that end within the recording, and for the first: (t, 1)."""
+        encoder, _ = self._parts()
+        seconds = ops.cast(ops.shape(audio)[1], "float32") / encoder.sampling_rate
+        index = ops.arange(ops.shape(embeddings)[2], dtype="float32")
+        end = encoder.hop_seconds * index + 2 * encoder.offset_seconds
+        within = ops.logical_or(end <= seconds, index < 0.5)
+        return ops.cast(within, "float32")[:, None]
+
+    def compute_output_spec(
+        self, audio: Tensor, masks: Tensor, semantics: Tensor
+    ) -> keras.KerasTensor:
+        return keras.KerasTensor((audio.shape[0], masks.shape[1]), "float32")
