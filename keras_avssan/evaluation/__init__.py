@@ -2,6 +2,7 @@
 
 from keras_avssan.evaluation.absent_targets import evaluate_presence
 from keras_avssan.evaluation.class_attention import ClassBandAttention, class_band_attention
+from keras_avssan.evaluation.evaluate_extractor import evaluate_extractor
 from keras_avssan.evaluation.evaluate_localizer import evaluate_localizer
 from keras_avssan.evaluation.evaluate_segments import evaluate_segments
 from keras_avssan.evaluation.evaluation_result import Evaluation
@@ -16,6 +17,7 @@ __all__ = [
     "SeparationExample",
     "bootstrap_interval",
     "class_band_attention",
+    "evaluate_extractor",
     "evaluate_localizer",
     "evaluate_presence",
     "evaluate_segments",

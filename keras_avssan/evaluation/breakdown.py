@@ -47,13 +47,16 @@ def breakdowns(evaluation: Evaluation) -> dict[str, list[dict[str, Any]]]:
             {"target": target, "interferer": other, **_group(per_scene, members[target, other])}
             for target, other in sorted(members, key=lambda pair: (pair[0], pair[1] or ""))
         ],
-        "by_separation": _binned(per_scene, evaluation.scores.separation, SEPARATION_BINS),
-        "by_t60": [] if evaluation.t60 is None else _binned(per_scene, evaluation.t60, T60_BINS),
+        "by_separation": binned(per_scene, evaluation.scores.separation, SEPARATION_BINS),
+        "by_t60": [] if evaluation.t60 is None else binned(per_scene, evaluation.t60, T60_BINS),
     }
 
 
-def _binned(
-    per_scene: dict[str, np.ndarray], values: np.ndarray, bins: tuple[float, ...]
+def binned(
+    per_scene: dict[str, np.ndarray],
+    values: np.ndarray,
+    bins: tuple[float, ...],
+    scores: tuple[str, ...] = _SCORES,
 ) -> list[dict[str, Any]]:
     """Groups of the scenes whose values lie in the same bin."""
     groups = []
@@ -61,14 +64,19 @@ def _binned(
         last = high == bins[-1]
         inside = (values >= low) & ((values <= high) if last else (values < high))
         if inside.any():
-            bound = high if np.isfinite(high) else None
-            groups.append({"from": low, "to": bound, **_group(per_scene, inside)})
+            bounds = [bound if np.isfinite(bound) else None for bound in (low, high)]
+            group = _group(per_scene, inside, scores)
+            groups.append({"from": bounds[0], "to": bounds[1], **group})
     return groups
 
 
-def _group(per_scene: dict[str, np.ndarray], scenes: np.ndarray | list[int]) -> dict[str, Any]:
-    scores = {name: per_scene[name][scenes] for name in _SCORES}
+def _group(
+    per_scene: dict[str, np.ndarray],
+    scenes: np.ndarray | list[int],
+    scores: tuple[str, ...] = _SCORES,
+) -> dict[str, Any]:
+    chosen = {name: per_scene[name][scenes] for name in scores}
     return {
-        "scenes": len(scores["mae"]),
-        **{name: score_with_interval(values) for name, values in scores.items()},
+        "scenes": len(chosen[scores[0]]),
+        **{name: score_with_interval(values) for name, values in chosen.items()},
     }

@@ -1,6 +1,7 @@
 """Training a localiser on planned scenes: the recipe behind the command line."""
 
 from keras_avssan.training.distributed.data_parallel import data_parallel
+from keras_avssan.training.extraction.fit_extractor import fit_extractor
 from keras_avssan.training.fit_scenes import fit_scenes
 from keras_avssan.training.gradient_checkpointing import recompute_activations
 from keras_avssan.training.replay import load_checkpoint, replay_batch
@@ -10,6 +11,7 @@ from keras_avssan.training.training_progress import NonFiniteLoss
 __all__ = [
     "NonFiniteLoss",
     "data_parallel",
+    "fit_extractor",
     "fit_scenes",
     "load_checkpoint",
     "recompute_activations",

@@ -181,7 +181,7 @@ def fit_scenes(
     if course.done == steps:
         with recorded(model, record, resumed=True):
             assert state is not None
-            return _finished(model, state)
+            return finished(model, state)
     validation = validation_plan and scene_dataset(
         model, validation_plan, validation_scenes, batch_size, **options
     )
@@ -265,7 +265,7 @@ def _warn_of_overlap(model: keras.Model, record: TrainingRecord, plan: ScenePlan
     )
 
 
-def _finished(model: keras.Model, state: TrainingState) -> keras.callbacks.History:
+def finished(model: keras.Model, state: TrainingState) -> keras.callbacks.History:
     """Returns the history of a training that is already complete."""
     state.apply(model)
     history = keras.callbacks.History()

@@ -27,7 +27,7 @@ def describe_training(model: keras.Model, plan: ScenePlan, **settings: Any) -> d
     network = keras.saving.serialize_keras_object(model.backbone)
     description = {
         **settings,
-        "plan": _describe_plan(plan),
+        "plan": plan_settings(plan),
         "network": {"class": type(model).__name__, **network["config"]},
         "dtype": model.dtype_policy.name,
         "optimizer": {"class": type(model.optimizer).__name__, **optimizer},
@@ -37,6 +37,11 @@ def describe_training(model: keras.Model, plan: ScenePlan, **settings: Any) -> d
         ),
         "backend": keras.backend.backend(),
     }
+    return flat_description(description)
+
+
+def flat_description(description: Mapping[str, Any]) -> dict[str, Any]:
+    """A nested description as a flat dict of dotted names that JSON can hold."""
     return _flatten(json.loads(json.dumps(description, default=repr)))
 
 
@@ -73,7 +78,8 @@ def digest_embeddings(embeddings: Mapping[str, np.ndarray] | ArrayLike | None) -
     return digest("\n".join(names), *(embeddings[name] for name in names))
 
 
-def _describe_plan(plan: ScenePlan) -> dict[str, Any]:
+def plan_settings(plan: ScenePlan) -> dict[str, Any]:
+    """Settings of a plan, with digests of its catalog and bank."""
     items = (*plan.catalog.clips, *plan.catalog.pictures)
     bank = plan.bank
     fields = {field.name: getattr(plan, field.name) for field in dataclasses.fields(plan)}

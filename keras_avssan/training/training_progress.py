@@ -17,6 +17,8 @@ class NonFiniteLoss(ValueError):
         plan: `keras_avssan.data.ScenePlan` of the training.
         batch_size: Scenes per step.
         advice: Further sentences of the message, such as the place of the last checkpoint.
+        scenes: Indices of its scenes, where `replay_batch` does not apply; by default they follow
+            from the step.
 
     Attributes:
         step: Number of the step, counted from 1.
@@ -31,20 +33,29 @@ class NonFiniteLoss(ValueError):
     """
 
     def __init__(
-        self, step: int, loss: float, plan: ScenePlan, batch_size: int, advice: str = ""
+        self,
+        step: int,
+        loss: float,
+        plan: ScenePlan,
+        batch_size: int,
+        advice: str = "",
+        scenes: range | None = None,
     ) -> None:
         self.step = step
         self.loss = loss
-        self.scenes = range((step - 1) * batch_size, step * batch_size)
+        self.scenes = scenes or range((step - 1) * batch_size, step * batch_size)
         self._plan = plan
         what = f"The loss is {loss:.4g}"
         if math.isfinite(loss):
             what += ", but weights are not finite"
+        see = (
+            f"See them with `keras_avssan.training.replay_batch(model, plan, step={step}, "
+            f"batch_size={batch_size})`; a lower"
+        )
         super().__init__(
             f"{what} at step {step}: scenes {self.scenes[0]} to {self.scenes[-1]} of the plan with "
-            f"seed {plan.seed} and split {plan.split!r}. See them with "
-            f"`keras_avssan.training.replay_batch(model, plan, step={step}, "
-            f"batch_size={batch_size})`; a lower learning rate often helps.{advice}"
+            f"seed {plan.seed} and split {plan.split!r}. {'A lower' if scenes else see} learning "
+            f"rate often helps.{advice}"
         )
 
     def describe(self) -> dict[str, Any]:

@@ -93,10 +93,7 @@ def make_dataset(
         model.fit(make_dataset(plan, num_scenes=3200, loader="grain"))
         ```
     """
-    if loader not in _LOADERS:
-        raise ValueError(f"`loader` must be one of {_LOADERS}. Received: loader={loader!r}")
-    if num_workers is not None:
-        check_integer("num_workers", num_workers, least=1)
+    check_loader(loader, num_workers)
     batches = SceneBatches(
         plan,
         num_scenes,
@@ -112,13 +109,29 @@ def make_dataset(
         shard=shard,
         microphone_spacing=microphone_spacing,
     )
-    make = _tf_dataset if loader == "tf" else _grain_dataset
-    dataset = make(batches, repeat, num_workers)
+    dataset = load_batches(batches, loader, repeat, num_workers)
     dataset.scene_batches = batches  # `fit` records what it trains on
     return dataset
 
 
-def _tf_dataset(batches: SceneBatches, repeat: bool, num_workers: int | None) -> Any:
+def check_loader(loader: str, num_workers: int | None = None) -> None:
+    """Refuses unknown loaders, and a number of workers below one."""
+    if loader not in _LOADERS:
+        raise ValueError(f"`loader` must be one of {_LOADERS}. Received: loader={loader!r}")
+    if num_workers is not None:
+        check_integer("num_workers", num_workers, least=1)
+
+
+def load_batches(
+    batches: Any, loader: str, repeat: bool = False, num_workers: int | None = None
+) -> Any:
+    """A dataset of batches by index, with `len` and `shapes` as `SceneBatches` has them."""
+    check_loader(loader, num_workers)
+    make = _tf_dataset if loader == "tf" else _grain_dataset
+    return make(batches, repeat, num_workers)
+
+
+def _tf_dataset(batches: Any, repeat: bool, num_workers: int | None) -> Any:
     try:
         import tensorflow as tf
     except ImportError as error:
@@ -145,7 +158,7 @@ def _tf_dataset(batches: SceneBatches, repeat: bool, num_workers: int | None) ->
     ).prefetch(tf.data.AUTOTUNE)
 
 
-def _grain_dataset(batches: SceneBatches, repeat: bool, num_workers: int | None) -> Any:
+def _grain_dataset(batches: Any, repeat: bool, num_workers: int | None) -> Any:
     try:
         import grain
     except ImportError as error:

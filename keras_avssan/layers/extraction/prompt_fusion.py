@@ -88,9 +88,7 @@ class PromptFusion(FixedSettings, keras.layers.Layer):
         weights = ops.softmax(logits, axis=-1)
         posterior = ops.sum(weights[..., None] * posteriors, axis=1)
         cosines = ops.stack([ops.max(evidence, axis=-1), similarity], axis=-1)
-        presence = ops.sigmoid(
-            ops.sum(self.presence_scale * cosines, axis=-1) + self.presence_bias
-        )
+        presence = ops.sigmoid(ops.sum(self.presence_scale * cosines, axis=-1) + self.presence_bias)
         return posterior, weights, presence
 
     def compute_output_spec(

@@ -11,7 +11,7 @@ from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings, WriteOnce
 from keras_avssan.doa.grid import GRID_DEGREES, NUM_DIRECTIONS
 from keras_avssan.doa.steering import direction_delays, phase_transform, steering_phases
-from keras_avssan.layers.extraction.spatial_extractor import SpatialExtractor
+from keras_avssan.layers.extraction.spatial_extractor import SpatialExtractor, check_bins
 from keras_avssan.layers.stereo_stft import cross_spectrum
 
 _APART = 10.0  # degrees between candidates, more than this
@@ -89,8 +89,9 @@ class SourceCandidates(FixedSettings, keras.layers.Layer):
     def build(
         self, spectrogram_shape: Shape, microphone_spacing_shape: Shape | None = None
     ) -> None:
-        self.extractor.build(spectrogram_shape)
-        bins = spectrogram_shape[2]
+        bins = check_bins(spectrogram_shape)
+        if not self.extractor.built:  # it may have been trained alone
+            self.extractor.build(spectrogram_shape)
         hertz = np.arange(bins) * self.sampling_rate / (2.0 * (bins - 1))
         self._phase = steering_phases(hertz, direction_delays()).astype("float32")  # (F, 180)
         self.sharpness = self.add_weight(

@@ -19,6 +19,17 @@ _JOINED = 12  # channels at full resolution
 _DILATIONS = (1, 2, 4, 8, 1, 2)
 
 
+def check_bins(spectrogram_shape: Shape) -> int:
+    """Number of bins of a spectrogram; a ValueError where it is unknown or below nine."""
+    bins = spectrogram_shape[2]
+    if bins is None or bins <= _REACH:
+        raise ValueError(
+            f"`spectrogram` must have a known number of bins above {_REACH}. "
+            f"Received: spectrogram.shape={tuple(spectrogram_shape)}"
+        )
+    return bins
+
+
 @keras.saving.register_keras_serializable(package="keras_avssan")
 class SpatialExtractor(FixedSettings, keras.layers.Layer):
     """Computes a mask of the source at an azimuth from spatial cues alone.
@@ -81,12 +92,7 @@ class SpatialExtractor(FixedSettings, keras.layers.Layer):
         azimuths_shape: Shape | None = None,
         microphone_spacing_shape: Shape | None = None,
     ) -> None:
-        bins = spectrogram_shape[2]
-        if bins is None or bins <= _REACH:
-            raise ValueError(
-                f"`spectrogram` must have a known number of bins above {_REACH}. "
-                f"Received: spectrogram.shape={tuple(spectrogram_shape)}"
-            )
+        bins = check_bins(spectrogram_shape)
         hertz = np.arange(bins) * self.sampling_rate / (2.0 * (bins - 1))
         # Phase of a plane wave along the axis of microphones one metre apart.
         self._phase = (2 * np.pi * hertz / SPEED_OF_SOUND).astype("float32")

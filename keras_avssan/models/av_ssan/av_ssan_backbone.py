@@ -16,9 +16,10 @@ from keras_avssan.layers.spatial_refiner import SpatialRefiner
 from keras_avssan.layers.stereo_stft import StereoSTFT
 from keras_avssan.layers.tri_band_spatial_features import TriBandSpatialFeatures
 from keras_avssan.models.av_ssan.audio_encoder_check import check_audio_encoder
+from keras_avssan.models.av_ssan.bridge_prompt import bridge_prompt
 from keras_avssan.models.av_ssan.candidates import add_candidates, weigh_candidates
 from keras_avssan.models.prompted_backbone import PromptedBackbone
-from keras_avssan.models.prompting import EMBEDDED, check_reference, embed_inputs
+from keras_avssan.models.prompting import check_reference
 
 # Settings of the head of networks that were stored without them.
 _FIRST_HEAD = {"phase_transform": False, "doa_padding": "zeros"}
@@ -75,8 +76,8 @@ class AVSSANBackbone(PromptedBackbone):
             `False`, by mask and amplitude.
         doa_padding: Padding of the head beyond the axis of the microphones, see `DoAHead`.
         num_candidates: Directions at which sounds are extracted (`SourceCandidates`), embedded and
-            compared with the prompt (`PromptFusion`), beyond the paper; 0 for its own network. Needs
-            an audio encoder whose magnitudes can be masked, such as `YAMNet`.
+            compared with the prompt (`PromptFusion`), beyond the paper; 0 for its own network. It
+            takes an audio encoder whose magnitudes can be masked, such as `YAMNet`.
         extractor_filters: Channels of the `SpatialExtractor` of these directions.
         dtype: Data type or precision policy. Front end, head and losses stay in float32.
         **kwargs: Arguments of `keras_hub.models.Backbone`.
@@ -280,7 +281,7 @@ class AVSSANBackbone(PromptedBackbone):
         """
         audio = self.level(inputs["audio"])
         spectrogram = self.stft(audio)
-        prompt = self._embed_prompt(inputs, audio)
+        prompt = bridge_prompt(self, inputs, audio)
         mixture = self._embed_mixture(audio, spectrogram)  # F_A
         cue, *similarity = _as_list(self.bridge(audio=mixture, **prompt))  # (1)
         if self.semantic_audio:
@@ -349,27 +350,6 @@ class AVSSANBackbone(PromptedBackbone):
         if self.audio_encoder is None:
             return ops.zeros_like(spectrogram[:, :, 0, :1])
         return self.audio_encoder(ops.mean(audio, axis=-1))
-
-    def _embed_prompt(self, inputs: dict[str, Tensor], audio: Tensor) -> dict[str, Tensor]:
-        """The prompt as arguments of the bridge: an embedding, a recording, or both."""
-        if not self.visual_prompt:
-            return {"prompt": audio[:, :1, 0]}
-        if "prompt_audio" not in inputs:
-            return {"prompt": embed_inputs(self, inputs)}
-        reference = self._embed_reference(inputs["prompt_audio"])
-        if not set(EMBEDDED) & set(inputs):
-            return {"prompt": ops.zeros_like(reference[:, 0]), "reference": reference}
-        weight = inputs.get("prompt_audio_weight")
-        return {
-            "prompt": embed_inputs(self, inputs),
-            "reference": reference,
-            "reference_weight": 0.5 * ops.ones_like(audio[:, 0, 0]) if weight is None else weight,
-        }
-
-    def _embed_reference(self, recording: Tensor) -> Tensor:
-        """Embeddings (batch, t, d_A) of recordings that are the prompt."""
-        assert self.audio_encoder is not None
-        return self.audio_encoder(self.level(recording[..., None])[..., 0])
 
     def _check_prompt(self, inputs: Mapping[str, Tensor]) -> None:
         """Refuses inputs without a prompt that fits, recordings included."""

@@ -27,6 +27,7 @@ from keras_avssan.models.fitting.training_record import (
     room_digests,
     with_steps,
 )
+from keras_avssan.models.prompt_embeddings import takes_prompt
 
 if TYPE_CHECKING:
     from keras_avssan.data.scenes.scene_batches import SceneBatches
@@ -123,19 +124,23 @@ class RecordsTraining(TaskMixin):
 
 
 @contextlib.contextmanager
-def recorded(model: Any, record: TrainingRecord, resumed: bool = False) -> Iterator[None]:
+def recorded(
+    model: Any, record: TrainingRecord, resumed: bool = False, trained: Any = None
+) -> Iterator[None]:
     """Adds a training to a compiled model's record, with its actual number of steps.
 
-    A `resumed` training continues the last one of the model's record.
+    A `resumed` training continues the last one of the model's record. `trained` is the compiled
+    model, where it holds but a part of the one with the record.
     """
-    before, first = model.training_record, _steps(model) or 0
+    trained = model if trained is None else trained
+    before, first = model.training_record, _steps(trained) or 0
     model.training_record = join_records(before, record, resumed)
     model._is_recorded = True
     try:
         yield
     finally:
         model._is_recorded = False
-        steps = _steps(model)
+        steps = _steps(trained)
         if steps is not None and steps > first:
             model.training_record = with_steps(model.training_record, steps - first)
         elif steps is not None:  # no step was done
@@ -154,7 +159,7 @@ def describe_plan(
 
     `command` is the command line of the training; `notes` are further entries, as `batch_size`.
     """
-    prompted = getattr(model.backbone, "visual_prompt", False)
+    prompted = takes_prompt(model)
     pictures = plan.pictures if prompted and "picture" in plan.prompt_kinds else ()
     clips = (*plan.clips, *(plan.references if prompted else ()))
     sets = {
@@ -211,17 +216,25 @@ def _describe_scenes(
     if not scenes:
         return _unknown_training()
     plan = validation[0].plan if validation else None
-    records = [
-        describe_plan(model, batches.plan, plan, batch_size=batches.batch_size)
-        for batches in scenes
-    ]
+    record = one_training(
+        [
+            describe_plan(model, batches.plan, plan, batch_size=batches.batch_size)
+            for batches in scenes
+        ]
+    )
+    if complete:
+        return record
+    (note,) = record.trainings
+    return replace(record, trainings=({**note, "data": "not known"},))
+
+
+def one_training(records: Sequence[TrainingRecord]) -> TrainingRecord:
+    """Records of one training on the scenes of several plans, as one of a single training."""
     (note,), *others = (record.trainings for record in records)
     if others:
         kept = {*_PLAN, "classes", "catalog", "bank"}
         further = [{name: one[name] for name in one if name in kept} for (one,) in others]
         note = {**note, "further_scenes": further}
-    if not complete:
-        note = {**note, "data": "not known"}
     return replace(functools.reduce(join_records, records), trainings=(note,))
 
 

@@ -1,0 +1,1 @@
+"""Training of the extractor of candidate directions, beyond the paper."""

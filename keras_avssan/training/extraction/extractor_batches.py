@@ -1,0 +1,105 @@
+"""Batches of scenes with the directions at which an extractor is trained."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from keras_avssan._internal.types import Shape
+from keras_avssan.data.scenes.rendering import render_scenes
+from keras_avssan.data.scenes.scene import Scene
+from keras_avssan.data.scenes.scene_plan import ScenePlan
+
+_JITTER = 2.0  # degrees, standard deviation around the true azimuths
+_AWAY = 12.0  # degrees from every source to a silent direction
+_DRAWS = 100  # of a silent direction, before there counts as none
+
+
+@dataclass(frozen=True, eq=False)
+class ExtractorBatches:
+    """`batches[b]` is a tuple of one dict of arrays, a pure function of `b`.
+
+    Step s, counted from 0, is of plan s modulo their number; `start` is the first step. The dict
+    holds `audio` and `target` (batch, samples, 2); `azimuths` (batch, sources + 1) of the target,
+    of the interferer (where a plan has only one) and of silence; and `weights` likewise, zero for
+    what is no example.
+    """
+
+    plans: Sequence[ScenePlan]
+    steps: int
+    batch_size: int
+    start: int = 0
+    microphone_spacing: float | None = None
+
+    def __len__(self) -> int:
+        return self.steps - self.start
+
+    def __getitem__(self, index: int) -> tuple[dict[str, np.ndarray]]:
+        plan, numbers = scenes_of_step(self.plans, self.start + int(index), self.batch_size)
+        scenes = [plan[number] for number in numbers]
+        rendered = render_scenes(plan, scenes, interferer_alone=False)
+        azimuths, weights = zip(*(self._directions(plan, scene) for scene in scenes), strict=True)
+        inputs = {
+            "audio": rendered["audio"],
+            "target": rendered["target"],
+            "azimuths": np.array(azimuths, "float32"),
+            "weights": np.array(weights, "float32"),
+        }
+        if self.microphone_spacing is not None:
+            spacing = np.full(len(scenes), self.microphone_spacing, "float32")
+            inputs["microphone_spacing"] = spacing
+        return (inputs,)
+
+    @property
+    def shapes(self) -> tuple[dict[str, Shape]]:
+        """Shapes of a batch's arrays, in its own structure; the batch's size is `None`."""
+        lengths = {plan.num_samples for plan in self.plans}
+        audio = (None, lengths.pop() if len(lengths) == 1 else None, 2)
+        directions = (None, self._num_sources + 1)
+        shapes: dict[str, Shape] = {
+            "audio": audio,
+            "target": audio,
+            "azimuths": directions,
+            "weights": directions,
+        }
+        if self.microphone_spacing is not None:
+            shapes["microphone_spacing"] = (None,)
+        return (shapes,)
+
+    @property
+    def _num_sources(self) -> int:
+        """Sources of which a scene may give an example."""
+        return 2 if any(plan.num_interferers == 1 for plan in self.plans) else 1
+
+    def _directions(self, plan: ScenePlan, scene: Scene) -> tuple[list[float], list[float]]:
+        """Azimuths of the examples of a scene, and which of them count."""
+        rng = plan.generator(scene.index, "extractor")
+        true = np.array([source.azimuth for source in scene.sources])
+        near = np.clip(true + rng.normal(0.0, _JITTER, len(true)), 0.0, 180.0)
+        draws = rng.uniform(0.0, 180.0, _DRAWS)
+        away = draws[np.abs(draws[:, None] - true).min(axis=1) >= _AWAY]
+        count = self._num_sources
+        # The interferer is what the target leaves of the mixture, if it is the only one.
+        alone = [1.0, float(len(true) == 2)][:count]
+        silent = float(away[0]) if away.size else 0.0
+        return [*near[:count].tolist(), silent], [*alone, float(away.size > 0)]
+
+
+def scenes_of_step(
+    plans: Sequence[ScenePlan], step: int, batch_size: int
+) -> tuple[ScenePlan, range]:
+    """The plan of a step, counted from 0, and the indices of its scenes."""
+    turn, which = divmod(step, len(plans))
+    return plans[which], range(turn * batch_size, (turn + 1) * batch_size)
+
+
+def as_plans(plan: Any) -> tuple[ScenePlan, ...]:
+    """One or several plans as a tuple; a TypeError for anything else."""
+    plans = (plan,) if isinstance(plan, ScenePlan) else plan
+    listed = isinstance(plans, (list, tuple)) and len(plans) > 0
+    if not listed or not all(isinstance(one, ScenePlan) for one in plans):
+        raise TypeError(
+            f"`plan` must be a ScenePlan or a non-empty list of them. Received: plan={plan!r}"
+        )
+    return tuple(plans)
