@@ -27,9 +27,9 @@ class SourceCandidates(FixedSettings, keras.layers.Layer):
 
     The direction of the strongest steered response (SRP-PHAT) is the first candidate. A
     `SpatialExtractor` gives its mask; the bins count for the next candidate only as far as no mask
-    before claims them, so that a weak source is not hidden by a strong one. At last each candidate
-    is localised again, in the bins of its own mask, which is its posterior. Computed in float32
-    under every precision policy.
+    before claims them, so that a weak source is not hidden by a strong one. Then every candidate
+    gets its final mask with all others as rivals, and is localised again in the bins of this mask:
+    its posterior. Computed in float32 under every precision policy.
 
     Args:
         num_candidates: Number of candidates, K.
@@ -107,22 +107,31 @@ class SourceCandidates(FixedSettings, keras.layers.Layer):
         grid = ops.convert_to_tensor(GRID_DEGREES.astype("float32"))
         free = ops.ones_like(phases[0])
         azimuths: list[Tensor] = []
-        masks = []
         for _ in range(self.num_candidates):
             response = self._steer(phases, free, steering)
             for other in azimuths:
                 close = ops.abs(grid - other[:, None]) <= _APART
                 response = response - _FAR * ops.cast(close, "float32")
             azimuth = 1.0 + ops.cast(ops.argmax(response, axis=-1), "float32")
-            mask = self.extractor(spectrogram, azimuth[:, None], microphone_spacing)[:, 0]
+            rivals = ops.stack(azimuths, axis=-1)[:, None] if azimuths else None
+            mask = self.extractor(spectrogram, azimuth[:, None], microphone_spacing, rivals)[:, 0]
             free = free * (1.0 - ops.square(mask))
             azimuths.append(azimuth)
-            masks.append(mask)
+        found = ops.stack(azimuths, axis=1)
+        masks = self.extractor(spectrogram, found, microphone_spacing, self._others(azimuths))
         posteriors = [
-            self._posterior(self._steer(phases, ops.square(mask), steering), grid, azimuth)
-            for mask, azimuth in zip(masks, azimuths, strict=True)
+            self._posterior(self._steer(phases, ops.square(masks[:, i]), steering), grid, azimuth)
+            for i, azimuth in enumerate(azimuths)
         ]
-        return ops.stack(azimuths, axis=1), ops.stack(masks, axis=1), ops.stack(posteriors, axis=1)
+        return found, masks, ops.stack(posteriors, axis=1)
+
+    @staticmethod
+    def _others(azimuths: list[Tensor]) -> Tensor | None:
+        """Of every candidate the other ones, (batch, K, K - 1)."""
+        if len(azimuths) == 1:
+            return None
+        rows = [azimuths[:i] + azimuths[i + 1 :] for i in range(len(azimuths))]
+        return ops.stack([ops.stack(row, axis=-1) for row in rows], axis=1)
 
     def _steering(self, spacing: Tensor | None) -> tuple[Tensor, Tensor]:
         """Cosine and sine of the steering phases, (1 or batch, F, 180)."""

@@ -14,9 +14,10 @@ from keras_avssan.layers.stereo_stft import cross_spectrum
 
 _STRIDE = 4  # bins that the encoder joins
 _REACH = 8  # bins that it sees
-_MAPS = 6
+_MAPS = 7
 _JOINED = 12  # channels at full resolution
 _DILATIONS = (1, 2, 4, 8, 1, 2)
+_RADIANS = np.pi / 180
 
 
 def check_bins(spectrogram_shape: Shape) -> int:
@@ -36,9 +37,11 @@ class SpatialExtractor(FixedSettings, keras.layers.Layer):
 
     The network knows no classes. Its inputs at every bin are the level of the mixture, the phase
     difference of the microphones relative to that of a plane wave from the azimuth (cosine and
-    sine), the level difference, the frequency, and the sine of the azimuth. A convolution that
-    joins four bins leads to dilated residual convolutions over time and frequency; a skip
-    connection returns to the full resolution. Computed in float32 under every precision policy.
+    sine), the level difference, the frequency, the sine of the azimuth, and how well the best of
+    the rivals, other directions at which there may be sources, fits the phase difference. A
+    convolution that joins four bins leads to dilated residual convolutions over time and frequency;
+    a skip connection returns to the full resolution. Computed in float32 under every precision
+    policy.
 
     Args:
         filters: Channels of the dilated convolutions.
@@ -51,6 +54,8 @@ class SpatialExtractor(FixedSettings, keras.layers.Layer):
             re2, im2, see `StereoSTFT`.
         azimuths: Azimuths in degrees, shape (batch, K).
         microphone_spacing: Optional distances in metres, shape (batch,).
+        rivals: Optional azimuths of other sources in degrees, shape (batch, K, R): those that each
+            of the K masks is to leave out. A negative number stands for none.
 
     Returns:
         float32 masks on the amplitude, shape (batch, K, T, F), from 0 to 1.
@@ -91,6 +96,7 @@ class SpatialExtractor(FixedSettings, keras.layers.Layer):
         spectrogram_shape: Shape,
         azimuths_shape: Shape | None = None,
         microphone_spacing_shape: Shape | None = None,
+        rivals_shape: Shape | None = None,
     ) -> None:
         bins = check_bins(spectrogram_shape)
         hertz = np.arange(bins) * self.sampling_rate / (2.0 * (bins - 1))
@@ -130,17 +136,27 @@ class SpatialExtractor(FixedSettings, keras.layers.Layer):
         )
 
     def call(
-        self, spectrogram: Tensor, azimuths: Tensor, microphone_spacing: Tensor | None = None
+        self,
+        spectrogram: Tensor,
+        azimuths: Tensor,
+        microphone_spacing: Tensor | None = None,
+        rivals: Tensor | None = None,
     ) -> Tensor:
         _, frames, bins, _ = ops.shape(spectrogram)
         count = ops.shape(azimuths)[1]
-        maps = self._maps(spectrogram, azimuths, microphone_spacing)
+        maps = self._maps(spectrogram, azimuths, microphone_spacing, rivals)
         maps = ops.reshape(maps, (-1, frames, bins, _MAPS))
         masks = ops.square(self._root_mask(maps))
         return ops.reshape(masks, (-1, count, frames, bins))
 
-    def _maps(self, spectrogram: Tensor, azimuths: Tensor, spacing: Tensor | None) -> Tensor:
-        """Inputs of the network, (batch, K, T, F, 6)."""
+    def _maps(
+        self,
+        spectrogram: Tensor,
+        azimuths: Tensor,
+        spacing: Tensor | None,
+        rivals: Tensor | None = None,
+    ) -> Tensor:
+        """Inputs of the network, (batch, K, T, F, 7)."""
         first, second = (
             ops.square(spectrogram[..., i]) + ops.square(spectrogram[..., i + 1]) for i in (0, 2)
         )
@@ -149,10 +165,7 @@ class SpatialExtractor(FixedSettings, keras.layers.Layer):
         real, imaginary = (
             part[:, None] for part in phase_transform(*cross_spectrum(spectrogram), 1e-18)
         )
-        angle = ops.cast(azimuths, "float32") * (np.pi / 180)
-        distance = self.microphone_spacing if spacing is None else spacing[:, None]
-        phase = (distance * ops.cos(angle))[..., None] * ops.convert_to_tensor(self._phase)
-        cosine, sine = ops.cos(phase)[:, :, None], ops.sin(phase)[:, :, None]  # (batch, K, 1, F)
+        cosine, sine = self._wave(azimuths, spacing)
         in_phase = real * cosine + imaginary * sine
         shared = ops.ones_like(in_phase)
         maps = [
@@ -161,9 +174,28 @@ class SpatialExtractor(FixedSettings, keras.layers.Layer):
             imaginary * cosine - real * sine,
             difference[:, None] * shared,
             ops.convert_to_tensor(self._frequency) * shared,
-            ops.sin(angle)[..., None, None] * shared,
+            ops.sin(ops.cast(azimuths, "float32") * _RADIANS)[..., None, None] * shared,
+            -shared if rivals is None else self._rival(real, imaginary, rivals, spacing),
         ]
         return ops.stack(maps, axis=-1)
+
+    def _wave(self, azimuths: Tensor, spacing: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Cosine and sine of the phase difference of plane waves, (batch, K, 1, F)."""
+        distance = self.microphone_spacing if spacing is None else spacing[:, None]
+        delay = distance * ops.cos(ops.cast(azimuths, "float32") * _RADIANS)
+        phase = delay[..., None, None] * ops.convert_to_tensor(self._phase)
+        return ops.cos(phase), ops.sin(phase)
+
+    def _rival(
+        self, real: Tensor, imaginary: Tensor, rivals: Tensor, spacing: Tensor | None
+    ) -> Tensor:
+        """Agreement of every bin with the rival that fits it best, -1 without any."""
+        best = -ops.ones_like(real)
+        for i in range(rivals.shape[-1]):
+            cosine, sine = self._wave(rivals[..., i], spacing)
+            there = rivals[..., i, None, None] >= 0
+            best = ops.maximum(best, ops.where(there, real * cosine + imaginary * sine, -1.0))
+        return best
 
     def _root_mask(self, maps: Tensor) -> Tensor:
         """The network: the square root of the mask on the amplitude, (batch * K, T, F)."""
@@ -184,6 +216,7 @@ class SpatialExtractor(FixedSettings, keras.layers.Layer):
         spectrogram_shape: Shape,
         azimuths_shape: Shape,
         microphone_spacing_shape: Shape | None = None,
+        rivals_shape: Shape | None = None,
     ) -> Shape:
         return (azimuths_shape[0], azimuths_shape[1], *spectrogram_shape[1:3])
 

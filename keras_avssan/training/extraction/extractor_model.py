@@ -31,9 +31,10 @@ class ExtractorModel(keras.Model):
         mixture, target, other = scene_spectrograms(self.stft, inputs["audio"], inputs["target"])
         azimuths, spacing = inputs["azimuths"], inputs.get("microphone_spacing")
         count, some = azimuths.shape[1] - 1, self.num_silent
-        maps = self._maps(mixture, azimuths[:, :count], spacing)
+        rivals = inputs["rivals"]
+        maps = self._maps(mixture, azimuths[:, :count], spacing, rivals[:, :count])
         few = None if spacing is None else spacing[:some]
-        silent = self._maps(mixture[:some], azimuths[:some, count:], few)
+        silent = self._maps(mixture[:some], azimuths[:some, count:], few, rivals[:some, count:])
         root_masks = self.extractor._root_mask(ops.concatenate([maps, silent], axis=0))
         powers = power(target), power(other)
         whole = _compressed(power(mixture))
@@ -51,9 +52,11 @@ class ExtractorModel(keras.Model):
             "gain": decibels(*powers, of_targets) - decibels(*powers),
         }
 
-    def _maps(self, spectrogram: Tensor, azimuths: Tensor, spacing: Tensor | None) -> Tensor:
+    def _maps(
+        self, spectrogram: Tensor, azimuths: Tensor, spacing: Tensor | None, rivals: Tensor
+    ) -> Tensor:
         """Inputs of the extractor's network, one row an example."""
-        return _merge(self.extractor._maps(spectrogram, azimuths, spacing))
+        return _merge(self.extractor._maps(spectrogram, azimuths, spacing, rivals))
 
     def compute_loss(
         self,
