@@ -26,6 +26,20 @@ def check_number(name: str, value: Any, least: float, most: float) -> float:
     return float(value)
 
 
+def known_size(name: str, shape: Sequence[int | None], axis: int, content: str) -> int:
+    """Size of an axis, the number of `content`, that a layer of such inputs needs.
+
+    Raises a ValueError if the shape, the argument `name`, has no such axis or size.
+    """
+    size = shape[axis] if -len(shape) <= axis < len(shape) else None
+    if size is None:
+        raise ValueError(
+            f"The number of {content}, axis {axis} of `{name}`, must be known when the layer is "
+            f"built. Received: {name}={tuple(shape)}"
+        )
+    return size
+
+
 def transpose_hint(shape: Sequence[Any], last: str = "microphones") -> str:
     """A sentence for errors on arrays (…, 2, samples) in place of (…, samples, 2); else empty.
 

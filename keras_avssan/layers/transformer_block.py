@@ -4,6 +4,7 @@ from typing import Any
 
 import keras
 
+from keras_avssan._internal.checks import known_size
 from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings
 
@@ -51,8 +52,7 @@ class TransformerBlock(FixedSettings, keras.layers.Layer):
         self.dropout = dropout
 
     def build(self, input_shape: Shape) -> None:
-        dim = input_shape[-1]
-        assert dim is not None
+        dim = known_size("input_shape", input_shape, -1, "features")
         if dim % self.num_heads:
             raise ValueError(
                 f"`num_heads` must be a divisor of the {dim} features of `x`. "

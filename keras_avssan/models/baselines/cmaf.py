@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_avssan._internal.checks import known_size
 from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings
 from keras_avssan.layers.generalized_cross_correlation import GeneralizedCrossCorrelation
@@ -58,8 +59,8 @@ class HANLayer(FixedSettings, keras.layers.Layer):
         self.dropout = dropout
 
     def build(self, query_shape: Shape, value_shape: Shape) -> None:
-        dim = query_shape[-1]
-        assert dim is not None
+        dim = known_size("query_shape", query_shape, -1, "features")
+        known_size("value_shape", value_shape, -1, "features")
         if dim % self.num_heads:
             raise ValueError(
                 f"`num_heads` must divide the {dim} features of the input. "
@@ -82,8 +83,7 @@ class HANLayer(FixedSettings, keras.layers.Layer):
         self.built = True
 
     def _make_attention(self, name: str, query_shape: Shape, value_shape: Shape) -> keras.Layer:
-        dim = query_shape[-1]
-        assert dim is not None
+        dim = known_size("query_shape", query_shape, -1, "features")
         attention = keras.layers.MultiHeadAttention(
             self.num_heads,
             dim // self.num_heads,

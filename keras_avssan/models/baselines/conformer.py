@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_avssan._internal.checks import known_size
 from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings
 
@@ -41,8 +42,8 @@ class ConformerConvolution(FixedSettings, keras.layers.Layer):
         self.dropout = dropout
 
     def build(self, input_shape: Shape) -> None:
-        dtype, dim = self.dtype_policy, input_shape[-1]
-        assert dim is not None
+        dim = known_size("input_shape", input_shape, -1, "features")
+        dtype = self.dtype_policy
         self.input_norm = keras.layers.LayerNormalization(dtype=dtype, name="input_norm")
         self.gated = keras.layers.Dense(2 * dim, dtype=dtype, name="gated")
         self.depthwise = keras.layers.DepthwiseConv1D(
@@ -122,8 +123,7 @@ class ConformerBlock(FixedSettings, keras.layers.Layer):
         self.dropout = dropout
 
     def build(self, input_shape: Shape) -> None:
-        dim = input_shape[-1]
-        assert dim is not None
+        dim = known_size("input_shape", input_shape, -1, "features")
         if dim % self.num_heads:
             raise ValueError(
                 f"`num_heads` must divide the {dim} features of the input. "
