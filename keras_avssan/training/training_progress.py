@@ -83,8 +83,8 @@ class Course:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Steps of the longest epochs, of which the last is one."""
-        return -(-self.steps // self.epochs)
+        """Steps that this process does of the longest epoch."""
+        return max(map(self.left_of, range(self.epoch_after(self.done), self.epochs)))
 
     def begin_of(self, epoch: int) -> int:
         """Steps before an epoch, counted from 0."""
