@@ -93,7 +93,7 @@ def _add_checkpoint_options(parser: argparse.ArgumentParser) -> None:
 def _check(options: argparse.Namespace) -> None:
     check_output("--out", options.out, kind="folder")
     if os.path.lexists(options.out):
-        raise ValueError(f"`--out` must not exist yet. Received: {options.out}")
+        raise ValueError(f"`--out` must not exist yet. Received: --out={options.out!r}")
 
 
 def _train(options: argparse.Namespace) -> None:

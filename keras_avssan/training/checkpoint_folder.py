@@ -55,7 +55,8 @@ class CheckpointFolder:
                 os.replace(path, path.with_suffix(".damaged"))
         if numbers:
             raise ValueError(
-                f"No checkpoint in '{self.path}' can be read. Delete the folder to start again."
+                f"No checkpoint in '{self.path}' can be read. Delete the folder to start again. "
+                f"Received: checkpoints='{self.path}'"
             )
         return None
 
