@@ -45,7 +45,9 @@ def add_train(commands: Commands) -> None:
     add_encoder_options(parser, image_default="a small one that trains")
     parser.add_argument("--steps", type=int, default=1200, help="training steps")
     parser.add_argument(
-        "--epochs", type=int, help="validations on the way: 4, or one a step where there are fewer"
+        "--epochs",
+        type=int,
+        help="validations on the way (default: 4, or one per step where there are fewer)",
     )
     parser.add_argument("--batch-size", type=int, default=32, help="scenes per step")
     parser.add_argument(

@@ -170,7 +170,7 @@ def test_other_paths_than_model_folders_are_refused(folder):
     errors = [error for _, (_, error, *_) in run(folder, [f"evaluate --model {m}" for m in lines])]
     for error, what in zip(
         errors,
-        ("which is empty", "the file", "does not exist", "has no config.json", "is damaged"),
+        ("which is empty", ", a file", "does not exist", "has no config.json", "is damaged"),
         strict=True,
     ):
         assert what in error
