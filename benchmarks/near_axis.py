@@ -142,7 +142,6 @@ def _model(out, name, network, options):
         model,
         plan,
         steps=options.steps,
-        epochs=4,
         batch_size=options.batch_size,
         learning_rate=4e-3,
         verbose=2,

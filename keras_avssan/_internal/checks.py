@@ -33,6 +33,20 @@ def check_positive_number(name: str, value: Any, kind: str = "number") -> None:
         raise ValueError(f"`{name}` must be a positive {kind}. Received: {name}={value!r}")
 
 
+def known_size(name: str, shape: Sequence[int | None], axis: int, content: str) -> int:
+    """Size of an axis, the number of `content`, that a layer of such inputs needs.
+
+    Raises a ValueError if the shape, the argument `name`, has no such axis or size.
+    """
+    size = shape[axis] if -len(shape) <= axis < len(shape) else None
+    if size is None:
+        raise ValueError(
+            f"The number of {content}, axis {axis} of `{name}`, must be known when the layer is "
+            f"built. Received: {name}={tuple(shape)}"
+        )
+    return size
+
+
 def transpose_hint(shape: Sequence[Any], last: str = "microphones") -> str:
     """A sentence for errors on arrays (…, 2, samples) in place of (…, samples, 2); else empty.
 

@@ -135,7 +135,7 @@ def answer(
 
 def reads_words(model: Any) -> bool:
     """Whether a model can be prompted with words."""
-    return getattr(model.preprocessor, "tokenize", None) is not None
+    return hasattr(model.backbone.image_encoder, "tokenize")
 
 
 def _path(file: Any) -> str:

@@ -73,7 +73,6 @@ def demo_model(
         model,
         plan,
         steps=steps,
-        epochs=min(4, steps),
         learning_rate=4e-3,
         checkpoints=f"{folder}.checkpoints",
         callbacks=[_StepsLeft(steps)] if progress else None,

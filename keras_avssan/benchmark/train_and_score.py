@@ -29,6 +29,18 @@ _FOLDERS = ("rows", "trials", "models")
 _DIVERGED: dict[str, float | None] = {"mae": 180.0, "selection": 0.0}
 
 
+def _read(path: Path, kinds: Mapping[str, type]) -> dict[str, Any]:
+    """A JSON file of a dict with entries of some kinds; a ValueError names a wrong one."""
+    content = read_json(path)
+    for key, kind in kinds.items():
+        value = content.get(key) if isinstance(content, dict) else None
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise ValueError(
+                f"'{path}' is damaged: `{key}` must be of type {kind.__name__}, and is {value!r}."
+            )
+    return content
+
+
 class ResultsFolder:
     """Reads and writes the folder of a benchmark: its configuration and all finished rows.
 
@@ -84,8 +96,46 @@ class ResultsFolder:
         """Reads the finished rows of a table."""
         names = sorted(path.name for path in (self.path / "rows").glob("*.json"))
         ours = [name for name in names if name.endswith(".starss23.json") == (table == 3)]
-        rows = [read_json(self.path / "rows" / name) for name in ours]
+        rows = [self._row(self.path / "rows" / name) for name in ours]
         return [row for row in rows if table in row["tables"]]
+
+    @staticmethod
+    def _row(path: Path) -> dict[str, Any]:
+        row = _read(path, {"name": str, "title": str, "tables": list, "paper": list})
+        if row.get("left_out", "") == "":
+            raise ValueError(f"'{path}' is damaged: it has no `left_out`.")
+        if row["left_out"] is None:
+            row = _read(path, {"evaluations": dict, "seconds": dict, "steps": int})
+            for level, content in row["evaluations"].items():
+                try:
+                    Evaluation.from_dict(content)
+                except ValueError as error:
+                    raise ValueError(
+                        f"'{path}' is damaged: `evaluations` of {level}: {error}"
+                    ) from error
+        return row
+
+    def training(self, name: str) -> dict[str, Any] | None:
+        """Reads the training record of a system; `None` if it is not trained yet."""
+        path = self.training_path(name)
+        kinds = {"trials": list, "steps": int, "trainable_parameters": int, "seconds": dict}
+        return _read(path, kinds) if path.exists() else None
+
+    def trials(self, name: str) -> list[dict[str, Any]]:
+        """Reads the finished trials of a system."""
+        path = self.trials_path(name)
+        trials = read_json(path)
+        if not isinstance(trials, list | None):
+            raise ValueError(f"'{path}' is damaged: it must hold a list of trials.")
+        for number, trial in enumerate(trials or []):
+            for key in ("learning_rate", "mae", "seconds"):
+                value = trial.get(key) if isinstance(trial, dict) else None
+                if isinstance(value, bool) or not isinstance(value, int | float):
+                    raise ValueError(
+                        f"'{path}' is damaged: `{key}` of trial {number} must be a number, and is "
+                        f"{value!r}."
+                    )
+        return trials or []
 
 
 @dataclass
@@ -165,7 +215,7 @@ class Benchmark:
     def _trained(self, system: System) -> tuple[Localizer, dict[str, Any]]:
         """A trained network and its training record; read if both are in the folder."""
         path = self.folder.model_path(system.name)
-        training: dict[str, Any] | None = read_json(self.folder.training_path(system.name))
+        training = self.folder.training(system.name)
         model = self._make(system)
         if training is not None and path.is_dir():
             return type(model).from_preset(str(path)), training
@@ -195,7 +245,7 @@ class Benchmark:
         if self.settings.trials == 1:
             return []
         path = self.folder.trials_path(system.name)
-        trials: list[dict[str, Any]] = read_json(path) or []
+        trials = self.folder.trials(system.name)
         for factor in TRIAL_FACTORS[len(trials) : self.settings.trials]:
             model = self._make(system)
             rate = factor * default_rate(model)

@@ -1,7 +1,7 @@
 """Base class of the methods without training: frames, steering, `localize`."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any, Literal, cast, overload
 
 import keras
 import numpy as np
@@ -196,6 +196,51 @@ class ClassicalLocalizer(keras.layers.Layer):
         outputs = self.call(keras.tree.map_structure(ops.convert_to_tensor, inputs))
         return {key: ops.convert_to_numpy(value) for key, value in outputs.items()}
 
+    @overload
+    def localize(
+        self,
+        audio: Any,
+        prompt: Any = ...,
+        sampling_rate: int | None = ...,
+        return_confidence: Literal[False] = ...,
+        channels: Sequence[int] | None = ...,
+        microphone_spacing: ArrayLike | None = ...,
+    ) -> np.ndarray: ...
+
+    @overload
+    def localize(
+        self,
+        audio: Any,
+        prompt: Any = ...,
+        sampling_rate: int | None = ...,
+        *,
+        return_confidence: Literal[True],
+        channels: Sequence[int] | None = ...,
+        microphone_spacing: ArrayLike | None = ...,
+    ) -> tuple[np.ndarray, np.ndarray]: ...
+
+    @overload
+    def localize(
+        self,
+        audio: Any,
+        prompt: Any,
+        sampling_rate: int | None,
+        return_confidence: Literal[True],
+        channels: Sequence[int] | None = ...,
+        microphone_spacing: ArrayLike | None = ...,
+    ) -> tuple[np.ndarray, np.ndarray]: ...
+
+    @overload
+    def localize(
+        self,
+        audio: Any,
+        prompt: Any = ...,
+        sampling_rate: int | None = ...,
+        return_confidence: bool = ...,
+        channels: Sequence[int] | None = ...,
+        microphone_spacing: ArrayLike | None = ...,
+    ) -> np.ndarray | tuple[np.ndarray, np.ndarray]: ...
+
     def localize(
         self,
         audio: Any,
@@ -204,7 +249,7 @@ class ClassicalLocalizer(keras.layers.Layer):
         return_confidence: bool = False,
         channels: Sequence[int] | None = None,
         microphone_spacing: ArrayLike | None = None,
-    ) -> Any:
+    ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
         """Finds the direction of the strongest sound.
 
         Args:

@@ -58,7 +58,7 @@ def _check(options: argparse.Namespace) -> None:
     if options.model and options.cache:
         raise ValueError("`--cache` must be used with `--demo`. Received: --model, --cache")
     if not 0 < options.port < 65536:
-        raise ValueError(f"`--port` must be from 1 to 65535. Received: {options.port}")
+        raise ValueError(f"`--port` must be from 1 to 65535. Received: --port={options.port}")
     family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -67,7 +67,7 @@ def _check(options: argparse.Namespace) -> None:
         except OSError as error:
             raise OSError(
                 "`--host` and `--port` must be an address of this machine that is free. "
-                f"Received: {options.host}:{options.port} ({error.strerror})"
+                f"Received: --host={options.host}, --port={options.port} ({error.strerror})"
             ) from error
 
 
@@ -90,7 +90,7 @@ def _open_model(options: argparse.Namespace) -> Any:
     if not hasattr(model, "explain"):
         raise ValueError(
             "`--model` must be an AVSSAN, which shows what led to its answers. "
-            f"Received: {type(model).__name__}"
+            f"Received: --model={options.model!r}, a {type(model).__name__}"
         )
     return model
 

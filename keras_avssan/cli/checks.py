@@ -56,17 +56,22 @@ def check_options(options: Any) -> None:
         if name in free:
             continue
         if name in _LEAST and value < _LEAST[name]:
-            raise ValueError(f"`{option}` must be at least {_LEAST[name]}. Received: {value}")
+            raise ValueError(
+                f"`{option}` must be at least {_LEAST[name]}. Received: {option}={value}"
+            )
         if name in _POSITIVE and not 0 < value < float("inf"):
-            raise ValueError(f"`{option}` must be positive. Received: {value:g}")
+            raise ValueError(f"`{option}` must be positive. Received: {option}={value:g}")
         if name in _MOST and value > _MOST[name]:
             raise ValueError(
-                f"`{option}` is in metres, and must be at most {_MOST[name]:g}. Received: {value:g}"
+                f"`{option}` is in metres, and must be at most {_MOST[name]:g}. "
+                f"Received: {option}={value:g}"
             )
         for choice in value if isinstance(value, list) else [value]:
             if name in _CHOICES and choice not in _CHOICES[name]:
                 expected = ", ".join(_CHOICES[name])
-                raise ValueError(f"`{option}` must be one of {expected}. Received: {choice}")
+                raise ValueError(
+                    f"`{option}` must be one of {expected}. Received: {option}={choice}"
+                )
         if name in _PATHS:
             _PATHS[name](option, value)
     _check_groups(options)
@@ -77,7 +82,7 @@ def _check_value(option: str, name: str, value: Any) -> None:
     """Refuses empty words and paths, values that are not numbers, and unreachable paths."""
     for item in value if isinstance(value, list) else [value]:
         if isinstance(item, str) and not item.strip():
-            raise ValueError(f"`{option}` must not be empty. Received: {item!r}")
+            raise ValueError(f"`{option}` must not be empty. Received: {option}={item!r}")
         if name in _FINITE or isinstance(item, float):
             _check_number(option, item, finite=name in _FINITE)
         if name in (*_PATHS, *_OWN_CHECKS) and isinstance(item, str) and os.path.lexists(item):
@@ -90,7 +95,7 @@ def _check_number(option: str, value: Any, finite: bool) -> None:
     except ValueError:  # words, which the command checks itself
         return
     if math.isnan(number) or (finite and math.isinf(number)):
-        raise ValueError(f"`{option}` must be a finite number. Received: {value}")
+        raise ValueError(f"`{option}` must be a finite number. Received: {option}={value}")
 
 
 def _check_reachable(option: str, path: str) -> None:
@@ -101,7 +106,8 @@ def _check_reachable(option: str, path: str) -> None:
         return
     except OSError as error:
         raise ValueError(
-            f"`{option}` must be a path that can be opened ({error.strerror}). Received: {path}"
+            f"`{option}` must be a path that can be opened ({error.strerror}). "
+            f"Received: {option}='{path}'"
         ) from error
 
 
@@ -123,10 +129,11 @@ def check_folder(option: str, path: str) -> None:
     """Refuses a path that is missing or a file; `option` names it."""
     if not os.path.exists(path):
         raise ValueError(
-            f"`{option}` must be an existing folder. Received: '{path}', which does not exist"
+            f"`{option}` must be an existing folder. Received: {option}='{path}', which does not "
+            "exist"
         )
     if not os.path.isdir(path):
-        raise ValueError(f"`{option}` must be a folder. Received: the file '{path}'")
+        raise ValueError(f"`{option}` must be a folder. Received: {option}='{path}', a file")
 
 
 def check_output(option: str, path: str, kind: str = "file", make_parents: bool = False) -> None:
@@ -136,11 +143,11 @@ def check_output(option: str, path: str, kind: str = "file", make_parents: bool 
     """
     parent = os.path.dirname(os.path.abspath(path))
     if not make_parents and not os.path.isdir(parent):
-        raise ValueError(f"`{option}` must lie in an existing folder. Received: {path}")
+        raise ValueError(f"`{option}` must lie in an existing folder. Received: {option}='{path}'")
     if kind == "file" and os.path.isdir(path):
-        raise ValueError(f"`{option}` must be a file. Received: the directory '{path}'")
+        raise ValueError(f"`{option}` must be a file. Received: {option}='{path}', a folder")
     if kind == "folder" and os.path.exists(path) and not os.path.isdir(path):
-        raise ValueError(f"`{option}` must be a folder. Received: the file '{path}'")
+        raise ValueError(f"`{option}` must be a folder. Received: {option}='{path}', a file")
     _check_writable(option, path)
 
 
@@ -155,7 +162,7 @@ def _check_writable(option: str, path: str) -> None:
     except OSError as error:
         raise ValueError(
             f"`{option}` must be in a folder that can be written, and '{folder}' cannot "
-            f"({error.strerror}). Received: {path}"
+            f"({error.strerror}). Received: {option}='{path}'"
         ) from error
 
 
@@ -174,22 +181,23 @@ def hint_after(options: Any, message: str) -> str:
 def _model(option: str, path: str) -> None:
     """A saved model, by its files; their contents are checked when they are loaded."""
     hint = f"`{option}` must be the folder of a saved model."
+    received = f"{option}='{path}'"
     if not os.path.isdir(path):
-        what = f"the file '{path}'" if os.path.exists(path) else f"'{path}', which does not exist"
+        what = f"{received}, {'a file' if os.path.exists(path) else 'which does not exist'}"
         if os.path.isfile(path) and path.endswith(".keras"):
             what += f". This command converts it to a folder: {_make_folder(path)}"
         raise ValueError(f"{hint} Received: {what}")
     if not os.listdir(path):
-        raise ValueError(f"{hint} Received: '{path}', which is empty")
+        raise ValueError(f"{hint} Received: {received}, which is empty")
     if any(map(CHECKPOINT_PATTERN.fullmatch, os.listdir(path))):
         raise ValueError(
-            f"{hint} Received: '{path}', the checkpoints of a training that is not finished: the "
+            f"{hint} Received: {received}, the checkpoints of a training that is not finished: the "
             "same `train` command again finishes it, and saves the model in its `--out`"
         )
     for name, entry in MODEL_ENTRIES.items():
         file = os.path.join(path, name)
         if not os.path.isfile(file):
-            raise ValueError(f"{hint} Received: '{path}', which has no {name}")
+            raise ValueError(f"{hint} Received: {received}, which has no {name}")
         try:
             with open(file, encoding="utf-8") as stream:
                 content = json.load(stream)
@@ -197,11 +205,11 @@ def _model(option: str, path: str) -> None:
             raise ValueError(f"'{file}' is damaged: {error}") from error
         if not isinstance(content, dict) or entry not in content:
             raise ValueError(
-                f"{hint} Received: '{path}', whose {name} is not that of a model: it has no "
-                f"`{entry}`"
+                f"{hint} Received: {received}, whose {name} is not that of a model: it has "
+                f"no `{entry}`"
             )
     if not any(os.path.isfile(os.path.join(path, name)) for name in MODEL_WEIGHTS):
-        raise ValueError(f"{hint} Received: '{path}', which has no {MODEL_WEIGHTS[0]}")
+        raise ValueError(f"{hint} Received: {received}, which has no {MODEL_WEIGHTS[0]}")
 
 
 def _make_folder(path: str) -> str:
@@ -216,7 +224,7 @@ def _bank(option: str, path: str) -> None:
         if not os.path.isfile(os.path.join(path, "bank.json")):
             raise ValueError(
                 f"`{option}` must be the file or folder of a bank. "
-                f"Received: '{path}', which has no bank.json"
+                f"Received: {option}='{path}', which has no bank.json"
             )
     else:
         check_input(option, path)
@@ -238,7 +246,7 @@ def _preset(option: str, path: str) -> None:
     elif path != "none" and "://" not in path and not path.startswith("clip_"):
         raise ValueError(
             f"`{option}` must be an existing folder, an address (kaggle://, hf://) or the name of "
-            f"a CLIP preset such as clip_vit_base_patch32. Received: {path}"
+            f"a CLIP preset such as clip_vit_base_patch32. Received: {option}={path!r}"
         )
 
 

@@ -62,7 +62,7 @@ def _check_folders(options: argparse.Namespace) -> None:
     if options.write_metadata and os.path.exists(metadata):
         raise ValueError(
             "`--write-metadata` must not replace a metadata.csv, which may hold other splits: move "
-            f"it away first. Received: {metadata}"
+            f"it away first. Received: root={options.root!r}, which holds a metadata.csv"
         )
     report = check_folders(
         options.root, engine=options.engine, workers=options.workers, progress=True

@@ -28,7 +28,9 @@ class Parser(argparse.ArgumentParser):
         if kind == "choice":
             choices = self._option_string_actions[option].choices or ()
             expected = f"one of {', '.join(map(str, choices))}"
-        self.exit(2, f"{self.prog}: error: `{option}` must be {expected}. Received: {value}\n")
+        self.exit(
+            2, f"{self.prog}: error: `{option}` must be {expected}. Received: {option}={value}\n"
+        )
 
 
 class HelpFormatter(argparse.HelpFormatter):

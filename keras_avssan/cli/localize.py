@@ -78,7 +78,8 @@ def _check(options: argparse.Namespace) -> None:
         _check_figure(options)
     if options.channels and (min(options.channels) < 0 or len(set(options.channels)) < 2):
         raise ValueError(
-            f"`--channels` must be two different channels, from 0. Received: {options.channels}"
+            f"`--channels` must be two different channels, from 0. "
+            f"Received: --channels={options.channels}"
         )
     for path in options.audio:
         _check_channels(path, options.channels)
@@ -87,7 +88,8 @@ def _check(options: argparse.Namespace) -> None:
 def _check_figure(options: argparse.Namespace) -> None:
     if os.path.splitext(options.figure)[1].lower() not in _FIGURES:
         raise ValueError(
-            f"`--figure` must end in one of {', '.join(_FIGURES)}. Received: {options.figure}"
+            f"`--figure` must end in one of {', '.join(_FIGURES)}. "
+            f"Received: --figure={options.figure!r}"
         )
     if len(options.audio) > 1 or len(options.prompt) > 1:
         raise ValueError(
@@ -113,7 +115,7 @@ def _check_channels(path: PathLike, channels: Sequence[int] | None) -> None:
     if channels is not None and max(channels) >= count:
         raise ValueError(
             f"`--channels` must be from 0 to {count - 1} for audio file '{path}'. "
-            f"Received: {channels[0]} {channels[1]}"
+            f"Received: --channels={list(channels)}"
         )
 
 
@@ -122,7 +124,7 @@ def _localize(options: argparse.Namespace) -> None:
     if options.figure and not hasattr(model, "explain"):
         raise ValueError(
             "`--figure` needs an AVSSAN as `--model`, which explains its answers. "
-            f"Received: {type(model).__name__}"
+            f"Received: --model={options.model!r}, a {type(model).__name__}"
         )
     check_model_spacing(options, model)
     pair: dict[str, Any] = {}

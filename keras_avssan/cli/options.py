@@ -135,7 +135,7 @@ def choose_test_split(options: argparse.Namespace, catalog: "Catalog") -> str | 
     raise ValueError(
         "`--data` must have a split test or val: write one with `build folders --write-metadata`, "
         f"or score all data, which may include training data, with `--split {ALL}`. "
-        f"Received: splits {', '.join(catalog.splits)}"
+        f"Received: --data={options.data!r} with splits {', '.join(catalog.splits)}"
     )
 
 
@@ -143,11 +143,11 @@ def check_splits(options: argparse.Namespace, catalog: "Catalog") -> None:
     """Refuses a split that the data do not have, before rooms are simulated."""
     for name in ("split", "validation_split", "reference_split"):
         known = (*catalog.splits, *([] if name == "reference_split" else [ALL]))
-        split = getattr(options, name, None)
+        split, option = getattr(options, name, None), f"--{name.replace('_', '-')}"
         if split is not None and split not in known:
             raise ValueError(
-                f"`--{name.replace('_', '-')}` must be one of {', '.join(known)}: the data have no "
-                f"other split. Received: {split}"
+                f"`{option}` must be one of {', '.join(known)}: the data have no other split. "
+                f"Received: {option}={split}"
             )
 
 
@@ -214,7 +214,8 @@ def check_bank_spacing(options: argparse.Namespace, bank: "RIRBank") -> None:
     given, own = options.spacing, bank.microphone_spacing
     if given is not None and own and abs(given - own) > SAME_SPACING:
         raise ValueError(
-            f"`--spacing` must be that of `--bank`, {own} m, or be left out. Received: {given} m"
+            f"`--spacing` must be that of `--bank`, {own} m, or be left out. "
+            f"Received: --spacing={given}"
         )
 
 
@@ -224,9 +225,9 @@ def check_model_spacing(
     """Refuses a model with another spacing than `--bank`, or that takes no `--spacing`."""
     from keras_avssan.models.microphones import check_spacing, match_spacing
 
-    check_spacing(model, options.spacing, spelling="--spacing {:g}")
+    check_spacing(model, options.spacing, spelling="--spacing={:g}")
     if options.spacing is None and bank is not None:
-        match_spacing(model, bank.microphone_spacing, spelling="--spacing {:g}")
+        match_spacing(model, bank.microphone_spacing, spelling="--spacing={:g}")
 
 
 def open_image_encoder(options: argparse.Namespace) -> "keras.Layer | None":
@@ -259,7 +260,8 @@ def open_audio_encoder(options: argparse.Namespace) -> "keras.Model | None":
 
     if not os.path.isdir(options.audio_encoder):
         raise ValueError(
-            f"`--audio-encoder` must be a preset folder. Received: {options.audio_encoder}"
+            f"`--audio-encoder` must be a preset folder. "
+            f"Received: --audio-encoder={options.audio_encoder!r}"
         )
     return keras_hub.models.Backbone.from_preset(options.audio_encoder)
 
@@ -269,7 +271,9 @@ def load_model(folder: PathLike) -> "Localizer":
     from keras_avssan.models import Localizer
 
     if not os.path.isdir(folder):
-        raise ValueError(f"`--model` must be the folder of a saved model. Received: {folder}")
+        raise ValueError(
+            f"`--model` must be the folder of a saved model. Received: --model={folder!r}"
+        )
     return Localizer.from_preset(folder)
 
 

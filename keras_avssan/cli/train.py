@@ -44,7 +44,11 @@ def add_train(commands: Commands) -> None:
     )
     add_encoder_options(parser, image_default="a small one that trains")
     parser.add_argument("--steps", type=int, default=1200, help="training steps")
-    parser.add_argument("--epochs", type=int, default=4, help="validations on the way")
+    parser.add_argument(
+        "--epochs",
+        type=int,
+        help="validations on the way (default: 4, or one per step where there are fewer)",
+    )
     parser.add_argument("--batch-size", type=int, default=32, help="scenes per step")
     parser.add_argument(
         "--learning-rate",
@@ -91,7 +95,7 @@ def _add_checkpoint_options(parser: argparse.ArgumentParser) -> None:
 def _check(options: argparse.Namespace) -> None:
     check_output("--out", options.out, kind="folder")
     if os.path.lexists(options.out):
-        raise ValueError(f"`--out` must not exist yet. Received: {options.out}")
+        raise ValueError(f"`--out` must not exist yet. Received: --out={options.out!r}")
 
 
 def _train(options: argparse.Namespace) -> None:

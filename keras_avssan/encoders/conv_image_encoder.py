@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 
+from keras_avssan._internal.checks import known_size
 from keras_avssan._internal.frozen_layers import KeepsFrozenLayers, freeze_parts
 from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings
@@ -46,7 +47,8 @@ class ConvImageEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
 
     def build(self, input_shape: Shape) -> None:
         dtype = self.dtype_policy
-        shape = (None, None, None, input_shape[-1])
+        channels = known_size("input_shape", input_shape, -1, "channels")
+        shape = (None, None, None, channels)
         self.convolutions, self.norms = [], []
         for i, filters in enumerate(self.filters):
             convolution = keras.layers.Conv2D(

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import keras
 import numpy as np
 import scipy.stats
 from numpy.typing import ArrayLike
 
 from keras_avssan._internal.checks import check_integer
+from keras_avssan._internal.types import DirectionModel
 from keras_avssan.data.scenes.scene import PROMPT_KINDS
 from keras_avssan.data.scenes.scene_batches import SceneBatches
 from keras_avssan.data.scenes.scene_plan import ScenePlan
@@ -104,7 +104,7 @@ def posterior_entropy(posterior: ArrayLike) -> np.ndarray:
 
 
 def evaluate_presence(
-    model: keras.Model,
+    model: DirectionModel,
     plan: ScenePlan,
     num_scenes: int,
     *,
@@ -197,7 +197,7 @@ def evaluate_presence(
 
 
 def _presence_scores(
-    model: keras.Model, batches: SceneBatches, microphone_spacing: float | None, progress: bool
+    model: DirectionModel, batches: SceneBatches, microphone_spacing: float | None, progress: bool
 ) -> dict[str, np.ndarray]:
     """Maps the name of each score of presence to its value for every scene, (scenes,)."""
     scores: dict[str, list[np.ndarray]] = {"confidence": [], "entropy": []}

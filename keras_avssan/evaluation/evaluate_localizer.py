@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
-import keras
 import numpy as np
 from tqdm import tqdm
 
 from keras_avssan._internal.checks import check_integer
+from keras_avssan._internal.types import DirectionModel
 from keras_avssan.data.scenes.scene import PROMPT_KINDS, Scene
 from keras_avssan.data.scenes.scene_batches import SceneBatches
 from keras_avssan.data.scenes.scene_plan import ScenePlan
@@ -39,7 +39,7 @@ def strongest_direction(posterior: np.ndarray, azimuth: np.ndarray) -> np.ndarra
 
 
 def evaluate_localizer(
-    model: keras.Model,
+    model: DirectionModel,
     plan: ScenePlan,
     num_scenes: int,
     *,
@@ -155,7 +155,7 @@ def evaluate_localizer(
 
 
 def scene_batches(
-    model: keras.Model,
+    model: DirectionModel,
     plan: ScenePlan,
     num_scenes: int,
     *,
@@ -187,11 +187,11 @@ def scene_batches(
 
 
 def run_batches(
-    model: keras.Model,
+    model: DirectionModel,
     batches: SceneBatches,
     microphone_spacing: float | None = None,
     progress: bool = True,
-) -> Iterator[tuple[dict[str, Any], dict[str, np.ndarray]]]:
+) -> Iterator[tuple[Mapping[str, Any], dict[str, np.ndarray]]]:
     """Runs a model over scenes; yields outputs, with posteriors `doa` (batch, 180), and labels.
 
     Raises a ValueError that names the scene if a posterior is not finite.

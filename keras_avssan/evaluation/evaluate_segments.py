@@ -1,12 +1,13 @@
 """Evaluation of a localiser on segments of real rooms."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
-import keras
 import numpy as np
 from tqdm import tqdm
 
 from keras_avssan._internal.checks import check_integer
+from keras_avssan._internal.types import DirectionModel
 from keras_avssan.data.starss23.segment_prompts import SegmentPrompts
 from keras_avssan.data.starss23.starss23 import STARSS23
 from keras_avssan.doa.grid import check_finite
@@ -22,7 +23,7 @@ SEGMENT_PROMPTS = ("picture", "text", "constant")
 
 
 def evaluate_segments(
-    model: keras.Model,
+    model: DirectionModel,
     prompts: SegmentPrompts,
     *,
     prompt: str = "picture",
@@ -125,13 +126,13 @@ def evaluate_segments(
     )
 
 
-def _check(model: keras.Model, dataset: STARSS23, spacing: float) -> None:
+def _check(model: DirectionModel, dataset: STARSS23, spacing: float) -> None:
     if dataset.format != "mic":
         raise ValueError(
             "`format` must be 'mic', because the channels of 'foa' have no time differences. "
             f"Received: format={dataset.format!r}"
         )
-    backbone = getattr(model, "backbone", model)
+    backbone: Any = getattr(model, "backbone", model)
     if dataset.sampling_rate != backbone.sampling_rate:
         raise ValueError(
             f"`sampling_rate` of the data set must be that of the model, {backbone.sampling_rate} "
@@ -141,7 +142,7 @@ def _check(model: keras.Model, dataset: STARSS23, spacing: float) -> None:
 
 
 def _embeddings(
-    model: keras.Model,
+    model: DirectionModel,
     prompts: SegmentPrompts,
     prompt: str,
     pictures: Mapping[str, np.ndarray] | None,

@@ -182,22 +182,19 @@ class Evaluation:
             An `Evaluation`.
 
         Raises:
-            ValueError: If an entry is missing.
+            ValueError: If an entry is missing or of another type; the message names it.
         """
         try:
             content = with_current_keys(content)
             scenes = content["per_scene"]
+            names = ("azimuth", "interferer_azimuth", "estimate")
+            t60 = scenes.get("t60")
             return cls(
-                SceneScores(
-                    *(
-                        np.array(scenes[name], "float64")
-                        for name in ("azimuth", "interferer_azimuth", "estimate")
-                    )
-                ),
+                SceneScores(*(_numbers(name, scenes[name]) for name in names)),
                 tuple(scenes["target_class"]),
                 tuple(scenes["interferer_class"]),
-                content["settings"],
-                scenes.get("t60"),
+                dict(content["settings"]),
+                None if t60 is None else _numbers("t60", t60),
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(
@@ -242,6 +239,24 @@ class Evaluation:
                     f"`path` must be a complete file of `Evaluation.save` ({error}). "
                     f"Received: path='{os.fspath(path)}'"
                 ) from error
+
+
+def _numbers(name: str, values: Any, place: str = "") -> np.ndarray:
+    """An array of the nested lists that `_without_nan` made; names the scene of a wrong value."""
+    if isinstance(values, list):
+        parts = [_numbers(name, part, f"{place}[{k}]") for k, part in enumerate(values)]
+        if len({part.shape for part in parts}) > 1:
+            raise ValueError(
+                f"`per_scene.{name}{place}` must hold lists of equal length. "
+                f"Received: lengths {sorted({part.size for part in parts})}"
+            )
+        return np.array(parts, "float64")
+    if values is not None and (isinstance(values, bool) or not isinstance(values, (int, float))):
+        raise ValueError(
+            f"`per_scene.{name}{place}` must be a number or null. "
+            f"Received: per_scene.{name}{place}={values!r}"
+        )
+    return np.array(np.nan if values is None else values, "float64")
 
 
 def _without_nan(values: Any) -> Any:

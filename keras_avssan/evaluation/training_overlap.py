@@ -3,8 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-import keras
-
+from keras_avssan._internal.types import DirectionModel
 from keras_avssan.data.catalogs.catalog import Catalog, Picture
 from keras_avssan.data.scenes.scene import Scene
 from keras_avssan.data.scenes.scene_plan import ScenePlan
@@ -27,7 +26,7 @@ def check_on_overlap(on_overlap: str) -> None:
 
 
 def scene_overlap(
-    model: keras.Model, plan: ScenePlan, scenes: Sequence[Scene], prompt: str, on_overlap: str
+    model: DirectionModel, plan: ScenePlan, scenes: Sequence[Scene], prompt: str, on_overlap: str
 ) -> dict[str, Any] | None:
     """Compares recordings, pictures and rooms of scenes with a model's training, see `overlap`."""
     check_on_overlap(on_overlap)
@@ -56,7 +55,7 @@ def scene_overlap(
 
 
 def picture_overlap(
-    model: keras.Model, catalog: Catalog, pictures: Iterable[Picture], on_overlap: str
+    model: DirectionModel, catalog: Catalog, pictures: Iterable[Picture], on_overlap: str
 ) -> dict[str, Any] | None:
     """Compares pictures of prompts with a model's training, see `overlap`."""
     check_on_overlap(on_overlap)
@@ -67,7 +66,7 @@ def picture_overlap(
 
 
 def overlap(
-    model: keras.Model, scenes: Sequence[Mapping[str, set[bytes]]], on_overlap: str
+    model: DirectionModel, scenes: Sequence[Mapping[str, set[bytes]]], on_overlap: str
 ) -> dict[str, Any] | None:
     """Counts the digests of scenes, sets by name, that were in a model's training.
 

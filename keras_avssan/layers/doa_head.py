@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_avssan._internal.checks import check_positive_number
+from keras_avssan._internal.checks import check_positive_number, known_size
 from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings, WriteOnce
 from keras_avssan.doa.grid import GRID_DEGREES, NUM_DIRECTIONS
@@ -116,8 +116,7 @@ class DoAHead(FixedSettings, keras.layers.Layer):
         microphone_spacing_shape: Shape | None = None,
         bin_weights_shape: Shape | None = None,
     ) -> None:
-        num_bins = masked_spectrogram_shape[2]
-        assert num_bins is not None
+        num_bins = known_size("masked_spectrogram_shape", masked_spectrogram_shape, 2, "bins")
         if self.form == "srp":
             self._build_srp(num_bins)
         else:

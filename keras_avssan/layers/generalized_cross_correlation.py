@@ -7,6 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_avssan._internal.checks import known_size
 from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings
 from keras_avssan.doa.steering import phase_transform, steering_phases
@@ -56,8 +57,7 @@ class GeneralizedCrossCorrelation(FixedSettings, keras.layers.Layer):
         self.epsilon = epsilon
 
     def build(self, spectrogram_shape: Shape) -> None:
-        bins = spectrogram_shape[2]
-        assert bins is not None
+        bins = known_size("spectrogram_shape", spectrogram_shape, 2, "bins")
         cycles = np.arange(bins) / (2 * (bins - 1))  # a sample
         phase = steering_phases(cycles, self.lags)
         # The inverse transform of a real signal: bins between 0 and Nyquist count twice.

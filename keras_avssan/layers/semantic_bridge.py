@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_avssan._internal.checks import known_size
 from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.unit_length import unit_length
 from keras_avssan._internal.write_once import FixedSettings
@@ -104,10 +105,12 @@ class SemanticBridge(FixedSettings, keras.layers.Layer):
         sequence_shape = (*audio_shape[:2], self.dim)
         parts = 0
         if self.use_prompt:
+            known_size("prompt_shape", prompt_shape, -1, "features")
             self.prompt_projection = keras.layers.Dense(self.dim, dtype=dtype, name="prompt")
             self.prompt_projection.build(prompt_shape)
             parts += 1
         if self.use_audio:
+            known_size("audio_shape", audio_shape, -1, "features")
             self.audio_projection = keras.layers.Dense(self.dim, dtype=dtype, name="audio")
             self.audio_projection.build(audio_shape)
             parts += 1

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_avssan._internal.checks import known_size
 from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings
 from keras_avssan.layers.transformer_block import attention_fits
@@ -84,8 +85,10 @@ class SemanticSpatialAlignment(FixedSettings, keras.layers.Layer):
         self.scale_relevance = scale_relevance
 
     def build(self, semantics_shape: Shape, features_shape: Shape) -> None:
-        _, patches, _, bins, cues = features_shape
-        assert patches is not None and cues is not None
+        patches, bins, cues = (
+            known_size("features_shape", features_shape, axis, content)
+            for axis, content in ((1, "patches"), (3, "bins"), (4, "cues"))
+        )
         dtype = self.dtype_policy
         self.convolutions = []
         channels = bins

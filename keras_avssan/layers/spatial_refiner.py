@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_avssan._internal.checks import known_size
 from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings
 from keras_avssan.layers.stereo_stft import compressed_magnitude
@@ -64,8 +65,8 @@ class SpatialRefiner(FixedSettings, keras.layers.Layer):
 
     def build(self, bands_shape: Sequence[Shape], spectrogram_shape: Shape) -> None:
         dtype = self.dtype_policy
-        num_bands, dim = len(bands_shape), bands_shape[0][-1]
-        assert dim is not None
+        num_bands = len(bands_shape)
+        dim = known_size("bands_shape[0]", bands_shape[0], -1, "features")
         if self.adaptive and num_bands > 1:
             self.weight_hidden = keras.layers.Dense(
                 dim, activation="gelu", dtype=dtype, name="weight_hidden"

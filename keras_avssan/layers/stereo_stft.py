@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_avssan._internal.checks import check_integer, transpose_hint
+from keras_avssan._internal.checks import check_integer, known_size, transpose_hint
 from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings
 
@@ -207,8 +207,8 @@ class StereoSTFT(FixedSettings, keras.layers.Layer):
         return signal[:, half : half + samples].astype("float32")
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        batch, samples, channels = input_shape
-        assert channels is not None
+        channels = known_size("input_shape", input_shape, 2, "channels")
+        batch, samples = input_shape[:2]
         frames = None if samples is None else 1 + samples // self.hop_length
         return (batch, frames, self.num_bins, 2 * channels)
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from keras_avssan._internal.checks import check_integer
+from keras_avssan._internal.checks import check_integer, known_size
 from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings
 
@@ -78,7 +78,8 @@ class TransformerBlock(FixedSettings, keras.layers.Layer):
         self.dropout = dropout
 
     def build(self, input_shape: Shape) -> None:
-        dim, dtype = input_shape[-1], self.dtype_policy
+        dim = known_size("input_shape", input_shape, -1, "features")
+        dtype = self.dtype_policy
         self.attention_norm = keras.layers.LayerNormalization(dtype=dtype, name="attention_norm")
         self.attention = make_attention(dim, self.num_heads, dtype, "attention")
         self.mlp_norm = keras.layers.LayerNormalization(dtype=dtype, name="mlp_norm")

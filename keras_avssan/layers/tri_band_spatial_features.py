@@ -7,6 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_avssan._internal.checks import known_size
 from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings
 from keras_avssan.layers.stereo_stft import compressed_magnitude, cross_spectrum
@@ -153,8 +154,8 @@ class TriBandSpatialFeatures(FixedSettings, keras.layers.Layer):
         return ops.transpose(cues, (0, 2, 1, 3, 4))
 
     def compute_output_shape(self, input_shape: Shape) -> dict[str, Shape]:
-        batch, frames, num_bins, _ = input_shape
-        assert num_bins is not None
+        num_bins = known_size("input_shape", input_shape, 2, "bins")
+        batch, frames = input_shape[:2]
         widths = {band: BAND_WIDTHS[band] or num_bins for band in self.bands}
         return {
             band: (batch, num_bins // width, frames, width, self.num_cues)

@@ -1,7 +1,7 @@
 """`Localizer`, the base of all task models: training, localisation, export and storage."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import Any, Literal, Self, overload
 
 import keras
 import keras_hub
@@ -94,7 +94,6 @@ class Localizer(
             )
         self.backbone = backbone
         self.preprocessor = preprocessor
-        preprocessor.tokenize = getattr(backbone.image_encoder, "tokenize", None)
         self.renderer = SceneRenderer(name="renderer")
         inputs = backbone.input
         super().__init__(inputs, backbone(inputs), base={"compile": False}, **kwargs)
@@ -111,6 +110,51 @@ class Localizer(
         self, inputs: Mapping[str, Tensor], training: bool | None = None, mask: Tensor = None
     ) -> dict[str, keras.KerasTensor]:
         return keras.Operation.compute_output_spec(self, inputs)
+
+    @overload
+    def localize(
+        self,
+        audio: Any,
+        prompt: Any = ...,
+        sampling_rate: int | None = ...,
+        return_confidence: Literal[False] = ...,
+        channels: tuple[int, int] | None = ...,
+        microphone_spacing: float | ArrayLike | None = ...,
+    ) -> np.ndarray: ...
+
+    @overload
+    def localize(
+        self,
+        audio: Any,
+        prompt: Any = ...,
+        sampling_rate: int | None = ...,
+        *,
+        return_confidence: Literal[True],
+        channels: tuple[int, int] | None = ...,
+        microphone_spacing: float | ArrayLike | None = ...,
+    ) -> tuple[np.ndarray, np.ndarray]: ...
+
+    @overload
+    def localize(
+        self,
+        audio: Any,
+        prompt: Any,
+        sampling_rate: int | None,
+        return_confidence: Literal[True],
+        channels: tuple[int, int] | None = ...,
+        microphone_spacing: float | ArrayLike | None = ...,
+    ) -> tuple[np.ndarray, np.ndarray]: ...
+
+    @overload
+    def localize(
+        self,
+        audio: Any,
+        prompt: Any = ...,
+        sampling_rate: int | None = ...,
+        return_confidence: bool = ...,
+        channels: tuple[int, int] | None = ...,
+        microphone_spacing: float | ArrayLike | None = ...,
+    ) -> np.ndarray | tuple[np.ndarray, np.ndarray]: ...
 
     def localize(
         self,
@@ -274,6 +318,8 @@ class Localizer(
         check_format(config.pop("format_version", 1))
         trainable, state = config.pop("trainable", True), config.pop(KEY, {})
         model = super().from_config(config)
+        if config.get("preprocessor", model.preprocessor) is None:
+            model.preprocessor = None  # removed before the model was stored
         if not trainable:
             model.trainable = False
             set_trainable_layers(model, state)

@@ -1,6 +1,6 @@
 """`LocalizerPreprocessor`, from files and arrays to the inputs of a model."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -11,8 +11,11 @@ import numpy as np
 from keras_avssan._internal.write_once import WriteOnce
 from keras_avssan.data.media.image_io import read_image
 from keras_avssan.data.media.recordings import read_recordings, read_reference
-from keras_avssan.models.prompting import read_prompts
+from keras_avssan.models.prompting import EMBEDDED, REFERENCE, read_prompts
 from keras_avssan.models.prompts import MIN_RECORDING, stack_repeated
+
+# Inputs of the networks besides the prompt, in the form of datasets.
+_RECORDED = ("audio", "dry_audio", "rirs", "snr", "microphone_spacing")
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
@@ -20,13 +23,16 @@ class LocalizerPreprocessor(keras_hub.models.Preprocessor):
     """Reads and checks recordings and prompts, and brings them to the model's form.
 
     Runs on the host in NumPy. Recordings are resampled; pictures are scaled to fit and padded with
-    white. One prompt may serve several recordings, and one recording several prompts.
+    white. One prompt may serve several recordings, and one recording several prompts. Inputs that
+    have the model's form already, such as those of `make_dataset`, pass unchanged, also as symbolic
+    tensors in `Dataset.map`.
 
     Args:
         sampling_rate: Sampling rate of the model in hertz.
         image_size: Height and width of the model's pictures in pixels; `None` for a model that
             takes prompt embeddings only.
-        prompt_dim: Dimension of the model's prompt embeddings; `None` skips that check.
+        prompt_dim: Dimension of the model's prompt embeddings; `None` skips that check. Without
+            it and `image_size`, the preprocessor is that of a promptless model.
         min_duration: Shortest recording in seconds.
         max_duration: Longest recording in seconds.
         resample: Whether recordings at another rate are resampled; `False` refuses them.
@@ -43,14 +49,18 @@ class LocalizerPreprocessor(keras_hub.models.Preprocessor):
             `sampling_rate`: optional, sampling rate of `audio` and `prompt` arrays in hertz;
             `channels`: optional, the two channels of `audio` that are microphone 1 and
             microphone 2, counted from 0, where it has more than two;
-            `model`: optional, the `Localizer` that embeds prompts to be averaged.
+            `model`: the `Localizer`, whose image encoder reads words and embeds prompts to be
+            averaged; optional for other prompts;
+            or a dict of arrays or tensors in the model's form: `audio` and one of the entries of a
+            prompt below; `audio` alone where the model is promptless.
         y: Labels, passed through.
         sample_weight: Weights, passed through.
 
     Returns:
         Dict with `audio` float32 (batch, samples, 2) and `images` float32 (batch, H, W, 3),
         `prompt_embedding` float32 (batch, d_V), `token_ids` int32 (batch, tokens) or
-        `prompt_audio` float32 (batch, samples); with `y`, a tuple as Keras packs it.
+        `prompt_audio` float32 (batch, samples); with `y`, a tuple as Keras packs it. Inputs in
+        the model's form are returned as they are.
 
     Raises:
         ValueError: If a recording or prompt is unreadable or has a wrong shape, range, duration
@@ -88,17 +98,29 @@ class LocalizerPreprocessor(keras_hub.models.Preprocessor):
         self.min_duration = min_duration
         self.max_duration = max_duration
         self.resample = resample
-        # Set by the model, to the function of its image encoder.
-        self.tokenize: Callable[[list[str]], Any] | None = None
         self.built = True  # no weights: a whole model need not be run to build it
 
     def call(self, x: Mapping[str, Any], y: Any = None, sample_weight: Any = None) -> Any:
+        if self._is_prepared(x):
+            return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
         if not isinstance(x, dict) or not {"audio", "prompt"} <= set(x):
             found = f"x with keys {sorted(x)}" if isinstance(x, dict) else f"x={x!r}"
             raise TypeError(f"`x` must be a dict with `audio` and `prompt`. Received: {found}")
         audio = self._read_recordings(x["audio"], x.get("sampling_rate"), x.get("channels"))
         prompts = read_prompts(x["prompt"], self, x.get("sampling_rate"), x.get("model"))
         return keras.utils.pack_x_y_sample_weight(_match(audio, prompts), y, sample_weight)
+
+    def _is_prepared(self, x: Any) -> bool:
+        """Whether inputs have the model's form: tensors by the names of the network's inputs."""
+        if not isinstance(x, dict) or not {"audio", "dry_audio"} & set(x):
+            return False
+        prompts = {*EMBEDDED, *REFERENCE} & set(x)
+        promptless = self.picture_size is None and self.prompt_dim is None
+        return (
+            set(x) <= {*_RECORDED, *prompts}
+            and (promptless or bool(prompts))
+            and all(hasattr(value, "shape") for value in x.values())
+        )
 
     def without_prompt(
         self,

@@ -18,6 +18,10 @@ _TASK = "task.json"
 
 def check_format(version: int) -> None:
     """Refuses models that a later version of this library has saved."""
+    if isinstance(version, bool) or not isinstance(version, int):
+        raise ValueError(
+            f"`format_version` must be an integer. Received: format_version={version!r}"
+        )
     if version > FORMAT_VERSION:
         raise ValueError(
             f"This version of keras-avssan reads models of `format_version` up to "
@@ -41,6 +45,11 @@ def check_preset_folder(preset: PathLike, with_weights: bool, owner: type[keras.
         )
     for name in MODEL_ENTRIES:
         config = _read_json(os.path.join(preset, name))
+        if not isinstance(config.get("registered_name") or "", str):
+            raise _damaged(
+                os.path.join(preset, name),
+                f"`registered_name` must be a string, and is {config['registered_name']!r}",
+            )
         # KerasHub wants the class itself, where Keras is content with a stand-in.
         import_registered(config.get("registered_name") or "")
         if name == _TASK:
@@ -72,14 +81,21 @@ def _read_json(path: str) -> dict[str, Any]:
     folder = os.path.dirname(path)
     try:
         with open(path, encoding="utf-8") as file:
-            return json.load(file)
+            content = json.load(file)
     except FileNotFoundError as error:
         raise ValueError(
             f"`preset` must be the folder of a saved model, and its file '{path}' is missing. "
             f"Received: preset={folder!r}"
         ) from error
     except ValueError as error:
-        raise ValueError(
-            f"`preset` must hold a readable model, and its file '{path}' is damaged: {error}. "
-            f"Received: preset={folder!r}"
-        ) from error
+        raise _damaged(path, error) from error
+    if not isinstance(content, dict):
+        raise _damaged(path, f"it holds no dict but {content!r:.80}")
+    return content
+
+
+def _damaged(path: str, reason: object) -> ValueError:
+    return ValueError(
+        f"`preset` must hold a readable model, and its file '{path}' is damaged: {reason}. "
+        f"Received: preset={os.path.dirname(path)!r}"
+    )

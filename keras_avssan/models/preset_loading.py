@@ -57,9 +57,12 @@ class LoadsPresets(TaskMixin):
         check_preset_folder(preset, load_weights, cls)
         try:
             model = super().from_preset(preset, load_weights=load_weights, **kwargs)
-        except (OSError, KeyError) as error:
+        except (OSError, KeyError, TypeError, AttributeError, ValueError) as error:
+            if kwargs and isinstance(error, TypeError | AttributeError | ValueError):
+                raise  # of an argument
+            damaged = ", a file of it is missing or damaged"
             raise ValueError(
-                "`preset` cannot be loaded, a file of it is missing or damaged: "
+                f"`preset` cannot be loaded{'' if isinstance(error, ValueError) else damaged}: "
                 f"{error}. Received: preset={str(preset)!r}"
             ) from error
         if image_encoder is not None:

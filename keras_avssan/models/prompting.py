@@ -1,6 +1,6 @@
 """Prompts as users give them, brought to arrays in the model's form and to embeddings."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,13 +35,14 @@ def read_prompts(
 ) -> dict[str, np.ndarray]:
     """Brings prompts as users give them to the model's form, a dict of arrays by input.
 
-    Of several kinds, or a `Prompt`, `model` makes the mean embedding and one weighted recording.
+    `model` reads words; of several kinds, or a `Prompt`, it makes the mean embedding and one
+    weighted recording.
     """
     if isinstance(prompt, dict):
         return check_prompt_arrays(prompt, preprocessor.picture_size, preprocessor.prompt_dim)
     prompts, kinds = split_prompts(prompt, preprocessor.prompt_dim)
     if len(set(kinds)) == 1 and kinds[0] != "several":
-        return _read_kind(prompts, kinds[0], preprocessor, sampling_rate)
+        return _read_kind(prompts, kinds[0], preprocessor, sampling_rate, model)
     if model is None:
         raise TypeError(
             "`prompt` must hold pictures, embeddings, texts or recordings, not several kinds; "
@@ -51,20 +52,30 @@ def read_prompts(
 
 
 def _read_kind(
-    prompts: list[Any], kind: str, preprocessor: "LocalizerPreprocessor", sampling_rate: int | None
+    prompts: list[Any],
+    kind: str,
+    preprocessor: "LocalizerPreprocessor",
+    sampling_rate: int | None,
+    model: "Localizer | None",
 ) -> dict[str, np.ndarray]:
     """Prompts of one kind as one array."""
     if kind == "embedding":
         return {"prompt_embedding": check_embeddings(prompts, preprocessor.prompt_dim)}
     if kind == "text":
-        return {"token_ids": _tokenize(prompts, preprocessor.tokenize)}
+        return {"token_ids": _tokenize(prompts, model)}
     if kind == "recording":
         return {"prompt_audio": preprocessor.read_references(prompts, sampling_rate)}
     return {"images": np.stack([preprocessor.read_picture(picture) for picture in prompts])}
 
 
-def _tokenize(texts: list[str], tokenize: Callable[[list[str]], Any] | None) -> np.ndarray:
+def _tokenize(texts: list[str], model: "Localizer | None") -> np.ndarray:
     """Token ids of words, (texts, tokens), where the model has a text side."""
+    if model is None:
+        raise TypeError(
+            "Words as `prompt` need the `model` whose image encoder reads them, as a further entry "
+            f"of `x`; `localize` gives it. Received: prompt={texts[0]!r} without `model`"
+        )
+    tokenize = getattr(model.backbone.image_encoder, "tokenize", None)
     if tokenize is None:
         raise ValueError(
             "Words as `prompt` need a model whose image encoder has a text side, such as "

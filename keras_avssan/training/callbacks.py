@@ -48,14 +48,38 @@ class LossWatch(keras.callbacks.Callback):
             (logs or {}).pop(name, None)
 
 
+class EpochEnd(keras.callbacks.Callback):
+    """Ends epochs that are shorter than Keras's: after their own, or their remaining, steps.
+
+    It comes last; `first` comes first, so that both see what other callbacks have stopped.
+    """
+
+    def __init__(self, course: Course) -> None:
+        super().__init__()
+        self.course = course
+        self.ended = False
+        self.first = keras.callbacks.LambdaCallback(on_epoch_end=self._continue)
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Ends the epoch, which Keras would continue."""
+        left = self.course.left_of(self.course.epoch)
+        if batch + 1 == left < self.course.steps_per_epoch and not self.model.stop_training:
+            self.ended = self.model.stop_training = True
+
+    def _continue(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Lets the training continue with the next epoch."""
+        if self.ended:
+            self.ended = self.model.stop_training = False
+
+
 class EpochPart(keras.callbacks.Callback):
-    """Restores the state of a partial first epoch, and ends it after its remaining steps."""
+    """Restores the state of a partial first epoch."""
 
     def __init__(self, course: Course, state: TrainingState) -> None:
         super().__init__()
         self.course = course
         self.state = state
-        self._started = self._ended = False
+        self._started = False
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Restores network and optimizer."""
@@ -71,17 +95,6 @@ class EpochPart(keras.callbacks.Callback):
         if not self._started:
             self._started = True
             restore_random_state(self.state.random)
-
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Ends the epoch, which Keras would continue for its whole length."""
-        last = self.course.step_of(batch) % self.course.steps_per_epoch == 0
-        if self.course.done_before(self.course.epoch) and last and not self.model.stop_training:
-            self._ended = self.model.stop_training = True
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Lets the training continue with the next epoch."""
-        if self._ended:
-            self._ended = self.model.stop_training = False
 
 
 class LogWriter(keras.callbacks.Callback):
@@ -146,7 +159,7 @@ class CheckpointWriter(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Writes a checkpoint every so many steps; the last one of an epoch waits for its end."""
         step = self.course.step_of(batch)
-        if step % self.course.steps_per_epoch == 0:
+        if self.course.is_end(step):
             return
         stop = self.interrupted()
         if stop or step % self.every == 0:
@@ -157,7 +170,7 @@ class CheckpointWriter(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Writes a checkpoint, after the validation."""
         step = self.course.step
-        if step % self.course.steps_per_epoch:
+        if not self.course.is_end(step):
             return  # another callback has ended the training within an epoch
         self._save(step)
         if self.interrupted() and step < self.course.steps:
@@ -191,7 +204,7 @@ class SceneProgress(keras.callbacks.ProgbarLogger):
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Starts a bar as long as the remaining part of the epoch."""
-        self.target = self.course.steps_per_epoch - self.course.done_before(epoch)
+        self.target = self.course.left_of(epoch)
         self._started = time.perf_counter()
         super().on_epoch_begin(epoch, logs)
 

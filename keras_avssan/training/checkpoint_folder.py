@@ -15,7 +15,8 @@ from keras_avssan._internal.saved_files import CHECKPOINT_NAME, CHECKPOINT_PATTE
 from keras_avssan._internal.types import PathLike
 from keras_avssan.training.training_state import TrainingState
 
-_CONFIG = "config.json"
+# Name of the file of the configuration.
+CONFIG = "config.json"
 _KEPT = 2
 
 
@@ -31,7 +32,7 @@ class CheckpointFolder:
             raise ValueError(
                 f"`checkpoints` must lie in an existing folder. Received: checkpoints='{self.path}'"
             )
-        ResumableFolder(self.path, _CONFIG, "a training", "checkpoints").start(config)
+        ResumableFolder(self.path, CONFIG, "a training", "checkpoints").start(config)
 
     def save(self, state: TrainingState) -> None:
         """Writes a checkpoint, and deletes those before the last two."""
@@ -54,7 +55,8 @@ class CheckpointFolder:
                 os.replace(path, path.with_suffix(".damaged"))
         if numbers:
             raise ValueError(
-                f"No checkpoint in '{self.path}' can be read. Delete the folder to start again."
+                f"No checkpoint in '{self.path}' can be read. Delete the folder to start again. "
+                f"Received: checkpoints='{self.path}'"
             )
         return None
 

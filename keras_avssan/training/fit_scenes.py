@@ -2,11 +2,13 @@
 
 import warnings
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import keras
 import numpy as np
 
+from keras_avssan._internal.atomic_files import read_json
 from keras_avssan._internal.checks import check_integer
 from keras_avssan._internal.one_line import count
 from keras_avssan._internal.types import PathLike
@@ -16,13 +18,16 @@ from keras_avssan.models.fitting.recorded_training import begin_record, describe
 from keras_avssan.models.fitting.training_record import TrainingRecord
 from keras_avssan.models.microphones import match_scenes
 from keras_avssan.models.prompt_embeddings import embed_plan, takes_prompt
-from keras_avssan.training.checkpoint_folder import CheckpointFolder
+from keras_avssan.training.checkpoint_folder import CONFIG, CheckpointFolder
 from keras_avssan.training.logs import check_tensorboard
 from keras_avssan.training.resumable_fit import WatchedFit
 from keras_avssan.training.run_configuration import describe_training, digest_embeddings
 from keras_avssan.training.schedules import warmup_cosine
 from keras_avssan.training.training_progress import Course
 from keras_avssan.training.training_state import TrainingState
+
+# Epochs by default.
+_EPOCHS = 4
 
 Schedule: TypeAlias = keras.optimizers.schedules.LearningRateSchedule
 
@@ -49,7 +54,7 @@ def fit_scenes(
     validation_plan: ScenePlan | None = None,
     validation_scenes: int = 256,
     batch_size: int = 32,
-    epochs: int = 4,
+    epochs: int | None = None,
     learning_rate: float | None = None,
     loader: str | None = None,
     render: str = "host",
@@ -82,13 +87,15 @@ def fit_scenes(
     Args:
         model: A `keras_avssan.models.Localizer`, such as `AVSSAN`.
         train_plan: `keras_avssan.data.ScenePlan` to train on.
-        steps: Number of steps.
+        steps: Number of steps, at least 2; exactly so many are trained.
         validation_plan: Plan to validate on after every epoch, of other rooms (`rooms=`) and of
             another split: a warning counts the rooms, recordings and pictures that it shares with
             the training.
         validation_scenes: Number of its scenes.
         batch_size: Scenes per step.
-        epochs: Number of equal parts into which the steps are divided, for the log.
+        epochs: Number of parts into which the steps are divided, for the log and validation: of
+            equal length, or, where `steps` is not a multiple of it, of lengths that differ by one
+            step. By default 4, or one per step where there are fewer.
         learning_rate: Highest learning rate; the configuration's by default.
         loader: `"tf"` or `"grain"`; by default the one that fits the backend.
         render: `"host"` or `"device"`: where scenes are rendered, see `make_dataset`.
@@ -128,7 +135,9 @@ def fit_scenes(
         >>> fit_scenes(model, plan, steps=1000, checkpoints="model.checkpoints")
     """
     check_integer("checkpoint_every", checkpoint_every, least=1)
-    if epochs < 1 or steps < epochs:
+    steps = check_integer("steps", steps, least=2)
+    epochs = check_integer("epochs", min(_EPOCHS, steps) if epochs is None else epochs, least=1)
+    if steps < epochs:
         raise ValueError(
             f"`epochs` must be from 1 to `steps`. Received: epochs={epochs}, steps={steps}"
         )
@@ -136,8 +145,8 @@ def fit_scenes(
         check_tensorboard()
     for plan in filter(None, (train_plan, validation_plan)):
         match_scenes(model, plan, microphone_spacing)
-    steps_per_epoch = steps // epochs
-    steps = steps_per_epoch * epochs
+    if checkpoints is not None:
+        steps = _stored_steps(checkpoints, steps, epochs)
     schedule = _compile(model, learning_rate, steps)
     options: dict[str, Any] = {
         "loader": loader,
@@ -175,9 +184,8 @@ def fit_scenes(
         folder = CheckpointFolder(checkpoints, describe_training(model, train_plan, **settings))
         state = folder.latest()
         begin_record(folder.path, model, record)
-    course = Course(
-        train_plan, batch_size, steps, steps_per_epoch, schedule, done=state.step if state else 0
-    )
+    done = state.step if state else 0
+    course = Course(train_plan, batch_size, steps, epochs, schedule, done=done)
     if course.done == steps:
         with recorded(model, record, resumed=True):
             assert state is not None
@@ -189,14 +197,9 @@ def fit_scenes(
     dataset = scene_dataset(
         model, train_plan, left, batch_size, start=course.done * batch_size, **options
     )
-    fit: dict[str, Any] = {
-        "validation_data": validation,
-        "epochs": epochs,
-        "steps_per_epoch": steps_per_epoch,
-    }
     watched = WatchedFit(course, folder, state, checkpoint_every, tensorboard)
     with recorded(model, record, resumed=state is not None):
-        return watched.run(model, dataset, **fit, **kwargs)
+        return watched.run(model, dataset, validation_data=validation, **kwargs)
 
 
 def scene_dataset(
@@ -230,6 +233,23 @@ def scene_dataset(
         **further,
         **_prompts(model, plan, prompt_embeddings, text_embeddings),
     )
+
+
+def _stored_steps(checkpoints: PathLike, steps: int, epochs: int) -> int:
+    """The steps of a training, as many as earlier versions rounded them to if one began it."""
+    rounded = steps // epochs * epochs
+    stored = read_json(Path(checkpoints) / CONFIG) if rounded < steps else None
+    if not isinstance(stored, dict) or (stored.get("steps"), stored.get("epochs")) != (
+        rounded,
+        epochs,
+    ):
+        return steps
+    warnings.warn(
+        f"`checkpoints` holds a training of {rounded} steps, to which earlier versions rounded "
+        f"`steps` down: it ends there. Received: steps={steps}, epochs={epochs}",
+        stacklevel=3,
+    )
+    return rounded
 
 
 def _compile(model: keras.Model, learning_rate: float | None, steps: int) -> Schedule:

@@ -15,6 +15,7 @@ from keras_avssan._internal.atomic_files import write_json
 from keras_avssan._internal.types import PathLike
 from keras_avssan.training.callbacks import (
     CheckpointWriter,
+    EpochEnd,
     EpochPart,
     LogWriter,
     LossWatch,
@@ -53,7 +54,7 @@ class WatchedFit:
         history = keras.callbacks.History()
         if self.state is not None:
             history.history = {name: list(values) for name, values in self.state.history.items()}
-            kwargs["initial_epoch"] = self.course.done // self.course.steps_per_epoch
+            kwargs["initial_epoch"] = self.course.epoch_after(self.course.done)
         verbose = choose_verbose(verbose)
         if self.folder is not None:
             self.course.advice = f" Its description and the last checkpoints: {self.folder.path}."
@@ -68,11 +69,17 @@ class WatchedFit:
                         self.course, self.folder, self.every, history, logs, interrupted
                     )
                 )
+            end = EpochEnd(self.course)
+            if verbose:
+                others.append(SceneProgress(self.course))
             try:
                 model.fit(
                     dataset,
-                    callbacks=[*self._first(), *_listed(callbacks), history, *others]
-                    + ([SceneProgress(self.course)] if verbose else []),
+                    callbacks=[
+                        *(end.first, *self._first(), *_listed(callbacks), history, *others, end)
+                    ],
+                    epochs=self.course.epochs,
+                    steps_per_epoch=self.course.steps_per_epoch,
                     verbose=verbose,
                     shuffle=False,  # a plan has its order; Keras warns of a change
                     **kwargs,

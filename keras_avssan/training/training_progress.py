@@ -84,7 +84,7 @@ class Course:
     plan: ScenePlan
     batch_size: int  # scenes per step
     steps: int  # in all
-    steps_per_epoch: int
+    epochs: int  # of equal numbers of steps, or of numbers that differ by one
     schedule: Callable[[int], Any]  # learning rate by the number of steps done
     done: int = 0  # steps before this process
     advice: str = ""  # sentences that follow the message of an error
@@ -92,14 +92,34 @@ class Course:
     step: int = 0  # the last one, counted from 1
     loss: float = 0.0  # of the last step
 
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps that this process does of the longest epoch."""
+        return max(map(self.left_of, range(self.epoch_after(self.done), self.epochs)))
+
+    def begin_of(self, epoch: int) -> int:
+        """Steps before an epoch, counted from 0."""
+        return self.steps * epoch // self.epochs
+
+    def epoch_after(self, steps: int) -> int:
+        """The epoch, counted from 0, that follows or continues after so many steps."""
+        return ((steps + 1) * self.epochs - 1) // self.steps
+
+    def is_end(self, step: int) -> bool:
+        """Whether an epoch ends with a step, counted from 1."""
+        return self.begin_of(self.epoch_after(step)) == step
+
     def done_before(self, epoch: int) -> int:
         """Steps of an epoch, counted from 0, that were done before this process."""
-        return max(0, self.done - epoch * self.steps_per_epoch)
+        return max(0, self.done - self.begin_of(epoch))
+
+    def left_of(self, epoch: int) -> int:
+        """Steps of an epoch, counted from 0, that this process does."""
+        return self.begin_of(epoch + 1) - self.begin_of(epoch) - self.done_before(epoch)
 
     def step_of(self, batch: int) -> int:
         """Number of a step in the training, from 1, by Keras's number in the epoch, from 0."""
-        begin = self.epoch * self.steps_per_epoch
-        return begin + self.done_before(self.epoch) + batch + 1
+        return self.begin_of(self.epoch) + self.done_before(self.epoch) + batch + 1
 
     def error(self, step: int, loss: float) -> NonFiniteLoss:
         """Returns the error of a step, counted from 1, that diverged."""

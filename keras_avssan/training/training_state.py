@@ -115,8 +115,9 @@ def _assign(variables: Sequence[keras.Variable], arrays: Sequence[np.ndarray]) -
     shapes, given = ([tuple(v.shape) for v in part] for part in (variables, arrays))
     if shapes != given:
         raise ValueError(
-            "The checkpoint is of another model: its arrays are "
-            f"{len(given)} and the model's {len(shapes)}, or their shapes differ."
+            "The checkpoint is of another model: its arrays must be as many as the "
+            f"{len(shapes)} of `model`, and of their shapes. Received: {len(given)} arrays"
+            f"{' of other shapes' if len(given) == len(shapes) else ''}"
         )
     for variable, array in zip(variables, arrays, strict=True):
         variable.assign(array)

@@ -36,7 +36,8 @@ def test_what_can_be_given_and_what_is_shown(page):
 def test_words_where_the_model_reads_them(tiny_model, monkeypatch):
     from keras_avssan.app import build_interface
 
-    monkeypatch.setattr(tiny_model.preprocessor, "tokenize", lambda texts: texts)
+    encoder = tiny_model.backbone.image_encoder
+    monkeypatch.setattr(type(encoder), "tokenize", lambda self, texts: texts, raising=False)
     page = components(build_interface(tiny_model))
     assert "words" in page and "or words" in page["introduction"].value
 

@@ -82,8 +82,8 @@ def test_what_is_known_of_presence_is_what_was_measured():
 
 def model(classes=None, tokenize=None):
     record = None if classes is None else SimpleNamespace(trainings=[{"classes": classes}])
-    preprocessor = SimpleNamespace(tokenize=tokenize)
-    return SimpleNamespace(training_record=record, preprocessor=preprocessor)
+    encoder = SimpleNamespace() if tokenize is None else SimpleNamespace(tokenize=tokenize)
+    return SimpleNamespace(training_record=record, backbone=SimpleNamespace(image_encoder=encoder))
 
 
 def test_the_classes_that_a_model_knows_are_listed():
@@ -92,7 +92,8 @@ def test_the_classes_that_a_model_knows_are_listed():
     )
     many = page_parts.introduction(model([f"class {number}" for number in range(50)]))
     assert "<summary>This model knows 50 classes</summary>class 0," in many
-    for unknown in (model(), SimpleNamespace(preprocessor=SimpleNamespace(tokenize=None))):
+    promptless = SimpleNamespace(backbone=SimpleNamespace(image_encoder=None))
+    for unknown in (model(), promptless):
         assert "are not recorded" in page_parts.introduction(unknown)
 
 

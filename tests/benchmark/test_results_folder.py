@@ -10,15 +10,29 @@ from keras_avssan.benchmark.train_and_score import ResultsFolder
 
 pytestmark = pytest.mark.backend_agnostic
 
+ROW = {"name": "a", "title": "A", "tables": [2], "paper": [], "left_out": "no words"}
+SCORED = {
+    **ROW,
+    **{"left_out": None, "seconds": {}, "steps": 0},
+    "evaluations": {
+        "0": {
+            "settings": {},
+            "per_scene": {
+                **{"azimuth": [90.0], "interferer_azimuth": [None], "estimate": [91.0]},
+                **{"target_class": ["a"], "interferer_class": [None]},
+            },
+        }
+    },
+}
+TRIAL = {"learning_rate": 0.1, "mae": 3.0, "seconds": 1.0}
 CONFIG = {"budget": 10, "snr": (0.0, -5.0), "classes": ["a"] * 40}
 
 
 def test_it_is_started_and_resumed(tmp_path):
     first = ResultsFolder(tmp_path / "new", CONFIG)
     assert json.loads((first.path / "config.json").read_text())["snr"] == [0.0, -5.0]
-    write_json(first.row_path("a", 2), {"name": "a", "tables": [2, 4]})
-    write_json(first.row_path("b", 2), {"name": "b", "tables": [2]})
-    write_json(first.row_path("a", 3), {"name": "a", "tables": [2, 3]})
+    for name, table, tables in (("a", 2, [2, 4]), ("b", 2, [2]), ("a", 3, [2, 3])):
+        write_json(first.row_path(name, table), {**ROW, "name": name, "tables": tables})
     again = ResultsFolder(tmp_path / "new", dict(CONFIG))
     assert [row["name"] for row in again.rows(2)] == ["a", "b"]
     assert [row["name"] for row in again.rows(4)] == ["a"]
@@ -64,3 +78,58 @@ def test_a_folder_of_other_things_is_refused(tmp_path):
     (tmp_path / "partial" / "config.json").write_text("{")
     with pytest.raises(ValueError, match="damaged"):
         ResultsFolder(tmp_path / "partial", CONFIG)
+
+
+def with_estimate(value):
+    row = json.loads(json.dumps(SCORED))
+    row["evaluations"]["0"]["per_scene"]["estimate"] = [value]
+    return row
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ([], "`name` must be of type str, and is None"),
+        ({**ROW, "tables": 2}, "`tables` must be of type list, and is 2"),
+        ({k: v for k, v in ROW.items() if k != "left_out"}, "it has no `left_out`"),
+        ({**SCORED, "steps": "many"}, "`steps` must be of type int, and is 'many'"),
+        ({**SCORED, "evaluations": 3}, "`evaluations` must be of type dict, and is 3"),
+        (with_estimate("9x"), r"`evaluations` of 0: `per_scene.estimate\[0\]` must be a number"),
+    ],
+)
+def test_a_damaged_row_names_file_and_entry(row, message, tmp_path):
+    folder = ResultsFolder(tmp_path / "new", CONFIG)
+    write_json(folder.row_path("a", 2), SCORED)
+    assert folder.rows(2) == [SCORED]
+    write_json(folder.row_path("a", 2), row)
+    with pytest.raises(ValueError, match=rf"rows/a\.json' is damaged: {message}"):
+        folder.rows(2)
+
+
+@pytest.mark.parametrize(
+    ("trials", "message"),
+    [
+        ({"mae": 1.0}, "it must hold a list of trials"),
+        ([TRIAL, {**TRIAL, "mae": "low"}], "`mae` of trial 1 must be a number, and is 'low'"),
+        ([3], "`learning_rate` of trial 0 must be a number, and is None"),
+    ],
+)
+def test_damaged_trials_name_file_and_entry(trials, message, tmp_path):
+    folder = ResultsFolder(tmp_path / "new", CONFIG)
+    assert folder.trials("a") == []
+    write_json(folder.trials_path("a"), [TRIAL])
+    assert folder.trials("a") == [TRIAL]
+    write_json(folder.trials_path("a"), trials)
+    with pytest.raises(ValueError, match=rf"trials/a\.json' is damaged: {message}"):
+        folder.trials("a")
+
+
+def test_a_damaged_training_names_file_and_entry(tmp_path):
+    folder = ResultsFolder(tmp_path / "new", CONFIG)
+    assert folder.training("a") is None
+    training = {"trials": [], "steps": 2, "trainable_parameters": 5, "seconds": {}}
+    write_json(folder.training_path("a"), training)
+    assert folder.training("a") == training
+    write_json(folder.training_path("a"), {**training, "seconds": None})
+    with pytest.raises(ValueError, match=r"models/a\.json' is damaged: `seconds` must be of type"):
+        folder.training("a")

@@ -78,7 +78,7 @@ def test_a_port_that_is_taken_is_reported_before_a_training(capsys, monkeypatch)
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         assert main(["app", "--demo", "--port", str(port)]) == 2
-    assert f"that is free. Received: 127.0.0.1:{port} (" in capsys.readouterr().err
+    assert f"that is free. Received: --host=127.0.0.1, --port={port} (" in capsys.readouterr().err
 
 
 def test_without_gradio_it_says_what_to_install(capsys, monkeypatch):

@@ -43,7 +43,7 @@ def test_any_network_of_the_library_is_prompted(workspace, capsys, tmp_path):
     assert "degrees, probability within 5 degrees: " in capsys.readouterr().out
     assert main([*arguments, "--figure", str(tmp_path / "answer.png")]) == 2
     assert (
-        "needs an AVSSAN as `--model`, which explains its answers. Received: GCCMLP"
+        "needs an AVSSAN as `--model`, which explains its answers. Received: --model="
         in capsys.readouterr().err
     )
     arguments = ["evaluate", "--model", str(tmp_path / "model"), "--scenes", "4"]

@@ -102,14 +102,14 @@ def test_usage_is_that_of_the_command(capsys):
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ("train --out new --snr x", "train: error: `--snr` must be a number. Received: x"),
+        ("train --out new --snr x", "train: error: `--snr` must be a number. Received: --snr=x"),
         (
             "train --out new --steps 1.5",
-            "train: error: `--steps` must be a whole number. Received: 1.5",
+            "train: error: `--steps` must be a whole number. Received: --steps=1.5",
         ),
         (
             "evaluate --model m --on-overlap no",
-            "evaluate: error: `--on-overlap` must be one of mark, error. Received: no",
+            "evaluate: error: `--on-overlap` must be one of mark, error. Received: --on-overlap=no",
         ),
     ],
 )

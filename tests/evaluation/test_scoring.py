@@ -188,7 +188,29 @@ def test_a_file_with_the_keys_of_earlier_versions_is_read(tmp_path):
     assert paired_difference(loaded, evaluation, resamples=10)["mae"]["mean"] == 0
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"per_scene": {}}'])
+@pytest.mark.parametrize(
+    ("name", "values", "message"),
+    [
+        ("azimuth", [90.0, "9x"], r"`per_scene.azimuth\[1\]` must be a number .*='9x'"),
+        ("estimate", [[90.0], [1.0, 2.0]], "`per_scene.estimate` must hold lists of equal length"),
+        ("interferer_azimuth", [{}, 1.0], r"`per_scene.interferer_azimuth\[0\]` must be a"),
+        ("estimate", [True, 1.0], r"`per_scene.estimate\[0\]` must be a number"),
+        ("t60", [0.3, "long"], r"`per_scene.t60\[1\]` must be a number .*='long'"),
+    ],
+)
+def test_a_damaged_number_of_an_evaluation_is_named(name, values, message, tmp_path):
+    path = tmp_path / "scores.json"
+    scores = SceneScores([90.0, 20.0], [30.0, np.nan], [92.0, 78.0])
+    Evaluation(scores, ("a", "b"), ("b", None), {}, np.array([0.3, 0.4])).save(path)
+    content = json.loads(path.read_text())
+    assert Evaluation.load(path).to_dict() == content
+    content["per_scene"][name] = values
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=rf"{message}.* Received: path='.*scores\.json'"):
+        Evaluation.load(path)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"per_scene": {}}', '{"per_scene": []}'])
 def test_a_damaged_evaluation_is_named(content, tmp_path):
     (tmp_path / "scores.json").write_text(content)
     with pytest.raises(ValueError, match=r"complete file of .* Received: path='.*scores\.json'"):

@@ -31,6 +31,60 @@ def test_refuses_more_epochs_than_steps(plan, make_tiny):
         fit_scenes(make_tiny(), plan, steps=2, epochs=3)
 
 
+@pytest.mark.parametrize(
+    ("steps", "epochs", "lengths"),
+    [
+        (2, None, [1, 1]),
+        (6, None, [1, 2, 1, 2]),
+        (8, None, [2, 2, 2, 2]),
+        (5, 2, [2, 3]),
+        (7, 3, [2, 2, 3]),
+        (4, 1, [4]),
+    ],
+)
+@pytest.mark.one_backend
+def test_exactly_the_steps_are_trained(steps, epochs, lengths, plan, make_tiny):
+    model, ends = make_tiny(), []
+    end = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: ends.append(int(model.optimizer.iterations))
+    )
+    options = {} if epochs is None else {"epochs": epochs}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)  # of data that ends too early
+        history = fit_scenes(
+            model, plan, steps=steps, batch_size=2, callbacks=[end], loader="grain", verbose=0,
+            **options,
+        )  # fmt: skip
+    assert np.diff([0, *ends]).tolist() == lengths
+    assert history.epoch == list(range(len(lengths)))
+    assert model.training_record.trainings[-1]["steps"] == steps
+
+
+def test_epochs_of_unequal_length_end_on_every_backend(plan, make_tiny):
+    model = make_tiny()
+    fit_scenes(model, plan, steps=3, epochs=2, batch_size=2, verbose=0)
+    assert int(model.optimizer.iterations) == 3
+
+
+def test_a_user_stops_the_training_with_the_last_step_of_an_epoch(plan, make_tiny):
+    model = make_tiny()
+
+    class Stop(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            self.model.stop_training = True
+
+    fit_scenes(
+        model, plan, steps=3, epochs=2, batch_size=2, callbacks=Stop(), loader="grain", verbose=0
+    )
+    assert int(model.optimizer.iterations) == 1  # the first epoch has one step, the second two
+
+
+@pytest.mark.parametrize("steps", [1, 2.5, 0])
+def test_refuses_steps_that_cannot_be_trained(steps, plan, make_tiny):
+    with pytest.raises(ValueError, match=f"`steps` must be an integer.*Received: steps={steps}"):
+        fit_scenes(make_tiny(), plan, steps=steps)
+
+
 @pytest.mark.parametrize("frozen", [pytest.param(False, marks=pytest.mark.backend_agnostic), True])
 def test_fit_scenes_trains_and_validates(frozen, plan, make_tiny):
     model = make_tiny()

@@ -63,7 +63,7 @@ def torch_loader(dataset):
 @pytest.mark.parametrize(
     "meet",
     [
-        lambda model, plan: fit_scenes(model, plan, steps=1, epochs=1),
+        lambda model, plan: fit_scenes(model, plan, steps=2, epochs=1),
         lambda model, plan: evaluate_localizer(model, plan, 2, progress=False),
         lambda model, plan: evaluate_presence(model, plan, 2, progress=False),
         lambda model, plan: class_band_attention(model, plan, 2, progress=False),

@@ -79,6 +79,35 @@ def test_a_damaged_configuration_is_named(folder):
         AVSSAN.from_preset(str(folder))
 
 
+@pytest.mark.parametrize("content", ["[]", "3", '{"registered_name": 3}'])
+def test_a_configuration_of_another_kind_is_named(content, folder):
+    (folder / "config.json").write_text(content)
+    with pytest.raises(ValueError, match="config.json' is damaged: "):
+        AVSSAN.from_preset(str(folder))
+
+
+@pytest.mark.parametrize("version", ["1", None, 1.5])
+def test_a_format_of_another_kind_is_refused(version, folder):
+    edit(folder, "task.json", lambda config: config["config"].update(format_version=version))
+    with pytest.raises(ValueError, match=f"`format_version` must be an integer.*{version!r}"):
+        AVSSAN.from_preset(str(folder))
+
+
+@pytest.mark.parametrize("value", ["eight", None, [8]])
+def test_a_damaged_number_of_a_network_names_the_preset(value, folder):
+    def change(config):
+        config["config"]["backbone"]["config"]["dim"] = value
+
+    edit(folder, "task.json", change)
+    with pytest.raises(ValueError, match=f"`preset` cannot be loaded.* preset='{folder}'"):
+        AVSSAN.from_preset(str(folder))
+
+
+def test_an_argument_that_a_preset_does_not_take_is_a_type_error(folder):
+    with pytest.raises(TypeError, match="nonsense"):
+        AVSSAN.from_preset(str(folder), nonsense=1)
+
+
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
 def test_truncated_weights_are_refused(share, folder):
     path = folder / "model.weights.h5"

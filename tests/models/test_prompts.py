@@ -7,7 +7,7 @@ import soundfile
 from keras import ops
 from PIL import Image
 
-from keras_avssan import Prompt
+from keras_avssan import AVSSANPreprocessor, Prompt
 from keras_avssan.encoders import ConvImageEncoder
 from keras_avssan.models import prompted_backbone
 from keras_avssan.models.prompts import split_prompts
@@ -246,3 +246,26 @@ def test_words_survive_saving(model, recording, tmp_path):
     np.testing.assert_array_equal(
         restored.localize(recording, "a dog"), model.localize(recording, "a dog")
     )
+
+
+def test_a_preprocessor_that_two_models_share_is_not_changed(make_tiny, recording):
+    shared = AVSSANPreprocessor(image_size=SIZE)
+    before = dict(vars(shared))
+    words = make_tiny(preprocessor=shared, image_encoder=TwoSidedEncoder(8, (4, 8), SIZE))
+    wordless = make_tiny(preprocessor=shared)
+    assert words.preprocessor is wordless.preprocessor is shared
+    assert words.localize(recording, "a dog").shape == (1,)
+    with pytest.raises(ValueError, match="text side"):
+        wordless.localize(recording, "a dog")
+    assert vars(shared) == before
+
+
+def test_a_preprocessor_reads_words_with_the_model(model, recording):
+    texts = ["a dog", "a bee"]
+    inputs = {"audio": recording, "prompt": texts}
+    token_ids = model.preprocessor({**inputs, "model": model})["token_ids"]
+    np.testing.assert_array_equal(
+        token_ids, model.backbone.image_encoder.tokenize(["a dog", "a bee"])
+    )
+    with pytest.raises(TypeError, match="need the `model`.*prompt='a dog' without `model`"):
+        model.preprocessor(inputs)

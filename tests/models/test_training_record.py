@@ -83,6 +83,10 @@ def test_every_way_of_saving_keeps_it(trained, tmp_path):
     file = tmp_path / "preset" / "training_record.json"
     assert json.loads(file.read_text())["trainings"][0]["split"] == "train"
     assert str(tmp_path) not in file.read_text()
+    for damage in ({"trainings": [3]}, {"trainings": 3}, {"rooms": 3}, {"format": "1"}):
+        file.write_text(json.dumps({**record.to_dict(), **damage}))
+        with pytest.raises(ValueError, match=r"training_record\.json' is damaged"):
+            AVSSAN.from_preset(str(tmp_path / "preset"))
     file.write_text("{}")
     with pytest.raises(ValueError, match=r"training_record\.json' is damaged"):
         AVSSAN.from_preset(str(tmp_path / "preset"))

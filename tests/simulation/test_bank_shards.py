@@ -340,6 +340,24 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
     assert contents(tmp_path) == {"thesis.txt": b"do not touch"}
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("num_rooms", "many"),
+        ("sampling_rate", "16 kHz"),
+        ("sampling_rate", None),
+        ("seed", "x"),
+        ("speed_of_sound", "fast"),
+        ("image_attenuation", "x"),
+    ],
+)
+def test_a_damaged_setting_is_named(folder, name, value):
+    path = folder / "bank.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), name: value}))
+    with pytest.raises(ValueError, match=rf"bank\.json is damaged: `{name}` must be .*{value!r}"):
+        RIRBank.load(folder)
+
+
 @pytest.mark.parametrize("text", ["", "[1]", "{}", '{"format": "another"}'])
 def test_damaged_settings_are_refused(folder, text):
     (folder / "bank.json").write_text(text)

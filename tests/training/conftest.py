@@ -48,7 +48,16 @@ def values():
 @pytest.fixture(scope="session")
 def whole(tiny, tmp_path_factory):
     """A training that nothing disturbed: its folder, history and final variables."""
-    folder = tmp_path_factory.mktemp("whole") / "checkpoints"
-    model = tiny.make_model()
-    history = tiny.train(folder, model, checkpoint_every=2).history
+    return _trained(tiny, tmp_path_factory.mktemp("whole"))
+
+
+@pytest.fixture(scope="session")
+def uneven(tiny, tmp_path_factory):
+    """Another one, of seven steps in three epochs."""
+    return _trained(tiny, tmp_path_factory.mktemp("uneven"), steps=7, epochs=3)
+
+
+def _trained(tiny, parent, **options):
+    folder, model = parent / "checkpoints", tiny.make_model()
+    history = tiny.train(folder, model, checkpoint_every=2, **options).history
     return folder, history, [np.array(keras.ops.convert_to_numpy(v)) for v in model.variables]

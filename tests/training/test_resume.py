@@ -6,6 +6,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -57,6 +58,41 @@ def test_ctrl_c_stops_after_the_step_and_damage_costs_a_checkpoint(
         history = tiny.train(folder, model, checkpoint_every=2)
     assert_same(folder, history.history, model, whole, values)
     assert (folder / "step-00000007.damaged").exists()
+
+
+@pytest.mark.one_backend
+@pytest.mark.parametrize("stop", [2, 3, 4, 6])
+def test_epochs_of_unequal_length_resume_to_the_same_numbers(
+    tiny, uneven, values, at, tmp_path, interruptible, stop
+):
+    """Seven steps in three epochs, which end after steps 2, 4 and 7."""
+    folder = tmp_path / "checkpoints"
+    press = at(stop, lambda _: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt, match=f"after step {stop} of 7"):
+        tiny.train(folder, steps=7, epochs=3, checkpoint_every=2, callbacks=press)
+    model = tiny.make_model()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        history = tiny.train(folder, model, steps=7, epochs=3, checkpoint_every=2)
+    assert_same(folder, history.history, model, uneven, values)
+    assert [row["step"] for row in read_log(folder, "epochs.csv")] == ["2", "4", "7"]
+
+
+@pytest.mark.one_backend
+def test_a_training_whose_steps_an_earlier_version_rounded_resumes(
+    tiny, whole, values, at, tmp_path, interruptible
+):
+    folder = tmp_path / "checkpoints"
+    press = at(5, lambda _: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt, match="after step 5 of 8"):
+        tiny.train(folder, checkpoint_every=2, callbacks=press)
+    model = tiny.make_model()
+    # Nine steps in two epochs were eight.
+    with pytest.warns(UserWarning, match="holds a training of 8 steps, .* steps=9, epochs=2"):
+        history = tiny.train(folder, model, steps=9, checkpoint_every=2)
+    assert_same(folder, history.history, model, whole, values)
+    with pytest.raises(ValueError, match="`steps` is 8 there, but 10 now"):
+        tiny.train(folder, tiny.make_model(), steps=10)
 
 
 def test_a_finished_training_is_not_trained_again(tiny, whole, values):

@@ -19,15 +19,13 @@ from tqdm import tqdm
 
 from keras_avssan._internal.atomic_files import sha256, whole_file, write_whole
 from keras_avssan._internal.checks import check_integer
-from keras_avssan._internal.resumable_folder import ResumableFolder
 from keras_avssan._internal.types import PathLike
 from keras_avssan.data.media.tf_audio import import_tensorflow
 from keras_avssan.data.scenes.rendering import render_scenes
 from keras_avssan.data.scenes.scene_batches import Batch, SceneBatches
+from keras_avssan.data.scenes.scene_layout import FORMAT, read_layout, resumable, shard_paths
 from keras_avssan.data.scenes.scene_plan import ScenePlan
 
-_FORMAT = "keras-avssan scenes 1"
-_LAYOUT = "scenes.json"
 # Settings that the first folders lack.
 _ADDED = ("rooms", "min_separation", "prompt_kinds", "reference_split", "sources")
 # Scenes made at a time: few enough for any memory.
@@ -80,17 +78,17 @@ def write_scenes(
         )
     folder = Path(folder)
     layout = _layout(batches, scenes_per_shard)
-    paths = _shard_paths(folder, layout)
+    paths = shard_paths(folder, layout)
     chosen = range(len(paths)) if shards is None else sorted(set(shards))
     if not chosen or not 0 <= chosen[0] <= chosen[-1] < len(paths):
         raise ValueError(
             f"`shards` must be numbers from 0 to {len(paths) - 1}. Received: shards={chosen!r}"
         )
-    resumable = _resumable(folder)
-    if "sources" not in (resumable.read() or layout):
+    work = resumable(folder)
+    if "sources" not in (work.read() or layout):
         layout = {name: layout[name] for name in layout if name not in _ADDED}
-    resumable.start(layout)
-    resumable.remove_parts(paths[shard].name for shard in chosen)
+    work.start(layout)
+    work.remove_parts(paths[shard].name for shard in chosen)
     missing = [shard for shard in chosen if not paths[shard].exists()]
     done = len(chosen) - len(missing)
     with tqdm(
@@ -143,8 +141,8 @@ def read_scenes(
     check_integer("batch_size", batch_size, least=1)
     if num_workers is not None:
         check_integer("num_workers", num_workers, least=1)
-    layout = _read_layout(Path(folder))
-    paths = _shard_paths(Path(folder), layout)
+    layout = read_layout(Path(folder))
+    paths = shard_paths(Path(folder), layout)
     missing = [path for path in paths if not path.exists()]
     if missing:
         raise ValueError(
@@ -260,7 +258,7 @@ def _layout(batches: SceneBatches, scenes_per_shard: int) -> dict[str, Any]:
         {name: list(shape[1:]) for name, shape in part.items()} for part in batches.shapes
     )
     return {
-        "format": _FORMAT,
+        "format": FORMAT,
         "num_scenes": batches.num_scenes,
         "scenes_per_shard": scenes_per_shard,
         "start": batches.start,
@@ -297,24 +295,6 @@ def _changes(plan: ScenePlan) -> dict[str, Any]:
         for field in fields[first:]
         if values[field.name] != field.default
     }
-
-
-def _resumable(folder: Path) -> ResumableFolder:
-    return ResumableFolder(folder, _LAYOUT, "scenes", "folder")
-
-
-def _read_layout(folder: Path) -> dict[str, Any]:
-    layout = _resumable(folder).read()
-    if layout is None or layout.get("format") != _FORMAT:
-        raise ValueError(
-            f"`folder` must hold scenes of `write_scenes`. Received: folder='{folder}'"
-        )
-    return layout
-
-
-def _shard_paths(folder: Path, layout: dict[str, Any]) -> list[Path]:
-    count = -(-layout["num_scenes"] // layout["scenes_per_shard"])
-    return [folder / f"scenes-{number:05d}.tfrecord" for number in range(count)]
 
 
 def _scenes(

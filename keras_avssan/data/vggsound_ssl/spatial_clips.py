@@ -40,19 +40,24 @@ class SpatialClips:
             self.manifest = json.loads(text)
             if self.manifest["format"] != FORMAT:
                 raise ValueError(f"its format is {self.manifest['format']!r}")
+            splits = list(self.manifest["rooms"])
+            shards = [(shard["name"], shard["split"]) for shard in self.manifest["shards"]]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ValueError(
                 f"`root` must have spatial clips: {error}. Received: root='{root}'"
             ) from error
-        splits = list(self.manifest["rooms"])
         if split is not None and split not in splits:
             raise ValueError(f"`split` must be one of {splits} or None. Received: split={split!r}")
-        self._entries = [
-            (shard["name"], entry)
-            for shard in self.manifest["shards"]
-            if split in (None, shard["split"])
-            for entry in read_index(self.root, shard["name"])["clips"]
-        ]
+        names = [name for name, part in shards if split in (None, part)]
+        self._entries = [(name, entry) for name in names for entry in self._index(name)]
+
+    def _index(self, shard: str) -> list[dict[str, Any]]:
+        try:
+            return list(read_index(self.root, shard)["clips"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"The index of shard {shard} in '{self.root}' is damaged: {error}."
+            ) from error
 
     def __repr__(self) -> str:
         return one_line(self, count(len(self), "clip"), f"in {self.root}")

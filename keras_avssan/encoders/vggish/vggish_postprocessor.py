@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_avssan._internal.checks import known_size
 from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings
 
@@ -44,7 +45,7 @@ class VGGishPostprocessor(FixedSettings, keras.layers.Layer):
         self.eight_bit = eight_bit
 
     def build(self, input_shape: Shape) -> None:
-        dim = input_shape[-1]
+        dim = known_size("input_shape", input_shape, -1, "features")
         self.eigen_vectors = self.add_weight(
             shape=(dim, dim), initializer="identity", trainable=False, name="pca_eigen_vectors"
         )

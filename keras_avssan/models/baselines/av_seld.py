@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_avssan._internal.checks import known_size
 from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings
 from keras_avssan.models.baselines.baseline import Baseline
@@ -44,6 +45,7 @@ class ResidualConvBlock(FixedSettings, keras.layers.Layer):
         self.pool_size = tuple(pool_size)
 
     def build(self, input_shape: Shape) -> None:
+        known_size("input_shape", input_shape, -1, "channels")
         dtype = self.dtype_policy
         output_shape = (*input_shape[:-1], self.filters)
         self.convolutions, self.norms = [], []
@@ -87,8 +89,8 @@ class ResidualConvBlock(FixedSettings, keras.layers.Layer):
         return ops.reshape(x, (-1, frames // p, p, bins // q, q, channels))
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        batch, frames, bins, _ = input_shape
-        assert bins is not None
+        bins = known_size("input_shape", input_shape, 2, "bins")
+        batch, frames = input_shape[:2]
         frames = None if frames is None else frames // self.pool_size[0]
         return (batch, frames, bins // self.pool_size[1], self.filters)
 

@@ -7,6 +7,7 @@ import keras_hub
 import numpy as np
 from keras import ops
 
+from keras_avssan._internal.checks import known_size
 from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings
 from keras_avssan.layers.generalized_cross_correlation import GeneralizedCrossCorrelation
@@ -64,6 +65,7 @@ class ClassTokenEncoder(FixedSettings, keras.layers.Layer):
         self.dropout = dropout
 
     def build(self, input_shape: Shape) -> None:
+        known_size("input_shape", input_shape, -1, "features")
         dtype = self.dtype_policy
         sequence_shape = (None, None, self.dim)
         self.embedding = keras.layers.Dense(self.dim, dtype=dtype, name="embedding")

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_avssan._internal.checks import known_size
 from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings
 from keras_avssan.layers.generalized_cross_correlation import GeneralizedCrossCorrelation
@@ -59,7 +60,9 @@ class HANLayer(FixedSettings, keras.layers.Layer):
         self.dropout = dropout
 
     def build(self, query_shape: Shape, value_shape: Shape) -> None:
-        dim, dtype = query_shape[-1], self.dtype_policy
+        dim = known_size("query_shape", query_shape, -1, "features")
+        known_size("value_shape", value_shape, -1, "features")
+        dtype = self.dtype_policy
         self.self_attention = self._make_attention("self_attention", query_shape, query_shape)
         self.cross_attention = self._make_attention("cross_attention", query_shape, value_shape)
         self.attention_norm = keras.layers.LayerNormalization(dtype=dtype, name="attention_norm")
@@ -76,8 +79,9 @@ class HANLayer(FixedSettings, keras.layers.Layer):
         self.built = True
 
     def _make_attention(self, name: str, query_shape: Shape, value_shape: Shape) -> keras.Layer:
+        dim = known_size("query_shape", query_shape, -1, "features")
         dtype, dropout = self.dtype_policy, self.dropout
-        attention = make_attention(query_shape[-1], self.num_heads, dtype, name, dropout)
+        attention = make_attention(dim, self.num_heads, dtype, name, dropout)
         attention.build(query_shape, value_shape)
         return attention
 

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_avssan._internal.checks import known_size
 from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings
 from keras_avssan.layers.transformer_block import attend_in_steps, make_attention
@@ -42,8 +43,8 @@ class ConformerConvolution(FixedSettings, keras.layers.Layer):
         self.dropout = dropout
 
     def build(self, input_shape: Shape) -> None:
-        dtype, dim = self.dtype_policy, input_shape[-1]
-        assert dim is not None
+        dim = known_size("input_shape", input_shape, -1, "features")
+        dtype = self.dtype_policy
         self.input_norm = keras.layers.LayerNormalization(dtype=dtype, name="input_norm")
         self.gated = keras.layers.Dense(2 * dim, dtype=dtype, name="gated")
         self.depthwise = keras.layers.DepthwiseConv1D(
@@ -123,7 +124,8 @@ class ConformerBlock(FixedSettings, keras.layers.Layer):
         self.dropout = dropout
 
     def build(self, input_shape: Shape) -> None:
-        dim, dtype = input_shape[-1], self.dtype_policy
+        dim = known_size("input_shape", input_shape, -1, "features")
+        dtype = self.dtype_policy
         self.first_ffn = self._make_ffn("first", input_shape)
         self.attention_norm = keras.layers.LayerNormalization(dtype=dtype, name="attention_norm")
         self.attention_norm.build(input_shape)

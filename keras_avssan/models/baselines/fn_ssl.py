@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_avssan._internal.checks import check_integer
+from keras_avssan._internal.checks import check_integer, known_size
 from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings
 from keras_avssan.models.baselines.baseline import Baseline
@@ -82,7 +82,7 @@ class FullNarrowBlock(FixedSettings, keras.layers.Layer):
         self.dropout = dropout
 
     def build(self, input_shape: Shape) -> None:
-        channels = input_shape[-1]
+        channels = known_size("input_shape", input_shape, -1, "channels")
         if not self.first and channels != self.hidden_dim:
             raise ValueError(
                 "`input_shape` of a block that is not the first one must have "
@@ -98,7 +98,6 @@ class FullNarrowBlock(FixedSettings, keras.layers.Layer):
         self.full_band.build((None, None, channels))
         width = self.hidden_dim
         if self.first:
-            assert channels is not None
             width += channels
         self.narrow_band.build((None, None, width))
         self.built = True

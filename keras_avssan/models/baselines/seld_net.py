@@ -7,6 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_avssan._internal.checks import known_size
 from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings
 from keras_avssan.models.baselines.baseline import Baseline
@@ -56,6 +57,7 @@ class ConvPoolBlock(FixedSettings, keras.layers.Layer):
         self.momentum = momentum
 
     def build(self, input_shape: Shape) -> None:
+        known_size("input_shape", input_shape, -1, "channels")
         dtype = self.dtype_policy
         self.conv = keras.layers.Conv2D(
             self.filters,
@@ -86,8 +88,7 @@ class ConvPoolBlock(FixedSettings, keras.layers.Layer):
         return ops.max(x, axis=3)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        bins = input_shape[2]
-        assert bins is not None
+        bins = known_size("input_shape", input_shape, 2, "bins")
         return (*input_shape[:2], bins // self.pool_size, self.filters)
 
     def get_config(self) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_avssan._internal.checks import known_size
 from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.unit_length import unit_length
 from keras_avssan._internal.write_once import FixedSettings
@@ -45,7 +46,7 @@ class MLP(FixedSettings, keras.layers.Layer):
         self.hidden: list[keras.Layer] = []
         self.norms: list[keras.Layer] = []
         self.drops: list[keras.Layer] = []
-        features = input_shape[-1]
+        features = known_size("input_shape", input_shape, -1, "features")
         for i, width in enumerate(self.widths):
             hidden = keras.layers.Dense(width, dtype=dtype, name=f"hidden_{i}")
             norm = keras.layers.BatchNormalization(dtype=dtype, name=f"norm_{i}")
@@ -106,6 +107,7 @@ class PromptProjection(FixedSettings, keras.layers.Layer):
         self.dim = dim
 
     def build(self, prompt_shape: Shape) -> None:
+        known_size("prompt_shape", prompt_shape, -1, "features")
         self.projection = keras.layers.Dense(self.dim, dtype=self.dtype_policy, name="projection")
         self.projection.build(prompt_shape)
         self.built = True
@@ -155,8 +157,7 @@ class StereoLogMel(FixedSettings, keras.layers.Layer):
         self.phase = phase
 
     def build(self, spectrogram_shape: Shape) -> None:
-        num_bins = spectrogram_shape[2]
-        assert num_bins is not None
+        num_bins = known_size("spectrogram_shape", spectrogram_shape, 2, "bins")
         highest = 0.975 * self.sampling_rate / 2.0
         self._mel = mel_matrix(num_bins, self.num_mels, self.sampling_rate, 60.0, highest)
         self.built = True

@@ -277,7 +277,7 @@ def circumstances() -> dict[str, Any]:
 
 def _steps(model: Any) -> int | None:
     """Steps that a model's optimizer has done; `None` where they are unknown."""
-    if model.optimizer is None:
+    if getattr(model, "optimizer", None) is None:  # not compiled, which Keras refuses itself
         return 0
     try:
         if hasattr(model, "jax_state_sync"):  # an interrupted training has not synced it

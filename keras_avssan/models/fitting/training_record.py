@@ -93,9 +93,14 @@ class TrainingRecord:
         """
         try:
             if content["format"] > _FORMAT:
-                raise ValueError(f"`format` must be at most {_FORMAT}")
+                raise ValueError(
+                    f"`format` must be at most {_FORMAT}. Received: format={content['format']}"
+                )
             sets = {kind: _unpack(content[kind], content["digest_bytes"]) for kind in _KINDS}
-            return cls(tuple(content["trainings"]), **sets)
+            trainings = content["trainings"]
+            if not all(isinstance(training, dict) for training in trainings):
+                raise TypeError(f"`trainings` must hold dicts. Received: trainings={trainings!r}")
+            return cls(tuple(trainings), **sets)
         except (KeyError, TypeError, ValueError) as error:
             found = f"a dict of {sorted(content)}" if isinstance(content, dict) else repr(content)
             raise ValueError(

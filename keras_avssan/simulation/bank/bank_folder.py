@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from keras_avssan._internal.atomic_files import write_whole
-from keras_avssan._internal.checks import check_integer
+from keras_avssan._internal.checks import check_integer, check_number
 from keras_avssan._internal.resumable_folder import ResumableFolder
 from keras_avssan._internal.types import PathLike
 from keras_avssan.simulation.bank.bank_settings import BankSettings
@@ -31,6 +31,9 @@ _FIELDS = (
     *("image_attenuation", "tail", "calibrate"),
 )
 _NEEDED = {*_FIELDS, "num_rooms", "rooms_per_shard"}
+# Least values of those that are integers, and those that are other numbers of at least 0.
+_INTEGERS = {"num_rooms": 1, "rooms_per_shard": 1, "first_index": 0, "sampling_rate": 1, "seed": 0}
+_NUMBERS = ("speed_of_sound", "image_attenuation")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,8 +64,11 @@ class BankFolder:
             absent = _NEEDED - settings.keys()
             if absent:
                 raise ValueError(f"its {_SETTINGS} lacks {sorted(absent)}")
-            for name, least in (("num_rooms", 1), ("rooms_per_shard", 1), ("first_index", 0)):
+            for name, least in _INTEGERS.items():
                 settings[name] = check_integer(name, settings[name], least)
+            for name in _NUMBERS:
+                if settings[name] is not None or name != "image_attenuation":
+                    check_number(name, settings[name], 0, float("inf"))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ValueError(
                 f"`path` must be the folder of a bank that `build_bank` wrote: {error}. "

@@ -42,7 +42,7 @@ AUGMENTED = {"swap_channels": True, "speed": (0.85, 1.15), "equalise": 6.0}
 
 
 def spelt(value):
-    """A value with every field of its data classes; the last digits of a float are the processor's."""
+    """A value with every field of its data classes, without the last digits of floats."""
     if isinstance(value, float):
         return f"{value:.9g}"
     if isinstance(value, tuple):

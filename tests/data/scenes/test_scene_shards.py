@@ -119,6 +119,29 @@ def test_other_scenes_and_other_files_are_left_alone(batches, folder, tmp_path):
         read_scenes(tmp_path / "mine")
 
 
+@pytest.mark.parametrize(
+    ("place", "value", "message"),
+    [
+        (["num_scenes"], "11x", "`num_scenes` must be an integer .* num_scenes='11x'"),
+        (["num_scenes"], None, "`num_scenes` must be an integer .* num_scenes=None"),
+        (["scenes_per_shard"], 0, "`scenes_per_shard` must be an integer of at least 1"),
+        (["inputs"], [], r"`inputs` must be a dict .* inputs=\[\]"),
+        (["inputs", "audio"], 8000, "`inputs.audio` must be a list .* inputs.audio=8000"),
+        (["inputs", "rirs", 0], "many", r"`inputs.rirs\[0\]` must be an integer .*'many'"),
+    ],
+)
+def test_a_damaged_layout_names_file_and_entry(folder, place, value, message):
+    path = folder / "scenes.json"
+    layout = entry = json.loads(path.read_text())
+    *above, last = place
+    for name in above:
+        entry = entry[name]
+    entry[last] = value
+    path.write_text(json.dumps(layout))
+    with pytest.raises(ValueError, match=rf"scenes\.json' is damaged: {message}"):
+        read_scenes(folder)
+
+
 def test_a_folder_without_the_later_settings_resumes(batches, folder):
     path = folder / "scenes.json"
     layout = json.loads(path.read_text())

@@ -195,6 +195,7 @@ def test_patches_cover_every_sample(samples, patches, encoder):
     assert encoder.compute_output_shape(padded.shape) == (1, patches, 1024)
 
 
+@pytest.mark.one_backend
 def test_a_patch_is_embedded_by_itself(encoder):
     audio = noise(2, 2 * PATCH_HOP + PATCH)
     assert (encoder.hop_seconds, encoder.offset_seconds) == (0.48, 0.5 * PATCH / 16000)
@@ -204,6 +205,7 @@ def test_a_patch_is_embedded_by_itself(encoder):
     np.testing.assert_allclose(embeddings[:1], run(encoder, audio[:1]), atol=1e-4)
 
 
+@pytest.mark.one_backend
 def test_patches_at_another_distance(npz, encoder):
     often = convert_yamnet(npz, patch_hop_frames=12)
     assert often.hop_seconds == pytest.approx(0.12)
@@ -215,6 +217,7 @@ def test_patches_at_another_distance(npz, encoder):
 # --- dense embeddings -----------------------------------------------------------------------
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize(("stage", "bands"), [(4, 16), (12, 4)])
 def test_dense_embeddings_are_features_of_a_stage(stage, bands, npz, encoder):
     audio = noise(2, 10000)
@@ -233,6 +236,7 @@ def test_dense_embeddings_are_features_of_a_stage(stage, bands, npz, encoder):
     np.testing.assert_allclose(together.reshape(features.shape), features, atol=1e-5)
 
 
+@pytest.mark.one_backend
 def test_the_mean_of_the_last_stage_is_the_embedding_of_a_patch(npz, encoder):
     dense = convert_yamnet(npz, stage=14)
     audio = noise(1, PATCH)
@@ -241,6 +245,7 @@ def test_the_mean_of_the_last_stage_is_the_embedding_of_a_patch(npz, encoder):
     np.testing.assert_allclose(steps.mean(axis=1), run(encoder, audio)[:, 0], atol=1e-4)
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize("stage", [1, 3, 6, 7, 13])
 def test_times_of_dense_embeddings(stage, gradient):
     """The frames that an embedding depends on are centred on its time."""
@@ -305,6 +310,7 @@ def test_classify_names_the_highest_scores(encoder):
         np.testing.assert_allclose(list(row.values()), expected[best], atol=1e-6)
 
 
+@pytest.mark.one_backend
 def test_classify_among_some_classes(encoder):
     audio, names = noise(1, 8000), ["Dog", "Rain", "Speech"]
     (found,) = encoder.classify(audio, names)
@@ -333,6 +339,7 @@ def test_a_name_like_no_other():
         YAMNet(0.0625).classify(noise(1, 1000), "qqqq")
 
 
+@pytest.mark.one_backend
 def test_scores_do_not_depend_on_the_stage(npz, encoder):
     dense = convert_yamnet(npz, stage=5)
     audio = noise(1, PATCH + 1)
