@@ -44,6 +44,13 @@ def add_train(commands: Commands) -> None:
     )
     add_encoder_options(parser, image_default="a small one that trains")
     parser.add_argument("--steps", type=int, default=1200, help="training steps")
+    parser.add_argument(
+        "--align-steps",
+        type=int,
+        default=0,
+        metavar="N",
+        help="steps that align prompts with sounds first, such as 400; needs frozen encoders",
+    )
     parser.add_argument("--epochs", type=int, default=4, help="validations on the way")
     parser.add_argument("--batch-size", type=int, default=32, help="scenes per step")
     parser.add_argument(
@@ -126,6 +133,7 @@ def _train(options: argparse.Namespace) -> None:
         checkpoints=checkpoints,
         checkpoint_every=options.checkpoint_every,
         tensorboard=options.tensorboard,
+        align_steps=options.align_steps,
         command=command_line(options),
     )
     save_atomically(model, options.out)
