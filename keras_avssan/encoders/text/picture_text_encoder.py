@@ -110,7 +110,18 @@ class PictureTextEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
         Returns:
             float32 embeddings of unit length, shape (batch, d_V).
         """
-        return self._finish(self.text_projection(self.text_encoder(token_ids)))
+        return self.project_text(self.text_encoder(token_ids))
+
+    def project_text(self, sentences: Tensor) -> Tensor:
+        """Projects embeddings of the text encoder to the dimension of pictures.
+
+        Args:
+            sentences: Embeddings, shape (batch, d), see `embed_sentences`.
+
+        Returns:
+            float32 embeddings of unit length, shape (batch, d_V).
+        """
+        return self._finish(self.text_projection(sentences))
 
     def embed_text(
         self, texts: str | Sequence[str], batch_size: int = 32, template: str | None = None

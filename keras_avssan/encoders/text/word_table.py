@@ -162,10 +162,11 @@ class WordTable(FixedSettings, keras.layers.Layer):
         near = [name for name in self.names if words & set(_key(name).replace(",", "").split())]
         keys = difflib.get_close_matches(_key(text), self._rows, _NEAR_NAMES)
         near = list(dict.fromkeys([*(self.names[self._rows[key]] for key in keys), *near]))
-        similar = f"; similar ones are {near[:_NEAR_NAMES]}" if near else ""
+        start = "similar ones are" if near else "the first ones are"
+        some = f"{start} {(near or self.names)[:_NEAR_NAMES]}"
         return (
             f"Words as prompt must be one of the {len(self.names)} names that this model has a "
-            f"stored embedding of{similar}. For other words, attach the sentence encoder "
+            f"stored embedding of; {some}. For other words, attach the sentence encoder "
             f"{self.encoder!r}, of width {self.dim}: `keras_avssan.models.attach_text_encoder("
             f"model, SentenceEncoder.from_preset(folder))`. Received: text={text!r}"
         )

@@ -178,20 +178,29 @@ def prompt_examples(
         views = [dict(prompt_embeddings)]
     numbers = {name: number for number, name in enumerate(plan.classes)}
     pictures = [np.stack([view[picture.id] for view in views]) for picture in plan.pictures]
-    encoder, words, projected = model.backbone.image_encoder, None, False
-    if text_embeddings is not None:
-        words = np.stack([text_embeddings[name] for name in plan.classes])
-    elif own_projection(model) is not None:
-        names = [name.replace("_", " ") for name in plan.classes]
-        words, projected = encoder.embed_sentences(names), True
-    elif model.backbone.reads_words:
-        words = np.stack(list(embed_class_names(model, plan).values()))
+    words, projected = None, False
+    if text_embeddings is not None or model.backbone.reads_words:
+        words, projected = embed_words(model, plan, text_embeddings)
     return PromptExamples(
         check_vectors("pictures", np.stack(pictures)),
         np.array([numbers[picture.class_name] for picture in plan.pictures]),
-        None if words is None else check_vectors("words", words),
+        words,
         projected,
     )
+
+
+def embed_words(
+    model: Any, plan: ScenePlan, text_embeddings: Mapping[str, np.ndarray] | None
+) -> tuple[np.ndarray, bool]:
+    """Embeds class names, (classes, d); and whether a projection of the encoder follows."""
+    projected = text_embeddings is None and own_projection(model) is not None
+    if projected:
+        names = [name.replace("_", " ") for name in plan.classes]
+        words = model.backbone.image_encoder.embed_sentences(names)
+    else:
+        by_name = text_embeddings or embed_class_names(model, plan)
+        words = np.stack([by_name[name] for name in plan.classes])
+    return check_vectors("words", words), projected
 
 
 def own_projection(model: Any) -> Any:

@@ -10,11 +10,12 @@ from keras import ops
 
 from keras_avssan.data.scenes.scene import PROMPT_KINDS
 from keras_avssan.data.scenes.scene_plan import ScenePlan
-from keras_avssan.models.prompt_embeddings import embed_class_names, embed_pictures
+from keras_avssan.models.prompt_embeddings import embed_pictures
 from keras_avssan.training.alignment.examples import (
     check_alignable,
     check_vectors,
     embed_recordings,
+    embed_words,
 )
 
 if TYPE_CHECKING:
@@ -25,11 +26,15 @@ RANKS = (1, 5)
 
 @dataclass(frozen=True, eq=False)
 class Items:
-    """Embeddings (n, d) before the bridge, with classes (n,) and instances (n,), "" for words."""
+    """Embeddings (n, d) before the bridge, with classes (n,) and instances (n,), "" for words.
+
+    Sentences are those before the projection of a `PictureTextEncoder`, which is trained too.
+    """
 
     vectors: np.ndarray
     classes: np.ndarray
     instances: np.ndarray
+    are_sentences: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,10 +47,10 @@ class RetrievalItems:
 
     def scores(self, model: Any) -> dict[str, dict[str, np.ndarray]]:
         """Scores by kind of prompt and name: mean over the prompts of each class, (classes,)."""
-        sounds = _project(model, self.sounds.vectors, "recording")
+        sounds = _project(model, self.sounds, "recording")
         return {
             kind: _by_class(
-                _project(model, prompts.vectors, kind) @ sounds.T,
+                _project(model, prompts, kind) @ sounds.T,
                 prompts,
                 self.sounds,
                 len(self.names),
@@ -91,19 +96,20 @@ def retrieval_items(
         vectors = np.stack([by_id[picture.id] for picture in plan.pictures])
         prompts["picture"] = items(check_vectors("pictures", vectors), plan.pictures)
     if "text" in kinds:
-        by_name = text_embeddings or embed_class_names(model, plan)
-        vectors = check_vectors("words", np.stack([by_name[name] for name in plan.classes]))
+        vectors, projected = embed_words(model, plan, text_embeddings)
         classes = np.arange(len(plan.classes))
-        prompts["text"] = Items(vectors, classes, np.array([""] * len(classes)))
+        prompts["text"] = Items(vectors, classes, np.array([""] * len(classes)), projected)
     if "recording" in kinds:
         prompts["recording"] = sounds
     return RetrievalItems(plan.classes, sounds, prompts)
 
 
-def _project(model: Any, vectors: np.ndarray, kind: str) -> np.ndarray:
+def _project(model: Any, items: Items, kind: str) -> np.ndarray:
     """Embeddings in the common space of the bridge, of unit length, (n, D)."""
     bridge = model.backbone.bridge
-    tensor = ops.convert_to_tensor(vectors.astype("float32"))
+    tensor = ops.convert_to_tensor(items.vectors.astype("float32"))
+    if items.are_sentences:
+        tensor = model.backbone.image_encoder.project_text(tensor)
     if kind == "recording":
         projected = bridge.project_audio(tensor[:, None, :])
     else:
