@@ -84,6 +84,13 @@ def add_encoder_options(parser: argparse.ArgumentParser, image_default: str) -> 
     parser.add_argument("--image-mean", type=float, default=0.5, help="its mean, pixels in [0, 1]")
     parser.add_argument("--image-std", type=float, default=0.5, help="its standard deviation")
     parser.add_argument(
+        "--text-encoder",
+        metavar="PRESET",
+        help="adds words to an image encoder without a text side, used frozen: folder of a BERT "
+        "that embeds sentences, or the name of a KerasHub preset; `--align-steps` of `train` "
+        "trains its projection",
+    )
+    parser.add_argument(
         "--audio-encoder",
         metavar="DIR",
         help="folder of an audio preset such as a converted VGGish, used frozen; default: a small "
@@ -231,7 +238,22 @@ def check_model_spacing(
 
 
 def open_image_encoder(options: argparse.Namespace) -> "keras.Layer | None":
-    """Opens the image encoder that is named, if any."""
+    """Opens the image encoder that is named, if any, with the text encoder that is named."""
+    if not options.text_encoder:
+        return _open_pictures(options)
+    from keras_avssan.encoders import PictureTextEncoder, SentenceEncoder
+
+    if not options.image_encoder:
+        raise ValueError(
+            "`--text-encoder` needs an `--image-encoder`, to which it adds words. "
+            f"Received: --text-encoder {options.text_encoder}"
+        )
+    text_encoder = SentenceEncoder.from_preset(options.text_encoder)
+    return PictureTextEncoder(_open_pictures(options), text_encoder)
+
+
+def _open_pictures(options: argparse.Namespace) -> "keras.Layer | None":
+    """Opens the image encoder alone."""
     if not options.image_encoder:
         return None
     import keras_hub

@@ -49,6 +49,13 @@ def add_train(commands: Commands) -> None:
         type=int,
         help="validations on the way (default: 4, or one per step where there are fewer)",
     )
+    parser.add_argument(
+        "--align-steps",
+        type=int,
+        default=0,
+        metavar="N",
+        help="steps that align prompts with sounds first, such as 400; needs frozen encoders",
+    )
     parser.add_argument("--batch-size", type=int, default=32, help="scenes per step")
     parser.add_argument(
         "--learning-rate",
@@ -130,6 +137,7 @@ def _train(options: argparse.Namespace) -> None:
         checkpoints=checkpoints,
         checkpoint_every=options.checkpoint_every,
         tensorboard=options.tensorboard,
+        align_steps=options.align_steps,
         command=command_line(options),
     )
     save_atomically(model, options.out)

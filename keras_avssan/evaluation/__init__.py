@@ -4,6 +4,7 @@ from keras_avssan.evaluation.absent_targets import evaluate_presence
 from keras_avssan.evaluation.class_attention import ClassBandAttention, class_band_attention
 from keras_avssan.evaluation.evaluate_extractor import evaluate_extractor
 from keras_avssan.evaluation.evaluate_localizer import evaluate_localizer
+from keras_avssan.evaluation.evaluate_retrieval import evaluate_retrieval
 from keras_avssan.evaluation.evaluate_segments import evaluate_segments
 from keras_avssan.evaluation.evaluation_result import Evaluation
 from keras_avssan.evaluation.examples import SeparationExample, separation_examples
@@ -20,6 +21,7 @@ __all__ = [
     "evaluate_extractor",
     "evaluate_localizer",
     "evaluate_presence",
+    "evaluate_retrieval",
     "evaluate_segments",
     "paired_difference",
     "separation_examples",

@@ -1,5 +1,6 @@
 """Prompted localisers, one KerasHub backbone and task a system."""
 
+from keras_avssan.models.attach_text_encoder import attach_text_encoder
 from keras_avssan.models.av_ssan.av_ssan import AVSSAN
 from keras_avssan.models.av_ssan.av_ssan_backbone import AVSSANBackbone
 from keras_avssan.models.av_ssan.av_ssan_preprocessor import AVSSANPreprocessor
@@ -37,5 +38,6 @@ __all__ = [
     "Prompt",
     "SELDNet",
     "TrainingRecord",
+    "attach_text_encoder",
     "load_exported",
 ]

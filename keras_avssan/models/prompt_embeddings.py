@@ -66,10 +66,12 @@ def embed_pictures(
     batch_size: int = 32,
     progress: bool = True,
     store: PathLike | Literal[False] | None = None,
+    mirrored: bool = False,
 ) -> dict[str, np.ndarray]:
     """Embeds all pictures of a plan, each once: a dict from picture id to embedding (d_V,).
 
     `store`, by default `Catalog.store`, keeps those of frozen encoders; `False` keeps none.
+    `mirrored` embeds the mirror images, left and right exchanged.
     """
     encoder = model.backbone.image_encoder
     if encoder is None:
@@ -80,15 +82,25 @@ def embed_pictures(
     if store is None:
         store = plan.catalog.store
     if not store or encoder.trainable:
-        return _embed(model, plan.catalog, plan.pictures, batch_size, progress)
-    kept = EmbeddingStore(store, encoder_fingerprint(encoder))
-    contents = {picture.id: plan.catalog.fingerprint(picture) for picture in plan.pictures}
+        return _embed(model, plan.catalog, plan.pictures, batch_size, progress, mirrored)
+    kept = EmbeddingStore(store, _pictures_fingerprint(encoder))
+    keys = {picture.id: f"{picture.id}{' mirrored' * mirrored}" for picture in plan.pictures}
+    contents = {keys[one.id]: plan.catalog.fingerprint(one) for one in plan.pictures}
     known = kept.load(contents)
-    missing = [picture for picture in plan.pictures if picture.id not in known]
+    missing = [picture for picture in plan.pictures if keys[picture.id] not in known]
     if missing:
-        known |= _embed(model, plan.catalog, missing, batch_size, progress)
+        vectors = _embed(model, plan.catalog, missing, batch_size, progress, mirrored)
+        known |= {keys[name]: vector for name, vector in vectors.items()}
         kept.add(known, contents)
-    return {picture.id: known[picture.id] for picture in plan.pictures}
+    return {picture.id: known[keys[picture.id]] for picture in plan.pictures}
+
+
+def _pictures_fingerprint(encoder: Any) -> str:
+    """Fingerprint of what embeds pictures; that of words may change without effect on them."""
+    part = getattr(encoder, "image_encoder", None)
+    if part is None:
+        return encoder_fingerprint(encoder)
+    return sha256(type(encoder).__name__, encoder_fingerprint(part))
 
 
 def _embed(
@@ -97,6 +109,7 @@ def _embed(
     pictures: "Sequence[Picture]",
     batch_size: int,
     progress: bool,
+    mirrored: bool = False,
 ) -> dict[str, np.ndarray]:
     size = model.backbone.image_size
     embeddings: dict[str, np.ndarray] = {}
@@ -104,6 +117,8 @@ def _embed(
     for start in tqdm(starts, desc="pictures", unit="batch", disable=not progress):
         chunk = pictures[start : start + batch_size]
         images = np.stack([catalog.load_image(picture, size) for picture in chunk])
+        if mirrored:
+            images = np.ascontiguousarray(images[:, :, ::-1])
         vectors = model.embed_prompts(images, batch_size)
         embeddings.update({p.id: v for p, v in zip(chunk, vectors, strict=True)})
     return embeddings

@@ -1,5 +1,7 @@
 """Training a localiser on planned scenes: the recipe behind the command line."""
 
+from keras_avssan.training.alignment.align_prompts import align_prompts
+from keras_avssan.training.alignment.examples import sound_examples
 from keras_avssan.training.distributed.data_parallel import data_parallel
 from keras_avssan.training.extraction.fit_extractor import fit_extractor
 from keras_avssan.training.fit_scenes import fit_scenes
@@ -10,6 +12,7 @@ from keras_avssan.training.training_progress import NonFiniteLoss
 
 __all__ = [
     "NonFiniteLoss",
+    "align_prompts",
     "data_parallel",
     "fit_extractor",
     "fit_scenes",
@@ -17,4 +20,5 @@ __all__ = [
     "recompute_activations",
     "replay_batch",
     "save_atomically",
+    "sound_examples",
 ]

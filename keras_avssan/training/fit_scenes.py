@@ -18,6 +18,8 @@ from keras_avssan.models.fitting.recorded_training import begin_record, describe
 from keras_avssan.models.fitting.training_record import TrainingRecord
 from keras_avssan.models.microphones import match_scenes
 from keras_avssan.models.prompt_embeddings import embed_plan, takes_prompt
+from keras_avssan.training.alignment.align_prompts import align
+from keras_avssan.training.alignment.examples import check_alignable
 from keras_avssan.training.checkpoint_folder import CONFIG, CheckpointFolder
 from keras_avssan.training.logs import check_tensorboard
 from keras_avssan.training.resumable_fit import WatchedFit
@@ -65,6 +67,7 @@ def fit_scenes(
     checkpoint_every: int = 100,
     tensorboard: PathLike | None = None,
     microphone_spacing: float | None = None,
+    align_steps: int = 0,
     command: str | None = None,
     **kwargs: Any,
 ) -> keras.callbacks.History:
@@ -113,6 +116,7 @@ def fit_scenes(
         microphone_spacing: Distance between the microphones in metres that is passed to a model
             that takes it as an input. By default the model's own is used, which must be that of
             the plans' banks.
+        align_steps: Steps of `align_prompts` on the training plan before the training; 0 for none.
         command: Command line of the training, for the training record.
         **kwargs: Further arguments of `fit`, such as `callbacks` and `verbose`. Callbacks have to
             keep their own state. `verbose="auto"` shows a bar on a terminal, and else prints a
@@ -135,6 +139,8 @@ def fit_scenes(
         >>> fit_scenes(model, plan, steps=1000, checkpoints="model.checkpoints")
     """
     check_integer("checkpoint_every", checkpoint_every, least=1)
+    if check_integer("align_steps", align_steps):
+        check_alignable(model)
     steps = check_integer("steps", steps, least=2)
     epochs = check_integer("epochs", min(_EPOCHS, steps) if epochs is None else epochs, least=1)
     if steps < epochs:
@@ -181,9 +187,20 @@ def fit_scenes(
         }
         if microphone_spacing is not None:
             settings["microphone_spacing"] = microphone_spacing
+        if align_steps:
+            settings["align_steps"] = align_steps
         folder = CheckpointFolder(checkpoints, describe_training(model, train_plan, **settings))
         state = folder.latest()
         begin_record(folder.path, model, record)
+    if align_steps:  # when resumed too, since a projection of words is in no checkpoint
+        align(
+            model,
+            train_plan,
+            steps=align_steps,
+            prompt_embeddings=prompt_embeddings,
+            text_embeddings=text_embeddings,
+            progress=kwargs.get("verbose", "auto") != 0,
+        )
     done = state.step if state else 0
     course = Course(train_plan, batch_size, steps, epochs, schedule, done=done)
     if course.done == steps:

@@ -118,8 +118,6 @@ def fit_extractor(
     for one in plans:
         match_scenes(extractor, one, microphone_spacing)
     stft = stft or find_stft(model_or_extractor)
-    steps_per_epoch = steps // epochs
-    steps = steps_per_epoch * epochs
     model = _build(extractor, stft, batch_size)
     schedule = warmup_cosine(learning_rate, steps)
     model.compile(keras.optimizers.AdamW(schedule, weight_decay=1e-4, global_clipnorm=1.0))
@@ -138,7 +136,7 @@ def fit_extractor(
         plans[0],
         batch_size,
         steps,
-        steps_per_epoch,
+        epochs,
         schedule,
         done=state.step if state else 0,
         plans=plans,
@@ -159,7 +157,9 @@ def fit_extractor(
         batches = ExtractorBatches(plans, steps, batch_size, course.done, microphone_spacing)
         dataset = load_batches(batches, loader)
         watched = WatchedFit(course, folder, state, checkpoint_every, tensorboard)
-        return watched.run(model, dataset, epochs=epochs, steps_per_epoch=steps_per_epoch, **kwargs)
+        return watched.run(
+            model, dataset, epochs=epochs, steps_per_epoch=course.steps_per_epoch, **kwargs
+        )
 
 
 @dataclass

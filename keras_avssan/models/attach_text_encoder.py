@@ -1,0 +1,48 @@
+"""Another text encoder for a trained localiser."""
+
+from typing import Any
+
+import keras
+
+from keras_avssan.encoders.text.picture_text_encoder import PictureTextEncoder
+
+
+def attach_text_encoder(model: Any, text_encoder: keras.Layer) -> Any:
+    """Makes a localiser with another text encoder, for words beyond its stored table.
+
+    Args:
+        model: A `Localizer` whose image encoder is a `PictureTextEncoder`.
+        text_encoder: The `SentenceEncoder` that the table names, or another table of it.
+
+    Returns:
+        A localiser of the same class with the same weights; the given one does not change.
+
+    Raises:
+        ValueError: If the model has no `PictureTextEncoder`, or the embeddings of `text_encoder`
+            have another dimension than those of the model's own.
+
+    Example:
+        >>> model = attach_text_encoder(model, SentenceEncoder.from_preset("all-MiniLM-L6-v2"))
+        >>> theta = model.localize("mix.wav", "a barking puppy")
+    """
+    backbone = model.backbone
+    encoder = backbone.image_encoder
+    if not isinstance(encoder, PictureTextEncoder):
+        raise ValueError(
+            "`model` must have a `PictureTextEncoder` as its image encoder. "
+            f"Received: image_encoder={encoder!r}"
+        )
+    attached = encoder.with_text_encoder(text_encoder)
+    other = type(backbone).from_config({**backbone.get_config(), "image_encoder": attached})
+    pairs = zip(_without(backbone, encoder), _without(other, attached), strict=True)
+    for before, after in pairs:
+        after.assign(before)
+    result = type(model).from_config({**model.get_config(), "backbone": other})
+    result.training_record = model.training_record
+    return result
+
+
+def _without(backbone: Any, encoder: keras.Layer) -> list[keras.Variable]:
+    """Weights of a network that are not those of its image encoder, in their order."""
+    own = {id(weight) for weight in encoder.weights}
+    return [weight for weight in backbone.weights if id(weight) not in own]

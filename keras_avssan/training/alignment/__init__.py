@@ -1,0 +1,1 @@
+"""Alignment of prompts and sounds on kept embeddings, before a localiser is trained."""
