@@ -77,12 +77,9 @@ class PromptFusion(FixedSettings, keras.layers.Layer):
         doa: Tensor,
         similarity: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        grid = ops.convert_to_tensor(GRID_DEGREES.astype("float32"))
-        near = ops.cast(ops.abs(grid - azimuths[..., None]) <= _NEAR, "float32")
-        share = ops.sum(near * doa[:, None], axis=-1)
         logits = (
             self.evidence_scale * evidence
-            + self.prior_scale * ops.log(share + _LEAST)
+            + self.prior_scale * ops.log(self.share(doa, azimuths))
             + self.rank_bias
         )
         weights = ops.softmax(logits, axis=-1)
@@ -90,6 +87,20 @@ class PromptFusion(FixedSettings, keras.layers.Layer):
         cosines = ops.stack([ops.max(evidence, axis=-1), similarity], axis=-1)
         presence = ops.sigmoid(ops.sum(self.presence_scale * cosines, axis=-1) + self.presence_bias)
         return posterior, weights, presence
+
+    def share(self, doa: Tensor, azimuths: Tensor) -> Tensor:
+        """Computes the share of a posterior within 12 degrees of each candidate.
+
+        Args:
+            doa: Posterior, shape (batch, 180).
+            azimuths: Azimuths of the candidates in degrees, shape (batch, K).
+
+        Returns:
+            float32 shares p_k, shape (batch, K), none below 0.0001.
+        """
+        grid = ops.convert_to_tensor(GRID_DEGREES.astype("float32"))
+        near = ops.cast(ops.abs(grid - azimuths[..., None]) <= _NEAR, "float32")
+        return ops.sum(near * doa[:, None], axis=-1) + _LEAST
 
     def compute_output_spec(
         self, evidence: Tensor, *others: Tensor

@@ -43,6 +43,12 @@ class ExtractedEvidence(keras.layers.Layer):
         sounds = unit_length(ops.sum(self._whole(audio, embeddings) * sounds, axis=2))
         return ops.sum(sounds * unit_length(semantics)[:, None], axis=-1)
 
+    def average(self, audio: Tensor, masks: Tensor) -> Tensor:
+        """Mean embedding of the audio encoder for each mask, (batch, K, d_A)."""
+        embeddings = ops.cast(self.embed(audio, masks), "float32")
+        whole = self._whole(audio, embeddings)
+        return ops.sum(whole * embeddings, axis=2) / ops.sum(whole)
+
     def embed(self, audio: Tensor, masks: Tensor) -> Tensor:
         """Embeddings of the audio encoder for each mask, (batch, K, t, d_A)."""
         encoder, _ = self._parts()

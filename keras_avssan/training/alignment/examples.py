@@ -14,6 +14,7 @@ from keras_avssan._internal.checks import check_integer
 from keras_avssan.data.scenes.rendering import render_scenes
 from keras_avssan.data.scenes.scene_plan import ScenePlan
 from keras_avssan.models.prompt_embeddings import embed_class_names, embed_pictures
+from keras_avssan.training.alignment.extracted_sounds import embed_extracted
 
 if TYPE_CHECKING:
     from keras_avssan.data.catalogs.catalog import Catalog, Clip
@@ -49,12 +50,15 @@ def sound_examples(
     """Embeds sounds of a plan by the frozen audio encoder of a model.
 
     The sounds are all recordings that scenes may play, each the mean over its first 10 s, and the
-    targets of the first scenes alone in their rooms, each at unit power.
+    targets of the first scenes alone in their rooms, each at unit power. Of a network with
+    candidates they are, in place of these targets, the sounds that its extractor extracts from the
+    scenes at the azimuths of target and first interferer, with an error of 2 degrees: what the
+    network will compare with prompts.
 
     Args:
         model: `keras_avssan.models.AVSSAN` with a frozen audio encoder.
         plan: `keras_avssan.data.ScenePlan`.
-        scenes: Number of scenes of the plan whose targets are embedded; 0 for recordings alone.
+        scenes: Number of scenes of the plan that give further sounds; 0 for recordings alone.
         progress: Whether progress bars are shown.
 
     Returns:
@@ -75,8 +79,12 @@ def sound_examples(
     embeddings = [embed_recordings(model, plan.catalog, plan.clips, progress)]
     classes = [numbers[clip.class_name] for clip in plan.clips]
     if scenes:
-        embeddings.append(_embed_targets(model, plan, scenes, progress))
-        classes += [numbers[plan[index].sources[0].clip.class_name] for index in range(scenes)]
+        extracts = hasattr(model.backbone, "candidates")
+        embed = embed_extracted if extracts else _embed_targets
+        embeddings.append(embed(model, plan, scenes, progress))
+        for index in range(scenes):
+            sources = plan[index].sources[: 2 if extracts else 1]
+            classes += [numbers[source.clip.class_name] for source in sources]
     return check_vectors("sounds", np.concatenate(embeddings)), np.array(classes)
 
 

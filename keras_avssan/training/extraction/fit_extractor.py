@@ -157,9 +157,7 @@ def fit_extractor(
         batches = ExtractorBatches(plans, steps, batch_size, course.done, microphone_spacing)
         dataset = load_batches(batches, loader)
         watched = WatchedFit(course, folder, state, checkpoint_every, tensorboard)
-        return watched.run(
-            model, dataset, epochs=epochs, steps_per_epoch=course.steps_per_epoch, **kwargs
-        )
+        return watched.run(model, dataset, **kwargs)
 
 
 @dataclass
