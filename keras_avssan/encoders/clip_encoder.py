@@ -209,7 +209,8 @@ class CLIPEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
         """
         token_ids = ops.cast(token_ids, "int32")
         longest = self.backbone.text_encoder.max_sequence_length
-        if len(token_ids.shape) != 2 or token_ids.shape[1] > longest:
+        # The number of tokens is unknown where a network is composed of symbolic inputs.
+        if len(token_ids.shape) != 2 or (token_ids.shape[1] or 0) > longest:
             raise ValueError(
                 f"`token_ids` must have shape (batch, tokens) with at most {longest} tokens. "
                 f"Received: token_ids.shape={tuple(token_ids.shape)}"

@@ -10,7 +10,7 @@ import pytest
 from keras_avssan._internal import atomic_files
 from keras_avssan._internal.resumable_folder import ResumableFolder
 from keras_avssan.benchmark.train_and_score import ResultsFolder
-from keras_avssan.data.scenes import scene_files
+from keras_avssan.data.scenes import scene_layout
 from keras_avssan.data.vggsound_ssl.folder import start_folder
 from keras_avssan.simulation.bank.bank_folder import BankFolder
 from keras_avssan.training.checkpoint_folder import CheckpointFolder
@@ -265,7 +265,7 @@ def _bank(path, settings):
     [
         (_bank, "bank.json", BANK, ["rirs-00000.npy", "rooms-00000.npz"], []),
         (
-            lambda path, settings: scene_files._resumable(path).start(settings),
+            lambda path, settings: scene_layout.resumable(path).start(settings),
             *("scenes.json", SCENES, ["scenes-00002.tfrecord"], []),
         ),
         (

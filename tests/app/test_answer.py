@@ -7,6 +7,8 @@ import pytest
 
 from keras_avssan.app import answer
 
+pytestmark = pytest.mark.one_backend
+
 
 def test_it_is_what_the_model_explains(tiny_model, files):
     found = answer(tiny_model, str(files / "mix.wav"), picture=str(files / "dog.png"))

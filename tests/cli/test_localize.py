@@ -175,6 +175,7 @@ def test_figures_of_other_formats(localize, tmp_path, ending):
         assert Image.open(tmp_path / name).size[0] > 100
 
 
+@pytest.mark.one_backend
 def test_nothing_but_the_answer_is_printed(workspace, tmp_path):
     """In a process of its own, where the backend and what it brings along write as they do."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}

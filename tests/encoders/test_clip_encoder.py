@@ -296,6 +296,27 @@ def test_pictures_and_words_are_prompts(model, audio):
     np.testing.assert_allclose(shown, embedded, atol=1e-4)
 
 
+@pytest.mark.one_backend
+def test_localize_reads_words_as_their_embeddings(model, audio, tmp_path):
+    clip, texts = model.backbone.image_encoder, ["a dog", "a cat"]
+    model.save_to_preset(str(tmp_path))
+    restored = AVSSAN.from_preset(str(tmp_path))
+    recordings = np.repeat(audio, 2, axis=0)
+    expected, words, restored_words = (
+        ops.convert_to_numpy(backbone({"audio": recordings, **prompts})["doa"])
+        for backbone, prompts in (
+            (model.backbone, {"prompt_embedding": clip.embed_text(texts)}),
+            (model.backbone, {"token_ids": clip.tokenize(texts)}),
+            (restored.backbone, {"token_ids": clip.tokenize(texts)}),
+        )
+    )
+    assert np.abs(expected[0] - expected[1]).max() > 0
+    np.testing.assert_allclose(words, expected, atol=1e-5)
+    np.testing.assert_allclose(restored_words, expected, atol=1e-5)
+    azimuths = restored.localize(audio, texts)
+    np.testing.assert_array_equal(azimuths, model.localize(audio, clip.embed_text(texts)))
+
+
 def test_saved_models_hold_clip_and_its_tokenizer(model, tmp_path):
     model.save(tmp_path / "model.keras")
     model.save_to_preset(str(tmp_path / "preset"))

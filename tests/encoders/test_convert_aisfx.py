@@ -126,12 +126,14 @@ def assert_agrees(encoder, reference, spectrogram, audio):
     assert (np.sum(output * other, axis=1) / lengths).min() > 0.999
 
 
+@pytest.mark.one_backend
 def test_made_up_sound_end_to_end(encoder, reference, sound_effects_spectrogram):
     times = np.arange(16000) / 16000
     chirp = 0.7 * np.sin(2 * np.pi * (300 + 1500 * times) * times) * np.exp(-2 * times)
     assert_agrees(encoder, reference, sound_effects_spectrogram, chirp)
 
 
+@pytest.mark.one_backend
 def test_real_sound_end_to_end(encoder, reference, sound_effects_spectrogram, real_data):
     for name in ("dog", "bell"):
         path = sorted((real_data / name).glob("*.ogg"))[0]

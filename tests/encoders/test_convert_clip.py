@@ -132,6 +132,7 @@ def test_the_same_embeddings_as_transformers(encoder, reference):
     assert_same_as_reference(encoder, reference)
 
 
+@pytest.mark.one_backend
 def test_other_sizes_activation_and_normalisation(tmp_path):
     model = make_reference("gelu", image_size=30, patch_size=10, vision_dim=24)
     save_reference(model, tmp_path)

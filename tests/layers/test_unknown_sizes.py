@@ -1,10 +1,10 @@
 """A size that a layer needs and does not know is an error in words, not an assertion."""
 
 import pytest
-from keras_avssan.encoders.vggish_postprocessor import VGGishPostprocessor
 
 from keras_avssan import layers
 from keras_avssan.encoders import ConvImageEncoder
+from keras_avssan.encoders.vggish.vggish_postprocessor import VGGishPostprocessor
 from keras_avssan.layers.transformer_block import TransformerBlock
 from keras_avssan.models.baselines.av_seld import ResidualConvBlock
 from keras_avssan.models.baselines.avst import ClassTokenEncoder

@@ -5,6 +5,9 @@ import pytest
 
 from keras_avssan.encoders import LogMelEncoder
 
+# Layers and the whole network are tested under every backend elsewhere.
+pytestmark = pytest.mark.one_backend
+
 SWITCHES = ["semantic_audio", "multi_band", "band_attention", "spatial_refiner"]
 ROWS = {
     "V": 0,
@@ -27,7 +30,7 @@ def difference(first, second, key="mask"):
     return np.abs(first[key] - second[key]).max()
 
 
-# Compiling a step takes long: under every backend the first row and the whole.
+# Compiling a step takes long: `make test-all` does it under every backend for two rows.
 @pytest.mark.parametrize(
     "name",
     [
@@ -37,7 +40,6 @@ def difference(first, second, key="mask"):
         for name in ROWS
     ],
 )
-@pytest.mark.one_backend
 def test_each_row_trains(name, make_tiny, batch, make_inputs, run):
     inputs, labels = batch
     model = make_tiny(**row(name))

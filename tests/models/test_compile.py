@@ -49,6 +49,7 @@ def joint(**weights):
         (AlignmentLoss(), joint(alignment_weight=1.0)),
     ],
 )
+@pytest.mark.one_backend
 def test_a_loss_on_one_output_is_its_part_of_the_joint_loss(loss, same, scored, make_batch):
     batch = make_batch()
     expected = scored(batch, loss=same, metrics=None)
@@ -163,7 +164,16 @@ def test_azimuths_may_be_columns_or_stand_alone(scored, make_batch):
         assert scored((inputs, azimuths), **arguments) == pytest.approx(expected, rel=1e-5)
 
 
-@pytest.mark.parametrize("where", ["train_on_batch", "test_on_batch", "fit", "evaluate"])
+@pytest.mark.parametrize(
+    "where",
+    [
+        *("train_on_batch", "fit"),
+        *(
+            pytest.param(name, marks=pytest.mark.one_backend)
+            for name in ("test_on_batch", "evaluate")
+        ),
+    ],
+)
 def test_labels_without_the_target_train_after_one_warning(where, make_tiny, make_batch, eagerly):
     inputs, labels = make_batch()
     model = make_tiny(compiled=False)
@@ -206,6 +216,7 @@ def test_labels_of_another_form_are_refused(change, message, make_tiny, make_bat
         make_tiny().test_on_batch(inputs, change(labels))
 
 
+@pytest.mark.one_backend
 def test_dgb_compares_its_own_outputs(make_batch, eagerly):
     model = DGB(prompt_dim=8, hidden_dim=8, num_layers=1, compile=False)
     inputs, labels = make_batch()
@@ -218,6 +229,7 @@ def test_dgb_compares_its_own_outputs(make_batch, eagerly):
         assert np.isfinite(model.test_on_batch(inputs, labels["azimuth"], return_dict=True)["loss"])
 
 
+@pytest.mark.one_backend
 def test_a_saved_model_keeps_losses_by_output(make_tiny, make_batch, eagerly, tmp_path):
     model = make_tiny(compiled=False)
     arguments = {

@@ -8,7 +8,14 @@ from keras_avssan import AVSSAN, AVSSANBackbone
 from keras_avssan.models.av_ssan.av_ssan_presets import CONFIGURATIONS, make_loss
 
 
-@pytest.mark.parametrize("configuration", CONFIGURATIONS)
+# Compiling a step takes long: under every backend the one that is trained by default.
+@pytest.mark.parametrize(
+    "configuration",
+    [
+        pytest.param(name, marks=pytest.mark.one_backend if name == "paper" else ())
+        for name in CONFIGURATIONS
+    ],
+)
 def test_trains_a_step_with_its_own_loss(configuration, make_tiny, batch, run):
     inputs, labels = batch
     model = make_tiny(configuration=configuration)

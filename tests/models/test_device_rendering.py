@@ -94,6 +94,7 @@ def test_rendered_scenes_are_those_of_the_host(model, make_datasets):
             np.testing.assert_allclose(labels[name], wanted_labels[name], atol=1e-5)
 
 
+@pytest.mark.one_backend
 def test_single_batches_are_rendered_too(model, make_datasets):
     host, device = make_datasets("grain")
     weights = model.get_weights()

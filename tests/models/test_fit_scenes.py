@@ -86,6 +86,7 @@ def test_refuses_steps_that_cannot_be_trained(steps, plan, make_tiny):
 
 
 @pytest.mark.parametrize("frozen", [pytest.param(False, marks=pytest.mark.backend_agnostic), True])
+@pytest.mark.one_backend
 def test_fit_scenes_trains_and_validates(frozen, plan, make_tiny):
     model = make_tiny()
     model.backbone.image_encoder.trainable = not frozen

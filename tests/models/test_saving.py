@@ -96,6 +96,7 @@ def test_preset_keeps_the_loss_of_its_configuration(make_tiny, tmp_path):
     assert restored.loss.get_config() == model.loss.get_config()
 
 
+@pytest.mark.one_backend
 def test_backbone_and_preprocessor_load_alone(trained, inputs, run, tmp_path):
     preset = str(tmp_path / "preset")
     trained.save_to_preset(preset)
@@ -112,6 +113,7 @@ def test_preset_without_weights_has_the_same_shape(trained, tmp_path):
     assert [w.shape for w in restored.weights] == [w.shape for w in trained.weights]
 
 
+@pytest.mark.one_backend
 def test_weights_file_round_trip(trained, make_tiny, inputs, run, tmp_path):
     path = tmp_path / "model.weights.h5"
     trained.save_weights(path)
@@ -121,6 +123,7 @@ def test_weights_file_round_trip(trained, make_tiny, inputs, run, tmp_path):
 
 
 @pytest.mark.parametrize("dtype", ["mixed_bfloat16"])
+@pytest.mark.one_backend
 def test_precision_policy_survives(dtype, make_tiny, inputs, run, tmp_path):
     model = make_tiny(dtype=dtype)
     model.save(tmp_path / "model.keras")
@@ -129,6 +132,7 @@ def test_precision_policy_survives(dtype, make_tiny, inputs, run, tmp_path):
     assert_same_outputs(model, restored, inputs, run)
 
 
+@pytest.mark.one_backend
 def test_wrapped_encoders_survive(make_tiny, inputs, run, tmp_path):
     pictures = keras.Sequential(
         [
@@ -190,6 +194,7 @@ def test_a_model_that_was_never_trained_loads_without_a_warning(make_tiny, tmp_p
     assert int(restored.optimizer.iterations) == 0
 
 
+@pytest.mark.one_backend
 def test_weights_of_a_training_bring_its_optimizer(trained, make_batch, make_tiny, tmp_path):
     """As `ModelCheckpoint` stores them, loaded into a model that has made no step."""
     trained.save_weights(tmp_path / "model.weights.h5")

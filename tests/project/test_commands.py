@@ -35,6 +35,7 @@ ROOT, with_option = pages.ROOT, pages.with_option
 # What is not run, as regular expressions, each with the reason.
 NOT_RUN = {
     r"pip install": "downloads; tests/project/test_packaging.py holds the extras",
+    r"pip download": "downloads",
     r"make (demo|test)": "sets up environments; the notebook and the suite have runs of their own",
     r"keras-avssan app": "serves until it is stopped; tests/app/test_page.py opens the page",
     r"ray start|export RAY_ADDRESS": "starts a cluster; tests/_internal/test_engines.py has one",

@@ -29,6 +29,7 @@ GIVEN = {
     "docs/design-decisions.md#setting-by-setting": "settings",
     "docs/design-decisions.md#what-has-no-setting": "settings",
     "docs/design-decisions.md#what-the-paper-leaves-open-of-its-dataset": "settings",
+    "docs/encoders.md#yamnet": "sizes of the method",
     "docs/robustness.md#scenes": "settings",
     "docs/starss23.md#two-microphones-of-four": "settings",
     "docs/install.md": "sizes of packages",

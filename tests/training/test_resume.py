@@ -95,6 +95,7 @@ def test_a_training_whose_steps_an_earlier_version_rounded_resumes(
         tiny.train(folder, tiny.make_model(), steps=10)
 
 
+@pytest.mark.one_backend
 def test_a_finished_training_is_not_trained_again(tiny, whole, values):
     model = tiny.make_model()
     history = tiny.train(whole[0], model, callbacks=[_Never()])

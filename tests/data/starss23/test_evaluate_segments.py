@@ -29,6 +29,7 @@ def prompts(dataset, pictures):
     return SegmentPrompts(dataset, PictureFolders(pictures), CLASS_MAP)
 
 
+@pytest.mark.one_backend
 def test_scores_are_those_of_the_estimates(make_model, prompts):
     model = make_model()
     evaluation = evaluate_segments(model, prompts, batch_size=3, progress=False)

@@ -254,6 +254,7 @@ def clip_preset(tmp_path_factory):
     return folder
 
 
+@pytest.mark.one_backend
 def test_the_picture_is_the_one_most_similar_to_the_class(tmp_path, material, clip_preset):
     build(tmp_path / "ssl", material, clip=clip_preset, frames=4, template="the sound of {}")
     encoder = CLIPEncoder.from_preset(clip_preset)

@@ -230,6 +230,7 @@ def state(variables):
     return found
 
 
+@pytest.mark.one_backend
 def test_torch_state_dict_gives_the_same_as_tensorflow_names(state, expected, tiny, sounds):
     encoder = convert_vggish_torch(state, activation=None, **tiny)
     np.testing.assert_array_equal(run(encoder, sounds), expected)

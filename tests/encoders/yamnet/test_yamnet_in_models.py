@@ -57,6 +57,7 @@ def test_front_end_stays_in_float32_under_mixed_precision(stage):
 
 @pytest.mark.parametrize("stage", [None, 6])
 @pytest.mark.parametrize("trainable", [False, True])
+@pytest.mark.one_backend
 def test_learns_only_if_trainable(stage, trainable):
     encoder = make(stage, trainable=trainable)
     inputs = keras.Input((8000,))
@@ -154,11 +155,13 @@ def assert_same(restored, encoder):
     np.testing.assert_array_equal(run(restored.scores, audio), run(encoder.scores, audio))
 
 
+@pytest.mark.one_backend
 def test_keras_file_round_trip(unlike, tmp_path):
     unlike.save(tmp_path / "encoder.keras")
     assert_same(keras.models.load_model(tmp_path / "encoder.keras"), unlike)
 
 
+@pytest.mark.one_backend
 def test_preset_round_trip(unlike, tmp_path):
     unlike.save_to_preset(str(tmp_path / "preset"))
     config = json.loads((tmp_path / "preset" / "config.json").read_text())
@@ -166,6 +169,7 @@ def test_preset_round_trip(unlike, tmp_path):
     assert_same(YAMNet.from_preset(str(tmp_path / "preset")), unlike)
 
 
+@pytest.mark.one_backend
 def test_a_preset_can_be_opened_at_another_stage(tmp_path):
     encoder = make()
     encoder.save_to_preset(str(tmp_path / "preset"))
