@@ -1,6 +1,9 @@
 """The blocks of AV-SSAN, one public layer per file."""
 
 from keras_avssan.layers.doa_head import DoAHead
+from keras_avssan.layers.extraction.prompt_fusion import PromptFusion
+from keras_avssan.layers.extraction.source_candidates import SourceCandidates
+from keras_avssan.layers.extraction.spatial_extractor import SpatialExtractor
 from keras_avssan.layers.frame_alignment import FrameAlignment
 from keras_avssan.layers.generalized_cross_correlation import GeneralizedCrossCorrelation
 from keras_avssan.layers.level_normalization import LevelNormalization
@@ -16,9 +19,12 @@ __all__ = [
     "FrameAlignment",
     "GeneralizedCrossCorrelation",
     "LevelNormalization",
+    "PromptFusion",
     "SceneRenderer",
     "SemanticBridge",
     "SemanticSpatialAlignment",
+    "SourceCandidates",
+    "SpatialExtractor",
     "SpatialRefiner",
     "StereoSTFT",
     "TriBandSpatialFeatures",

@@ -24,6 +24,14 @@ CASES = {
     ),
     "GeneralizedCrossCorrelation": ({"lags": [-1.5, 0.0, 2.0]}, SPECTROGRAM, (B, T, 3)),
     "LevelNormalization": ({}, (B, 100, 2), (B, 100, 2)),
+    "PromptFusion": (
+        {},
+        {
+            **{"evidence_shape": (B, 2), "azimuths_shape": (B, 2), "posteriors_shape": (B, 2, 180)},
+            **{"doa_shape": (B, 180), "similarity_shape": (B,)},
+        },
+        ((B, 180), (B, 2), (B,)),
+    ),
     "Resampler": ({"source_rate": 16000, "target_rate": 8000}, (B, 1000), (B, 500)),
     "SceneRenderer": (
         {},
@@ -40,6 +48,16 @@ CASES = {
         {"semantics_shape": (B, T, D), "features_shape": (B, 4, T, 16, 3)},
         ((B, T, D), (B, 4)),
     ),
+    "SourceCandidates": (
+        {"num_candidates": 2, "filters": 3},
+        SPECTROGRAM,
+        ((B, 2), (B, 2, T, F), (B, 2, 180)),
+    ),
+    "SpatialExtractor": (
+        {"filters": 3},
+        {"spectrogram_shape": SPECTROGRAM, "azimuths_shape": (B, 2)},
+        (B, 2, T, F),
+    ),
     "SpecAugment": ({"frequency": 2, "time": 1, "seed": 0}, (B, T, F), (B, T, F)),
     "StereoSTFT": ({"frame_length": 64, "hop_length": 32}, (B, 128, 2), SPECTROGRAM),
     "TransformerBlock": ({"num_heads": 2, "mlp_dim": 8}, (B, T, D), (B, T, D)),
@@ -48,8 +66,9 @@ CASES = {
 OTHERS = {"SpatialRefiner", "TriBandSpatialFeatures"}
 # What computes in float32 by contract, whatever the policy.
 FLOAT32 = {
-    *("DoAHead", "GeneralizedCrossCorrelation", "LevelNormalization", "Resampler"),
-    *("SceneRenderer", "SemanticSpatialAlignment", "StereoSTFT"),
+    *("DoAHead", "GeneralizedCrossCorrelation", "LevelNormalization", "PromptFusion"),
+    *("Resampler", "SceneRenderer", "SemanticSpatialAlignment", "SourceCandidates"),
+    *("SpatialExtractor", "StereoSTFT"),
 }
 
 

@@ -54,7 +54,14 @@ class PromptFusion(FixedSettings, keras.layers.Layer):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{**kwargs, "dtype": "float32"})
 
-    def build(self, evidence_shape: Shape, *shapes: Shape) -> None:
+    def build(
+        self,
+        evidence_shape: Shape,
+        azimuths_shape: Shape | None = None,
+        posteriors_shape: Shape | None = None,
+        doa_shape: Shape | None = None,
+        similarity_shape: Shape | None = None,
+    ) -> None:
         count = evidence_shape[1]
         if count is None:
             raise ValueError(
@@ -103,13 +110,23 @@ class PromptFusion(FixedSettings, keras.layers.Layer):
         return ops.sum(near * doa[:, None], axis=-1) + _LEAST
 
     def compute_output_spec(
-        self, evidence: Tensor, *others: Tensor
+        self,
+        evidence: Tensor,
+        azimuths: Tensor,
+        posteriors: Tensor,
+        doa: Tensor,
+        similarity: Tensor,
     ) -> tuple[keras.KerasTensor, ...]:
         shapes = self.compute_output_shape(evidence.shape)
         return tuple(keras.KerasTensor(shape, "float32") for shape in shapes)
 
     def compute_output_shape(
-        self, evidence_shape: Shape, *shapes: Shape
+        self,
+        evidence_shape: Shape,
+        azimuths_shape: Shape | None = None,
+        posteriors_shape: Shape | None = None,
+        doa_shape: Shape | None = None,
+        similarity_shape: Shape | None = None,
     ) -> tuple[Shape, Shape, Shape]:
         batch = evidence_shape[0]
         return (batch, NUM_DIRECTIONS), (batch, evidence_shape[1]), (batch,)

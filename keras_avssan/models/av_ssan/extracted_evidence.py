@@ -8,13 +8,14 @@ from keras import ops
 
 from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.unit_length import unit_length
+from keras_avssan._internal.write_once import FixedSettings
 from keras_avssan.layers.semantic_bridge import SemanticBridge
 
 # What an audio encoder must have for its magnitudes to be masked, see `YAMNet`.
 STEPS = ("spectrogram", "log_mel", "embed_log_mel")
 
 
-class ExtractedEvidence(keras.layers.Layer):
+class ExtractedEvidence(FixedSettings, keras.layers.Layer):
     """Masks the magnitudes that an audio encoder starts from, embeds, and compares with the prompt.
 
     Call arguments are audio (batch, samples, 2), masks (batch, K, T, F) and prompt semantics

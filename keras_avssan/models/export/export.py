@@ -27,6 +27,11 @@ SUFFIXES = {
     "openvino": ".xml",
 }
 PROMPTS = {"images": "images", "embedding": "prompt_embedding"}
+# Outputs of networks with candidates.
+_CANDIDATES = (
+    *("mixture_doa", "presence"),
+    *("candidate_azimuths", "candidate_evidence", "candidate_weights"),
+)
 # With free shapes LiteRT would need operations of TensorFlow, which its runtime lacks.
 _FIXED_FORMATS = ("litert",)
 _ONNX_OPSET = 18
@@ -217,7 +222,8 @@ def _checked_signature(signature: Any) -> _Signature:
 def _output_names(model: Any, outputs: Sequence[str] | None) -> list[str]:
     """Sorted names of the outputs to write."""
     bands = [f"band_attention_{band}" for band in model.backbone.bands]
-    names = sorted(["doa", "mask", "masked_spectrogram", "band_weights", *bands])
+    names = ["doa", "mask", "masked_spectrogram", "band_weights", *bands]
+    names = sorted([*names, *(name for name in _CANDIDATES if name in model.backbone.output)])
     if outputs is None:
         return names
     if isinstance(outputs, str) or not outputs or set(outputs) - set(names):

@@ -1,0 +1,146 @@
+"""The mask of a direction: what holds by construction, and at the edges."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_avssan.layers import SpatialExtractor
+
+BINS = 65
+
+
+@pytest.fixture(scope="module")
+def extractor(randomize):
+    layer = SpatialExtractor(6)
+    layer.build((None, None, BINS, 4))
+    return randomize(layer)
+
+
+def spectrograms(batch=2, frames=7, bins=BINS, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(batch, frames, bins, 4)).astype("float32")
+
+
+def run(layer, *inputs):
+    return ops.convert_to_numpy(layer(*(ops.convert_to_tensor(one) for one in inputs)))
+
+
+def degrees(*rows):
+    return np.array(rows, "float32")
+
+
+def test_masks_are_of_their_own_scene_and_azimuth(extractor):
+    mixture, azimuths = spectrograms(), degrees([20, 90, 150], [70, 10, 90])
+    masks = run(extractor, mixture, azimuths)
+    assert masks.shape == (2, 3, 7, BINS) and masks.dtype == "float32"
+    assert masks.min() >= 0 and masks.max() <= 1 and np.ptp(masks) > 0.01
+    for scene, azimuth in [(0, 0), (0, 2), (1, 1)]:
+        alone = run(extractor, mixture[[scene]], azimuths[[scene]][:, [azimuth]])
+        np.testing.assert_allclose(alone[0, 0], masks[scene, azimuth], atol=1e-5)
+    order = [2, 0, 1]
+    np.testing.assert_allclose(
+        run(extractor, mixture, azimuths[:, order]), masks[:, order], atol=1e-5
+    )
+    assert np.abs(masks[:, 0] - masks[:, 1]).max() > 1e-3
+
+
+@pytest.mark.parametrize("frames", [1, 2, 40])
+def test_any_duration(frames, extractor):
+    masks = run(extractor, spectrograms(1, frames), degrees([20, 90]))
+    assert masks.shape == (1, 2, frames, BINS) and np.isfinite(masks).all()
+
+
+def test_inputs_mirror_with_the_microphones(extractor, mirrored):
+    mixture, azimuths = spectrograms(), degrees([20, 90], [70, 10])
+    maps = ops.convert_to_numpy(extractor._maps(ops.convert_to_tensor(mixture), azimuths, None))
+    other = ops.convert_to_tensor(mirrored(mixture))
+    swapped = ops.convert_to_numpy(extractor._maps(other, 180 - azimuths, None))
+    # Level, in phase, quadrature, level difference, frequency, sine of the azimuth.
+    np.testing.assert_allclose(swapped, maps * [1, 1, -1, -1, 1, 1], atol=2e-5)
+
+
+def test_a_plane_wave_from_the_azimuth_is_in_phase(extractor, far_sources):
+    sources = far_sources([60.0])
+    layer = SpatialExtractor(2)
+    layer.build(sources.spectrogram.shape)
+    mixture = ops.convert_to_tensor(sources.spectrogram)
+    maps = ops.convert_to_numpy(layer._maps(mixture, degrees([60, 100]), None))
+    np.testing.assert_allclose(maps[0, 0, ..., 1], 1.0, atol=1e-4)
+    np.testing.assert_allclose(maps[0, 0, ..., 2], 0.0, atol=2e-3)
+    assert maps[0, 1, ..., 1].mean() < 0.5
+
+
+def test_spacing_of_each_scene(extractor):
+    mixture, azimuths = spectrograms(), degrees([20, 90], [70, 10])
+    masks = run(extractor, mixture, azimuths, np.array([0.1, 0.3], "float32"))
+    for scene, spacing in enumerate([0.1, 0.3]):
+        other = SpatialExtractor(6, microphone_spacing=spacing)
+        other.build((None, None, BINS, 4))
+        other.set_weights(extractor.get_weights())
+        alone = run(other, mixture[[scene]], azimuths[[scene]])
+        np.testing.assert_allclose(masks[[scene]], alone, atol=1e-4)
+    assert np.abs(masks - run(extractor, mixture, azimuths)).max() > 1e-3
+
+
+def test_silence_is_finite_and_so_are_its_gradients(extractor, gradient):
+    silence = np.zeros((1, 3, BINS, 4), "float32")
+
+    def total(mixture):
+        return ops.sum(extractor(mixture, ops.convert_to_tensor(degrees([40]))))
+
+    assert np.isfinite(run(extractor, silence, degrees([40]))).all()
+    assert np.isfinite(gradient(total, silence)).all()
+    assert np.abs(gradient(total, spectrograms(1, 3))).max() > 0
+
+
+@pytest.mark.one_backend
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float64"])
+def test_computes_in_float32(policy, extractor):
+    layer = SpatialExtractor(6, dtype=policy)
+    layer.build((None, None, BINS, 4))
+    layer.set_weights(extractor.get_weights())
+    assert {str(weight.dtype) for weight in layer.weights} == {"float32"}
+    mixture, azimuths = spectrograms(), degrees([20], [70])
+    np.testing.assert_array_equal(run(layer, mixture, azimuths), run(extractor, mixture, azimuths))
+
+
+@pytest.mark.one_backend
+@pytest.mark.parametrize("bins", [9, 33, 66, 513])
+def test_numbers_of_bins(bins):
+    masks = run(SpatialExtractor(2), spectrograms(1, 3, bins), degrees([90]))
+    assert masks.shape == (1, 1, 3, bins)
+
+
+@pytest.mark.backend_agnostic
+def test_saved_model(extractor, tmp_path):
+    inputs = keras.Input((None, BINS, 4)), keras.Input((2,))
+    model = keras.Model(inputs, extractor(*inputs))
+    model.save(tmp_path / "extractor.keras")
+    loaded = keras.models.load_model(tmp_path / "extractor.keras")
+    mixture, azimuths = spectrograms(), degrees([20, 90], [70, 10])
+    arrays = [ops.convert_to_tensor(mixture), ops.convert_to_tensor(azimuths)]
+    expected, found = (ops.convert_to_numpy(one(arrays)) for one in (model, loaded))
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.backend_agnostic
+@pytest.mark.parametrize("bins", [None, 8])
+def test_too_few_bins_are_refused(bins):
+    with pytest.raises(ValueError, match=r"a known number of bins above 8\. Received: spectrogram"):
+        SpatialExtractor().build((None, None, bins, 4))
+
+
+@pytest.mark.backend_agnostic
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"filters": 0}, r"`filters` must be .*Received: filters=0"),
+        ({"filters": 2.5}, r"`filters` must be an integer.*Received: filters=2.5"),
+        ({"microphone_spacing": 0.0}, "`microphone_spacing` must be a positive distance in metres"),
+        ({"sampling_rate": -1}, "`sampling_rate` must be a positive rate in hertz"),
+    ],
+)
+def test_wrong_arguments_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        SpatialExtractor(**arguments)
