@@ -139,8 +139,8 @@ def evaluate_presence(
     Returns:
         Dict with `scenes`, their number, `training_overlap`, as among the settings of
         `evaluate_localizer`, and for `confidence` (the probability within 5° of the estimate),
-        `entropy` (in nats) and, where the model's outputs have it, `similarity` (the cosine
-        between prompt and mixture) a dict of `mean`, the area under the ROC curve (0.5: no
+        `entropy` (in nats) and, where the model's outputs have them, `similarity` (the cosine
+        between prompt and mixture) and `presence` (of a network with candidates) a dict of `mean`, the area under the ROC curve (0.5: no
         information; 1: perfect detection), its 95 % `interval`, and the mean value where the
         class is `present` and where it is `absent`.
 
@@ -205,6 +205,6 @@ def _presence_scores(
         posterior = np.asarray(outputs["doa"])
         scores["confidence"].append(posterior_confidence(posterior))
         scores["entropy"].append(posterior_entropy(posterior))
-        if "similarity" in outputs:
-            scores.setdefault("similarity", []).append(np.asarray(outputs["similarity"]))
+        for name in {"similarity", "presence"} & set(outputs):
+            scores.setdefault(name, []).append(np.asarray(outputs[name]))
     return {name: np.concatenate(values) for name, values in scores.items()}
