@@ -1,0 +1,153 @@
+r"""Trains a network with candidates on real recordings, stage by stage, and scores it.
+
+    KERAS_BACKEND=torch OMP_NUM_THREADS=1 python benchmarks/selection.py --data FOLDER --licensed \
+        --image-encoder PRESET --yamnet yamnet.npz --sentences MINILM --extractor extractor.npz \
+        --out selection.json
+
+Stages: the extractor (`benchmarks/extractor.py --save`), the alignment of prompts with what it
+extracts, the fit of the fusion. The network of the paper within it stays untrained. Scored on the
+split `val`: unseen recordings, pictures and rooms, at 4 s and 1 s, 0 and -10 dB, by kind of prompt,
+beside a constant prompt; and presence. `--held-out` keeps classes out of all stages and scores them
+alone.
+"""
+
+import argparse
+import dataclasses
+import time
+
+import keras
+import keras_hub
+import numpy as np
+from extractor import open_catalog
+from machine import processor
+
+from keras_avssan import AVSSAN
+from keras_avssan._internal.atomic_files import write_json
+from keras_avssan.data import ScenePlan
+from keras_avssan.encoders import ImageEncoder, PictureTextEncoder, SentenceEncoder
+from keras_avssan.encoders.converters.yamnet import convert_yamnet
+from keras_avssan.evaluation import evaluate_localizer, evaluate_presence
+from keras_avssan.simulation import RIRBank
+from keras_avssan.simulation.bank.room_parts import FIRST_EVALUATION_ROOM
+from keras_avssan.training.alignment.align_prompts import align_prompts
+from keras_avssan.training.extraction.fit_fusion import fit_fusion
+
+
+def main():
+    options = _options()
+    keras.utils.set_random_seed(options.seed)
+    model = make_model(options)
+    started = time.time()
+    train(model, options)
+    seconds = time.time() - started
+    results = {
+        "settings": {**vars(options), "backend": keras.backend.backend()},
+        "machine": processor(),
+        "seconds": seconds,
+        "scores": score(model, options),
+    }
+    if options.out:
+        write_json(options.out, results)
+    if options.save:
+        model.save_to_preset(options.save)
+
+
+def make_model(options):
+    """The network with the weights of its frozen parts."""
+    pictures = keras_hub.models.Backbone.from_preset(options.image_encoder)
+    model = AVSSAN(
+        image_encoder=PictureTextEncoder(
+            ImageEncoder(pictures, (224, 224), mean=0.5, std=0.5),
+            SentenceEncoder.from_preset(options.sentences),
+        ),
+        audio_encoder=convert_yamnet(options.yamnet, gain=0.1),
+        dim=options.dim,
+        num_candidates=options.candidates,
+    )
+    with np.load(options.extractor) as arrays:
+        model.backbone.candidates.extractor.set_weights([arrays[name] for name in arrays.files])
+    return model
+
+
+def train(model, options):
+    """Aligns prompts with extracted sounds, and fits the fusion on other scenes."""
+    catalog = open_catalog(options.data, options.licensed)
+    classes = [name for name in catalog.classes if name not in options.held_out]
+    bank = RIRBank.build(options.rooms, sources_per_room=6)
+    plan = ScenePlan(
+        catalog.select(classes),
+        bank,
+        split="train",
+        seed=options.seed + 10,
+        duration=2.0,
+        snr=(-8.0, 8.0),
+        min_separation=8.0,
+        swap_channels=True,
+        speed=(0.9, 1.1),
+        equalise=6.0,
+    )
+    align_prompts(model, plan, steps=options.steps, scenes=options.scenes_to_align)
+    plan = dataclasses.replace(plan, seed=options.seed + 11, duration=4.0, speed=(1.0, 1.0))
+    found = fit_fusion(
+        model, plan, dataclasses.replace(plan, absent=True), scenes=options.scenes_to_fit
+    )
+    print(f"fusion: {found}", flush=True)
+
+
+def score(model, options):
+    """Scores on unseen recordings, pictures and rooms by duration, level and kind of prompt."""
+    catalog = open_catalog(options.data, licensed=False)
+    if options.held_out:
+        catalog = catalog.select(options.held_out)
+    bank = RIRBank.build(60, sources_per_room=6, first_index=FIRST_EVALUATION_ROOM)
+    scores = {}
+    for duration, snr in ((4.0, 0.0), (4.0, -10.0), (1.0, 0.0)):
+        plan = ScenePlan(
+            catalog,
+            bank,
+            "val",
+            seed=options.seed,
+            duration=duration,
+            snr=snr,
+            reference_split="train",
+        )
+        for prompt in ("picture", "text", "recording", "constant"):
+            result = evaluate_localizer(
+                model, plan, options.scenes, prompt=prompt, batch_size=8, progress=False
+            )
+            name = f"{duration:g} s, {snr:g} dB, {prompt}"
+            scores[name] = result.summary()
+            print(f"\n{name}\n{result.table()}", flush=True)
+        if snr == 0:
+            name = f"{duration:g} s, {snr:g} dB, presence"
+            scores[name] = evaluate_presence(
+                model, plan, options.scenes, batch_size=8, progress=False
+            )
+            print(f"\n{name}: {scores[name]}", flush=True)
+    return scores
+
+
+def _options():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", required=True, help="folder of classes with metadata.csv")
+    parser.add_argument("--licensed", action="store_true", help="train on stated licences alone")
+    parser.add_argument("--image-encoder", required=True, help="KerasHub image preset folder")
+    parser.add_argument("--yamnet", required=True, help="file or folder that convert_yamnet reads")
+    parser.add_argument("--sentences", required=True, help="folder of a sentence encoder")
+    parser.add_argument("--extractor", required=True, help="weights from benchmarks/extractor.py")
+    parser.add_argument("--held-out", nargs="+", default=[], metavar="CLASS")
+    parser.add_argument("--dim", type=int, default=128)
+    parser.add_argument("--candidates", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=600, help="steps of the alignment")
+    parser.add_argument("--scenes-to-align", type=int, default=2400)
+    parser.add_argument("--scenes-to-fit", type=int, default=400)
+    parser.add_argument("--rooms", type=int, default=200)
+    parser.add_argument("--scenes", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", help="JSON file for the results")
+    parser.add_argument("--save", help="folder for the trained model")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
