@@ -6,8 +6,8 @@ r"""Trains a network with candidates on real recordings, stage by stage, and sco
 
 Stages: the extractor (`benchmarks/extractor.py --save`), the alignment of prompts with what it
 extracts, the fit of the fusion. The network of the paper within it stays untrained. Scored on the
-split `val`: unseen recordings, pictures and rooms, at 4 s and 1 s, 0 and -10 dB, by kind of prompt,
-beside a constant prompt; and presence. `--held-out` keeps classes out of all stages and scores them
+split `val`: unseen recordings, pictures and rooms, at 1 s and 4 s, 0 and -10 dB, by kind of prompt,
+at 1 s beside a constant prompt; and presence. `--held-out` keeps classes out of all stages and scores them
 alone.
 """
 
@@ -31,6 +31,13 @@ from keras_avssan.simulation import RIRBank
 from keras_avssan.simulation.bank.room_parts import FIRST_EVALUATION_ROOM
 from keras_avssan.training.alignment.align_prompts import align_prompts
 from keras_avssan.training.extraction.fit_fusion import fit_fusion
+
+# Duration in seconds, level of the target in dB, and kinds of prompt.
+_CONDITIONS = (
+    (1.0, 0.0, ("picture", "text", "recording", "constant")),
+    (4.0, 0.0, ("picture", "text", "recording")),
+    (4.0, -10.0, ("picture", "text")),
+)
 
 
 def main():
@@ -101,7 +108,7 @@ def score(model, options):
         catalog = catalog.select(options.held_out)
     bank = RIRBank.build(60, sources_per_room=6, first_index=FIRST_EVALUATION_ROOM)
     scores = {}
-    for duration, snr in ((4.0, 0.0), (4.0, -10.0), (1.0, 0.0)):
+    for duration, snr, prompts in _CONDITIONS:
         plan = ScenePlan(
             catalog,
             bank,
@@ -111,7 +118,7 @@ def score(model, options):
             snr=snr,
             reference_split="train",
         )
-        for prompt in ("picture", "text", "recording", "constant"):
+        for prompt in prompts:
             result = evaluate_localizer(
                 model, plan, options.scenes, prompt=prompt, batch_size=8, progress=False
             )

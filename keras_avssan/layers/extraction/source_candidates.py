@@ -114,9 +114,11 @@ class SourceCandidates(FixedSettings, keras.layers.Layer):
                 response = response - _FAR * ops.cast(close, "float32")
             azimuth = 1.0 + ops.cast(ops.argmax(response, axis=-1), "float32")
             rivals = ops.stack(azimuths, axis=-1)[:, None] if azimuths else None
+            azimuths.append(azimuth)
+            if len(azimuths) == self.num_candidates:
+                break
             mask = self.extractor(spectrogram, azimuth[:, None], microphone_spacing, rivals)[:, 0]
             free = free * (1.0 - ops.square(mask))
-            azimuths.append(azimuth)
         found = ops.stack(azimuths, axis=1)
         masks = self.extractor(spectrogram, found, microphone_spacing, self._others(azimuths))
         posteriors = [
