@@ -7,8 +7,8 @@ r"""Trains a network with candidates on real recordings, stage by stage, and sco
 Stages: the extractor (`benchmarks/extractor.py --save`), the alignment of prompts with what it
 extracts, the fit of the fusion. The network of the paper within it stays untrained. Scored on the
 split `val`: unseen recordings, pictures and rooms, at 1 s and 4 s, 0 and -10 dB, by kind of prompt,
-at 1 s beside a constant prompt; and presence. `--held-out` keeps classes out of all stages and scores them
-alone.
+at 1 s beside a constant prompt; and presence. `--held-out` keeps classes out of all stages and
+scores them alone.
 """
 
 import argparse
