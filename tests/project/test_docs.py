@@ -104,11 +104,20 @@ def prepare_tables(stand_ins):
 
 
 def prepare_encoders(stand_ins):
+    import keras_hub
+
     from keras_avssan.encoders import SoundEffectsCNN, VGGish, YAMNet
 
     VGGish(filters=(8, 8, 16, 16), hidden_dim=32).save_to_preset("vggish")
     SoundEffectsCNN().save_to_preset("sound_effects_cnn")
     YAMNet().save_to_preset("yamnet")
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "dog", "church", "bell", "violin"]
+    bert = keras_hub.models.BertBackbone(len(words), 1, 1, 8, 8, max_sequence_length=16)
+    bert.save_to_preset("all-MiniLM-L6-v2")
+    assets = stand_ins.tmp_path / "all-MiniLM-L6-v2/assets/tokenizer"
+    assets.mkdir(parents=True)
+    (assets / "vocabulary.txt").write_text("\n".join(words))
+    (assets.parents[1] / "tokenizer.json").write_text('{"config": {"lowercase": true}}')
 
 
 PREPARE = {"docs/tables.md": prepare_tables, "docs/encoders.md": prepare_encoders}

@@ -39,6 +39,15 @@ def clip():
     return keras_hub.models.CLIPBackbone(vision, text, projection_dim=4)
 
 
+def bert():
+    return keras_hub.models.BertBackbone(4, 1, 1, 4, 4, max_sequence_length=8)
+
+
+def word_pieces():
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
+    return encoders.WordPieceTokenizer(words, sequence_length=8)
+
+
 ARGUMENTS = {
     "AudioEncoder": lambda: {"model": sounds(), "hop_seconds": 0.5},
     "CLIPEncoder": lambda: {"backbone": clip()},
@@ -47,13 +56,19 @@ ARGUMENTS = {
     "GeneralizedCrossCorrelation": lambda: {"lags": [-1, 0, 1]},
     "ImageEncoder": lambda: {"model": pictures()},
     "MLP": lambda: {"widths": (4,)},
+    "PictureTextEncoder": lambda: {
+        "image_encoder": encoders.ConvImageEncoder(4, (2,), (8, 8)),
+        "text_encoder": encoders.WordTable(["dog"], 4),
+    },
     "PromptProjection": lambda: {"dim": 4},
     "Resampler": lambda: {"source_rate": 16000, "target_rate": 8000},
     "ResidualConvBlock": lambda: {"filters": 2},
     "SegmentMeans": lambda: {"segment": 4},
+    "SentenceEncoder": lambda: {"backbone": bert(), "tokenizer": word_pieces()},
     "SoundEffectsCNN": lambda: {"filters": (2, 2, 2, 2)},
     "VGGish": lambda: {"filters": (2, 2, 2, 2), "hidden_dim": 4, "embedding_dim": 4},
     "YAMNet": lambda: {"width_multiplier": 0.0625, "stage": 6},
+    "WordTable": lambda: {"names": ["dog"], "dim": 4},
     "FitFrames": lambda: {"least": 4, "step": 4},
     "CutPatches": lambda: {"hop": 48},
     "AVSSANBackbone": lambda: {
