@@ -5,7 +5,7 @@ import pytest
 from keras_hub.src.tests.test_case import TestCase
 
 from keras_avssan import AVSSANBackbone, models
-from keras_avssan.encoders import ConvImageEncoder, LogMelEncoder
+from keras_avssan.encoders import ConvImageEncoder, LogMelEncoder, YAMNet
 
 BATCH, SAMPLES, DIM = 2, 8000, 6
 SMALL = {
@@ -64,6 +64,34 @@ class TestBackbones(TestCase):
                 "band_weights": (BATCH, frames, 3),
                 "prompt_semantics": (BATCH, 4),
                 "similarity": (BATCH,),
+            },
+        )
+
+    @pytest.mark.one_backend
+    def test_avssan_with_candidates(self):
+        frames, count = 1 + SAMPLES // 512, 2
+        self.check(
+            AVSSANBackbone,
+            {
+                "image_encoder": ConvImageEncoder(DIM, (4,), (16, 16)),
+                "audio_encoder": YAMNet(0.0625, stage=6),
+                **{"dim": 4, "bridge_layers": 1, "num_heads": 1, "mlp_dim": 4},
+                **{"multi_band": False, "num_candidates": count, "extractor_filters": 2},
+            },
+            self.inputs(images=np.full((BATCH, 16, 16, 3), 0.5, "float32")),
+            {
+                "doa": (BATCH, 180),
+                "mask": (BATCH, frames, 513),
+                "masked_spectrogram": (BATCH, frames, 513, 4),
+                "band_attention_full": (BATCH, 1),
+                "band_weights": (BATCH, frames, 1),
+                "prompt_semantics": (BATCH, 4),
+                "similarity": (BATCH,),
+                "mixture_doa": (BATCH, 180),
+                "candidate_azimuths": (BATCH, count),
+                "candidate_evidence": (BATCH, count),
+                "candidate_weights": (BATCH, count),
+                "presence": (BATCH,),
             },
         )
 
