@@ -6,7 +6,7 @@ import pytest
 from keras_hub.src.tests.test_case import TestCase
 
 from keras_avssan import AVSSAN, AVSSANBackbone, models
-from keras_avssan.encoders import ConvImageEncoder, LogMelEncoder
+from keras_avssan.encoders import ConvImageEncoder, LogMelEncoder, YAMNet
 from keras_avssan.models import AVSSANPreprocessor, LocalizerPreprocessor
 
 BATCH, SAMPLES, DIM = 2, 8000, 6
@@ -57,6 +57,34 @@ class TestBackbones(TestCase):
 
     def test_avssan(self):
         self.check(AVSSANBackbone, avssan_arguments(), make_inputs("AVSSAN"), AVSSAN_SHAPES)
+
+    @pytest.mark.one_backend
+    def test_avssan_with_candidates(self):
+        count = 2
+        self.check(
+            AVSSANBackbone,
+            {
+                "image_encoder": ConvImageEncoder(DIM, (4,), (16, 16)),
+                "audio_encoder": YAMNet(0.0625, stage=6),
+                **{"dim": 4, "bridge_layers": 1, "num_heads": 1, "mlp_dim": 4},
+                **{"multi_band": False, "num_candidates": count, "extractor_filters": 2},
+            },
+            make_inputs("AVSSAN"),
+            {
+                "doa": (BATCH, 180),
+                "mask": (BATCH, FRAMES, 513),
+                "masked_spectrogram": (BATCH, FRAMES, 513, 4),
+                "band_attention_full": (BATCH, 1),
+                "band_weights": (BATCH, FRAMES, 1),
+                "prompt_semantics": (BATCH, 4),
+                "similarity": (BATCH,),
+                "mixture_doa": (BATCH, 180),
+                "candidate_azimuths": (BATCH, count),
+                "candidate_evidence": (BATCH, count),
+                "candidate_weights": (BATCH, count),
+                "presence": (BATCH,),
+            },
+        )
 
 
 class TestTasks(TestCase):

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from keras_avssan import AVSSAN
-from keras_avssan.encoders import ConvImageEncoder, LogMelEncoder
+from keras_avssan.encoders import ConvImageEncoder, LogMelEncoder, YAMNet
 
-CONFIGURATIONS = ["base", "paper"]
+CONFIGURATIONS = ["base", "paper", "candidates"]
+CANDIDATES = {"num_candidates": 2, "extractor_filters": 8}
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +42,12 @@ def presets(inputs, labels, tmp_path_factory):
     folders = {}
     for configuration in CONFIGURATIONS:
         keras.utils.set_random_seed(0)
-        encoders = {"image_encoder": ConvImageEncoder(), "audio_encoder": LogMelEncoder()}
-        model = AVSSAN(configuration=configuration, **encoders, compile=False)
+        arguments = {"image_encoder": ConvImageEncoder(), "audio_encoder": LogMelEncoder()}
+        if configuration == "candidates":
+            arguments |= {"audio_encoder": YAMNet(0.25, stage=6), **CANDIDATES}
+        else:
+            arguments["configuration"] = configuration
+        model = AVSSAN(**arguments, compile=False)
         model.compile(run_eagerly=True)
         for _ in range(3):
             model.train_on_batch(inputs, labels)
@@ -120,6 +125,17 @@ def test_band_weights_and_similarity(configuration, outputs, count, pair):
     assert len(first) == count
     for key in first:
         np.testing.assert_allclose(second[key], first[key], atol=1e-4, rtol=0)
+
+
+def test_candidates(pair):
+    first, second = (of(predictions, "candidates", "candidate_") for predictions in pair)
+    assert len(first) == 3
+    for key in first:
+        np.testing.assert_allclose(second[key], first[key], atol=1e-4, rtol=0)
+    azimuths, evidence = (first[f"candidates/candidate_{n}"] for n in ("azimuths", "evidence"))
+    assert np.ptp(azimuths, axis=1).min() > 10 and np.ptp(evidence) > 1e-3
+    first, second = (predictions["candidates/presence"] for predictions in pair)
+    np.testing.assert_allclose(second, first, atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("configuration", CONFIGURATIONS)

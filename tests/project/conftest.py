@@ -104,6 +104,8 @@ def cheap(monkeypatch):
         (evaluation, "class_band_attention", "num_scenes"),
         (evaluation, "evaluate_localizer", "num_scenes"),
         (evaluation, "evaluate_presence", "num_scenes"),
+        (evaluation, "evaluate_extractor", "num_scenes"),
+        (training, "fit_extractor", "steps"),
         (training, "fit_scenes", "steps"),
         (simulation, "build_bank", "num_rooms"),
     ):

@@ -59,6 +59,7 @@ ELSEWHERE = {
 # What the text of a page has introduced before its first block.
 GIVEN = {
     "docs/api/visualization.md": ("model", "plan"),
+    "docs/extraction.md": ("plan",),
     "docs/gpu.md": ("plan",),
     "docs/microphone-spacing.md": ("model", "picture", "catalog"),
     "docs/prompts.md": ("model", "embedding"),

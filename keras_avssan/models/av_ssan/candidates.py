@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from keras_avssan._internal.checks import check_integer
 from keras_avssan._internal.types import Tensor
 from keras_avssan.layers.extraction.prompt_fusion import PromptFusion
 from keras_avssan.layers.extraction.source_candidates import SourceCandidates
@@ -56,6 +57,7 @@ def weigh_candidates(
 def _check(settings: Any, audio_encoder: Any) -> None:
     """Refuses networks whose prompts and sounds cannot be compared."""
     count = settings["num_candidates"]
+    check_integer("extractor_filters", settings["extractor_filters"], 1)
     for name in ("visual_prompt", "semantic_audio"):
         if not settings[name]:
             raise ValueError(

@@ -38,7 +38,7 @@ def fit_extractor(
     *,
     steps: int = 1800,
     batch_size: int = 8,
-    epochs: int = 6,
+    epochs: int = 4,
     learning_rate: float = 2e-3,
     loader: str | None = None,
     checkpoints: PathLike | None = None,

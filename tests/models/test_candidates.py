@@ -1,0 +1,199 @@
+"""Networks that extract sounds at candidate directions."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_avssan import AVSSAN, AVSSANBackbone
+from keras_avssan.encoders import LogMelEncoder, YAMNet
+from keras_avssan.models import load_exported
+from keras_avssan.models.export.export import SUFFIXES
+
+CANDIDATES = {"num_candidates": 2, "extractor_filters": 3, "multi_band": False}
+NAMES = {
+    *("mixture_doa", "candidate_azimuths", "candidate_evidence", "candidate_weights", "presence"),
+}
+WRITES = {"tensorflow": ["tf_saved_model", "litert"], "torch": ["torch", "onnx"], "jax": []}
+RUNTIMES = {"onnx": "onnxruntime", "litert": "ai_edge_litert"}
+
+
+@pytest.fixture(scope="module")
+def make(make_tiny):
+    """Makes a tiny model with candidates."""
+
+    def make(**arguments):
+        encoder = YAMNet(0.0625, stage=6)
+        return make_tiny(**{"audio_encoder": encoder, **CANDIDATES, **arguments})
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def candidates_model(make):
+    keras.utils.set_random_seed(0)
+    return make()
+
+
+def run(model, inputs):
+    return {name: np.asarray(one) for name, one in model.predict_on_batch(inputs).items()}
+
+
+def scenes(delayed_noise, make_inputs, batch=2, samples=8000):
+    inputs = make_inputs(batch, samples)
+    inputs["audio"] = delayed_noise(np.linspace(40, 120, batch), samples)
+    return inputs
+
+
+def test_outputs(candidates_model, delayed_noise, make_inputs):
+    inputs = scenes(delayed_noise, make_inputs)
+    outputs = run(candidates_model, inputs)
+    assert NAMES < set(outputs)
+    np.testing.assert_allclose(outputs["doa"].sum(axis=1), 1.0, atol=1e-4)
+    np.testing.assert_allclose(outputs["candidate_weights"].sum(axis=1), 1.0, atol=1e-5)
+    assert np.abs(outputs["candidate_azimuths"][:, 0] - [40, 120]).max() <= 1
+    assert (np.abs(outputs["candidate_evidence"]) <= 1 + 1e-5).all()
+    assert ((outputs["presence"] > 0) & (outputs["presence"] < 1)).all()
+    louder = run(candidates_model, {**inputs, "audio": 5 * inputs["audio"]})
+    for name in NAMES:
+        np.testing.assert_allclose(louder[name], outputs[name], atol=1e-3, err_msg=name)
+
+
+def test_without_candidates_the_posterior_is_that_of_the_mixture(
+    candidates_model, make, delayed_noise, make_inputs
+):
+    """What the candidates are added to has the same numbers without them."""
+    plain = make(num_candidates=0)
+    backbone = candidates_model.backbone
+    added = {id(weight) for weight in backbone.candidates.weights + backbone.fusion.weights}
+    kept = [weight for weight in candidates_model.weights if id(weight) not in added]
+    plain.set_weights([ops.convert_to_numpy(weight) for weight in kept])
+    inputs = scenes(delayed_noise, make_inputs)
+    outputs, others = run(candidates_model, inputs), run(plain, inputs)
+    assert not NAMES & set(others)
+    np.testing.assert_allclose(others["doa"], outputs["mixture_doa"], atol=1e-5)
+    np.testing.assert_allclose(others["mask"], outputs["mask"], atol=1e-5)
+
+
+@pytest.mark.one_backend
+@pytest.mark.parametrize("samples", [8000, 23456])
+def test_any_duration_and_other_scenes_decide_nothing(
+    samples, candidates_model, delayed_noise, make_inputs
+):
+    inputs = scenes(delayed_noise, make_inputs, 2, samples)
+    outputs = run(candidates_model, inputs)
+    alone = run(candidates_model, {name: array[:1] for name, array in inputs.items()})
+    for name in (*NAMES, "doa"):
+        assert np.isfinite(outputs[name]).all()
+        np.testing.assert_allclose(alone[name], outputs[name][:1], atol=1e-4, err_msg=name)
+
+
+@pytest.mark.one_backend
+def test_spacing_at_call_time(candidates_model, delayed_noise, make_inputs):
+    inputs = scenes(delayed_noise, make_inputs)
+    own = np.full(2, 0.2, "float32")
+    outputs = run(candidates_model, inputs)
+    same = run(candidates_model, {**inputs, "microphone_spacing": own})
+    np.testing.assert_allclose(same["doa"], outputs["doa"], atol=1e-4)
+    wider = run(candidates_model, {**inputs, "microphone_spacing": 2 * own})
+    # The same delay at twice the distance: half the cosine.
+    cosine = 0.5 * np.cos(np.deg2rad([40, 120]))
+    expected = np.rad2deg(np.arccos(cosine))
+    assert np.abs(wider["candidate_azimuths"][:, 0] - expected).max() <= 1
+
+
+@pytest.mark.one_backend
+@pytest.mark.parametrize("scene", ["noise", "silence"])
+def test_a_step_of_training_is_finite_and_trains_all_parts(scene, make, make_batch):
+    model = make()
+    inputs, labels = make_batch()
+    if scene == "silence":
+        inputs["audio"], labels["target"] = 0 * inputs["audio"], 0 * labels["target"]
+    before = [np.array(weight) for weight in model.get_weights()]
+    assert np.isfinite(model.train_on_batch(inputs, labels)[0] if scene == "noise" else 0.0)
+    if scene == "silence":
+        model.train_on_batch(inputs, labels)
+    after = model.get_weights()
+    assert all(np.isfinite(weight).all() for weight in after)
+    if scene == "silence":
+        return
+    moved = {
+        weight.path.split("/")[-2]
+        for weight, one, other in zip(model.weights, before, after, strict=True)
+        if not np.array_equal(one, other)
+    }
+    assert {"fusion", "encoder", "to_mask", "candidates"} <= moved
+
+
+@pytest.mark.one_backend
+@pytest.mark.parametrize("form", ["preset", "keras"])
+def test_stored_models(form, candidates_model, delayed_noise, make_inputs, tmp_path):
+    inputs = scenes(delayed_noise, make_inputs)
+    expected = run(candidates_model, inputs)
+    if form == "preset":
+        candidates_model.save_to_preset(str(tmp_path / "preset"))
+        loaded = AVSSAN.from_preset(str(tmp_path / "preset"))
+    else:
+        candidates_model.save(tmp_path / "model.keras")
+        loaded = keras.models.load_model(tmp_path / "model.keras")
+    outputs = run(loaded, inputs)
+    for name in expected:
+        np.testing.assert_allclose(outputs[name], expected[name], atol=1e-6, err_msg=name)
+
+
+@pytest.mark.backend_agnostic
+def test_configurations_of_before_have_no_candidates(make):
+    config = make(num_candidates=0, audio_encoder=LogMelEncoder(8, (4,))).backbone.get_config()
+    for name in ("num_candidates", "extractor_filters"):
+        config.pop(name)
+    backbone = AVSSANBackbone.from_config(config)
+    assert backbone.settings["num_candidates"] == 0 and not hasattr(backbone, "candidates")
+
+
+@pytest.mark.one_backend
+def test_mixed_precision(make, delayed_noise, make_inputs):
+    model = make(dtype="mixed_bfloat16")
+    outputs = run(model, scenes(delayed_noise, make_inputs))
+    for name in (*NAMES, "doa"):
+        assert outputs[name].dtype == "float32" and np.isfinite(outputs[name]).all()
+    assert np.abs(outputs["candidate_azimuths"][:, 0] - [40, 120]).max() <= 1
+
+
+@pytest.mark.backend_agnostic
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"visual_prompt": False}, "`num_candidates` must be 0 where `visual_prompt` is off"),
+        ({"semantic_audio": False}, "`num_candidates` must be 0 where `semantic_audio` is off"),
+        (
+            {"audio_encoder": LogMelEncoder(8, (4,))},
+            r"magnitudes that a mask can be applied to.*lacks",
+        ),
+        ({"num_candidates": 9}, "`num_candidates` must be an integer from 1 to 8"),
+        ({"num_candidates": -1}, "`num_candidates` must be an integer"),
+        ({"num_candidates": 1.5}, "`num_candidates` must be an integer"),
+        ({"extractor_filters": 0}, "`extractor_filters` must be an integer"),
+    ],
+)
+def test_wrong_settings_are_refused(arguments, message, make):
+    with pytest.raises(ValueError, match=message):
+        make(**arguments)
+
+
+@pytest.mark.extensive
+@pytest.mark.parametrize("format", ["tf_saved_model", "litert", "torch", "onnx"])
+def test_exported_files(format, candidates_model, delayed_noise, make_inputs, tmp_path):
+    if format not in WRITES[keras.backend.backend()]:
+        pytest.skip(f"{keras.backend.backend()} does not write {format}")
+    if format in RUNTIMES:
+        pytest.importorskip(RUNTIMES[format])
+    file = tmp_path / f"model{SUFFIXES[format]}"
+    duration = 0.5 if format == "litert" else None
+    candidates_model.export(file, format=format, verbose=False, duration=duration)
+    run_exported = load_exported(file)
+    for batch, samples in [(1, 8000)] if format == "litert" else [(1, 8000), (3, 12345)]:
+        inputs = scenes(delayed_noise, make_inputs, batch, samples)
+        expected, outputs = run(candidates_model, inputs), run_exported(inputs)
+        assert NAMES < set(outputs)
+        for name in outputs:
+            np.testing.assert_allclose(outputs[name], expected[name], atol=1e-3, err_msg=name)
