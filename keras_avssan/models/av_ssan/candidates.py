@@ -11,8 +11,9 @@ from keras_avssan.models.av_ssan.extracted_evidence import STEPS, ExtractedEvide
 if TYPE_CHECKING:
     from keras_avssan.models.av_ssan.av_ssan_backbone import AVSSANBackbone
 
+
 def add_candidates(backbone: "AVSSANBackbone") -> None:
-    """Adds the layers that `num_candidates` asks for, beyond the paper."""
+    """Adds the layers of `num_candidates`, beyond the paper."""
     settings = backbone.settings
     _check(settings, backbone.audio_encoder)
     backbone.candidates = SourceCandidates(
