@@ -1,5 +1,7 @@
 """Scores of an extractor against masks whose effect is known."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from keras import ops
@@ -48,13 +50,14 @@ def test_equal_masks_change_nothing(plan, masks):
     assert set(scores) == {"gain_db", "mixture_above", "extracted_above"}
     assert abs(scores["gain_db"]["mean"]) < 1e-4
     assert scores["mixture_above"] == scores["extracted_above"]
-    snr = np.array([plan[index].snr for index in range(SCENES)])
-    assert scores["mixture_above"]["mean"] == np.mean(snr > 0)
     groups = found["by_snr"]
-    assert sum(group["scenes"] for group in groups) == SCENES
     assert groups[0]["from"] is None and groups[-1]["to"] is None
-    for group in groups:
-        assert group["mixture_above"]["mean"] == float(group["to"] is None or group["to"] > 0)
+    assert sum(group["scenes"] for group in groups) == SCENES
+    for snr, share in ((6.0, 1.0), (-6.0, 0.0)):
+        fixed = evaluate(SpatialExtractor(2), dataclasses.replace(plan, snr=snr))
+        assert fixed["scores"]["mixture_above"]["mean"] == share
+        (group,) = fixed["by_snr"]
+        assert group["scenes"] == SCENES and group["mixture_above"]["mean"] == share
 
 
 @pytest.mark.one_backend

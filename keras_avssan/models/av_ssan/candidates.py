@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def add_candidates(backbone: "AVSSANBackbone") -> None:
-    """Adds the layers that `num_candidates` asks for, beyond the paper."""
+    """Adds the layers of `num_candidates`, beyond the paper."""
     settings = backbone.settings
     _check(settings, backbone.audio_encoder)
     backbone.candidates = SourceCandidates(
