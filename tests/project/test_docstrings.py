@@ -16,6 +16,7 @@ import soundfile
 
 import keras_avssan
 from keras_avssan.data import make_dataset
+from keras_avssan.encoders import ConvImageEncoder, YAMNet
 from keras_avssan.evaluation import evaluate_localizer
 from keras_avssan.models.baselines.gcc_mlp import GCCMLPBackbone
 
@@ -101,6 +102,9 @@ NOT_RUN = {
     "evaluate_segments": "needs the recordings of STARSS23",
     "read_events": "needs the recordings of STARSS23",
     "ImageEncoder": "needs the weights of a KerasHub preset",
+    "PictureTextEncoder": "needs the weights of a sentence encoder",
+    "SentenceEncoder": "needs the weights of a sentence encoder",
+    "attach_text_encoder": "needs the weights of a sentence encoder",
     "load_exported": "needs an exported model; docs/export.md makes it and runs this",
     "load_checkpoint": "needs the checkpoints of a training; docs/training.md runs it",
     "replay_batch": "needs the checkpoints of a training; docs/training.md runs it",
@@ -110,7 +114,22 @@ NOT_RUN = {
     "make_audio_dataset": "trains a classifier; docs/input-pipelines.md reads such a dataset",
 }
 # Numbers of one model, and a tensor, which each backend prints otherwise.
-NOT_COMPARED = {"ClassBandAttention", "SeparationExample", "VGGishPostprocessor"}
+NOT_COMPARED = {
+    "ClassBandAttention",
+    "SeparationExample",
+    "VGGishPostprocessor",
+    "align_prompts",
+    "fit_fusion",
+}
+# Functions of networks with frozen encoders and candidates.
+OF_CANDIDATES = {
+    "align_prompts",
+    "evaluate_extractor",
+    "evaluate_retrieval",
+    "fit_extractor",
+    "fit_fusion",
+    "sound_examples",
+}
 NEEDS = {
     "read_audio_tf": "tensorflow",
     "UnusableVideo": "av",
@@ -195,6 +214,18 @@ def of_baselines(plan):
     return {"train_dataset": dataset, "embedding": embedding, "MyBackbone": GCCMLPBackbone}
 
 
+def with_candidates(small_model):
+    """A small network with candidates, all encoders frozen."""
+    pictures = ConvImageEncoder(8, (4,), (16, 16))
+    pictures.trainable = False
+    return small_model(
+        image_encoder=pictures,
+        audio_encoder=YAMNet(0.0625),
+        num_candidates=2,
+        extractor_filters=2,
+    )
+
+
 def of_baseline(name):
     """Whether an object is one of the systems that AV-SSAN is compared with."""
     return "baselines" in PUBLIC[name].__module__
@@ -226,6 +257,8 @@ def test_its_example_runs(name, request):
         names.update(evaluation=scored, ours=scored, theirs=scored)
     if of_baseline(name):
         names.update(of_baselines(names["plan"]))
+    if short_name(name) in OF_CANDIDATES:
+        names.update(model=with_candidates(request.getfixturevalue("small_model")))
     run_example(example, names, short_name(name) not in NOT_COMPARED)
 
 

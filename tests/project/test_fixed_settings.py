@@ -52,6 +52,11 @@ ARGUMENTS = {
     "AudioEncoder": lambda: {"model": sounds(), "hop_seconds": 0.5},
     "CLIPEncoder": lambda: {"backbone": clip()},
     "ConvPoolBlock": lambda: {"filters": 2, "pool_size": (2, 2)},
+    "ExtractedEvidence": lambda: {
+        "audio_encoder": encoders.YAMNet(0.0625),
+        "bridge": layers.SemanticBridge(8),
+        "frames_per_second": 31.25,
+    },
     "FrameAlignment": lambda: {"hop_length": 512, "sampling_rate": 16000},
     "GeneralizedCrossCorrelation": lambda: {"lags": [-1, 0, 1]},
     "ImageEncoder": lambda: {"model": pictures()},

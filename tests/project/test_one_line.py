@@ -23,7 +23,7 @@ from keras_avssan.data.scenes.augmentation import Augmentation
 from keras_avssan.data.starss23.annotations import Events
 from keras_avssan.data.starss23.microphone_pair import MicrophonePair
 from keras_avssan.data.starss23.segments import Segment, SegmentSource
-from keras_avssan.encoders import CLIPTextTokenizer
+from keras_avssan.encoders import CLIPTextTokenizer, WordPieceTokenizer
 from keras_avssan.models import TrainingRecord
 from keras_avssan.models.baselines.dgb_loss import DGBLoss
 from keras_avssan.training import data_parallel
@@ -172,6 +172,10 @@ EXAMPLES = {
     "CLIPTextTokenizer": (
         lambda: CLIPTextTokenizer(["d o"], sequence_length=12),
         "<CLIPTextTokenizer: 515 tokens, sequences of 12>",
+    ),
+    "WordPieceTokenizer": (
+        lambda: WordPieceTokenizer(["[PAD]", "[UNK]", "[CLS]", "[SEP]"], sequence_length=8),
+        "<WordPieceTokenizer: 4 tokens, sequences of up to 8>",
     ),
     "Catalog": (Bells, "<Bells: 2 classes, 4 clips, 2 pictures, train, 16000 Hz>"),
     "ClassBandAttention": (

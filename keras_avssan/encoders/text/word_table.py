@@ -153,11 +153,11 @@ class WordTable(FixedSettings, keras.layers.Layer):
         texts = as_texts(texts)
         for text in texts:
             if _key(text) not in self._rows:
-                raise ValueError(self._unknown(text))
+                raise ValueError(f"{self._unknown(text)} Received: text={text!r}")
         return np.array([[self._rows[_key(text)]] for text in texts], "int32")
 
     def _unknown(self, text: str) -> str:
-        """Message about a text that is not in the table."""
+        """What to do about a text that is not in the table."""
         words = set(_key(text).split())
         near = [name for name in self.names if words & set(_key(name).replace(",", "").split())]
         keys = difflib.get_close_matches(_key(text), self._rows, _NEAR_NAMES)
@@ -168,7 +168,7 @@ class WordTable(FixedSettings, keras.layers.Layer):
             f"Words as prompt must be one of the {len(self.names)} names that this model has a "
             f"stored embedding of; {some}. For other words, attach the sentence encoder "
             f"{self.encoder!r}, of width {self.dim}: `keras_avssan.models.attach_text_encoder("
-            f"model, SentenceEncoder.from_preset(folder))`. Received: text={text!r}"
+            "model, SentenceEncoder.from_preset(folder))`."
         )
 
     def call(self, token_ids: Tensor) -> Tensor:
