@@ -140,9 +140,9 @@ def evaluate_presence(
         Dict with `scenes`, their number, `training_overlap`, as among the settings of
         `evaluate_localizer`, and for `confidence` (the probability within 5° of the estimate),
         `entropy` (in nats) and, where the model's outputs have them, `similarity` (the cosine
-        between prompt and mixture) and `presence` (of a network with candidates) a dict of `mean`, the area under the ROC curve (0.5: no
-        information; 1: perfect detection), its 95 % `interval`, and the mean value where the
-        class is `present` and where it is `absent`.
+        between prompt and mixture) and `presence` (of a network with candidates) a dict of `mean`,
+        the area under the ROC curve (0.5: no information; 1: perfect detection), its 95 %
+        `interval`, and the mean value where the class is `present` and where it is `absent`.
 
     Raises:
         ValueError: If the model takes no prompt, `prompt` is unknown, or the plan has too few

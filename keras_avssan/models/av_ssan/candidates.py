@@ -10,6 +10,7 @@ from keras_avssan.models.av_ssan.extracted_evidence import STEPS, ExtractedEvide
 if TYPE_CHECKING:
     from keras_avssan.models.av_ssan.av_ssan_backbone import AVSSANBackbone
 
+
 def add_candidates(backbone: "AVSSANBackbone") -> None:
     """Adds the layers that `num_candidates` asks for, beyond the paper."""
     settings = backbone.settings
