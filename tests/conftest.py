@@ -52,10 +52,14 @@ def make_candidates(make_small_model):
     from keras_avssan.encoders import YAMNet
 
     def make(**arguments):
-        sizes = {"num_candidates": 2, "extractor_filters": 4}
-        return make_small_model(
-            audio_encoder=YAMNet(width_multiplier=0.1), **{**sizes, **arguments}
+        encoder = YAMNet(width_multiplier=0.1)
+        model = make_small_model(
+            audio_encoder=encoder, **{"num_candidates": 2, "extractor_filters": 4, **arguments}
         )
+        for variable in encoder.weights:  # whose random embeddings would be almost zero
+            if "kernel" in variable.name:
+                variable.assign(3.0 * variable)
+        return model
 
     return make
 
