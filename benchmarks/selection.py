@@ -29,8 +29,7 @@ from keras_avssan.encoders.converters.yamnet import convert_yamnet
 from keras_avssan.evaluation import evaluate_localizer, evaluate_presence
 from keras_avssan.simulation import RIRBank
 from keras_avssan.simulation.bank.room_parts import FIRST_EVALUATION_ROOM
-from keras_avssan.training.alignment.align_prompts import align_prompts
-from keras_avssan.training.extraction.fit_fusion import fit_fusion
+from keras_avssan.training import align_prompts, fit_fusion
 
 # Duration in seconds, level of the target in dB, and kinds of prompt.
 _CONDITIONS = (

@@ -41,7 +41,25 @@ def make_small_model():
     def make(**arguments):
         encoder = LogMelEncoder(8, (4,), num_mels=16)
         sizes = {"dim": 8, "mlp_dim": 16, "num_heads": 2, "bridge_layers": 1}
-        return AVSSAN(audio_encoder=encoder, **{**sizes, **arguments})
+        return AVSSAN(**{"audio_encoder": encoder, **sizes, **arguments})
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_candidates(make_small_model):
+    """Makes an `AVSSAN` of two candidates, small, too; takes arguments of `AVSSAN`."""
+    from keras_avssan.encoders import YAMNet
+
+    def make(**arguments):
+        encoder = YAMNet(width_multiplier=0.1)
+        model = make_small_model(
+            audio_encoder=encoder, **{"num_candidates": 2, "extractor_filters": 4, **arguments}
+        )
+        for variable in encoder.weights:  # whose random embeddings would be almost zero
+            if "kernel" in variable.name:
+                variable.assign(3.0 * variable)
+        return model
 
     return make
 

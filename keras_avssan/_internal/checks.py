@@ -1,7 +1,7 @@
 """Checks of arguments that all parts of the library share."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -58,3 +58,11 @@ def transpose_hint(shape: Sequence[Any], last: str = "microphones") -> str:
     if not 1 <= sides[0] <= 8 or sides[0] >= sides[1]:
         return ""
     return f" The {last} must be the last axis: transpose it, `np.swapaxes(array, -1, -2)`."
+
+
+def refuse_presence(model: object) -> NoReturn:
+    """Raises the ValueError of `localize` for models without the output `presence`."""
+    raise ValueError(
+        "`return_presence` needs a network with candidates, `AVSSAN(num_candidates=...)` with a "
+        f"number above 0, whose outputs hold `presence`. Received: model={model!r}"
+    )

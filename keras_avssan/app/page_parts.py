@@ -14,6 +14,7 @@ from keras_avssan._internal.types import PathLike
 from keras_avssan.app.answer import MAX_SECONDS, Answer, reads_words
 from keras_avssan.app.wording import (
     PRESENCE_NOTE,
+    PROBABILITY_NOTE,
     describe_direction,
     describe_presence,
     known_classes,
@@ -89,6 +90,7 @@ def show_answer(
 ) -> str:
     """An answer as HTML, with the prompt beside it: a picture, words or a recording."""
     explanation = found.explanation
+    presence = explanation.get("presence")  # of networks with candidates
     second = second_candidate(explanation["posterior"], found.azimuth)
     heading, where = f"{found.azimuth:.0f}°", describe_direction(found.azimuth)
     if found.confidence == 0:  # both channels are the same, or silent
@@ -96,7 +98,9 @@ def show_answer(
     rows = {
         "Probability within 5°": _percent(found.confidence),
         "Second candidate": _second(second),
-        "Is it there?": html.escape(describe_presence(explanation.get("similarity", np.nan))),
+        "Is it there?": html.escape(
+            describe_presence(explanation.get("similarity", np.nan), presence)
+        ),
     }
     if example is not None and example.azimuth is not None:
         rows["True answer"] = _truth(found.azimuth, example)
@@ -107,7 +111,7 @@ def show_answer(
         f'<p class="words">{where}</p><dl>{table}</dl>'
         "<details><summary>What these numbers mean</summary>"
         "<p>The probability is the model's own estimate, not a rate of right answers. "
-        f"{PRESENCE_NOTE}</p></details></div></div>"
+        f"{PRESENCE_NOTE if presence is None else PROBABILITY_NOTE}</p></details></div></div>"
     )
 
 

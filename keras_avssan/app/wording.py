@@ -44,11 +44,17 @@ def second_candidate(posterior: ArrayLike, azimuth: float) -> tuple[float, float
     return (float(GRID_DEGREES[best]), probability) if probability >= _LEAST else None
 
 
-def describe_presence(similarity: float) -> str:
+def describe_presence(similarity: float, presence: float | None = None) -> str:
     """What the similarity of prompt and recording, or NaN, indicates about the sound's presence.
 
     No threshold has been measured, so values between the two known means indicate nothing.
+    `presence`, the probability that networks with candidates give, takes its place.
     """
+    if presence is not None:
+        found = "Probably" if presence >= 0.5 else "Probably not"
+        return (
+            f"{found}: the probability that the sound is in the recording is {100 * presence:.0f} %"
+        )
     if not np.isfinite(similarity):
         return "This model does not say"
     number = f"(similarity {similarity:.2f})".replace("-", "\N{MINUS SIGN}")
@@ -65,6 +71,11 @@ PRESENCE_NOTE = (
     f"{_PRESENT:.2f} on average where the sound was there and {_ABSENT:.2f} where it was "
     "not, and in the wrong order in one pair of four. "
     "For this model no threshold has been measured."
+)
+
+PROBABILITY_NOTE = (
+    "A direction is always given, also for a sound that is not there. Whether it is there is the "
+    "model's own estimate too; where the sound is probably not there, the direction means nothing."
 )
 
 

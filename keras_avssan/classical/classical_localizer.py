@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import ArrayLike
 
-from keras_avssan._internal.checks import check_positive_number, transpose_hint
+from keras_avssan._internal.checks import check_positive_number, refuse_presence, transpose_hint
 from keras_avssan._internal.one_line import one_line, span
 from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import WriteOnce
@@ -205,6 +205,8 @@ class ClassicalLocalizer(keras.layers.Layer):
         return_confidence: Literal[False] = ...,
         channels: Sequence[int] | None = ...,
         microphone_spacing: ArrayLike | None = ...,
+        *,
+        return_presence: bool = ...,
     ) -> np.ndarray: ...
 
     @overload
@@ -217,6 +219,7 @@ class ClassicalLocalizer(keras.layers.Layer):
         return_confidence: Literal[True],
         channels: Sequence[int] | None = ...,
         microphone_spacing: ArrayLike | None = ...,
+        return_presence: bool = ...,
     ) -> tuple[np.ndarray, np.ndarray]: ...
 
     @overload
@@ -228,6 +231,8 @@ class ClassicalLocalizer(keras.layers.Layer):
         return_confidence: Literal[True],
         channels: Sequence[int] | None = ...,
         microphone_spacing: ArrayLike | None = ...,
+        *,
+        return_presence: bool = ...,
     ) -> tuple[np.ndarray, np.ndarray]: ...
 
     @overload
@@ -239,6 +244,8 @@ class ClassicalLocalizer(keras.layers.Layer):
         return_confidence: bool = ...,
         channels: Sequence[int] | None = ...,
         microphone_spacing: ArrayLike | None = ...,
+        *,
+        return_presence: bool = ...,
     ) -> np.ndarray | tuple[np.ndarray, np.ndarray]: ...
 
     def localize(
@@ -249,6 +256,8 @@ class ClassicalLocalizer(keras.layers.Layer):
         return_confidence: bool = False,
         channels: Sequence[int] | None = None,
         microphone_spacing: ArrayLike | None = None,
+        *,
+        return_presence: bool = False,
     ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
         """Finds the direction of the strongest sound.
 
@@ -263,6 +272,7 @@ class ClassicalLocalizer(keras.layers.Layer):
                 or one for each; the layer's if not given.
             channels: Which two channels of a multichannel recording are microphone 1 and
                 microphone 2, counted from 0.
+            return_presence: Refused where it is true: without a prompt there is no presence.
 
         Returns:
             float32 array of azimuths in degrees, shape (batch,): 0° beside microphone 1
@@ -272,7 +282,8 @@ class ClassicalLocalizer(keras.layers.Layer):
             a recording whose channels are copies of each other, after a warning.
 
         Raises:
-            ValueError: If a recording is unusable, or one of its channels is constant.
+            ValueError: If a recording is unusable, one of its channels is constant, or
+                `return_presence` is true.
             TypeError: If `audio` is of another type.
 
         Example:
@@ -281,6 +292,8 @@ class ClassicalLocalizer(keras.layers.Layer):
             >>> float(SRPPHAT(microphone_spacing=0.2).localize(audio)[0])
             58.0
         """
+        if return_presence:
+            refuse_presence(self)
         audio = read_recordings(
             audio,
             self.sampling_rate,

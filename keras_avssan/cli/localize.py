@@ -26,7 +26,8 @@ def add_localize(commands: Commands) -> None:
         description="Find every prompted sound in every recording: prints the azimuth, 0 degrees "
         "beside the first microphone and 180 beside the second, and the posterior probability "
         "within 5 degrees of it, which says how sharp the answer is, not whether the prompted "
-        "sound is present.",
+        "sound is present. A model with candidates also gives the presence, the probability that "
+        "the prompted sound is in the recording; below 0.5 it is probably not there.",
         epilog="keras-avssan localize mix.wav --prompt dog.jpg --model my_model\n"
         "keras-avssan localize mix.wav street.wav --prompt dog.jpg bark.wav --model my_model "
         "--csv answers.csv\n"
@@ -120,6 +121,8 @@ def _check_channels(path: PathLike, channels: Sequence[int] | None) -> None:
 
 
 def _localize(options: argparse.Namespace) -> None:
+    from keras_avssan.models.localization import gives_presence
+
     model: Any = load_model(options.model)
     if options.figure and not hasattr(model, "explain"):
         raise ValueError(
@@ -132,55 +135,73 @@ def _localize(options: argparse.Namespace) -> None:
         pair["channels"] = tuple(options.channels)
     if options.spacing:
         pair["microphone_spacing"] = options.spacing
+    with_presence = gives_presence(model)
+    columns = (*_COLUMNS, "presence") if with_presence else _COLUMNS
     answers: list[dict[str, Any]] = []
     explanation: dict[str, Any] = {}
     for recording in options.audio:
         if options.figure:
             explanation = model.explain(recording, options.prompt[0], **pair)
-            found = [(explanation["azimuth"], explanation["confidence"])]
+            found = [[explanation[name] for name in columns[2:]]]
         else:
-            found = _localize_all(model, recording, options.prompt, pair)
-        for prompt, (azimuth, confidence) in zip(options.prompt, found, strict=True):
-            values = (recording, prompt, float(azimuth), _number(confidence))
-            answers.append(dict(zip(_COLUMNS, values, strict=True)))
+            found = _localize_all(model, recording, options.prompt, pair, with_presence)
+        for prompt, numbers in zip(options.prompt, found, strict=True):
+            values = (recording, prompt, *map(_number, numbers))
+            answers.append(dict(zip(columns, values, strict=True)))
             print(_line(answers[-1], options), flush=True)
     if options.json:
         write_json(options.json, answers)
     if options.csv:
-        write_text(options.csv, _table(answers))
+        write_text(options.csv, _table(answers, columns))
     if options.figure:
         _draw(explanation, options.prompt[0], options.figure)
 
 
 def _localize_all(
-    model: Any, recording: str, prompts: Sequence[str], pair: dict[str, Any]
-) -> list[tuple[float, float]]:
-    """Azimuth and confidence for each prompt."""
-    pairs = []
+    model: Any,
+    recording: str,
+    prompts: Sequence[str],
+    pair: dict[str, Any],
+    with_presence: bool,
+) -> list[list[float]]:
+    """Azimuth, confidence and, if it is wanted, presence for each prompt."""
+    if with_presence:
+        pair = {**pair, "return_presence": True}
     # One by one: in a batch, recordings are repeated to the length of the longest.
-    for prompt in prompts:
-        azimuth, confidence = model.localize(recording, prompt, return_confidence=True, **pair)
-        pairs.append((azimuth[0], confidence[0]))
-    return pairs
+    return [
+        [values[0] for values in model.localize(recording, prompt, return_confidence=True, **pair)]
+        for prompt in prompts
+    ]
 
 
-def _number(confidence: float | None) -> float | None:
-    return None if confidence is None or math.isnan(confidence) else float(confidence)
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else float(value)
 
 
 def _line(answer: dict[str, Any], options: argparse.Namespace) -> str:
     """An answer; with recording and prompt, in columns, if there are several."""
     near = "unknown" if answer["confidence"] is None else f"{answer['confidence']:.2f}"
-    text = f"{answer['azimuth']:3.0f} degrees, probability within 5 degrees: {near}"
+    text = (
+        f"{answer['azimuth']:3.0f} degrees, probability within 5 degrees: {near}{_presence(answer)}"
+    )
     if len(options.audio) == len(options.prompt) == 1:
         return text.lstrip()
     recording = answer["recording"].ljust(max(map(len, options.audio)))
     return f"{recording}  {answer['prompt'].ljust(max(map(len, options.prompt)))}  {text}"
 
 
-def _table(answers: Iterable[dict[str, Any]]) -> str:
+def _presence(answer: dict[str, Any]) -> str:
+    """What an answer's line says of the presence, which not every model gives."""
+    presence = answer.get("presence")
+    if presence is None:
+        return ""
+    warning = "" if presence >= 0.5 else ", the prompted sound is probably not there"
+    return f", presence: {presence:.2f}{warning}"
+
+
+def _table(answers: Iterable[dict[str, Any]], columns: Sequence[str]) -> str:
     stream = io.StringIO()
-    writer = csv.DictWriter(stream, _COLUMNS, lineterminator="\n")
+    writer = csv.DictWriter(stream, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(answers)
     return stream.getvalue()

@@ -1,31 +1,25 @@
 """`Localizer`, the base of all task models: training, localisation, export and storage."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Self, overload
+from typing import Any, Self
 
 import keras
 import keras_hub
 import numpy as np
-from numpy.typing import ArrayLike
 
 from keras_avssan._internal.frozen_layers import KEY, set_trainable_layers, trainable_layers
 from keras_avssan._internal.functional_storage import StoredByAttribute
 from keras_avssan._internal.types import PathLike, Tensor
-from keras_avssan.data.media.channel_pair import confidence
-from keras_avssan.data.media.recordings import spacing_input
-from keras_avssan.doa.grid import GRID_DEGREES, check_finite
 from keras_avssan.layers.scene_renderer import SceneRenderer
 from keras_avssan.models.export.export import export_localizer
 from keras_avssan.models.fitting.localizer_training import LocalizerTraining
 from keras_avssan.models.fitting.recorded_training import RecordsTraining
+from keras_avssan.models.localization import LocalizesSounds
 from keras_avssan.models.localizer_preprocessor import LocalizerPreprocessor
-from keras_avssan.models.microphones import check_spacing
 from keras_avssan.models.preset_files import FORMAT_VERSION, check_format
 from keras_avssan.models.preset_loading import LoadsPresets
 from keras_avssan.models.prompted_backbone import PromptedBackbone
 from keras_avssan.models.prompting import embed_batches
-
-_BATCH_SIZE = 32
 
 
 def refuse_parts(parts: Mapping[str, Any]) -> None:
@@ -39,7 +33,12 @@ def refuse_parts(parts: Mapping[str, Any]) -> None:
 
 
 class Localizer(
-    StoredByAttribute, LoadsPresets, RecordsTraining, LocalizerTraining, keras_hub.models.Task
+    StoredByAttribute,
+    LoadsPresets,
+    RecordsTraining,
+    LocalizerTraining,
+    LocalizesSounds,
+    keras_hub.models.Task,
 ):
     """Base of the tasks that localise a prompted sound.
 
@@ -110,109 +109,6 @@ class Localizer(
         self, inputs: Mapping[str, Tensor], training: bool | None = None, mask: Tensor = None
     ) -> dict[str, keras.KerasTensor]:
         return keras.Operation.compute_output_spec(self, inputs)
-
-    @overload
-    def localize(
-        self,
-        audio: Any,
-        prompt: Any = ...,
-        sampling_rate: int | None = ...,
-        return_confidence: Literal[False] = ...,
-        channels: tuple[int, int] | None = ...,
-        microphone_spacing: float | ArrayLike | None = ...,
-    ) -> np.ndarray: ...
-
-    @overload
-    def localize(
-        self,
-        audio: Any,
-        prompt: Any = ...,
-        sampling_rate: int | None = ...,
-        *,
-        return_confidence: Literal[True],
-        channels: tuple[int, int] | None = ...,
-        microphone_spacing: float | ArrayLike | None = ...,
-    ) -> tuple[np.ndarray, np.ndarray]: ...
-
-    @overload
-    def localize(
-        self,
-        audio: Any,
-        prompt: Any,
-        sampling_rate: int | None,
-        return_confidence: Literal[True],
-        channels: tuple[int, int] | None = ...,
-        microphone_spacing: float | ArrayLike | None = ...,
-    ) -> tuple[np.ndarray, np.ndarray]: ...
-
-    @overload
-    def localize(
-        self,
-        audio: Any,
-        prompt: Any = ...,
-        sampling_rate: int | None = ...,
-        return_confidence: bool = ...,
-        channels: tuple[int, int] | None = ...,
-        microphone_spacing: float | ArrayLike | None = ...,
-    ) -> np.ndarray | tuple[np.ndarray, np.ndarray]: ...
-
-    def localize(
-        self,
-        audio: Any,
-        prompt: Any = None,
-        sampling_rate: int | None = None,
-        return_confidence: bool = False,
-        channels: tuple[int, int] | None = None,
-        microphone_spacing: float | ArrayLike | None = None,
-    ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
-        """Estimates the direction of the prompted sound.
-
-        Args:
-            audio: Two-microphone recording: a file, an array (samples, 2) or (batch, samples, 2),
-                or a list of files or arrays. A file is its path, its bytes, or the file opened in
-                binary mode.
-            prompt: The sound to localise: a picture (file or array), words (where the image
-                encoder has a text side), another recording of the sound (file or array), an
-                embedding, a `Prompt` that averages several of them, a batch, or a list. One prompt
-                may serve several recordings, and one recording several prompts. Promptless
-                networks ignore it.
-            sampling_rate: Sampling rate in hertz of arrays, of `audio` and of recordings as
-                `prompt`; the model's if not given.
-            return_confidence: Whether the confidence is returned too.
-            channels: Which two channels of recordings with more of them are microphone 1 and
-                microphone 2, counted from 0.
-            microphone_spacing: Distance between the microphones in metres, one for all recordings
-                or one for each; the model's own if not given. Networks without an input for the
-                spacing refuse any but that of their training.
-
-        Returns:
-            float32 array of azimuths in degrees, shape (batch,): 0° beside microphone 1
-            (its channel leads), 90° broadside, 180° beside microphone 2. With
-            `return_confidence`, a tuple of it and the posterior probability within 5° of it; 0
-            for a recording whose channels are copies of each other, after a warning. The
-            probability measures how sharp the posterior is; it is a poor measure of whether the
-            prompted sound is present: see `keras_avssan.evaluation.evaluate_presence`.
-
-        Raises:
-            ValueError: If a recording or prompt is unusable, or one channel of a recording is
-                silent; the message names it. If the spacing is not positive, or the network cannot
-                take it. If the posterior is not finite.
-            TypeError: If a recording or prompt is of another kind.
-
-        Example:
-            >>> theta = model.localize("mix.wav", "dog.jpg")
-            >>> theta = model.localize("mix.wav", "dog.jpg", microphone_spacing=0.12)
-            >>> theta = model.localize("mix.wav", Prompt(texts=["a dog"], recordings=["bark.wav"]))
-            >>> theta = model.localize("array.wav", "dog.jpg", channels=(0, 2))  # of four channels
-        """
-        inputs = self._preprocess(
-            audio, prompt, sampling_rate, channels=channels, microphone_spacing=microphone_spacing
-        )
-        posterior = self._predict(inputs)["doa"]
-        azimuth = GRID_DEGREES[np.argmax(posterior, axis=-1)]
-        if return_confidence:
-            return azimuth, confidence(posterior, inputs["audio"])
-        return azimuth
 
     def export(
         self,
@@ -324,54 +220,3 @@ class Localizer(
             model.trainable = False
             set_trainable_layers(model, state)
         return model
-
-    def _predict(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Runs the network batch by batch; returns its outputs as NumPy arrays, `doa` finite."""
-        count = len(inputs["audio"])
-        parts = [
-            self.predict_on_batch(
-                {key: value[start : start + _BATCH_SIZE] for key, value in inputs.items()}
-            )
-            for start in range(0, count, _BATCH_SIZE)
-        ]
-        outputs = keras.tree.map_structure(
-            lambda *arrays: np.concatenate([np.asarray(array) for array in arrays]), *parts
-        )
-        check_finite(outputs["doa"], [f"`audio[{k}]`" for k in range(count)])
-        return outputs
-
-    def _preprocess(
-        self,
-        audio: Any,
-        prompt: Any,
-        sampling_rate: int | None = None,
-        channels: tuple[int, int] | None = None,
-        microphone_spacing: float | ArrayLike | None = None,
-    ) -> dict[str, np.ndarray]:
-        """Brings recordings, prompts and the spacing to the network's form."""
-        check_spacing(self, microphone_spacing)
-        if self.preprocessor is None:
-            raise ValueError(
-                "`preprocessor` must be set to read recordings and prompts. "
-                "Received: preprocessor=None"
-            )
-        if self.backbone.visual_prompt:
-            if prompt is None:
-                raise ValueError(
-                    "`prompt` must be a picture, words, a recording or an embedding of the sound "
-                    "to localise. Received: prompt=None"
-                )
-            # Not through `__call__`, which would bury the message of an error under its arguments.
-            inputs = self.preprocessor.call(
-                {
-                    "audio": audio,
-                    "prompt": prompt,
-                    "sampling_rate": sampling_rate,
-                    "channels": channels,
-                    "model": self,
-                }
-            )
-        else:
-            inputs = self.preprocessor.without_prompt(audio, sampling_rate, channels)
-        check_spacing(self, inputs.get("microphone_spacing"))
-        return {**inputs, **spacing_input(microphone_spacing, len(inputs["audio"]))}

@@ -35,7 +35,8 @@ def plot_explanation(
     """Draws prompt, posterior, spectrograms and band attention of one scene.
 
     Args:
-        explanation: Result of `model.explain` for one scene.
+        explanation: Result of `model.explain` for one scene; of a network with candidates these are
+            drawn too.
         azimuth: True direction of the target in degrees, drawn if given.
         interferer_azimuth: True direction of the interferer in degrees, drawn if given.
         prompt: The picture of the prompt: a file, by its path, its bytes, or opened in binary
@@ -123,6 +124,8 @@ def _draw_answer(
         azimuth,
         interferer_azimuth,
         predicted=predicted,
+        candidate_azimuths=explanation.get("candidate_azimuths"),
+        candidate_weights=explanation.get("candidate_weights"),
         title=f"answer {predicted:.0f}°, probability within 5°: {confidence:.2f}",
         figure=figure,
     )

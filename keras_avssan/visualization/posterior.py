@@ -18,6 +18,7 @@ _PEAK = 0.94
 _RIM = 1.0
 _POINTER = 1.06
 _TICK_LABEL = 1.16
+_WEIGHTS = (0.56, 0.7)
 # Width in inches of a legend in one row.
 _LEGEND_WIDTH = 4.2
 
@@ -29,6 +30,8 @@ def plot_posterior(
     interferer_azimuth: float | None = None,
     *,
     predicted: float | None = None,
+    candidate_azimuths: ArrayLike | None = None,
+    candidate_weights: ArrayLike | None = None,
     title: str | None = None,
     figure: FigureBase | None = None,
 ) -> FigureBase:
@@ -43,6 +46,9 @@ def plot_posterior(
         azimuth: True direction of the target in degrees, drawn if given.
         interferer_azimuth: True direction of the interferer in degrees, drawn if given.
         predicted: Predicted direction in degrees. Default: the most probable bin.
+        candidate_azimuths: Candidate directions in degrees, shape `(K,)`; drawn, if given, as marks
+            on the inner arc.
+        candidate_weights: Weights of the candidates, shape `(K,)`: numbers beside the marks.
         title: Text above the half circle.
         figure: An empty figure or sub-figure to draw into. Default: a new figure.
 
@@ -51,7 +57,7 @@ def plot_posterior(
 
     Raises:
         ValueError: If `posterior` does not have 180 finite, non-negative values with a positive
-            sum, or a direction is outside 0 to 180 degrees.
+            sum, a direction is outside 0 to 180 degrees, or there is no weight for each candidate.
 
     Example:
         ```python
@@ -82,8 +88,12 @@ def plot_posterior(
     for role, degrees in directions.items():
         if degrees is not None:
             _draw_direction(axes, role, degrees)
+    if candidate_azimuths is not None:
+        _draw_candidates(axes, candidate_azimuths, candidate_weights)
     _draw_microphones(axes)
     columns = 3 if style.width_of(figure) > _LEGEND_WIDTH else 1
+    if columns == 3 and candidate_azimuths is not None:
+        columns = 4 if style.width_of(figure) >= style.NARROW else 2
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=columns, handlelength=2.4)
     if title is not None:
         axes.set_title(title, loc="center")
@@ -138,6 +148,25 @@ def _draw_direction(axes: Axes, role: str, degrees: float) -> None:
         zorder=5,
         **{**look, "marker": marker},
     )
+
+
+def _draw_candidates(axes: Axes, azimuths: ArrayLike, weights: Any) -> None:
+    azimuths = as_array("candidate_azimuths", azimuths, (None,))
+    weights = as_array("candidate_weights", weights, azimuths.shape)
+    for place, row in enumerate(np.argsort(azimuths)):
+        degrees = as_angle("candidate_azimuths", azimuths[row])
+        label = "candidates" if place == 0 else "_candidate"
+        axes.plot(*_points(degrees, np.array([_ARC])), label=label, zorder=6, **style.CANDIDATE)
+        # Neighbours stand at two radii, so that their numbers do not meet.
+        axes.text(
+            *_points(degrees, _WEIGHTS[place % 2]),
+            f"{weights[row]:.2f}",
+            ha="center",
+            va="center",
+            fontsize=style.TEXT,
+            zorder=7,
+            bbox={"facecolor": "white", "alpha": 0.7, "linewidth": 0.0, "pad": 0.8},
+        )
 
 
 def _draw_microphones(axes: Axes) -> None:

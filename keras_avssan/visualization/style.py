@@ -31,6 +31,15 @@ ROLES: dict[str, dict[str, Any]] = {
     "interferer": {"color": INTERFERER, "linestyle": ":", "marker": "X"},
 }
 
+# Marks of candidate directions.
+CANDIDATE: dict[str, Any] = {
+    "color": MOVING,
+    "marker": "D",
+    "markersize": 6,
+    "markeredgecolor": "white",
+    "linestyle": "none",
+}
+
 # The band types from coarse to fine would read as light to dark in grey.
 BANDS: dict[str, dict[str, Any]] = {
     "fine": {"color": "#0072B2", "linestyle": "-"},

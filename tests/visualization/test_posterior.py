@@ -68,6 +68,42 @@ def test_roles_differ_in_line_and_marker_not_in_colour_alone():
     assert len({str(one.get_marker()) for one in drawn}) == 3
 
 
+def test_candidates_are_marks_with_their_weights():
+    directions, weights = [120.0, 43.0, 60.0], [0.25, 0.7, 0.05]
+    figure = plot_posterior(
+        peaked(43), candidate_azimuths=directions, candidate_weights=weights, predicted=43
+    )
+    (axes,) = figure.axes
+    marks = [one for one in axes.lines if one.get_marker() == "D"]
+    np.testing.assert_allclose(sorted(end_angle(one) for one in marks), sorted(directions))
+    numbers = {text.get_text(): text.get_position() for text in axes.texts}
+    for degrees, weight in zip(directions, weights, strict=True):
+        x, y = numbers[f"{weight:.2f}"]
+        assert np.degrees(np.arctan2(y, x)) == pytest.approx(degrees)
+    names = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert names == ["predicted 43°", "candidates"]
+
+
+@pytest.mark.parametrize("degrees", [(1.0, 13.0, 25.0), (155.0, 167.0, 180.0), (84.0, 90.0, 102.0)])
+def test_weights_of_neighbours_do_not_overlap(degrees):
+    figure = plot_posterior(peaked(43), candidate_azimuths=degrees, candidate_weights=[1 / 3] * 3)
+    figure.draw_without_rendering()
+    (axes,) = figure.axes
+    boxes = [text.get_window_extent() for text in axes.texts if text.get_text() == "0.33"]
+    others = [text.get_window_extent() for text in axes.texts if text.get_text() != "0.33"]
+    assert len(boxes) == 3
+    for place, box in enumerate(boxes):
+        assert not any(box.overlaps(other) for other in boxes[place + 1 :] + others)
+
+
+def test_candidates_without_a_weight_each_are_refused():
+    for weights in (None, [0.5], [0.5, 0.3, 0.2]):
+        with pytest.raises(ValueError, match=r"`candidate_weights` must have shape \(2,\)"):
+            plot_posterior(peaked(43), candidate_azimuths=[40.0, 120.0], candidate_weights=weights)
+    with pytest.raises(ValueError, match="`candidate_azimuths` must lie within 0 to 180"):
+        plot_posterior(peaked(43), candidate_azimuths=[181.0], candidate_weights=[1.0])
+
+
 def test_draws_into_a_given_figure_and_leaves_pyplot_alone():
     before = plt.get_fignums()
     settings = dict(plt.rcParams)

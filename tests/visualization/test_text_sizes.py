@@ -75,6 +75,22 @@ def test_on_a_phone(explanation, target_audio):
     assert all(upper[0] >= lower[1] for lower, upper in zip(edges, edges[1:], strict=False))
 
 
+def test_with_candidates(explanation):
+    explanation |= {
+        "candidate_azimuths": np.array([40.0, 120.0, 75.0]),
+        "candidate_weights": np.array([0.72, 0.21, 0.07]),
+    }
+    for width, pixels in ((style.COLUMN_WIDTH, COLUMN), (style.PHONE_WIDTH, PHONE)):
+        figure = plot_explanation(explanation, 42.0, 120.0, prompt=np.zeros((8, 8, 3)), width=width)
+        assert "0.72" in {text.get_text() for text in figure.findobj(Text)}
+        assert least_text(figure, pixels) >= LEGIBLE
+        FigureCanvasAgg(figure).draw()
+        half_circle = figure.axes[1]
+        legend = half_circle.get_legend().get_window_extent()
+        assert legend.x0 >= 0 and legend.x1 <= figure.bbox.x1
+        assert half_circle.get_window_extent().width / figure.dpi > 2.0
+
+
 def test_a_legend_never_squeezes_the_half_circle(explanation):
     figure = Figure(figsize=(9.0, 3.3), layout="constrained")
     part = figure.subfigures(1, 3)[2]

@@ -24,6 +24,7 @@ from keras_avssan.models.av_ssan.av_ssan_presets import (
     make_loss,
     make_optimizer,
 )
+from keras_avssan.models.localization import gives_presence
 from keras_avssan.models.localizer import Localizer, refuse_parts
 
 
@@ -138,7 +139,9 @@ class AVSSAN(Localizer):
             `spectrogram`, `masked_spectrogram` (T, F, 4) as re1, im1, re2, im2; `mask` (T, F);
             `masked_audio` (samples, 2), the recording after the mask, as audio; `band_attention`,
             dict from band name to β (n,); `band_weights` α (T, bands); `bands`, their names;
-            `sampling_rate` in hertz and `hop_length` in samples.
+            `sampling_rate` in hertz and `hop_length` in samples. Of a network with candidates also
+            `candidate_azimuths` in degrees and `candidate_weights`, both (K,), and `presence`, the
+            probability that the prompted sound is in the recording.
 
         Raises:
             ValueError: If recording or prompt are unusable, or more than one.
@@ -163,6 +166,12 @@ class AVSSAN(Localizer):
         spectrogram = self.backbone.stft(recording * gain)
         masked = outputs["masked_spectrogram"][None] / keras.ops.convert_to_numpy(gain)[..., None]
         posterior = outputs["doa"]
+        candidates = {}
+        if gives_presence(self):
+            candidates = {
+                name: outputs[name] for name in ("candidate_azimuths", "candidate_weights")
+            }
+            candidates["presence"] = float(outputs["presence"])
         return {
             "azimuth": float(GRID_DEGREES[np.argmax(posterior)]),
             "confidence": float(confidence(posterior[None], inputs["audio"])[0]),
@@ -179,6 +188,7 @@ class AVSSAN(Localizer):
             "bands": self.backbone.bands,
             "sampling_rate": self.backbone.sampling_rate,
             "hop_length": self.backbone.hop_length,
+            **candidates,
         }
 
     def get_config(self) -> dict[str, Any]:

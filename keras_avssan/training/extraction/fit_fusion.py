@@ -12,6 +12,10 @@ from tqdm import tqdm
 from keras_avssan._internal.checks import check_integer
 from keras_avssan.data.scenes.scene_batches import SceneBatches
 from keras_avssan.data.scenes.scene_plan import ScenePlan
+from keras_avssan.layers.extraction.prompt_fusion import PromptFusion
+from keras_avssan.models.fitting.recorded_training import describe_plan, one_training
+from keras_avssan.models.fitting.training_record import join_records
+from keras_avssan.models.microphones import match_scenes
 from keras_avssan.models.prompt_embeddings import embed_plan
 
 _BATCH_SIZE = 8
@@ -35,7 +39,7 @@ def fit_fusion(
     target, in the scenes where one is within 12 degrees of it, is to have the largest weight. The
     presence: a logistic regression that separates scenes with the prompted sound from scenes
     without. The other weights of the network do not change. Use scenes that it was not trained on,
-    so that `presence` is calibrated for unseen sounds.
+    so that `presence` is calibrated for unseen sounds. The model gets a record of the training.
 
     Args:
         model: `keras_avssan.models.AVSSAN` with `num_candidates` above 0.
@@ -53,19 +57,23 @@ def fit_fusion(
 
     Raises:
         ValueError: If the model has no candidates, `absent_plan` has its prompts in the mixture, or
-            `plan` has not.
+            `plan` has not; if model and plans differ in microphone spacing or sampling rate; if no
+            scene has a candidate near its target, because the extractor is not trained.
 
     Example:
         >>> absent = dataclasses.replace(plan, absent=True)
         >>> fit_fusion(model, plan, absent, scenes=200)["found"]
         0.91
     """
-    fusion = getattr(model.backbone, "fusion", None)
-    if fusion is None:
-        raise ValueError(f"`model` must have candidates. Received: model={model!r}")
-    for name, one, absent in (("plan", plan, False), ("absent_plan", absent_plan, True)):
-        if one.absent is not absent:
-            raise ValueError(f"`{name}` must have absent={absent}. Received: {name}={one!r}")
+    fusion = getattr(getattr(model, "backbone", None), "fusion", None)
+    if not isinstance(fusion, PromptFusion):
+        raise ValueError(
+            f"`model` must be an AVSSAN with `num_candidates` above 0. Received: model={model!r}"
+        )
+    for name, one, wanted in (("plan", plan, False), ("absent_plan", absent_plan, True)):
+        if one.absent is not wanted:
+            raise ValueError(f"`{name}` must have absent={wanted}. Received: {name}={one!r}")
+        match_scenes(model, one)
     scenes = check_integer("scenes", scenes, least=1)
     prompts = (prompt_embeddings, text_embeddings)
     present = _outputs(model, plan, scenes, prompts, progress)
@@ -75,6 +83,10 @@ def fit_fusion(
     presence, presence_weights = _fit_presence(present, absent)
     for variable, value in (weights | presence_weights).items():
         getattr(fusion, variable).assign(value.astype("float32"))
+    stages = [
+        describe_plan(model, one, stage="fit_fusion", scenes=scenes) for one in (plan, absent_plan)
+    ]
+    model.training_record = join_records(model.training_record, one_training(stages))
     return {"selection": selection, "presence": presence, "found": found}
 
 
@@ -116,6 +128,11 @@ def _fit_selection(
     """Loss, share of scenes with a candidate at the target, and weights by name."""
     distance = np.abs(outputs["azimuths"] - azimuths[:, None])
     right, near = distance.argmin(axis=1), distance.min(axis=1) <= _NEAR
+    if not near.any():
+        raise ValueError(
+            f"`model` must have an extractor that finds targets, see `fit_extractor`. Received: "
+            f"{len(near)} scenes, none with a candidate within {_NEAR:g} degrees of the target"
+        )
     evidence, prior = outputs["evidence"][near], np.log(outputs["share"][near])
     right, count = right[near], distance.shape[1]
 
