@@ -106,8 +106,6 @@ def cheap(monkeypatch):
         (evaluation, "evaluate_presence", "num_scenes"),
         (evaluation, "evaluate_extractor", "num_scenes"),
         (training, "fit_extractor", "steps"),
-        (training, "align_prompts", "steps"),
-        (training, "sound_examples", "scenes"),
         (training, "fit_scenes", "steps"),
         (simulation, "build_bank", "num_rooms"),
     ):

@@ -120,7 +120,6 @@ NOT_COMPARED = {
     "SeparationExample",
     "VGGishPostprocessor",
     "align_prompts",
-    "fit_fusion",
 }
 # Functions of networks with frozen encoders and candidates.
 OF_CANDIDATES = {
@@ -128,7 +127,6 @@ OF_CANDIDATES = {
     "evaluate_extractor",
     "evaluate_retrieval",
     "fit_extractor",
-    "fit_fusion",
     "sound_examples",
 }
 NEEDS = {

@@ -43,7 +43,7 @@ def ideal_masks(monkeypatch):
     """`ideal_masks(sources)`: every extractor gives the ideal masks of these sources."""
 
     def install(sources):
-        def call(layer, spectrogram, azimuths, microphone_spacing=None):
+        def call(layer, spectrogram, azimuths, microphone_spacing=None, rivals=None):
             masks = sources.mask_at(ops.convert_to_numpy(azimuths)[0])
             return ops.convert_to_tensor(masks[None])
 

@@ -53,11 +53,30 @@ def test_any_duration(frames, extractor):
 
 def test_inputs_mirror_with_the_microphones(extractor, mirrored):
     mixture, azimuths = spectrograms(), degrees([20, 90], [70, 10])
-    maps = ops.convert_to_numpy(extractor._maps(ops.convert_to_tensor(mixture), azimuths, None))
+    rivals = degrees([[120, 50], [10, -1]], [[-1, -1], [80, 150]])
+    first = extractor._maps(ops.convert_to_tensor(mixture), azimuths, None, rivals)
+    there = ops.convert_to_numpy(rivals) >= 0
+    opposite = np.where(there, 180 - ops.convert_to_numpy(rivals), -1.0).astype("float32")
     other = ops.convert_to_tensor(mirrored(mixture))
-    swapped = ops.convert_to_numpy(extractor._maps(other, 180 - azimuths, None))
-    # Level, in phase, quadrature, level difference, frequency, sine of the azimuth.
-    np.testing.assert_allclose(swapped, maps * [1, 1, -1, -1, 1, 1], atol=2e-5)
+    swapped = extractor._maps(other, 180 - azimuths, None, ops.convert_to_tensor(opposite))
+    # Level, in phase, quadrature, level difference, frequency, sine of the azimuth, rival.
+    expected = ops.convert_to_numpy(first) * [1, 1, -1, -1, 1, 1, 1]
+    np.testing.assert_allclose(ops.convert_to_numpy(swapped), expected, atol=2e-5)
+
+
+def test_the_rival_that_fits_best_counts(extractor):
+    mixture, azimuths = ops.convert_to_tensor(spectrograms()), degrees([20, 90], [70, 10])
+
+    def last(rivals=None):
+        maps = extractor._maps(mixture, azimuths, None, rivals)
+        return ops.convert_to_numpy(maps)[..., -1]
+
+    one, two = degrees([[120], [10]], [[60], [80]]), degrees([[50], [30]], [[5], [150]])
+    both = ops.concatenate([one, two], axis=-1)
+    np.testing.assert_allclose(last(both), np.maximum(last(one), last(two)), atol=1e-6)
+    assert (last() == -1).all() and (last(-1.0 - 0.0 * one) == -1).all()
+    in_phase = ops.convert_to_numpy(extractor._maps(mixture, one[..., 0], None))[..., 1]
+    np.testing.assert_allclose(last(one), in_phase, atol=1e-5)
 
 
 def test_a_plane_wave_from_the_azimuth_is_in_phase(extractor, far_sources):
