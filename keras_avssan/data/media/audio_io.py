@@ -192,12 +192,10 @@ def _choose_channels(
     length, present = samples.shape
     sideways = present > length
     hint = " The first axis must be the samples: transpose it." if sideways else ""
+    received = f"samples of shape {samples.shape}" if sideways else f"{present} channel(s)"
     if isinstance(channels, tuple):
         if sideways:
-            raise ValueError(
-                f"{name} has more channels than samples.{hint} Received: {present} channels of "
-                f"{length} samples"
-            )
+            raise ValueError(f"{name} has more channels than samples.{hint} Received: {received}")
         if not all(0 <= channel < present for channel in channels):
             raise ValueError(
                 f"{name} has {present} channel(s), numbered from 0. Received: channels={channels}"
@@ -207,7 +205,5 @@ def _choose_channels(
         if not sideways and present > channels:
             example = tuple(range(channels))
             hint = f" Choose {channels} of them with `channels`, such as `channels={example}`."
-        raise ValueError(
-            f"{name} must have {channels} channel(s).{hint} Received: {present} channel(s)"
-        )
+        raise ValueError(f"{name} must have {channels} channel(s).{hint} Received: {received}")
     return samples

@@ -98,7 +98,7 @@ def fit_extractor(
 
     Example:
         >>> plan = ScenePlan(catalog, bank, split="train", snr=(-10.0, 10.0), min_separation=8.0)
-        >>> fit_extractor(model, plan, checkpoints="extractor.checkpoints")
+        >>> fit_extractor(model, plan, steps=1800, checkpoints="extractor.checkpoints")
 
     Reference:
         Beyond the paper.

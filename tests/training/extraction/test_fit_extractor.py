@@ -64,7 +64,11 @@ def test_loss_and_gain_are_their_definitions(plan):
     mixture, *sources = (p**0.25 for p in power)  # the square root of the amplitude
     sources.append(np.zeros_like(mixture))
     masks = ops.convert_to_numpy(
-        extractor(spectra[0].astype("float32"), ops.convert_to_tensor(inputs["azimuths"]))
+        extractor(
+            spectra[0].astype("float32"),
+            ops.convert_to_tensor(inputs["azimuths"]),
+            rivals=ops.convert_to_tensor(inputs["rivals"]),
+        )
     )
     examples = [(scene, source) for scene in range(batch) for source in (0, 1)] + [(0, 2)]
     expected = []
@@ -88,6 +92,22 @@ def test_directions(plan):
     assert 1.7 < error.std() < 2.3 and abs(error.mean()) < 0.3
     assert np.abs(azimuths[:, 2:] - true).min() >= 12
     assert azimuths.min() >= 0 and azimuths.max() <= 180
+
+
+@pytest.mark.backend_agnostic
+def test_rivals(plan):
+    """Of a target the interferer, of silence one of the sources; and directions of nothing."""
+    inputs = [ExtractorBatches((plan,), 40, 8)[b][0] for b in range(25)]
+    azimuths, rivals = (np.concatenate([x[k] for x in inputs]) for k in ("azimuths", "rivals"))
+    true = np.array([[s.azimuth for s in plan[i].sources] for i in range(200)])
+    known, spurious = rivals[..., 0], rivals[..., 1]
+    for example, other in ((0, 1), (1, 0)):
+        error = (known[:, example] - true[:, other])[known[:, example] >= 0]
+        assert 2.0 < error.std() < 3.0
+    nearest = np.abs(known[:, 2:] - true).min(axis=1)[known[:, 2] >= 0]
+    assert nearest.max() < 12
+    assert 0.7 < np.mean(known >= 0) < 0.8 and 0.35 < np.mean(spurious >= 0) < 0.5
+    assert np.abs(spurious - azimuths)[spurious >= 0].min() > 10
 
 
 @pytest.mark.backend_agnostic
@@ -172,7 +192,7 @@ def test_only_the_extractor_of_a_model_changes(plan):
 def test_it_learns(plan):
     """The loss of single steps falls below that of the first."""
     losses = train(plan, steps=30, epochs=30, learning_rate=0.01)[1].history["loss"]
-    assert np.mean(losses[-5:]) < 0.7 * losses[0]
+    assert np.mean(losses[-5:]) < 0.8 * losses[0]
 
 
 @pytest.mark.one_backend
@@ -203,6 +223,7 @@ def test_silent_scenes_have_a_finite_loss():
         "target": silence,
         "azimuths": np.full((2, 3), 90, "float32"),
         "weights": np.ones((2, 3), "float32"),
+        "rivals": np.full((2, 3, 2), 30, "float32"),
     }
     model.compile("sgd")
     assert np.isfinite(model.train_on_batch(inputs)).all()
