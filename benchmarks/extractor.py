@@ -72,7 +72,9 @@ def main():
 def measure(layer, options):
     """Scores on unseen recordings and rooms, by duration and level."""
     catalog = open_catalog(options.data, licensed=False)
-    bank = RIRBank.build(60, sources_per_room=6, first_index=FIRST_EVALUATION_ROOM)
+    bank = RIRBank.build(
+        options.validation_rooms, sources_per_room=6, first_index=FIRST_EVALUATION_ROOM
+    )
     scores = {}
     for duration in (1.0, 4.0):
         for snr in (0.0, -10.0):
@@ -108,6 +110,7 @@ def _options():
     parser.add_argument("--epochs", type=int, default=18)
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--rooms", type=int, default=200)
+    parser.add_argument("--validation-rooms", type=int, default=60)
     parser.add_argument("--scenes", type=int, default=400)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--checkpoints", help="folder to resume from")

@@ -105,7 +105,9 @@ def score(model, options):
     catalog = open_catalog(options.data, licensed=False)
     if options.held_out:
         catalog = catalog.select(options.held_out)
-    bank = RIRBank.build(60, sources_per_room=6, first_index=FIRST_EVALUATION_ROOM)
+    bank = RIRBank.build(
+        options.validation_rooms, sources_per_room=6, first_index=FIRST_EVALUATION_ROOM
+    )
     scores = {}
     for duration, snr, prompts in _CONDITIONS:
         plan = ScenePlan(
@@ -148,6 +150,7 @@ def _options():
     parser.add_argument("--scenes-to-align", type=int, default=2400)
     parser.add_argument("--scenes-to-fit", type=int, default=400)
     parser.add_argument("--rooms", type=int, default=200)
+    parser.add_argument("--validation-rooms", type=int, default=60)
     parser.add_argument("--scenes", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", help="JSON file for the results")

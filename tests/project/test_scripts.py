@@ -42,9 +42,11 @@ TESTS = {
         "training".split(),
         HERE,
     ),
+    "extractor": "tests/project/test_extraction_scripts.py",
     "mutants": "tests/project/test_mutants.py",
     "near_axis": "tests/project/test_near_axis_benchmark.py",
     "rigid_sphere": "tests/data/starss23/test_docs_page.py",
+    "selection": "tests/project/test_extraction_scripts.py",
 }
 
 TWO_ROWS = (["PyTorch, eager"], ["Keras, PyTorch"])
