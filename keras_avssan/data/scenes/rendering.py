@@ -210,12 +210,12 @@ def _loudest_offset(samples: np.ndarray, length: int) -> int:
 
 
 def _check_reach(sources: Any) -> None:
-    """Raises a ValueError unless each source, target first, is heard: its value is not 0."""
-    unheard = [source for source, heard in enumerate(sources) if not heard]
-    if unheard:
+    """Raises a ValueError if a source, target first, is silent, so that its value is 0."""
+    silent = [source for source, level in enumerate(sources) if not level]
+    if silent:
         raise ValueError(
             "A source does not reach the microphones within the scene. "
-            f"Received: silence from source(s) {unheard}, the target is 0"
+            f"Received: silence from source(s) {silent}, the target is 0"
         )
 
 
