@@ -86,9 +86,9 @@ def add_encoder_options(parser: argparse.ArgumentParser, image_default: str) -> 
     parser.add_argument(
         "--text-encoder",
         metavar="PRESET",
-        help="adds words to an image encoder without a text side, used frozen: folder of a BERT "
-        "that embeds sentences, or the name of a KerasHub preset; `--align-steps` of `train` "
-        "trains its projection",
+        help="adds words to an image encoder without a text side, used frozen: a BERT that embeds "
+        "sentences, by its folder or the name of a KerasHub preset; `--align-steps` of `train` "
+        "trains its projection (default: no words)",
     )
     parser.add_argument(
         "--audio-encoder",
