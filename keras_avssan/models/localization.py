@@ -115,6 +115,19 @@ class LocalizesSounds(TaskMixin):
         channels: tuple[int, int] | None = ...,
         microphone_spacing: float | ArrayLike | None = ...,
         *,
+        return_presence: Literal[False] = ...,
+    ) -> np.ndarray | _Two: ...
+
+    @overload
+    def localize(
+        self,
+        audio: Any,
+        prompt: Any = ...,
+        sampling_rate: int | None = ...,
+        return_confidence: bool = ...,
+        channels: tuple[int, int] | None = ...,
+        microphone_spacing: float | ArrayLike | None = ...,
+        *,
         return_presence: bool = ...,
     ) -> np.ndarray | _Two | _Three: ...
 
