@@ -112,7 +112,7 @@ class _Measured(keras.Model):
     """Levels of the target above all else, before and after the mask, and candidate azimuths."""
 
     def __init__(self, extractor: SpatialExtractor, candidates: Any, stft: StereoSTFT) -> None:
-        super().__init__(dtype="float32")
+        super().__init__(name="measured", dtype="float32")
         self.extractor = extractor
         self.candidates = candidates
         self.stft = stft

@@ -32,9 +32,9 @@ def masks(monkeypatch):
     """`masks(value)`: every extractor gives masks of this value."""
 
     def install(value):
-        def call(layer, spectrogram, azimuths, microphone_spacing=None):
-            shape = (*azimuths.shape, *ops.shape(spectrogram)[1:3])
-            return ops.full(shape, value)
+        def call(layer, spectrogram, azimuths, microphone_spacing=None, rivals=None):
+            bins = ops.ones_like(spectrogram[:, None, :, :, 0])
+            return value * bins * ops.ones_like(azimuths)[..., None, None]
 
         monkeypatch.setattr(SpatialExtractor, "call", call)
 

@@ -47,7 +47,7 @@ class _Extracted(keras.layers.Layer):
     """The layers of a network from its scenes to the embeddings of extracted sounds."""
 
     def __init__(self, backbone: Any) -> None:
-        super().__init__(dtype="float32", trainable=False)
+        super().__init__(name="extracted", dtype="float32", trainable=False)
         self._parts = (backbone,)
 
     def call(self, inputs: dict[str, Tensor]) -> Tensor:

@@ -1,14 +1,11 @@
 """Sounds as an extractor extracts them, embedded."""
 
 import numpy as np
-import pytest
 from keras import ops
 
 from keras_avssan.data import render_scene
 from keras_avssan.training import sound_examples
 from keras_avssan.training.alignment.extracted_sounds import embed_extracted
-
-pytestmark = pytest.mark.backend_agnostic
 
 
 def embedding_by_hand(model, audio, azimuth, rival):
