@@ -47,6 +47,25 @@ def known_size(name: str, shape: Sequence[int | None], axis: int, content: str) 
     return size
 
 
+def check_shape(name: str, shape: Sequence[Any], axes: str, sizes: Sequence[Any]) -> None:
+    """Raises a ValueError unless a shape fits the sizes; sizes that are not known fit any.
+
+    The first axis, the batch, may be 1; `axes` names all of them, for the message.
+    """
+    unlike = [
+        axis
+        for axis, (size, wanted) in enumerate(zip(shape, sizes, strict=False))
+        if isinstance(size, int) and isinstance(wanted, int) and size != wanted
+        if axis or 1 not in (size, wanted)
+    ]
+    if len(shape) != len(sizes) or unlike:
+        known = ", ".join(str(size) if isinstance(size, int) else "any" for size in sizes)
+        raise ValueError(
+            f"`{name}` must have shape ({axes}), here ({known}). "
+            f"Received: {name}.shape={tuple(shape)}"
+        )
+
+
 def transpose_hint(shape: Sequence[Any], last: str = "microphones") -> str:
     """A sentence for errors on arrays (…, 2, samples) in place of (…, samples, 2); else empty.
 

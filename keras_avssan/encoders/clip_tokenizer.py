@@ -161,8 +161,8 @@ class CLIPTextTokenizer:
         return cls(**config)
 
 
-def as_texts(texts: str | Iterable[str]) -> list[str]:
-    """Returns a text or several as a list.
+def as_texts(texts: str | Iterable[str], name: str = "texts") -> list[str]:
+    """Returns a text or several, the argument `name`, as a list.
 
     Raises a ValueError if there is no text, and a TypeError if one is not a string.
     """
@@ -170,11 +170,11 @@ def as_texts(texts: str | Iterable[str]) -> list[str]:
         texts = [texts]
     texts = list(texts)
     if not texts:
-        raise ValueError(f"`texts` must hold at least one text. Received: texts={texts!r}")
+        raise ValueError(f"`{name}` must hold at least one text. Received: {name}={texts!r}")
     for text in texts:
         if not isinstance(text, str):
             raise TypeError(
-                "`texts` must be a string or a list of strings. "
+                f"`{name}` must be a string or a list of strings. "
                 f"Received: text of type {type(text).__name__}"
             )
     return texts

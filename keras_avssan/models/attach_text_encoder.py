@@ -25,12 +25,12 @@ def attach_text_encoder(model: Any, text_encoder: keras.Layer) -> Any:
         >>> model = attach_text_encoder(model, SentenceEncoder.from_preset("all-MiniLM-L6-v2"))
         >>> theta = model.localize("mix.wav", "a barking puppy")
     """
-    backbone = model.backbone
-    encoder = backbone.image_encoder
+    backbone = getattr(model, "backbone", None)
+    encoder = getattr(backbone, "image_encoder", None)
     if not isinstance(encoder, PictureTextEncoder):
         raise ValueError(
-            "`model` must have a `PictureTextEncoder` as its image encoder. "
-            f"Received: image_encoder={encoder!r}"
+            "`model` must be a `Localizer` and have a `PictureTextEncoder` as its image encoder. "
+            f"Received: model={model!r} with image_encoder={encoder!r}"
         )
     attached = encoder.with_text_encoder(text_encoder)
     other = type(backbone).from_config({**backbone.get_config(), "image_encoder": attached})

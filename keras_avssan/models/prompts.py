@@ -29,7 +29,7 @@ class Prompt:
 
     Raises:
         TypeError: If an argument is a single file or text rather than a list.
-        ValueError: If all arguments are empty.
+        ValueError: If all arguments are empty, or a text is blank.
 
     Example:
         >>> theta = model.localize(
@@ -48,6 +48,9 @@ class Prompt:
                 raise TypeError(
                     f"`{name}` must be a list. Received: {name}={getattr(self, name)!r}"
                 )
+        blank = [text for text in self.texts if isinstance(text, str) and not text.strip()]
+        if blank:
+            raise ValueError(f"`texts` must not be blank. Received: text={blank[0]!r}")
         if not len(self):
             raise ValueError(
                 "`pictures`, `texts`, `recordings` or `embeddings` must hold something. "
@@ -132,6 +135,10 @@ def _kind(prompt: Any, prompt_dim: int | None) -> str:
 
 def _kind_of_file(prompt: Any) -> str:
     if isinstance(prompt, str) and not is_meant_as_file(prompt):
+        if not prompt.strip():
+            raise ValueError(
+                f"`prompt` must be a file or words, not blank. Received: prompt={prompt!r}"
+            )
         return "text"
     kind = file_kind(prompt)
     if kind == "audio":

@@ -238,6 +238,14 @@ def test_an_empty_prompt_is_refused():
         Prompt()
     with pytest.raises(TypeError, match="`texts` must be a list"):
         Prompt(texts="a dog")
+    with pytest.raises(ValueError, match="`texts` must not be blank. Received: text=' '"):
+        Prompt(texts=["a dog", " "])
+
+
+@pytest.mark.parametrize("words", ["", " \n", ["a dog", ""]])
+def test_blank_words_are_refused(words, model, recording):
+    with pytest.raises(ValueError, match="`prompt` must be a file or words, not blank"):
+        model.localize(recording, words)
 
 
 def test_words_survive_saving(model, recording, tmp_path):

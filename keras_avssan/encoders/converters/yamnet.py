@@ -41,8 +41,8 @@ def convert_yamnet(source: PathLike, **kwargs: Any) -> YAMNet:
 
     Raises:
         FileNotFoundError: If `source` does not exist.
-        ValueError: If `source` cannot be read, is of no known kind, or holds other arrays or
-            shapes; the message names all of them.
+        ValueError: If `source` cannot be read, is of no known kind, or holds other arrays,
+            shapes or numbers that are not finite; the message names all of them.
         ImportError: If a SavedModel is to be read and TensorFlow is not installed.
 
     Example:
@@ -211,9 +211,15 @@ def _check_arrays(
     missing, extra, wrong = compare_shapes({k: v.shape for k, v in arrays.items()}, expected)
     wrong = [f"{name} {arrays[name].shape} in place of {expected[name]}" for name in wrong]
     lists = {"Missing": missing, "Unexpected": extra, "Wrong shapes": wrong}
+    if not any(lists.values()):
+        lists["Not finite numbers"] = [n for n in expected if not _is_finite(arrays[n])]
     details = [f"{title}: {listed(names, _MOST_NAMES)}." for title, names in lists.items() if names]
     if details:
         raise ValueError(
             f"`source` must hold the {len(expected)} arrays of YAMNet in their shapes. Received: "
             f"source='{path}' with {len(arrays)} arrays and differences. {' '.join(details)}"
         )
+
+
+def _is_finite(array: np.ndarray) -> bool:
+    return array.dtype.kind in "fiu" and bool(np.isfinite(array).all())

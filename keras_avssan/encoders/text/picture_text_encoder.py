@@ -40,7 +40,7 @@ class PictureTextEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
         float32 embeddings of unit length, shape (batch, d_V).
 
     Raises:
-        TypeError: If `text_encoder` cannot tokenize texts.
+        TypeError: If `image_encoder` is no layer, or `text_encoder` cannot tokenize texts.
 
     Example:
         >>> table = WordTable.from_encoder(SentenceEncoder.from_preset(folder), ["dog", "violin"])
@@ -64,6 +64,11 @@ class PictureTextEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
             raise TypeError(
                 "`text_encoder` must be a `SentenceEncoder` or a `WordTable`. "
                 f"Received: text_encoder of type {type(text_encoder).__name__}"
+            )
+        if not isinstance(image_encoder, keras.Layer):
+            raise TypeError(
+                "`image_encoder` must be a Keras layer from pictures to embeddings. "
+                f"Received: image_encoder of type {type(image_encoder).__name__}"
             )
         self.image_encoder = image_encoder
         self.text_encoder = text_encoder

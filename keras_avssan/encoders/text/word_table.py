@@ -14,7 +14,7 @@ from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.unit_length import unit_length
 from keras_avssan._internal.write_once import FixedSettings
 from keras_avssan.encoders.clip_tokenizer import as_texts
-from keras_avssan.encoders.text.sentence_encoder import embed_tokens
+from keras_avssan.encoders.text.sentence_encoder import SentenceEncoder, embed_tokens
 
 _NEAR_NAMES = 5
 
@@ -39,7 +39,7 @@ class WordTable(FixedSettings, keras.layers.Layer):
         float32 embeddings of unit length, shape (batch, d).
 
     Raises:
-        ValueError: If there is no name, or two are the same.
+        ValueError: If there is no name, one is blank, or two are the same.
 
     Example:
         >>> table = WordTable.from_vectors(["dog", "church_bell"], np.eye(2), "two words")
@@ -55,7 +55,7 @@ class WordTable(FixedSettings, keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**{**kwargs, "trainable": False, "autocast": False})
-        self.names = as_texts(names)
+        self.names = _names(names)
         self.dim = check_integer("dim", dim, least=1)
         self.encoder = encoder
         self._rows = {_key(name): row for row, name in enumerate(self.names)}
@@ -93,7 +93,7 @@ class WordTable(FixedSettings, keras.layers.Layer):
         Raises:
             ValueError: If the two differ in length, or a vector is zero or not finite.
         """
-        names, rows = as_texts(names), np.asarray(vectors, "float32")
+        names, rows = _names(names), np.asarray(vectors, "float32")
         if rows.ndim != 2 or len(rows) != len(names):
             raise ValueError(
                 f"`vectors` must have shape ({len(names)}, d), a row a name. "
@@ -123,12 +123,22 @@ class WordTable(FixedSettings, keras.layers.Layer):
         Returns:
             A `WordTable`.
 
+        Raises:
+            TypeError: If `encoder` is no `SentenceEncoder`, or a name is not a string.
+            ValueError: If there is no name, or one is blank.
+
         Example:
             >>> table = WordTable.from_encoder(encoder, ["dog", "church_bell"])
             >>> table.encoder
             'all-MiniLM-L6-v2'
         """
-        vectors = encoder.embed_text([name.replace("_", " ") for name in as_texts(names)])
+        if not isinstance(encoder, (SentenceEncoder, WordTable)):
+            raise TypeError(
+                "`encoder` must be a `SentenceEncoder`. "
+                f"Received: encoder of type {type(encoder).__name__}"
+            )
+        names = _names(names)
+        vectors = encoder.embed_text([name.replace("_", " ") for name in names])
         return cls.from_vectors(names, vectors, encoder.title, **kwargs)
 
     @property
@@ -201,6 +211,14 @@ class WordTable(FixedSettings, keras.layers.Layer):
             "dim": self.dim,
             "encoder": self.encoder,
         }
+
+
+def _names(names: Sequence[str]) -> list[str]:
+    """Names as a list; a ValueError where there is none or one is blank."""
+    names = as_texts(names, "names")
+    if not all(map(_key, names)):
+        raise ValueError(f"`names` must not be blank. Received: names={names!r}")
+    return names
 
 
 def _key(name: str) -> str:

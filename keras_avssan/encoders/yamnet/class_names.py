@@ -3,7 +3,7 @@
 import difflib
 import functools
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 _FILE = pathlib.Path(__file__).with_name("class_names.txt")
 _MOST_NEAR = 5  # names in a message
@@ -30,7 +30,13 @@ def audioset_class_names() -> tuple[str, ...]:
 
 def find_classes(classes: str | Sequence[str], class_names: Sequence[str]) -> list[int]:
     """Indices of classes; the ValueError for unknown ones lists names that are near."""
-    wanted = [classes] if isinstance(classes, str) else list(classes)
+    wanted = list(classes) if isinstance(classes, Iterable) else []
+    wanted = [classes] if isinstance(classes, str) else wanted
+    if not wanted or not all(isinstance(name, str) for name in wanted):
+        raise ValueError(
+            "`classes` must be a name or a list of names, at least one; leave it out for all "
+            f"classes. Received: classes={classes!r}"
+        )
     unknown = {name: _near(name, class_names) for name in wanted if name not in class_names}
     if unknown:
         hints = [

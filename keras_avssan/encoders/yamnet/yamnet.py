@@ -7,6 +7,7 @@ import keras
 import keras_hub
 from keras import ops
 
+from keras_avssan._internal.checks import check_integer
 from keras_avssan._internal.frozen_layers import KeepsFrozenModel
 from keras_avssan._internal.functional_storage import StoredByAttribute
 from keras_avssan._internal.types import Shape, Tensor
@@ -279,8 +280,7 @@ class YAMNet(StoredByAttribute, KeepsFrozenModel, FixedSettings, keras_hub.model
             >>> len(scores)
             3
         """
-        if not (isinstance(top, int) and top > 0):
-            raise ValueError(f"`top` must be a positive integer. Received: top={top!r}")
+        top = check_integer("top", top, least=1)
         names = self.class_names
         chosen = list(range(len(names))) if classes is None else find_classes(classes, names)
         scores = ops.convert_to_numpy(ops.mean(self.scores(audio), axis=1))

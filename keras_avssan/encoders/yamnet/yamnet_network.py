@@ -125,7 +125,7 @@ class YAMNetNetwork(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
 
 def check_stage(stage: int) -> None:
     """Raises a ValueError for a stage that is none of the 14."""
-    if not (isinstance(stage, int) and 1 <= stage <= NUM_STAGES):
+    if isinstance(stage, bool) or not (isinstance(stage, int) and 1 <= stage <= NUM_STAGES):
         raise ValueError(
             f"`stage` must be an integer from 1 to {NUM_STAGES}. Received: stage={stage!r}"
         )

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_avssan._internal.checks import check_shape
 from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings
 from keras_avssan.doa.grid import GRID_DEGREES, NUM_DIRECTIONS
@@ -38,6 +39,9 @@ class PromptFusion(FixedSettings, keras.layers.Layer):
     Returns:
         Tuple of float32 tensors: posterior (batch, 180), weights of the candidates (batch, K), and
         presence (batch,), a probability.
+
+    Raises:
+        ValueError: If the number of candidates is unknown, or an input has another shape.
 
     Example:
         >>> one = keras.ops.ones((1, 2))
@@ -84,6 +88,13 @@ class PromptFusion(FixedSettings, keras.layers.Layer):
         doa: Tensor,
         similarity: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
+        batch, count = evidence.shape[0], self.rank_bias.shape[0]
+        check_shape("evidence", evidence.shape, "batch, K", (None, count))
+        check_shape("azimuths", azimuths.shape, "batch, K", (batch, count))
+        wide = (batch, count, NUM_DIRECTIONS)
+        check_shape("posteriors", posteriors.shape, "batch, K, 180", wide)
+        check_shape("doa", doa.shape, "batch, 180", (batch, NUM_DIRECTIONS))
+        check_shape("similarity", similarity.shape, "batch", (batch,))
         logits = (
             self.evidence_scale * evidence
             + self.prior_scale * ops.log(self.share(doa, azimuths))

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_avssan._internal.checks import check_integer, check_positive_number
+from keras_avssan._internal.checks import check_integer, check_positive_number, check_shape
 from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings, WriteOnce
 from keras_avssan.doa.grid import GRID_DEGREES, NUM_DIRECTIONS
@@ -48,7 +48,8 @@ class SourceCandidates(FixedSettings, keras.layers.Layer):
         (batch, K, T, F), and posteriors (batch, K, 180).
 
     Raises:
-        ValueError: If `num_candidates` is not from 1 to 8.
+        ValueError: If `num_candidates` is not from 1 to 8, another argument is out of range, or an
+            input has another shape.
 
     Example:
         >>> azimuths, masks, posteriors = SourceCandidates(2)(keras.ops.ones((1, 32, 513, 4)))
@@ -72,14 +73,14 @@ class SourceCandidates(FixedSettings, keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**{**kwargs, "dtype": "float32"})
-        if check_integer("num_candidates", num_candidates, 1) > 8:
+        self.num_candidates = check_integer("num_candidates", num_candidates, 1)
+        if self.num_candidates > 8:
             raise ValueError(
                 "`num_candidates` must be an integer from 1 to 8. "
                 f"Received: num_candidates={num_candidates}"
             )
         check_positive_number("microphone_spacing", microphone_spacing, "distance in metres")
-        self.num_candidates = num_candidates
-        self.filters = filters
+        self.filters = check_integer("filters", filters, 1)
         self.microphone_spacing = microphone_spacing
         self.sampling_rate = sampling_rate
         self.extractor = SpatialExtractor(
@@ -102,6 +103,11 @@ class SourceCandidates(FixedSettings, keras.layers.Layer):
     def call(
         self, spectrogram: Tensor, microphone_spacing: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
+        shape = (None, None, len(self._phase), 4)
+        check_shape("spectrogram", spectrogram.shape, "batch, T, F, 4", shape)
+        if microphone_spacing is not None:
+            batch = spectrogram.shape[:1]
+            check_shape("microphone_spacing", microphone_spacing.shape, "batch", batch)
         phases = phase_transform(*cross_spectrum(spectrogram), 1e-18)
         steering = self._steering(microphone_spacing)
         grid = ops.convert_to_tensor(GRID_DEGREES.astype("float32"))

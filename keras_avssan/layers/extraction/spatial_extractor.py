@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_avssan._internal.checks import check_integer, check_positive_number
+from keras_avssan._internal.checks import check_integer, check_positive_number, check_shape
 from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings, WriteOnce
 from keras_avssan.doa.steering import SPEED_OF_SOUND, phase_transform
@@ -22,10 +22,11 @@ _RADIANS = np.pi / 180
 
 def check_bins(spectrogram_shape: Shape) -> int:
     """Number of bins of a spectrogram; a ValueError where it is unknown or below nine."""
-    bins = spectrogram_shape[2]
-    if bins is None or bins <= _REACH:
+    bins = spectrogram_shape[2] if len(spectrogram_shape) == 4 else None
+    if bins is None or bins <= _REACH or spectrogram_shape[3] != 4:
         raise ValueError(
-            f"`spectrogram` must have a known number of bins above {_REACH}. "
+            "`spectrogram` must have shape (batch, T, F, 4), with "
+            f"a known number of bins above {_REACH}. "
             f"Received: spectrogram.shape={tuple(spectrogram_shape)}"
         )
     return bins
@@ -52,17 +53,18 @@ class SpatialExtractor(FixedSettings, keras.layers.Layer):
     Call arguments:
         spectrogram: Spectrogram of a mixture of unit power, shape (batch, T, F, 4) as re1, im1,
             re2, im2, see `StereoSTFT`.
-        azimuths: Azimuths in degrees, shape (batch, K).
+        azimuths: Azimuths in degrees, from 0 to 180, shape (batch, K).
         microphone_spacing: Optional distances in metres, shape (batch,).
         rivals: Optional azimuths of other sources in degrees, shape (batch, K, R): those that each
-            of the K masks is to leave out. A negative number stands for none.
+            of the K masks is to leave out; (batch, 1, R) for the same for all masks. A negative
+            number stands for none.
 
     Returns:
         float32 masks on the amplitude, shape (batch, K, T, F), from 0 to 1.
 
     Raises:
-        ValueError: If `filters` is not a positive integer, a distance or rate is not positive, or
-            the number of bins is unknown or below nine.
+        ValueError: If `filters` is not a positive integer, a distance or rate is not positive,
+            the number of bins is unknown or below nine, or an input has another shape.
 
     Example:
         >>> masks = SpatialExtractor()(keras.ops.ones((1, 32, 513, 4)), keras.ops.ones((1, 3)))
@@ -142,6 +144,14 @@ class SpatialExtractor(FixedSettings, keras.layers.Layer):
         microphone_spacing: Tensor | None = None,
         rivals: Tensor | None = None,
     ) -> Tensor:
+        batch, bins = spectrogram.shape[0], len(self._frequency)
+        check_shape("spectrogram", spectrogram.shape, "batch, T, F, 4", (None, None, bins, 4))
+        check_shape("azimuths", azimuths.shape, "batch, K", (batch, None))
+        if microphone_spacing is not None:
+            check_shape("microphone_spacing", microphone_spacing.shape, "batch", (batch,))
+        if rivals is not None:
+            count = 1 if rivals.shape[1:2] == (1,) else azimuths.shape[1]
+            check_shape("rivals", rivals.shape, "batch, K, R", (batch, count, None))
         _, frames, bins, _ = ops.shape(spectrogram)
         count = ops.shape(azimuths)[1]
         maps = self._maps(spectrogram, azimuths, microphone_spacing, rivals)
@@ -175,7 +185,7 @@ class SpatialExtractor(FixedSettings, keras.layers.Layer):
             difference[:, None] * shared,
             ops.convert_to_tensor(self._frequency) * shared,
             ops.sin(ops.cast(azimuths, "float32") * _RADIANS)[..., None, None] * shared,
-            -shared if rivals is None else self._rival(real, imaginary, rivals, spacing),
+            -shared if rivals is None else self._rival(real, imaginary, rivals, spacing) * shared,
         ]
         return ops.stack(maps, axis=-1)
 

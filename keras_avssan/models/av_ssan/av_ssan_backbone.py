@@ -6,6 +6,7 @@ from typing import Any, Self
 import keras
 from keras import ops
 
+from keras_avssan._internal.checks import check_integer
 from keras_avssan._internal.types import Tensor
 from keras_avssan.layers.doa_head import DoAHead
 from keras_avssan.layers.frame_alignment import FrameAlignment
@@ -182,7 +183,7 @@ class AVSSANBackbone(PromptedBackbone):
             "frame_length": frame_length,
             "hop_length": hop_length,
             "stft_implementation": stft_implementation,
-            "num_candidates": num_candidates,
+            "num_candidates": check_integer("num_candidates", num_candidates),
             "extractor_filters": extractor_filters,
         }
         if magnitude not in _MAGNITUDES:
@@ -264,7 +265,7 @@ class AVSSANBackbone(PromptedBackbone):
             name="doa_head",
         )
 
-        if num_candidates:
+        if settings["num_candidates"]:
             add_candidates(self)
 
         # === Functional model: `connect`, Figure 1 ===

@@ -74,6 +74,7 @@ def sound_examples(
         >>> align_prompts(model, plan, sounds=(embeddings, classes))
     """
     check_alignable(model)
+    check_plan(plan)
     scenes = check_integer("scenes", scenes)
     numbers = {name: number for number, name in enumerate(plan.classes)}
     embeddings = [embed_recordings(model, plan.catalog, plan.clips, progress)]
@@ -177,6 +178,7 @@ def prompt_examples(
     progress: bool = True,
 ) -> PromptExamples:
     """Embeds pictures, each with its mirror image, and class names where the model reads words."""
+    check_plan(plan)
     if prompt_embeddings is None:
         views = [
             embed_pictures(model, plan, progress=progress, mirrored=mirrored)
@@ -185,12 +187,13 @@ def prompt_examples(
     else:
         views = [dict(prompt_embeddings)]
     numbers = {name: number for number, name in enumerate(plan.classes)}
-    pictures = [np.stack([view[picture.id] for view in views]) for picture in plan.pictures]
+    ids = [picture.id for picture in plan.pictures]
+    pictures = np.stack([rows_of("prompt_embeddings", view, ids) for view in views], axis=1)
     words, projected = None, False
     if text_embeddings is not None or model.backbone.reads_words:
         words, projected = embed_words(model, plan, text_embeddings)
     return PromptExamples(
-        check_vectors("pictures", np.stack(pictures)),
+        check_vectors("pictures", pictures),
         np.array([numbers[picture.class_name] for picture in plan.pictures]),
         words,
         projected,
@@ -206,9 +209,26 @@ def embed_words(
         names = [name.replace("_", " ") for name in plan.classes]
         words = model.backbone.image_encoder.embed_sentences(names)
     else:
-        by_name = text_embeddings or embed_class_names(model, plan)
-        words = np.stack([by_name[name] for name in plan.classes])
+        by_name = embed_class_names(model, plan) if text_embeddings is None else text_embeddings
+        words = rows_of("text_embeddings", by_name, plan.classes)
     return check_vectors("words", words), projected
+
+
+def rows_of(name: str, by_key: Mapping[str, np.ndarray], keys: Sequence[str]) -> np.ndarray:
+    """Embeddings (keys, d) of the argument `name`; a ValueError if it lacks one."""
+    missing = [key for key in keys if key not in by_key]
+    if missing:
+        raise ValueError(
+            f"`{name}` must hold all {len(keys)} of the plan, and lacks {missing[0]!r}. "
+            f"Received: len({name})={len(by_key)}"
+        )
+    return np.stack([by_key[key] for key in keys])
+
+
+def check_plan(plan: Any) -> None:
+    """Raises a TypeError for what is no plan."""
+    if not isinstance(plan, ScenePlan):
+        raise TypeError(f"`plan` must be a ScenePlan. Received: plan={plan!r}")
 
 
 def own_projection(model: Any) -> Any:

@@ -13,9 +13,11 @@ from keras_avssan.data.scenes.scene_plan import ScenePlan
 from keras_avssan.models.prompt_embeddings import embed_pictures
 from keras_avssan.training.alignment.examples import (
     check_alignable,
+    check_plan,
     check_vectors,
     embed_recordings,
     embed_words,
+    rows_of,
 )
 
 if TYPE_CHECKING:
@@ -69,6 +71,7 @@ def retrieval_items(
 ) -> RetrievalItems:
     """Embeds recordings and prompts of a plan; by default of all kinds that the model takes."""
     check_alignable(model)
+    check_plan(plan)
     encoder = model.backbone.image_encoder
     takes = {
         "picture": encoder is not None or prompt_embeddings is not None,
@@ -92,8 +95,11 @@ def retrieval_items(
     check_vectors("sounds", sounds.vectors)
     prompts = {}
     if "picture" in kinds:
-        by_id = prompt_embeddings or embed_pictures(model, plan, progress=progress)
-        vectors = np.stack([by_id[picture.id] for picture in plan.pictures])
+        by_id = prompt_embeddings
+        if by_id is None:
+            by_id = embed_pictures(model, plan, progress=progress)
+        ids = [picture.id for picture in plan.pictures]
+        vectors = rows_of("prompt_embeddings", by_id, ids)
         prompts["picture"] = items(check_vectors("pictures", vectors), plan.pictures)
     if "text" in kinds:
         vectors, projected = embed_words(model, plan, text_embeddings)

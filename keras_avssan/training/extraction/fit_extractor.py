@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from keras_avssan._internal.checks import check_integer
+from keras_avssan._internal.checks import check_integer, check_positive_number
 from keras_avssan._internal.types import PathLike
 from keras_avssan.data.scenes.make_dataset import check_loader, load_batches
 from keras_avssan.data.scenes.scene_plan import ScenePlan
@@ -107,7 +107,10 @@ def fit_extractor(
     extractor = find_extractor(model_or_extractor)
     check_integer("batch_size", batch_size, least=1)
     check_integer("checkpoint_every", checkpoint_every, least=1)
-    if epochs < 1 or steps < epochs:
+    steps = check_integer("steps", steps, least=2)
+    epochs = check_integer("epochs", epochs, least=1)
+    check_positive_number("learning_rate", learning_rate)
+    if steps < epochs:
         raise ValueError(
             f"`epochs` must be from 1 to `steps`. Received: epochs={epochs}, steps={steps}"
         )

@@ -71,7 +71,7 @@ def fit_fusion(
             f"`model` must be an AVSSAN with `num_candidates` above 0. Received: model={model!r}"
         )
     for name, one, wanted in (("plan", plan, False), ("absent_plan", absent_plan, True)):
-        if one.absent is not wanted:
+        if getattr(one, "absent", None) is not wanted:
             raise ValueError(f"`{name}` must have absent={wanted}. Received: {name}={one!r}")
         match_scenes(model, one)
     scenes = check_integer("scenes", scenes, least=1)

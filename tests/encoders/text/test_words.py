@@ -49,6 +49,18 @@ def test_tables_that_are_wrong_are_refused():
         WordTable(["dog", "Dog"], 2)
     with pytest.raises(ValueError, match=r"shape \(2, d\), a row a name"):
         WordTable.from_vectors(["dog", "cat"], np.ones((3, 2)), "one")
+    with pytest.raises(
+        ValueError, match=r"`names` must not be blank\. Received: names=\['dog', ' _'"
+    ):
+        WordTable(["dog", " _"], 2)
+    with pytest.raises(
+        ValueError, match=r"`names` must hold at least one text. Received: names=\[\]"
+    ):
+        WordTable([], 2)
+    with pytest.raises(TypeError, match="`encoder` must be a `SentenceEncoder`.*type str"):
+        WordTable.from_encoder("tiny-bert", ["dog"])
+    with pytest.raises(TypeError, match="`image_encoder` must be a Keras layer.*type int"):
+        PictureTextEncoder(3, WordTable(["dog"], 2))
     with pytest.raises(ValueError, match="finite and not zero"):
         WordTable.from_vectors(["dog"], np.zeros((1, 2)), "one")
     table = WordTable.from_vectors(["dog", "Dog"], [[2.0, 0.0], [0.0, 1.0]], "one")
@@ -98,7 +110,7 @@ def test_another_width_is_refused(table, make_encoder, make_small_model):
     wrong = WordTable.from_vectors(["dog"], np.ones((1, 5)), "another")
     with pytest.raises(ValueError, match=r"must be 'tiny-bert', whose embeddings of 8 numbers"):
         attach_text_encoder(model, wrong)
-    with pytest.raises(ValueError, match="`model` must have a `PictureTextEncoder`"):
+    with pytest.raises(ValueError, match="`model` must be .* and have a `PictureTextEncoder`"):
         attach_text_encoder(make_small_model(prompt_dim=4), table)
     with pytest.raises(TypeError, match="`text_encoder` must be a `SentenceEncoder`"):
         PictureTextEncoder(model.backbone.image_encoder.image_encoder, keras.layers.Dense(2))

@@ -174,6 +174,14 @@ def test_another_width_or_number_of_classes_is_refused(npz):
         convert_yamnet(npz, class_names=["dog", "rain"])
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_numbers_that_are_not_finite_are_named(value, arrays, tmp_path):
+    wrong = {**arrays, "9/beta": np.full_like(arrays["9/beta"], value)}
+    np.savez(tmp_path / "damaged.npz", **wrong)
+    with pytest.raises(ValueError, match=r"with 110 arrays .*Not finite numbers: 9/beta\."):
+        convert_yamnet(tmp_path / "damaged.npz")
+
+
 def test_a_checkpoint_of_another_network_is_refused(tmp_path):
     np.savez(tmp_path / "other.npz", weights=np.zeros(3))
     with pytest.raises(ValueError, match=r"with 1 arrays .*Missing: 0/kernel.* and 90 more\."):

@@ -334,6 +334,14 @@ def test_an_unknown_class_is_an_error_with_near_names(name, near):
 
 
 @pytest.mark.backend_agnostic
+@pytest.mark.parametrize("classes", [[], [3], 3, ["Dog", None]])
+def test_classes_that_are_no_names_are_refused(classes):
+    with pytest.raises(ValueError, match="`classes` must be a name or a list of names") as caught:
+        YAMNet(0.0625).classify(noise(1, 1000), classes)
+    assert f"Received: classes={classes!r}" in str(caught.value)
+
+
+@pytest.mark.backend_agnostic
 def test_a_name_like_no_other():
     with pytest.raises(ValueError, match=r"'qqqq' is none of them\. Received: classes='qqqq'"):
         YAMNet(0.0625).classify(noise(1, 1000), "qqqq")

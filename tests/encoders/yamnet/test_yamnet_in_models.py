@@ -276,7 +276,7 @@ def test_bad_calls_are_named():
     for function in (encoder, encoder.scores, encoder.classify):
         with pytest.raises(ValueError, match=r"`audio` must be mono.*\(1, 800, 2\)"):
             function(np.zeros((1, 800, 2), "float32"))
-    with pytest.raises(ValueError, match="`top` must be a positive integer. Received: top=0"):
+    with pytest.raises(ValueError, match="`top` must be an integer of at least 1. Received: top=0"):
         encoder.classify(noise(1, 800), top=0)
     with pytest.raises(ValueError, match="`stage` must be an integer from 1 to 14"):
         encoder.network(np.zeros((1, 32, 64), "float32"), stage=20)

@@ -96,3 +96,19 @@ def test_computes_in_float32(inputs, fusion):
 def test_an_unknown_number_of_candidates_is_refused():
     with pytest.raises(ValueError, match=r"known number of candidates.*evidence.shape=\(3, None\)"):
         PromptFusion().build((3, None))
+
+
+@pytest.mark.backend_agnostic
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        ("evidence", (3, 3)),
+        ("azimuths", (3, 1)),
+        ("posteriors", (3, 2, 181)),
+        ("doa", (2, 180)),
+        ("similarity", (3, 1)),
+    ],
+)
+def test_inputs_of_another_shape_are_refused(name, shape, fusion, inputs):
+    with pytest.raises(ValueError, match=f"`{name}` must have shape .*Received: {name}.shape"):
+        run(fusion, {**inputs, name: np.ones(shape)})

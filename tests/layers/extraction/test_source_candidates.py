@@ -1,5 +1,6 @@
 """Candidate directions: sources that are certain to be found, and what holds by construction."""
 
+import keras
 import numpy as np
 import pytest
 from keras import ops
@@ -121,6 +122,30 @@ def test_an_extractor_that_was_built_alone_keeps_its_weights():
 def test_wrong_arguments_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         SourceCandidates(**arguments)
+
+
+@pytest.mark.backend_agnostic
+def test_whole_numbers_of_another_type_are_integers():
+    layer = SourceCandidates(2.0, 3.0)
+    config = layer.get_config()
+    assert [type(config[name]) for name in ("num_candidates", "filters")] == [int, int]
+    assert layer.compute_output_shape((1, 4, 65, 4))[0] == (1, 2)
+
+
+@pytest.mark.backend_agnostic
+@pytest.mark.parametrize(
+    ("shapes", "message"),
+    [
+        ([(2, 7, 65, 2)], r"`spectrogram` must have shape \(batch, T, F, 4\)"),
+        ([(2, 7, 33, 4)], r"`spectrogram` .*here \(any, any, 65, 4\)"),
+        ([(2, 7, 65, 4), (2, 1)], r"`microphone_spacing` .*shape=\(2, 1\)"),
+    ],
+)
+def test_inputs_of_another_shape_are_refused(shapes, message):
+    layer = SourceCandidates(2, 2)
+    layer.build((None, None, 65, 4))
+    with pytest.raises(ValueError, match=message):
+        layer(*(keras.ops.ones(shape) for shape in shapes))
 
 
 @pytest.mark.backend_agnostic

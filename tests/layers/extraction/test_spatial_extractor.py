@@ -163,3 +163,39 @@ def test_too_few_bins_are_refused(bins):
 def test_wrong_arguments_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         SpatialExtractor(**arguments)
+
+
+@pytest.mark.backend_agnostic
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"spectrogram": (2, 7, BINS, 3)}, rf"spectrogram.*\(any, any, {BINS}, 4\)"),
+        ({"spectrogram": (2, 7, BINS - 8, 4)}, rf"spectrogram.*\(any, any, {BINS}, 4\)"),
+        ({"azimuths": (2,)}, r"azimuths.*\(batch, K\).*azimuths.shape=\(2,\)"),
+        ({"azimuths": (3, 2)}, r"azimuths.*here \(2, any\).*azimuths.shape=\(3, 2\)"),
+        ({"microphone_spacing": (2, 1)}, r"microphone_spacing.*microphone_spacing.shape=\(2, 1\)"),
+        ({"microphone_spacing": (3,)}, r"microphone_spacing.*here \(2\).*shape=\(3,\)"),
+        ({"rivals": (2, 2)}, r"rivals.*\(batch, K, R\), here \(2, 2, any\).*rivals.shape=\(2, 2\)"),
+        ({"rivals": (2, 3, 1)}, r"rivals.*rivals.shape=\(2, 3, 1\)"),
+        ({"rivals": (3, 2, 1)}, r"rivals.*rivals.shape=\(3, 2, 1\)"),
+    ],
+)
+def test_inputs_of_another_shape_are_refused(changes, message, extractor):
+    shapes = {"spectrogram": (2, 7, BINS, 4), "azimuths": (2, 2), **changes}
+    with pytest.raises(ValueError, match=f"`{message}"):
+        extractor(**{name: ops.ones(shape) for name, shape in shapes.items()})
+
+
+@pytest.mark.backend_agnostic
+def test_a_spectrogram_of_one_scene_is_refused():
+    with pytest.raises(ValueError, match=r"shape \(batch, T, F, 4\).*shape=\(7, 65, 4\)"):
+        SpatialExtractor(2)(ops.ones((7, BINS, 4)), ops.ones((1, 1)))
+
+
+@pytest.mark.parametrize("rivals", [np.zeros((2, 3, 0)), np.full((2, 1, 2), -1.0)])
+def test_rivals_of_all_masks_or_none(rivals, extractor):
+    mixture, azimuths = spectrograms(), degrees([20, 90, 150], [70, 10, 90])
+    masks = ops.convert_to_numpy(
+        extractor(mixture, azimuths, rivals=ops.convert_to_tensor(rivals.astype("float32")))
+    )
+    np.testing.assert_allclose(masks, run(extractor, mixture, azimuths), atol=1e-6)

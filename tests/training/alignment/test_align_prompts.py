@@ -233,3 +233,22 @@ def test_sounds_that_do_not_fit_are_refused():
     ):
         with pytest.raises(ValueError, match=message):
             align_prompts(model, plan, sounds=sounds, progress=False, **vectors(plan))
+
+
+@pytest.mark.backend_agnostic
+@pytest.mark.parametrize("name", ["prompt_embeddings", "text_embeddings"])
+@pytest.mark.parametrize("function", [align_prompts, evaluate_retrieval])
+def test_embeddings_that_lack_one_are_refused(name, function):
+    model, plan = make_model(image_encoder=None, prompt_dim=24), make_plan()
+    for lacking in ({}, {"other": np.ones(24)}):
+        given = {**vectors(plan), name: lacking}
+        with pytest.raises(ValueError, match=rf"`{name}` must hold all .* len\({name}\)="):
+            function(model, plan, progress=False, **given)
+
+
+@pytest.mark.backend_agnostic
+def test_what_is_no_plan_is_refused():
+    model = make_model()
+    for function in (align_prompts, sound_examples, evaluate_retrieval):
+        with pytest.raises(TypeError, match="`plan` must be a ScenePlan. Received: plan=None"):
+            function(model, None)

@@ -117,6 +117,8 @@ def test_wrong_plans_and_models_are_refused(model, plan, make_small_model, monke
             fit_fusion(one, plan, absent)
     with pytest.raises(ValueError, match="`absent_plan` must have absent=True"):
         fit_fusion(model, plan, plan)
+    with pytest.raises(ValueError, match="`absent_plan` must have absent=True.*=None"):
+        fit_fusion(model, plan, None)
     with pytest.raises(ValueError, match="`plan` must have absent=False"):
         fit_fusion(model, absent, absent)
     with pytest.raises(ValueError, match="`scenes` must be an integer of at least 1"):
