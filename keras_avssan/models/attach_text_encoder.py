@@ -25,7 +25,7 @@ def attach_text_encoder(model: Any, text_encoder: keras.Layer) -> Any:
         >>> model = attach_text_encoder(model, SentenceEncoder.from_preset("all-MiniLM-L6-v2"))
         >>> theta = model.localize("mix.wav", "a barking puppy")
     """
-    backbone = getattr(model, "backbone", None)
+    backbone: Any = getattr(model, "backbone", None)
     encoder = getattr(backbone, "image_encoder", None)
     if not isinstance(encoder, PictureTextEncoder):
         raise ValueError(
@@ -36,7 +36,7 @@ def attach_text_encoder(model: Any, text_encoder: keras.Layer) -> Any:
     other = type(backbone).from_config({**backbone.get_config(), "image_encoder": attached})
     pairs = zip(_without(backbone, encoder), _without(other, attached), strict=True)
     for before, after in pairs:
-        after.assign(before)
+        after.assign(keras.ops.convert_to_numpy(before))  # JAX would share the array and free it
     result = type(model).from_config({**model.get_config(), "backbone": other})
     result.training_record = model.training_record
     return result
