@@ -79,7 +79,9 @@ def align_prompts(
 
     Example:
         >>> result = align_prompts(model, plan, validation_plan=ScenePlan(catalog, bank, "val"))
-        >>> result["retrieval"]["picture"]["order"]
+        >>> by_kind = result["retrieval"]
+        >>> of_pictures = by_kind["picture"]
+        >>> of_pictures["order"]
         0.91
 
     Reference:
