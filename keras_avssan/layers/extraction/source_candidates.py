@@ -15,7 +15,7 @@ from keras_avssan.layers.extraction.spatial_extractor import SpatialExtractor, c
 from keras_avssan.layers.stereo_stft import cross_spectrum
 
 _APART = 10.0  # degrees between candidates, more than this
-_NEAR = 12.0  # degrees within which a candidate's posterior lies
+NEAR = 12.0  # degrees within which a candidate's posterior lies
 _FAR = 1e3
 # Initial factor between a candidate's steered response and its logits.
 _SHARPNESS = 60.0
@@ -159,7 +159,7 @@ class SourceCandidates(FixedSettings, keras.layers.Layer):
 
     def _posterior(self, response: Tensor, grid: Tensor, azimuth: Tensor) -> Tensor:
         """Posterior of a candidate, zero further than 12 degrees from it: (batch, 180)."""
-        far = ops.abs(grid - azimuth[:, None]) > _NEAR
+        far = ops.abs(grid - azimuth[:, None]) > NEAR
         logits = self.sharpness * response - _FAR * ops.cast(far, "float32")
         return ops.softmax(logits, axis=-1)
 

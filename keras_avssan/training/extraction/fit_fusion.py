@@ -13,13 +13,13 @@ from keras_avssan._internal.checks import check_integer
 from keras_avssan.data.scenes.scene_batches import SceneBatches
 from keras_avssan.data.scenes.scene_plan import ScenePlan
 from keras_avssan.layers.extraction.prompt_fusion import PromptFusion
+from keras_avssan.layers.extraction.source_candidates import NEAR
 from keras_avssan.models.fitting.recorded_training import describe_plan, one_training
 from keras_avssan.models.fitting.training_record import join_records
 from keras_avssan.models.microphones import match_scenes
 from keras_avssan.models.prompt_embeddings import embed_plan
 
 _BATCH_SIZE = 8
-_NEAR = 12.0  # degrees within which a candidate is that of the target
 _PENALTY = 1e-3  # on the squares of the numbers, so that they stay finite
 
 
@@ -127,11 +127,11 @@ def _fit_selection(
 ) -> tuple[float, float, dict[str, np.ndarray]]:
     """Loss, share of scenes with a candidate at the target, and weights by name."""
     distance = np.abs(outputs["azimuths"] - azimuths[:, None])
-    right, near = distance.argmin(axis=1), distance.min(axis=1) <= _NEAR
+    right, near = distance.argmin(axis=1), distance.min(axis=1) <= NEAR
     if not near.any():
         raise ValueError(
             f"`model` must have an extractor that finds targets, see `fit_extractor`. Received: "
-            f"{len(near)} scenes, none with a candidate within {_NEAR:g} degrees of the target"
+            f"{len(near)} scenes, none with a candidate within {NEAR:g} degrees of the target"
         )
     evidence, prior = outputs["evidence"][near], np.log(outputs["share"][near])
     right, count = right[near], distance.shape[1]
