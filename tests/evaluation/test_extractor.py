@@ -84,7 +84,7 @@ def test_batches_and_starts_decide_nothing(plan):
     layer = SourceCandidates(2, 2)
     one, other = (evaluate(layer, plan, batch_size=size)["scores"] for size in (5, 12))
     for name, score in one.items():
-        assert score["mean"] == pytest.approx(other[name]["mean"], abs=0.01)
+        assert score["mean"] == pytest.approx(other[name]["mean"], abs=1e-4)
 
 
 @pytest.mark.backend_agnostic
