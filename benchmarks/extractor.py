@@ -1,9 +1,9 @@
 r"""Trains the extractor of candidate directions on real recordings, and measures what it extracts.
 
     KERAS_BACKEND=torch OMP_NUM_THREADS=1 python benchmarks/extractor.py --data FOLDER --licensed \
-        --steps 1800 --checkpoints extractor.checkpoints --save extractor.npz --out extractor.json
+        --steps 1600 --checkpoints extractor.checkpoints --save extractor.npz --out extractor.json
 
-Training: scenes of two seconds with two sources, the target 10 dB below to 10 dB above the other,
+Training: scenes of one second with two sources, the target 10 dB below to 10 dB above the other,
 recordings of the split `train` with changes of speed and spectrum, 200 simulated rooms. Measured on
 the split `val`, unseen recordings in 60 other rooms, at several levels and durations. `--licensed`
 leaves out the files whose licence `metadata.csv` calls unknown, so that the weights may be given
@@ -39,7 +39,7 @@ def main():
         RIRBank.build(options.rooms, sources_per_room=6),
         split="train",
         seed=options.seed,
-        duration=2.0,
+        duration=options.duration,
         snr=(-10.0, 10.0),
         min_separation=8.0,
         swap_channels=True,
@@ -106,8 +106,9 @@ def _options():
     parser.add_argument("--licensed", action="store_true", help="train on stated licences alone")
     parser.add_argument("--candidates", type=int, default=3)
     parser.add_argument("--filters", type=int, default=24)
-    parser.add_argument("--steps", type=int, default=1800)
-    parser.add_argument("--epochs", type=int, default=18)
+    parser.add_argument("--duration", type=float, default=1.0, help="of training scenes, s")
+    parser.add_argument("--steps", type=int, default=1600)
+    parser.add_argument("--epochs", type=int, default=16)
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--rooms", type=int, default=200)
     parser.add_argument("--validation-rooms", type=int, default=60)

@@ -17,6 +17,7 @@ _REACH = 8  # bins that it sees
 _MAPS = 7
 _JOINED = 12  # channels at full resolution
 _DILATIONS = (1, 2, 4, 8, 1, 2)
+_CONTEXT_EVERY = 2  # blocks, of which the first sees the averages over the recording
 _RADIANS = np.pi / 180
 
 
@@ -40,9 +41,10 @@ class SpatialExtractor(FixedSettings, keras.layers.Layer):
     difference of the microphones relative to that of a plane wave from the azimuth (cosine and
     sine), the level difference, the frequency, the sine of the azimuth, and how well the best of
     the rivals, other directions at which there may be sources, fits the phase difference. A
-    convolution that joins four bins leads to dilated residual convolutions over time and frequency;
-    a skip connection returns to the full resolution. Computed in float32 under every precision
-    policy.
+    convolution that joins four bins leads to dilated residual convolutions over time and frequency,
+    every second of which also sees the averages over the recording, by frequency and overall. A
+    skip connection returns to the full resolution.
+    Computed in float32 under every precision policy.
 
     Args:
         filters: Channels of the dilated convolutions.
@@ -124,6 +126,11 @@ class SpatialExtractor(FixedSettings, keras.layers.Layer):
             block.build(joined)
             self.norms.append(norm)
             self.blocks.append(block)
+        self.contexts = []
+        for i in range(0, len(_DILATIONS), _CONTEXT_EVERY):
+            context = keras.layers.Dense(self.filters, dtype="float32", name=f"context_{i}")
+            context.build((None, None, None, 2 * self.filters))
+            self.contexts.append(context)
         self.decoder = keras.layers.Dense(_STRIDE * _JOINED, dtype="float32", name="decoder")
         self.decoder.build(joined)
         self.join = self._convolution(_JOINED, 3, padding="same", name="join")
@@ -213,13 +220,24 @@ class SpatialExtractor(FixedSettings, keras.layers.Layer):
         edge = (_REACH - _STRIDE) // 2
         x = ops.pad(maps[:, :, : self._joined_bins], [[0, 0], [1, 1], [edge, edge], [0, 0]])
         x = self.encoder(x)
-        for norm, block in zip(self.norms, self.blocks, strict=True):
-            x = x + ops.relu(block(norm(x)))
+        for i, (norm, block) in enumerate(zip(self.norms, self.blocks, strict=True)):
+            normed = norm(x)
+            change = block(normed)
+            if i % _CONTEXT_EVERY == 0:
+                change = change + self._context(normed, self.contexts[i // _CONTEXT_EVERY])
+            x = x + ops.relu(change)
         x = ops.reshape(ops.relu(self.decoder(x)), (-1, frames, self._joined_bins, _JOINED))
         rest = bins - self._joined_bins
         x = ops.concatenate([x, *([x[:, :, -1:]] * rest)], axis=2)
         x = ops.relu(self.join(ops.concatenate([x, maps], axis=-1)))
         return ops.sigmoid(self.to_mask(x)[..., 0])
+
+    @staticmethod
+    def _context(x: Tensor, layer: keras.layers.Layer) -> Tensor:
+        """What the averages over time, and over time and frequency, add to every bin."""
+        over_time = ops.mean(x, axis=1, keepdims=True)
+        overall = ops.mean(over_time, axis=2, keepdims=True) * ops.ones_like(over_time)
+        return layer(ops.concatenate([over_time, overall], axis=-1))
 
     def compute_output_shape(
         self,
