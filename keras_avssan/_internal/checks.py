@@ -41,7 +41,7 @@ def check_flag(name: str, value: Any) -> None:
 
 
 def path_of(name: str, value: Any, kind: str = "path") -> str:
-    """Returns a path as a string; raises a TypeError for what is none, `kind` says of what."""
+    """Returns a path as a string; raises a TypeError for anything else; `kind` says of what."""
     if not isinstance(value, (str, os.PathLike)):
         raise TypeError(f"`{name}` must be a {kind}. Received: {name}={value!r}")
     return os.fspath(value)

@@ -259,4 +259,5 @@ def _common_names(own: Any, other: Any) -> list[str]:
     names = list(_SAMPLES)
     if tables:
         names = [name for name in tables[0].names if all(name in table for table in tables)]
-    return names[:: max(1, len(names) // _COMPARED)][:_COMPARED]
+    some = names[:: max(1, len(names) // _COMPARED)][:_COMPARED]
+    return [name.replace("_", " ") for name in some]  # as tables embed them
