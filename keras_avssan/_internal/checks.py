@@ -1,5 +1,6 @@
 """Checks of arguments that all parts of the library share."""
 
+import os
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -31,6 +32,19 @@ def check_positive_number(name: str, value: Any, kind: str = "number") -> None:
     number = isinstance(value, (int, float, np.integer, np.floating))
     if not number or isinstance(value, bool) or not 0 < value < np.inf:
         raise ValueError(f"`{name}` must be a positive {kind}. Received: {name}={value!r}")
+
+
+def check_flag(name: str, value: Any) -> None:
+    """Raises a TypeError unless `value` is `True` or `False`."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"`{name}` must be `True` or `False`. Received: {name}={value!r}")
+
+
+def path_of(name: str, value: Any, kind: str = "path") -> str:
+    """Returns a path as a string; raises a TypeError for anything else; `kind` says of what."""
+    if not isinstance(value, (str, os.PathLike)):
+        raise TypeError(f"`{name}` must be a {kind}. Received: {name}={value!r}")
+    return os.fspath(value)
 
 
 def known_size(name: str, shape: Sequence[int | None], axis: int, content: str) -> int:

@@ -262,11 +262,12 @@ def _open_pictures(options: argparse.Namespace) -> "keras.Layer | None":
     from keras_avssan.encoders.clip_encoder import is_clip
     from keras_avssan.encoders.data_format import channels_last
     from keras_avssan.encoders.get_image_encoder import get_image_encoder
+    from keras_avssan.encoders.presets import reading_preset
 
     name = options.image_encoder
     if not os.path.isdir(name) or is_clip(name):
         return get_image_encoder(name)
-    with channels_last():
+    with channels_last(), reading_preset(name, name="--image-encoder"):
         backbone = keras_hub.models.Backbone.from_preset(name)
     size = (options.image_size, options.image_size)
     return ImageEncoder(backbone, size, mean=options.image_mean, std=options.image_std)
@@ -279,13 +280,15 @@ def open_audio_encoder(options: argparse.Namespace) -> "keras.Model | None":
     import keras_hub
 
     import keras_avssan.encoders  # noqa: F401  (makes the encoders known to the loader)
+    from keras_avssan.encoders.presets import reading_preset
 
     if not os.path.isdir(options.audio_encoder):
         raise ValueError(
             f"`--audio-encoder` must be a preset folder. "
             f"Received: --audio-encoder={options.audio_encoder!r}"
         )
-    return keras_hub.models.Backbone.from_preset(options.audio_encoder)
+    with reading_preset(options.audio_encoder, name="--audio-encoder"):
+        return keras_hub.models.Backbone.from_preset(options.audio_encoder)
 
 
 def load_model(folder: PathLike) -> "Localizer":

@@ -32,6 +32,21 @@ def steering_phases(frequencies: ArrayLike, delays: ArrayLike) -> np.ndarray:
     return 2 * np.pi * frequencies[:, None] * delays[None, :]
 
 
+def steering_waves(
+    phase: np.ndarray, microphone_spacing: float, spacings: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Cosine and sine of phases, which are given for microphones one metre apart.
+
+    In the shape of `phase`; with `spacings`, shape (batch,), the batch comes before it.
+    """
+    if spacings is None:
+        phase = microphone_spacing * phase
+        return ops.convert_to_tensor(np.cos(phase)), ops.convert_to_tensor(np.sin(phase))
+    spacings = ops.reshape(ops.cast(spacings, "float32"), (-1, *([1] * phase.ndim)))
+    phases = spacings * ops.convert_to_tensor(phase)
+    return ops.cos(phases), ops.sin(phases)
+
+
 def phase_transform(
     real: Tensor, imaginary: Tensor, silence: float = SILENCE
 ) -> tuple[Tensor, Tensor]:

@@ -25,6 +25,7 @@ from keras_avssan.encoders.clip_tokenizer import (
     as_texts,
 )
 from keras_avssan.encoders.data_format import channels_last, load_nested
+from keras_avssan.encoders.presets import check_preset, reading_preset
 
 # Mean and standard deviation of the pictures that CLIP was trained on, as published with it.
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -121,9 +122,9 @@ class CLIPEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
             A `CLIPEncoder`.
 
         Raises:
+            TypeError: If `preset` is not a string or a path.
             ValueError: If `preset` is neither a known name nor an address nor a folder, or a
-                folder that does not hold a CLIP model.
-            FileNotFoundError: If a file is missing from the folder.
+                folder that does not hold a CLIP model, or of which a file is missing or damaged.
             OSError: If a hub cannot be reached; the message says how to load the preset offline.
 
         Example:
@@ -131,18 +132,18 @@ class CLIPEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
             >>> encoder.embed_text(["a dog", "a violin"]).shape
             (2, 512)
         """
-        preset = os.fspath(preset)
-        check_clip_preset(preset)
+        preset = check_clip_preset(preset)
         if _is_huggingface(preset):
             convert = _find_converter("huggingface")
-            return convert(preset, load_weights, dtype, **kwargs)
+            with reading_preset(preset, kwargs):
+                return convert(preset, load_weights, dtype, **kwargs)
         with _offline_advice(preset), channels_last():
             backbone = keras_hub.models.CLIPBackbone.from_preset(
                 preset, load_weights=load_weights, dtype=dtype
             )
-            vocabulary, merges = _tokenizer_files(preset)
-        length = backbone.text_encoder.max_sequence_length
-        return cls(backbone, CLIPTextTokenizer.from_files(vocabulary, merges, length), **kwargs)
+            length = backbone.text_encoder.max_sequence_length
+            tokenizer = CLIPTextTokenizer.from_files(*_tokenizer_files(preset), length)
+        return cls(backbone, tokenizer, **kwargs)
 
     def save_to_preset(self, folder: PathLike) -> None:
         """Writes the folder that `from_preset` reads.
@@ -307,18 +308,12 @@ def _check_parts(backbone: Any, tokenizer: Any) -> None:
         )
 
 
-def check_clip_preset(preset: PathLike) -> None:
-    """Raises a ValueError if `preset` is neither a known name nor an address nor a folder.
+def check_clip_preset(preset: PathLike) -> str:
+    """A preset as a string; a ValueError if it is neither a known name nor an address nor a folder.
 
     Loads nothing.
     """
-    preset = os.fspath(preset)
-    names = keras_hub.models.CLIPBackbone.presets
-    if preset not in names and "://" not in preset and not os.path.isdir(preset):
-        raise ValueError(
-            "`preset` must be an existing folder, an address (kaggle://, hf://) or one of "
-            f"{sorted(names)}. Received: preset={preset!r}"
-        )
+    return check_preset(preset, keras_hub.models.CLIPBackbone.presets)
 
 
 def is_clip(folder: PathLike) -> bool:
@@ -363,12 +358,14 @@ def _tokenizer_files(preset: str) -> list[str]:
 
 @contextlib.contextmanager
 def _offline_advice(preset: str) -> Iterator[None]:
-    """Adds to the errors of a download how to load a preset offline."""
+    """Adds to the errors of a download how to load a preset offline; those of a folder name it."""
+    if os.path.isdir(preset):
+        with reading_preset(preset):
+            yield
+        return
     try:
         yield
     except Exception as error:
-        if os.path.isdir(preset):
-            raise
         metadata = keras_hub.models.CLIPBackbone.presets.get(preset, {})
         address = metadata.get("kaggle_handle", preset)
         raise OSError(

@@ -13,6 +13,7 @@ from keras_avssan._internal.functional_storage import StoredByAttribute
 from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings
 from keras_avssan.encoders.examples import FoldExamples, UnfoldExamples
+from keras_avssan.encoders.presets import LoadsBackbonePresets
 from keras_avssan.encoders.sound_effects_spectrogram import (
     HOP_LENGTH,
     NUM_MELS,
@@ -28,7 +29,11 @@ _SMALLEST_PEAK = 1e-6  # recordings below are silent: they are not scaled to the
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
 class SoundEffectsCNN(
-    StoredByAttribute, KeepsFrozenModel, FixedSettings, keras_hub.models.Backbone
+    LoadsBackbonePresets,
+    StoredByAttribute,
+    KeepsFrozenModel,
+    FixedSettings,
+    keras_hub.models.Backbone,
 ):
     """Encodes audio by a network that was trained to classify sound-effects libraries.
 

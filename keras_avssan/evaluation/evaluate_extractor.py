@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
-from keras_avssan._internal.checks import check_integer
+from keras_avssan._internal.checks import check_flag, check_integer
 from keras_avssan._internal.types import Tensor
 from keras_avssan.data.scenes.rendering import render_scenes
 from keras_avssan.data.scenes.scene import Scene
@@ -17,6 +17,7 @@ from keras_avssan.evaluation.training_overlap import check_on_overlap, scene_ove
 from keras_avssan.layers.extraction.spatial_extractor import SpatialExtractor
 from keras_avssan.layers.stereo_stft import StereoSTFT
 from keras_avssan.models.microphones import match_scenes
+from keras_avssan.training.alignment.examples import check_plan
 from keras_avssan.training.extraction.extractor_model import decibels, power, scene_spectrograms
 from keras_avssan.training.extraction.fit_extractor import (
     build_extractor,
@@ -38,6 +39,7 @@ def evaluate_extractor(
     batch_size: int = 8,
     microphone_spacing: float | None = None,
     stft: StereoSTFT | None = None,
+    rivals: bool = True,
     on_overlap: str = "mark",
     progress: bool = True,
 ) -> dict[str, Any]:
@@ -56,6 +58,8 @@ def evaluate_extractor(
         microphone_spacing: Distance between the microphones in metres that is passed to the
             extractor. By default its own is used, which must be that of the plan's bank.
         stft: Spectrogram of the scenes, as in `keras_avssan.training.fit_extractor`.
+        rivals: Whether the extractor is given the interferers' true azimuths as rivals, as it is
+            given the other candidates' within a network; otherwise the target's azimuth alone.
         on_overlap: `"mark"` or `"error"`, see `evaluate_localizer`; for models alone.
         progress: Whether a progress bar is shown.
 
@@ -70,6 +74,8 @@ def evaluate_extractor(
         `None`) to `to` (or `None`).
 
     Raises:
+        TypeError: If `plan` is not a `ScenePlan`, `stft` not a `StereoSTFT`, or `rivals` not a
+            bool.
         ValueError: If there is no extractor, a number is out of range, extractor and plan differ in
             microphone spacing or sampling rate, or, with `on_overlap="error"`, the model was
             trained on the scenes.
@@ -85,8 +91,10 @@ def evaluate_extractor(
     check_integer("batch_size", batch_size, least=1)
     check_integer("start", start)
     check_on_overlap(on_overlap)
+    check_plan(plan)
     match_scenes(layer, plan, microphone_spacing)
-    stft = stft or find_stft(extractor)
+    check_flag("rivals", rivals)
+    stft = find_stft(extractor, stft)
     build_extractor(layer, stft)
     scenes = [plan[index] for index in range(start, start + num_scenes)]
     # Neither pictures nor recordings are prompts here.
@@ -94,7 +102,7 @@ def evaluate_extractor(
     model = _Measured(layer, candidates, stft)
     chunks = [scenes[i : i + batch_size] for i in range(0, num_scenes, batch_size)]
     found = [
-        model.predict_on_batch(_inputs(plan, chunk, microphone_spacing))
+        model.predict_on_batch(_inputs(plan, chunk, microphone_spacing, rivals))
         for chunk in tqdm(chunks, desc="scenes", unit="batch", disable=not progress)
     ]
     outputs = {name: np.concatenate([np.asarray(one[name]) for one in found]) for name in found[0]}
@@ -121,7 +129,7 @@ class _Measured(keras.Model):
         mixture, target, other = scene_spectrograms(self.stft, inputs["audio"], inputs["target"])
         powers = power(target), power(other)
         spacing = inputs.get("microphone_spacing")
-        mask = self.extractor(mixture, inputs["azimuth"], spacing)[:, 0]
+        mask = self.extractor(mixture, inputs["azimuth"], spacing, inputs.get("rivals"))[:, 0]
         outputs = {
             "before": decibels(*powers),
             "after": decibels(*powers, keras.ops.square(mask)),
@@ -131,11 +139,16 @@ class _Measured(keras.Model):
         return {**outputs, "azimuths": self.candidates(mixture, spacing)[0]}
 
 
-def _inputs(plan: ScenePlan, scenes: list[Scene], spacing: float | None) -> dict[str, np.ndarray]:
+def _inputs(
+    plan: ScenePlan, scenes: list[Scene], spacing: float | None, rivals: bool
+) -> dict[str, np.ndarray]:
     """Inputs of `_Measured` for some scenes."""
     rendered = render_scenes(plan, scenes, interferer_alone=False)
     inputs = {name: rendered[name] for name in ("audio", "target")}
     inputs["azimuth"] = np.array([[scene.azimuth] for scene in scenes], "float32")
+    if rivals:
+        others = [[source.azimuth for source in scene.sources[1:]] for scene in scenes]
+        inputs["rivals"] = np.array(others, "float32")[:, None]
     if spacing is not None:
         inputs["microphone_spacing"] = np.full(len(scenes), spacing, "float32")
     return inputs

@@ -11,7 +11,12 @@ from keras_avssan._internal.checks import check_positive_number, known_size
 from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings, WriteOnce
 from keras_avssan.doa.grid import GRID_DEGREES, NUM_DIRECTIONS
-from keras_avssan.doa.steering import direction_delays, phase_transform, steering_phases
+from keras_avssan.doa.steering import (
+    direction_delays,
+    phase_transform,
+    steering_phases,
+    steering_waves,
+)
 from keras_avssan.layers.stereo_stft import cross_spectrum
 
 _FORMS = ("srp", "cross_spectrum", "spectrogram")
@@ -265,15 +270,8 @@ class DoAHead(FixedSettings, keras.layers.Layer):
 
     def _steer(self, real: Tensor, imaginary: Tensor, microphone_spacing: Tensor | None) -> Tensor:
         """Steered response of each band: Re Σ_f G(f) exp(-j 2π f τ(θ)), (batch, bands, 180)."""
-        if microphone_spacing is None:
-            phase = self.microphone_spacing * self._phase
-            cosine, sine = (ops.convert_to_tensor(part) for part in (np.cos(phase), np.sin(phase)))
-            equation = "bgf,gfk->bgk"
-        else:
-            spacing = ops.reshape(ops.cast(microphone_spacing, "float32"), (-1, 1, 1, 1))
-            phase = spacing * ops.convert_to_tensor(self._phase)
-            cosine, sine = ops.cos(phase), ops.sin(phase)
-            equation = "bgf,bgfk->bgk"
+        cosine, sine = steering_waves(self._phase, self.microphone_spacing, microphone_spacing)
+        equation = "bgf,gfk->bgk" if microphone_spacing is None else "bgf,bgfk->bgk"
         return ops.einsum(equation, real, cosine) + ops.einsum(equation, imaginary, sine)
 
     def compute_output_shape(

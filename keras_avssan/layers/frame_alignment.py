@@ -70,16 +70,13 @@ class FrameAlignment(FixedSettings, keras.layers.Layer):
         if self._at_frames(sequence.shape[1], num_frames):
             return sequence
         count = ops.shape(sequence)[1]
-        # `arange` of `count` itself: it is symbolic where a graph is exported.
-        index = ops.arange(count, dtype="float32")
         hop, offset = self.embedding_hop_seconds, self.embedding_offset_seconds
         if hop is None:
             duration = ops.cast(ops.shape(audio)[1], "float32") / self.sampling_rate
             hop = duration / ops.cast(count, "float32")
             offset = 0.5 * hop
         times = self.hop_seconds * ops.arange(num_frames, dtype="float32")
-        position = ops.minimum(ops.maximum((times - offset) / hop, 0.0), index[-1])
-        weights = ops.relu(1.0 - ops.abs(position[:, None] - index[None, :]))
+        weights = interpolation_weights((times - offset) / hop, count)
         return ops.einsum("ts,bsd->btd", ops.cast(weights, sequence.dtype), sequence)
 
     def _at_frames(self, count: int | None, num_frames: Tensor) -> bool:
@@ -102,3 +99,14 @@ class FrameAlignment(FixedSettings, keras.layers.Layer):
             "embedding_hop_seconds": self.embedding_hop_seconds,
             "embedding_offset_seconds": self.embedding_offset_seconds,
         }
+
+
+def interpolation_weights(positions: Tensor, count: Tensor) -> Tensor:
+    """Weights of the items 0 to `count - 1` at positions between them, (positions, count).
+
+    Before the first and after the last item that item is held.
+    """
+    # `arange` of `count` itself: it is symbolic where a graph is exported.
+    index = ops.arange(count, dtype="float32")
+    positions = ops.minimum(ops.maximum(positions, 0.0), index[-1])
+    return ops.relu(1.0 - ops.abs(positions[:, None] - index[None, :]))

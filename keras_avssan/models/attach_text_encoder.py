@@ -19,7 +19,8 @@ def attach_text_encoder(model: Any, text_encoder: keras.Layer) -> Any:
 
     Raises:
         ValueError: If the model has no `PictureTextEncoder`, or the embeddings of `text_encoder`
-            have another dimension than those of the model's own.
+            have another dimension than those of the model's own, or are others: a few names are
+            compared, unless the model's projection of words was never trained.
 
     Example:
         >>> model = attach_text_encoder(model, SentenceEncoder.from_preset("all-MiniLM-L6-v2"))

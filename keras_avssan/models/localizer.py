@@ -10,6 +10,7 @@ import numpy as np
 from keras_avssan._internal.frozen_layers import KEY, set_trainable_layers, trainable_layers
 from keras_avssan._internal.functional_storage import StoredByAttribute
 from keras_avssan._internal.types import PathLike, Tensor
+from keras_avssan.encoders.clip_tokenizer import as_texts
 from keras_avssan.layers.scene_renderer import SceneRenderer
 from keras_avssan.models.export.export import export_localizer
 from keras_avssan.models.fitting.localizer_training import LocalizerTraining
@@ -180,26 +181,28 @@ class Localizer(
         """
         return embed_batches(self.backbone, "images", images, batch_size)
 
-    def embed_texts(self, texts: Sequence[str], batch_size: int = 32) -> np.ndarray:
+    def embed_texts(self, texts: str | Sequence[str], batch_size: int = 32) -> np.ndarray:
         """Embeds words, for training with cached embeddings.
 
         Args:
-            texts: List of strings.
+            texts: A text or a list of texts.
             batch_size: Texts a run.
 
         Returns:
             float32 array of shape (n, d_V).
 
         Raises:
-            ValueError: If the model's image encoder has no text side.
+            TypeError: If a text is not a string.
+            ValueError: If there is no text, or the model's image encoder has no text side.
         """
+        texts = as_texts(texts)
         if not self.backbone.reads_words:
             raise ValueError(
                 "`texts` need a model whose image encoder has a text side, such as CLIP's. "
-                f"Received: texts={list(texts)!r}"
+                f"Received: texts={texts!r}"
             )
         encoder: Any = self.backbone.image_encoder
-        token_ids = encoder.tokenize(list(texts))
+        token_ids = encoder.tokenize(texts)
         return embed_batches(self.backbone, "token_ids", token_ids, batch_size)
 
     def get_config(self) -> dict[str, Any]:

@@ -4,7 +4,9 @@ from typing import Any, Self
 
 import keras
 
+from keras_avssan._internal.checks import path_of
 from keras_avssan._internal.types import PathLike
+from keras_avssan.encoders.presets import reading_preset
 from keras_avssan.models.fitting.task_mixin import TaskMixin
 from keras_avssan.models.preset_files import check_preset_folder
 from keras_avssan.models.prompt_embeddings import encoder_fingerprint
@@ -44,6 +46,7 @@ class LoadsPresets(TaskMixin):
             A model of this class.
 
         Raises:
+            TypeError: If `preset` is not a string or a path.
             ValueError: If there is no such preset, a file of it is missing or damaged, it was
                 written by a later version, or `image_encoder` is another one.
 
@@ -52,19 +55,12 @@ class LoadsPresets(TaskMixin):
             >>> model.save_to_preset("my_model")
             >>> model = AVSSAN.from_preset("my_model")
         """
+        preset = path_of("preset", preset, "name, an address or a path")
         if preset in cls.presets:
             return cls._from_name(preset, load_weights, image_encoder=image_encoder, **kwargs)
         check_preset_folder(preset, load_weights, cls)
-        try:
+        with reading_preset(preset, kwargs):
             model = super().from_preset(preset, load_weights=load_weights, **kwargs)
-        except (OSError, KeyError, TypeError, AttributeError, ValueError) as error:
-            if kwargs and isinstance(error, TypeError | AttributeError | ValueError):
-                raise  # of an argument
-            damaged = ", a file of it is missing or damaged"
-            raise ValueError(
-                f"`preset` cannot be loaded{'' if isinstance(error, ValueError) else damaged}: "
-                f"{error}. Received: preset={str(preset)!r}"
-            ) from error
         if image_encoder is not None:
             _check_encoder(model.backbone.image_encoder, image_encoder)
         return model

@@ -13,12 +13,17 @@ from keras_avssan._internal.frozen_layers import KeepsFrozenModel, freeze_parts
 from keras_avssan._internal.functional_storage import StoredByAttribute, layers_in
 from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings, fixed_setting
+from keras_avssan.encoders.presets import LoadsBackbonePresets
 from keras_avssan.models.export.quantization import quantize_layers, quantized_layers
 from keras_avssan.models.prompting import EMBEDDED, REFERENCE, check_inputs, embed_inputs
 
 
 class PromptedBackbone(
-    StoredByAttribute, KeepsFrozenModel, FixedSettings, keras_hub.models.Backbone
+    LoadsBackbonePresets,
+    StoredByAttribute,
+    KeepsFrozenModel,
+    FixedSettings,
+    keras_hub.models.Backbone,
 ):
     """Base of the networks that localise a prompted sound, as functional Keras models.
 

@@ -19,7 +19,7 @@ from keras_avssan.models.fitting.training_record import TrainingRecord
 from keras_avssan.models.microphones import match_scenes
 from keras_avssan.models.prompt_embeddings import embed_plan, takes_prompt
 from keras_avssan.training.alignment.align_prompts import align
-from keras_avssan.training.alignment.examples import check_alignable
+from keras_avssan.training.alignment.examples import check_alignable, check_plan
 from keras_avssan.training.checkpoint_folder import CONFIG, CheckpointFolder
 from keras_avssan.training.logs import check_tensorboard
 from keras_avssan.training.resumable_fit import WatchedFit
@@ -126,19 +126,26 @@ def fit_scenes(
         The `History` of `fit` with all epochs, including those before a resumption.
 
     Raises:
+        TypeError: If a plan is not a `ScenePlan`.
         ValueError: If an argument is out of range, model and plans differ in microphone spacing
             or sampling rate, or `checkpoints` is of another training; the message names the first
             difference.
         NonFiniteLoss: If a loss or a weight becomes NaN or infinite; `failed_batch.json` among the
             checkpoints describes the batch, and `replay_batch` makes it again.
         ImportError: If `tensorboard` is given and not installed.
-        KeyboardInterrupt: If the user stops it. With checkpoints, the message states the step.
+        KeyboardInterrupt: If the user stops it. With checkpoints, the message states the step;
+            without them, the model keeps the weights that it has reached.
 
     Example:
         >>> plan = ScenePlan(catalog, bank, split="train")
         >>> fit_scenes(model, plan, steps=1000, checkpoints="model.checkpoints")
     """
+    check_plan(train_plan, "train_plan")
+    if validation_plan is not None:
+        check_plan(validation_plan, "validation_plan")
     check_integer("checkpoint_every", checkpoint_every, least=1)
+    check_integer("batch_size", batch_size, least=1)
+    check_integer("validation_scenes", validation_scenes, least=1)
     if check_integer("align_steps", align_steps):
         check_alignable(model)
     steps = check_integer("steps", steps, least=2)
@@ -273,7 +280,7 @@ def _compile(model: keras.Model, learning_rate: float | None, steps: int) -> Sch
     """Compiles a model with its own optimizer, and all else as it was; returns the schedule."""
     optimizer = model.default_optimizer()
     rate = float(keras.ops.convert_to_numpy(optimizer.learning_rate))
-    schedule = warmup_cosine(learning_rate or rate, steps)
+    schedule = warmup_cosine(rate if learning_rate is None else learning_rate, steps)
     config = {**optimizer.get_config(), "learning_rate": schedule}
     optimizer = type(optimizer).from_config(config)
     kept = dict(model._compile_config.config) if model.compiled else {}

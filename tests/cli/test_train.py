@@ -6,6 +6,7 @@ import os
 import signal
 
 import keras
+import keras_hub
 import numpy as np
 import pytest
 import soundfile
@@ -13,7 +14,7 @@ from PIL import Image
 
 from keras_avssan import AVSSAN, training
 from keras_avssan.cli.main import main
-from keras_avssan.encoders import ConvImageEncoder, LogMelEncoder
+from keras_avssan.encoders import ConvImageEncoder, LogMelEncoder, PictureTextEncoder
 from keras_avssan.simulation import RIRBank, RoomRanges
 
 pytestmark = pytest.mark.backend_agnostic
@@ -34,8 +35,11 @@ def command(bank_path, tmp_path, monkeypatch):
     """A training of four steps of a tiny network."""
 
     def make(configuration, image_encoder, audio_encoder, **network):
-        image_encoder = ConvImageEncoder(8, (4,), (16, 16))
         audio_encoder = LogMelEncoder(8, (4,))
+        if image_encoder is None:
+            image_encoder = ConvImageEncoder(8, (4,), (16, 16))
+        else:  # alignment takes frozen encoders
+            audio_encoder.trainable = False
         parts = {"dim": 8, "mlp_dim": 16, "num_heads": 2, "bridge_layers": 1}
         parts |= {"image_encoder": image_encoder, "audio_encoder": audio_encoder}
         model = AVSSAN(**parts, **network)
@@ -105,6 +109,47 @@ def test_a_loss_that_is_not_finite_ends_with_2_in_one_line(command, during, tmp_
     names = ["config.json", "epochs.csv", "failed_batch.json", "log.csv", "step-00000002.npz"]
     names.append("training_record.json")
     assert sorted(os.listdir(tmp_path / "kept")) == names
+
+
+@pytest.fixture
+def encoders(tmp_path):
+    """Options that name the folders of a tiny network of pictures and of a tiny BERT."""
+    pictures = keras_hub.models.VGGBackbone([1, 1], [4, 8], image_shape=(16, 16, 3))
+    pictures.save_to_preset(str(tmp_path / "pictures"))
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "dog", "rain"]
+    sizes = {"hidden_dim": 8, "intermediate_dim": 8, "max_sequence_length": 16}
+    bert = keras_hub.models.BertBackbone(len(words), num_layers=1, num_heads=2, **sizes)
+    bert.save_to_preset(str(tmp_path / "words"))
+    (tmp_path / "words" / "vocab.txt").write_text("\n".join(words))
+    options = ["--image-encoder", str(tmp_path / "pictures"), "--image-size", "16"]
+    return [*options, "--text-encoder", str(tmp_path / "words")]
+
+
+def test_words_are_aligned_before_the_training(command, encoders, tmp_path, capsys):
+    options = [*encoders, "--align-steps", "3", "--prompts", "picture", "text"]
+    assert main([*command, *options]) == 0
+    model = AVSSAN.from_preset(tmp_path / "model")
+    encoder = model.backbone.image_encoder
+    assert isinstance(encoder, PictureTextEncoder) and encoder.text_encoder.title == "words"
+    # Zero at first, and nothing but the alignment trains it.
+    assert np.abs(keras.ops.convert_to_numpy(encoder.text_projection.bias)).max() > 1e-4
+    noise = np.random.default_rng(0).normal(size=(3200, 2))
+    assert model.localize(noise, " Dog").shape == (1,)
+    assert "--align-steps 3" in model.training_record.trainings[-1]["command"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (["--text-encoder", "nothing"], "`preset` must be an existing folder"),
+        (["--image-encoder", ""], "`--text-encoder` needs an `--image-encoder`"),
+        (["--align-steps", "-1"], "`align_steps` must be an integer"),
+    ],
+)
+def test_wrong_options_of_words_end_with_2(change, message, command, encoders, tmp_path, capsys):
+    assert main([*command, *encoders, *change]) == 2
+    assert message in capsys.readouterr().err.splitlines()[-1]
+    assert not (tmp_path / "model").exists()
 
 
 @pytest.mark.skipif(importlib.util.find_spec("tensorboard") is not None, reason="it is installed")

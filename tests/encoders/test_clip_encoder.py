@@ -385,7 +385,17 @@ def test_an_unreachable_hugging_face_hub_likewise(monkeypatch):
 def test_a_preset_without_its_tokenizer_names_the_file(name, encoder, tmp_path):
     encoder.save_to_preset(tmp_path)
     (tmp_path / "assets/tokenizer" / name).unlink()
-    with pytest.raises(FileNotFoundError, match=name):
+    with pytest.raises(ValueError, match=rf"`preset` cannot be loaded.*{name}"):
+        CLIPEncoder.from_preset(tmp_path)
+
+
+@pytest.mark.backend_agnostic
+@pytest.mark.parametrize("name", ["model.weights.h5", "config.json", "vocabulary.json"])
+def test_a_truncated_file_is_an_error_of_the_preset(name, encoder, tmp_path):
+    encoder.save_to_preset(tmp_path)
+    (file,) = tmp_path.rglob(name)
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    with pytest.raises(ValueError, match=r"^`preset` cannot be loaded.*Received: preset="):
         CLIPEncoder.from_preset(tmp_path)
 
 

@@ -7,6 +7,7 @@ import pytest
 from keras import ops
 
 from keras_avssan.data import ScenePlan, SyntheticClasses
+from keras_avssan.data.scenes.rendering import render_scenes
 from keras_avssan.evaluation import evaluate_extractor
 from keras_avssan.layers import SourceCandidates, SpatialExtractor, StereoSTFT
 from keras_avssan.simulation import RIRBank
@@ -61,6 +62,38 @@ def test_equal_masks_change_nothing(plan, masks):
 
 
 @pytest.mark.one_backend
+def test_the_other_source_is_a_rival_as_in_a_network(plan):
+    """The gain against one that NumPy computes of the masks with and without the rival."""
+    layer = SpatialExtractor(3)
+    layer.build((None, None, 33, 4))
+    scenes = [plan[index] for index in range(SCENES)]
+    rendered = render_scenes(plan, scenes, interferer_alone=False)
+    level = 1 / np.sqrt(np.mean(rendered["audio"] ** 2, axis=(1, 2), keepdims=True))
+    mixture, target = (SMALL(level * rendered[name]) for name in ("audio", "target"))
+    powers = [
+        np.sum(np.square(ops.convert_to_numpy(x), dtype="float64"), axis=-1)
+        for x in (target, mixture - target)
+    ]
+    azimuths, others = (
+        np.array([[scene.sources[i].azimuth] for scene in scenes], "float32") for i in (0, 1)
+    )
+    gains = {}
+    for rivals in (True, False):
+        mask = layer(mixture, azimuths, rivals=others[:, None] if rivals else None)
+        mask = ops.convert_to_numpy(mask)[:, 0]
+        after, before = (
+            np.divide(*(np.sum(weight * x, axis=(1, 2)) for x in powers)) for weight in (mask**2, 1)
+        )
+        gains[rivals] = np.mean(10 * np.log10(after / before))
+        found = evaluate(layer, plan, rivals=rivals)["scores"]["gain_db"]["mean"]
+        assert found == pytest.approx(gains[rivals], abs=2e-3)
+    assert evaluate(layer, plan)["scores"]["gain_db"]["mean"] == pytest.approx(
+        gains[True], abs=2e-3
+    )
+    assert abs(gains[True] - gains[False]) > 0.01
+
+
+@pytest.mark.one_backend
 def test_recall_counts_the_nearest_candidate(plan, monkeypatch):
     true = iter([plan[index].azimuth for index in range(SCENES)])
     apart = [4.0, 8.0, 15.0]
@@ -99,6 +132,24 @@ def test_batches_and_starts_decide_nothing(plan):
 def test_wrong_arguments_are_refused(options, message, plan):
     with pytest.raises(ValueError, match=message):
         evaluate(SpatialExtractor(2), plan, **options)
+
+
+@pytest.mark.backend_agnostic
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"stft": "a"}, "`stft` must be a `StereoSTFT`"),
+        ({"stft": 3}, "`stft` must be a `StereoSTFT`"),
+        ({"rivals": "yes"}, "`rivals` must be `True` or `False`"),
+        ({"rivals": 1}, "`rivals` must be `True` or `False`"),
+    ],
+)
+def test_arguments_of_another_type_are_refused(options, message, plan):
+    with pytest.raises(TypeError, match=message):
+        evaluate(SpatialExtractor(2), plan, **options)
+    for wrong in (None, [plan], "plan"):
+        with pytest.raises(TypeError, match="`plan` must be a ScenePlan"):
+            evaluate(SpatialExtractor(2), wrong)
 
 
 @pytest.mark.backend_agnostic

@@ -103,6 +103,7 @@ def test_spacing_at_call_time(candidates_model, delayed_noise, make_inputs):
 
 
 @pytest.mark.one_backend
+@pytest.mark.filterwarnings("error:Gradients do not exist")
 @pytest.mark.parametrize("scene", ["noise", "silence"])
 def test_a_step_of_training_is_finite_and_trains_all_parts(scene, make, make_batch):
     model = make()
@@ -123,6 +124,10 @@ def test_a_step_of_training_is_finite_and_trains_all_parts(scene, make, make_bat
         if not np.array_equal(one, other)
     }
     assert {"fusion", "encoder", "to_mask", "candidates"} <= moved
+    # The presence is in no loss: `fit_fusion` fits it.
+    fusion, still = model.backbone.fusion, ["presence_scale", "presence_bias"]
+    assert [weight.name for weight in fusion.non_trainable_weights] == still
+    assert [weight.name for weight in fusion.weights][-2:] == still  # in files as before
 
 
 @pytest.mark.one_backend

@@ -31,6 +31,26 @@ def test_refuses_more_epochs_than_steps(plan, make_tiny):
         fit_scenes(make_tiny(), plan, steps=2, epochs=3)
 
 
+@pytest.mark.backend_agnostic
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"train_plan": None}, TypeError, "`train_plan` must be a ScenePlan"),
+        ({"train_plan": "plan"}, TypeError, "`train_plan` must be a ScenePlan"),
+        ({"validation_plan": 3}, TypeError, "`validation_plan` must be a ScenePlan"),
+        ({"batch_size": "a"}, ValueError, "`batch_size` must be an integer of at least 1"),
+        ({"batch_size": True}, ValueError, "`batch_size` must be an integer of at least 1"),
+        ({"validation_scenes": 0}, ValueError, "`validation_scenes` must be an integer"),
+        ({"learning_rate": 0.0}, ValueError, "`learning_rate` must be a positive number"),
+        ({"learning_rate": "a"}, ValueError, "`learning_rate` must be a positive number"),
+        ({"learning_rate": np.nan}, ValueError, "`learning_rate` must be a positive number"),
+    ],
+)
+def test_hostile_arguments_are_named(options, error, message, plan, make_tiny):
+    with pytest.raises(error, match=rf"{message}.* Received: "):
+        fit_scenes(make_tiny(), **{"train_plan": plan, "steps": 2, "epochs": 1, **options})
+
+
 @pytest.mark.parametrize(
     ("steps", "epochs", "lengths"),
     [

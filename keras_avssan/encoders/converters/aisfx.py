@@ -2,7 +2,6 @@
 
 import importlib.util
 import io
-import os
 import pathlib
 import pickle
 import zipfile
@@ -11,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_avssan._internal.checks import path_of
 from keras_avssan._internal.types import PathLike
 from keras_avssan.encoders.converters.comparison import compare_shapes
 from keras_avssan.encoders.sound_effects_cnn import SoundEffectsCNN
@@ -39,6 +39,7 @@ def convert_aisfx(source: PathLike | None = None, **kwargs: Any) -> SoundEffects
     Raises:
         ImportError: If `source` is not given and the package is not installed, or if PyTorch is
             not.
+        TypeError: If `source` is not a path.
         ValueError: If `source` is not such a file, or entries are missing, unknown or of a wrong
             shape; the message names all of them.
 
@@ -50,7 +51,7 @@ def convert_aisfx(source: PathLike | None = None, **kwargs: Any) -> SoundEffects
         Ma and Lerch, "Representation Learning for the Automatic Indexing of Sound Effects
         Libraries", ISMIR 2022.
     """
-    path = _installed_checkpoint() if source is None else pathlib.Path(os.fspath(source))
+    path = _installed_checkpoint() if source is None else pathlib.Path(path_of("source", source))
     if not path.is_file():
         raise ValueError(
             "`source` must be the path of an existing file, a wheel of aisfx or its "

@@ -12,6 +12,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
+from keras_avssan._internal.checks import path_of
 from keras_avssan._internal.types import PathLike
 from keras_avssan.encoders.clip_encoder import CLIP_MEAN, CLIP_STD, CLIPEncoder
 from keras_avssan.encoders.clip_tokenizer import CLIPTextTokenizer
@@ -77,6 +78,7 @@ def convert_clip_huggingface(
         A `CLIPEncoder`.
 
     Raises:
+        TypeError: If `folder` is not a path.
         ValueError: If a file is missing or unreadable, the configuration is not one of CLIP, or
             the tensors are not those of the configuration; the message names all that are
             missing, extra or of a wrong shape.
@@ -85,7 +87,7 @@ def convert_clip_huggingface(
         >>> encoder = convert_clip_huggingface("clip-vit-base-patch32")
         >>> encoder.save_to_preset("clip_preset")
     """
-    folder = pathlib.Path(folder)
+    folder = pathlib.Path(path_of("folder", folder))
     _check_files(folder, load_weights)
     config = _read_config(folder)
     backbone = _make_backbone(*config, dtype)

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 import keras
 import numpy as np
 
+from keras_avssan._internal.checks import path_of
 from keras_avssan._internal.types import PathLike
 from keras_avssan.encoders.converters.comparison import compare_shapes, listed
 from keras_avssan.encoders.vggish.vggish import VGGish
@@ -62,6 +63,7 @@ def convert_vggish_tensorflow(
         A `VGGish`, frozen unless `trainable=True` is given.
 
     Raises:
+        TypeError: If a path is not one.
         FileNotFoundError: If a file does not exist.
         ValueError: If a file cannot be read, or holds other variables or shapes; the message
             names all of them. If `postprocess` is `True` without PCA parameters.
@@ -71,7 +73,7 @@ def convert_vggish_tensorflow(
         >>> encoder = convert_vggish_tensorflow("vggish_model.ckpt", "vggish_pca_params.npz")
         >>> encoder.save_to_preset("vggish")
     """
-    path = os.fspath(checkpoint_path)
+    path = path_of("checkpoint_path", checkpoint_path)
     if not (os.path.exists(path) or os.path.exists(path + ".index")):
         raise FileNotFoundError(
             f"`checkpoint_path` must be an existing checkpoint. Received: checkpoint_path={path!r}"
@@ -110,7 +112,8 @@ def convert_vggish_torch(
 
     Raises:
         FileNotFoundError: If a file does not exist.
-        TypeError: If `path_or_state_dict` is neither a path nor a dict.
+        TypeError: If `path_or_state_dict` is neither a path nor a dict, or `pca_params_path` is not
+            a path.
         ValueError: If a file cannot be read, or holds other names or shapes; the message names all
             of them. If `postprocess` is `True` without PCA parameters.
         ImportError: If a file is to be read and PyTorch is not installed.
@@ -226,7 +229,7 @@ def _read_pca(path: PathLike | None) -> _Arrays | None:
     """PCA parameters by name; `None` without a path."""
     if path is None:
         return None
-    name = os.fspath(path)
+    name = path_of("pca_params_path", path)
     if name.endswith(".pth"):
         arrays = _load_torch(path, "pca_params_path")
         return {key: _to_numpy(value) for key, value in arrays.items()}

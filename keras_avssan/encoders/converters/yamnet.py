@@ -1,7 +1,6 @@
 """Converter of the checkpoints of YAMNet, of TensorFlow, Keras and NumPy."""
 
 import csv
-import os
 import pathlib
 import tempfile
 import zipfile
@@ -12,6 +11,7 @@ import h5py
 import keras
 import numpy as np
 
+from keras_avssan._internal.checks import path_of
 from keras_avssan._internal.types import PathLike
 from keras_avssan.encoders.converters.comparison import compare_shapes, listed
 from keras_avssan.encoders.yamnet.yamnet import YAMNet
@@ -40,6 +40,7 @@ def convert_yamnet(source: PathLike, **kwargs: Any) -> YAMNet:
         A `YAMNet`, frozen unless `trainable=True` is given.
 
     Raises:
+        TypeError: If `source` is not a path.
         FileNotFoundError: If `source` does not exist.
         ValueError: If `source` cannot be read, is of no known kind, or holds other arrays,
             shapes or numbers that are not finite; the message names all of them.
@@ -52,7 +53,7 @@ def convert_yamnet(source: PathLike, **kwargs: Any) -> YAMNet:
     Reference:
         Plakal and Ellis, YAMNet, https://github.com/tensorflow/models, 2019.
     """
-    path = pathlib.Path(os.fspath(source))
+    path = pathlib.Path(path_of("source", source))
     if not path.exists():
         raise FileNotFoundError(
             f"`source` must be an existing file or folder. Received: source='{path}'"

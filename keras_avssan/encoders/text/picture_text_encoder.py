@@ -14,6 +14,12 @@ from keras_avssan._internal.write_once import FixedSettings
 from keras_avssan.encoders.clip_tokenizer import as_texts
 from keras_avssan.encoders.data_format import load_nested
 from keras_avssan.encoders.text.sentence_encoder import embed_tokens
+from keras_avssan.encoders.text.word_table import WordTable
+
+_COMPARED = 8  # names, of which two text encoders are to have the same embeddings
+# Least cosine between the two: half precision costs less than 1e-5, reduced precision 1e-3.
+_SAME = 0.995
+_SAMPLES = ("dog", "violin", "rain", "a church bell")
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
@@ -174,6 +180,9 @@ class PictureTextEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
     def with_text_encoder(self, text_encoder: keras.Layer) -> "PictureTextEncoder":
         """Makes the same encoder with another text encoder, whose embeddings are the same.
 
+        Both embed a few names, those of a table where one of them is a table. While the projection
+        is as it was initialised, any encoder of the same width will do.
+
         Args:
             text_encoder: `SentenceEncoder` or `WordTable` of the same width.
 
@@ -181,7 +190,8 @@ class PictureTextEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
             A `PictureTextEncoder` with the same image encoder and the same projection.
 
         Raises:
-            ValueError: If the embeddings of `text_encoder` have another dimension.
+            ValueError: If the embeddings of `text_encoder` have another dimension, or are others
+                than those that the projection was trained with.
         """
         own = self.text_encoder
         if getattr(text_encoder, "dim", None) != own.dim:
@@ -191,6 +201,8 @@ class PictureTextEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
                 f"embeddings of {getattr(text_encoder, 'dim', None)}"
             )
         self._build_now()
+        if np.any(ops.convert_to_numpy(self.text_projection.bias)):  # zero until it is trained
+            _check_same(own, text_encoder)
         other = PictureTextEncoder(
             self.image_encoder, text_encoder, trainable=self.trainable, name=self.name
         )
@@ -218,3 +230,34 @@ class PictureTextEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
             "image_encoder": keras.saving.serialize_keras_object(self.image_encoder),
             "text_encoder": keras.saving.serialize_keras_object(self.text_encoder),
         }
+
+
+def _check_same(own: Any, other: Any) -> None:
+    """Raises a ValueError unless two text encoders embed a few names likewise."""
+    names = _common_names(own, other)
+    if names:
+        first, second = (embed_tokens(one, one.tokenize(names)) for one in (own, other))
+        cosines = np.sum(first * second, axis=1)
+    worst = int(np.argmin(cosines)) if names else 0
+    if names and cosines[worst] >= _SAME:
+        return
+    found = (
+        f"{names[worst]!r} with a cosine of {cosines[worst]:.2f} between the two embeddings"
+        if names
+        else "a table without a name of the model's own"
+    )
+    raise ValueError(
+        f"`text_encoder` must be {own.title!r}, whose embeddings the projection of words was "
+        "trained with; another one needs `keras_avssan.training.align_prompts` on a model that "
+        f"is made with it. Received: text_encoder={other!r}, {found}"
+    )
+
+
+def _common_names(own: Any, other: Any) -> list[str]:
+    """A few names that both text encoders can embed, spread over those of a table."""
+    tables = [one for one in (own, other) if isinstance(one, WordTable)]
+    names = list(_SAMPLES)
+    if tables:
+        names = [name for name in tables[0].names if all(name in table for table in tables)]
+    some = names[:: max(1, len(names) // _COMPARED)][:_COMPARED]
+    return [name.replace("_", " ") for name in some]  # as tables embed them

@@ -16,6 +16,7 @@ from keras_avssan._internal.types import PathLike, Shape, Tensor
 from keras_avssan._internal.unit_length import unit_length
 from keras_avssan._internal.write_once import FixedSettings
 from keras_avssan.encoders.data_format import load_nested
+from keras_avssan.encoders.presets import check_preset, reading_preset
 from keras_avssan.encoders.text.word_piece_tokenizer import WordPieceTokenizer
 
 
@@ -98,24 +99,23 @@ class SentenceEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
             A `SentenceEncoder`.
 
         Raises:
-            ValueError: If `preset` is neither a known name nor an address nor a folder.
-            FileNotFoundError: If a file is missing from the folder.
+            TypeError: If `preset` is not a string or a path.
+            ValueError: If `preset` is neither a known name nor an address nor a folder, a file of
+                it is missing or damaged, or `sequence_length` is not an integer of at least 3.
 
         Example:
             >>> encoder = SentenceEncoder.from_preset("all-MiniLM-L6-v2")
             >>> encoder.title
             'all-MiniLM-L6-v2'
         """
-        preset = os.fspath(preset)
-        names = keras_hub.models.BertBackbone.presets
-        if preset not in names and "://" not in preset and not os.path.isdir(preset):
-            raise ValueError(
-                "`preset` must be an existing folder, an address (kaggle://, hf://) or one of "
-                f"{sorted(names)}. Received: preset={preset!r}"
+        preset = check_preset(preset, keras_hub.models.BertBackbone.presets)
+        sequence_length = check_integer("sequence_length", sequence_length, least=3)
+        if dtype is not None:
+            dtype = keras.dtype_policies.get(dtype)
+        with reading_preset(preset):
+            backbone = keras_hub.models.BertBackbone.from_preset(
+                preset, load_weights=load_weights, dtype=dtype
             )
-        backbone = keras_hub.models.BertBackbone.from_preset(
-            preset, load_weights=load_weights, dtype=dtype
-        )
         length = min(sequence_length, backbone.max_sequence_length)
         tokenizer = WordPieceTokenizer.from_preset(preset, length)
         title = title or Path(preset).resolve().name if os.path.isdir(preset) else title or preset

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import keras
+import keras_hub
 import numpy as np
 import tokenizers
 
@@ -16,6 +17,7 @@ from keras_avssan._internal.checks import check_integer
 from keras_avssan._internal.one_line import one_line
 from keras_avssan._internal.types import PathLike
 from keras_avssan.encoders.clip_tokenizer import as_texts
+from keras_avssan.encoders.presets import check_preset, reading_preset
 
 UNKNOWN, START, END, PAD = "[UNK]", "[CLS]", "[SEP]", "[PAD]"
 _LEAST_LENGTH = 8
@@ -94,21 +96,14 @@ class WordPieceTokenizer:
             A `WordPieceTokenizer`.
 
         Raises:
-            FileNotFoundError: If the vocabulary is missing.
+            TypeError: If `preset` is not a string or a path.
+            ValueError: If there is no such preset, its vocabulary is missing or damaged, or
+                `sequence_length` is not an integer of at least 3.
         """
-        preset = os.fspath(preset)
-        if os.path.isfile(os.path.join(preset, "vocab.txt")):
-            lowercase = _read_json(Path(preset, "tokenizer_config.json")).get("do_lower_case", True)
-            path = os.path.join(preset, "vocab.txt")
-        else:
-            # KerasHub has no public name for this, and its own tokenizer needs TensorFlow.
-            from keras_hub.src.utils.preset_utils import get_file
-
-            path = get_file(preset, "assets/tokenizer/vocabulary.txt")
-            config = _read_json(Path(get_file(preset, "tokenizer.json")))
-            lowercase = config.get("config", {}).get("lowercase", False)
-        tokens = Path(path).read_text(encoding="utf-8").rstrip("\n")
-        return cls(tokens, lowercase, sequence_length)
+        preset = check_preset(preset, keras_hub.models.BertBackbone.presets)
+        sequence_length = check_integer("sequence_length", sequence_length, least=3)
+        with reading_preset(preset):
+            return cls(*_read_vocabulary(preset), sequence_length)
 
     def __call__(self, texts: str | Sequence[str]) -> np.ndarray:
         texts = as_texts(texts)
@@ -137,6 +132,21 @@ class WordPieceTokenizer:
     def from_config(cls, config: dict[str, Any]) -> Self:
         """Creates a tokenizer from its configuration."""
         return cls(**config)
+
+
+def _read_vocabulary(preset: str) -> tuple[str, bool]:
+    """The tokens of a preset, a line each, and whether texts are lower-cased."""
+    if os.path.isfile(os.path.join(preset, "vocab.txt")):
+        lowercase = _read_json(Path(preset, "tokenizer_config.json")).get("do_lower_case", True)
+        path = os.path.join(preset, "vocab.txt")
+    else:
+        # KerasHub has no public name for this, and its own tokenizer needs TensorFlow.
+        from keras_hub.src.utils.preset_utils import get_file
+
+        path = get_file(preset, "assets/tokenizer/vocabulary.txt")
+        config = _read_json(Path(get_file(preset, "tokenizer.json")))
+        lowercase = config.get("config", {}).get("lowercase", False)
+    return Path(path).read_text(encoding="utf-8").rstrip("\n"), lowercase
 
 
 def _read_json(path: Path) -> dict[str, Any]:

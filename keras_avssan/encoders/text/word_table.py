@@ -17,6 +17,7 @@ from keras_avssan.encoders.clip_tokenizer import as_texts
 from keras_avssan.encoders.text.sentence_encoder import SentenceEncoder, embed_tokens
 
 _NEAR_NAMES = 5
+_ALIKE = 0.75  # of a word and that of a name, as `difflib` measures it
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
@@ -39,6 +40,7 @@ class WordTable(FixedSettings, keras.layers.Layer):
         float32 embeddings of unit length, shape (batch, d).
 
     Raises:
+        TypeError: If a name or `encoder` is not a string.
         ValueError: If there is no name, one is blank, or two are the same.
 
     Example:
@@ -57,7 +59,7 @@ class WordTable(FixedSettings, keras.layers.Layer):
         super().__init__(**{**kwargs, "trainable": False, "autocast": False})
         self.names = _names(names)
         self.dim = check_integer("dim", dim, least=1)
-        self.encoder = encoder
+        self.encoder = _title("encoder", encoder)
         self._rows = {_key(name): row for row, name in enumerate(self.names)}
         if len(self._rows) < len(self.names):
             double = next(n for i, n in enumerate(self.names) if self._rows[_key(n)] != i)
@@ -91,9 +93,18 @@ class WordTable(FixedSettings, keras.layers.Layer):
             A `WordTable`.
 
         Raises:
-            ValueError: If the two differ in length, or a vector is zero or not finite.
+            TypeError: If a name or `encoder` is not a string.
+            ValueError: If the two differ in length, or `vectors` are not numbers, zero or not
+                finite.
         """
-        names, rows = _names(names), np.asarray(vectors, "float32")
+        names = _names(names)
+        try:
+            rows = np.asarray(vectors, "float32")
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"`vectors` must be numbers of shape ({len(names)}, d). "
+                f"Received: vectors={vectors!r:.80}"
+            ) from error
         if rows.ndim != 2 or len(rows) != len(names):
             raise ValueError(
                 f"`vectors` must have shape ({len(names)}, d), a row a name. "
@@ -146,6 +157,9 @@ class WordTable(FixedSettings, keras.layers.Layer):
         """Name of the sentence encoder whose embeddings these are."""
         return self.encoder
 
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and _key(name) in self._rows
+
     def tokenize(self, texts: str | Sequence[str]) -> np.ndarray:
         """Finds the rows of names.
 
@@ -168,10 +182,16 @@ class WordTable(FixedSettings, keras.layers.Layer):
 
     def _unknown(self, text: str) -> str:
         """What to do about a text that is not in the table."""
-        words = set(_key(text).split())
-        near = [name for name in self.names if words & set(_key(name).replace(",", "").split())]
+        by_word: dict[str, list[str]] = {}
+        for name in self.names:
+            for word in _words(name):
+                by_word.setdefault(word, []).append(name)
         keys = difflib.get_close_matches(_key(text), self._rows, _NEAR_NAMES)
-        near = list(dict.fromkeys([*(self.names[self._rows[key]] for key in keys), *near]))
+        near = [self.names[self._rows[key]] for key in keys]
+        for word in _words(text):
+            for close in difflib.get_close_matches(word, by_word, _NEAR_NAMES, _ALIKE):
+                near += by_word[close]
+        near = list(dict.fromkeys(near))
         start = "similar ones are" if near else "the first ones are"
         some = f"{start} {(near or self.names)[:_NEAR_NAMES]}"
         return (
@@ -219,6 +239,17 @@ def _names(names: Sequence[str]) -> list[str]:
     if not all(map(_key, names)):
         raise ValueError(f"`names` must not be blank. Received: names={names!r}")
     return names
+
+
+def _title(argument: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"`{argument}` must be a string. Received: {argument}={value!r}")
+    return value
+
+
+def _words(name: str) -> list[str]:
+    """The words of a name, without commas."""
+    return _key(name.replace(",", " ")).split()
 
 
 def _key(name: str) -> str:

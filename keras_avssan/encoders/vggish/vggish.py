@@ -13,6 +13,7 @@ from keras_avssan._internal.functional_storage import StoredByAttribute
 from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings
 from keras_avssan.encoders.examples import FoldExamples, UnfoldExamples
+from keras_avssan.encoders.presets import LoadsBackbonePresets
 from keras_avssan.encoders.vggish.vggish_postprocessor import VGGishPostprocessor
 from keras_avssan.encoders.vggish.vggish_spectrogram import (
     HOP_LENGTH,
@@ -28,7 +29,13 @@ _HOP_SECONDS = NUM_FRAMES * HOP_LENGTH / SAMPLING_RATE
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
-class VGGish(StoredByAttribute, KeepsFrozenModel, FixedSettings, keras_hub.models.Backbone):
+class VGGish(
+    LoadsBackbonePresets,
+    StoredByAttribute,
+    KeepsFrozenModel,
+    FixedSettings,
+    keras_hub.models.Backbone,
+):
     """Encodes audio by the VGGish network, one embedding for each 0.96 s.
 
     Log-mel examples of 96 frames, see `VGGishSpectrogram`, pass six 3 x 3 convolutions with four

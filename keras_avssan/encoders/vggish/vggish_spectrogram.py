@@ -10,7 +10,7 @@ from keras_avssan._internal.checks import check_positive_number
 from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings
 from keras_avssan.encoders.log_mel_encoder import mel_matrix
-from keras_avssan.layers.stereo_stft import convolve_frames
+from keras_avssan.encoders.short_time_transform import check_implementation, transform_frames
 
 SAMPLING_RATE = 16000  # hertz
 FRAME_LENGTH = 400  # samples: 25 ms
@@ -26,7 +26,6 @@ _EXAMPLE_HOP = NUM_FRAMES * HOP_LENGTH  # samples
 _OVERHANG = FRAME_LENGTH - HOP_LENGTH  # by which the last frame exceeds the hops
 # Under the root, so that silence has a gradient; it changes no logarithm by more than 1e-5.
 _EPSILON = 1e-16
-_IMPLEMENTATIONS = ("fft", "conv")
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
@@ -78,14 +77,9 @@ class VGGishSpectrogram(FixedSettings, keras.layers.Layer):
     ) -> None:
         super().__init__(**{**kwargs, "dtype": "float32", "trainable": False, "autocast": False})
         check_positive_number("gain", gain)
-        if implementation not in _IMPLEMENTATIONS:
-            raise ValueError(
-                f"`implementation` must be one of {_IMPLEMENTATIONS}. "
-                f"Received: implementation={implementation!r}"
-            )
         self.drop_remainder = drop_remainder
         self.gain = gain
-        self.implementation = implementation
+        self.implementation = check_implementation(implementation)
         self._window = np.hanning(FRAME_LENGTH + 1)[:-1].astype("float32")
         self._mel = mel_matrix(
             FFT_LENGTH // 2 + 1, NUM_MELS, SAMPLING_RATE, _LOWEST_HERTZ, _HIGHEST_HERTZ
@@ -114,21 +108,12 @@ class VGGishSpectrogram(FixedSettings, keras.layers.Layer):
         # More zeros than needed, then cut: the same code for short and long recordings.
         audio = ops.pad(audio, [[0, 0], [0, _EXAMPLE_HOP + _OVERHANG]])
         audio = audio[:, : _EXAMPLE_HOP * examples + _OVERHANG]
-        real, imaginary = self._fft(audio) if self.implementation == "fft" else self._conv(audio)
+        real, imaginary = transform_frames(
+            audio, self._window, HOP_LENGTH, FFT_LENGTH, self.implementation
+        )
         magnitude = ops.sqrt(ops.square(real) + ops.square(imaginary) + _EPSILON)
         mel = ops.matmul(magnitude, ops.convert_to_tensor(self._mel))
         return ops.reshape(ops.log(mel + _LOG_OFFSET), (-1, examples, NUM_FRAMES, NUM_MELS))
-
-    def _fft(self, audio: Tensor) -> tuple[Tensor, Tensor]:
-        # `stft` centres the window in its 512 samples; a shift does not change magnitudes.
-        margin = (FFT_LENGTH - FRAME_LENGTH) // 2
-        audio = ops.pad(audio, [[0, 0], [margin, margin]])
-        return ops.stft(
-            audio, FRAME_LENGTH, HOP_LENGTH, FFT_LENGTH, window=self._window, center=False
-        )
-
-    def _conv(self, audio: Tensor) -> tuple[Tensor, Tensor]:
-        return convolve_frames(audio, self._window, HOP_LENGTH, FFT_LENGTH)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         batch, samples = input_shape

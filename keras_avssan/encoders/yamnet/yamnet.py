@@ -7,12 +7,13 @@ import keras
 import keras_hub
 from keras import ops
 
-from keras_avssan._internal.checks import check_integer
+from keras_avssan._internal.checks import check_integer, check_shape
 from keras_avssan._internal.frozen_layers import KeepsFrozenModel
 from keras_avssan._internal.functional_storage import StoredByAttribute
 from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings
 from keras_avssan.encoders.examples import UnfoldExamples
+from keras_avssan.encoders.presets import LoadsBackbonePresets
 from keras_avssan.encoders.yamnet.class_names import audioset_class_names, find_classes
 from keras_avssan.encoders.yamnet.yamnet_network import (
     NUM_STAGES,
@@ -32,7 +33,13 @@ from keras_avssan.encoders.yamnet.yamnet_spectrogram import (
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
-class YAMNet(StoredByAttribute, KeepsFrozenModel, FixedSettings, keras_hub.models.Backbone):
+class YAMNet(
+    LoadsBackbonePresets,
+    StoredByAttribute,
+    KeepsFrozenModel,
+    FixedSettings,
+    keras_hub.models.Backbone,
+):
     """Encodes audio by the YAMNet network, and scores the 521 classes of AudioSet.
 
     Magnitudes (`spectrogram`) → log-mel bands (`log_mel`) → convolutions (`network`) → mean →
@@ -214,6 +221,7 @@ class YAMNet(StoredByAttribute, KeepsFrozenModel, FixedSettings, keras_hub.model
             >>> encoder.embed_log_mel(encoder.log_mel(0.5 * magnitudes)).shape
             (1, 25, 256)
         """
+        _check_log_mel(log_mel)
         return self._embed(log_mel, training=bool(training) and self.trainable)
 
     def score_log_mel(self, log_mel: Tensor) -> Tensor:
@@ -233,6 +241,7 @@ class YAMNet(StoredByAttribute, KeepsFrozenModel, FixedSettings, keras_hub.model
             >>> encoder.score_log_mel(keras.ops.ones((1, 144, 64))).shape
             (1, 2, 521)
         """
+        _check_log_mel(log_mel)
         logits = self.classifier(self._embed_patches(log_mel, training=False))
         return ops.sigmoid(ops.cast(logits, "float32"))
 
@@ -306,11 +315,25 @@ class YAMNet(StoredByAttribute, KeepsFrozenModel, FixedSettings, keras_hub.model
 
 
 def _check_audio(audio: Tensor) -> None:
+    if not hasattr(audio, "shape"):
+        raise TypeError(
+            "`audio` must be an array or tensor of shape (batch, samples), such as "
+            f"`keras_avssan.data.read_audio` returns. Received: audio={audio!r}"
+        )
     if len(audio.shape) != 2:
         raise ValueError(
             "`audio` must be mono, of shape (batch, samples). "
             f"Received: audio.shape={tuple(audio.shape)}"
         )
+
+
+def _check_log_mel(log_mel: Tensor) -> None:
+    shape = getattr(log_mel, "shape", None)
+    if shape is None:
+        raise TypeError(
+            f"`log_mel` must be a tensor of log-mel bands. Received: log_mel={log_mel!r}"
+        )
+    check_shape("log_mel", shape, "batch, frames, 64", (None, None, NUM_MELS))
 
 
 def _check_arguments(

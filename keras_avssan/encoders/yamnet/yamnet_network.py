@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_avssan._internal.checks import check_positive_number
 from keras_avssan._internal.frozen_layers import KeepsFrozenLayers, freeze_parts
 from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings
@@ -55,11 +56,7 @@ class YAMNetNetwork(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
 
     def __init__(self, width_multiplier: float = 1.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if not width_multiplier > 0:
-            raise ValueError(
-                "`width_multiplier` must be positive. "
-                f"Received: width_multiplier={width_multiplier!r}"
-            )
+        check_positive_number("width_multiplier", width_multiplier)
         self.width_multiplier = width_multiplier
         self.filters = [max(1, round(width_multiplier * filters)) for filters, _ in STAGES]
         self.convolutions: list[keras.Layer] = []

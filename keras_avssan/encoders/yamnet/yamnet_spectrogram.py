@@ -6,10 +6,11 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_avssan._internal.checks import check_integer, check_positive_number
 from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings
 from keras_avssan.encoders.log_mel_encoder import mel_matrix
-from keras_avssan.layers.stereo_stft import convolve_frames
+from keras_avssan.encoders.short_time_transform import check_implementation, transform_frames
 
 SAMPLING_RATE = 16000  # hertz
 FRAME_LENGTH = 400  # samples: 25 ms
@@ -24,7 +25,6 @@ LOG_OFFSET = 0.001
 _OVERHANG = FRAME_LENGTH - HOP_LENGTH  # by which the last frame exceeds the hops
 # Under the root, so that silence has a gradient; it changes no logarithm by more than 1e-6.
 _EPSILON = 1e-20
-_IMPLEMENTATIONS = ("fft", "conv")
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
@@ -77,20 +77,11 @@ class YAMNetSpectrogram(FixedSettings, keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**{**kwargs, "dtype": "float32", "trainable": False, "autocast": False})
-        if not gain > 0:
-            raise ValueError(f"`gain` must be positive. Received: gain={gain!r}")
-        if implementation not in _IMPLEMENTATIONS:
-            raise ValueError(
-                f"`implementation` must be one of {_IMPLEMENTATIONS}. "
-                f"Received: implementation={implementation!r}"
-            )
-        for key, value in [("least_frames", least_frames), ("step_frames", step_frames)]:
-            if not (isinstance(value, int) and value > 0):
-                raise ValueError(f"`{key}` must be a positive integer. Received: {key}={value!r}")
+        check_positive_number("gain", gain)
         self.gain = gain
-        self.implementation = implementation
-        self.least_frames = least_frames
-        self.step_frames = step_frames
+        self.implementation = check_implementation(implementation)
+        self.least_frames = check_integer("least_frames", least_frames, least=1)
+        self.step_frames = check_integer("step_frames", step_frames, least=1)
         self._window = np.hanning(FRAME_LENGTH + 1)[:-1].astype("float32")
         self.built = True  # no weights: a whole model need not be run to build it
 
@@ -113,19 +104,10 @@ class YAMNetSpectrogram(FixedSettings, keras.layers.Layer):
         most = (self.least_frames + self.step_frames) * HOP_LENGTH + _OVERHANG
         audio = ops.pad(audio, [[0, 0], [0, most]])
         audio = audio[:, : HOP_LENGTH * frames + _OVERHANG]
-        real, imaginary = self._fft(audio) if self.implementation == "fft" else self._conv(audio)
-        return ops.sqrt(ops.square(real) + ops.square(imaginary) + _EPSILON)
-
-    def _fft(self, audio: Tensor) -> tuple[Tensor, Tensor]:
-        # `stft` centres the window in its 512 samples; a shift does not change magnitudes.
-        margin = (FFT_LENGTH - FRAME_LENGTH) // 2
-        audio = ops.pad(audio, [[0, 0], [margin, margin]])
-        return ops.stft(
-            audio, FRAME_LENGTH, HOP_LENGTH, FFT_LENGTH, window=self._window, center=False
+        real, imaginary = transform_frames(
+            audio, self._window, HOP_LENGTH, FFT_LENGTH, self.implementation
         )
-
-    def _conv(self, audio: Tensor) -> tuple[Tensor, Tensor]:
-        return convolve_frames(audio, self._window, HOP_LENGTH, FFT_LENGTH)
+        return ops.sqrt(ops.square(real) + ops.square(imaginary) + _EPSILON)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         batch, samples = input_shape

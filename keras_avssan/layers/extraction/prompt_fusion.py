@@ -24,7 +24,8 @@ class PromptFusion(FixedSettings, keras.layers.Layer):
     the prompt and the sound extracted at the candidate, p_k the share of the network's own
     posterior, equation (11), near it, and c_k a bias of its rank. The posterior is the weighted sum
     of those of the candidates. The presence is a logistic function of the best cosine and of that
-    with the whole mixture. The eight or so numbers are weights of the layer. Computed in float32.
+    with the whole mixture. The eight or so numbers are weights of the layer; those of the presence
+    are not trained by gradients but by `keras_avssan.training.fit_fusion`. Computed in float32.
 
     Args:
         **kwargs: Arguments of `keras.layers.Layer`.
@@ -76,8 +77,12 @@ class PromptFusion(FixedSettings, keras.layers.Layer):
         self.evidence_scale = self.add_weight((), constant(_EVIDENCE), name="evidence_scale")
         self.prior_scale = self.add_weight((), constant(_PRIOR), name="prior_scale")
         self.rank_bias = self.add_weight((count,), "zeros", name="rank_bias")
-        self.presence_scale = self.add_weight((2,), constant([8.0, 4.0]), name="presence_scale")
-        self.presence_bias = self.add_weight((), constant(-3.0), name="presence_bias")
+        # No loss reaches the presence, whose weights are fitted by maximum likelihood.
+        fitted: dict[str, Any] = {"trainable": False}
+        self.presence_scale = self.add_weight(
+            (2,), constant([8.0, 4.0]), name="presence_scale", **fitted
+        )
+        self.presence_bias = self.add_weight((), constant(-3.0), name="presence_bias", **fitted)
         self.built = True
 
     def call(

@@ -10,7 +10,12 @@ from keras_avssan._internal.checks import check_integer, check_positive_number, 
 from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings, WriteOnce
 from keras_avssan.doa.grid import GRID_DEGREES, NUM_DIRECTIONS
-from keras_avssan.doa.steering import direction_delays, phase_transform, steering_phases
+from keras_avssan.doa.steering import (
+    direction_delays,
+    phase_transform,
+    steering_phases,
+    steering_waves,
+)
 from keras_avssan.layers.extraction.spatial_extractor import SpatialExtractor, check_bins
 from keras_avssan.layers.stereo_stft import cross_spectrum
 
@@ -143,11 +148,8 @@ class SourceCandidates(FixedSettings, keras.layers.Layer):
 
     def _steering(self, spacing: Tensor | None) -> tuple[Tensor, Tensor]:
         """Cosine and sine of the steering phases, (1 or batch, F, 180)."""
-        if spacing is None:
-            phase = self.microphone_spacing * self._phase[None]
-            return ops.convert_to_tensor(np.cos(phase)), ops.convert_to_tensor(np.sin(phase))
-        phase = ops.cast(spacing, "float32")[:, None, None] * ops.convert_to_tensor(self._phase)
-        return ops.cos(phase), ops.sin(phase)
+        cosine, sine = steering_waves(self._phase, self.microphone_spacing, spacing)
+        return (cosine[None], sine[None]) if spacing is None else (cosine, sine)
 
     def _steer(
         self, phases: tuple[Tensor, Tensor], weight: Tensor, steering: tuple[Tensor, Tensor]

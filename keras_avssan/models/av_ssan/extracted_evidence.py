@@ -9,6 +9,7 @@ from keras import ops
 from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.unit_length import unit_length
 from keras_avssan._internal.write_once import FixedSettings
+from keras_avssan.layers.frame_alignment import interpolation_weights
 from keras_avssan.layers.semantic_bridge import SemanticBridge
 
 # What an audio encoder must have for its magnitudes to be masked, see `YAMNet`.
@@ -68,9 +69,7 @@ class ExtractedEvidence(FixedSettings, keras.layers.Layer):
         spectrogram = self._parts()[0].spectrogram
         index = ops.arange(length, dtype="float32")
         times = spectrogram.offset_seconds + spectrogram.hop_seconds * index
-        frame = ops.arange(frames, dtype="float32")
-        position = ops.minimum(times * self.frames_per_second, frame[-1])
-        return ops.relu(1.0 - ops.abs(position[:, None] - frame[None, :]))
+        return interpolation_weights(times * self.frames_per_second, frames)
 
     def _whole(self, audio: Tensor, embeddings: Tensor) -> Tensor:
         """One for the embeddings that end within the recording, and for the first: (t, 1)."""

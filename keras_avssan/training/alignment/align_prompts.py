@@ -21,6 +21,7 @@ from keras_avssan.training.alignment.contrast import (
 from keras_avssan.training.alignment.examples import (
     PromptExamples,
     check_alignable,
+    check_vectors,
     own_projection,
     prompt_examples,
     sound_examples,
@@ -74,8 +75,10 @@ def align_prompts(
         `retrieval`: by kind of prompt, the means of `evaluate_retrieval` after the last step.
 
     Raises:
+        TypeError: If `plan` is not a `ScenePlan`, or `sounds` is no pair of arrays.
         ValueError: If the model compares no prompts with sounds, has an encoder that is not
             frozen, or an argument is out of range.
+        KeyboardInterrupt: If the user stops it; the model has the weights of before.
 
     Example:
         >>> result = align_prompts(model, plan, validation_plan=ScenePlan(catalog, bank, "val"))
@@ -160,7 +163,17 @@ def align(
 
 def _check_sounds(sounds: tuple[np.ndarray, np.ndarray], model: Any, plan: ScenePlan) -> None:
     """Refuses embeddings of sounds that do not fit the model or lack a class."""
+    if not isinstance(sounds, (tuple, list)) or len(sounds) != 2:
+        raise TypeError(
+            "`sounds` must be a tuple of embeddings and indices of their classes. "
+            f"Received: sounds={sounds!r}"
+        )
     vectors, classes = map(np.asarray, sounds)
+    if vectors.dtype.kind not in "fiu" or classes.dtype.kind not in "iu":
+        raise TypeError(
+            "`sounds` must be arrays of numbers and of integers. "
+            f"Received: sounds of types {vectors.dtype} and {classes.dtype}"
+        )
     width = model.backbone.bridge.audio_projection.kernel.shape[0]
     if vectors.ndim != 2 or vectors.shape[1] != width or classes.shape != vectors.shape[:1]:
         raise ValueError(
@@ -173,6 +186,7 @@ def _check_sounds(sounds: tuple[np.ndarray, np.ndarray], model: Any, plan: Scene
             f"`sounds` must have the indices of all {len(plan.classes)} classes of the plan and "
             f"no others. Received: classes that differ by {sorted(missing)}"
         )
+    check_vectors("sounds", vectors)
 
 
 def _train(

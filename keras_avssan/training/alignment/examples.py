@@ -225,10 +225,10 @@ def rows_of(name: str, by_key: Mapping[str, np.ndarray], keys: Sequence[str]) ->
     return np.stack([by_key[key] for key in keys])
 
 
-def check_plan(plan: Any) -> None:
-    """Raises a TypeError for what is no plan."""
+def check_plan(plan: Any, name: str = "plan") -> None:
+    """Raises a TypeError for what is no plan, the argument `name`."""
     if not isinstance(plan, ScenePlan):
-        raise TypeError(f"`plan` must be a ScenePlan. Received: plan={plan!r}")
+        raise TypeError(f"`{name}` must be a ScenePlan. Received: {name}={plan!r}")
 
 
 def own_projection(model: Any) -> Any:

@@ -88,13 +88,14 @@ def fit_extractor(
         The `History` of `fit` with all epochs, including those before a resumption.
 
     Raises:
-        TypeError: If `plan` is neither a plan nor a list of plans.
+        TypeError: If `plan` is neither a plan nor a list of plans, or `stft` not a `StereoSTFT`.
         ValueError: If there is no extractor, it is frozen, an argument is out of range, extractor
             and plans differ in microphone spacing or sampling rate, or `checkpoints` is of another
             training.
         NonFiniteLoss: If a loss or a weight becomes NaN or infinite.
         ImportError: If `tensorboard` is given and not installed.
-        KeyboardInterrupt: If the user stops it. With checkpoints, the message states the step.
+        KeyboardInterrupt: If the user stops it. With checkpoints, the message states the step;
+            without them, the extractor keeps the weights that it has reached.
 
     Example:
         >>> plan = ScenePlan(catalog, bank, split="train", snr=(-10.0, 10.0), min_separation=8.0)
@@ -120,7 +121,7 @@ def fit_extractor(
         check_tensorboard()
     for one in plans:
         match_scenes(extractor, one, microphone_spacing)
-    stft = stft or find_stft(model_or_extractor)
+    stft = find_stft(model_or_extractor, stft)
     model = _build(extractor, stft, batch_size)
     schedule = warmup_cosine(learning_rate, steps)
     model.compile(keras.optimizers.AdamW(schedule, weight_decay=1e-4, global_clipnorm=1.0))
@@ -195,8 +196,12 @@ def find_candidates(model_or_extractor: Any) -> Any:
     return getattr(backbone, "candidates", None)
 
 
-def find_stft(model_or_extractor: Any) -> StereoSTFT:
-    """The spectrogram of a network; for a layer, that of the default network."""
+def find_stft(model_or_extractor: Any, given: StereoSTFT | None = None) -> StereoSTFT:
+    """The given spectrogram, else that of a network; for a layer, that of the default network."""
+    if given is not None:
+        if not isinstance(given, StereoSTFT):
+            raise TypeError(f"`stft` must be a `StereoSTFT`. Received: stft={given!r}")
+        return given
     backbone = getattr(model_or_extractor, "backbone", model_or_extractor)
     stft = getattr(backbone, "stft", None)
     return stft if isinstance(stft, StereoSTFT) else StereoSTFT()

@@ -1,5 +1,7 @@
 """BERT as a sentence encoder, compared with `transformers`."""
 
+import shutil
+
 import keras
 import numpy as np
 import pytest
@@ -77,3 +79,36 @@ def test_what_does_not_fit_is_refused(sentence_encoder, tmp_path):
         SentenceEncoder(keras.layers.Dense(2), sentence_encoder.tokenizer)
     with pytest.raises(ValueError, match="`preset` must be an existing folder"):
         SentenceEncoder.from_preset(tmp_path / "nothing")
+
+
+def _truncate(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+@pytest.mark.backend_agnostic
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("model.safetensors", _truncate),
+        ("model.safetensors", lambda path: path.unlink()),
+        ("config.json", _truncate),
+        ("vocab.txt", lambda path: path.unlink()),
+        ("vocab.txt", lambda path: path.write_text("a\nb\n")),
+        ("tokenizer_config.json", lambda path: path.write_text("{")),
+    ],
+)
+def test_a_damaged_file_of_a_sentence_encoder(name, damage, bert_folder, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(bert_folder, copy)
+    damage(copy / name)
+    with pytest.raises(ValueError, match=r"^`preset` cannot be loaded") as caught:
+        SentenceEncoder.from_preset(copy)
+    assert str(caught.value).endswith(f"Received: preset={str(copy)!r}")
+
+
+@pytest.mark.backend_agnostic
+@pytest.mark.parametrize("length", ["a", None, 2, 8.5, True, np.nan])
+def test_sentences_have_a_length(length, bert_folder):
+    for owner in (SentenceEncoder, WordPieceTokenizer):
+        with pytest.raises(ValueError, match="`sequence_length` must be an integer of at least 3"):
+            owner.from_preset(bert_folder, sequence_length=length)

@@ -57,6 +57,14 @@ def test_tables_that_are_wrong_are_refused():
         ValueError, match=r"`names` must hold at least one text. Received: names=\[\]"
     ):
         WordTable([], 2)
+    for vectors in ([["a"]], [[1.0], [1.0, 2.0]], None, "a", 3.0, [[np.nan, 1.0]], [1.0]):
+        with pytest.raises(ValueError, match=r"`vectors` must .* Received: vectors"):
+            WordTable.from_vectors(["dog"], vectors, "one")
+    for names in (None, 3, [3], [None]):
+        with pytest.raises(TypeError, match="`names` must be a string or a list of strings"):
+            WordTable.from_vectors(names, [[1.0]], "one")
+    with pytest.raises(TypeError, match="`encoder` must be a string. Received: encoder=3"):
+        WordTable.from_vectors(["dog"], [[1.0]], 3)
     with pytest.raises(TypeError, match="`encoder` must be a `SentenceEncoder`.*type str"):
         WordTable.from_encoder("tiny-bert", ["dog"])
     with pytest.raises(TypeError, match="`image_encoder` must be a Keras layer.*type int"):
@@ -102,6 +110,68 @@ def test_a_sentence_encoder_takes_the_place_of_a_table(
     inputs = {"audio": AUDIO[None], "images": images[:1]}
     for name, value in model.predict_on_batch(inputs).items():
         np.testing.assert_allclose(other.predict_on_batch(inputs)[name], value, atol=1e-6)
+
+
+def _train_projection(encoder):
+    """Numbers in the projection of words, as after a training."""
+    rng = np.random.default_rng(2)
+    shapes = [weight.shape for weight in encoder.text_projection.get_weights()]
+    encoder.text_projection.set_weights([rng.normal(size=shape) for shape in shapes])
+
+
+@pytest.mark.one_backend
+def test_a_trained_projection_takes_only_the_encoder_that_it_was_trained_with(
+    table, make_encoder, sentence_encoder
+):
+    rng = np.random.default_rng(0)
+    encoder = make_encoder(table)
+    model = make_model(encoder)
+    unlike = WordTable.from_vectors(NAMES, rng.normal(size=(4, 8)), "another")
+    assert attach_text_encoder(model, unlike).embed_texts("dog").shape == (1, 6)  # not trained yet
+    _train_projection(encoder)
+    vectors = model.embed_texts(NAMES)
+    attached = attach_text_encoder(model, sentence_encoder)
+    words = [name.replace("_", " ") for name in NAMES]
+    np.testing.assert_allclose(attached.embed_texts(words), vectors, atol=2e-3)
+    smaller = attach_text_encoder(attached, WordTable.from_encoder(sentence_encoder, ["Rain"]))
+    np.testing.assert_allclose(smaller.embed_texts("rain"), vectors[3:], atol=2e-3)
+    for start in (model, attached):
+        with pytest.raises(ValueError, match=r"must be 'tiny-bert'.*with a cosine of -?0\.\d\d"):
+            attach_text_encoder(start, unlike)
+    # One name of several that differs is enough.
+    rows = np.array(table.embed_text(NAMES))
+    rows[2] = rows[1]
+    with pytest.raises(ValueError, match="'Violin, fiddle' with a cosine of"):
+        attach_text_encoder(model, WordTable.from_vectors(NAMES, rows, "tiny-bert"))
+    with pytest.raises(ValueError, match="a table without a name of the model's own"):
+        attach_text_encoder(model, WordTable.from_vectors(["cat"], np.ones((1, 8)), "tiny-bert"))
+    backbone = sentence_encoder.backbone
+    weights = backbone.get_weights()
+    backbone.set_weights([rng.normal(size=weight.shape) for weight in weights])
+    with pytest.raises(ValueError, match=r"`align_prompts` on a model|align_prompts. on a model"):
+        attach_text_encoder(model, sentence_encoder)
+
+
+@pytest.mark.backend_agnostic
+@pytest.mark.parametrize("wrong", [None, "all-MiniLM-L6-v2", 3])
+def test_what_is_no_text_encoder_is_refused(wrong, table, make_encoder):
+    with pytest.raises(ValueError, match="`text_encoder` must be 'tiny-bert'.*Received: text_enc"):
+        attach_text_encoder(make_model(make_encoder(table)), wrong)
+
+
+@pytest.mark.one_backend
+def test_case_spaces_and_underscores_of_a_prompt_do_not_count(table, make_encoder):
+    model = make_model(make_encoder(table))
+    for name, others in {
+        "church_bell": ("Church bell", "  CHURCH_BELL ", "church  bell"),
+        "rain": (" Rain\n", "RAIN", "_rain_"),
+    }.items():
+        expected = model.embed_texts(name)
+        for other in others:
+            np.testing.assert_array_equal(model.embed_texts(other), expected)
+            np.testing.assert_array_equal(model.localize(AUDIO, other), model.localize(AUDIO, name))
+    with pytest.raises(ValueError, match=r"similar ones are \['Violin, fiddle'\].*attach_text_enc"):
+        model.localize(AUDIO, "violine")
 
 
 @pytest.mark.backend_agnostic

@@ -253,8 +253,10 @@ class TestBackbone(HubTestCase):
         ({"class_names": []}, "`class_names` must be a list of different names"),
         ({"class_names": "dog"}, "`class_names`"),
         ({"class_names": ["dog", "dog"]}, "`class_names`"),
-        ({"width_multiplier": 0.0}, "`width_multiplier` must be positive"),
-        ({"gain": 0.0}, "`gain` must be positive"),
+        ({"width_multiplier": 0.0}, "`width_multiplier` must be a positive number"),
+        ({"width_multiplier": "a"}, "`width_multiplier` must be a positive number"),
+        ({"gain": 0.0}, "`gain` must be a positive number"),
+        ({"gain": None}, "`gain` must be a positive number"),
         ({"implementation": "dft"}, "`implementation` must be one of"),
     ],
 )
@@ -266,7 +268,7 @@ def test_bad_arguments_are_named(arguments, message):
 @pytest.mark.backend_agnostic
 @pytest.mark.parametrize("name", ["least_frames", "step_frames"])
 def test_numbers_of_frames_are_positive(name):
-    with pytest.raises(ValueError, match=f"`{name}` must be a positive integer"):
+    with pytest.raises(ValueError, match=f"`{name}` must be an integer of at least 1"):
         YAMNetSpectrogram(**{name: 0})
 
 
@@ -276,6 +278,16 @@ def test_bad_calls_are_named():
     for function in (encoder, encoder.scores, encoder.classify):
         with pytest.raises(ValueError, match=r"`audio` must be mono.*\(1, 800, 2\)"):
             function(np.zeros((1, 800, 2), "float32"))
+        for wrong in ("a.wav", None, [[0.0]]):
+            with pytest.raises(TypeError, match="`audio` must be an array or tensor.*Received: au"):
+                function(wrong)
+    for function in (encoder.embed_log_mel, encoder.score_log_mel):
+        with pytest.raises(
+            TypeError, match="`log_mel` must be a tensor.*Received: log_mel='a.wav'"
+        ):
+            function("a.wav")
+        with pytest.raises(ValueError, match=r"`log_mel` must have shape .*\(1, 96, 32\)"):
+            function(np.zeros((1, 96, 32), "float32"))
     with pytest.raises(ValueError, match="`top` must be an integer of at least 1. Received: top=0"):
         encoder.classify(noise(1, 800), top=0)
     with pytest.raises(ValueError, match="`stage` must be an integer from 1 to 14"):

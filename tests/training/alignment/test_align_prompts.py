@@ -167,6 +167,29 @@ def test_the_same_seed_gives_the_same_weights_whatever_they_were_before():
 
 
 @pytest.mark.backend_agnostic
+@pytest.mark.parametrize(
+    ("sounds", "error", "message"),
+    [
+        (3, TypeError, "must be a tuple of embeddings and indices"),
+        ("ab", TypeError, "must be a tuple of embeddings and indices"),
+        ((np.ones((4, 32)),), TypeError, "must be a tuple of embeddings and indices"),
+        ((np.ones((4, 32)), ["a", "b", "c", "d"]), TypeError, "arrays of numbers and of integers"),
+        ((np.ones((4, 32)), np.arange(4.0)), TypeError, "arrays of numbers and of integers"),
+        ((np.ones((4, 32)), None), TypeError, "arrays of numbers and of integers"),
+        (([["a"]], [0]), TypeError, "arrays of numbers and of integers"),
+        ((np.ones((4, 31)), np.arange(4)), ValueError, r"must be embeddings \(n, 32\)"),
+        ((np.ones(32), np.arange(4)), ValueError, r"must be embeddings \(n, 32\)"),
+        ((np.ones((4, 32)), [0, 1, 2, 2]), ValueError, "indices of all 4 classes"),
+        ((np.full((4, 32), np.nan), np.arange(4)), ValueError, "sounds must be finite"),
+    ],
+)
+def test_sounds_that_are_none_are_refused(sounds, error, message):
+    model, plan = make_model(image_encoder=None, prompt_dim=24), make_plan()
+    with pytest.raises(error, match=rf"{message}.* Received: "):
+        align_prompts(model, plan, sounds=sounds, progress=False, **vectors(plan))
+
+
+@pytest.mark.backend_agnostic
 def test_an_interruption_leaves_the_model_as_it_was(monkeypatch):
     model, plan = make_model(image_encoder=None, prompt_dim=24), make_plan()
     before, calls = values(model), []

@@ -146,6 +146,31 @@ def test_plans_take_turns(plan):
         np.testing.assert_array_equal(array, batches[3][0][name])
 
 
+@pytest.mark.one_backend
+def test_ctrl_c_without_checkpoints_keeps_the_weights_reached(plan, at, interruptible):
+    extractor, reached = make_extractor(), []
+
+    def press(_):
+        reached.extend(extractor.get_weights())
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(plan, extractor, callbacks=[at(3, press)])
+    for found, expected in zip(extractor.get_weights(), reached, strict=True):
+        np.testing.assert_array_equal(found, expected)
+    fresh = make_extractor()
+    fresh.build((None, None, 33, 4))
+    pairs = zip(fresh.get_weights(), reached, strict=True)
+    assert any(not np.array_equal(first, now) for first, now in pairs)
+
+
+@pytest.mark.backend_agnostic
+@pytest.mark.parametrize("stft", [3, "a", StereoSTFT, True])
+def test_what_is_no_spectrogram_is_refused(stft, plan):
+    with pytest.raises(TypeError, match="`stft` must be a `StereoSTFT`. Received: stft="):
+        train(plan, stft=stft)
+
+
 def test_a_stopped_training_resumes_with_the_same_numbers(plan, at, tmp_path, interruptible):
     plans = [plan, dataclasses.replace(plan, seed=5)]
     weights, whole = train(plans)
