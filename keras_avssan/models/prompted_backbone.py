@@ -299,13 +299,31 @@ class PromptedBackbone(
             check_inputs(self, inputs)
 
     def save_to_preset(self, preset_dir: PathLike, max_shard_size: float | None = 10) -> None:
-        """Saves the network into a folder, see KerasHub, with fingerprints of frozen encoders."""
+        """Saves the network into a folder, with fingerprints of its frozen encoders.
+
+        Args:
+            preset_dir: Path of the folder; made if it does not exist.
+            max_shard_size: Largest size of a weights file in GB; `None` for a single file.
+        """
         super().save_to_preset(preset_dir, max_shard_size=max_shard_size)
         write_fingerprints(preset_dir, self)
 
     @classmethod
     def from_preset(cls, preset: PathLike, load_weights: bool = True, **kwargs: Any) -> Self:
-        """Loads the network of a saved model, or of a packaged one by its name, see KerasHub."""
+        """Loads the network of a saved model.
+
+        Args:
+            preset: A name of the class's `presets`, a folder, or a hub handle, see
+                `Localizer.from_preset`.
+            load_weights: Whether the weights are loaded too; random ones otherwise.
+            **kwargs: Arguments of the class that override those of the preset.
+
+        Returns:
+            A network of this class.
+
+        Raises:
+            ValueError: If there is no such preset, or its frozen encoders were exchanged.
+        """
         backbone = super().from_preset(preset, load_weights=load_weights, **kwargs)
         if load_weights:
             check_stored_encoders(find_preset(preset))

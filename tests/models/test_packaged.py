@@ -10,7 +10,7 @@ import pytest
 
 from keras_avssan import AVSSAN
 from keras_avssan._internal import saved_files
-from keras_avssan.encoders import ConvImageEncoder
+from keras_avssan.encoders import ConvImageEncoder, ImageEncoder
 from keras_avssan.models import AVSSANBackbone, AVSSANPreprocessor, Localizer, SELDNet
 from keras_avssan.models.storage.weight_files import as_stored
 
@@ -52,7 +52,8 @@ def test_a_packaged_model_is_found_by_its_name(tiny, make_batch, monkeypatch):
         np.testing.assert_array_equal(model.predict_on_batch(inputs)["doa"], expected)
     backbone = AVSSANBackbone.from_preset("tiny")
     assert type(backbone) is AVSSANBackbone
-    np.testing.assert_array_equal(keras.ops.convert_to_numpy(backbone(inputs)["doa"]), expected)
+    for ours, theirs in zip(backbone.weights, model.backbone.weights, strict=True):
+        np.testing.assert_array_equal(*map(keras.ops.convert_to_numpy, (ours, theirs)))
     preprocessor = AVSSANPreprocessor.from_preset("tiny")
     assert type(preprocessor) is AVSSANPreprocessor
     assert preprocessor.picture_size == model.preprocessor.picture_size
@@ -92,7 +93,7 @@ def test_half_precision_is_that_of_rounded_weights(packaged, make_tiny, make_bat
         weight.assign(as_stored(keras.ops.convert_to_numpy(weight)))
     loaded = AVSSAN.from_preset(str(packaged / "tiny"))
     for ours, theirs in zip(model.backbone.weights, loaded.backbone.weights, strict=True):
-        assert ours.dtype == theirs.dtype and ours.path.split("/")[1:] == theirs.path.split("/")[1:]
+        assert ours.dtype == theirs.dtype
         np.testing.assert_array_equal(*map(keras.ops.convert_to_numpy, (ours, theirs)))
     np.testing.assert_array_equal(
         model.predict_on_batch(inputs)["doa"], loaded.predict_on_batch(inputs)["doa"]
@@ -146,28 +147,21 @@ def test_what_float16_cannot_hold_stays_in_single_precision():
 
 def test_small_variances_and_seeds_survive(tmp_path, make_tiny):
     """Through the file, into variables of every data type."""
-    network = keras.Sequential([
-        keras.Input((16, 16, 3)),
-        keras.layers.Conv2D(4, 3),
-        keras.layers.BatchNormalization(),
-        keras.layers.Dropout(0.5, seed=3),
-        keras.layers.GlobalAveragePooling2D(),
-    ])  # fmt: skip
-    network.layers[1].moving_variance.assign([1e-9, 1.0, 3e-5, 7e-8])
-    before = [keras.ops.convert_to_numpy(variable) for variable in network.variables]
-    from keras_avssan.encoders import ImageEncoder
-
+    layers = [keras.layers.Conv2D(4, 3), keras.layers.BatchNormalization()]
+    network = keras.Sequential([keras.Input((16, 16, 3)), *layers, keras.layers.Dropout(0.5)])
+    variances = np.float32([1e-9, 1.0, 3e-5, 7e-8])
+    layers[1].moving_variance.assign(variances)
     model = make_tiny(image_encoder=ImageEncoder(network, (16, 16)))
     model.save_to_preset(tmp_path / "model", weights_dtype="float16")
-    loaded = AVSSAN.from_preset(str(tmp_path / "model")).backbone.image_encoder
-    found = {variable.path: variable for variable in loaded.variables}
-    kinds = set()
-    for old, (path, variable) in zip(before, found.items(), strict=True):
-        value = keras.ops.convert_to_numpy(variable)
-        expected = old if "moving_variance" in path else as_stored(old).astype(old.dtype)
-        kinds.add(str(value.dtype))
-        np.testing.assert_array_equal(value, expected, err_msg=path)
-    assert "float32" in kinds and kinds & {"uint32", "int32", "int64"}
+    before = model.backbone.image_encoder.variables
+    after = AVSSAN.from_preset(str(tmp_path / "model")).backbone.image_encoder.variables
+    kinds, kept = set(), []
+    for old, new in zip(before, after, strict=True):
+        old, new = map(keras.ops.convert_to_numpy, (old, new))
+        np.testing.assert_array_equal(new, as_stored(old).astype(old.dtype))
+        kinds.add(new.dtype.kind)
+        kept.append(np.array_equal(new, variances))
+    assert sum(kept) == 1 and "f" in kinds and kinds & {"u", "i"}
 
 
 def exchange(folder, part, values):

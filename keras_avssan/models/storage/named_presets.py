@@ -40,7 +40,20 @@ class FindsPackaged(Mixin):
 
     @classmethod
     def from_preset(cls, preset: PathLike, *args: Any, **kwargs: Any) -> Self:
-        """Loads a part of a saved model, see KerasHub, or of a packaged model by its name."""
+        """Loads a part of a saved model.
+
+        Args:
+            preset: A name of the class's `presets`, the folder of a saved model, or a hub handle.
+                Names come first: a folder of the same name is `"./name"`.
+            *args: Further arguments of KerasHub's `from_preset`.
+            **kwargs: Arguments of the class that override those of the preset.
+
+        Returns:
+            An object of this class.
+
+        Raises:
+            ValueError: If there is no such preset.
+        """
         found = os.fspath(find_preset(preset))
         if "://" not in found and not os.path.isdir(found):
             raise unknown_preset(cls, preset)

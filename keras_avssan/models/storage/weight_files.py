@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +134,7 @@ def _fingerprints(folder: PathLike, parts: Any) -> dict[str, str]:
     """
     with contextlib.ExitStack() as stack:
         files = [stack.enter_context(h5py.File(path)) for path in _weight_files(folder)]
-        found = {part: sorted(_datasets(files, part)) for part in parts}
+        found = {part: sorted(_datasets(files, part), key=itemgetter(0)) for part in parts}
         return {part: _digest(dict(found[part])) for part in parts if found[part]}
 
 
