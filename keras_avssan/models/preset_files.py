@@ -36,7 +36,8 @@ def check_preset_folder(preset: PathLike, with_weights: bool, owner: type[keras.
 
     Hub handles pass unchecked: their files are not here yet.
     """
-    given, preset = preset, os.fspath(find_preset(preset))
+    given = preset
+    preset = os.fspath(find_preset(preset))
     if "://" in preset:
         return
     if not os.path.isdir(preset):

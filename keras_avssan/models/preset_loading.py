@@ -89,8 +89,7 @@ class LoadsPresets(FindsPackaged):
             >>> model.save_to_preset("my_model")
             >>> model = AVSSAN.from_preset("my_model")
         """
-        network = cls.presets.get(preset) if isinstance(preset, str) else None
-        if network is not None and "arguments" in network:
+        if isinstance(preset, str) and "arguments" in cls.presets.get(preset, {}):
             return cls._from_name(preset, load_weights, image_encoder=image_encoder, **kwargs)
         check_preset_folder(preset, load_weights, cls)
         preset = find_preset(preset)
@@ -111,13 +110,13 @@ class LoadsPresets(FindsPackaged):
         return model
 
     @classmethod
-    def _from_name(cls, name: PathLike, load_weights: bool, **kwargs: Any) -> Self:
+    def _from_name(cls, name: str, load_weights: bool, **kwargs: Any) -> Self:
         if load_weights:
             trained = [other for other, one in cls.presets.items() if "arguments" not in one]
-            others = f"one of {', '.join(trained)}, which have weights, or " if trained else ""
+            others = f" Names with weights: {', '.join(trained)}." if trained else ""
             raise ValueError(
                 f"No weights are published for '{name}' yet: pass `load_weights=False` and train "
-                f"it, or load {others}a folder of your own. "
+                f"it, or load a folder of your own.{others} "
                 f"Received: preset={name!r}, load_weights=True"
             )
         given = {key: value for key, value in kwargs.items() if value is not None}

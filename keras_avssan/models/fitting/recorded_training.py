@@ -97,9 +97,9 @@ class RecordsTraining(TaskMixin):
         match_dataset(self, x)
         return super().evaluate(x, *args, **kwargs)
 
-    def save_to_preset(self, preset_dir: PathLike, *args: Any, **kwargs: Any) -> None:
+    def save_to_preset(self, preset_dir: PathLike, max_shard_size: float | None = 10) -> None:
         """Saves a preset, see `keras_hub.models.Task`, with the training record in it."""
-        super().save_to_preset(preset_dir, *args, **kwargs)
+        super().save_to_preset(preset_dir, max_shard_size=max_shard_size)
         self.save_assets(preset_dir)
 
     def save_assets(self, dir_path: PathLike) -> None:

@@ -62,7 +62,7 @@ class FindsPackaged(Mixin):
 
 def packaged_for(owner: Any) -> dict[str, dict[str, Any]]:
     """Packaged models that a class loads, by name: dicts with `description` and `folder`."""
-    found = {}
+    found: dict[str, dict[str, Any]] = {}
     for name, folder in packaged_presets().items():
         config = read_json(folder / owner.preset_file) or {}
         import_registered(str(config.get("registered_name")))
@@ -78,6 +78,6 @@ def unknown_preset(owner: Any, preset: PathLike) -> ValueError:
     names = ", ".join(owner.presets) or "none yet"
     return ValueError(
         "`preset` must be the folder of a saved model, a name of "
-        f"`{owner.__name__}.presets` ({names}) or a hub handle. "
+        f"`{owner.__name__}.presets` or a hub handle. The names are: {names}. "
         f"Received: preset={os.fspath(preset)!r}"
     )
