@@ -10,7 +10,9 @@ import tempfile
 from collections.abc import Iterator
 from typing import Any
 
-from keras_avssan.cli.options import Commands, load_model
+from keras_avssan._internal.saved_files import DEFAULT_MODEL
+from keras_avssan.cli.checks import check_model
+from keras_avssan.cli.options import MODEL_HELP, Commands, load_model
 
 MAX_UPLOAD = "20mb"
 
@@ -20,10 +22,12 @@ def add_app(commands: Commands) -> None:
     parser = commands.add_parser(
         "app",
         help="open a page in the browser: drop a recording and a picture, see the direction",
-        epilog="keras-avssan app --model my_model --open",
+        epilog="keras-avssan app --open\nkeras-avssan app --model my_model --open",
     )
-    model = parser.add_mutually_exclusive_group(required=True)
-    model.add_argument("--model", help="folder of the trained model")
+    model = parser.add_mutually_exclusive_group()
+    model.add_argument(
+        "--model", metavar="MODEL", help=f"{MODEL_HELP}; default: {DEFAULT_MODEL}, without --demo"
+    )
     model.add_argument(
         "--demo",
         action="store_true",
@@ -55,8 +59,11 @@ def _run(options: argparse.Namespace) -> None:
 
 def _check(options: argparse.Namespace) -> None:
     """Errors in the options are reported before anything is imported or trained."""
-    if options.model and options.cache:
-        raise ValueError("`--cache` must be used with `--demo`. Received: --model, --cache")
+    if options.cache and not options.demo:
+        raise ValueError("`--cache` must be used with `--demo`. Received: --cache without --demo")
+    if not options.demo and options.model is None:
+        options.model = DEFAULT_MODEL
+        check_model("--model", options.model)
     if not 0 < options.port < 65536:
         raise ValueError(f"`--port` must be from 1 to 65535. Received: --port={options.port}")
     family = socket.AF_INET6 if ":" in options.host else socket.AF_INET

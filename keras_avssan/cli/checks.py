@@ -7,12 +7,18 @@ import os
 import re
 import shlex
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
 from keras_avssan._internal.atomic_files import check_file
-from keras_avssan._internal.saved_files import CHECKPOINT_PATTERN, MODEL_ENTRIES, MODEL_WEIGHTS
+from keras_avssan._internal.saved_files import (
+    CHECKPOINT_PATTERN,
+    DEFAULT_MODEL,
+    MODEL_ENTRIES,
+    MODEL_WEIGHTS,
+    packaged_presets,
+)
 from keras_avssan.cli.options import BUILT_IN
 
 # Least value of options that count something, and options that must be greater than zero.
@@ -178,10 +184,17 @@ def hint_after(options: Any, message: str) -> str:
     return ""
 
 
-def _model(option: str, path: str) -> None:
-    """A saved model, by its files; their contents are checked when they are loaded."""
-    hint = f"`{option}` must be the folder of a saved model."
+def check_model(option: str, path: str) -> None:
+    """A packaged or saved model, by its files; their contents are checked when they are loaded."""
+    packaged = packaged_presets()
+    hint = f"`{option}` must be the folder of a saved model{_or_one_of(packaged)}."
     received = f"{option}='{path}'"
+    path = os.fspath(packaged.get(path, path))
+    if path == DEFAULT_MODEL and not os.path.exists(path):
+        raise ValueError(
+            f"`{option}` must be given, the folder of a saved model{_or_one_of(packaged)}: this "
+            f"installation does not hold the default, '{DEFAULT_MODEL}'. Received: {received}"
+        )
     if not os.path.isdir(path):
         what = f"{received}, {'a file' if os.path.exists(path) else 'which does not exist'}"
         if os.path.isfile(path) and path.endswith(".keras"):
@@ -210,6 +223,11 @@ def _model(option: str, path: str) -> None:
             )
     if not any(os.path.isfile(os.path.join(path, name)) for name in MODEL_WEIGHTS):
         raise ValueError(f"{hint} Received: {received}, which has no {MODEL_WEIGHTS[0]}")
+
+
+def _or_one_of(names: Iterable[str]) -> str:
+    """The rest of a sentence about what `--model` may be."""
+    return f" or the name of a packaged one ({', '.join(names)})" if names else ""
 
 
 def _make_folder(path: str) -> str:
@@ -265,7 +283,7 @@ def _check_groups(options: Any) -> None:
 
 _Check = Callable[[str, str], None]
 _FOLDERS: dict[str, _Check] = {
-    "model": _model,
+    "model": check_model,
     **dict.fromkeys(
         ("root", "folder", "videos", "starss23", "prompts_from", "audio_encoder"), check_folder
     ),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from keras_avssan.cli.options import (
     ALL,
+    MODEL_HELP,
     Commands,
     add_scene_options,
     check_bank_spacing,
@@ -35,7 +36,7 @@ def add_evaluate(commands: Commands) -> None:
         "--json scores.json",
     )
     add_scene_options(parser, split=None, rooms=100, seed=0)
-    parser.add_argument("--model", required=True, help="folder of the trained model")
+    parser.add_argument("--model", metavar="MODEL", required=True, help=MODEL_HELP)
     parser.add_argument("--scenes", type=int, default=1000, help="number of scenes")
     parser.add_argument(
         "--prompt",

@@ -9,9 +9,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 from keras_avssan._internal.atomic_files import check_file, is_meant_as_file, write_json, write_text
+from keras_avssan._internal.saved_files import DEFAULT_MODEL
 from keras_avssan._internal.types import PathLike
 from keras_avssan.cli.checks import check_input, check_output
-from keras_avssan.cli.options import Commands, check_model_spacing, load_model
+from keras_avssan.cli.options import MODEL_HELP, Commands, check_model_spacing, load_model
 
 # Endings of a figure, each a format that Matplotlib writes without other programs.
 _FIGURES = (".jpeg", ".jpg", ".pdf", ".png", ".svg", ".tif", ".tiff", ".webp")
@@ -28,7 +29,7 @@ def add_localize(commands: Commands) -> None:
         "within 5 degrees of it, which says how sharp the answer is, not whether the prompted "
         "sound is present. A model with candidates also gives the presence, the probability that "
         "the prompted sound is in the recording; below 0.5 it is probably not there.",
-        epilog="keras-avssan localize mix.wav --prompt dog.jpg --model my_model\n"
+        epilog="keras-avssan localize mix.wav --prompt dog.jpg\n"
         "keras-avssan localize mix.wav street.wav --prompt dog.jpg bark.wav --model my_model "
         "--csv answers.csv\n"
         "keras-avssan localize array.wav --channels 0 2 --spacing 0.08 --prompt dog.jpg "
@@ -42,7 +43,7 @@ def add_localize(commands: Commands) -> None:
         required=True,
         help="a picture, a recording of such a sound, or words",
     )
-    parser.add_argument("--model", required=True, metavar="DIR", help="folder of the trained model")
+    parser.add_argument("--model", metavar="MODEL", default=DEFAULT_MODEL, help=MODEL_HELP)
     parser.add_argument(
         "--channels",
         type=int,

@@ -10,11 +10,12 @@ from contextlib import AbstractContextManager
 from keras_avssan import __version__
 from keras_avssan.cli.app import add_app
 from keras_avssan.cli.benchmark import add_benchmark
-from keras_avssan.cli.build import add_build
+from keras_avssan.cli.build.commands import add_build
 from keras_avssan.cli.checks import check_options, hint_after
 from keras_avssan.cli.evaluate import add_evaluate
 from keras_avssan.cli.help import HelpFormatter, Parser, add_completion, complete_help
 from keras_avssan.cli.localize import add_localize
+from keras_avssan.cli.presets import add_presets
 from keras_avssan.cli.rooms import add_rooms
 from keras_avssan.cli.train import add_train
 
@@ -78,6 +79,7 @@ def _parser(prog: str = PROG) -> argparse.ArgumentParser:
     add_rooms(commands)
     add_build(commands)
     add_app(commands)
+    add_presets(commands)
     add_completion(commands, _parser)
     complete_help(parser, prog)
     return parser

@@ -6,6 +6,7 @@ import shlex
 import sys
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from keras_avssan._internal.saved_files import find_preset
 from keras_avssan._internal.types import PathLike
 
 if TYPE_CHECKING:
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 # What `ArgumentParser.add_subparsers` returns.
 Commands: TypeAlias = "argparse._SubParsersAction[Any]"
 
+# Help of `--model`.
+MODEL_HELP = (
+    "folder of the trained model, or the name of a packaged one, see `keras-avssan presets`"
+)
 BUILT_IN = "built-in"  # in place of a path: data that are synthesised in memory
 ALL = "all"
 # Help of `--spacing` of commands that train, and of commands that score.
@@ -291,15 +296,16 @@ def open_audio_encoder(options: argparse.Namespace) -> "keras.Model | None":
         return keras_hub.models.Backbone.from_preset(options.audio_encoder)
 
 
-def load_model(folder: PathLike) -> "Localizer":
-    """Loads the model of `--model`."""
+def load_model(model: PathLike) -> "Localizer":
+    """Loads the model of `--model`: a packaged one by its name, or that of a folder."""
     from keras_avssan.models import Localizer
 
-    if not os.path.isdir(folder):
+    if not os.path.isdir(find_preset(model)):
         raise ValueError(
-            f"`--model` must be the folder of a saved model. Received: --model={folder!r}"
+            "`--model` must be the folder of a saved model or the name of a packaged one. "
+            f"Received: --model={model!r}"
         )
-    return Localizer.from_preset(folder)
+    return Localizer.from_preset(model)
 
 
 def command_line(options: argparse.Namespace) -> str:

@@ -13,13 +13,14 @@ from keras_avssan.data.media.image_io import read_image
 from keras_avssan.data.media.recordings import read_recordings, read_reference
 from keras_avssan.models.prompting import EMBEDDED, REFERENCE, read_prompts
 from keras_avssan.models.prompts import MIN_RECORDING, stack_repeated
+from keras_avssan.models.storage.named_presets import FindsPackaged
 
 # Inputs of the networks besides the prompt, in the form of datasets.
 _RECORDED = ("audio", "dry_audio", "rirs", "snr", "microphone_spacing")
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
-class LocalizerPreprocessor(keras_hub.models.Preprocessor):
+class LocalizerPreprocessor(FindsPackaged, keras_hub.models.Preprocessor):
     """Reads and checks recordings and prompts, and brings them to the model's form.
 
     Runs on the host in NumPy. Recordings are resampled; pictures are scaled to fit and padded with
@@ -76,6 +77,7 @@ class LocalizerPreprocessor(keras_hub.models.Preprocessor):
         ((1, 16000, 2), (1, 64, 64, 3))
     """
 
+    preset_file = "preprocessor.json"
     sampling_rate = WriteOnce()
 
     def __init__(

@@ -7,8 +7,9 @@ from typing import Any
 import keras
 
 from keras_avssan._internal.registered_names import import_registered
-from keras_avssan._internal.saved_files import MODEL_ENTRIES, MODEL_WEIGHTS
+from keras_avssan._internal.saved_files import MODEL_ENTRIES, MODEL_WEIGHTS, find_preset
 from keras_avssan._internal.types import PathLike
+from keras_avssan.models.storage.named_presets import unknown_preset
 
 # Version of the folders and files that models are saved in; rises when they change.
 FORMAT_VERSION = 1
@@ -35,14 +36,12 @@ def check_preset_folder(preset: PathLike, with_weights: bool, owner: type[keras.
 
     Hub handles pass unchecked: their files are not here yet.
     """
-    preset = os.fspath(preset)
+    given = preset
+    preset = os.fspath(find_preset(preset))
     if "://" in preset:
         return
     if not os.path.isdir(preset):
-        raise ValueError(
-            "`preset` must be the folder of a saved model, a name of "
-            f"`{owner.__name__}.presets` or a hub handle. Received: preset={preset!r}"
-        )
+        raise unknown_preset(owner, given)
     for name in MODEL_ENTRIES:
         config = _read_json(os.path.join(preset, name))
         if not isinstance(config.get("registered_name") or "", str):

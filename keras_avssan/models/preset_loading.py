@@ -1,25 +1,60 @@
-"""Loading of stored models, and of named networks."""
+"""Saving and loading of models, and named networks."""
 
 from typing import Any, Self
 
 import keras
 
 from keras_avssan._internal.checks import path_of
+from keras_avssan._internal.saved_files import find_preset
 from keras_avssan._internal.types import PathLike
 from keras_avssan.encoders.presets import reading_preset
-from keras_avssan.models.fitting.task_mixin import TaskMixin
 from keras_avssan.models.preset_files import check_preset_folder
 from keras_avssan.models.prompt_embeddings import encoder_fingerprint
+from keras_avssan.models.storage.named_presets import FindsPackaged
+from keras_avssan.models.storage.weight_files import (
+    check_stored_encoders,
+    check_weights_dtype,
+    halve_weights,
+)
 
 
-class LoadsPresets(TaskMixin):
-    """Adds loading from folders and by name to a `keras_hub.models.Task`.
+class LoadsPresets(FindsPackaged):
+    """Adds saving to folders, and loading from them and by name, to a `keras_hub.models.Task`.
 
-    `presets` is a dict from name to a dict with `description`, the `arguments` of the class, and
-    `parts`, functions that make further ones.
+    `presets` is a dict from name to a dict with `description` and, of a network without weights,
+    the `arguments` of the class and `parts`, functions that make further ones, or, of a packaged
+    model, its `folder`.
     """
 
-    presets: dict[str, dict[str, Any]]
+    preset_file = "task.json"
+
+    def save_to_preset(
+        self,
+        preset_dir: PathLike,
+        max_shard_size: float | None = 10,
+        weights_dtype: str | None = None,
+    ) -> None:
+        """Saves the model, with its preprocessor and its training record, into a folder.
+
+        Args:
+            preset_dir: Path of the folder; made if it does not exist.
+            max_shard_size: Largest size of a weights file in GB; `None` for a single file.
+            weights_dtype: `"float16"` stores weights in half precision, which halves the size;
+                they are loaded into the variables' own data type. A weight stays in single
+                precision where half precision has not enough range, such as small variances.
+                `None` stores each weight as it is.
+
+        Raises:
+            ValueError: If `weights_dtype` is another one.
+
+        Example:
+            >>> model.save_to_preset("my_model", weights_dtype="float16")
+            >>> model = AVSSAN.from_preset("my_model")
+        """
+        check_weights_dtype(weights_dtype)
+        super().save_to_preset(preset_dir, max_shard_size=max_shard_size)
+        if weights_dtype is not None:
+            halve_weights(preset_dir, self.backbone)
 
     @classmethod
     def from_preset(
@@ -34,8 +69,9 @@ class LoadsPresets(TaskMixin):
         A preset holds JSON and arrays only; no code from it is executed.
 
         Args:
-            preset: Folder that `save_to_preset` made, a hub handle (`hf://…`, `kaggle://…`), or a
-                name of the class's `presets`. No weights are published for the names yet, so they
+            preset: A name of the class's `presets`, the folder that `save_to_preset` made, or a
+                hub handle (`hf://…`, `kaggle://…`). Names come first, as in KerasHub: a folder
+                of the same name is `"./name"`. Names that are configurations without weights
                 require `load_weights=False`.
             load_weights: Whether the weights are loaded too; random ones otherwise.
             image_encoder: The image encoder that the model is expected to have been trained
@@ -48,7 +84,8 @@ class LoadsPresets(TaskMixin):
         Raises:
             TypeError: If `preset` is not a string or a path.
             ValueError: If there is no such preset, a file of it is missing or damaged, it was
-                written by a later version, or `image_encoder` is another one.
+                written by a later version, the weights of its frozen encoders were exchanged, or
+                `image_encoder` is another one.
 
         Example:
             >>> model = AVSSAN.from_preset("avssan_small", load_weights=False)
@@ -56,11 +93,14 @@ class LoadsPresets(TaskMixin):
             >>> model = AVSSAN.from_preset("my_model")
         """
         preset = path_of("preset", preset, "name, an address or a path")
-        if preset in cls.presets:
+        if "arguments" in cls.presets.get(preset, {}):
             return cls._from_name(preset, load_weights, image_encoder=image_encoder, **kwargs)
         check_preset_folder(preset, load_weights, cls)
+        preset = find_preset(preset)
         with reading_preset(preset, kwargs):
             model = super().from_preset(preset, load_weights=load_weights, **kwargs)
+        if load_weights:
+            check_stored_encoders(preset)
         if image_encoder is not None:
             _check_encoder(model.backbone.image_encoder, image_encoder)
         return model
@@ -68,9 +108,12 @@ class LoadsPresets(TaskMixin):
     @classmethod
     def _from_name(cls, name: str, load_weights: bool, **kwargs: Any) -> Self:
         if load_weights:
+            trained = [other for other, one in cls.presets.items() if "arguments" not in one]
+            others = f" Names with weights: {', '.join(trained)}." if trained else ""
             raise ValueError(
                 f"No weights are published for '{name}' yet: pass `load_weights=False` and train "
-                f"it, or load a folder of your own. Received: preset={name!r}, load_weights=True"
+                f"it, or load a folder of your own.{others} "
+                f"Received: preset={name!r}, load_weights=True"
             )
         given = {key: value for key, value in kwargs.items() if value is not None}
         parts = cls.presets[name]["parts"]

@@ -11,18 +11,22 @@ from keras import ops
 from keras_avssan._internal.checks import transpose_hint
 from keras_avssan._internal.frozen_layers import KeepsFrozenModel, freeze_parts
 from keras_avssan._internal.functional_storage import StoredByAttribute, layers_in
-from keras_avssan._internal.types import Shape, Tensor
+from keras_avssan._internal.saved_files import find_preset
+from keras_avssan._internal.types import PathLike, Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings, fixed_setting
 from keras_avssan.encoders.presets import LoadsBackbonePresets
 from keras_avssan.models.export.quantization import quantize_layers, quantized_layers
 from keras_avssan.models.prompting import EMBEDDED, REFERENCE, check_inputs, embed_inputs
+from keras_avssan.models.storage.named_presets import FindsPackaged
+from keras_avssan.models.storage.weight_files import check_stored_encoders, write_fingerprints
 
 
 class PromptedBackbone(
-    LoadsBackbonePresets,
     StoredByAttribute,
     KeepsFrozenModel,
     FixedSettings,
+    FindsPackaged,
+    LoadsBackbonePresets,
     keras_hub.models.Backbone,
 ):
     """Base of the networks that localise a prompted sound, as functional Keras models.
@@ -51,6 +55,7 @@ class PromptedBackbone(
     """
 
     also_fixed: tuple[str, ...] = ("image_encoder", "prompt_dim", "settings", "visual_prompt")
+    preset_file = "config.json"
     # Layers of two attributes that alternate in the order of the weights.
     pairs: Sequence[tuple[keras.Layer, keras.Layer]] = ()
 
@@ -298,6 +303,37 @@ class PromptedBackbone(
         """Refuses inputs without a prompt, or with one that does not fit the network."""
         if self.visual_prompt:
             check_inputs(self, inputs)
+
+    def save_to_preset(self, preset_dir: PathLike, max_shard_size: float | None = 10) -> None:
+        """Saves the network into a folder, with fingerprints of its frozen encoders.
+
+        Args:
+            preset_dir: Path of the folder; made if it does not exist.
+            max_shard_size: Largest size of a weights file in GB; `None` for a single file.
+        """
+        super().save_to_preset(preset_dir, max_shard_size=max_shard_size)
+        write_fingerprints(preset_dir, self)
+
+    @classmethod
+    def from_preset(cls, preset: PathLike, load_weights: bool = True, **kwargs: Any) -> Self:
+        """Loads the network of a saved model.
+
+        Args:
+            preset: A name of the class's `presets`, a folder, or a hub handle, see
+                `Localizer.from_preset`.
+            load_weights: Whether the weights are loaded too; random ones otherwise.
+            **kwargs: Arguments of the class that override those of the preset.
+
+        Returns:
+            A network of this class.
+
+        Raises:
+            ValueError: If there is no such preset, or its frozen encoders were exchanged.
+        """
+        backbone = super().from_preset(preset, load_weights=load_weights, **kwargs)
+        if load_weights:
+            check_stored_encoders(find_preset(preset))
+        return backbone
 
     def get_config(self) -> dict[str, Any]:
         config = {

@@ -23,11 +23,13 @@ from keras_avssan.data.media.image_io import read_image
 pytestmark = pytest.mark.backend_agnostic
 
 
-def test_a_model_must_be_named(capsys):
+def test_a_model_must_be_named_where_the_default_is_not_installed(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr("keras_avssan._internal.saved_files.PACKAGED", tmp_path)
+    assert main(["app"]) == 2
+    assert "`--model` must be given, the folder of a saved model: " in capsys.readouterr().err
     with pytest.raises(SystemExit) as end:
-        main(["app"])
+        main(["app", "--model", "my_model", "--demo"])
     assert end.value.code == 2
-    assert "--model --demo" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -69,8 +71,8 @@ def test_uploads_are_removed_when_a_service_is_stopped(monkeypatch):
 
 
 def test_the_cache_belongs_to_the_demo():
-    with pytest.raises(ValueError, match="Received: --model, --cache"):
-        cli_app._check(SimpleNamespace(model="my_model", cache="demo"))
+    with pytest.raises(ValueError, match="Received: --cache without --demo"):
+        cli_app._check(SimpleNamespace(model="my_model", demo=False, cache="demo"))
 
 
 def test_a_port_that_is_taken_is_reported_before_a_training(capsys, monkeypatch):

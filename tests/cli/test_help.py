@@ -62,7 +62,7 @@ def test_help_has_defaults_and_examples_that_parse(command, capsys, monkeypatch)
 @pytest.mark.parametrize("command", COMMANDS)
 def test_options_without_a_default_say_what_happens(command):
     """Except flags, options that switch something on, and names of files to write."""
-    switches = "image_attenuation shards systems_from tensorboard bank starss23 prompts_from model"
+    switches = "image_attenuation shards systems_from tensorboard bank starss23 prompts_from"
     switches += " json csv figure plot channels cache"
     for action in COMMANDS[command]._actions:
         if action.required or action.nargs == 0 or not action.option_strings:

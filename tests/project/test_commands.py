@@ -38,6 +38,7 @@ NOT_RUN = {
     r"pip download": "downloads",
     r"make (demo|test)": "sets up environments; the notebook and the suite have runs of their own",
     r"keras-avssan app": "serves until it is stopped; tests/app/test_page.py opens the page",
+    r"keras-avssan presets --card": "needs a packaged model, which tests/cli/test_packaged.py has",
     r"ray start|export RAY_ADDRESS": "starts a cluster; tests/_internal/test_engines.py has one",
     r"export KERAS_BACKEND": "sets the backend of a shell",
     r"pytest tests/parity": "a process for each backend; `make test-parity` runs it",
@@ -67,6 +68,7 @@ TINY = {
         **{"--workers": "1", "--engine": "processes"},
     },
     "completion": {},
+    "presets": {},
     "benchmark": {
         **{"--duration": "0.2", "--scenes": "8", "--snr": "0", "--rooms": "4", "--budget": "2"},
         **{"--test-rooms": "2", "--batch-size": "2", "--trials": "2", "--trial-steps": "2"},
@@ -278,7 +280,12 @@ def check_completion(words, out):
     assert "localize" in out and "--prompt" in out
 
 
+def check_presets(words, out):
+    assert re.search(r"^avssan_small +AVSSAN +no ", out, re.M)
+
+
 CHECKS = {
+    "presets": check_presets,
     "completion": check_completion,
     "train": check_train,
     "evaluate": check_evaluate,

@@ -77,7 +77,7 @@ class AVSSAN(Localizer):
 
     backbone_cls = AVSSANBackbone
     preprocessor_cls = AVSSANPreprocessor
-    presets = PRESETS
+    untrained = PRESETS
 
     configuration = WriteOnce()
 

@@ -100,7 +100,7 @@ class AVMLP(Baseline):
     """
 
     backbone_cls = AVMLPBackbone
-    presets = {
+    untrained = {
         "avmlp": {
             "description": "AVMLP with layer sizes as published.",
             "arguments": {},

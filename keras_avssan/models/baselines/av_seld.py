@@ -296,7 +296,7 @@ class AVSELD(Baseline):
 
     backbone_cls = AVSELDBackbone
     learning_rate = 5e-5
-    presets = {
+    untrained = {
         "avseld": {
             "description": "AV-SELD with layer sizes as published, prompts of CLIP's dimension.",
             "arguments": {"prompt_dim": 512},

@@ -236,7 +236,7 @@ class AVST(Baseline):
 
     backbone_cls = AVSTBackbone
     learning_rate = 1e-4
-    presets = {
+    untrained = {
         "avst": {
             "description": "AVST with layer sizes as published, prompts of CLIP's dimension.",
             "arguments": {"prompt_dim": 512},

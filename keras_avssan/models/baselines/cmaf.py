@@ -295,7 +295,7 @@ class CMAF(Baseline):
     """
 
     backbone_cls = CMAFBackbone
-    presets = {
+    untrained = {
         "cmaf": {
             "description": "CMAF with layer sizes as published, prompts of CLIP's dimension.",
             "arguments": {"prompt_dim": 512},

@@ -300,7 +300,7 @@ class DGB(Baseline):
     supervised_outputs = ("doa", "curve", "latent")
     _weighed = {"curve": ("reconstruction_weight", 0), "latent": ("kl_weight", 0)}
     _compared_with_zeros = ("latent",)  # the mean and log variance of the standard normal prior
-    presets = {
+    untrained = {
         "dgb": {
             "description": "DGB with layer sizes of this library.",
             "arguments": {},

@@ -325,7 +325,7 @@ class FNSSL(Baseline):
     """
 
     backbone_cls = FNSSLBackbone
-    presets = {
+    untrained = {
         "fnssl": {
             "description": "FN-SSL with layer sizes as published.",
             "arguments": {},

@@ -93,7 +93,7 @@ class GCCMLP(Baseline):
     """
 
     backbone_cls = GCCMLPBackbone
-    presets = {
+    untrained = {
         "gcc_mlp": {
             "description": "GCC-MLP with layer sizes as published.",
             "arguments": {},

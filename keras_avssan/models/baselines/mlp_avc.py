@@ -87,7 +87,7 @@ class MLPAVC(Baseline):
     """
 
     backbone_cls = MLPAVCBackbone
-    presets = {
+    untrained = {
         "mlp_avc": {
             "description": "MLP-AVC with layer sizes as published.",
             "arguments": {},

@@ -259,7 +259,7 @@ class SELDNet(Baseline):
     """
 
     backbone_cls = SELDNetBackbone
-    presets = {
+    untrained = {
         "seldnet": {
             "description": "SELDNet with layer sizes as published.",
             "arguments": {},

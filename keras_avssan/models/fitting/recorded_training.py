@@ -4,7 +4,6 @@ import contextlib
 import datetime
 import functools
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +27,7 @@ from keras_avssan.models.fitting.training_record import (
     with_steps,
 )
 from keras_avssan.models.prompt_embeddings import takes_prompt
+from keras_avssan.models.storage.weight_files import local_folder
 
 if TYPE_CHECKING:
     from keras_avssan.data.scenes.scene_batches import SceneBatches
@@ -97,9 +97,9 @@ class RecordsTraining(TaskMixin):
         match_dataset(self, x)
         return super().evaluate(x, *args, **kwargs)
 
-    def save_to_preset(self, preset_dir: PathLike, *args: Any, **kwargs: Any) -> None:
+    def save_to_preset(self, preset_dir: PathLike, max_shard_size: float | None = 10) -> None:
         """Saves a preset, see `keras_hub.models.Task`, with the training record in it."""
-        super().save_to_preset(preset_dir, *args, **kwargs)
+        super().save_to_preset(preset_dir, max_shard_size=max_shard_size)
         self.save_assets(preset_dir)
 
     def save_assets(self, dir_path: PathLike) -> None:
@@ -119,7 +119,7 @@ class RecordsTraining(TaskMixin):
         """Loads a preset, see `keras_hub.models.Task`, with the training record in it."""
         model = super().from_preset(preset, load_weights=load_weights, **kwargs)
         if load_weights:
-            model.load_assets(_local_folder(preset))
+            model.load_assets(local_folder(preset, RECORD_FILE))
         return model
 
 
@@ -285,18 +285,6 @@ def _steps(model: Any) -> int | None:
         return int(keras.ops.convert_to_numpy(model.optimizer.iterations))
     except RuntimeError:  # JAX has donated the arrays to the interrupted step
         return None
-
-
-def _local_folder(preset: PathLike) -> str | None:
-    """The folder that has the record of a preset; `None` where a hub's preset has none."""
-    preset = os.fspath(preset)
-    if "://" not in preset:
-        return preset
-    from keras_hub.src.utils.preset_utils import check_file_exists, get_file
-
-    if not check_file_exists(preset, RECORD_FILE):
-        return None
-    return os.path.dirname(get_file(preset, RECORD_FILE))
 
 
 def _as_python(value: Any) -> Any:

@@ -1,0 +1,1 @@
+"""Presets: packaged ones by name, half precision, fingerprints of frozen encoders."""
