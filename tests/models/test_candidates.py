@@ -204,3 +204,37 @@ def test_exported_files(format, candidates_model, delayed_noise, make_inputs, tm
         assert NAMES < set(outputs)
         for name in outputs:
             np.testing.assert_allclose(outputs[name], expected[name], atol=1e-3, err_msg=name)
+
+
+def test_embeddings_count_by_the_power_that_a_mask_keeps():
+    """Recomputed with loops over the frames that each embedding covers."""
+    rng = np.random.default_rng(0)
+    encoder = YAMNet(0.0625)
+    audio = rng.normal(size=(1, 32000, 2)).astype("float32")
+    audio[:, 16000:24000] *= 0.1
+    model = AVSSAN(image_encoder=None, prompt_dim=6, audio_encoder=encoder, dim=8, num_candidates=2)
+    evidence, bridge = model.backbone.evidence, model.backbone.bridge
+    bridge.audio_projection.kernel.assign(
+        1e9 * rng.normal(size=bridge.audio_projection.kernel.shape)
+    )
+    masks = rng.uniform(size=(1, 2, 63, 513)).astype("float32")
+    masks[:, 1, 20:] *= 0.05
+    semantics = rng.normal(size=(1, bridge.dim)).astype("float32")
+    found = keras.ops.convert_to_numpy(evidence(audio, masks, semantics))[0]
+
+    magnitudes = keras.ops.convert_to_numpy(encoder.spectrogram(audio.mean(axis=-1)))[0]
+    positions = (0.0125 + 0.01 * np.arange(len(magnitudes))) * 16000 / 512
+    embeddings = keras.ops.convert_to_numpy(evidence.embed(audio, masks))[0]
+    for row in range(2):
+        mask = np.stack(
+            [np.interp(positions, np.arange(63), masks[0, row, :, 2 * f]) for f in range(257)], 1
+        )
+        power, whole = (np.square(m).sum(axis=1) for m in (magnitudes * mask, magnitudes))
+        parts = [slice(48 * i, 48 * i + 97) for i in range(embeddings.shape[1])]
+        wholes = np.array([whole[part].sum() for part in parts])
+        weights = np.array([power[part].sum() for part in parts]) / (wholes + 0.05 * wholes.mean())
+        weights[3:] = 0  # these do not end within two seconds
+        sound = keras.ops.convert_to_numpy(bridge.audio_projection(embeddings[row]))
+        sound = (weights[:, None] * sound).sum(axis=0)
+        cosine = sound @ semantics[0] / np.linalg.norm(sound) / np.linalg.norm(semantics)
+        np.testing.assert_allclose(found[row], cosine, atol=2e-4)

@@ -14,13 +14,16 @@ from keras_avssan.layers.semantic_bridge import SemanticBridge
 
 # What an audio encoder must have for its magnitudes to be masked, see `YAMNet`.
 STEPS = ("spectrogram", "log_mel", "embed_log_mel")
+# Of the mixture's mean power, added to that of a time: where it is nearly silent, little counts.
+_FLOOR = 0.05
 
 
 class ExtractedEvidence(FixedSettings, keras.layers.Layer):
     """Masks the magnitudes that an audio encoder starts from, embeds, and compares with the prompt.
 
     Call arguments are audio (batch, samples, 2), masks (batch, K, T, F) and prompt semantics
-    (batch, D); the result is the cosine of each candidate, (batch, K).
+    (batch, D); the result is the cosine of each candidate, (batch, K). The more of the mixture's
+    power a mask keeps at an embedding's time, the more the embedding counts.
     """
 
     def __init__(
@@ -39,10 +42,12 @@ class ExtractedEvidence(FixedSettings, keras.layers.Layer):
         self.built = True
 
     def call(self, audio: Tensor, masks: Tensor, semantics: Tensor) -> Tensor:
-        embeddings = self.embed(audio, masks)
+        embeddings, kept = self._embed(audio, masks)
         _, bridge = self._parts()
         sounds = ops.cast(bridge.audio_projection(embeddings), "float32")
-        sounds = unit_length(ops.sum(self._whole(audio, embeddings) * sounds, axis=2))
+        weights = self._whole(audio, embeddings) * kept[..., None]
+        weights = weights / ops.sum(weights, axis=2, keepdims=True)
+        sounds = unit_length(ops.sum(weights * sounds, axis=2))
         return ops.sum(sounds * unit_length(semantics)[:, None], axis=-1)
 
     def average(self, audio: Tensor, masks: Tensor) -> Tensor:
@@ -53,16 +58,36 @@ class ExtractedEvidence(FixedSettings, keras.layers.Layer):
 
     def embed(self, audio: Tensor, masks: Tensor) -> Tensor:
         """Embeddings of the audio encoder for each mask, (batch, K, t, d_A)."""
+        return self._embed(audio, masks)[0]
+
+    def _embed(self, audio: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+        """Embeddings, and the share of the power that is kept in each, (batch, K, t)."""
         encoder, _ = self._parts()
         magnitudes = encoder.spectrogram(ops.mean(audio, axis=-1))  # (batch, s, f)
         _, count, frames, bins = ops.shape(masks)
         length, height = ops.shape(magnitudes)[1], magnitudes.shape[2]
         in_time = self._interpolation(length, frames)
         aligned = ops.einsum("st,bktf->bksf", in_time, masks[..., :: (bins - 1) // (height - 1)])
-        masked = ops.reshape(magnitudes[:, None] * aligned, (-1, length, height))
-        embeddings = encoder.embed_log_mel(encoder.log_mel(masked))
+        masked = magnitudes[:, None] * aligned
+        embeddings = encoder.embed_log_mel(
+            encoder.log_mel(ops.reshape(masked, (-1, length, height)))
+        )
         steps, width = ops.shape(embeddings)[1], embeddings.shape[2]
-        return ops.reshape(embeddings, (-1, count, steps, width))
+        kept = self._share(ops.sum(ops.square(masked), axis=-1), magnitudes, steps)
+        return ops.reshape(embeddings, (-1, count, steps, width)), kept
+
+    def _share(self, power: Tensor, magnitudes: Tensor, steps: Tensor) -> Tensor:
+        """Power (batch, K, s) over that of the mixture, by embedding: (batch, K, t)."""
+        encoder, _ = self._parts()
+        spectrogram = encoder.spectrogram
+        frames = ops.arange(ops.shape(power)[-1], dtype="float32") * spectrogram.hop_seconds
+        starts = ops.arange(steps, dtype="float32") * encoder.hop_seconds
+        after = frames[:, None] - starts[None, :] + 0.5 * spectrogram.hop_seconds
+        within = ops.logical_and(after > 0, after < 2 * encoder.offset_seconds)
+        seen = ops.cast(within, "float32")  # (s, t)
+        whole = ops.matmul(ops.sum(ops.square(magnitudes), axis=-1), seen)[:, None]
+        floor = _FLOOR * ops.mean(whole, axis=-1, keepdims=True) + 1e-9
+        return ops.matmul(power, seen) / (whole + floor) + 1e-6
 
     def _interpolation(self, length: Tensor, frames: Tensor) -> Tensor:
         """Weights of the masks' frames at those of the encoder, (length, frames)."""
