@@ -278,6 +278,7 @@ def test_bad_calls_are_named():
     for function in (encoder, encoder.scores, encoder.classify):
         with pytest.raises(ValueError, match=r"`audio` must be mono.*\(1, 800, 2\)"):
             function(np.zeros((1, 800, 2), "float32"))
+    for function in (encoder.scores, encoder.classify):
         for wrong in ("a.wav", None, [[0.0]]):
             with pytest.raises(TypeError, match="`audio` must be an array or tensor.*Received: au"):
                 function(wrong)
