@@ -114,11 +114,13 @@ test-parity: $(VENV)/.installed
 	@echo "== the same weights under every backend"
 	KERAS_BACKEND=torch $(BIN)/python -m pytest -q tests/parity
 
-test-single: test-only-torch test-only-jax
+# Side by side.
+test-single:
+	@printf '%s\n' torch jax | xargs -P $(JOBS) -I BACKEND $(MAKE) test-only-BACKEND
 
 test-only-torch test-only-jax: test-only-%: .venv-%/.installed
 	@echo "== an environment with $* alone"
-	KERAS_BACKEND=$* .venv-$*/bin/python -m pytest -q tests/single_backend
+	KERAS_BACKEND=$* OMP_NUM_THREADS=1 .venv-$*/bin/python -m pytest -q tests/single_backend
 
 # Not a part of `test`: its environment is 2 GB of packages that nothing else needs.
 test-tfio: .venv-tfio/.installed
