@@ -108,7 +108,7 @@ test-jax test-only-jax: export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS := 0
 test-jax test-only-jax: export JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES := -1
 $(BACKENDS:%=test-%): test-%: $(VENV)/.installed
 	@echo "== tests under $*"
-	KERAS_BACKEND=$* OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) -q -m "$(MARKS) $(if $(ALL),,$(LONG))" $(APART) tests
+	KERAS_BACKEND=$* OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -q -m "$(MARKS) $(if $(ALL),,$(LONG))" $(APART) tests
 
 test-parity: $(VENV)/.installed
 	@echo "== the same weights under every backend"
@@ -135,7 +135,7 @@ COVERED ?= $(APART) tests
 coverage: $(VENV)/.installed
 	rm -rf build/coverage build/coverage.xml
 	@mkdir -p build/coverage
-	KERAS_BACKEND=torch OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) -q \
+	KERAS_BACKEND=torch OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -q \
 	  -m "not tensorflow and not extensive" --cov --cov-report=term --cov-report=xml $(COVERED)
 
 # Each under one backend, those of one side by side with those of the other. `make test-all` runs all
