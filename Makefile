@@ -103,22 +103,24 @@ test-all: ALL := yes
 # Eager JAX compiles each operation in each process: here without optimising, shared by a cache.
 test-jax test-only-jax test-parity: export JAX_DISABLE_MOST_OPTIMIZATIONS := 1
 test-jax test-only-jax test-parity: export XLA_FLAGS := --xla_cpu_use_fusion_emitters=false
-test-jax test-only-jax: export JAX_COMPILATION_CACHE_DIR := $(CURDIR)/build/jax_cache
-test-jax test-only-jax: export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS := 0
-test-jax test-only-jax: export JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES := -1
+test-jax test-only-jax test-parity: export JAX_COMPILATION_CACHE_DIR := $(CURDIR)/build/jax_cache
+test-jax test-only-jax test-parity: export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS := 0
+test-jax test-only-jax test-parity: export JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES := -1
 $(BACKENDS:%=test-%): test-%: $(VENV)/.installed
 	@echo "== tests under $*"
-	KERAS_BACKEND=$* OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) -q -m "$(MARKS) $(if $(ALL),,$(LONG))" $(APART) tests
+	KERAS_BACKEND=$* OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -q -m "$(MARKS) $(if $(ALL),,$(LONG))" $(APART) tests
 
 test-parity: $(VENV)/.installed
 	@echo "== the same weights under every backend"
 	KERAS_BACKEND=torch $(BIN)/python -m pytest -q tests/parity
 
-test-single: test-only-torch test-only-jax
+# Side by side.
+test-single:
+	@printf '%s\n' torch jax | xargs -P $(JOBS) -I BACKEND $(MAKE) test-only-BACKEND
 
 test-only-torch test-only-jax: test-only-%: .venv-%/.installed
 	@echo "== an environment with $* alone"
-	KERAS_BACKEND=$* .venv-$*/bin/python -m pytest -q tests/single_backend
+	KERAS_BACKEND=$* OMP_NUM_THREADS=1 .venv-$*/bin/python -m pytest -q tests/single_backend
 
 # Not a part of `test`: its environment is 2 GB of packages that nothing else needs.
 test-tfio: .venv-tfio/.installed
@@ -133,7 +135,7 @@ COVERED ?= $(APART) tests
 coverage: $(VENV)/.installed
 	rm -rf build/coverage build/coverage.xml
 	@mkdir -p build/coverage
-	KERAS_BACKEND=torch OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) -q \
+	KERAS_BACKEND=torch OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -q \
 	  -m "not tensorflow and not extensive" --cov --cov-report=term --cov-report=xml $(COVERED)
 
 # Each under one backend, those of one side by side with those of the other. `make test-all` runs all

@@ -1,8 +1,14 @@
-"""Shared set-up: one backend a process, on the CPU, with fixed seeds."""
+"""Shared set-up: one backend a process, on the CPU, with fixed seeds.
+
+Keras is imported where it is used: the process that only hands out the tests does without.
+"""
 
 import os
 import pathlib
 import signal
+
+import numpy as np
+import pytest
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
@@ -10,17 +16,14 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
-import keras  # noqa: E402
-import numpy as np  # noqa: E402
-import pytest  # noqa: E402
-from keras import ops  # noqa: E402
-
 REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(autouse=True)
 def fixed_seed():
     """Seeds Python, NumPy and the backend, so that a test's outcome is its own."""
+    import keras
+
     keras.utils.set_random_seed(0)
 
 
@@ -76,6 +79,9 @@ def real_data() -> pathlib.Path:
 
 def gradient(function, x):
     """Gradient of a scalar function of one tensor, by the backend's own differentiation."""
+    import keras
+    from keras import ops
+
     backend = keras.backend.backend()
     if backend == "tensorflow":
         import tensorflow as tf

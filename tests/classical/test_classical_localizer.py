@@ -30,6 +30,7 @@ def test_far_sources_are_found_within_a_degree(method, spacing, pure_delays):
     assert np.abs(theta - AZIMUTHS).max() <= 1
 
 
+@pytest.mark.one_backend
 @every_method
 def test_sources_on_the_axis_are_found_within_a_degree(method, pure_delays):
     axis = np.array([0.0, 180.0, 0.0, 180.0, 0.0, 180.0, 0.0])
@@ -67,6 +68,7 @@ def test_spectrum_is_a_distribution(method, pure_delays):
     assert found.max() > 1.5 / 180
 
 
+@pytest.mark.one_backend
 @every_method
 def test_exchanged_microphones_mirror_the_direction(method, pure_delays):
     audio = pure_delays(AZIMUTHS) + 0.1 * pure_delays([70.0] * 7, seed=1)
@@ -79,6 +81,7 @@ def test_exchanged_microphones_mirror_the_direction(method, pure_delays):
     np.testing.assert_allclose(mirrored, found[:, ::-1], atol=0.01)
 
 
+@pytest.mark.one_backend
 @every_method
 def test_loudness_has_no_influence(method, pure_delays):
     audio = pure_delays(AZIMUTHS) + 0.3 * pure_delays(AZIMUTHS[::-1], seed=1)
@@ -103,6 +106,7 @@ def test_one_silent_channel_is_finite(method, pure_delays):
     np.testing.assert_allclose(found, 1 / 180, rtol=1e-2)
 
 
+@pytest.mark.one_backend
 @every_method
 def test_silent_stretches_do_not_disturb(method, pure_delays):
     audio = pure_delays([50.0])
@@ -110,6 +114,7 @@ def test_silent_stretches_do_not_disturb(method, pure_delays):
     assert abs(method().localize(audio)[0] - 50) <= 1
 
 
+@pytest.mark.one_backend
 @every_method
 def test_a_batch_is_its_recordings_one_by_one(method, pure_delays):
     audio = pure_delays(AZIMUTHS)
@@ -139,6 +144,7 @@ def test_spacing_of_each_recording_wins_over_the_layers_own(method, pure_delays)
     assert np.abs(spectrum(method(0.1), audio).argmax(axis=1) + 1 - azimuths).max() > 10
 
 
+@pytest.mark.one_backend
 @every_method
 def test_predict_on_batch_is_the_call_in_numpy(method, pure_delays):
     audio = pure_delays(AZIMUTHS)
@@ -344,6 +350,7 @@ def test_bad_inputs_are_named(inputs, error, match):
         SRPPHAT().predict_on_batch(inputs)
 
 
+@pytest.mark.backend_agnostic
 def test_a_model_of_the_wrong_shape_is_refused_when_it_is_made():
     with pytest.raises(ValueError, match="`audio` must have shape"):
         SRPPHAT()({"audio": keras.Input((None, 1))})

@@ -40,6 +40,7 @@ def test_one_embedding_for_the_whole_recording_becomes_a_sequence_of_one(audio):
     np.testing.assert_array_equal(embeddings[:, 0], ops.convert_to_numpy(model(audio)))
 
 
+@pytest.mark.backend_agnostic
 def test_first_embedding_is_centred_on_half_a_hop():
     assert AudioEncoder(make_model(), hop_seconds=0.96).offset_seconds == 0.48
     assert AudioEncoder(make_model(), 0.96, offset_seconds=0.1).offset_seconds == 0.1
@@ -47,6 +48,7 @@ def test_first_embedding_is_centred_on_half_a_hop():
     assert (without.hop_seconds, without.offset_seconds) == (None, None)
 
 
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize("hop", [0.0, -1.0])
 def test_hop_must_be_positive(hop):
     with pytest.raises(ValueError, match="`hop_seconds`"):
@@ -73,6 +75,7 @@ def test_audio_is_not_rounded_before_the_model_under_mixed_precision(audio):
     np.testing.assert_array_equal(embed(encoder, audio), ops.convert_to_numpy(model(audio)))
 
 
+@pytest.mark.one_backend
 def test_config_round_trip(audio):
     encoder = AudioEncoder(make_model(), 0.96, 0.3, trainable=True, name="audio")
     restored = keras.layers.deserialize(keras.layers.serialize(encoder))

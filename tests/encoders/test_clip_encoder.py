@@ -112,6 +112,7 @@ def test_resized_pictures_stay_in_range(encoder):
     assert np.abs(embed(encoder, resized) - expected).max() > 1e-3
 
 
+@pytest.mark.one_backend
 def test_other_mean_and_std(encoder):
     images = make_images()
     plain = CLIPEncoder(encoder.backbone, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
@@ -157,6 +158,7 @@ def test_embed_text_in_batches_with_a_template(encoder):
     )
 
 
+@pytest.mark.backend_agnostic
 def test_a_long_text_warns(encoder):
     with pytest.warns(UserWarning, match="'dog dog dog"):
         encoder.embed_text("dog " * 20)
@@ -186,6 +188,7 @@ def changed_weights(encoder):
     return {weight.path: not np.array_equal(old, new) for weight, old, new in pairs}
 
 
+@pytest.mark.one_backend
 def test_a_frozen_encoder_does_not_change():
     encoder = CLIPEncoder(make_backbone(), TOKENIZER)
     assert encoder.trainable_variables == []
@@ -208,6 +211,7 @@ def test_gradients_stop_at_a_frozen_encoder(trainable):
     assert moved == trainable
 
 
+@pytest.mark.one_backend
 @pytest.mark.filterwarnings("ignore:Gradients do not exist")
 def test_a_trainable_encoder_learns():
     encoder = CLIPEncoder(make_backbone(), TOKENIZER, trainable=True)
@@ -220,6 +224,7 @@ def test_a_trainable_encoder_learns():
 # --- saved state -----------------------------------------------------------------------------
 
 
+@pytest.mark.one_backend
 def test_config_round_trip(encoder):
     config = json.loads(json.dumps(keras.saving.serialize_keras_object(encoder)))
     restored = keras.saving.deserialize_keras_object(config)
@@ -228,6 +233,7 @@ def test_config_round_trip(encoder):
     assert_same_embeddings(restored, encoder)
 
 
+@pytest.mark.one_backend
 def test_keras_file_round_trip(encoder, tmp_path):
     inputs = keras.Input((*SIZE, 3))
     model = keras.Model(inputs, keras.layers.Dense(2)(encoder(inputs)))
@@ -246,6 +252,7 @@ def test_preset_round_trip(encoder, preset):
     assert_same_embeddings(restored, encoder)
 
 
+@pytest.mark.one_backend
 def test_preset_without_weights(encoder, preset):
     restored = CLIPEncoder.from_preset(preset, load_weights=False)
     assert [w.shape for w in restored.weights] == [w.shape for w in encoder.weights]
@@ -276,6 +283,7 @@ def audio():
     return np.random.default_rng(0).normal(size=(1, 8000, 2)).astype("float32")
 
 
+@pytest.mark.one_backend
 def test_a_name_gives_the_model_clip(model, encoder):
     assert isinstance(model.backbone.image_encoder, CLIPEncoder)
     assert (model.backbone.image_size, model.backbone.prompt_dim) == (SIZE, 6)
@@ -317,6 +325,7 @@ def test_localize_reads_words_as_their_embeddings(model, audio, tmp_path):
     np.testing.assert_array_equal(azimuths, model.localize(audio, clip.embed_text(texts)))
 
 
+@pytest.mark.one_backend
 def test_saved_models_hold_clip_and_its_tokenizer(model, tmp_path):
     model.save(tmp_path / "model.keras")
     model.save_to_preset(str(tmp_path / "preset"))
@@ -328,6 +337,7 @@ def test_saved_models_hold_clip_and_its_tokenizer(model, tmp_path):
         assert restored.backbone.image_encoder.trainable_variables == []
 
 
+@pytest.mark.one_backend
 def test_encoders_pass_where_names_are_taken(encoder, preset):
     assert get_image_encoder(encoder) is encoder
     assert get_image_encoder(None) is None
@@ -434,6 +444,7 @@ def test_wrong_arguments_are_named(encoder):
         encoder.embed_text(3)
 
 
+@pytest.mark.backend_agnostic
 def test_encoders_do_not_import_their_converters():
     """Converters import the encoders that they make; the other way would be a circle."""
     folder = pathlib.Path(encoders.__file__).parent

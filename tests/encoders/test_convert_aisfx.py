@@ -88,6 +88,7 @@ def assert_holds(encoder, state):
             )
 
 
+@pytest.mark.one_backend
 def test_reads_a_checkpoint_and_a_wheel(tmp_path):
     state = random_state()
     path = save(state, tmp_path / "checkpoint.pth")
@@ -142,6 +143,7 @@ def test_real_sound_end_to_end(encoder, reference, sound_effects_spectrogram, re
         assert_agrees(encoder, reference, sound_effects_spectrogram, audio[:48000])
 
 
+@pytest.mark.backend_agnostic
 def test_a_wrong_checkpoint_is_described_in_one_message(tmp_path):
     state = random_state()
     del state["embedding_net.conv_block1.bn2.bias"]
@@ -155,6 +157,7 @@ def test_a_wrong_checkpoint_is_described_in_one_message(tmp_path):
     assert "wrong shape: embedding_net.conv_block2.conv1.weight (128, 64, 5, 5)" in message
 
 
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize("content", [b"", b"no checkpoint", b"PK\x03\x04 no archive"])
 def test_a_file_of_another_kind_is_refused(content, tmp_path):
     path = tmp_path / "checkpoint.pth"
@@ -163,6 +166,7 @@ def test_a_file_of_another_kind_is_refused(content, tmp_path):
         convert_aisfx(path)
 
 
+@pytest.mark.backend_agnostic
 def test_a_wheel_of_another_package_is_refused(tmp_path):
     path = tmp_path / "other.whl"
     with zipfile.ZipFile(path, "w") as archive:
@@ -171,6 +175,7 @@ def test_a_wheel_of_another_package_is_refused(tmp_path):
         convert_aisfx(path)
 
 
+@pytest.mark.backend_agnostic
 def test_no_code_of_a_checkpoint_runs(tmp_path):
     path = tmp_path / "checkpoint.pth"
     torch.save((random_state(), Harmful(tmp_path / "harm")), path)
@@ -191,11 +196,13 @@ class Harmful:
         return os.mkdir, (self.path,)
 
 
+@pytest.mark.backend_agnostic
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(ValueError, match="nowhere.whl"):
         convert_aisfx(tmp_path / "nowhere.whl")
 
 
+@pytest.mark.backend_agnostic
 def test_says_how_to_install_the_package(monkeypatch):
     monkeypatch.setattr(converter.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ImportError, match="pip install --no-deps aisfx"):

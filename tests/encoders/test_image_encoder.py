@@ -80,6 +80,7 @@ def test_pictures_are_normalised_as_the_model_expects(images):
     np.testing.assert_allclose(embed(encoder, images), expected, atol=1e-5)
 
 
+@pytest.mark.backend_agnostic
 def test_image_size_comes_from_the_model_or_the_argument():
     assert ImageEncoder(make_model()).image_size == SIZE
     anywhere = make_model(input_shape=(None, None, 3))
@@ -88,6 +89,7 @@ def test_image_size_comes_from_the_model_or_the_argument():
         ImageEncoder(anywhere)
 
 
+@pytest.mark.one_backend
 def test_a_frozen_encoder_does_not_change(images):
     before, after = train_step(ImageEncoder(make_model()), images)
     assert len(before) == 6  # kernel and bias; gamma, beta and the two moving statistics
@@ -115,6 +117,7 @@ def test_a_black_picture_has_finite_gradients():
     assert all(np.isfinite(weight).all() for weight in after)
 
 
+@pytest.mark.one_backend
 def test_wraps_a_keras_hub_backbone(images):
     backbone = make_efficientnet()
     encoder = ImageEncoder(backbone, image_size=SIZE, mean=0.5, std=0.5)
@@ -127,6 +130,7 @@ def test_wraps_a_keras_hub_backbone(images):
     np.testing.assert_allclose(embeddings, expected, atol=1e-4)
 
 
+@pytest.mark.one_backend
 def test_config_round_trip_keeps_the_model(images):
     encoder = ImageEncoder(make_model(False), mean=[0.1, 0.2, 0.3], std=0.5, name="encoder")
     restored = keras.layers.deserialize(keras.layers.serialize(encoder))

@@ -81,6 +81,7 @@ def test_default_filters_all_cover_a_bin():
     assert mel_matrix(513, 64, 16000, 60.0, 7800.0).max(axis=0).min() > 0
 
 
+@pytest.mark.backend_agnostic
 def test_config_round_trip():
     encoder = LogMelEncoder(8, (4, 6), 32, 8000, 512, 256, 0.1, name="audio")
     restored = keras.layers.deserialize(keras.layers.serialize(encoder))
@@ -103,6 +104,7 @@ def test_masks_hide_in_training_alone(audio):
     assert np.abs(first - second).max() > 1e-3
 
 
+@pytest.mark.backend_agnostic
 def test_masks_are_in_the_config():
     encoder = LogMelEncoder(8, (4,), spec_augment=[8, 4])
     restored = keras.layers.deserialize(keras.layers.serialize(encoder))
@@ -119,6 +121,7 @@ def test_an_encoder_with_masks_trains_and_is_saved(audio, tmp_path):
     np.testing.assert_allclose(restored.predict(audio, verbose=0), model.predict(audio, verbose=0))
 
 
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize("widths", [3, (1,), (1, -1), (1.5, 2)])
 def test_wrong_mask_widths_are_refused(widths):
     with pytest.raises(ValueError, match="Received"):

@@ -146,18 +146,21 @@ def test_embeddings_are_those_of_the_examples(encoder):
     np.testing.assert_allclose(output, expected, rtol=1e-3)
 
 
+@pytest.mark.one_backend
 def test_times_of_embeddings(encoder):
     assert encoder.hop_seconds == pytest.approx(EXAMPLE_SECONDS / 2)
     assert encoder.offset_seconds == pytest.approx(49.5 * 1024 / 44100)
     assert SoundEffectsCNN(FILTERS, hop_seconds=0.5).hop_seconds == pytest.approx(0.5, abs=0.012)
 
 
+@pytest.mark.one_backend
 def test_a_short_recording_is_continued_with_silence(encoder):
     audio = make_audio(1.0)
     continued = np.pad(audio, [(0, 0), (0, 16000)])
     np.testing.assert_allclose(embed(encoder, audio), embed(encoder, continued), atol=2e-3)
 
 
+@pytest.mark.one_backend
 def test_the_last_sound_of_a_recording_is_used(encoder):
     quiet = make_audio(3.0)
     loud = quiet.copy()
@@ -200,7 +203,7 @@ def test_front_end_stays_in_float32_under_mixed_precision(encoder):
     np.testing.assert_allclose(embed(low, audio), embed(encoder, audio), rtol=0.1)
 
 
-@pytest.mark.parametrize("trainable", [False, True])
+@pytest.mark.parametrize("trainable", [pytest.param(False, marks=pytest.mark.one_backend), True])
 def test_learns_only_if_trainable(trainable):
     encoder = make_encoder(trainable=trainable)
     inputs = keras.Input((16000,))
@@ -241,6 +244,7 @@ def test_keras_file_round_trip(tmp_path):
     np.testing.assert_array_equal(embed(restored, audio), embed(encoder, audio))
 
 
+@pytest.mark.one_backend
 def test_preset_round_trip(encoder, tmp_path):
     preset = str(tmp_path / "preset")
     encoder.save_to_preset(preset)
@@ -287,6 +291,7 @@ def test_inside_a_model(tmp_path):
         np.testing.assert_array_equal(old, new)
 
 
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize(
     ("arguments", "name"),
     [
@@ -302,6 +307,7 @@ def test_bad_arguments_are_named(arguments, name):
         SoundEffectsCNN(**{"filters": FILTERS, **arguments})
 
 
+@pytest.mark.backend_agnostic
 def test_stereo_is_refused(encoder):
     with pytest.raises(ValueError, match="`audio`"):
         encoder(np.zeros((1, 16000, 2), "float32"))

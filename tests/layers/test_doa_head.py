@@ -44,6 +44,7 @@ def test_steered_response_peaks_at_the_source(spacing):
     np.testing.assert_array_equal(estimate(posterior), AZIMUTHS)
 
 
+@pytest.mark.one_backend
 def test_zero_degrees_is_beside_the_microphone_that_leads():
     head = steered_response_head()
     posterior = estimate(head(pure_delay_scene(np.array([0.0, 180.0]), 0.2)))
@@ -154,6 +155,7 @@ def test_convolutions_do_not_depend_on_the_axis(randomize):
     assert spread["mirror"] < 1e-3 < 1.0 < spread["zeros"]
 
 
+@pytest.mark.one_backend
 def test_a_new_head_corrects_nothing():
     scenes = pure_delay_scene(AZIMUTHS, 0.2)
     new, uncorrected = DoAHead(hidden_dim=8), steered_response_head()
@@ -162,12 +164,14 @@ def test_a_new_head_corrects_nothing():
     assert all(np.any(layer.get_weights()[0]) for layer in new.hidden)
 
 
+@pytest.mark.backend_agnostic
 def test_heads_stored_before_padding_had_zeros():
     config = DoAHead().get_config()
     assert config.pop("padding") == "mirror"
     assert DoAHead.from_config(config).padding == "zeros"
 
 
+@pytest.mark.backend_agnostic
 def test_weights_are_for_the_steered_response():
     scenes = pure_delay_scene(AZIMUTHS, 0.2)
     with pytest.raises(ValueError, match="`bin_weights`"):
@@ -197,6 +201,7 @@ def test_spectrogram_form_is_an_mlp_averaged_over_time(twin, randomize, rng):
     np.testing.assert_allclose(ops.convert_to_numpy(head(scene))[0], expected, rtol=1e-4)
 
 
+@pytest.mark.one_backend
 def test_cross_spectrum_form_ignores_loudness():
     scenes = pure_delay_scene(AZIMUTHS, 0.2)
     head = DoAHead("cross_spectrum", hidden_dim=8)
@@ -260,6 +265,7 @@ def test_stays_in_float32_under_mixed_precision(form):
     np.testing.assert_allclose(posterior.sum(axis=1), 1.0, rtol=1e-5)
 
 
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize(
     ("arguments", "name"),
     [
@@ -274,6 +280,7 @@ def test_bad_arguments_are_named(arguments, name):
         DoAHead(**arguments)
 
 
+@pytest.mark.backend_agnostic
 def test_more_bands_than_bins_are_refused():
     with pytest.raises(ValueError, match="`num_bands`"):
         DoAHead(num_bands=16).build((None, None, 9, 4))

@@ -117,6 +117,7 @@ def test_stays_in_float32_under_mixed_precision(rng):
     np.testing.assert_array_equal(resample(low, audio), resample(Resampler(16000, 44100), audio))
 
 
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize(
     ("rates", "name"),
     [

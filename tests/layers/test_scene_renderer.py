@@ -70,6 +70,7 @@ def test_shapes_are_known_beforehand():
     assert [x.shape for x in SceneRenderer()(*inputs)] == [(None, 400, 2)] * 2
 
 
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize(
     ("shapes", "message"),
     [
@@ -86,6 +87,7 @@ def test_wrong_shapes_are_refused(shapes, message):
         SceneRenderer()(audio, rirs, SNR)
 
 
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize("mix_rms", [0.0, -1.0, float("nan")])
 def test_a_wrong_level_is_refused(mix_rms):
     with pytest.raises(ValueError, match="`mix_rms`"):

@@ -107,6 +107,7 @@ def test_zeros_have_finite_gradients(gradient, randomize):
     assert np.isfinite(slope).all()
 
 
+@pytest.mark.backend_agnostic
 def test_something_must_be_bridged():
     with pytest.raises(ValueError, match="use_prompt=False, use_audio=False"):
         SemanticBridge(use_prompt=False, use_audio=False)
@@ -116,6 +117,7 @@ def test_something_must_be_bridged():
         SemanticBridge(use_audio=False, return_similarity=True)
 
 
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize(
     ("num_heads", "expected"),
     [(3, "a divisor of the 8 features"), (0, "an integer of at least 1"), (2.5, "an integer")],

@@ -94,6 +94,7 @@ def test_silence_is_finite(residual, inputs, gradient, randomize):
     assert np.isfinite(slope).all()
 
 
+@pytest.mark.backend_agnostic
 def test_an_unknown_residual_is_refused():
     with pytest.raises(ValueError, match="`residual`"):
         SemanticSpatialAlignment(residual="both")

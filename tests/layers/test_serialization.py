@@ -8,6 +8,8 @@ from keras_avssan.layers.resampler import Resampler
 from keras_avssan.layers.spec_augment import SpecAugment
 from keras_avssan.layers.transformer_block import TransformerBlock
 
+pytestmark = pytest.mark.backend_agnostic
+
 EXAMPLES = [
     layers.DoAHead("cross_spectrum", 32, 1, 0.4, 8, 0.1, 8000, name="a"),
     layers.FrameAlignment(512, 16000, 0.96, 0.48, name="b"),

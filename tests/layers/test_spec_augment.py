@@ -60,6 +60,7 @@ def test_config_round_trip():
     np.testing.assert_array_equal(hidden(restored), hidden(layer))
 
 
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize("arguments", [{"frequency": -1}, {"time": 2.5}, {"time": True}])
 def test_wrong_widths_are_refused(arguments):
     name = next(iter(arguments))

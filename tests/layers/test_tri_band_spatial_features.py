@@ -152,6 +152,7 @@ def test_bands_are_chosen_by_name(spectrogram):
     assert list(compute(spectrogram, bands=["full", "mid"])) == ["full", "mid"]
 
 
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize(
     ("arguments", "name"),
     [
@@ -166,6 +167,7 @@ def test_bad_arguments_are_named(arguments, name):
         TriBandSpatialFeatures(**arguments)
 
 
+@pytest.mark.backend_agnostic
 def test_a_narrow_spectrogram_is_refused():
     with pytest.raises(ValueError, match="`spectrogram` must have at least 128 bins"):
         TriBandSpatialFeatures()(np.ones((1, 2, 65, 4), "float32"))

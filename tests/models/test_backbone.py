@@ -31,7 +31,10 @@ def check_values(outputs):
     assert 0 <= outputs["mask"].min() and outputs["mask"].max() <= 1
 
 
-@pytest.mark.parametrize(("seconds", "batch"), [(0.5, 2), (1.0, 2), (60.0, 1)])
+@pytest.mark.parametrize(
+    ("seconds", "batch"),
+    [(0.5, 2), pytest.param(1.0, 2, marks=pytest.mark.one_backend), (60.0, 1)],
+)
 def test_any_duration_with_the_same_weights(seconds, batch, model, make_inputs, run):
     samples = round(16000 * seconds)
     outputs = run(model, make_inputs(batch, samples))
@@ -58,6 +61,7 @@ def test_similarity_is_the_cosine_between_prompt_and_mix(model, inputs, run):
     assert np.abs(outputs["similarity"]).max() <= 1
 
 
+@pytest.mark.one_backend
 def test_one_source_alone_is_where_srp_phat_finds_it(make_tiny, make_inputs, run, delayed_noise):
     """A mask that keeps everything and a head that corrects nothing: near the axis too."""
     model = make_tiny()
@@ -71,16 +75,24 @@ def test_one_source_alone_is_where_srp_phat_finds_it(make_tiny, make_inputs, run
     np.testing.assert_allclose(estimate, expected, atol=1)
 
 
-def test_locate_is_what_the_network_makes_of_its_mask(make_tiny, inputs, run):
-    for arguments in ({}, {"phase_transform": False}, {"doa_form": "spectrogram"}):
-        model = make_tiny(**arguments)
-        outputs = run(model, inputs)
-        audio = ops.convert_to_tensor(inputs["audio"])
-        mix = model.backbone.stft(audio * level_gain(audio))
-        located = model.backbone.locate(mix, ops.convert_to_tensor(outputs["mask"]))
-        np.testing.assert_allclose(ops.convert_to_numpy(located), outputs["doa"], atol=1e-5)
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {},
+        pytest.param({"phase_transform": False}, marks=pytest.mark.one_backend),
+        pytest.param({"doa_form": "spectrogram"}, marks=pytest.mark.one_backend),
+    ],
+)
+def test_locate_is_what_the_network_makes_of_its_mask(arguments, make_tiny, inputs, run):
+    model = make_tiny(**arguments)
+    outputs = run(model, inputs)
+    audio = ops.convert_to_tensor(inputs["audio"])
+    mix = model.backbone.stft(audio * level_gain(audio))
+    located = model.backbone.locate(mix, ops.convert_to_tensor(outputs["mask"]))
+    np.testing.assert_allclose(ops.convert_to_numpy(located), outputs["doa"], atol=1e-5)
 
 
+@pytest.mark.backend_agnostic
 def test_networks_stored_before_the_phase_transform_keep_their_head(make_tiny):
     config = make_tiny().backbone.get_config()
     assert config.pop("phase_transform") is True
@@ -124,6 +136,7 @@ def test_spacing_of_the_microphones_is_an_input(model, inputs, run):
     assert np.abs(wider[1] - usual[1]).max() > 1e-4
 
 
+@pytest.mark.one_backend
 def test_convolution_in_place_of_the_fft(make_tiny, model, inputs, run):
     other = make_tiny(stft_implementation="conv")
     other.set_weights(model.get_weights())
@@ -134,7 +147,9 @@ def test_silence_gives_finite_outputs(model, inputs, run):
     check_values(run(model, {**inputs, "audio": np.zeros_like(inputs["audio"])}))
 
 
-@pytest.mark.parametrize("configuration", ["base", "paper"])
+@pytest.mark.parametrize(
+    "configuration", ["base", pytest.param("paper", marks=pytest.mark.one_backend)]
+)
 def test_silence_gives_finite_gradients(configuration, make_tiny, batch, eagerly):
     """A step of plain gradient descent carries any NaN of a gradient into the weights."""
     inputs, labels = batch
@@ -187,12 +202,14 @@ def test_inputs_of_a_wrong_shape_are_named(inputs, message, model):
         model.backbone(arrays)
 
 
+@pytest.mark.backend_agnostic
 def test_pictures_need_an_image_encoder(make_tiny, inputs):
     model = make_tiny(image_encoder=None, prompt_dim=8)
     with pytest.raises(ValueError, match="no image encoder"):
         model.backbone(inputs)
 
 
+@pytest.mark.backend_agnostic
 def test_missing_and_unfit_parts_are_named():
     with pytest.raises(ValueError, match="`prompt_dim`"):
         AVSSANBackbone(None, LogMelEncoder(8, (4,)))
@@ -206,6 +223,7 @@ def test_missing_and_unfit_parts_are_named():
         AVSSANBackbone(ConvImageEncoder(8, (4,), (16, 16)), pooled)
 
 
+@pytest.mark.one_backend
 def test_takes_any_image_model_in_the_slot(make_tiny, make_inputs, run):
     picture_model = keras.Sequential(
         [keras.Input((16, 16, 3)), keras.layers.Conv2D(5, 3, strides=4, name="conv")]

@@ -9,6 +9,8 @@ from keras_avssan import AVSSANPreprocessor
 from keras_avssan.classical import SRPPHAT
 from keras_avssan.models import Prompt
 
+pytestmark = pytest.mark.one_backend
+
 RNG = np.random.default_rng(0)
 GOOD_AUDIO = 0.1 * RNG.normal(size=(8000, 2))
 GOOD_PICTURE = RNG.uniform(size=(16, 16, 3))

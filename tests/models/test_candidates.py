@@ -59,6 +59,7 @@ def test_outputs(candidates_model, delayed_noise, make_inputs):
         np.testing.assert_allclose(louder[name], outputs[name], atol=1e-3, err_msg=name)
 
 
+@pytest.mark.one_backend
 def test_without_candidates_the_posterior_is_that_of_the_mixture(
     candidates_model, make, delayed_noise, make_inputs
 ):

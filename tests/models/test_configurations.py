@@ -36,11 +36,13 @@ def prediction(model, inputs):
     return {key: outputs[key] for key in ("doa", "masked_spectrogram", "prompt_semantics")}
 
 
+@pytest.mark.backend_agnostic
 def test_arguments_win_over_the_configuration(make_tiny):
     model = make_tiny(configuration="paper", doa_form="cross_spectrum")
     assert model.backbone.doa_head.form == "cross_spectrum"
 
 
+@pytest.mark.backend_agnostic
 def test_default_model_brings_its_own_encoders():
     model = AVSSAN(compile=False)
     assert type(model.backbone.image_encoder).__name__ == "ConvImageEncoder"
@@ -49,6 +51,7 @@ def test_default_model_brings_its_own_encoders():
     assert not model.compiled
 
 
+@pytest.mark.backend_agnostic
 def test_compile_takes_other_parts(make_tiny):
     model = make_tiny()
     model.compile(keras.optimizers.SGD(0.5), loss=make_loss("paper"), metrics=[])
@@ -71,22 +74,28 @@ def test_paper_takes_embeddings_and_ablations_without_encoders(make_tiny):
     make_tiny(configuration="paper", semantic_audio=False)
 
 
+@pytest.mark.backend_agnostic
 def test_an_unknown_configuration_is_refused():
     with pytest.raises(ValueError, match="`configuration`.*'large'"):
         AVSSAN(configuration="large")
 
 
+@pytest.mark.backend_agnostic
 def test_backbone_and_arguments_for_one_exclude_each_other(model):
     with pytest.raises(TypeError, match=r"`backbone`.*\['dim'\]"):
         AVSSAN(backbone=model.backbone, dim=16)
 
 
+@pytest.mark.backend_agnostic
 def test_an_unknown_argument_is_refused():
     with pytest.raises((TypeError, ValueError), match="depth"):
         AVSSANBackbone(prompt_dim=4, semantic_audio=False, depth=3)
 
 
-@pytest.mark.parametrize("magnitude", ["cues", "mask", "both"])
+@pytest.mark.parametrize(
+    "magnitude",
+    [*(pytest.param(name, marks=pytest.mark.one_backend) for name in ("cues", "mask")), "both"],
+)
 def test_magnitudes_stand_where_they_are_asked_for(magnitude, make_tiny, make_inputs, run):
     model = make_tiny(magnitude=magnitude, scale_relevance=True)
     backbone = model.backbone
@@ -99,6 +108,7 @@ def test_magnitudes_stand_where_they_are_asked_for(magnitude, make_tiny, make_in
     np.testing.assert_allclose(run(again, inputs)["doa"], run(model, inputs)["doa"], atol=1e-5)
 
 
+@pytest.mark.backend_agnostic
 def test_a_config_without_these_arguments_is_that_of_a_network_without_them(make_tiny):
     config = make_tiny().backbone.get_config()
     del config["magnitude"], config["scale_relevance"]
@@ -107,6 +117,7 @@ def test_a_config_without_these_arguments_is_that_of_a_network_without_them(make
     assert backbone.settings["scale_relevance"] is False
 
 
+@pytest.mark.backend_agnostic
 def test_an_unknown_place_of_magnitudes_is_refused(make_tiny):
     with pytest.raises(ValueError, match="`magnitude` must be one of.*magnitude='head'"):
         make_tiny(magnitude="head")

@@ -68,6 +68,7 @@ def test_a_picture_is_embedded_once(model, plan, counted):
     assert plan.catalog.classes == ClassFolders(plan.catalog.root).classes
 
 
+@pytest.mark.one_backend
 def test_a_changed_picture_is_embedded_anew(model, plan, counted):
     before = embed_pictures(model, plan, progress=False)
     changed = plan.pictures[2].id
@@ -78,6 +79,7 @@ def test_a_changed_picture_is_embedded_anew(model, plan, counted):
     assert [name for name in before if not np.array_equal(before[name], after[name])] == [changed]
 
 
+@pytest.mark.one_backend
 def test_another_encoder_has_entries_of_its_own(model, plan, counted):
     before = embed_pictures(model, plan, progress=False)
     encoder = model.backbone.image_encoder
@@ -87,6 +89,7 @@ def test_another_encoder_has_entries_of_its_own(model, plan, counted):
     assert all(not np.array_equal(before[name], after[name]) for name in before)
 
 
+@pytest.mark.one_backend
 def test_an_encoder_that_learns_is_never_kept(model, plan, counted):
     model.backbone.image_encoder.trainable = True
     for _ in range(2):
@@ -95,6 +98,7 @@ def test_an_encoder_that_learns_is_never_kept(model, plan, counted):
     assert not (plan.catalog.root / ".embeddings").exists()
 
 
+@pytest.mark.one_backend
 def test_a_damaged_store_is_made_anew(model, plan, counted):
     before = embed_pictures(model, plan, progress=False)
     [path] = (plan.catalog.root / ".embeddings").iterdir()
@@ -103,6 +107,7 @@ def test_a_damaged_store_is_made_anew(model, plan, counted):
     assert counted == [6, 6]
 
 
+@pytest.mark.backend_agnostic
 def test_nothing_half_written_is_left(tmp_path, monkeypatch):
     store = EmbeddingStore(tmp_path, 64 * "a")
     monkeypatch.setattr(np, "savez", lambda *_, **__: 1 / 0)
@@ -121,6 +126,7 @@ def test_losses_from_the_store_are_those_through_the_encoder(model, plan):
     assert losses[1] == pytest.approx(losses[0], abs=1e-4)
 
 
+@pytest.mark.one_backend
 def test_a_fingerprint_tells_encoders_apart():
     def encoder(filters=4, mean=0.5):
         keras.utils.set_random_seed(0)
@@ -143,11 +149,13 @@ def test_a_fingerprint_tells_encoders_apart():
     assert encoder_fingerprint(again) == encoder_fingerprint(small)
 
 
+@pytest.mark.backend_agnostic
 def test_a_model_without_an_image_encoder_is_refused(plan, make_tiny):
     with pytest.raises(ValueError, match="`model` must have an image encoder"):
         embed_pictures(make_tiny(image_encoder=None, prompt_dim=8), plan, progress=False)
 
 
+@pytest.mark.one_backend
 def test_a_plan_is_embedded_as_its_kinds_of_prompts_need(model, plan, counted):
     pictures, texts = embed_plan(model, plan, progress=False)
     assert_same(pictures, embed_pictures(model, plan, progress=False))
@@ -162,12 +170,14 @@ def test_a_plan_is_embedded_as_its_kinds_of_prompts_need(model, plan, counted):
         embed_plan(model, plan, ("text",))
 
 
+@pytest.mark.backend_agnostic
 def test_given_embeddings_must_hold_every_picture(model, plan):
     given = {picture.id: np.ones(8) for picture in plan.pictures[1:]}
     with pytest.raises(ValueError, match=f"lacks '{plan.pictures[0].id}'.*=5"):
         embed_plan(model, plan, pictures=given)
 
 
+@pytest.mark.backend_agnostic
 def test_models_without_prompts_get_placeholders(plan):
     given = {picture.id: np.ones(8) for picture in plan.pictures}
     pictures, texts = embed_plan(GCCMLP(hidden_dim=4), plan, ("text", "picture"), pictures=given)

@@ -26,6 +26,7 @@ def has_changed(before, after):
     return any(not np.array_equal(a, b) for a, b in zip(before, after, strict=True))
 
 
+@pytest.mark.backend_agnostic
 def test_refuses_more_epochs_than_steps(plan, make_tiny):
     with pytest.raises(ValueError, match=r"`epochs` must be from 1 to `steps`.*epochs=3, steps=2"):
         fit_scenes(make_tiny(), plan, steps=2, epochs=3)
@@ -99,6 +100,7 @@ def test_a_user_stops_the_training_with_the_last_step_of_an_epoch(plan, make_tin
     assert int(model.optimizer.iterations) == 1  # the first epoch has one step, the second two
 
 
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize("steps", [1, 2.5, 0])
 def test_refuses_steps_that_cannot_be_trained(steps, plan, make_tiny):
     with pytest.raises(ValueError, match=f"`steps` must be an integer.*Received: steps={steps}"):

@@ -88,7 +88,10 @@ def positions(model):
     return {i for i, weight in enumerate(model.weights) if id(weight) in trainable}
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(
+    "form",
+    [pytest.param(form, marks=() if form == "file" else pytest.mark.one_backend) for form in FORMS],
+)
 def test_a_step_changes_what_it_changed_before(form, make_tiny, make_batch, eagerly, tmp_path):
     model = make_tiny()
     freeze_part_of_an_encoder(model.backbone)

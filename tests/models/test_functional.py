@@ -1,5 +1,7 @@
 """The network is a graph of layers that can be looked at, cut and put together anew."""
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
@@ -25,6 +27,7 @@ def inputs(backbone, make_batch):
     return {name: make_batch()[0][name] for name in backbone.input}
 
 
+@pytest.mark.one_backend
 def test_inputs_and_outputs_are_known_before_a_call(make_tiny, backbone):
     model = make_tiny(compiled=False)
     for network in (model, backbone):
@@ -47,6 +50,7 @@ def test_the_summary_names_every_block_with_its_shape(backbone):
     assert "(None, None, 513, 4)" in text and "(None, 180)" in text
 
 
+@pytest.mark.one_backend
 def test_a_part_is_a_model_of_its_own(backbone, inputs):
     part = keras.Model(backbone.inputs, backbone.get_layer("refiner").output)
     mask, masked, weights = part(inputs)
@@ -57,6 +61,7 @@ def test_a_part_is_a_model_of_its_own(backbone, inputs):
         )
 
 
+@pytest.mark.one_backend
 def test_a_part_is_replaced(backbone, inputs):
     """Another head on the masked spectrogram, trained beside frozen blocks."""
     backbone.trainable = False
@@ -93,6 +98,7 @@ def test_every_prompt_goes_through_the_same_layers(backbone, inputs):
     assert len(backbone.weights) == before
 
 
+@pytest.mark.one_backend
 def test_inputs_that_the_network_has_no_use_for_are_left_out(make_tiny, inputs):
     network = make_tiny(compiled=False, visual_prompt=False).backbone
     assert set(network.input) == {"audio"}
@@ -155,14 +161,21 @@ def _prompts(backbone, inputs):
 
 
 KINDS = ("images", "images, spacing", "embedding", "recording", "images, recording")
+# Kinds and whether the audio encoder is frozen: those that run under every backend.
+EVERYWHERE = {("images", False), ("embedding", False), ("images, recording", True)}
 
 
 def _statistics(layer):
     return [ops.convert_to_numpy(w) for w in layer.weights if "moving_" in w.path]
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize(
+    ("kind", "frozen"),
+    [
+        pytest.param(*case, marks=() if case in EVERYWHERE else pytest.mark.one_backend)
+        for case in itertools.product(KINDS, (False, True))
+    ],
+)
 def test_training_reaches_every_layer_whatever_the_prompt(kind, frozen, make_tiny, make_batch):
     """Dropout and batch normalisation, told by answers and statistics."""
     backbone = make_tiny(compiled=False, dropout=0.5).backbone

@@ -136,9 +136,11 @@ class TestPreprocessors(TestCase):
         for cls in (AVSSANPreprocessor, LocalizerPreprocessor):
             self.check(cls, "AVSSAN", image_size=(16, 16), min_duration=0.25)
 
+    @pytest.mark.one_backend
     def test_embeddings(self):
         self.check(LocalizerPreprocessor, "AVST", image_size=None, prompt_dim=DIM)
 
+    @pytest.mark.one_backend
     def test_promptless(self):
         self.check(LocalizerPreprocessor, "GCCMLP", image_size=None)
 

@@ -51,6 +51,7 @@ def test_confidence_is_the_probability_within_five_degrees(model, recording, pic
     assert confidence[0] == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.one_backend
 def test_files_and_arrays_are_the_same(model, files, picture):
     wav, png, samples = files
     from_arrays = model.explain(samples, picture)["posterior"]
@@ -60,6 +61,7 @@ def test_files_and_arrays_are_the_same(model, files, picture):
         )
 
 
+@pytest.mark.one_backend
 def test_pictures_of_floats_and_of_bytes_are_the_same(model, recording, picture):
     floats = picture.astype("float32") / 255
     np.testing.assert_allclose(
@@ -74,6 +76,7 @@ def test_tensors_of_the_backend_are_taken(model, recording, picture):
     np.testing.assert_array_equal(model.localize(*tensors), model.localize(recording, picture))
 
 
+@pytest.mark.one_backend
 def test_one_prompt_serves_several_recordings(model, make_inputs, picture):
     recordings = make_inputs(3)["audio"]
     each = [model.localize(recording, picture)[0] for recording in recordings]
@@ -98,6 +101,7 @@ def test_embeddings_serve_as_prompts(model, recording, make_inputs):
     np.testing.assert_array_equal(model.localize(recording, list(embeddings)), expected)
 
 
+@pytest.mark.one_backend
 def test_many_scenes_run_in_parts(model, make_inputs, picture):
     recordings = make_inputs(3)["audio"]
     many = np.concatenate([recordings] * 12)
@@ -106,6 +110,7 @@ def test_many_scenes_run_in_parts(model, make_inputs, picture):
     np.testing.assert_array_equal(theta, np.tile(model.localize(recordings, picture), 12))
 
 
+@pytest.mark.one_backend
 def test_other_sampling_rates_are_resampled(model, picture):
     tone = 0.1 * np.sin(np.arange(24000)[:, None] * 0.05 + [0, 1])
     assert model.explain(tone, picture, sampling_rate=48000)["mask"].shape == (16, 513)
@@ -144,6 +149,7 @@ def test_explanation(model, recording, picture, run):
     assert type(explanation["azimuth"]) is type(explanation["confidence"]) is float
 
 
+@pytest.mark.one_backend
 def test_explain_gives_what_the_mask_leaves_to_be_heard(model, recording, picture):
     explanation = model.explain(recording, picture)
     heard = explanation["masked_audio"]
@@ -160,11 +166,13 @@ def test_explain_gives_what_the_mask_leaves_to_be_heard(model, recording, pictur
     assert 0 < power < np.mean(np.square(recording))
 
 
+@pytest.mark.backend_agnostic
 def test_explain_takes_one_scene(model, make_inputs, picture):
     with pytest.raises(ValueError, match="one recording and one prompt.*2 scenes"):
         model.explain(make_inputs(2)["audio"], picture)
 
 
+@pytest.mark.backend_agnostic
 def test_a_model_without_a_preprocessor_says_so(make_tiny, recording, picture):
     model = make_tiny()
     model.preprocessor = None
@@ -173,6 +181,7 @@ def test_a_model_without_a_preprocessor_says_so(make_tiny, recording, picture):
             call(recording, picture)
 
 
+@pytest.mark.one_backend
 def test_two_channels_of_an_array_of_microphones(model, recording, picture):
     four = np.random.default_rng(6).normal(size=(len(recording), 4)).astype("float32")
     four[:, [3, 1]] = recording
@@ -187,6 +196,7 @@ def test_two_channels_of_an_array_of_microphones(model, recording, picture):
         model.localize(four, picture)
 
 
+@pytest.mark.one_backend
 def test_copies_have_no_confidence_and_a_dead_channel_no_answer(model, recording, picture):
     audio = np.stack([recording, recording[:, [0, 0]]])
     with pytest.warns(UserWarning, match=r"`audio\[1\]`: both channels hold the same"):
@@ -212,6 +222,7 @@ def in_eight_bits(pictures):
     return (np.round(pictures * 255) / 255).astype("float32")
 
 
+@pytest.mark.one_backend
 def test_presence_is_what_the_network_gives(with_candidates, make_inputs):
     recordings = make_inputs(2, samples=16000)["audio"]
     picture = in_eight_bits(make_inputs(1)["images"][0])
@@ -228,6 +239,7 @@ def test_presence_is_what_the_network_gives(with_candidates, make_inputs):
     np.testing.assert_allclose(found, [theta[:1], confidence, presence[:1]], rtol=1e-4)
 
 
+@pytest.mark.one_backend
 def test_candidates_are_explained(with_candidates, make_inputs):
     inputs = make_inputs(1, samples=16000)
     inputs["images"] = in_eight_bits(inputs["images"])
@@ -242,6 +254,7 @@ def test_candidates_are_explained(with_candidates, make_inputs):
     assert type(explanation["presence"]) is float
 
 
+@pytest.mark.backend_agnostic
 def test_presence_of_a_network_without_candidates_is_refused(model, recording, picture):
     message = r"`return_presence` needs a network with candidates.*Received: model="
     with pytest.raises(ValueError, match=message):

@@ -54,18 +54,21 @@ def test_names_build_networks():
     assert own.backbone.settings["dim"] == 16
 
 
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize("name", ["avssan_paper", "avssan_base", "avssan_small"])
 def test_no_weights_are_published_yet(name):
     with pytest.raises(ValueError, match=f"No weights.*'{name}' yet.*`load_weights=False`"):
         AVSSAN.from_preset(name)
 
 
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize("preset", ["nowhere", "avssan_huge"])
 def test_an_unknown_preset_is_named(preset):
     with pytest.raises(ValueError, match=f"`preset` must be.*'{preset}'"):
         AVSSAN.from_preset(preset)
 
 
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize("name", ["config.json", "task.json", "metadata.json", "model.weights.h5"])
 def test_a_missing_file_is_named(name, folder):
     (folder / name).unlink()
@@ -73,6 +76,7 @@ def test_a_missing_file_is_named(name, folder):
         AVSSAN.from_preset(str(folder))
 
 
+@pytest.mark.backend_agnostic
 def test_a_damaged_configuration_is_named(folder):
     path = folder / "task.json"
     path.write_text(path.read_text()[:100])
@@ -80,6 +84,7 @@ def test_a_damaged_configuration_is_named(folder):
         AVSSAN.from_preset(str(folder))
 
 
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize("content", ["[]", "3", '{"registered_name": 3}'])
 def test_a_configuration_of_another_kind_is_named(content, folder):
     (folder / "config.json").write_text(content)
@@ -87,6 +92,7 @@ def test_a_configuration_of_another_kind_is_named(content, folder):
         AVSSAN.from_preset(str(folder))
 
 
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize("version", ["1", None, 1.5])
 def test_a_format_of_another_kind_is_refused(version, folder):
     edit(folder, "task.json", lambda config: config["config"].update(format_version=version))
@@ -94,6 +100,7 @@ def test_a_format_of_another_kind_is_refused(version, folder):
         AVSSAN.from_preset(str(folder))
 
 
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize("value", ["eight", None, [8]])
 def test_a_damaged_number_of_a_network_names_the_preset(value, folder):
     def change(config):
@@ -104,11 +111,13 @@ def test_a_damaged_number_of_a_network_names_the_preset(value, folder):
         AVSSAN.from_preset(str(folder))
 
 
+@pytest.mark.backend_agnostic
 def test_an_argument_that_a_preset_does_not_take_is_a_type_error(folder):
     with pytest.raises(TypeError, match="nonsense"):
         AVSSAN.from_preset(str(folder), nonsense=1)
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
 def test_truncated_weights_are_refused(share, folder):
     path = folder / "model.weights.h5"
@@ -117,17 +126,20 @@ def test_truncated_weights_are_refused(share, folder):
         AVSSAN.from_preset(str(folder))
 
 
+@pytest.mark.one_backend
 def test_weights_are_not_needed_without_them(folder):
     (folder / "model.weights.h5").unlink()
     assert AVSSAN.from_preset(str(folder), load_weights=False).backbone.settings["dim"] == 8
 
 
+@pytest.mark.backend_agnostic
 def test_a_later_format_is_refused(folder):
     edit(folder, "task.json", lambda config: config["config"].update(format_version=2))
     with pytest.raises(ValueError, match="up to 1, and a later version.*format_version=2"):
         AVSSAN.from_preset(str(folder))
 
 
+@pytest.mark.one_backend
 def test_the_encoder_of_training_is_the_only_one(saved, make_tiny):
     model = AVSSAN.from_preset(str(saved))
     same = ConvImageEncoder.from_config(model.backbone.image_encoder.get_config())
@@ -140,12 +152,14 @@ def test_the_encoder_of_training_is_the_only_one(saved, make_tiny):
             AVSSAN.from_preset(str(saved), image_encoder=other)
 
 
+@pytest.mark.backend_agnostic
 def test_a_model_of_another_system_is_refused(saved):
     with pytest.raises(ValueError, match="of the class SELDNet.*`AVSSAN.from_preset`"):
         SELDNet.from_preset(str(saved))
     assert type(Localizer.from_preset(str(saved))) is AVSSAN
 
 
+@pytest.mark.one_backend
 def test_a_class_of_the_users_loads_the_model_of_its_base(saved, make_batch):
     class Own(AVSSAN):
         pass
@@ -173,6 +187,7 @@ DANGEROUS = {
 }
 
 
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize("case", DANGEROUS)
 def test_loading_runs_no_code(case, folder, tmp_path):
     witness = tmp_path / "witness"
@@ -189,6 +204,7 @@ def test_loading_runs_no_code(case, folder, tmp_path):
     assert not witness.exists()
 
 
+@pytest.mark.backend_agnostic
 def test_a_saved_model_is_arrays_and_text(saved):
     assert {path.suffix for path in saved.rglob("*.*")} <= {".json", ".h5", ".md"}
 

@@ -56,6 +56,7 @@ def difference(first, second):
     return np.abs(first - second).max()
 
 
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize(
     ("prompt", "kinds"),
     [
@@ -78,6 +79,7 @@ def test_what_a_prompt_is(prompt, kinds):
     assert split_prompts(prompt, prompt_dim=8)[1] == kinds
 
 
+@pytest.mark.backend_agnostic
 def test_a_long_embedding_is_no_recording():
     assert split_prompts(np.zeros(2048), prompt_dim=2048)[1] == ["embedding"]
 
@@ -90,6 +92,7 @@ def test_words_are_those_of_their_embedding(model, recording):
     assert difference(from_words, mask(model, recording, "each bee")) > 1e-6
 
 
+@pytest.mark.one_backend
 def test_several_texts_serve_one_recording(model, recording):
     together = model.localize(recording, ["a dog", "each bee"])
     each = [model.localize(recording, text)[0] for text in ("a dog", "each bee")]
@@ -104,6 +107,7 @@ def test_a_recording_asks(model, recording, bark):
     np.testing.assert_allclose(asked, mask(model, recording, stereo), atol=1e-6)
 
 
+@pytest.mark.one_backend
 def test_a_recording_is_projected_as_the_audio_is(model, recording, bark):
     """A prompt of the target's own sound is the embedding that the alignment loss draws to it."""
     outputs = model.predict_on_batch({"audio": recording[None], "prompt_audio": bark[None]})
@@ -113,6 +117,7 @@ def test_a_recording_is_projected_as_the_audio_is(model, recording, bark):
     np.testing.assert_allclose(np.asarray(outputs["prompt_semantics"]), expected, atol=1e-4)
 
 
+@pytest.mark.one_backend
 def test_recordings_as_files(model, recording, bark, tmp_path):
     bark = np.round(32768 * bark) / 32768
     soundfile.write(tmp_path / "bark.wav", bark, 16000)
@@ -121,6 +126,7 @@ def test_recordings_as_files(model, recording, bark, tmp_path):
     )
 
 
+@pytest.mark.one_backend
 def test_a_prompt_of_one_thing_is_that_thing(model, recording, picture, bark):
     for prompt, alone in [
         (Prompt(pictures=[picture]), picture),
@@ -133,6 +139,7 @@ def test_a_prompt_of_one_thing_is_that_thing(model, recording, picture, bark):
         )
 
 
+@pytest.mark.one_backend
 def test_several_pictures_and_words_are_averaged(model, recording, picture, tmp_path):
     Image.fromarray(255 - picture).save(tmp_path / "dog.png")
     vectors = model.embed_prompts(np.stack([picture, 255 - picture]).astype("float32") / 255)
@@ -160,6 +167,7 @@ def test_a_recording_weighs_as_one_of_the_parts(model, recording, picture, bark)
     np.testing.assert_allclose(semantics["all"], expected, atol=1e-5)
 
 
+@pytest.mark.one_backend
 def test_kinds_may_be_mixed_in_a_list(model, recording, picture, bark):
     prompts = [picture, "a dog", bark, Prompt(texts=["a dog"], recordings=[bark])]
     together = model._predict(model._preprocess(recording, prompts))["mask"]
@@ -167,6 +175,7 @@ def test_kinds_may_be_mixed_in_a_list(model, recording, picture, bark):
     np.testing.assert_allclose(together, each, atol=1e-4)
 
 
+@pytest.mark.one_backend
 def test_inputs_are_checked_once(model, recording, picture, bark, monkeypatch):
     checked, check = [], prompted_backbone.check_inputs
 
@@ -188,6 +197,7 @@ def test_a_symbolic_prompt_of_a_wrong_shape_is_refused(model):
         model.backbone(inputs)
 
 
+@pytest.mark.one_backend
 def test_without_a_weight_a_recording_counts_half(model, recording, bark):
     inputs = {
         "audio": recording[None],
@@ -200,6 +210,7 @@ def test_without_a_weight_a_recording_counts_half(model, recording, bark):
     )
 
 
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize(
     ("prompt", "error", "message"),
     [
@@ -215,6 +226,7 @@ def test_unusable_recordings_are_named(prompt, error, message, model, recording)
         model.localize(recording, prompt)
 
 
+@pytest.mark.backend_agnostic
 def test_words_need_a_text_side(make_tiny, recording):
     model = make_tiny()
     with pytest.raises(ValueError, match="text side.*prompt='a dog'"):
@@ -225,6 +237,7 @@ def test_words_need_a_text_side(make_tiny, recording):
         model.backbone({"audio": recording[None], "token_ids": np.ones((1, 8), "int32")})
 
 
+@pytest.mark.backend_agnostic
 def test_recordings_need_the_audio_encoder(make_tiny, recording, bark):
     model = make_tiny(semantic_audio=False)
     with pytest.raises(ValueError, match="`semantic_audio=False`"):
@@ -233,6 +246,7 @@ def test_recordings_need_the_audio_encoder(make_tiny, recording, bark):
         make_tiny().backbone({"audio": recording[None], "prompt_audio": bark[None, :, None]})
 
 
+@pytest.mark.backend_agnostic
 def test_an_empty_prompt_is_refused():
     with pytest.raises(ValueError, match="must hold something"):
         Prompt()
@@ -242,12 +256,14 @@ def test_an_empty_prompt_is_refused():
         Prompt(texts=["a dog", " "])
 
 
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize("words", ["", " \n", ["a dog", ""]])
 def test_blank_words_are_refused(words, model, recording):
     with pytest.raises(ValueError, match="`prompt` must be a file or words, not blank"):
         model.localize(recording, words)
 
 
+@pytest.mark.one_backend
 def test_words_survive_saving(model, recording, tmp_path):
     model.save_to_preset(tmp_path / "preset")
     restored = type(model).from_preset(str(tmp_path / "preset"))
@@ -256,6 +272,7 @@ def test_words_survive_saving(model, recording, tmp_path):
     )
 
 
+@pytest.mark.one_backend
 def test_a_preprocessor_that_two_models_share_is_not_changed(make_tiny, recording):
     shared = AVSSANPreprocessor(image_size=SIZE)
     before = dict(vars(shared))
@@ -271,6 +288,7 @@ def test_a_preprocessor_that_two_models_share_is_not_changed(make_tiny, recordin
     assert all(key.startswith("_") for key in after.keys() - before)
 
 
+@pytest.mark.one_backend
 def test_a_preprocessor_reads_words_with_the_model(model, recording):
     texts = ["a dog", "a bee"]
     inputs = {"audio": recording, "prompt": texts}

@@ -88,6 +88,7 @@ def test_preset_round_trip(trained, inputs, run, tmp_path):
     assert_same_settings(restored, trained)
 
 
+@pytest.mark.backend_agnostic
 def test_preset_keeps_the_loss_of_its_configuration(make_tiny, tmp_path):
     preset = str(tmp_path / "preset")
     model = make_tiny(configuration="paper")
@@ -106,6 +107,7 @@ def test_backbone_and_preprocessor_load_alone(trained, inputs, run, tmp_path):
     assert as_json(preprocessor.get_config()) == as_json(trained.preprocessor.get_config())
 
 
+@pytest.mark.one_backend
 def test_preset_without_weights_has_the_same_shape(trained, tmp_path):
     preset = str(tmp_path / "preset")
     trained.save_to_preset(preset)
@@ -156,6 +158,7 @@ def test_wrapped_encoders_survive(make_tiny, inputs, run, tmp_path):
     assert not restored.backbone.image_encoder.trainable_variables
 
 
+@pytest.mark.backend_agnostic
 def test_saved_configuration_holds_no_python_code(trained, tmp_path):
     trained.save(tmp_path / "model.keras")
     with zipfile.ZipFile(tmp_path / "model.keras") as archive:
@@ -187,6 +190,7 @@ def warnings_of(function):
     return [str(w.message) for w in caught if "optimizer" in str(w.message)], result
 
 
+@pytest.mark.one_backend
 def test_a_model_that_was_never_trained_loads_without_a_warning(make_tiny, tmp_path):
     make_tiny().save(tmp_path / "model.keras")
     warned, restored = warnings_of(lambda: keras.models.load_model(tmp_path / "model.keras"))

@@ -22,7 +22,17 @@ def dataset(plan, loader, **arguments):
     return make_dataset(plan, 4, 2, loader=loader, image_size=(16, 16), **arguments)
 
 
-@pytest.mark.parametrize("loader", ["tf", "grain"])
+# Each compiles a step: under every backend the loader that most trainings use.
+USUAL = "tf" if BACKEND == "tensorflow" else "grain"
+
+
+@pytest.mark.parametrize(
+    "loader",
+    [
+        pytest.param(name, marks=() if name == USUAL else pytest.mark.one_backend)
+        for name in ("tf", "grain")
+    ],
+)
 def test_fits_and_evaluates(loader, plan, make_tiny):
     model = make_tiny()
     history = model.fit(
@@ -37,6 +47,7 @@ def test_fits_and_evaluates(loader, plan, make_tiny):
     assert int(model.optimizer.iterations) == 2
 
 
+@pytest.mark.one_backend
 def test_fits_from_cached_prompt_embeddings(plan, make_tiny):
     pictures = len(plan.catalog.pictures)
     embeddings = np.random.default_rng(0).normal(size=(pictures, 8)).astype("float32")
@@ -45,6 +56,7 @@ def test_fits_from_cached_prompt_embeddings(plan, make_tiny):
     assert np.isfinite(model.fit(data, verbose=0).history["loss"]).all()
 
 
+@pytest.mark.one_backend
 def test_predicts_from_a_dataset_of_inputs(model, plan):
     inputs = dataset(plan, "grain").map(lambda batch: batch[0])
     outputs = model.predict(inputs, verbose=0)
@@ -72,6 +84,7 @@ def test_labels_without_an_interferer_train_too(make_tiny, make_batch):
     assert np.isnan(results["selection"])  # there was nothing to choose from
 
 
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize(
     ("name", "better", "worse"),
     [("mae", 9, 11), ("acc_5deg", 0.6, 0.4), ("selection", 0.6, 0.4), ("selected_mae", 9, 11)],
@@ -86,6 +99,7 @@ def test_callbacks_know_which_way_is_better(name, better, worse, model, batch):
     assert (callback.best, callback.best_epoch) == (better, 1)
 
 
+@pytest.mark.one_backend
 def test_sample_weights_choose_the_scenes(make_tiny, make_batch, eagerly):
     model = make_tiny()
     model.compile(loss=JointLoss(alignment_weight=0.0), run_eagerly=eagerly)

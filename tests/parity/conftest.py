@@ -1,23 +1,47 @@
-"""Processes under each backend that is installed."""
+"""A process under each backend that is installed."""
 
 import concurrent.futures
 import importlib.util
+import json
 import os
 import pathlib
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
 
 BACKENDS = ["tensorflow", "torch", "jax"]
 FOLDER = pathlib.Path(__file__).parent
-TIMEOUT = 600  # seconds
+# As `serve.py` answers.
+DONE, FAILED = "The script has ended.", "The script has failed."
+TIMEOUT = 600  # seconds, of one script
 
 
 @pytest.fixture(scope="session")
 def run_under_each_backend():
-    return _run_under_each_backend
+    """`run_under_each_backend(script, folder, *arguments)` returns what each backend stores.
+
+    It runs `script OUT.npz arguments…` under each installed backend, in a process that lives for
+    all tests, and returns a dict from backend to the dict of arrays.
+    """
+    installed = [backend for backend in BACKENDS if importlib.util.find_spec(backend) is not None]
+    processes = {backend: _start(backend) for backend in installed}
+
+    def run_under_each(script, folder, *arguments):
+        def run(backend):
+            output = folder / f"{backend}.npz"
+            _ask(processes[backend], [script, output, *arguments])
+            return dict(np.load(output))
+
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            return dict(zip(installed, pool.map(run, installed), strict=True))
+
+    yield run_under_each
+    for process in processes.values():
+        process.kill()
+        process.communicate()
 
 
 @pytest.fixture(
@@ -34,24 +58,31 @@ def both_backends(request):
     return request.param
 
 
-def _run_under_each_backend(script, folder, *arguments):
-    """Runs `script OUT.npz arguments…` under each installed backend.
+def _start(backend):
+    """A process that loads the backend, and then runs scripts."""
+    path = os.pathsep.join([str(FOLDER.parents[1]), os.environ.get("PYTHONPATH", "")])
+    return subprocess.Popen(
+        [sys.executable, str(FOLDER / "serve.py")],
+        env={**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": path},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
 
-    Returns:
-        Dict from backend to the dict of arrays that its process has stored.
-    """
-    installed = [backend for backend in BACKENDS if importlib.util.find_spec(backend) is not None]
 
-    def run(backend):
-        output = folder / f"{backend}.npz"
-        path = os.pathsep.join([str(FOLDER.parents[1]), os.environ.get("PYTHONPATH", "")])
-        subprocess.run(
-            [sys.executable, str(FOLDER / script), str(output), *map(str, arguments)],
-            env={**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": path},
-            check=True,
-            timeout=TIMEOUT,
-        )
-        return dict(np.load(output))
-
-    with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        return dict(zip(installed, pool.map(run, installed), strict=True))
+def _ask(process, command):
+    """Waits for the end of a script, of which all but the last line is what it printed."""
+    timer = threading.Timer(TIMEOUT, process.kill)
+    timer.start()
+    try:
+        process.stdin.write(json.dumps([str(word) for word in command]) + "\n")
+        process.stdin.flush()
+        for line in process.stdout:
+            if line == f"{DONE}\n":
+                return
+            if line == f"{FAILED}\n":
+                raise RuntimeError(f"{command[0]} has failed, with the error above")
+            print(line, end="")
+    finally:
+        timer.cancel()
+    raise RuntimeError(f"{command[0]} ended with exit status {process.wait()}")

@@ -1,4 +1,4 @@
-"""Loads presets, stores what they predict and what a step of training makes of them.
+"""Loads presets, stores what they predict and what a step of training makes of them then.
 
 `predict_preset.py OUT.npz SCENES.npz PRESET…`, where SCENES holds arrays `inputs/…`, `labels/…`.
 
@@ -13,17 +13,15 @@ import numpy as np
 from keras_avssan import AVSSAN
 
 
-def predict(preset, inputs):
-    """Weights and outputs of a preset, as a flat dict of arrays."""
-    model = AVSSAN.from_preset(preset)
+def predict(model, inputs):
+    """Weights and outputs of a model, as a flat dict of arrays."""
     outputs = keras.tree.map_structure(np.asarray, model.predict_on_batch(inputs))
     arrays = {f"weights/{i}": weight for i, weight in enumerate(model.get_weights())}
     return arrays | outputs
 
 
-def train(preset, inputs, labels):
+def train(model, inputs, labels):
     """Change of every weight by a step of plain gradient descent, as a flat dict of arrays."""
-    model = AVSSAN.from_preset(preset)
     before = model.get_weights()
     model.compile(keras.optimizers.SGD(1.0))
     model.train_on_batch(inputs, labels)
@@ -40,7 +38,8 @@ def main(output_file, scenes_file, *presets):
     )
     arrays = {}
     for number, preset in enumerate(presets):
-        outputs = {**predict(preset, inputs), **train(preset, inputs, labels)}
+        model = AVSSAN.from_preset(preset)
+        outputs = {**predict(model, inputs), **train(model, inputs, labels)}
         arrays |= {f"{number}/{key}": array for key, array in outputs.items()}
     np.savez(output_file, **arrays)
 

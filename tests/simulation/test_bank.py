@@ -71,6 +71,7 @@ def test_is_the_same_in_threads(bank):
     assert_same(bank, build(workers=2))
 
 
+@pytest.mark.one_backend
 def test_gives_the_rooms_back(bank):
     room, drawn = bank.room(1), sample_room(3, 1)
     np.testing.assert_allclose(room.size, drawn.size, rtol=1e-6)
@@ -79,6 +80,7 @@ def test_gives_the_rooms_back(bank):
     np.testing.assert_allclose(room.t60, drawn.t60, rtol=1e-6)
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize("formula", ["sabine", "eyring"])
 def test_tells_the_absorption(formula):
     bank = build(formula=formula)
@@ -87,6 +89,7 @@ def test_tells_the_absorption(formula):
     np.testing.assert_allclose(bank.absorption, expected[:, None] * np.ones(6), rtol=1e-5)
 
 
+@pytest.mark.backend_agnostic
 def test_absorption_may_be_unknown(bank, tmp_path):
     """As it is in files of version 0.1.0."""
     dataclasses.replace(bank, absorption=None).save(tmp_path / "bank.npz")
@@ -95,6 +98,7 @@ def test_absorption_may_be_unknown(bank, tmp_path):
     np.testing.assert_array_equal(loaded.rirs, bank.rirs)
 
 
+@pytest.mark.backend_agnostic
 def test_progress_bar(capfd):
     build(1, progress=True)
     assert "1/1" in capfd.readouterr().err
@@ -109,6 +113,7 @@ def test_round_trip(bank, tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.backend_agnostic
 def test_failed_save_leaves_the_old_file(bank, tmp_path, monkeypatch):
     path = tmp_path / "rooms.npz"
     bank.save(path)
@@ -129,6 +134,7 @@ def whole(bank, path):
     return path.read_bytes()
 
 
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize("damage", ["truncated", "empty", "text", "flipped"])
 def test_damaged_file(bank, tmp_path, damage):
     path = tmp_path / "rooms.npz"
@@ -148,6 +154,7 @@ def test_damaged_file(bank, tmp_path, damage):
         RIRBank.load(path)
 
 
+@pytest.mark.backend_agnostic
 def test_foreign_file(tmp_path):
     archive, array = tmp_path / "foreign.npz", tmp_path / "array.npy"
     np.savez(archive, rirs=np.zeros(3))
@@ -157,11 +164,13 @@ def test_foreign_file(tmp_path):
             RIRBank.load(path)
 
 
+@pytest.mark.backend_agnostic
 def test_missing_file(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"`path` must be .*none\.npz', which does not"):
         RIRBank.load(tmp_path / "none.npz")
 
 
+@pytest.mark.backend_agnostic
 def test_arrays_must_fit(bank):
     fields = {name: getattr(bank, name) for name in (*ARRAYS, *SCALARS)}
     with pytest.raises(ValueError, match="`azimuths` must have shape"):
@@ -172,6 +181,7 @@ def test_arrays_must_fit(bank):
         RIRBank(**(fields | dict(rirs=bank.rirs[0])))
 
 
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize(
     "changed, message",
     [

@@ -69,6 +69,7 @@ def test_holds_what_a_bank_in_memory_holds(whole, in_memory):
     np.testing.assert_allclose(bank.room(4).sources, in_memory.sources[4])
 
 
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize("name", ["rirs-00000.npy", "rirs-00002.npy"])
 def test_responses_are_plain_npy(whole, in_memory, name):
     first = 2 * int(name[9])
@@ -76,6 +77,7 @@ def test_responses_are_plain_npy(whole, in_memory, name):
     np.testing.assert_array_equal(responses, in_memory.rirs[first : first + len(responses)])
 
 
+@pytest.mark.backend_agnostic
 def test_a_bank_from_a_folder_becomes_one_file(whole, in_memory, tmp_path):
     RIRBank.load(whole).save(tmp_path / "bank.npz")
     bank = RIRBank.load(tmp_path / "bank.npz")
@@ -99,6 +101,7 @@ def test_the_same_bytes_from_processes_that_share_the_shards(whole, tmp_path):
     assert contents(build(folder, shards=range(1, 2))) == contents(whole)
 
 
+@pytest.mark.backend_agnostic
 def test_a_whole_bank_is_left_as_it_is(folder, monkeypatch):
     monkeypatch.setattr(bank_settings, "simulate_rirs", None)
     times = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
@@ -118,6 +121,7 @@ def stop_at(room, monkeypatch):
     monkeypatch.setattr(bank_settings, "simulate_rirs", simulate)
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize("workers", [1, 2])
 def test_goes_on_after_the_user_stopped_it(whole, tmp_path, monkeypatch, workers, capfd):
     with monkeypatch.context() as patch:
@@ -251,6 +255,7 @@ def remove(path):
     path.unlink()
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize("damage", [truncate, flip, empty, remove])
 @pytest.mark.parametrize("name", ["rirs-00001.npy", "rooms-00001.npz"])
 def test_a_damaged_shard_is_found_and_made_again(whole, folder, damage, name):
@@ -276,18 +281,21 @@ def test_any_flipped_byte_of_a_header_is_survived(folder, name):
     assert found == 300 if path.suffix == ".npy" else found > 200
 
 
+@pytest.mark.one_backend
 def test_a_shard_in_the_place_of_another_is_found(whole, folder):
     for name in ("rirs-0000{}.npy", "rooms-0000{}.npz"):
         shutil.copy(folder / name.format(0), folder / name.format(1))
     assert contents(build(folder)) == contents(whole)
 
 
+@pytest.mark.one_backend
 def test_half_written_files_are_removed(whole, folder):
     for name in ("rirs-00002.npy.0123.part", "bank.json.4567.part"):
         (folder / name).write_bytes(b"half")
     assert contents(build(folder)) == contents(whole)
 
 
+@pytest.mark.backend_agnostic
 def test_half_written_files_of_others_are_left(folder):
     part = folder / "rirs-00002.npy.0123.part"
     part.write_bytes(b"half")
@@ -295,6 +303,7 @@ def test_half_written_files_of_others_are_left(folder):
     assert part.exists()
 
 
+@pytest.mark.backend_agnostic
 def test_a_failed_write_leaves_no_half_of_it(tmp_path, monkeypatch):
     def full_disk(file, array):
         file.write(b"half")
@@ -306,6 +315,7 @@ def test_a_failed_write_leaves_no_half_of_it(tmp_path, monkeypatch):
     assert list(contents(tmp_path / "bank")) == ["bank.json"]
 
 
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize(
     "changed, message",
     [
@@ -333,6 +343,7 @@ def test_another_backend_is_refused(folder, monkeypatch):
         build(folder)
 
 
+@pytest.mark.backend_agnostic
 def test_a_folder_of_something_else_is_refused(tmp_path):
     (tmp_path / "thesis.txt").write_text("do not touch")
     with pytest.raises(ValueError, match=r"`folder` must be new, empty .* holds thesis\.txt"):
@@ -340,6 +351,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
     assert contents(tmp_path) == {"thesis.txt": b"do not touch"}
 
 
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -358,6 +370,7 @@ def test_a_damaged_setting_is_named(folder, name, value):
         RIRBank.load(folder)
 
 
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize("text", ["", "[1]", "{}", '{"format": "another"}'])
 def test_damaged_settings_are_refused(folder, text):
     (folder / "bank.json").write_text(text)
@@ -369,6 +382,7 @@ def test_damaged_settings_are_refused(folder, text):
             work(folder)
 
 
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize(
     "changed, message",
     [
@@ -389,11 +403,13 @@ def test_bad_arguments_leave_no_folder(tmp_path, changed, message):
     assert not (tmp_path / "bank").exists()
 
 
+@pytest.mark.backend_agnostic
 def test_unknown_settings_are_refused(tmp_path):
     with pytest.raises(TypeError, match="walls"):
         build(tmp_path / "bank", walls=6)
 
 
+@pytest.mark.one_backend
 def test_calibrated_rooms_tell_their_walls(tmp_path):
     ranges = RoomRanges(t60=(0.25, 0.3))
     bank = RIRBank.load(build(tmp_path / "bank", 2, calibrate=True, ranges=ranges))
@@ -402,6 +418,7 @@ def test_calibrated_rooms_tell_their_walls(tmp_path):
     np.testing.assert_allclose(bank.absorption, expected[:, None] * np.ones(6), rtol=1e-4)
 
 
+@pytest.mark.backend_agnostic
 def test_rooms_that_cannot_be_calibrated_are_not_drawn():
     # By Sabine the largest rooms reach this T60 with walls that absorb 85 %.
     ranges = RoomRanges(length=(8, 10), width=(6, 8), height=(3.5, 4), t60=(0.2, 0.22))
@@ -424,6 +441,7 @@ def test_a_tail_is_a_function_of_seed_and_index(tmp_path):
 # --- reading -------------------------------------------------------------------------------
 
 
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize(
     "key",
     [
@@ -457,12 +475,14 @@ def test_is_indexed_like_an_array(whole, in_memory, key):
     np.testing.assert_array_equal(rirs[key], expected)
 
 
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize("key", [5, -6, [0, 5], (0, 3), (..., 0), None, 1.5, "first"], ids=str)
 def test_wrong_indices_are_refused(whole, key):
     with pytest.raises(IndexError):
         RIRBank.load(whole).rirs[key]
 
 
+@pytest.mark.backend_agnostic
 def test_what_was_read_is_ones_own(whole):
     rirs = RIRBank.load(whole).rirs
     before = rirs[0, 0]
@@ -470,6 +490,7 @@ def test_what_was_read_is_ones_own(whole):
     np.testing.assert_array_equal(rirs[0, 0], before)
 
 
+@pytest.mark.backend_agnostic
 def test_responses_are_read_on_demand(folder):
     bank = RIRBank.load(folder)
     np.load(folder / "rirs-00001.npy", mmap_mode="r+")[1] = 7
@@ -477,6 +498,7 @@ def test_responses_are_read_on_demand(folder):
     assert not np.any(bank.rirs[2] == 7)
 
 
+@pytest.mark.backend_agnostic
 def test_another_process_opens_the_files_anew(whole):
     rirs = RIRBank.load(whole).rirs
     pickled = pickle.dumps(rirs)
@@ -484,6 +506,7 @@ def test_another_process_opens_the_files_anew(whole):
     np.testing.assert_array_equal(pickle.loads(pickled), rirs)
 
 
+@pytest.mark.one_backend
 def test_holds_one_shard_at_a_time(tmp_path, monkeypatch):
     """Of what NumPy holds, that is all but the simulation of one room."""
     rooms, length = 30, 20_000

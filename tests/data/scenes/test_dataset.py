@@ -40,6 +40,7 @@ def assert_same_batches(first, second):
         keras.tree.map_structure(np.testing.assert_array_equal, one, other)
 
 
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize("loader", LOADERS)
 def test_a_batch_has_the_agreed_structure(plan, loader):
     dataset = make_dataset(plan, 7, batch_size=4, loader=loader, image_size=(24, 32))
@@ -61,6 +62,7 @@ def test_a_batch_has_the_agreed_structure(plan, loader):
     assert [len(inputs["audio"]) for inputs, _ in only] == [4]
 
 
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize("loader", LOADERS)
 def test_a_dataset_holds_the_scenes_of_the_plan(plan, loader):
     batches = as_numpy(make_dataset(plan, 5, batch_size=2, start=10, loader=loader, image_size=16))
@@ -77,6 +79,7 @@ def test_a_dataset_holds_the_scenes_of_the_plan(plan, loader):
         )
 
 
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize(
     "options",
     [
@@ -94,6 +97,7 @@ def test_both_loaders_yield_the_same(plan, options):
     assert_same_batches(tf_batches, grain_batches)
 
 
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize("loader", LOADERS)
 def test_shards_together_are_the_whole(plan, loader):
     options = {"batch_size": 2, "image_size": 16, "loader": loader, "shuffle": True}
@@ -108,6 +112,7 @@ def test_shards_together_are_the_whole(plan, loader):
         assert_same_batches(second, rounds[4 + index : 8 : 3])
 
 
+@pytest.mark.backend_agnostic
 def test_a_shard_is_a_slice_of_the_grain_dataset(plan):
     whole = make_dataset(plan, 10, batch_size=2, loader="grain", render="device")
     shard = make_dataset(plan, 10, batch_size=2, loader="grain", render="device", shard=(1, 2))
@@ -139,6 +144,7 @@ def test_dry_batches_hold_what_a_renderer_needs(plan):
         )
 
 
+@pytest.mark.backend_agnostic
 def test_a_room_that_is_not_heard_is_refused_before_it_is_rendered(plan):
     deaf = dataclasses.replace(plan.bank, rirs=np.zeros_like(plan.bank.rirs))
     plan = dataclasses.replace(plan, bank=deaf)
@@ -148,6 +154,7 @@ def test_a_room_that_is_not_heard_is_refused_before_it_is_rendered(plan):
         SceneBatches(plan, 2, batch_size=2, render="device")[0]
 
 
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize("loader", LOADERS)
 def test_the_number_of_threads_changes_nothing(plan, loader):
     options = {"batch_size": 2, "loader": loader, "image_size": 16}
@@ -155,12 +162,14 @@ def test_the_number_of_threads_changes_nothing(plan, loader):
     assert_same_batches(as_numpy(one), as_numpy(three))
 
 
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize("loader", LOADERS)
 def test_a_dataset_is_the_same_each_time_it_is_read(plan, loader):
     dataset = make_dataset(plan, 6, batch_size=4, loader=loader, shuffle=True)
     assert_same_batches(as_numpy(dataset), as_numpy(dataset))
 
 
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize("loader", LOADERS)
 def test_repeat_goes_on_and_shuffles_anew(plan, loader):
     plain = make_dataset(plan, 6, batch_size=3, loader=loader, repeat=True)
@@ -176,6 +185,7 @@ def test_repeat_goes_on_and_shuffles_anew(plan, loader):
     assert len({tuple(azimuths) for azimuths in rounds}) > 1
 
 
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize("loader", LOADERS)
 def test_prompt_embeddings_follow_their_pictures(plan, loader):
     pictures = plan.catalog.pictures
@@ -222,6 +232,7 @@ def test_keras_fits_from_a_dataset_with_a_partial_batch(plan, loader):
     assert model.predict(dataset, verbose=0).shape == (18, 1)
 
 
+@pytest.mark.backend_agnostic
 def test_tf_datasets_have_static_shapes(plan):
     pytest.importorskip("tensorflow")
     inputs, labels = make_dataset(plan, 8, loader="tf", image_size=16).element_spec
@@ -230,11 +241,13 @@ def test_tf_datasets_have_static_shapes(plan):
     assert labels["azimuth"].shape.as_list() == [None]
 
 
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize("loader", LOADERS)
 def test_the_number_of_batches_is_known(plan, loader):
     assert len(make_dataset(plan, 10, batch_size=4, loader=loader)) == 3
 
 
+@pytest.mark.backend_agnostic
 def test_batches_can_be_sent_to_a_worker(plan):
     batches = SceneBatches(plan, 4, batch_size=2, image_size=16)
     copy = pickle.loads(pickle.dumps(batches))
@@ -292,6 +305,7 @@ def test_grain_does_without_tensorflow():
     assert result.returncode == 0, result.stderr
 
 
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -322,6 +336,7 @@ def test_wrong_arguments_are_refused(plan, arguments, message):
         make_dataset(plan, **{"num_scenes": 8, "batch_size": 4, "loader": "grain", **arguments})
 
 
+@pytest.mark.backend_agnostic
 def test_evaluation_at_a_fixed_snr(plan):
     fixed = dataclasses.replace(plan, snr=3.0)
     _, labels = SceneBatches(fixed, 6, batch_size=6)[0]
@@ -332,6 +347,7 @@ def test_evaluation_at_a_fixed_snr(plan):
     assert isinstance(fixed, ScenePlan)
 
 
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize("loader", LOADERS)
 def test_each_scene_has_the_prompt_of_its_kind(plan, loader):
     plan = dataclasses.replace(plan, prompt_kinds=("picture", "text", "recording"))
@@ -356,6 +372,7 @@ def test_each_scene_has_the_prompt_of_its_kind(plan, loader):
         np.testing.assert_array_equal(inputs["prompt_embedding"][row], expected)
 
 
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize(
     ("texts", "message"),
     [

@@ -96,6 +96,7 @@ def test_words_are_prompts_and_are_kept_in_files(kind, make_encoder, images, tmp
         np.testing.assert_array_equal(loaded.embed_prompts(images), model.embed_prompts(images))
 
 
+@pytest.mark.one_backend
 def test_a_sentence_encoder_takes_the_place_of_a_table(
     table, make_encoder, sentence_encoder, images
 ):

@@ -60,7 +60,9 @@ def resample_as_published(audio, count):
     return resampled
 
 
-@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+@pytest.mark.parametrize(
+    "implementation", ["fft", pytest.param("conv", marks=pytest.mark.one_backend)]
+)
 def test_published_smoke_test(implementation):
     """A sine of 1 kHz: the first values that the published code prints."""
     layer = VGGishSpectrogram(drop_remainder=True, implementation=implementation)
@@ -287,6 +289,7 @@ def test_whitening_as_published():
     assert np.abs(levels - expected).max() <= 1.0
 
 
+@pytest.mark.one_backend
 def test_whitened_embeddings_of_the_encoder(encoder, tiny):
     audio = noise(1, EXAMPLE)
     whitening = VGGish(**tiny, postprocess=True, trainable=True)
@@ -313,7 +316,7 @@ def train_step(encoder, audio):
     return before, encoder.get_weights()
 
 
-@pytest.mark.parametrize("trainable", [False, True])
+@pytest.mark.parametrize("trainable", [pytest.param(False, marks=pytest.mark.one_backend), True])
 def test_learns_only_if_trainable(trainable, tiny):
     encoder = VGGish(**tiny, trainable=trainable)
     assert len(encoder.trainable_variables) == (18 if trainable else 0)
@@ -331,6 +334,7 @@ def test_a_frozen_encoder_passes_no_gradient(tiny, gradient):
         assert np.any(slope != 1.0) == trainable
 
 
+@pytest.mark.one_backend
 def test_is_an_audio_encoder_of_av_ssan(tiny):
     encoder = VGGish(**tiny, gain=0.1)
     model = AVSSAN(
@@ -396,6 +400,7 @@ def test_keras_file_round_trip(unlike, tmp_path):
     assert_same(keras.models.load_model(tmp_path / "encoder.keras"), unlike)
 
 
+@pytest.mark.one_backend
 def test_preset_round_trip(unlike, tmp_path):
     unlike.save_to_preset(str(tmp_path / "preset"))
     assert_same(VGGish.from_preset(str(tmp_path / "preset")), unlike)
@@ -403,6 +408,7 @@ def test_preset_round_trip(unlike, tmp_path):
     assert not frozen.trainable_variables
 
 
+@pytest.mark.one_backend
 def test_config_round_trip(unlike):
     restored = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(unlike))
     restored.set_weights(unlike.get_weights())
@@ -411,6 +417,7 @@ def test_config_round_trip(unlike):
     assert policy.compute_dtype == "bfloat16"
 
 
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize(
     ("arguments", "name"),
     [
@@ -429,6 +436,7 @@ def test_bad_arguments_are_named(arguments, name, tiny):
         VGGish(**{**tiny, **arguments})
 
 
+@pytest.mark.backend_agnostic
 def test_stereo_audio_is_refused(encoder):
     with pytest.raises(ValueError, match=r"`audio` must be mono.*\(2, 8000, 2\)"):
         encoder(noise(2, 8000, 2))

@@ -262,7 +262,7 @@ def test_times_of_dense_embeddings(stage, gradient):
     assert dense.offset_seconds + step * dense.hop_seconds == pytest.approx(centre)
 
 
-@pytest.mark.parametrize("stage", [None, 7])
+@pytest.mark.parametrize("stage", [None, pytest.param(7, marks=pytest.mark.one_backend)])
 def test_recordings_of_unknown_length_in_a_functional_model(stage):
     encoder = YAMNet(0.0625, stage)
     inputs = keras.Input((None,))

@@ -85,7 +85,7 @@ def test_a_frozen_network_ignores_training_mode():
     )
 
 
-@pytest.mark.parametrize("stage", [None, 6])
+@pytest.mark.parametrize("stage", [pytest.param(None, marks=pytest.mark.one_backend), 6])
 def test_a_frozen_encoder_passes_no_gradient_but_to_log_mel(stage, gradient):
     audio = noise(1, 2000)
     for trainable in (False, True):
@@ -102,7 +102,7 @@ def test_a_frozen_encoder_passes_no_gradient_but_to_log_mel(stage, gradient):
     assert np.isfinite(slope).all() and np.abs(slope).max() > 0
 
 
-@pytest.mark.parametrize("stage", [None, 6])
+@pytest.mark.parametrize("stage", [pytest.param(None, marks=pytest.mark.one_backend), 6])
 def test_is_an_audio_encoder_of_av_ssan(stage):
     encoder = make(stage, gain=0.1)
     sizes = {"dim": 8, "bridge_layers": 1, "num_heads": 2, "mlp_dim": 16, "multi_band": False}

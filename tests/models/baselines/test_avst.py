@@ -62,6 +62,7 @@ def test_order_of_the_frames_counts():
     assert np.max(np.abs(forwards - backwards)) > 1e-3
 
 
+@pytest.mark.one_backend
 def test_any_duration_and_half_precision(make_scenes):
     inputs, _ = make_scenes(samples=5000)
     model = AVST(prompt_dim=4, dtype="mixed_bfloat16", **SIZES)

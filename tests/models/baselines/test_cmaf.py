@@ -98,6 +98,7 @@ def _fused(backbone, tokens):
     return ops.convert_to_numpy(backbone.fuse(tokens))
 
 
+@pytest.mark.one_backend
 def test_any_duration_and_half_precision(make_scenes):
     inputs, _ = make_scenes(samples=5000)
     model = CMAF(prompt_dim=4, dtype="mixed_bfloat16", **SIZES)

@@ -63,6 +63,7 @@ def test_convolution_module_against_its_formula(frames):
     np.testing.assert_allclose(_numbers(module(x)), _convolved(module, x), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.one_backend
 def test_convolution_looks_half_a_kernel_far():
     module = ConformerConvolution(kernel_size=5)
     x = _noise(11)
@@ -101,6 +102,7 @@ def _attended(attention, x):
     return attended @ kernels[6][0] + kernels[7]
 
 
+@pytest.mark.one_backend
 def test_only_the_convolution_knows_the_order_of_the_frames():
     x = _noise(6)
     order = [3, 0, 5, 1, 4, 2]

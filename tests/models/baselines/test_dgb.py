@@ -136,6 +136,7 @@ def test_clean_curve_is_that_of_the_target(model, make_scenes):
     assert truth["latent"].shape == outputs["latent"].shape
 
 
+@pytest.mark.one_backend
 def test_truth_that_weighs_nothing_is_not_computed(model, make_scenes):
     inputs, labels = make_scenes()
     model.compile(loss=DGBLoss(reconstruction_weight=0.0, kl_weight=0.0))
@@ -156,6 +157,7 @@ def test_comes_back_from_a_preset(model, make_scenes, comes_back):
     comes_back(model, make_scenes()[0])
 
 
+@pytest.mark.one_backend
 def test_any_duration(model, make_scenes):
     for samples in (4000, 9001):
         outputs = model.predict_on_batch(make_scenes(samples=samples)[0])
@@ -164,6 +166,7 @@ def test_any_duration(model, make_scenes):
         np.testing.assert_allclose(outputs["doa"].sum(axis=1), 1.0, rtol=1e-5)
 
 
+@pytest.mark.one_backend
 def test_mixed_precision(make_scenes):
     backbone = DGB(prompt_dim=4, hidden_dim=16, dtype="mixed_bfloat16").backbone
     outputs = backbone(make_scenes()[0], training=True)

@@ -63,6 +63,7 @@ def test_learns_eight_scenes_of_one_source(model, make_scenes, overfit):
     assert overfit(model, make_scenes(two_sources=False), learning_rate=1e-2) <= 3.0
 
 
+@pytest.mark.one_backend
 def test_full_band_sees_one_frame_and_all_its_bands(x):
     block = FullNarrowBlock(8)
     block.build(x.shape)
@@ -72,6 +73,7 @@ def test_full_band_sees_one_frame_and_all_its_bands(x):
     np.testing.assert_array_equal(changes, expected)
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize("causal", [True, False])
 def test_narrow_band_sees_one_band_and_its_past(x, causal):
     block = FullNarrowBlock(8, causal=causal)
@@ -86,6 +88,7 @@ def test_narrow_band_sees_one_band_and_its_past(x, causal):
     np.testing.assert_array_equal(disturbed(narrow_band, x, (2, 3)), expected)
 
 
+@pytest.mark.one_backend
 def test_a_block_sees_all_bands_of_the_past(x):
     block = FullNarrowBlock(8, first=True)
     expected = np.zeros((5, 6), bool)
@@ -123,6 +126,7 @@ def test_a_repeated_segment_changes_nothing():
     np.testing.assert_allclose(ops.convert_to_numpy(mixed), x.mean(axis=1), atol=1e-6)
 
 
+@pytest.mark.one_backend
 def test_recordings_of_any_duration(model):
     audio = np.random.default_rng(5).normal(size=(2, 6000, 2)).astype("float32")
     for samples in (1600, 6000):
@@ -136,12 +140,14 @@ def test_comes_back_from_a_preset(model, make_scenes, comes_back):
     comes_back(model, make_scenes()[0])
 
 
+@pytest.mark.one_backend
 def test_prompts_have_no_influence(model, make_scenes):
     inputs, _ = make_scenes()
     alone = model.predict_on_batch({"audio": inputs["audio"]})["doa"]
     np.testing.assert_array_equal(model.predict_on_batch(inputs)["doa"], alone)
 
 
+@pytest.mark.one_backend
 def test_half_precision_stays_near():
     audio = np.random.default_rng(6).normal(size=(2, 1600, 2)).astype("float32")
     whole, half = FNSSL(**SMALL), FNSSL(**SMALL, dtype="mixed_bfloat16")

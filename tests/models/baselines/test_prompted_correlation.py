@@ -48,6 +48,7 @@ def test_features_are_correlation_and_prompt(cls, model):
     np.testing.assert_allclose(features[:, len(lags) :], scaled @ kernel + bias, atol=1e-5)
 
 
+@pytest.mark.one_backend
 def test_length_of_the_prompt_says_nothing(model, make_scenes):
     inputs, _ = make_scenes()
     longer = {**inputs, "prompt_embedding": 1e-3 * inputs["prompt_embedding"]}
@@ -70,6 +71,7 @@ def test_comes_back_from_a_preset(model, make_scenes, comes_back):
     comes_back(model, make_scenes()[0])
 
 
+@pytest.mark.one_backend
 def test_any_duration(model, make_scenes):
     for samples in (4000, 9001):
         posterior = model.predict_on_batch(make_scenes(samples=samples)[0])["doa"]
@@ -77,6 +79,7 @@ def test_any_duration(model, make_scenes):
         np.testing.assert_allclose(posterior.sum(axis=1), 1.0, rtol=1e-5)
 
 
+@pytest.mark.one_backend
 def test_mixed_precision(cls, make_scenes):
     backbone = cls(prompt_dim=4, hidden_dim=16, dtype="mixed_bfloat16").backbone
     posterior = ops.convert_to_numpy(backbone(make_scenes()[0])["doa"])

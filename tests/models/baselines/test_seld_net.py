@@ -101,6 +101,7 @@ def test_comes_back_from_a_preset(model, make_scenes, comes_back):
     comes_back(model, make_scenes()[0])
 
 
+@pytest.mark.one_backend
 def test_prompts_have_no_influence(model, make_scenes):
     inputs, _ = make_scenes()
     alone = model.predict_on_batch({"audio": inputs["audio"]})["doa"]
