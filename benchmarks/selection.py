@@ -30,14 +30,17 @@ from keras_avssan.encoders import ImageEncoder, PictureTextEncoder, SentenceEnco
 from keras_avssan.encoders.converters.yamnet import convert_yamnet
 from keras_avssan.evaluation import evaluate_localizer, evaluate_presence
 from keras_avssan.models import AVSSANBackbone
+from keras_avssan.models.fitting.training_record import join_records
 from keras_avssan.simulation import RIRBank
 from keras_avssan.simulation.bank.room_parts import FIRST_EVALUATION_ROOM
 from keras_avssan.training import align_prompts, fit_fusion, fit_scenes
 
+# What differs in the scenes that train the network of the paper.
+_PATH = {"duration": 1.0, "prompt_kinds": ("picture", "text", "recording")}
 # Duration in seconds, level of the target in dB, and kinds of prompt.
 _CONDITIONS = (
-    (1.0, 0.0, ("picture", "text", "recording", "constant")),
     (4.0, 0.0, ("picture", "text", "recording")),
+    (1.0, 0.0, ("picture", "text", "recording", "constant")),
     (4.0, -10.0, ("picture", "text")),
 )
 
@@ -101,7 +104,7 @@ def train(model, options):
     )
     align_prompts(model, plan, steps=options.steps, scenes=options.scenes_to_align)
     if options.path_steps:
-        train_path(model, dataclasses.replace(plan, seed=options.seed + 12, duration=1.0), options)
+        train_path(model, dataclasses.replace(plan, seed=options.seed + 12, **_PATH), options)
     plan = dataclasses.replace(plan, seed=options.seed + 11, duration=4.0, speed=(1.0, 1.0))
     found = fit_fusion(
         model, plan, dataclasses.replace(plan, absent=True), scenes=options.scenes_to_fit
@@ -129,6 +132,7 @@ def train_path(model, plan, options):
     )
     for layer in path.backbone.layers:
         model.backbone.get_layer(layer.name).set_weights(layer.get_weights())
+    model.training_record = join_records(model.training_record, path.training_record)
 
 
 def score(model, options):

@@ -142,7 +142,8 @@ class CLIPEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
                 preset, load_weights=load_weights, dtype=dtype
             )
             length = backbone.text_encoder.max_sequence_length
-            tokenizer = CLIPTextTokenizer.from_files(*_tokenizer_files(preset), length)
+            vocabulary, merges = _tokenizer_files(preset)
+            tokenizer = CLIPTextTokenizer.from_files(vocabulary, merges, length)
         return cls(backbone, tokenizer, **kwargs)
 
     def save_to_preset(self, folder: PathLike) -> None:

@@ -11,7 +11,7 @@ import soundfile
 from PIL import Image
 
 from keras_avssan.data import SyntheticClasses
-from keras_avssan.encoders import ConvImageEncoder
+from keras_avssan.encoders import ConvImageEncoder, PictureTextEncoder, WordTable
 
 pytestmark = pytest.mark.backend_agnostic
 
@@ -41,9 +41,11 @@ def folder(tmp_path):
             soundfile.write(tmp_path / "data" / sound, catalog.load_audio(clip), 16000)
             pixels = np.uint8(255 * catalog.load_image(picture, 16))
             Image.fromarray(pixels).save(tmp_path / "data" / shown)
-            rows += [(sound, name, split, license), (shown, name, split, license)]
+            for path, kind in ((sound, "audio"), (shown, "image")):
+                rows.append((path, name, kind, split, "synthesis", license))
     with open(tmp_path / "data" / "metadata.csv", "w", newline="") as file:
-        csv.writer(file).writerows([("path", "class", "split", "license"), *rows])
+        head = ("path", "class", "kind", "split", "source_package", "license")
+        csv.writer(file).writerows([head, *rows])
     return tmp_path
 
 
@@ -71,21 +73,39 @@ def test_from_recordings_to_tables(script, folder, make_candidates, monkeypatch)
         stored = [arrays[name] for name in arrays.files]
 
     def make_model(options):
-        pictures = ConvImageEncoder(8, (4,), (16, 16))
-        pictures.trainable = False
-        model = make_candidates(image_encoder=pictures)
+        names = WordTable.from_vectors(["bell", "bird", "rain"], np.eye(3), "three words")
+        encoder = PictureTextEncoder(ConvImageEncoder(8, (4,), (16, 16)), names)
+        model = make_candidates(image_encoder=encoder)
         model.backbone.candidates.extractor.set_weights(stored)
         return model
 
     monkeypatch.setattr(second, "make_model", make_model)
-    # The extractor of two steps finds too little for the fusion; words need a text side.
+    # The extractor of two steps finds too little for the fusion.
     monkeypatch.setattr(second, "fit_fusion", lambda *args, **kwargs: {})
-    monkeypatch.setattr(second, "_CONDITIONS", ((1.0, 0.0, ("picture", "recording")),))
+    monkeypatch.setattr(second, "_CONDITIONS", ((1.0, 0.0, ("picture", "text")),))
     words = ["x", "--data", folder / "data", "--licensed", *ROOMS, "--scenes", "2"]
     words += ["--steps", "2", "--scenes-to-align", "2", "--image-encoder", "-", "--yamnet", "-"]
     words += ["--sentences", "-", "--extractor", folder / "e.npz", "--out", folder / "s.json"]
+    words += ["--path-steps", "2", "--save", folder / "model"]
     monkeypatch.setattr("sys.argv", list(map(str, words)))
     second.main()
     scores = json.loads((folder / "s.json").read_text())["scores"]
-    assert list(scores) == ["1 s, 0 dB, picture", "1 s, 0 dB, recording", "1 s, 0 dB, presence"]
+    assert list(scores) == ["1 s, 0 dB, picture", "1 s, 0 dB, text", "1 s, 0 dB, presence"]
     assert 0 <= scores["1 s, 0 dB, picture"]["scores"]["selection"]["mean"] <= 1
+
+    card = script("model_card")
+    words = ["x", "--preset", folder / "model", "--data", folder / "data", "--date", "2026-11-30"]
+    words += [
+        "--scores",
+        folder / "s.json",
+        "--extractor",
+        folder / "e.json",
+        "--commit",
+        "0123abc",
+    ]
+    monkeypatch.setattr("sys.argv", list(map(str, words)))
+    card.main()
+    text = (folder / "model" / "MODEL_CARD.md").read_text()
+    assert "| CC0-1.0 | 6 | 6 |" in text and "The classes: bell, bird, rain." in text
+    assert "--path-steps 2" in text and "and the 3 names" in text
+    assert "- synthesis: 12, CC0-1.0" in (folder / "model" / "NOTICES.md").read_text()

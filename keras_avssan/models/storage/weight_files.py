@@ -164,5 +164,5 @@ def _digest(datasets: Mapping[str, Any]) -> str:
         if values.dtype == np.float16:
             values = values.astype(np.float32)
         digest.update(f"{name} {values.shape}".encode())
-        digest.update(np.ascontiguousarray(values))
+        digest.update(np.ascontiguousarray(values).data)
     return digest.hexdigest()
