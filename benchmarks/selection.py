@@ -36,7 +36,7 @@ from keras_avssan.simulation.bank.room_parts import FIRST_EVALUATION_ROOM
 from keras_avssan.training import align_prompts, fit_fusion, fit_scenes
 
 # What differs in the scenes that train the network of the paper.
-_PATH = {"duration": 1.0, "prompt_kinds": ("picture", "text", "recording")}
+_PATH = {"duration": 1.0, "prompt_kinds": ("picture", "text")}
 # Duration in seconds, level of the target in dB, and kinds of prompt.
 _CONDITIONS = (
     (4.0, 0.0, ("picture", "text", "recording")),
