@@ -11,7 +11,8 @@ from keras_avssan.layers.spatial_refiner import SpatialRefiner
 from keras_avssan.training.patches import Overrides
 
 # The layers that hold most of the activations for the backward pass. They draw no random numbers
-# and have no moving averages, so that a second computation gives the same results.
+# (a refiner with `band_dropout` does, and is left out) and have no moving averages, so that a
+# second computation gives the same results.
 _LAYERS = (SemanticSpatialAlignment, SpatialRefiner)
 
 
@@ -40,7 +41,11 @@ def recompute_activations(model: keras.Model) -> Iterator[keras.Model]:
     Reference:
         Chen et al., "Training deep nets with sublinear memory cost", 2016.
     """
-    layers = [layer for layer in model._flatten_layers() if isinstance(layer, _LAYERS)]
+    layers = [
+        layer
+        for layer in model._flatten_layers()
+        if isinstance(layer, _LAYERS) and not getattr(layer, "band_dropout", 0.0)
+    ]
     if not layers:
         raise ValueError(
             f"`model` must have layers of {[layer.__name__ for layer in _LAYERS]}, whose "
