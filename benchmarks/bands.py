@@ -44,7 +44,7 @@ PARTS: dict[str, dict] = {
 }
 # Steps of the training at which α and β are recorded.
 _RECORDED = (0, 3, 10, 30, 60, 100, 200, 300, 600, 1000, 1500, 2000, 3000, 5000)
-_WATCHED = 64  # unseen scenes on which they are
+_WATCHED = 32  # unseen scenes on which they are, one batch of an evaluation
 _HISTOGRAM = np.linspace(0.0, 1.0, 11)
 _MOMENTUM = 0.9  # of AdamW, by default
 
@@ -82,6 +82,8 @@ class AttentionTrace(keras.callbacks.Callback):
         if self.step:
             record["gradient"] = self._gradients(bands)
         self.records.append(record)
+        alpha = ", ".join(f"{band} {value:.2f}" for band, value in record["alpha"].items())
+        print(f"step {self.step}: α {alpha}; its entropy {record['alpha_entropy']:.2f}", flush=True)
 
     def _gradients(self, bands):
         """Norm of the gradient of each alignment, as the optimizer averages it over steps."""
@@ -252,8 +254,12 @@ def trace_table(rows):
     return "\n".join(lines)
 
 
-def score_table(rows, levels, reference):
-    """Scores by SNR, with the paired difference of the network of `reference` to the row's."""
+def score_table(rows, levels, references=None):
+    """Scores by SNR, and the paired difference of another network minus the row's.
+
+    That is the network that `references` has for the row; without them, the first one.
+    """
+    first = next(iter(rows))
     titles = [f"{title}, {snr} dB" for snr in levels for title in ("selection", "MAE", "ACC@5°")]
     gains = [f"{t}, {snr} dB" for snr in levels for t in ("Δ selection", "Δ MAE", "Δ ACC@5°")]
     lines = [
@@ -262,7 +268,8 @@ def score_table(rows, levels, reference):
     ]
     for name, row in rows.items():
         scores, differences = [], []
-        other = rows.get(reference(name)) if reference(name) != name else None
+        reference = references[name] if references else first
+        other = rows.get(reference) if reference != name else None
         for snr in levels:
             evaluation = evaluation_at(row, snr)
             summary = evaluation.summary()["scores"]
@@ -295,10 +302,16 @@ def _cell(key, score, sign=""):
 # === Command ===
 
 
-def row_name(form, part, seed):
-    """Name of a row, such as `gain`, `gain-all-but-MB`, `gain-seed-1`."""
-    parts = [form, "" if part == "full" else f"all-but-{part}", f"seed-{seed}" if seed else ""]
-    return "-".join(filter(None, parts))
+def row_name(form, part, seed, rate=1.0):
+    """Name of a row, such as `gain`, `gain-all-but-MB`, `gain-rate-3-seed-1`."""
+    parts = [form]
+    if part != "full":
+        parts.append(f"all-but-{part}")
+    if rate != 1.0:
+        parts.append(f"rate-{rate:g}")
+    if seed:
+        parts.append(f"seed-{seed}")
+    return "-".join(parts)
 
 
 def main():
@@ -309,11 +322,14 @@ def main():
     for seed in options.seeds:
         for form in options.forms:
             for part in options.parts:
-                name = row_name(form, part, seed)
+                name = row_name(form, part, seed, options.rate)
                 changes = {"network": {**FORMS[form], **PARTS[part]}, "seed": seed}
+                if options.rate != 1.0:
+                    changes["rate"] = options.rate
                 # Forms are compared with the published one, parts with the full network.
-                full = row_name(form, "full", seed)
-                references[name] = full if part != "full" else row_name("published", part, seed)
+                full = row_name(form, "full", seed, options.rate)
+                published = row_name("published", "full", seed, options.rate)
+                references[name] = full if part != "full" else published
                 names.append(name)
                 print(f"{name}: {changes}", flush=True)
                 comparison.row(name, changes)
@@ -324,11 +340,11 @@ def main():
 def _write(options, comparison, names, references, levels):
     """Writes the tables of the finished rows; returns their text."""
     rows = {name: read_json(comparison.folder.row_path(name, 2)) for name in names}
-    text = trace_table(rows) + "\n\n" + score_table(rows, levels, references.get)
+    text = trace_table(rows) + "\n\n" + score_table(rows, levels, references)
     for name in names if options.ablate else ():
         results = comparison.ablated(name)
         if results:
-            text += "\n\n" + score_table(_beside(rows[name], name, results), levels, lambda _: name)
+            text += "\n\n" + score_table(_beside(rows[name], name, results), levels)
     (comparison.folder.path / "bands.md").write_text(text + "\n")
     return text
 
@@ -344,6 +360,7 @@ def _options():
     parser.add_argument("--forms", nargs="+", choices=FORMS, default=list(FORMS))
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=["full"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    parser.add_argument("--rate", type=float, default=1.0, help="factor on the learning rate")
     parser.add_argument("--snr", nargs="+", type=float, default=[0.0, -10.0], help="0 among them")
     parser.add_argument("--ablate", action="store_true", help="see above")
     options = expand_classes(parser.parse_args())

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import keras
 
@@ -70,19 +71,19 @@ def _recomputed(layer: keras.Layer) -> Callable[..., Tensor]:
     call = layer.call
     inside: list[bool] = []
 
-    def once(*tensors: Tensor) -> Tensor:
+    def once(*tensors: Tensor, **options: Any) -> Tensor:
         inside.append(True)
         try:
-            return layer(*tensors)
+            return layer(*tensors, **options)
         finally:
             inside.pop()
 
-    def recomputed(*tensors: Tensor) -> Tensor:
+    def recomputed(*tensors: Tensor, **options: Any) -> Tensor:
         if inside:
-            return call(*tensors)
+            return call(*tensors, **options)
         # A new function each time: JAX caches the trace of a function, with weights that were
         # constants when only the shapes of the model were computed, and these have no gradient.
-        return keras.remat(lambda *inputs: once(*inputs))(*tensors)
+        return keras.remat(lambda *inputs: once(*inputs, **options))(*tensors)
 
     return recomputed
 
