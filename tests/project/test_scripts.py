@@ -37,9 +37,9 @@ HERE = "tests/project/test_scripts.py"
 # The test that runs each script by its `main`.
 TESTS = {
     **dict.fromkeys(
-        "bands builder built_in copies decay encoder_probe export_table figures fine_grid input_pipeline "
-        "latency limits memory printed_loss quantization real_classes recipe robustness rooms "
-        "training".split(),
+        "bands builder built_in copies decay encoder_probe export_table figures fine_grid "
+        "input_pipeline latency limits memory printed_loss quantization real_classes recipe "
+        "robustness rooms training".split(),
         HERE,
     ),
     "extractor": "tests/project/test_extraction_scripts.py",
