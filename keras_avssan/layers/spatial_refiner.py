@@ -139,7 +139,7 @@ class SpatialRefiner(FixedSettings, keras.layers.Layer):
             zeros = ops.zeros_like(ops.stack([band[..., 0] for band in bands], axis=-1))
             logits = ops.cast(zeros, "float32")
         if training and self.band_dropout and len(bands) > 1:
-            logits = ops.where(self._dropped(ops.shape(logits)), -1e9, logits)
+            logits = ops.where(self._dropped(ops.shape(logits)[0], len(bands)), -1e9, logits)
         return ops.softmax(logits, axis=-1)
 
     def _logits(self, hidden: Tensor) -> Tensor:
@@ -150,9 +150,8 @@ class SpatialRefiner(FixedSettings, keras.layers.Layer):
         vectors = unit_length(ops.cast(self.band_vectors, "float32"))
         return ops.cast(self.gain, "float32") * ops.matmul(hidden, ops.transpose(vectors))
 
-    def _dropped(self, shape: Shape) -> Tensor:
+    def _dropped(self, batch: Tensor, num_bands: int) -> Tensor:
         """Which band of each scene is dropped, if any: (batch, 1, number of bands)."""
-        batch, _, num_bands = shape
         drawn = keras.random.uniform((batch, 1, 1), dtype="float32", seed=self.seed_generator)
         # Below the share: the band at that part of it; above: none.
         place = ops.floor(drawn * (num_bands / self.band_dropout))
