@@ -161,7 +161,7 @@ class BandComparison(Comparison):
         }
 
     def plans(self):
-        """Validation scenes by SNR, the same but for their levels."""
+        """Validation scenes by SNR, which differ in their levels alone."""
         return {snr: dataclasses.replace(self.validation, snr=snr) for snr in self.options.snr}
 
     def ablated(self, name):

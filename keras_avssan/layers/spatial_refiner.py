@@ -133,12 +133,15 @@ class SpatialRefiner(FixedSettings, keras.layers.Layer):
 
     def _weights(self, bands: Sequence[Tensor], training: bool | None) -> Tensor:
         """α(t) of equation (8), in float32."""
+        dropping = training and self.band_dropout and len(bands) > 1
         if self.adaptive and len(bands) > 1:
             logits = self._logits(self.weight_hidden(ops.concatenate(bands, axis=-1)))
         else:
             zeros = ops.zeros_like(ops.stack([band[..., 0] for band in bands], axis=-1))
             logits = ops.cast(zeros, "float32")
-        if training and self.band_dropout and len(bands) > 1:
+            if not dropping:  # a softmax of equal logits would be rounded
+                return ops.ones_like(logits) / len(bands)
+        if dropping:
             logits = ops.where(self._dropped(ops.shape(logits)[0], len(bands)), -1e9, logits)
         return ops.softmax(logits, axis=-1)
 
