@@ -78,6 +78,7 @@ def add_image_encoder_options(parser):
     parser.add_argument("--image-size", type=int, default=224, help="its input size in pixels")
     parser.add_argument("--image-mean", type=float, default=0.5, help="its mean, pixels in [0, 1]")
     parser.add_argument("--image-std", type=float, default=0.5, help="its standard deviation")
+    parser.set_defaults(text_encoder=None)  # prompts are pictures here
 
 
 def add_embedding_options(parser):

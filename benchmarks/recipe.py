@@ -138,6 +138,7 @@ class Comparison:
             learning_rate=changes.get("rate", 1.0) * default_rate(model),
             prompt_embeddings=self.pictures,
             make=store.make_dataset,
+            callbacks=self.callbacks(model),
             verbose=2,
         )
         seconds = time.perf_counter() - started
@@ -147,7 +148,16 @@ class Comparison:
         known = self._score(model, self.train, self.options.train_scenes, start=first)
         unseen = self._score(model, self.validation, self.settings.scenes)
         known_scores = known.summary()["scores"]
-        return {"seconds": seconds, "training": known_scores, "evaluation": unseen.to_dict()}
+        row = {"seconds": seconds, "training": known_scores, "evaluation": unseen.to_dict()}
+        return {**row, **self.further(model)}
+
+    def callbacks(self, model):
+        """Callbacks of a training, for comparisons that record more."""
+        return []
+
+    def further(self, model):
+        """Further entries of the row of a trained model."""
+        return {}
 
     def _make(self, seed, changes):
         keras.utils.clear_session()
@@ -242,16 +252,12 @@ def _rows(folder):
     return [read_json(path) for path in (folder.path / "rows").glob("*.json")]
 
 
-def _options():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def add_comparison_options(parser, steps):
+    """Adds the options of `Comparison`, with a default number of steps."""
     add_data_options(parser)
     add_image_encoder_options(parser)
     parser.add_argument("--out", required=True, help="folder of the results")
-    parser.add_argument("--variants", nargs="*", choices=VARIANTS, default=list(VARIANTS))
-    parser.add_argument(
-        "--run", nargs=2, action="append", default=[], metavar=("NAME", "CHANGES"), help="see above"
-    )
-    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--steps", type=int, default=steps)
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--dim", type=int, default=32)
     parser.add_argument("--duration", type=float, default=1.0)
@@ -261,6 +267,15 @@ def _options():
     parser.add_argument("--train-scenes", type=int, default=300, help="of the training split")
     parser.add_argument("--scene-cache", type=float, default=5.0, help="gigabytes a set of scenes")
     parser.add_argument("--seed", type=int, default=0)
+
+
+def _options():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add_comparison_options(parser, steps=2000)
+    parser.add_argument("--variants", nargs="*", choices=VARIANTS, default=list(VARIANTS))
+    parser.add_argument(
+        "--run", nargs=2, action="append", default=[], metavar=("NAME", "CHANGES"), help="see above"
+    )
     options = expand_classes(parser.parse_args())
     if not options.variants and not options.run:
         parser.error("nothing to run: give --variants or --run")

@@ -47,6 +47,18 @@ def path_of(name: str, value: Any, kind: str = "path") -> str:
     return os.fspath(value)
 
 
+def check_gain(name: str, value: Any) -> float | None:
+    """Returns `value` as a float, or `None`; a ValueError unless it is finite and not negative."""
+    if value is None:
+        return None
+    number = isinstance(value, (int, float, np.integer, np.floating))
+    if not number or isinstance(value, bool) or not 0 <= value < np.inf:
+        raise ValueError(
+            f"`{name}` must be a finite number of at least 0, or None. Received: {name}={value!r}"
+        )
+    return float(value)
+
+
 def known_size(name: str, shape: Sequence[int | None], axis: int, content: str) -> int:
     """Size of an axis, the number of `content`, that a layer of such inputs needs.
 

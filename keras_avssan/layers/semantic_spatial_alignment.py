@@ -5,8 +5,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_avssan._internal.checks import known_size
+from keras_avssan._internal.checks import check_gain, known_size
 from keras_avssan._internal.types import Shape, Tensor
+from keras_avssan._internal.unit_length import unit_length
 from keras_avssan._internal.write_once import FixedSettings
 from keras_avssan.layers.transformer_block import attention_fits
 
@@ -37,6 +38,10 @@ class SemanticSpatialAlignment(FixedSettings, keras.layers.Layer):
         band_attention: If `False`, all patches have equal weights (column BA of Table 4).
         scale_relevance: Whether the mean of A_i is divided by √D before the softmax of (7), as the
             scores in (5) are. The paper does not divide, and β becomes nearly one-hot.
+        attention_gain: Beyond the paper. If given, the relevance of a patch is the cosine between
+            the means of its queries and of its keys over time, times a learnt factor that starts
+            at this value; with 0 all patches weigh the same at first. `scale_relevance` has no
+            effect then.
         **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
@@ -48,7 +53,7 @@ class SemanticSpatialAlignment(FixedSettings, keras.layers.Layer):
         one.
 
     Raises:
-        ValueError: If `residual` is unknown.
+        ValueError: If `residual` is unknown or `attention_gain` is negative.
 
     Example:
         >>> layer = SemanticSpatialAlignment()
@@ -69,6 +74,7 @@ class SemanticSpatialAlignment(FixedSettings, keras.layers.Layer):
         residual: str | None = "query",
         band_attention: bool = True,
         scale_relevance: bool = False,
+        attention_gain: float | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -83,6 +89,7 @@ class SemanticSpatialAlignment(FixedSettings, keras.layers.Layer):
         self.residual = residual
         self.band_attention = band_attention
         self.scale_relevance = scale_relevance
+        self.attention_gain = check_gain("attention_gain", attention_gain)
 
     def build(self, semantics_shape: Shape, features_shape: Shape) -> None:
         patches, bins, cues = (
@@ -107,6 +114,12 @@ class SemanticSpatialAlignment(FixedSettings, keras.layers.Layer):
         self.query_kernel = self._patch_kernel("query_kernel", patches, self.dim)
         self.key_kernel = self._patch_kernel("key_kernel", patches, cues * self.dim)
         self.value_kernel = self._patch_kernel("value_kernel", patches, cues * self.dim)
+        if self.attention_gain is not None and self.band_attention and patches > 1:
+            self.gain = self.add_weight(
+                shape=(),
+                initializer=keras.initializers.Constant(self.attention_gain),
+                name="gain",
+            )
         sequence_shape = (None, None, patches, self.dim)
         if self.residual is not None:
             self.attention_norm = keras.layers.LayerNormalization(
@@ -172,10 +185,14 @@ class SemanticSpatialAlignment(FixedSettings, keras.layers.Layer):
         """β of equation (7). The mean over A_i = q_i k_iᵀ is the product of the means."""
         query = ops.mean(ops.cast(query, "float32"), axis=1)
         key = ops.mean(ops.cast(key, "float32"), axis=1)
+        if self.attention_gain is not None:
+            query, key = unit_length(query), unit_length(key)
         relevance = ops.sum(query * key, axis=-1)  # (batch, n), the mean of A of (6)
         if not self.band_attention or relevance.shape[-1] == 1:
             return ops.ones_like(relevance) / relevance.shape[-1]
-        if self.scale_relevance:
+        if self.attention_gain is not None:
+            relevance = relevance * ops.cast(self.gain, "float32")
+        elif self.scale_relevance:
             relevance = relevance / self.dim**0.5
         return ops.softmax(relevance, axis=-1)
 
@@ -201,4 +218,5 @@ class SemanticSpatialAlignment(FixedSettings, keras.layers.Layer):
             "residual": self.residual,
             "band_attention": self.band_attention,
             "scale_relevance": self.scale_relevance,
+            "attention_gain": self.attention_gain,
         }

@@ -6,8 +6,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_avssan._internal.checks import known_size
+from keras_avssan._internal.checks import check_gain, check_number, known_size
 from keras_avssan._internal.types import Shape, Tensor
+from keras_avssan._internal.unit_length import unit_length
 from keras_avssan._internal.write_once import FixedSettings
 from keras_avssan.layers.stereo_stft import compressed_magnitude
 
@@ -28,15 +29,25 @@ class SpatialRefiner(FixedSettings, keras.layers.Layer):
             Table 4).
         magnitude: Whether the MLP of (9) also has the mixture as input: the magnitudes of each
             frame, raised to the power 0.3. In the paper its input is Z' alone.
+        attention_gain: Beyond the paper. If given, the logits of α are the cosines between the
+            hidden features of their MLP and one learnt vector for each band, times a learnt factor
+            that starts at this value; with 0 all bands weigh the same at first. The published
+            logits (`None`) are not bounded.
+        band_dropout: Beyond the paper. Share of the training scenes in which one band, drawn at
+            random, is left out; the other weights α then sum to one.
         **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
         bands: List of the aligned bands Z^b, each of shape (batch, T, D).
         spectrogram: Two-channel spectrogram, shape (batch, T, F, 4).
+        training: Whether `band_dropout` is active.
 
     Returns:
         Tuple of the mask (batch, T, F), the masked spectrogram (batch, T, F, 4) and the band
         weights α (batch, T, number of bands), all float32.
+
+    Raises:
+        ValueError: If `attention_gain` or `band_dropout` is out of range.
 
     Example:
         >>> bands = [keras.ops.ones((2, 9, 64))] * 3
@@ -54,6 +65,8 @@ class SpatialRefiner(FixedSettings, keras.layers.Layer):
         mlp_dim: int = 256,
         adaptive: bool = True,
         magnitude: bool = False,
+        attention_gain: float | None = None,
+        band_dropout: float = 0.0,
         **kwargs: Any,
     ) -> None:
         # Without autocast the spectrogram stays in float32 under mixed precision.
@@ -62,6 +75,10 @@ class SpatialRefiner(FixedSettings, keras.layers.Layer):
         self.mlp_dim = mlp_dim
         self.adaptive = adaptive
         self.magnitude = magnitude
+        self.attention_gain = check_gain("attention_gain", attention_gain)
+        self.band_dropout = check_number("band_dropout", band_dropout, 0.0, 1.0)
+        if self.band_dropout:
+            self.seed_generator = keras.random.SeedGenerator()
 
     def build(self, bands_shape: Sequence[Shape], spectrogram_shape: Shape) -> None:
         dtype = self.dtype_policy
@@ -72,8 +89,7 @@ class SpatialRefiner(FixedSettings, keras.layers.Layer):
                 dim, activation="gelu", dtype=dtype, name="weight_hidden"
             )
             self.weight_hidden.build((None, None, num_bands * dim))
-            self.weight_logits = keras.layers.Dense(num_bands, dtype=dtype, name="weight_logits")
-            self.weight_logits.build((None, None, dim))
+            self._build_logits(num_bands, dim)
         self.mask_hidden = keras.layers.Dense(
             self.mlp_dim, activation="gelu", dtype=dtype, name="mask_hidden"
         )
@@ -82,8 +98,27 @@ class SpatialRefiner(FixedSettings, keras.layers.Layer):
         self.mask_logits.build((None, None, self.mlp_dim))
         self.built = True
 
-    def call(self, bands: Sequence[Tensor], spectrogram: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        weights = self._weights(bands)  # α of (8)
+    def _build_logits(self, num_bands: int, dim: int) -> None:
+        """Weights of the logits of α: published, or of cosines."""
+        if self.attention_gain is None:
+            self.weight_logits = keras.layers.Dense(
+                num_bands, dtype=self.dtype_policy, name="weight_logits"
+            )
+            self.weight_logits.build((None, None, dim))
+            return
+        self.band_vectors = self.add_weight(
+            shape=(num_bands, dim), initializer="glorot_uniform", name="band_vectors"
+        )
+        self.gain = self.add_weight(
+            shape=(),
+            initializer=keras.initializers.Constant(self.attention_gain),
+            name="gain",
+        )
+
+    def call(
+        self, bands: Sequence[Tensor], spectrogram: Tensor, training: bool | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        weights = self._weights(bands, training)  # α of (8)
         stacked = ops.stack(bands, axis=2)
         fused = ops.sum(ops.cast(weights, stacked.dtype)[..., None] * stacked, axis=2)  # Z' of (8)
         if self.magnitude:
@@ -96,13 +131,34 @@ class SpatialRefiner(FixedSettings, keras.layers.Layer):
         masked = ops.stack([part * mask for part in parts], axis=-1)  # (10)
         return mask, masked, weights
 
-    def _weights(self, bands: Sequence[Tensor]) -> Tensor:
+    def _weights(self, bands: Sequence[Tensor], training: bool | None) -> Tensor:
         """α(t) of equation (8), in float32."""
-        if not self.adaptive or len(bands) == 1:
-            ones = ops.ones_like(ops.stack([band[..., 0] for band in bands], axis=-1))
-            return ops.cast(ones, "float32") / len(bands)
-        logits = self.weight_logits(self.weight_hidden(ops.concatenate(bands, axis=-1)))
-        return ops.softmax(ops.cast(logits, "float32"), axis=-1)
+        dropping = training and self.band_dropout and len(bands) > 1
+        if self.adaptive and len(bands) > 1:
+            logits = self._logits(self.weight_hidden(ops.concatenate(bands, axis=-1)))
+        else:
+            zeros = ops.zeros_like(ops.stack([band[..., 0] for band in bands], axis=-1))
+            logits = ops.cast(zeros, "float32")
+            if not dropping:  # a softmax of equal logits would be rounded
+                return ops.ones_like(logits) / len(bands)
+        if dropping:
+            logits = ops.where(self._dropped(ops.shape(logits)[0], len(bands)), -1e9, logits)
+        return ops.softmax(logits, axis=-1)
+
+    def _logits(self, hidden: Tensor) -> Tensor:
+        """Logits of α, float32, from the hidden features (batch, T, D) of its MLP."""
+        if self.attention_gain is None:
+            return ops.cast(self.weight_logits(hidden), "float32")
+        hidden = unit_length(ops.cast(hidden, "float32"))
+        vectors = unit_length(ops.cast(self.band_vectors, "float32"))
+        return ops.cast(self.gain, "float32") * ops.matmul(hidden, ops.transpose(vectors))
+
+    def _dropped(self, batch: Tensor, num_bands: int) -> Tensor:
+        """Which band of each scene is dropped, if any: (batch, 1, number of bands)."""
+        drawn = keras.random.uniform((batch, 1, 1), dtype="float32", seed=self.seed_generator)
+        # Below the share: the band at that part of it; above: none.
+        place = ops.floor(drawn * (num_bands / self.band_dropout))
+        return ops.equal(place, ops.cast(ops.arange(num_bands), "float32"))
 
     def compute_output_shape(
         self, bands_shape: Sequence[Shape], spectrogram_shape: Shape
@@ -121,4 +177,6 @@ class SpatialRefiner(FixedSettings, keras.layers.Layer):
             "mlp_dim": self.mlp_dim,
             "adaptive": self.adaptive,
             "magnitude": self.magnitude,
+            "attention_gain": self.attention_gain,
+            "band_dropout": self.band_dropout,
         }

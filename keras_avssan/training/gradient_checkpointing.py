@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import keras
 
@@ -11,7 +12,8 @@ from keras_avssan.layers.spatial_refiner import SpatialRefiner
 from keras_avssan.training.patches import Overrides
 
 # The layers that hold most of the activations for the backward pass. They draw no random numbers
-# and have no moving averages, so that a second computation gives the same results.
+# (a refiner with `band_dropout` does, and is left out) and have no moving averages, so that a
+# second computation gives the same results.
 _LAYERS = (SemanticSpatialAlignment, SpatialRefiner)
 
 
@@ -40,7 +42,11 @@ def recompute_activations(model: keras.Model) -> Iterator[keras.Model]:
     Reference:
         Chen et al., "Training deep nets with sublinear memory cost", 2016.
     """
-    layers = [layer for layer in model._flatten_layers() if isinstance(layer, _LAYERS)]
+    layers = [
+        layer
+        for layer in model._flatten_layers()
+        if isinstance(layer, _LAYERS) and not getattr(layer, "band_dropout", 0.0)
+    ]
     if not layers:
         raise ValueError(
             f"`model` must have layers of {[layer.__name__ for layer in _LAYERS]}, whose "
@@ -65,19 +71,19 @@ def _recomputed(layer: keras.Layer) -> Callable[..., Tensor]:
     call = layer.call
     inside: list[bool] = []
 
-    def once(*tensors: Tensor) -> Tensor:
+    def once(*tensors: Tensor, **options: Any) -> Tensor:
         inside.append(True)
         try:
-            return layer(*tensors)
+            return layer(*tensors, **options)
         finally:
             inside.pop()
 
-    def recomputed(*tensors: Tensor) -> Tensor:
+    def recomputed(*tensors: Tensor, **options: Any) -> Tensor:
         if inside:
-            return call(*tensors)
+            return call(*tensors, **options)
         # A new function each time: JAX caches the trace of a function, with weights that were
         # constants when only the shapes of the model were computed, and these have no gradient.
-        return keras.remat(lambda *inputs: once(*inputs))(*tensors)
+        return keras.remat(lambda *inputs: once(*inputs, **options))(*tensors)
 
     return recomputed
 

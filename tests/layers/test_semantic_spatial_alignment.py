@@ -98,3 +98,61 @@ def test_silence_is_finite(residual, inputs, gradient, randomize):
 def test_an_unknown_residual_is_refused():
     with pytest.raises(ValueError, match="`residual`"):
         SemanticSpatialAlignment(residual="both")
+
+
+# ---- Beyond the paper: bounded relevance
+
+
+def test_with_a_gain_the_relevance_is_a_cosine(inputs, twin, randomize):
+    layer = make_layer(randomize, attention_gain=0.5)
+    layer.gain.assign(3.0)
+    z, beta = (ops.convert_to_numpy(output) for output in layer(*inputs))
+    for i, (semantics, patches) in enumerate(zip(*inputs, strict=True)):
+        relevance, transformed = [], []
+        for j, patch in enumerate(patches):
+            spatial = np.concatenate([encode(layer, patch[..., c], twin) for c in range(CUES)], -1)
+            query = semantics @ twin.array(layer.query_kernel)[j]
+            key = spatial @ twin.array(layer.key_kernel)[j]
+            one, other = query.mean(axis=0), key.mean(axis=0)
+            relevance.append(one @ other / np.linalg.norm(one) / np.linalg.norm(other))
+            value = spatial @ twin.array(layer.value_kernel)[j]
+            attended = twin.softmax(query @ key.T / np.sqrt(DIM)) @ value
+            transformed.append(transform(layer, semantics, attended, twin))
+        expected = twin.softmax(3.0 * np.array(relevance))
+        np.testing.assert_allclose(beta[i], expected, atol=1e-5)
+        np.testing.assert_allclose(
+            z[i], np.einsum("n,ntd->td", expected, np.stack(transformed)), atol=1e-4
+        )
+    assert beta.max() - beta.min() > 0.01
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e3])
+def test_a_gain_of_zero_starts_with_equal_weights(scale, inputs):
+    layer = SemanticSpatialAlignment(DIM, mlp_dim=10, attention_gain=0.0)
+    _, beta = layer(scale * inputs[0], scale * inputs[1])
+    np.testing.assert_allclose(ops.convert_to_numpy(beta), 1 / PATCHES, rtol=1e-6)
+
+
+def test_without_band_attention_or_patches_there_is_no_gain(inputs):
+    semantics, features = inputs
+    layer = SemanticSpatialAlignment(DIM, band_attention=False, attention_gain=2.0)
+    _, beta = layer(semantics, features)
+    np.testing.assert_allclose(ops.convert_to_numpy(beta), 1 / PATCHES, rtol=1e-6)
+    single = SemanticSpatialAlignment(DIM, attention_gain=2.0)
+    _, beta = single(semantics, features[:, :1])
+    np.testing.assert_array_equal(ops.convert_to_numpy(beta), 1.0)
+    assert not hasattr(layer, "gain") and not hasattr(single, "gain")
+
+
+def test_silence_is_finite_with_a_gain(inputs, gradient):
+    layer = SemanticSpatialAlignment(DIM, attention_gain=1.0)
+    semantics, features = np.zeros_like(inputs[0]), np.zeros_like(inputs[1])
+    layer(semantics, features)
+    slope = gradient(lambda x: ops.sum(ops.square(layer(semantics, x)[1])), features)
+    assert np.isfinite(slope).all()
+
+
+@pytest.mark.parametrize("value", [-1, float("inf"), "1", False])
+def test_an_impossible_gain_is_refused(value):
+    with pytest.raises(ValueError, match="`attention_gain` must be a finite number of at least 0"):
+        SemanticSpatialAlignment(attention_gain=value)

@@ -28,6 +28,22 @@ def check_share(text):
     assert "%" in text and 0 <= number(text) <= 100
 
 
+def check_bands(words, out):
+    lines = [line.strip("| ").split(" | ") for line in out.splitlines() if line.startswith("| `")]
+    traces = [cells for cells in lines if len(cells) == 8]
+    first = {cells[0]: cells[2] for cells in traces if cells[1] == "0"}
+    assert first["`gain-dropout-seed-1`"] == "0.33, 0.33, 0.33"
+    assert first["`published-all-but-MB-seed-1`"] == "1.00"
+    for cells in traces:
+        assert abs(sum(map(float, cells[2].split(", "))) - 1) < 0.02
+    assert {cells[1] for cells in traces} == {"0", "3"}
+    scores = [cells for cells in lines if len(cells) == 14]
+    assert all(0 <= number(cells[1]) <= 100 for cells in scores)
+    ablated = {cells[0] for cells in scores if len(cells) == 14}
+    assert {"`α uniform`", "`β uniform`", "`fine left out`"} <= ablated
+    assert pathlib.Path("bands/models/gain-dropout-seed-1").is_dir()
+
+
 def check_builder(words, out):
     if "--chooser" not in words:
         assert re.search(r"^20 clips, the middle frame: \d+\.\d clips/s of one core$", out, re.M)

@@ -37,9 +37,9 @@ HERE = "tests/project/test_scripts.py"
 # The test that runs each script by its `main`.
 TESTS = {
     **dict.fromkeys(
-        "builder built_in copies decay encoder_probe export_table figures fine_grid input_pipeline "
-        "latency limits memory printed_loss quantization real_classes recipe robustness rooms "
-        "training".split(),
+        "bands builder built_in copies decay encoder_probe export_table figures fine_grid "
+        "input_pipeline latency limits memory printed_loss quantization real_classes recipe "
+        "robustness rooms training".split(),
         HERE,
     ),
     "extractor": "tests/project/test_extraction_scripts.py",
@@ -54,6 +54,11 @@ SCENES = {"--scenes": "4", "--duration": "0.2"}
 TRAINED = {**SCENES, "--rooms": "2"}
 # Options in place of those written, and constants in place of the script's.
 TINY = {
+    "bands": {
+        **{"--classes": "twelve", "--forms": (["published", "gain-dropout"],), "--seeds": "1"},
+        **{"--steps": "3", "--batch-size": "2", "--dim": "8", "--train-scenes": "4"},
+        **{"--validation-rooms": "2", "--parts": (["full", "MB"],), "--ablate": "", **TRAINED},
+    },
     "builder": {"--clips": "20"},
     "built_in": {"--steps": "2", "--rooms": "2", "--scenes": "4"},
     "copies": {"--every": "8"},

@@ -80,6 +80,8 @@ class AVSSANBackbone(PromptedBackbone):
             compared with the prompt (`PromptFusion`), beyond the paper; 0 for its own network. It
             takes an audio encoder whose magnitudes can be masked, such as `YAMNet`.
         extractor_filters: Channels of the `SpatialExtractor` of these directions.
+        attention_gain: Form of β and α, see `SemanticSpatialAlignment` and `SpatialRefiner`.
+        band_dropout: Share of training scenes that lack one of the bands, see `SpatialRefiner`.
         dtype: Data type or precision policy. Front end, head and losses stay in float32.
         **kwargs: Arguments of `keras_hub.models.Backbone`.
 
@@ -153,6 +155,8 @@ class AVSSANBackbone(PromptedBackbone):
         doa_padding: str = "mirror",
         num_candidates: int = 0,
         extractor_filters: int = 24,
+        attention_gain: float | None = None,
+        band_dropout: float = 0.0,
         dtype: Any = None,
         **kwargs: Any,
     ) -> None:
@@ -185,6 +189,8 @@ class AVSSANBackbone(PromptedBackbone):
             "stft_implementation": stft_implementation,
             "num_candidates": check_integer("num_candidates", num_candidates),
             "extractor_filters": extractor_filters,
+            "attention_gain": attention_gain,
+            "band_dropout": band_dropout,
         }
         if magnitude not in _MAGNITUDES:
             raise ValueError(
@@ -243,6 +249,7 @@ class AVSSANBackbone(PromptedBackbone):
                 residual=residual,
                 band_attention=band_attention,
                 scale_relevance=scale_relevance,
+                attention_gain=attention_gain,
                 dtype=self.policy,
                 name=f"alignment_{band}",
             )
@@ -253,6 +260,8 @@ class AVSSANBackbone(PromptedBackbone):
             mlp_dim,
             adaptive=spatial_refiner,
             magnitude=magnitude in ("mask", "both"),
+            attention_gain=attention_gain,
+            band_dropout=band_dropout,
             dtype=self.policy,
             name="refiner",
         )
@@ -309,10 +318,6 @@ class AVSSANBackbone(PromptedBackbone):
         return weigh_candidates(self, audio, spectrogram, spacing, outputs)
 
     @property
-    def _head_takes_mask(self) -> bool:
-        return self.settings["phase_transform"] and self.settings["doa_form"] == "srp"
-
-    @property
     def hop_length(self) -> int:
         """Hop of the spectrogram in samples."""
         return self.settings["hop_length"]
@@ -342,7 +347,7 @@ class AVSSANBackbone(PromptedBackbone):
         self, spectrogram: Tensor, mask: Tensor, masked_spectrogram: Tensor, spacing: Tensor
     ) -> Tensor:
         """Posterior of the head, which takes mixture and mask, or the masked spectrogram."""
-        if self._head_takes_mask:
+        if self.settings["phase_transform"] and self.settings["doa_form"] == "srp":
             return self.doa_head(spectrogram, spacing, ops.square(mask))
         return self.doa_head(masked_spectrogram, spacing)
 
