@@ -2,8 +2,8 @@ r"""Takes the pictures of the app for its page: the answer, and the figure that 
 
     KERAS_BACKEND=tensorflow python docs/make_screenshots.py
 
-Uses the demo model, which is trained if it does not exist yet; `--demo` names another folder for
-it. Needs the extra `app`, playwright, and the system's Chromium.
+Uses the model and the examples that the page has by default; `--model` names another. Needs the
+extra `app`, playwright, and the system's Chromium.
 """
 
 import argparse
@@ -15,33 +15,34 @@ from browser import open_browser
 from legible_pictures import write_resolution
 from PIL import Image
 
+from keras_avssan._internal.saved_files import DEFAULT_MODEL
+
 IMAGES = pathlib.Path(__file__).parent / "images"
 SCALE = 1.5  # pixels of a picture for each of the page
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--demo", help="folder of the small model")
+    parser.add_argument("--model", default=DEFAULT_MODEL, help="name or folder of the model")
     parser.add_argument("--port", type=int, default=7861)
     options = parser.parse_args()
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     with tempfile.TemporaryDirectory() as folder:
         os.environ["GRADIO_TEMP_DIR"] = folder
-        take(options, folder)
+        take(options)
 
 
-def take(options, folder):
+def take(options):
     """Serves the app, runs its first example, and keeps what is seen."""
+    from keras_avssan import AVSSAN
     from keras_avssan.app import build_interface
-    from keras_avssan.app.demo_model import demo_model
-    from keras_avssan.app.examples import write_examples
+    from keras_avssan.app.examples import real_examples
     from keras_avssan.cli.app import serve
+    from keras_avssan.data.media.example_file import EXAMPLES
     from keras_avssan.visualization.style import COLUMN_WIDTH, PHONE_WIDTH
 
-    examples = pathlib.Path(folder, "examples")
-    examples.mkdir()
-    page = build_interface(demo_model(options.demo, progress=True), write_examples(str(examples)))
-    address = serve(page, str(examples), "127.0.0.1", options.port, block=False)
+    page = build_interface(AVSSAN.from_preset(options.model), real_examples())
+    address = serve(page, str(EXAMPLES), "127.0.0.1", options.port, block=False)
     with open_browser() as browser:
         # Shown 688 pixels wide on the site, its text has 9 pixels and more; down to the posterior.
         view = ask(browser, address, {"width": 770, "height": 1112})

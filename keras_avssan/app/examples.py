@@ -1,4 +1,4 @@
-"""Synthetic example scenes for the page."""
+"""Example scenes for the page: those of the library, and synthetic ones."""
 
 import os
 from typing import NamedTuple
@@ -7,9 +7,10 @@ import numpy as np
 import soundfile
 from PIL import Image
 
+from keras_avssan._internal.atomic_files import read_json
 from keras_avssan._internal.types import PathLike
 from keras_avssan.app.demo_model import demo_plan
-from keras_avssan.data import Picture, ScenePlan, render_scene
+from keras_avssan.data import Picture, ScenePlan, example_file, render_scene
 
 _FIRST = 10**6  # index of a scene that no training has
 _SEPARATION = 50.0  # degrees
@@ -33,6 +34,17 @@ class Example(NamedTuple):
     azimuth: float | None = None
     other: str = ""
     other_azimuth: float | None = None
+
+
+def real_examples() -> list[Example]:
+    """The mixtures of real recordings that are installed with the library; two examples each."""
+    examples: list[Example] = []
+    for mixture, known in read_json(example_file("examples.json")).items():
+        for target, other in zip(known["sources"], known["sources"][::-1], strict=True):
+            paths = example_file(mixture), example_file(target["picture"])
+            truths = [value for one in (target, other) for value in (one["class"], one["azimuth"])]
+            examples.append(Example(*paths, *truths))
+    return examples
 
 
 def write_examples(folder: PathLike, count: int = 4, rooms: int = 4) -> list[Example]:

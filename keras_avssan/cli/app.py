@@ -31,7 +31,8 @@ def add_app(commands: Commands) -> None:
     model.add_argument(
         "--demo",
         action="store_true",
-        help="small model on built-in data: that of `make demo`, or trained once in a few minutes",
+        help="small model on built-in data: that of `make demo`, or trained once in a few minutes; "
+        "examples are built-in too",
     )
     parser.add_argument(
         "--cache",
@@ -52,8 +53,8 @@ def _run(options: argparse.Namespace) -> None:
         from keras_avssan.app.interface import import_gradio
 
         import_gradio()
-        examples = os.path.join(folder, "examples")
-        page = _build(_open_model(options), examples)
+        synthetic = os.path.join(folder, "examples") if options.demo else None
+        page, examples = _build(_open_model(options), synthetic)
         serve(page, examples, options.host, options.port, options.open)
 
 
@@ -102,15 +103,19 @@ def _open_model(options: argparse.Namespace) -> Any:
     return model
 
 
-def _build(model: Any, examples: str) -> Any:
+def _build(model: Any, folder: str | None) -> tuple[Any, str]:
+    """The page, and the folder of its examples: real ones, or synthetic ones in a new `folder`."""
     import matplotlib
 
     matplotlib.use("Agg")
     from keras_avssan.app import build_interface
-    from keras_avssan.app.examples import write_examples
+    from keras_avssan.app.examples import real_examples, write_examples
+    from keras_avssan.data.media.example_file import EXAMPLES
 
-    os.mkdir(examples)
-    return build_interface(model, write_examples(examples))
+    if folder is None:
+        return build_interface(model, real_examples()), str(EXAMPLES)
+    os.mkdir(folder)
+    return build_interface(model, write_examples(folder)), folder
 
 
 def serve(

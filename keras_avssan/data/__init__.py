@@ -8,6 +8,7 @@ from keras_avssan.data.curation.check_folders import check_folders, write_metada
 from keras_avssan.data.curation.split_leaks import find_leaks
 from keras_avssan.data.media.audio_dataset import make_audio_dataset
 from keras_avssan.data.media.audio_io import read_audio
+from keras_avssan.data.media.example_file import example_file
 from keras_avssan.data.media.image_io import read_image
 from keras_avssan.data.media.tf_audio import read_audio_tf
 from keras_avssan.data.scenes.make_dataset import make_dataset
@@ -44,6 +45,7 @@ __all__ = [
     "VGGSoundSSL",
     "build_vggsound_ssl",
     "check_folders",
+    "example_file",
     "find_leaks",
     "make_audio_dataset",
     "make_dataset",

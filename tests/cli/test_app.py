@@ -14,7 +14,7 @@ import pytest
 from keras_avssan import AVSSAN
 from keras_avssan.app.demo_folder import as_typed, demo_folder, localize_command
 from keras_avssan.app.demo_model import demo_model, demo_plan
-from keras_avssan.app.examples import write_examples
+from keras_avssan.app.examples import real_examples, write_examples
 from keras_avssan.cli import app as cli_app
 from keras_avssan.cli.main import main
 from keras_avssan.data.media.audio_io import read_audio
@@ -61,7 +61,7 @@ def test_uploads_are_removed_when_a_service_is_stopped(monkeypatch):
     monkeypatch.setenv("GRADIO_TEMP_DIR", "elsewhere")
     monkeypatch.setenv("GRADIO_ANALYTICS_ENABLED", "True")
     monkeypatch.setattr(cli_app, "_open_model", lambda *_: None)
-    monkeypatch.setattr(cli_app, "_build", lambda *_: None)
+    monkeypatch.setattr(cli_app, "_build", lambda *_: (None, ""))
     monkeypatch.setattr(cli_app, "serve", serve)
     with pytest.raises(SystemExit) as end:
         main(["app", "--demo"])
@@ -100,6 +100,28 @@ def test_examples_can_be_read(tmp_path):
         assert abs(one.azimuth - other.azimuth) >= 50
         assert read_audio(one.recording, channels=2).shape == (16000, 2)
         assert read_image(one.picture).shape == (128, 128, 3)
+
+
+def test_real_examples_can_be_read_without_a_training():
+    examples = real_examples()
+    assert len(examples) >= 6 and {one.name for one in examples} >= {"dog", "rooster", "rain"}
+    for one, other in zip(examples[::2], examples[1::2], strict=True):
+        assert one.recording == other.recording and one.picture != other.picture
+        assert (one.name, one.azimuth) == (other.other, other.other_azimuth)
+        assert abs(one.azimuth - other.azimuth) >= 50
+        assert read_audio(one.recording, channels=2).shape == (64000, 2)
+        assert read_image(one.picture).shape[-1] == 3
+
+
+@pytest.mark.parametrize("demo", [False, True])
+def test_the_page_has_real_examples_except_with_the_demo_model(demo, tmp_path, monkeypatch):
+    given = []
+    monkeypatch.setattr("keras_avssan.app.build_interface", lambda *args: given.extend(args))
+    folder = str(tmp_path / "examples") if demo else None
+    _, allowed = cli_app._build("a model", folder)
+    assert given[0] == "a model" and len(given[1]) == 8
+    assert {os.path.dirname(one.recording) for one in given[1]} == {allowed}
+    assert allowed == (folder or os.path.dirname(real_examples()[0].picture))
 
 
 @pytest.mark.extensive

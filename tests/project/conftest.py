@@ -20,8 +20,10 @@ from PIL import Image
 
 import keras_avssan
 from keras_avssan import AVSSAN, data, encoders, evaluation, simulation, training
+from keras_avssan._internal import saved_files
 from keras_avssan.data import ScenePlan, SyntheticClasses
-from keras_avssan.encoders import ConvImageEncoder, LogMelEncoder
+from keras_avssan.data.media.example_file import EXAMPLES
+from keras_avssan.encoders import ConvImageEncoder, LogMelEncoder, YAMNet
 from keras_avssan.models.av_ssan import av_ssan
 from keras_avssan.simulation import RIRBank, RoomRanges
 
@@ -144,6 +146,8 @@ def write_files(root):
     rng = np.random.default_rng(0)
     catalog = SyntheticClasses(["bird", "bell"], instances_per_class=5)
     root = pathlib.Path(root)
+    (root / "keras_avssan").mkdir()
+    (root / "keras_avssan/examples").symlink_to(EXAMPLES)  # as in a clone
     soundfile.write(root / "mix.wav", 0.1 * rng.standard_normal((RATE // 2, 2)), RATE)
     for name in ("bark", "another_bark"):
         soundfile.write(root / f"{name}.wav", 0.1 * rng.standard_normal(RATE // 2), RATE)
@@ -159,6 +163,22 @@ def write_files(root):
                 soundfile.write(f"{path}.wav", catalog.load_audio(clip), RATE)
                 pixels = np.uint8(255 * catalog.load_image(picture, 32))
                 Image.fromarray(pixels).save(f"{path}.png")
+
+
+@pytest.fixture(scope="session")
+def packaged_folder(tmp_path_factory):
+    """A folder of packaged models with a tiny one that answers all prompts, in place of ours."""
+    root = tmp_path_factory.mktemp("packaged")
+    encoder = YAMNet(width_multiplier=0.1)
+    model = tiny_model(num_candidates=2, extractor_filters=4, audio_encoder=encoder)
+    model.save_to_preset(root / saved_files.DEFAULT_MODEL)
+    return root
+
+
+@pytest.fixture
+def packaged(packaged_folder, monkeypatch):
+    """Examples that name our packaged model find the one of `packaged_folder`."""
+    monkeypatch.setattr(saved_files, "PACKAGED", packaged_folder)
 
 
 @pytest.fixture(scope="session")
@@ -184,12 +204,12 @@ def example_folder(example_bank, tmp_path_factory):
 
 
 @pytest.fixture
-def stand_ins(tmp_path, monkeypatch, cheap, example_bank, example_folder):
+def stand_ins(tmp_path, monkeypatch, cheap, packaged, example_bank, example_folder):
     """A folder with the files, to work in, and what examples call by a name of its own."""
     monkeypatch.chdir(tmp_path)
     # The bank is large, and only read.
     ignored = shutil.ignore_patterns("rooms")
-    shutil.copytree(example_folder, tmp_path, ignore=ignored, dirs_exist_ok=True)
+    shutil.copytree(example_folder, tmp_path, symlinks=True, ignore=ignored, dirs_exist_ok=True)
     os.link(example_folder / "rooms", tmp_path / "rooms")
     catalog = SyntheticClasses(["bird", "bell", "rain"], instances_per_class=6)
     plan = ScenePlan(catalog, example_bank, split="train", duration=0.5)

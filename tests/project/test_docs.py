@@ -62,7 +62,7 @@ GIVEN = {
     "docs/extraction.md": ("plan",),
     "docs/gpu.md": ("plan",),
     "docs/microphone-spacing.md": ("model", "picture", "catalog"),
-    "docs/prompts.md": ("model", "embedding"),
+    "docs/prompts.md": ("embedding",),
     "docs/robustness.md": ("catalog", "bank"),
     "docs/rooms.md": ("catalog",),
     "docs/several-devices.md": ("plan", "model"),
