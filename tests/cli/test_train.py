@@ -125,6 +125,7 @@ def encoders(tmp_path):
     return [*options, "--text-encoder", str(tmp_path / "words")]
 
 
+@pytest.mark.extensive
 def test_words_are_aligned_before_the_training(command, encoders, tmp_path, capsys):
     options = [*encoders, "--align-steps", "3", "--prompts", "picture", "text"]
     assert main([*command, *options]) == 0
@@ -133,7 +134,7 @@ def test_words_are_aligned_before_the_training(command, encoders, tmp_path, caps
     assert isinstance(encoder, PictureTextEncoder) and encoder.text_encoder.title == "words"
     # Zero at first, and nothing but the alignment trains it.
     assert np.abs(keras.ops.convert_to_numpy(encoder.text_projection.bias)).max() > 1e-4
-    noise = np.random.default_rng(0).normal(size=(3200, 2))
+    noise = np.random.default_rng(0).normal(size=(16000, 2))
     assert model.localize(noise, " Dog").shape == (1,)
     assert "--align-steps 3" in model.training_record.trainings[-1]["command"]
 
@@ -142,7 +143,7 @@ def test_words_are_aligned_before_the_training(command, encoders, tmp_path, caps
     ("change", "message"),
     [
         (["--text-encoder", "nothing"], "`preset` must be an existing folder"),
-        (["--image-encoder", ""], "`--text-encoder` needs an `--image-encoder`"),
+        (["--image-encoder", ""], "`--image-encoder` must not be empty"),
         (["--align-steps", "-1"], "`align_steps` must be an integer"),
     ],
 )

@@ -1,0 +1,1 @@
+"""The commands `build …`, which make and check data."""
