@@ -41,7 +41,10 @@ def _card(name: str) -> str:
         raise ValueError(f"`--card` must be {known}. Received: --card={name!r}")
     path = packaged[name] / CARD
     if not path.is_file():
-        raise ValueError(f"`--card`: file '{path}' does not exist.")
+        raise ValueError(
+            f"`--card` must name a model with a card, and '{path}' does not exist. "
+            f"Received: --card={name!r}"
+        )
     return path.read_text("utf-8")
 
 

@@ -54,7 +54,7 @@ def faults_of(folder):
     faults += [f"no section {name}" for name in HEADINGS if not sections.get(name)]
     if not re.search(r"`[0-9a-f]{7,40}`", sections.get("Commands and commit", "")):
         faults.append("no commit")
-    if not re.search(r"\d \(\d[\d.]* to \d|± ?\d", sections.get("Scores on validation", "")):
+    if not re.search(r"\d(?: %)? \(\d[\d.]* to \d|± ?\d", sections.get("Scores on validation", "")):
         faults.append("no intervals")
     notices = files["NOTICES.md"].read_text("utf-8")
     licences = re.split(r",\s*", entries.get("license", ""))
