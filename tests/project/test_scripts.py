@@ -43,6 +43,7 @@ TESTS = {
         HERE,
     ),
     "extractor": "tests/project/test_extraction_scripts.py",
+    "model_card": "tests/project/test_extraction_scripts.py",
     "mutants": "tests/project/test_mutants.py",
     "near_axis": "tests/project/test_near_axis_benchmark.py",
     "rigid_sphere": "tests/data/starss23/test_docs_page.py",
