@@ -24,7 +24,7 @@ DESCRIPTION = (
 MODEL_LICENCES = {
     "Apache-2.0": (
         "this model, and in it YAMNet (weights of the TensorFlow models repository, trained on "
-        "AudioSet), EfficientNet-Lite0 (trained on ImageNet) and embeddings of 571 names by "
+        "AudioSet), EfficientNet-Lite0 (trained on ImageNet) and embeddings of names by "
         "all-MiniLM-L6-v2"
     ),
 }
@@ -81,9 +81,10 @@ YAMNet and EfficientNet-Lite0 are frozen.
 
 ## Scores on validation
 
-{scenes} scenes a row of recordings, pictures and rooms that were not trained on (recordings of any
-licence), two sources, seed {seed}; in parentheses 95 % bootstrap intervals. A random choice of one
-of the two sources selects the target in 50 %.
+{scenes} scenes a row of recordings, pictures and rooms that were not trained on, recordings of any
+licence, two sources, seed {seed}. Only recordings that serve as prompts are of the split `train`.
+Parentheses hold 95 % bootstrap intervals over scenes, of one training. A random choice of one of
+the two sources selects the target in 50 %.
 
 | Scenes | Prompt | Selection, % | MAE, degrees | ACC@5°, % |
 |---|---|---|---|---|

@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from keras_avssan._internal.types import PathLike
-from keras_avssan.cli.checks import check_input
 from keras_avssan.cli.build.folders import add_check_splits, add_folders
+from keras_avssan.cli.checks import check_input
 from keras_avssan.cli.options import Commands, add_engine_options
 
 # Options of the command that are settings of the builder, each with its type and meaning.
