@@ -70,7 +70,7 @@ def make_model(options):
     pictures = keras_hub.models.Backbone.from_preset(options.image_encoder)
     sounds = convert_yamnet(options.yamnet, gain=0.1)
     names = [*open_catalog(options.data, licensed=False).classes, *sounds.class_names]
-    sentences = SentenceEncoder.from_preset(options.sentences)
+    sentences = SentenceEncoder.from_preset(options.sentences, title=options.title)
     model = AVSSAN(
         image_encoder=PictureTextEncoder(
             ImageEncoder(pictures, (224, 224), mean=0.5, std=0.5),
@@ -177,6 +177,7 @@ def _options():
     parser.add_argument("--image-encoder", required=True, help="KerasHub image preset folder")
     parser.add_argument("--yamnet", required=True, help="file or folder that convert_yamnet reads")
     parser.add_argument("--sentences", required=True, help="folder of a sentence encoder")
+    parser.add_argument("--title", default="all-MiniLM-L6-v2", help="name of that encoder")
     parser.add_argument("--extractor", required=True, help="weights from benchmarks/extractor.py")
     parser.add_argument("--held-out", nargs="+", default=[], metavar="CLASS")
     parser.add_argument("--dim", type=int, default=128)

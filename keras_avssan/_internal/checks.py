@@ -6,6 +6,8 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from keras_avssan._internal.types import PathLike
+
 
 def check_integer(name: str, value: Any, least: int = 0) -> int:
     """Returns `value` as an int; raises a ValueError if it is not whole or is below `least`."""
@@ -57,6 +59,12 @@ def check_gain(name: str, value: Any) -> float | None:
             f"`{name}` must be a finite number of at least 0, or None. Received: {name}={value!r}"
         )
     return float(value)
+
+
+def preset_string(preset: PathLike) -> str:
+    """A preset as a string: a path object is a folder, never a name; a TypeError otherwise."""
+    text = path_of("preset", preset, "name, an address or a path")
+    return text if isinstance(preset, str) else os.path.join(os.curdir, text)
 
 
 def known_size(name: str, shape: Sequence[int | None], axis: int, content: str) -> int:

@@ -4,7 +4,7 @@ from typing import Any, Self
 
 import keras
 
-from keras_avssan._internal.checks import path_of
+from keras_avssan._internal.checks import preset_string
 from keras_avssan._internal.saved_files import find_preset
 from keras_avssan._internal.types import PathLike
 from keras_avssan.encoders.presets import reading_preset
@@ -92,7 +92,7 @@ class LoadsPresets(FindsPackaged):
             >>> model.save_to_preset("my_model")
             >>> model = AVSSAN.from_preset("my_model")
         """
-        preset = path_of("preset", preset, "name, an address or a path")
+        preset = preset_string(preset)
         if "arguments" in cls.presets.get(preset, {}):
             return cls._from_name(preset, load_weights, image_encoder=image_encoder, **kwargs)
         check_preset_folder(preset, load_weights, cls)

@@ -1,6 +1,7 @@
 """Packaged models by name, weights in half precision, and encoders that were exchanged."""
 
 import json
+import pathlib
 import shutil
 
 import h5py
@@ -227,3 +228,10 @@ def test_an_interrupted_rounding_leaves_a_model_that_loads(make_tiny, tmp_path, 
         make_frozen(make_tiny).save_to_preset(tmp_path / "model", weights_dtype="float16")
     assert not list((tmp_path / "model").glob("*.part"))
     AVSSAN.from_preset(str(tmp_path / "model"))
+
+
+def test_a_path_object_is_a_folder_and_no_name(tiny, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="must be the folder of a saved model"):
+        AVSSAN.from_preset(pathlib.Path("tiny"))
+    assert AVSSAN.from_preset("tiny").name == AVSSAN.from_preset(tiny).name

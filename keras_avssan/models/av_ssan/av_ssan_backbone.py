@@ -6,7 +6,7 @@ from typing import Any, Self
 import keras
 from keras import ops
 
-from keras_avssan._internal.checks import check_integer
+from keras_avssan._internal.checks import check_gain, check_integer, check_number
 from keras_avssan._internal.types import Tensor
 from keras_avssan.layers.doa_head import DoAHead
 from keras_avssan.layers.frame_alignment import FrameAlignment
@@ -189,8 +189,8 @@ class AVSSANBackbone(PromptedBackbone):
             "stft_implementation": stft_implementation,
             "num_candidates": check_integer("num_candidates", num_candidates),
             "extractor_filters": extractor_filters,
-            "attention_gain": attention_gain,
-            "band_dropout": band_dropout,
+            "attention_gain": check_gain("attention_gain", attention_gain),
+            "band_dropout": check_number("band_dropout", band_dropout, 0.0, 1.0),
         }
         if magnitude not in _MAGNITUDES:
             raise ValueError(

@@ -7,9 +7,13 @@ from typing import TYPE_CHECKING, Any, Self
 import keras
 
 from keras_avssan._internal.atomic_files import read_json
-from keras_avssan._internal.checks import path_of
+from keras_avssan._internal.checks import preset_string
 from keras_avssan._internal.registered_names import import_registered
-from keras_avssan._internal.saved_files import card_entries, find_preset, packaged_presets
+from keras_avssan._internal.saved_files import (
+    card_entries,
+    find_preset,
+    packaged_presets,
+)
 from keras_avssan._internal.types import PathLike
 
 if TYPE_CHECKING:
@@ -45,7 +49,7 @@ class FindsPackaged(Mixin):
 
         Args:
             preset: A name of the class's `presets`, the folder of a saved model, or a hub handle.
-                Names come first: a folder of the same name is `"./name"`.
+                Names come first: a folder of the same name is `"./name"`, or a `pathlib.Path`.
             *args: Further arguments of KerasHub's `from_preset`.
             **kwargs: Arguments of the class that override those of the preset.
 
@@ -56,7 +60,7 @@ class FindsPackaged(Mixin):
             TypeError: If `preset` is not a string or a path.
             ValueError: If there is no such preset.
         """
-        found = os.fspath(find_preset(path_of("preset", preset, "name, an address or a path")))
+        found = os.fspath(find_preset(preset_string(preset)))
         if "://" not in found and not os.path.isdir(found):
             raise unknown_preset(cls, preset)
         return super().from_preset(found, *args, **kwargs)
