@@ -21,7 +21,7 @@ pytestmark = pytest.mark.backend_agnostic
 MAKE = {
     "YAMNet": lambda: YAMNet(0.0625),
     "VGGish": lambda: VGGish(filters=(2, 2, 2, 2), hidden_dim=4, embedding_dim=4),
-    "SoundEffectsCNN": lambda: SoundEffectsCNN(filters=(2, 2)),
+    "SoundEffectsCNN": lambda: SoundEffectsCNN(filters=(2, 2, 2, 2)),
     "AVSSANBackbone": lambda: AVSSANBackbone(
         audio_encoder=LogMelEncoder(8, (4,)), prompt_dim=4, dim=8, num_heads=2, mlp_dim=8
     ),
