@@ -54,6 +54,7 @@ REGISTERED: dict[str, tuple[str, ...]] = {
     "layers.doa_head": ("DoAHead",),
     "layers.extraction.prompt_fusion": ("PromptFusion",),
     "layers.extraction.source_candidates": ("SourceCandidates",),
+    "layers.extraction.source_directions": ("SourceDirections",),
     "layers.extraction.spatial_extractor": ("SpatialExtractor",),
     "layers.frame_alignment": ("FrameAlignment",),
     "layers.generalized_cross_correlation": ("GeneralizedCrossCorrelation",),

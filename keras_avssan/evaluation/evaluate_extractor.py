@@ -23,8 +23,8 @@ from keras_avssan.training.extraction.fit_extractor import (
     build_extractor,
     find_candidates,
     find_extractor,
-    find_stft,
 )
+from keras_avssan.training.extraction.fit_part import find_stft
 
 SNR_BINS = (-float("inf"), -5.0, 0.0, 5.0, float("inf"))  # dB of the target above the interferer
 _TOLERANCES = (5, 10)  # degrees

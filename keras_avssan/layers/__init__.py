@@ -3,6 +3,7 @@
 from keras_avssan.layers.doa_head import DoAHead
 from keras_avssan.layers.extraction.prompt_fusion import PromptFusion
 from keras_avssan.layers.extraction.source_candidates import SourceCandidates
+from keras_avssan.layers.extraction.source_directions import SourceDirections
 from keras_avssan.layers.extraction.spatial_extractor import SpatialExtractor
 from keras_avssan.layers.frame_alignment import FrameAlignment
 from keras_avssan.layers.generalized_cross_correlation import GeneralizedCrossCorrelation
@@ -24,6 +25,7 @@ __all__ = [
     "SemanticBridge",
     "SemanticSpatialAlignment",
     "SourceCandidates",
+    "SourceDirections",
     "SpatialExtractor",
     "SpatialRefiner",
     "StereoSTFT",

@@ -3,6 +3,7 @@
 from keras_avssan.training.alignment.align_prompts import align_prompts
 from keras_avssan.training.alignment.examples import sound_examples
 from keras_avssan.training.distributed.data_parallel import data_parallel
+from keras_avssan.training.extraction.fit_directions import fit_directions
 from keras_avssan.training.extraction.fit_extractor import fit_extractor
 from keras_avssan.training.extraction.fit_fusion import fit_fusion
 from keras_avssan.training.fit_scenes import fit_scenes
@@ -15,6 +16,7 @@ __all__ = [
     "NonFiniteLoss",
     "align_prompts",
     "data_parallel",
+    "fit_directions",
     "fit_extractor",
     "fit_fusion",
     "fit_scenes",

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -10,6 +9,7 @@ from keras_avssan._internal.types import Shape
 from keras_avssan.data.scenes.rendering import render_scenes
 from keras_avssan.data.scenes.scene import Scene
 from keras_avssan.data.scenes.scene_plan import ScenePlan
+from keras_avssan.training.extraction.scenes_of_step import scenes_of_step
 
 _JITTER = 2.0  # degrees, standard deviation around the true azimuths
 _RIVAL_JITTER = 2.5  # degrees, likewise, around a rival's
@@ -109,22 +109,3 @@ class ExtractorBatches:
             if rng.random() < _SPURIOUS and abs(spurious - azimuth) > _APART:
                 rivals[row, 1] = spurious
         return rivals
-
-
-def scenes_of_step(
-    plans: Sequence[ScenePlan], step: int, batch_size: int
-) -> tuple[ScenePlan, range]:
-    """The plan of a step, counted from 0, and the indices of its scenes."""
-    turn, which = divmod(step, len(plans))
-    return plans[which], range(turn * batch_size, (turn + 1) * batch_size)
-
-
-def as_plans(plan: Any) -> tuple[ScenePlan, ...]:
-    """One or several plans as a tuple; a TypeError for anything else."""
-    plans = (plan,) if isinstance(plan, ScenePlan) else plan
-    listed = isinstance(plans, (list, tuple)) and len(plans) > 0
-    if not listed or not all(isinstance(one, ScenePlan) for one in plans):
-        raise TypeError(
-            f"`plan` must be a ScenePlan or a non-empty list of them. Received: plan={plan!r}"
-        )
-    return tuple(plans)

@@ -1,35 +1,18 @@
 """Training of the extractor of candidate directions on planned scenes."""
 
-import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import keras
 
-from keras_avssan._internal.checks import check_integer, check_positive_number
 from keras_avssan._internal.types import PathLike
-from keras_avssan.data.scenes.make_dataset import check_loader, load_batches
 from keras_avssan.data.scenes.scene_plan import ScenePlan
 from keras_avssan.layers.extraction.source_candidates import SourceCandidates
 from keras_avssan.layers.extraction.spatial_extractor import SpatialExtractor
 from keras_avssan.layers.stereo_stft import StereoSTFT
-from keras_avssan.models.fitting.recorded_training import describe_plan, one_training, recorded
-from keras_avssan.models.fitting.training_record import TrainingRecord
-from keras_avssan.models.microphones import match_scenes
-from keras_avssan.training.checkpoint_folder import CheckpointFolder
-from keras_avssan.training.extraction.extractor_batches import (
-    ExtractorBatches,
-    as_plans,
-    scenes_of_step,
-)
+from keras_avssan.training.extraction.extractor_batches import ExtractorBatches
 from keras_avssan.training.extraction.extractor_model import ExtractorModel
-from keras_avssan.training.fit_scenes import default_loader, finished
-from keras_avssan.training.logs import check_tensorboard
-from keras_avssan.training.resumable_fit import WatchedFit
-from keras_avssan.training.run_configuration import flat_description, plan_settings
-from keras_avssan.training.schedules import warmup_cosine
-from keras_avssan.training.training_progress import Course, NonFiniteLoss
+from keras_avssan.training.extraction.fit_part import fit_part
 
 
 def fit_extractor(
@@ -104,75 +87,27 @@ def fit_extractor(
     Reference:
         Beyond the paper.
     """
-    plans = as_plans(plan)
     extractor = find_extractor(model_or_extractor)
-    check_integer("batch_size", batch_size, least=1)
-    check_integer("checkpoint_every", checkpoint_every, least=1)
-    steps = check_integer("steps", steps, least=2)
-    epochs = check_integer("epochs", epochs, least=1)
-    check_positive_number("learning_rate", learning_rate)
-    if steps < epochs:
-        raise ValueError(
-            f"`epochs` must be from 1 to `steps`. Received: epochs={epochs}, steps={steps}"
-        )
-    loader = loader or default_loader()
-    check_loader(loader)
-    if tensorboard is not None:
-        check_tensorboard()
-    for one in plans:
-        match_scenes(extractor, one, microphone_spacing)
-    stft = find_stft(model_or_extractor, stft)
-    model = _build(extractor, stft, batch_size)
-    schedule = warmup_cosine(learning_rate, steps)
-    model.compile(keras.optimizers.AdamW(schedule, weight_decay=1e-4, global_clipnorm=1.0))
-    folder = state = None
-    if checkpoints is not None:
-        settings: dict[str, Any] = {
-            "steps": steps,
-            "epochs": epochs,
-            "batch_size": batch_size,
-            "learning_rate": float(f"{learning_rate:.6g}"),
-            "microphone_spacing": microphone_spacing,
-        }
-        folder = CheckpointFolder(checkpoints, _describe(model, plans, settings))
-        state = folder.latest()
-    course = _PlansCourse(
-        plans[0],
-        batch_size,
-        steps,
-        epochs,
-        schedule,
-        done=state.step if state else 0,
-        plans=plans,
+    return fit_part(
+        "extractor",
+        model_or_extractor,
+        extractor,
+        plan,
+        lambda stft: _build(extractor, stft, batch_size),
+        ExtractorBatches,
+        steps=steps,
+        batch_size=batch_size,
+        epochs=epochs,
+        learning_rate=learning_rate,
+        loader=loader,
+        checkpoints=checkpoints,
+        checkpoint_every=checkpoint_every,
+        tensorboard=tensorboard,
+        microphone_spacing=microphone_spacing,
+        stft=stft,
+        command=command,
+        **kwargs,
     )
-    notes: dict[str, Any] = {
-        "part": "extractor",
-        "batch_size": batch_size,
-        "learning_rate": learning_rate,
-        "steps": steps,
-    }
-    record = one_training(
-        [describe_plan(extractor, one, command=command, **notes) for one in plans]
-    )
-    with _recorded(model_or_extractor, record, model, resumed=state is not None):
-        if course.done == steps:
-            assert state is not None
-            return finished(model, state)
-        batches = ExtractorBatches(plans, steps, batch_size, course.done, microphone_spacing)
-        dataset = load_batches(batches, loader)
-        watched = WatchedFit(course, folder, state, checkpoint_every, tensorboard)
-        return watched.run(model, dataset, **kwargs)
-
-
-@dataclass
-class _PlansCourse(Course):
-    """Progress of a training whose steps take their scenes from several plans in turn."""
-
-    plans: Sequence[ScenePlan] = field(default_factory=tuple)
-
-    def error(self, step: int, loss: float) -> NonFiniteLoss:
-        plan, scenes = scenes_of_step(self.plans, step - 1, self.batch_size)
-        return NonFiniteLoss(step, loss, plan, self.batch_size, self.advice, scenes)
 
 
 def find_extractor(model_or_extractor: Any) -> SpatialExtractor:
@@ -196,17 +131,6 @@ def find_candidates(model_or_extractor: Any) -> Any:
     return getattr(backbone, "candidates", None)
 
 
-def find_stft(model_or_extractor: Any, given: StereoSTFT | None = None) -> StereoSTFT:
-    """The given spectrogram, else that of a network; for a layer, that of the default network."""
-    if given is not None:
-        if not isinstance(given, StereoSTFT):
-            raise TypeError(f"`stft` must be a `StereoSTFT`. Received: stft={given!r}")
-        return given
-    backbone = getattr(model_or_extractor, "backbone", model_or_extractor)
-    stft = getattr(backbone, "stft", None)
-    return stft if isinstance(stft, StereoSTFT) else StereoSTFT()
-
-
 def _build(extractor: SpatialExtractor, stft: StereoSTFT, batch_size: int) -> ExtractorModel:
     """The model to be trained, with all weights."""
     build_extractor(extractor, stft)
@@ -228,31 +152,3 @@ def build_extractor(extractor: SpatialExtractor, stft: StereoSTFT) -> None:
             f"`stft` must have the {bins} bins that the extractor was built for. "
             f"Received: stft.num_bins={stft.num_bins}"
         )
-
-
-def _describe(
-    model: ExtractorModel, plans: Sequence[ScenePlan], settings: dict[str, Any]
-) -> dict[str, Any]:
-    """All that decides the training, as a flat dict that JSON can hold."""
-    optimizer = model.optimizer.get_config()
-    optimizer.pop("learning_rate", None)
-    described = {f"plan_{i}" if i else "plan": plan_settings(p) for i, p in enumerate(plans)}
-    return flat_description(
-        {
-            **settings,
-            **described,
-            "extractor": model.extractor.get_config(),
-            "stft": model.stft.get_config(),
-            "optimizer": {"class": type(model.optimizer).__name__, **optimizer},
-            "backend": keras.backend.backend(),
-        }
-    )
-
-
-def _recorded(
-    model: Any, record: TrainingRecord, trained: ExtractorModel, resumed: bool
-) -> contextlib.AbstractContextManager[None]:
-    """Adds the training to the record of a model that has one; layers have none."""
-    if not hasattr(model, "training_record"):
-        return contextlib.nullcontext()
-    return recorded(model, record, resumed, trained)
