@@ -101,7 +101,7 @@ def test_recall_counts_the_nearest_candidate(plan, monkeypatch):
     def call(layer, spectrogram, microphone_spacing=None):
         azimuths = [[next(true) + apart[0], 500.0] for _ in spectrogram]
         apart.append(apart.pop(0))
-        return ops.convert_to_tensor(np.array(azimuths, "float32")), None, None
+        return ops.convert_to_tensor(np.array(azimuths, "float32")), None, None, None
 
     layer = SourceCandidates(2, 2)
     layer.build((None, None, 33, 4))

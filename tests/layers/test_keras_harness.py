@@ -51,8 +51,9 @@ CASES = {
     "SourceCandidates": (
         {"num_candidates": 2, "filters": 3},
         SPECTROGRAM,
-        ((B, 2), (B, 2, T, F), (B, 2, 180)),
+        ((B, 2), (B, 2, T, F), (B, 2, 180), (B, 2)),
     ),
+    "SourceDirections": ({"filters": 3}, SPECTROGRAM, (B, 180)),
     "SpatialExtractor": (
         {"filters": 3},
         {"spectrogram_shape": SPECTROGRAM, "azimuths_shape": (B, 2)},
@@ -68,7 +69,7 @@ OTHERS = {"SpatialRefiner", "TriBandSpatialFeatures"}
 FLOAT32 = {
     *("DoAHead", "GeneralizedCrossCorrelation", "LevelNormalization", "PromptFusion"),
     *("Resampler", "SceneRenderer", "SemanticSpatialAlignment", "SourceCandidates"),
-    *("SpatialExtractor", "StereoSTFT"),
+    *("SourceDirections", "SpatialExtractor", "StereoSTFT"),
 }
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_avssan._internal.checks import check_shape
+from keras_avssan._internal.checks import check_flag, check_shape
 from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings
 from keras_avssan.doa.grid import GRID_DEGREES, NUM_DIRECTIONS
@@ -14,6 +14,7 @@ from keras_avssan.layers.extraction.source_candidates import NEAR
 _LEAST = 1e-4  # least share of the posterior, so that a candidate is never excluded
 # Initial factors: of the cosine, and of the logarithm of the network's own posterior.
 _EVIDENCE, _PRIOR = 10.0, 0.5
+_STRENGTH = 0.1  # initial factor e of the strengths
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
@@ -22,12 +23,15 @@ class PromptFusion(FixedSettings, keras.layers.Layer):
 
     The weight of candidate k is the softmax of a s_k + b log p_k + c_k: s_k is the cosine between
     the prompt and the sound extracted at the candidate, p_k the share of the network's own
-    posterior, equation (11), near it, and c_k a bias of its rank. The posterior is the weighted sum
-    of those of the candidates. The presence is a logistic function of the best cosine and of that
-    with the whole mixture. The eight or so numbers are weights of the layer; those of the presence
-    are not trained by gradients but by `keras_avssan.training.fit_fusion`. Computed in float32.
+    posterior, equation (11), near it, and c_k a bias of its rank. With `use_strength`, s_k + e r_k
+    takes the place of s_k, r_k being the strength of the candidate. The posterior is the weighted
+    sum of those of the candidates. The presence is a logistic function of the best s_k (or
+    s_k + e r_k) and of the cosine with the whole mixture. The eight or so numbers are weights of
+    the layer; those of the presence are not trained by gradients but by
+    `keras_avssan.training.fit_fusion`. Computed in float32.
 
     Args:
+        use_strength: Whether the strengths of the candidates count.
         **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
@@ -36,13 +40,16 @@ class PromptFusion(FixedSettings, keras.layers.Layer):
         posteriors: Posteriors of the candidates, shape (batch, K, 180).
         doa: The network's own posterior, shape (batch, 180).
         similarity: Cosine of prompt and whole mixture, shape (batch,).
+        strengths: With `use_strength`, log probabilities r_k that there is a source, shape
+            (batch, K), see `SourceCandidates`.
 
     Returns:
         Tuple of float32 tensors: posterior (batch, 180), weights of the candidates (batch, K), and
         presence (batch,), a probability.
 
     Raises:
-        ValueError: If the number of candidates is unknown, or an input has another shape.
+        ValueError: If the number of candidates is unknown, an input has another shape, or
+            `strengths` are missing.
 
     Example:
         >>> one = keras.ops.ones((1, 2))
@@ -56,8 +63,10 @@ class PromptFusion(FixedSettings, keras.layers.Layer):
         Beyond the paper.
     """
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, use_strength: bool = False, **kwargs: Any) -> None:
         super().__init__(**{**kwargs, "dtype": "float32"})
+        check_flag("use_strength", use_strength)
+        self.use_strength = use_strength
 
     def build(
         self,
@@ -66,6 +75,7 @@ class PromptFusion(FixedSettings, keras.layers.Layer):
         posteriors_shape: Shape | None = None,
         doa_shape: Shape | None = None,
         similarity_shape: Shape | None = None,
+        strengths_shape: Shape | None = None,
     ) -> None:
         count = evidence_shape[1]
         if count is None:
@@ -77,6 +87,8 @@ class PromptFusion(FixedSettings, keras.layers.Layer):
         self.evidence_scale = self.add_weight((), constant(_EVIDENCE), name="evidence_scale")
         self.prior_scale = self.add_weight((), constant(_PRIOR), name="prior_scale")
         self.rank_bias = self.add_weight((count,), "zeros", name="rank_bias")
+        if self.use_strength:
+            self.strength_scale = self.add_weight((), constant(_STRENGTH), name="strength_scale")
         # No loss reaches the presence, whose weights are fitted by maximum likelihood.
         fitted: dict[str, Any] = {"trainable": False}
         self.presence_scale = self.add_weight(
@@ -92,6 +104,7 @@ class PromptFusion(FixedSettings, keras.layers.Layer):
         posteriors: Tensor,
         doa: Tensor,
         similarity: Tensor,
+        strengths: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         batch, count = evidence.shape[0], self.rank_bias.shape[0]
         check_shape("evidence", evidence.shape, "batch, K", (None, count))
@@ -100,6 +113,11 @@ class PromptFusion(FixedSettings, keras.layers.Layer):
         check_shape("posteriors", posteriors.shape, "batch, K, 180", wide)
         check_shape("doa", doa.shape, "batch, 180", (batch, NUM_DIRECTIONS))
         check_shape("similarity", similarity.shape, "batch", (batch,))
+        if self.use_strength:
+            if strengths is None:
+                raise ValueError("`strengths` must be given. Received: strengths=None")
+            check_shape("strengths", strengths.shape, "batch, K", (batch, count))
+            evidence = evidence + self.strength_scale * strengths
         logits = (
             self.evidence_scale * evidence
             + self.prior_scale * ops.log(self.share(doa, azimuths))
@@ -132,6 +150,7 @@ class PromptFusion(FixedSettings, keras.layers.Layer):
         posteriors: Tensor,
         doa: Tensor,
         similarity: Tensor,
+        strengths: Tensor | None = None,
     ) -> tuple[keras.KerasTensor, ...]:
         shapes = self.compute_output_shape(evidence.shape)
         return tuple(keras.KerasTensor(shape, "float32") for shape in shapes)
@@ -143,6 +162,10 @@ class PromptFusion(FixedSettings, keras.layers.Layer):
         posteriors_shape: Shape | None = None,
         doa_shape: Shape | None = None,
         similarity_shape: Shape | None = None,
+        strengths_shape: Shape | None = None,
     ) -> tuple[Shape, Shape, Shape]:
         batch = evidence_shape[0]
         return (batch, NUM_DIRECTIONS), (batch, evidence_shape[1]), (batch,)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "use_strength": self.use_strength}

@@ -16,9 +16,11 @@ from keras_avssan.doa.steering import (
     steering_phases,
     steering_waves,
 )
+from keras_avssan.layers.extraction.source_directions import SourceDirections
 from keras_avssan.layers.extraction.spatial_extractor import SpatialExtractor, check_bins
 from keras_avssan.layers.stereo_stft import cross_spectrum
 
+_SEARCHES = ("steered", "learned")
 _APART = 10.0  # degrees between candidates, more than this
 NEAR = 12.0  # degrees within which a candidate's posterior lies
 _FAR = 1e3
@@ -28,17 +30,19 @@ _SHARPNESS = 60.0
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
 class SourceCandidates(FixedSettings, keras.layers.Layer):
-    """Finds the directions of sources one by one, each beside what those before it explain.
+    """Finds the directions of sources, and what to extract at each.
 
-    The direction of the strongest steered response (SRP-PHAT) is the first candidate. A
-    `SpatialExtractor` gives its mask; the bins count for the next candidate only as far as no mask
-    before claims them, so that a weak source is not hidden by a strong one. Then every candidate
-    gets its final mask with all others as rivals, and is localised again in the bins of this mask:
-    its posterior. Computed in float32 under every precision policy.
+    With `search="steered"`, one by one: the direction of the strongest steered response (SRP-PHAT)
+    is the first candidate. A `SpatialExtractor` gives its mask; the bins count for the next
+    candidate only as far as no mask before claims them, so that a weak source is not hidden by a
+    strong one. With `search="learned"`, all at once: the greatest logits of a `SourceDirections`.
+    Then every candidate gets its final mask with all others as rivals, and is localised again in
+    the bins of this mask: its posterior. Computed in float32 under every precision policy.
 
     Args:
         num_candidates: Number of candidates, K.
         filters: Channels of the extractor, see `SpatialExtractor`.
+        search: `"steered"`, which needs no training, or `"learned"`, which finds more sources.
         microphone_spacing: Distance between the microphones in metres.
         sampling_rate: Sampling rate in hertz.
         **kwargs: Arguments of `keras.layers.Layer`.
@@ -50,16 +54,17 @@ class SourceCandidates(FixedSettings, keras.layers.Layer):
 
     Returns:
         Tuple of float32 tensors: azimuths in degrees (batch, K), masks on the amplitude
-        (batch, K, T, F), and posteriors (batch, K, 180).
+        (batch, K, T, F), posteriors (batch, K, 180), and strengths (batch, K): the logarithm of
+        the probability that there is a source, of the learned search; else zeros.
 
     Raises:
-        ValueError: If `num_candidates` is not from 1 to 8, another argument is out of range, or an
-            input has another shape.
+        ValueError: If `num_candidates` is not from 1 to 8, `search` is unknown, another argument
+            is out of range, or an input has another shape.
 
     Example:
-        >>> azimuths, masks, posteriors = SourceCandidates(2)(keras.ops.ones((1, 32, 513, 4)))
-        >>> azimuths.shape, masks.shape, posteriors.shape
-        ((1, 2), (1, 2, 32, 513), (1, 2, 180))
+        >>> outputs = SourceCandidates(2)(keras.ops.ones((1, 32, 513, 4)))
+        >>> [tuple(output.shape) for output in outputs]
+        [(1, 2), (1, 2, 32, 513), (1, 2, 180), (1, 2)]
 
     Reference:
         Beyond the paper. DiBiase et al., "Robust localization in reverberant rooms", 2001, for the
@@ -75,6 +80,7 @@ class SourceCandidates(FixedSettings, keras.layers.Layer):
         filters: int = 24,
         microphone_spacing: float = 0.2,
         sampling_rate: int = 16000,
+        search: str = "steered",
         **kwargs: Any,
     ) -> None:
         super().__init__(**{**kwargs, "dtype": "float32"})
@@ -84,13 +90,22 @@ class SourceCandidates(FixedSettings, keras.layers.Layer):
                 "`num_candidates` must be an integer from 1 to 8. "
                 f"Received: num_candidates={num_candidates}"
             )
+        if search not in _SEARCHES:
+            raise ValueError(f"`search` must be one of {_SEARCHES}. Received: search={search!r}")
         check_positive_number("microphone_spacing", microphone_spacing, "distance in metres")
+        self.search = search
         self.filters = check_integer("filters", filters, 1)
         self.microphone_spacing = microphone_spacing
         self.sampling_rate = sampling_rate
         self.extractor = SpatialExtractor(
             filters, microphone_spacing, sampling_rate, name="extractor"
         )
+        if search == "learned":
+            self.directions = SourceDirections(
+                microphone_spacing=microphone_spacing,
+                sampling_rate=sampling_rate,
+                name="directions",
+            )
 
     def build(
         self, spectrogram_shape: Shape, microphone_spacing_shape: Shape | None = None
@@ -98,6 +113,8 @@ class SourceCandidates(FixedSettings, keras.layers.Layer):
         bins = check_bins(spectrogram_shape)
         if not self.extractor.built:  # it may have been trained alone
             self.extractor.build(spectrogram_shape)
+        if self.search == "learned" and not self.directions.built:
+            self.directions.build(spectrogram_shape)
         hertz = np.arange(bins) * self.sampling_rate / (2.0 * (bins - 1))
         self._phase = steering_phases(hertz, direction_delays()).astype("float32")  # (F, 180)
         self.sharpness = self.add_weight(
@@ -107,7 +124,7 @@ class SourceCandidates(FixedSettings, keras.layers.Layer):
 
     def call(
         self, spectrogram: Tensor, microphone_spacing: Tensor | None = None
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         shape = (None, None, len(self._phase), 4)
         check_shape("spectrogram", spectrogram.shape, "batch, T, F, 4", shape)
         if microphone_spacing is not None:
@@ -115,28 +132,51 @@ class SourceCandidates(FixedSettings, keras.layers.Layer):
             check_shape("microphone_spacing", microphone_spacing.shape, "batch", batch)
         phases = phase_transform(*cross_spectrum(spectrogram), 1e-18)
         steering = self._steering(microphone_spacing)
-        grid = ops.convert_to_tensor(GRID_DEGREES.astype("float32"))
+        if self.search == "learned":
+            azimuths, strengths = self._find_at_once(spectrogram, microphone_spacing)
+        else:
+            azimuths = self._find_in_turn(spectrogram, microphone_spacing, phases, steering)
+            strengths = ops.zeros_like(ops.stack(azimuths, axis=1))
+        found = ops.stack(azimuths, axis=1)
+        masks = self.extractor(spectrogram, found, microphone_spacing, self._others(azimuths))
+        posteriors = [
+            self._posterior(self._steer(phases, ops.square(masks[:, i]), steering), azimuth)
+            for i, azimuth in enumerate(azimuths)
+        ]
+        return found, masks, ops.stack(posteriors, axis=1), strengths
+
+    def _find_at_once(
+        self, spectrogram: Tensor, spacing: Tensor | None
+    ) -> tuple[list[Tensor], Tensor]:
+        """Azimuths (batch,) of the greatest logits, and their log probabilities (batch, K)."""
+        logits = self.directions(spectrogram, spacing)
+        azimuths: list[Tensor] = []
+        strengths = []
+        for _ in range(self.num_candidates):
+            free = _apart_from(azimuths, logits)
+            azimuths.append(1.0 + ops.cast(ops.argmax(free, axis=-1), "float32"))
+            strengths.append(ops.log_sigmoid(ops.max(free, axis=-1)))
+        return azimuths, ops.stack(strengths, axis=1)
+
+    def _find_in_turn(
+        self,
+        spectrogram: Tensor,
+        spacing: Tensor | None,
+        phases: tuple[Tensor, Tensor],
+        steering: tuple[Tensor, Tensor],
+    ) -> list[Tensor]:
+        """Azimuths (batch,) of the strongest responses, each beside what others explain."""
         free = ops.ones_like(phases[0])
         azimuths: list[Tensor] = []
-        for _ in range(self.num_candidates):
-            response = self._steer(phases, free, steering)
-            for other in azimuths:
-                close = ops.abs(grid - other[:, None]) <= _APART
-                response = response - _FAR * ops.cast(close, "float32")
+        while True:
+            response = _apart_from(azimuths, self._steer(phases, free, steering))
             azimuth = 1.0 + ops.cast(ops.argmax(response, axis=-1), "float32")
             rivals = ops.stack(azimuths, axis=-1)[:, None] if azimuths else None
             azimuths.append(azimuth)
             if len(azimuths) == self.num_candidates:
-                break
-            mask = self.extractor(spectrogram, azimuth[:, None], microphone_spacing, rivals)[:, 0]
+                return azimuths
+            mask = self.extractor(spectrogram, azimuth[:, None], spacing, rivals)[:, 0]
             free = free * (1.0 - ops.square(mask))
-        found = ops.stack(azimuths, axis=1)
-        masks = self.extractor(spectrogram, found, microphone_spacing, self._others(azimuths))
-        posteriors = [
-            self._posterior(self._steer(phases, ops.square(masks[:, i]), steering), grid, azimuth)
-            for i, azimuth in enumerate(azimuths)
-        ]
-        return found, masks, ops.stack(posteriors, axis=1)
 
     @staticmethod
     def _others(azimuths: list[Tensor]) -> Tensor | None:
@@ -159,9 +199,9 @@ class SourceCandidates(FixedSettings, keras.layers.Layer):
         response = ops.matmul(parts[0], steering[0]) + ops.matmul(parts[1], steering[1])
         return response[:, 0] / (ops.sum(weight, axis=(1, 2))[:, None] + 1e-6)
 
-    def _posterior(self, response: Tensor, grid: Tensor, azimuth: Tensor) -> Tensor:
+    def _posterior(self, response: Tensor, azimuth: Tensor) -> Tensor:
         """Posterior of a candidate, zero further than 12 degrees from it: (batch, 180)."""
-        far = ops.abs(grid - azimuth[:, None]) > NEAR
+        far = ops.abs(_grid() - azimuth[:, None]) > NEAR
         logits = self.sharpness * response - _FAR * ops.cast(far, "float32")
         return ops.softmax(logits, axis=-1)
 
@@ -173,10 +213,10 @@ class SourceCandidates(FixedSettings, keras.layers.Layer):
 
     def compute_output_shape(
         self, spectrogram_shape: Shape, microphone_spacing_shape: Shape | None = None
-    ) -> tuple[Shape, Shape, Shape]:
+    ) -> tuple[Shape, Shape, Shape, Shape]:
         batch, frames, bins = spectrogram_shape[:3]
-        count = self.num_candidates
-        return (batch, count), (batch, count, frames, bins), (batch, count, NUM_DIRECTIONS)
+        each = (batch, self.num_candidates)
+        return each, (*each, frames, bins), (*each, NUM_DIRECTIONS), each
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -185,4 +225,17 @@ class SourceCandidates(FixedSettings, keras.layers.Layer):
             "filters": self.filters,
             "microphone_spacing": self.microphone_spacing,
             "sampling_rate": self.sampling_rate,
+            "search": self.search,
         }
+
+
+def _grid() -> Tensor:
+    return ops.convert_to_tensor(GRID_DEGREES.astype("float32"))
+
+
+def _apart_from(azimuths: list[Tensor], response: Tensor) -> Tensor:
+    """A response (batch, 180) without the directions near azimuths that are found already."""
+    for azimuth in azimuths:
+        close = ops.abs(_grid() - azimuth[:, None]) <= _APART
+        response = response - _FAR * ops.cast(close, "float32")
+    return response

@@ -79,6 +79,7 @@ class AVSSANBackbone(PromptedBackbone):
         num_candidates: Directions at which sounds are extracted (`SourceCandidates`), embedded and
             compared with the prompt (`PromptFusion`), beyond the paper; 0 for its own network. It
             takes an audio encoder whose magnitudes can be masked, such as `YAMNet`.
+        candidate_search: How they are found, `"steered"` or `"learned"`, see `SourceCandidates`.
         extractor_filters: Channels of the `SpatialExtractor` of these directions.
         attention_gain: Form of β and α, see `SemanticSpatialAlignment` and `SpatialRefiner`.
         band_dropout: Share of training scenes that lack one of the bands, see `SpatialRefiner`.
@@ -101,8 +102,8 @@ class AVSSANBackbone(PromptedBackbone):
         `prompt_semantics` (batch, D), the projected prompt, and `similarity` (batch,), the cosine
         between it and the mixture in the space that `AlignmentLoss` trains: it indicates better
         than the posterior whether the prompted sound is present at all. With `num_candidates`
-        also `mixture_doa`, the posterior of equation (11); `candidate_azimuths`, `_evidence` (the
-        cosine of extracted sound and prompt) and `_weights`, (batch, K); `presence` (batch,).
+        also `mixture_doa`, the posterior of equation (11); `candidate_azimuths`, `_strengths`,
+        `_evidence` (cosine with the prompt) and `_weights`, (batch, K); `presence` (batch,).
 
     Raises:
         ValueError: If an encoder or `prompt_dim` is missing, a form is unknown, or inputs have a
@@ -154,6 +155,7 @@ class AVSSANBackbone(PromptedBackbone):
         phase_transform: bool = True,
         doa_padding: str = "mirror",
         num_candidates: int = 0,
+        candidate_search: str = "steered",
         extractor_filters: int = 24,
         attention_gain: float | None = None,
         band_dropout: float = 0.0,
@@ -188,6 +190,7 @@ class AVSSANBackbone(PromptedBackbone):
             "hop_length": hop_length,
             "stft_implementation": stft_implementation,
             "num_candidates": check_integer("num_candidates", num_candidates),
+            "candidate_search": candidate_search,
             "extractor_filters": extractor_filters,
             "attention_gain": check_gain("attention_gain", attention_gain),
             "band_dropout": check_number("band_dropout", band_dropout, 0.0, 1.0),

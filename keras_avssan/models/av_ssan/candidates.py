@@ -21,13 +21,15 @@ def add_candidates(backbone: "AVSSANBackbone") -> None:
         settings["extractor_filters"],
         settings["microphone_spacing"],
         settings["sampling_rate"],
+        settings["candidate_search"],
         name="candidates",
     )
     rate = settings["sampling_rate"] / settings["hop_length"]
     backbone.evidence = ExtractedEvidence(
         backbone.audio_encoder, backbone.bridge, rate, name="evidence"
     )
-    backbone.fusion = PromptFusion(name="fusion")
+    learned = settings["candidate_search"] == "learned"
+    backbone.fusion = PromptFusion(use_strength=learned, name="fusion")
 
 
 def weigh_candidates(
@@ -38,16 +40,17 @@ def weigh_candidates(
     outputs: dict[str, Tensor],
 ) -> dict[str, Tensor]:
     """The outputs with the posterior of the candidates as `doa`."""
-    azimuths, masks, posteriors = backbone.candidates(spectrogram, spacing)
+    azimuths, masks, posteriors, strengths = backbone.candidates(spectrogram, spacing)
     evidence = backbone.evidence(audio, masks, outputs["prompt_semantics"])
     doa, weights, presence = backbone.fusion(
-        evidence, azimuths, posteriors, outputs["doa"], outputs["similarity"]
+        evidence, azimuths, posteriors, outputs["doa"], outputs["similarity"], strengths
     )
     return {
         **outputs,
         "doa": doa,
         "mixture_doa": outputs["doa"],
         "candidate_azimuths": azimuths,
+        "candidate_strengths": strengths,
         "candidate_evidence": evidence,
         "candidate_weights": weights,
         "presence": presence,

@@ -20,6 +20,7 @@ from keras_avssan.models.microphones import match_scenes
 from keras_avssan.models.prompt_embeddings import embed_plan
 
 _BATCH_SIZE = 8
+_LEAST_SCALE = 0.1  # of the evidence, by which the strength's factor is divided
 _PENALTY = 1e-3  # on the squares of the numbers, so that they stay finite
 
 
@@ -79,8 +80,9 @@ def fit_fusion(
     present = _outputs(model, plan, scenes, prompts, progress)
     absent = _outputs(model, absent_plan, scenes, prompts, progress)
     azimuths = np.array([plan[index].azimuth for index in range(scenes)])
-    selection, found, weights = _fit_selection(present, azimuths)
-    presence, presence_weights = _fit_presence(present, absent)
+    selection, found, weights = _fit_selection(present, azimuths, fusion.use_strength)
+    strength = float(weights.get("strength_scale", 0.0))
+    presence, presence_weights = _fit_presence(present, absent, strength)
     for variable, value in (weights | presence_weights).items():
         getattr(fusion, variable).assign(value.astype("float32"))
     stages = [
@@ -111,6 +113,7 @@ def _outputs(
         azimuths = outputs["candidate_azimuths"]
         values = {
             "evidence": outputs["candidate_evidence"],
+            "strengths": outputs["candidate_strengths"],
             "azimuths": azimuths,
             "share": model.backbone.fusion.share(
                 ops.convert_to_tensor(outputs["mixture_doa"]), ops.convert_to_tensor(azimuths)
@@ -123,7 +126,7 @@ def _outputs(
 
 
 def _fit_selection(
-    outputs: dict[str, np.ndarray], azimuths: np.ndarray
+    outputs: dict[str, np.ndarray], azimuths: np.ndarray, use_strength: bool
 ) -> tuple[float, float, dict[str, np.ndarray]]:
     """Loss, share of scenes with a candidate at the target, and weights by name."""
     distance = np.abs(outputs["azimuths"] - azimuths[:, None])
@@ -134,29 +137,37 @@ def _fit_selection(
             f"{len(near)} scenes, none with a candidate within {NEAR:g} degrees of the target"
         )
     evidence, prior = outputs["evidence"][near], np.log(outputs["share"][near])
+    strengths = outputs["strengths"][near] * float(use_strength)
     right, count = right[near], distance.shape[1]
 
     def loss(numbers: np.ndarray) -> float:
-        logits = numbers[0] * evidence + numbers[1] * prior + numbers[2:]
+        logits = numbers[0] * evidence + numbers[1] * prior + numbers[2] * strengths + numbers[3:]
         logits = logits - logits.max(axis=1, keepdims=True)
         chosen = logits[np.arange(len(right)), right]
         value = np.mean(np.log(np.sum(np.exp(logits), axis=1)) - chosen)
-        return float(value + _PENALTY * np.sum(numbers[2:] ** 2))
+        return float(value + _PENALTY * np.sum(numbers[3:] ** 2))
 
-    start = np.concatenate([[10.0, 0.5], np.zeros(count)])
-    bounds = [(0, 100), (0, 10), *([(-5, 5)] * count)]
+    start = np.concatenate([[10.0, 0.5, 1.0], np.zeros(count)])
+    bounds = [(_LEAST_SCALE, 100), (0, 10), (0, 10), *([(-5, 5)] * count)]
     numbers = scipy.optimize.minimize(loss, start, method="L-BFGS-B", bounds=bounds).x
-    names = ("evidence_scale", "prior_scale", "rank_bias")
-    weights = dict(zip(names, (numbers[0], numbers[1], numbers[2:]), strict=True))
+    weights = {
+        "evidence_scale": numbers[0],
+        "prior_scale": numbers[1],
+        "rank_bias": numbers[3:],
+    }
+    if use_strength:
+        weights["strength_scale"] = numbers[2] / numbers[0]
     return loss(numbers), float(near.mean()), weights
 
 
 def _fit_presence(
-    present: dict[str, np.ndarray], absent: dict[str, np.ndarray]
+    present: dict[str, np.ndarray], absent: dict[str, np.ndarray], strength: float
 ) -> tuple[float, dict[str, np.ndarray]]:
     """Loss and weights of the logistic regression."""
     rows = [
-        np.stack([one["evidence"].max(axis=1), one["similarity"]], axis=1)
+        np.stack(
+            [(one["evidence"] + strength * one["strengths"]).max(axis=1), one["similarity"]], axis=1
+        )
         for one in (present, absent)
     ]
     signs = np.concatenate([np.ones(len(rows[0])), -np.ones(len(rows[1]))])

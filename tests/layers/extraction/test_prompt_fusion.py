@@ -46,6 +46,30 @@ def test_is_its_definition(fusion, inputs, twin):
     np.testing.assert_allclose(presence, twin.sigmoid(score), atol=1e-5)
 
 
+def test_strengths_add_to_the_cosines(inputs, randomize):
+    """As though every cosine were s + e r."""
+    inputs["strengths"] = -np.abs(inputs["evidence"])
+    layer = PromptFusion(use_strength=True)
+    run(layer, inputs)
+    assert abs(float(ops.convert_to_numpy(layer.strength_scale)) - 0.1) < 1e-6
+    randomize(layer, scale=2.0)
+    scale = float(ops.convert_to_numpy(layer.strength_scale))
+    found = run(layer, inputs)
+    other = PromptFusion()
+    evidence = inputs["evidence"] + scale * inputs.pop("strengths")
+    run(other, inputs)
+    for name in ("evidence_scale", "prior_scale", "rank_bias", "presence_scale", "presence_bias"):
+        getattr(other, name).assign(getattr(layer, name))
+    for one, two in zip(found, run(other, {**inputs, "evidence": evidence}), strict=True):
+        np.testing.assert_allclose(one, two, atol=1e-5)
+
+
+@pytest.mark.backend_agnostic
+def test_missing_strengths_are_refused(inputs):
+    with pytest.raises(ValueError, match=r"`strengths` must be given. Received: strengths=None"):
+        run(PromptFusion(use_strength=True), inputs)
+
+
 def test_the_candidate_that_agrees_with_the_prompt_is_chosen(inputs):
     inputs["evidence"] = np.array([[0.9, 0.1], [0.1, 0.9], [0.9, 0.1]])
     inputs["doa"] = np.full((3, 180), 1 / 180)
@@ -112,3 +136,9 @@ def test_an_unknown_number_of_candidates_is_refused():
 def test_inputs_of_another_shape_are_refused(name, shape, fusion, inputs):
     with pytest.raises(ValueError, match=f"`{name}` must have shape .*Received: {name}.shape"):
         run(fusion, {**inputs, name: np.ones(shape)})
+
+
+@pytest.mark.backend_agnostic
+def test_strengths_of_another_shape_are_refused(inputs):
+    with pytest.raises(ValueError, match="`strengths` must have shape"):
+        run(PromptFusion(use_strength=True), {**inputs, "strengths": np.ones((3, 3))})

@@ -6,7 +6,7 @@ import pytest
 from keras import ops
 
 from keras_avssan.doa.grid import GRID_DEGREES
-from keras_avssan.layers import SourceCandidates
+from keras_avssan.layers import SourceCandidates, SourceDirections
 
 
 def run(layer, *inputs):
@@ -17,7 +17,7 @@ def run(layer, *inputs):
 @pytest.mark.parametrize("azimuth", [1, 37, 90, 152])
 def test_a_source_alone_is_found_at_its_direction(azimuth, far_sources):
     sources = far_sources([azimuth])
-    azimuths, masks, posteriors = run(SourceCandidates(2, 3), sources.spectrogram)
+    azimuths, masks, posteriors, _ = run(SourceCandidates(2, 3), sources.spectrogram)
     assert azimuths[0, 0] == azimuth
     assert masks.shape == (1, 2, *sources.spectrogram.shape[1:3])
     np.testing.assert_allclose(posteriors.sum(axis=-1), 1.0, atol=1e-5)
@@ -31,7 +31,7 @@ def test_a_weak_source_is_found_beside_a_strong_one(far_sources, ideal_masks):
     """A source 20 dB below another, in a twentieth of the bins, and 20 degrees away from it."""
     sources = far_sources([80.0, 100.0], (0.95, 0.05), (1.0, 0.1))
     ideal_masks(sources)
-    azimuths, masks, posteriors = run(SourceCandidates(2, 3), sources.spectrogram)
+    azimuths, masks, posteriors, _ = run(SourceCandidates(2, 3), sources.spectrogram)
     assert azimuths[0].tolist() == [80.0, 100.0]
     np.testing.assert_array_equal(masks[0], sources.masks)
     assert GRID_DEGREES[posteriors[0].argmax(axis=-1)].tolist() == [80.0, 100.0]
@@ -56,9 +56,9 @@ def test_candidates_mirror_with_the_microphones(far_sources, ideal_masks, mirror
     sources = far_sources([40.0, 110.0], (0.7, 0.3), (1.0, 0.5))
     ideal_masks(sources)
     layer = SourceCandidates(2, 3)
-    azimuths, _, posteriors = run(layer, sources.spectrogram)
+    azimuths, _, posteriors, _ = run(layer, sources.spectrogram)
     sources.azimuths = 180 - sources.azimuths
-    swapped, _, others = run(layer, mirrored(sources.spectrogram))
+    swapped, _, others, _ = run(layer, mirrored(sources.spectrogram))
     np.testing.assert_array_equal(swapped, 180 - azimuths)
     np.testing.assert_allclose(others[..., :179], posteriors[..., 178::-1], atol=1e-4)
 
@@ -82,7 +82,7 @@ def test_silence_is_finite_and_so_are_its_gradients(gradient):
     assert all(np.isfinite(output).all() for output in run(layer, silence))
 
     def total(spectrogram):
-        _, masks, posteriors = layer(spectrogram)
+        _, masks, posteriors, _ = layer(spectrogram)
         return ops.sum(masks) + ops.sum(ops.square(posteriors))
 
     assert np.isfinite(gradient(total, silence)).all()
@@ -92,9 +92,43 @@ def test_silence_is_finite_and_so_are_its_gradients(gradient):
 @pytest.mark.parametrize("frames", [1, 60])
 def test_any_duration(frames):
     spectrogram = np.random.default_rng(0).normal(size=(2, frames, 33, 4)).astype("float32")
-    azimuths, masks, posteriors = run(SourceCandidates(2, 3), spectrogram)
+    azimuths, masks, posteriors, _ = run(SourceCandidates(2, 3), spectrogram)
     assert azimuths.shape == (2, 2) and masks.shape == (2, 2, frames, 33)
     assert np.isfinite(posteriors).all()
+
+
+@pytest.fixture
+def known_logits(monkeypatch):
+    """`known_logits({azimuth: logit})`: every learned search finds these, and -9 elsewhere."""
+
+    def install(peaks):
+        logits = np.full((1, 180), -9.0, "float32")
+        for azimuth, logit in peaks.items():
+            logits[0, azimuth - 1] = logit
+        monkeypatch.setattr(
+            SourceDirections, "call", lambda *args, **kwargs: ops.convert_to_tensor(logits)
+        )
+
+    return install
+
+
+def test_the_learned_search_takes_the_greatest_logits(far_sources, ideal_masks, known_logits):
+    """They are apart, each with its log probability; masks and posteriors are as before."""
+    sources = far_sources([80.0, 100.0], (0.7, 0.3))
+    ideal_masks(sources)
+    known_logits({100: 2.0, 104: 1.5, 80: 1.0, 30: 0.0})
+    azimuths, masks, posteriors, strengths = run(
+        SourceCandidates(3, 3, search="learned"), sources.spectrogram
+    )
+    assert azimuths[0].tolist() == [100.0, 80.0, 30.0]
+    np.testing.assert_allclose(strengths[0], -np.log1p(np.exp([-2.0, -1.0, 0.0])), atol=1e-5)
+    np.testing.assert_array_equal(masks[0, :2], sources.masks[::-1])
+    assert GRID_DEGREES[posteriors[0, :2].argmax(axis=-1)].tolist() == [100.0, 80.0]
+
+
+def test_the_steered_search_has_no_strengths(far_sources):
+    *_, strengths = run(SourceCandidates(2, 3), far_sources([60.0]).spectrogram)
+    np.testing.assert_array_equal(strengths, np.zeros((1, 2)))
 
 
 @pytest.mark.backend_agnostic
@@ -116,6 +150,7 @@ def test_an_extractor_that_was_built_alone_keeps_its_weights():
         ({"num_candidates": 1.5}, "`num_candidates` must be an integer"),
         ({"filters": 0}, "`filters` must be an integer of at least 1"),
         ({"microphone_spacing": -0.2}, "`microphone_spacing` must be a positive distance"),
+        ({"search": "found"}, r"`search` must be one of .*Received: search='found'"),
         ({"sampling_rate": 0}, "`sampling_rate` must be a positive rate in hertz"),
     ],
 )

@@ -28,35 +28,47 @@ def model(network):
     return network
 
 
-def test_known_numbers_of_the_selection_are_recovered(rng):
+@pytest.mark.parametrize("strength", [0.0, 0.25])
+def test_known_numbers_of_the_selection_are_recovered(strength, rng):
     scenes, scale, prior, bias = 6000, 6.0, 1.5, np.array([0.4, 0.0, -0.4])
     outputs = {
         "evidence": rng.uniform(-1, 1, (scenes, 3)),
         "share": rng.uniform(0.05, 1, (scenes, 3)),
+        "strengths": rng.uniform(-4, 0, (scenes, 3)),
         "azimuths": np.tile([30.0, 90.0, 150.0], (scenes, 1)),
     }
-    logits = scale * outputs["evidence"] + prior * np.log(outputs["share"]) + bias
+    evidence = outputs["evidence"] + strength * outputs["strengths"]
+    logits = scale * evidence + prior * np.log(outputs["share"]) + bias
     right = np.argmax(logits + rng.gumbel(size=logits.shape), axis=1)  # a draw from the softmax
     azimuths = outputs["azimuths"][0, right] + rng.uniform(-10, 10, scenes)
     far = rng.uniform(size=scenes) < 0.25  # whose target no candidate is near
     azimuths[far] = 60.0
-    loss, found, weights = fitting._fit_selection(outputs, azimuths)
+    loss, found, weights = fitting._fit_selection(outputs, azimuths, strength > 0)
     assert found == pytest.approx(np.mean(~far))
     assert weights["evidence_scale"] == pytest.approx(scale, rel=0.08)
     assert weights["prior_scale"] == pytest.approx(prior, rel=0.1)
     np.testing.assert_allclose(weights["rank_bias"], bias, atol=0.15)
+    assert weights.get("strength_scale", 0.0) == pytest.approx(strength, rel=0.15)
     assert 0 < loss < np.log(3)
 
 
-def test_known_numbers_of_the_presence_are_recovered(rng):
+@pytest.mark.parametrize("strength", [0.0, 0.25])
+def test_known_numbers_of_the_presence_are_recovered(strength, rng):
     scale, bias = np.array([6.0, 3.0]), -2.0
     evidence, similarity = rng.uniform(-1, 1, (20000, 2)), rng.uniform(-1, 1, 20000)
-    score = scale[0] * evidence.max(axis=1) + scale[1] * similarity + bias
+    strengths = rng.uniform(-4, 0, (20000, 2))
+    best = np.max(evidence + strength * strengths, axis=1)
+    score = scale[0] * best + scale[1] * similarity + bias
     there = rng.uniform(size=20000) < 1 / (1 + np.exp(-score))
     present, absent = (
-        {"evidence": evidence[one], "similarity": similarity[one]} for one in (there, ~there)
+        {
+            "evidence": evidence[one],
+            "strengths": strengths[one],
+            "similarity": similarity[one],
+        }
+        for one in (there, ~there)
     )
-    loss, weights = fitting._fit_presence(present, absent)
+    loss, weights = fitting._fit_presence(present, absent, strength)
     np.testing.assert_allclose(weights["presence_scale"], scale, rtol=0.08)
     assert weights["presence_bias"] == pytest.approx(bias, abs=0.2)
     assert 0 < loss < np.log(2)
@@ -91,7 +103,7 @@ def test_presence_is_higher_where_the_sound_is_present(model, plan, monkeypatch,
         there = np.array([[one[index].azimuth, 90.0] for index in range(scenes)], "float32")
         share = np.full((scenes, 2), 0.5, "float32")
         names = {"evidence": cosines[:, :2], "similarity": cosines[:, 2]}
-        return {**names, "azimuths": there, "share": share}
+        return {**names, "azimuths": there, "share": share, "strengths": 0.0 * share}
 
     monkeypatch.setattr(fitting, "_outputs", outputs)
     result = fit_fusion(model, plan, absent, scenes=40, progress=False)
@@ -129,6 +141,7 @@ def test_wrong_plans_and_models_are_refused(model, plan, make_small_model, monke
     made = {
         "evidence": np.zeros((2, 2)),
         "share": np.ones((2, 2)),
+        "strengths": np.zeros((2, 2)),
         "azimuths": np.full((2, 2), 90.0),
         "similarity": np.zeros(2),
     }
