@@ -1,11 +1,12 @@
 r"""Writes the model card and the notices of a packaged model.
 
     python benchmarks/model_card.py --preset keras_avssan/presets/avssan_sounds50 --data FOLDER \
-        --scores selection.json --extractor extractor.json --commit COMMIT --date DATE
+        --scores selection.json --extractor extractor.json --directions directions.json \
+        --commit COMMIT --date DATE
 
-The scores are those of `benchmarks/selection.py`, the extractor's those of
-`benchmarks/extractor.py`, the licences those of the rows of `metadata.csv` that were trained on:
-the split `train`, without recordings of an unknown licence.
+The scores are those of `benchmarks/selection.py`, the commands those of `benchmarks/extractor.py`
+and `benchmarks/directions.py` too, the licences those of the rows of `metadata.csv` that were
+trained on: the split `train`, without recordings of an unknown licence.
 """
 
 import argparse
@@ -111,9 +112,9 @@ Apache-2.0. `NOTICES.md` names what it was made from.
 def main():
     options = _options()
     folder = pathlib.Path(options.preset)
-    found, extractor = (
+    found, *parts = (
         json.loads(pathlib.Path(path).read_text("utf-8"))
-        for path in (options.scores, options.extractor)
+        for path in (options.scores, options.extractor, options.directions)
     )
     rows = trained_rows(options.data)
     model = AVSSAN.from_preset(os.fspath(folder))
@@ -132,7 +133,7 @@ def main():
         rooms=settings["rooms"],
         table=licence_table(rows),
         class_names=", ".join(sorted({row["class"].replace("_", " ") for row in rows})),
-        commands=commands(extractor["settings"], settings),
+        commands=commands(*(part["settings"] for part in parts), settings),
         date=options.date,
         commit=options.commit,
         machine=f"{found['machine']}, one core",
@@ -173,10 +174,11 @@ def notices(name, rows):
     return "\n".join(lines) + "\n"
 
 
-def commands(extractor, selection):
-    """The two commands, with the settings that were used."""
+def commands(*settings_of_scripts):
+    """The commands of all stages, with the settings that were used."""
     lines = []
-    for script, settings in (("extractor", extractor), ("selection", selection)):
+    scripts = ("extractor", "directions", "selection")
+    for script, settings in zip(scripts, settings_of_scripts, strict=True):
         arguments = [f"python benchmarks/{script}.py"]
         for key, value in settings.items():
             if key == "backend":
@@ -237,6 +239,7 @@ def _options():
     parser.add_argument("--data", required=True, help="folder that holds metadata.csv")
     parser.add_argument("--scores", required=True, help="JSON file of benchmarks/selection.py")
     parser.add_argument("--extractor", required=True, help="JSON file of benchmarks/extractor.py")
+    parser.add_argument("--directions", required=True, help="JSON of benchmarks/directions.py")
     parser.add_argument("--commit", required=True, help="commit that it was trained at")
     parser.add_argument("--date", required=True, help="when it was trained")
     return parser.parse_args()

@@ -2,15 +2,17 @@ r"""Trains a network with candidates on real recordings, stage by stage, and sco
 
     KERAS_BACKEND=torch OMP_NUM_THREADS=1 python benchmarks/selection.py --data FOLDER --licensed \
         --image-encoder PRESET --yamnet yamnet.npz --sentences MINILM --extractor extractor.npz \
-        --checkpoints selection.checkpoints --save MODEL --out selection.json
+        --directions directions.npz --checkpoints selection.checkpoints --save MODEL \
+        --out selection.json
 
-Stages: the extractor (`benchmarks/extractor.py --save`), the alignment of prompts with what it
-extracts, the network of the paper within it (`--path-steps`, with the aligned projections frozen),
-the fit of the fusion. Scored on the split `val`: unseen recordings, pictures and rooms, at 1 s and
-4 s, 0 and -10 dB, by kind of prompt, at 1 s beside a constant prompt; and presence. `--held-out`
-keeps classes out of all stages and scores them alone. `--save` stores the weights in half
-precision, with a table of the names' embeddings in place of the sentence encoder; what is scored is
-the stored model.
+Stages: the extractor (`benchmarks/extractor.py --save`), the search for sources
+(`benchmarks/directions.py --save`; without it, candidates are found by steering), the alignment of
+prompts with what is extracted, the network of the paper within it (`--path-steps`, with the aligned
+projections frozen), the fit of the fusion. Scored on the split `val`: unseen recordings, pictures
+and rooms, at 1 s and 4 s, 0 and -10 dB, by kind of prompt, at 1 s beside a constant prompt; and
+presence. `--held-out` keeps classes out of all stages and scores them alone. `--save` stores the
+weights in half precision, with a table of the names' embeddings in place of the sentence encoder;
+what is scored is the stored model.
 """
 
 import argparse
@@ -79,10 +81,19 @@ def make_model(options):
         audio_encoder=sounds,
         dim=options.dim,
         num_candidates=options.candidates,
+        candidate_search="learned" if options.directions else "steered",
     )
-    with np.load(options.extractor) as arrays:
-        model.backbone.candidates.extractor.set_weights([arrays[name] for name in arrays.files])
+    candidates = model.backbone.candidates
+    load_weights(candidates.extractor, options.extractor)
+    if options.directions:
+        load_weights(candidates.directions, options.directions)
     return model
+
+
+def load_weights(layer, path):
+    """Weights of a layer from a file of arrays in their order."""
+    with np.load(path) as arrays:
+        layer.set_weights([arrays[name] for name in arrays.files])
 
 
 def train(model, options):
@@ -179,6 +190,7 @@ def _options():
     parser.add_argument("--sentences", required=True, help="folder of a sentence encoder")
     parser.add_argument("--title", default="all-MiniLM-L6-v2", help="name of that encoder")
     parser.add_argument("--extractor", required=True, help="weights from benchmarks/extractor.py")
+    parser.add_argument("--directions", help="weights from benchmarks/directions.py")
     parser.add_argument("--held-out", nargs="+", default=[], metavar="CLASS")
     parser.add_argument("--dim", type=int, default=128)
     parser.add_argument("--candidates", type=int, default=3)

@@ -107,6 +107,7 @@ def cheap(monkeypatch):
         (evaluation, "evaluate_localizer", "num_scenes"),
         (evaluation, "evaluate_presence", "num_scenes"),
         (evaluation, "evaluate_extractor", "num_scenes"),
+        (training, "fit_directions", "steps"),
         (training, "fit_extractor", "steps"),
         (training, "fit_scenes", "steps"),
         (simulation, "build_bank", "num_rooms"),

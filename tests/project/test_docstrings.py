@@ -126,6 +126,7 @@ OF_CANDIDATES = {
     "align_prompts",
     "evaluate_extractor",
     "evaluate_retrieval",
+    "fit_directions",
     "fit_extractor",
     "sound_examples",
 }
@@ -221,6 +222,7 @@ def with_candidates(small_model):
         image_encoder=pictures,
         audio_encoder=YAMNet(0.0625),
         num_candidates=2,
+        candidate_search="learned",
         extractor_filters=2,
     )
 

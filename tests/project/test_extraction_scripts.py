@@ -1,4 +1,4 @@
-"""`benchmarks/extractor.py` and `benchmarks/selection.py`, from recordings to the tables."""
+"""`benchmarks/extractor.py`, `directions.py` and `selection.py`, from recordings to the tables."""
 
 import csv
 import importlib
@@ -69,14 +69,21 @@ def test_from_recordings_to_tables(script, folder, make_candidates, monkeypatch)
     first.main()
     scores = json.loads((folder / "e.json").read_text())["scores"]
     assert list(scores) == ["1 s, 0 dB", "1 s, -10 dB", "4 s, 0 dB", "4 s, -10 dB"]
-    with np.load(folder / "e.npz") as arrays:
-        stored = [arrays[name] for name in arrays.files]
+    words = ["x", "--data", folder / "data", "--licensed", *ROOMS, "--scenes", "2"]
+    words += ["--steps", "4", "--epochs", "1", "--batch-size", "2", "--filters", "3"]
+    words += ["--save", folder / "d.npz", "--out", folder / "d.json"]
+    monkeypatch.setattr("sys.argv", list(map(str, words)))
+    script("directions").main()
+    found = json.loads((folder / "d.json").read_text())["scores"]
+    assert list(found) == list(scores)
+    names = {f"{search}, {count}" for search in ("steered", "learned") for count in (2, 3)}
+    assert all(set(one) == names for one in found.values())
 
     def make_model(options):
         names = WordTable.from_vectors(["bell", "bird", "rain"], np.eye(3), "three words")
         encoder = PictureTextEncoder(ConvImageEncoder(8, (4,), (16, 16)), names)
         model = make_candidates(image_encoder=encoder)
-        model.backbone.candidates.extractor.set_weights(stored)
+        second.load_weights(model.backbone.candidates.extractor, options.extractor)
         return model
 
     monkeypatch.setattr(second, "make_model", make_model)
@@ -95,14 +102,8 @@ def test_from_recordings_to_tables(script, folder, make_candidates, monkeypatch)
 
     card = script("model_card")
     words = ["x", "--preset", folder / "model", "--data", folder / "data", "--date", "2026-11-30"]
-    words += [
-        "--scores",
-        folder / "s.json",
-        "--extractor",
-        folder / "e.json",
-        "--commit",
-        "0123abc",
-    ]
+    words += ["--scores", folder / "s.json", "--extractor", folder / "e.json"]
+    words += ["--directions", folder / "d.json", "--commit", "0123abc"]
     monkeypatch.setattr("sys.argv", list(map(str, words)))
     card.main()
     text = (folder / "model" / "MODEL_CARD.md").read_text()

@@ -42,6 +42,7 @@ TESTS = {
         "robustness rooms training".split(),
         HERE,
     ),
+    "directions": "tests/project/test_extraction_scripts.py",
     "extractor": "tests/project/test_extraction_scripts.py",
     "model_card": "tests/project/test_extraction_scripts.py",
     "mutants": "tests/project/test_mutants.py",

@@ -38,9 +38,7 @@ def test_inputs_are_responses_and_levels_of_bands(far_sources):
             responses[0, ..., band], (unit @ wave[inside]).real / inside.sum(), atol=2e-4
         )
         power = np.mean(0.5 * (np.abs(first) ** 2 + np.abs(second) ** 2)[:, inside], axis=1)
-        np.testing.assert_allclose(
-            levels[0, :, band], 0.25 * (np.log(power + 1e-5) + 4), atol=1e-4
-        )
+        np.testing.assert_allclose(levels[0, :, band], 0.25 * (np.log(power + 1e-5) + 4), atol=1e-4)
 
 
 def test_spacing_at_call_time(far_sources):
