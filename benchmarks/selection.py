@@ -12,7 +12,8 @@ projections frozen), the fit of the fusion. Scored on the split `val`: unseen re
 and rooms, at 1 s and 4 s, 0 and -10 dB, by kind of prompt, at 1 s beside a constant prompt; and
 presence. `--held-out` keeps classes out of all stages and scores them alone. `--save` stores the
 weights in half precision, with a table of the names' embeddings in place of the sentence encoder;
-what is scored is the stored model.
+what is scored is the stored model. `--start MODEL` keeps the extractor, the alignment and the
+network of the paper of a stored model; the search and the fit of the fusion alone are new.
 """
 
 import argparse
@@ -50,7 +51,7 @@ _CONDITIONS = (
 def main():
     options = _options()
     keras.utils.set_random_seed(options.seed)
-    model = make_model(options)
+    model = restart(options) if options.start else make_model(options)
     started = time.time()
     train(model, options)
     seconds = time.time() - started
@@ -90,6 +91,22 @@ def make_model(options):
     return model
 
 
+def restart(options):
+    """A stored model with the learned search in place of its own; its fusion is new."""
+    stored = AVSSAN.from_preset(options.start)
+    config = {**stored.backbone.get_config(), "candidate_search": "learned"}
+    model = AVSSAN(AVSSANBackbone.from_config(config))
+    new = ("candidates", "fusion")
+    for layer in stored.backbone.layers:
+        if layer.name not in new:
+            model.backbone.get_layer(layer.name).set_weights(layer.get_weights())
+    found, candidates = stored.backbone.candidates, model.backbone.candidates
+    candidates.extractor.set_weights(found.extractor.get_weights())
+    load_weights(candidates.directions, options.directions)
+    model.training_record = stored.training_record
+    return model
+
+
 def load_weights(layer, path):
     """Weights of a layer from a file of arrays in their order."""
     with np.load(path) as arrays:
@@ -113,7 +130,8 @@ def train(model, options):
         speed=(0.9, 1.1),
         equalise=6.0,
     )
-    align_prompts(model, plan, steps=options.steps, scenes=options.scenes_to_align)
+    if not options.start:
+        align_prompts(model, plan, steps=options.steps, scenes=options.scenes_to_align)
     if options.path_steps:
         train_path(model, dataclasses.replace(plan, seed=options.seed + 12, **_PATH), options)
     plan = dataclasses.replace(plan, seed=options.seed + 11, duration=4.0, speed=(1.0, 1.0))
@@ -185,11 +203,12 @@ def _options():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", required=True, help="folder of classes with metadata.csv")
     parser.add_argument("--licensed", action="store_true", help="train on stated licences alone")
-    parser.add_argument("--image-encoder", required=True, help="KerasHub image preset folder")
-    parser.add_argument("--yamnet", required=True, help="file or folder that convert_yamnet reads")
-    parser.add_argument("--sentences", required=True, help="folder of a sentence encoder")
+    parser.add_argument("--start", help="stored model to keep all but the search and fusion of")
+    parser.add_argument("--image-encoder", help="KerasHub image preset folder")
+    parser.add_argument("--yamnet", help="file or folder that convert_yamnet reads")
+    parser.add_argument("--sentences", help="folder of a sentence encoder")
     parser.add_argument("--title", default="all-MiniLM-L6-v2", help="name of that encoder")
-    parser.add_argument("--extractor", required=True, help="weights from benchmarks/extractor.py")
+    parser.add_argument("--extractor", help="weights from benchmarks/extractor.py")
     parser.add_argument("--directions", help="weights from benchmarks/directions.py")
     parser.add_argument("--held-out", nargs="+", default=[], metavar="CLASS")
     parser.add_argument("--dim", type=int, default=128)
@@ -205,7 +224,14 @@ def _options():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", help="JSON file for the results")
     parser.add_argument("--save", help="folder for the trained model")
-    return parser.parse_args()
+    options = parser.parse_args()
+    parts = ("image_encoder", "yamnet", "sentences", "extractor")
+    missing = [name for name in parts if not getattr(options, name)]
+    if missing and not options.start:
+        parser.error(f"--start, or all of {', '.join(parts)}, must be given; missing: {missing}")
+    if options.start and not options.directions:
+        parser.error("--start needs --directions")
+    return options
 
 
 if __name__ == "__main__":
