@@ -249,6 +249,11 @@ def _bank(option: str, path: str) -> None:
         check_input(option, path)
 
 
+def _file_or_folder(option: str, path: str) -> None:
+    if not os.path.isdir(path):
+        check_input(option, path)
+
+
 def _data(option: str, path: str) -> None:
     """A folder of classes, or a CSV, or the name of the built-in data."""
     if path == BUILT_IN or (option == "data" and os.path.isfile(path) and os.path.getsize(path)):
@@ -297,6 +302,7 @@ _FOLDERS: dict[str, _Check] = {
 _FILES: dict[str, _Check] = {
     "bank": _bank,
     "data": _data,
+    "path": _file_or_folder,
     **dict.fromkeys(("class_map", "systems_from"), check_input),
     **dict.fromkeys(("json", "plot", "figure", "bank_file"), check_output),
 }

@@ -116,7 +116,7 @@ def _add_show(actions: Commands) -> None:
         help="contents of a bank, and whether it is complete",
         epilog="keras-avssan rooms show rooms --room 17 --plot plan.png",
     )
-    parser.add_argument("bank", help="the folder of a bank, complete or partial, or its file")
+    parser.add_argument("path", help="the folder of a bank, complete or partial, or its file")
     parser.add_argument(
         "--check", action="store_true", help="read all of it, to find damaged shards too"
     )
@@ -255,10 +255,10 @@ def _ranges(options: argparse.Namespace) -> "RoomRanges":
 def _show(options: argparse.Namespace) -> None:
     from keras_avssan.simulation.bank.bank_folder import BankFolder
 
-    if not os.path.isdir(options.bank):
+    if not os.path.isdir(options.path):
         _show_file(options)
         return
-    bank = BankFolder.open(options.bank)
+    bank = BankFolder.open(options.path)
     if options.plot:
         _plot(bank.room(options.room), options.plot)
     print(_table(bank, bank.missing(read_all=options.check), options.check))
@@ -267,14 +267,14 @@ def _show(options: argparse.Namespace) -> None:
 def _show_file(options: argparse.Namespace) -> None:
     from keras_avssan.simulation import RIRBank
 
-    bank = RIRBank.load(options.bank)
+    bank = RIRBank.load(options.path)
     if options.plot:
         if not 0 <= options.room < len(bank):
             raise ValueError(
                 f"`room` must be from 0 to {len(bank) - 1}. Received: room={options.room}"
             )
         _plot(bank.room(options.room), options.plot)
-    print(_file_table(bank, options.bank))
+    print(_file_table(bank, options.path))
 
 
 def _file_table(bank: "RIRBank", path: PathLike) -> str:

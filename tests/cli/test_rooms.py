@@ -122,7 +122,7 @@ def test_show_draws_a_room(folder, tmp_path):
         (["build", "--out", "NEW", *SMALL, "--workers", "0"], "`--workers`"),
         (["build", "--out", "BANK", *SMALL, "--seed", "6"], "`seed` is 5 there, but 6"),
         (["show", "NEW"], "does not exist"),
-        (["show", "EMPTY"], "must be the file or folder of a bank"),
+        (["show", "EMPTY"], "must be the folder of a bank"),
         (["show", "BANK", "--room", "3", "--plot", "NEW"], "`room` must be from 0 to 2"),
         (["show", "BANK", "--plot", "NEW/plan.png"], "`--plot`"),
     ],

@@ -39,7 +39,7 @@ def imported(path, **settings):
 
 def cut(simulated):
     """The first 12 ms with noise that does not decay."""
-    responses = 0.004 * np.random.default_rng(0).standard_normal((4, 4, 96))
+    responses = 0.0015 * np.random.default_rng(0).standard_normal((4, 4, 96))
     responses[:, 1::2] += simulated.rirs[0][..., :96]
     return responses
 

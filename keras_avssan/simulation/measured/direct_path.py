@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 
 # The direct path begins where a response first has this share of its largest sample.
-_ONSET = 0.2
+_ONSET = 0.25
 # What is compared: from before that on, for the time between the microphones and a bit more.
 _BEFORE, _AFTER = 5e-4, 7e-4  # seconds
-# The largest lead that is looked for, in times of what the distance allows: a head has up to 1.5.
-_LONGEST = 1.6
+# The largest lead that is looked for, in times of that from one free microphone to the other.
+_LONGEST, _LONGEST_ON_HEAD = 1.1, 1.6
 _OVERSAMPLING = 8
 # Leads that differ by less agree: a share of the time from one microphone to the other.
 # On a head, whose sphere is an approximation, they differ by more.
@@ -64,27 +64,26 @@ def measure_leads(
 ) -> Leads:
     """Leads of responses `(S, 2, N)` from sources `(S, 3)` to microphones `(2, 3)`."""
     distances = np.linalg.norm(sources[:, None] - microphones, axis=-1)
+    longest, same = (_LONGEST_ON_HEAD, _SAME_ON_HEAD) if is_head else (_LONGEST, _SAME)
     travel = float(np.linalg.norm(microphones[0] - microphones[1])) / speed_of_sound
     return Leads(
-        measured=np.array([lead(pair, sampling_rate, travel) for pair in responses]),
+        measured=np.array([lead(pair, sampling_rate, longest * travel) for pair in responses]),
         expected=(distances[:, 1] - distances[:, 0]) / speed_of_sound,
         azimuths=azimuths,
-        tolerances=np.full(
-            len(sources), max(1 / sampling_rate, (_SAME_ON_HEAD if is_head else _SAME) * travel)
-        ),
+        tolerances=np.full(len(sources), max(1 / sampling_rate, same * travel)),
     )
 
 
-def lead(pair: np.ndarray, sampling_rate: int, travel: float) -> float:
+def lead(pair: np.ndarray, sampling_rate: int, most: float) -> float:
     """Seconds by which the direct path is earlier in the first of two responses `(2, N)`.
 
-    `travel` is the time from one microphone to the other. The peak of the cross-correlation.
+    The peak of their cross-correlation, at `most` seconds.
     """
     level = np.abs(pair).max(axis=0)
     if not level.any():
         return np.nan
     onset = int(np.argmax(level >= _ONSET * level.max()))
-    longest = round(_LONGEST * travel * sampling_rate) + 1
+    longest = round(most * sampling_rate) + 1
     start = max(0, onset - round(_BEFORE * sampling_rate) - 1)
     direct = pair[:, start : onset + longest + round(_AFTER * sampling_rate) + 1]
     size = 2 ** int(np.ceil(np.log2(2 * direct.shape[-1])))
