@@ -45,3 +45,8 @@ def _check_factors(value: object) -> None:
             f"{_MOST_FACTOR:g}, or {NUM_BANDS} such pairs, one for each octave band. "
             f"Received: absorption_factor={value}"
         )
+
+
+def band_factors(ranges: "RoomRanges") -> np.ndarray:
+    """The range of the absorption's factor in each octave band, shape `(7, 2)`."""
+    return np.broadcast_to(np.asarray(ranges.absorption_factor, "float64"), (NUM_BANDS, 2))

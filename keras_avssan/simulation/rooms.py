@@ -12,7 +12,7 @@ from keras_avssan._internal.one_line import count, one_line, span
 from keras_avssan.doa.steering import SPEED_OF_SOUND
 from keras_avssan.simulation.absorption import check_formula
 from keras_avssan.simulation.calibration import wall_absorption
-from keras_avssan.simulation.room_variation_checks import NUM_BANDS, check_variation
+from keras_avssan.simulation.room_variation_checks import band_factors, check_variation
 from keras_avssan.simulation.validation import (
     check_distinct_microphones,
     check_inside,
@@ -197,18 +197,13 @@ class RoomRanges:
             *self._variation(),
         )
 
-    def band_factors(self) -> np.ndarray:
-        """Returns the range of the absorption's factor in each octave band, shape `(7, 2)`."""
-        factors = np.asarray(self.absorption_factor, "float64")
-        return np.broadcast_to(factors, (NUM_BANDS, 2))
-
     def _variation(self) -> list[str]:
         """What varies beyond the defaults, for the `repr`."""
         errors = {"gain": (self.gain_error, "dB"), "phase": (self.phase_error, "°")}
         errors["position"] = (self.position_error, "m")
         words = [f"{name} ±{most:g} {unit}" for name, (most, unit) in errors.items() if most]
         words += [] if self.source_pattern == "omni" else [self.source_pattern]
-        factors = self.band_factors()
+        factors = band_factors(self)
         return words + ([f"absorption times {span(factors)}"] if np.any(factors != 1) else [])
 
     def _check_range(self, name: str, low: float, high: float) -> None:

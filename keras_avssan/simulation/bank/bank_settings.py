@@ -14,6 +14,7 @@ from keras_avssan.doa.steering import SPEED_OF_SOUND
 from keras_avssan.simulation.bank.room_variation import RoomVariation, join_bands
 from keras_avssan.simulation.calibration import wall_absorption
 from keras_avssan.simulation.image_source.image_source import simulate_rirs
+from keras_avssan.simulation.room_variation_checks import band_factors
 from keras_avssan.simulation.rooms import Room, RoomRanges, sample_room
 from keras_avssan.simulation.validation import check_positive
 
@@ -44,7 +45,7 @@ class BankSettings:
             check_positive(self.image_attenuation, "image_attenuation")
         longest = self.max_duration
         if longest is None:
-            longest = self.ranges.t60[1] * _stretch(self.ranges.band_factors()[:, 0])
+            longest = self.ranges.t60[1] * _stretch(band_factors(self.ranges)[:, 0])
         longest = float(check_positive(longest, "max_duration"))
         object.__setattr__(self, "max_duration", longest)
         if self.length < 1:

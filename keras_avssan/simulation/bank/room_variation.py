@@ -6,6 +6,7 @@ import zlib
 import numpy as np
 from scipy import signal
 
+from keras_avssan.simulation.room_variation_checks import band_factors
 from keras_avssan.simulation.rooms import Room, RoomRanges
 
 # Centres of the octave bands, in hertz.
@@ -103,7 +104,7 @@ def _orientations(seed: int, index: int, room: Room, ranges: RoomRanges) -> np.n
 
 def _band_factors(seed: int, index: int, ranges: RoomRanges) -> np.ndarray | None:
     """Factors of the absorption in each band, even over their logarithm."""
-    low, high = np.log(ranges.band_factors()).T
+    low, high = np.log(band_factors(ranges)).T
     if not low.any() and not high.any():
         return None
     return np.exp(low + (high - low) * _generator(seed, index, "bands").random(len(BANDS)))
