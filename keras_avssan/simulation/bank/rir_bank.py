@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -199,7 +200,7 @@ class RIRBank(BankImports):
         first_index = check_integer("first_index", first_index)
         indices = range(first_index, first_index + num_rooms)
         with tqdm(total=num_rooms, desc="Rooms", disable=not progress) as bar:
-            arrays = simulate_bank(settings, indices, check_workers(workers), bar)
+            arrays: dict[str, Any] = simulate_bank(settings, indices, check_workers(workers), bar)
         return cls(
             **arrays,
             first_index=first_index,

@@ -118,7 +118,7 @@ def _poses(files: Sequence[Recordings]) -> list[_Pose]:
             there = np.flatnonzero(file.rooms == room)
             for pair in range(file.microphones.shape[1]):
                 places: dict[bytes, list[int]] = {}
-                for position in there:
+                for position in there.tolist():
                     # Equal up to rounding, and without a negative zero.
                     place = file.microphones[position, pair].round(4) + 0.0
                     places.setdefault(place.tobytes(), []).append(position)

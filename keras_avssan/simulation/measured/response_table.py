@@ -2,8 +2,9 @@
 
 import csv
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -21,7 +22,7 @@ _POSITIONS = {
 _SIZES = ("room_length", "room_width", "room_height")
 _METRE = 1.0  # distance of a source of which the azimuth alone is known
 
-_Row = Mapping[str, str]
+_Row = dict[Any, Any]
 
 
 def read_table(path: PathLike, microphone_spacing: float | None) -> Recordings:
