@@ -8,7 +8,7 @@ import numpy as np
 from keras_avssan._internal.types import PathLike
 from keras_avssan.benchmark.settings import BenchmarkSettings
 from keras_avssan.simulation import RIRBank, RoomRanges
-from keras_avssan.simulation.bank.room_parts import FIRST_EVALUATION_ROOM, divide_rooms
+from keras_avssan.simulation.bank.room_parts import FIRST_EVALUATION_ROOM, PARTS
 
 # From `"train"`, `"validation"` and `"test"` to a bank and the range of its rooms, `None` for all.
 Banks: TypeAlias = dict[str, tuple[RIRBank, tuple[int, int] | None]]
@@ -72,4 +72,4 @@ def divide_bank(bank: RIRBank) -> Banks:
     count = len(bank)
     if count < 10:
         raise ValueError(f"`bank` must have at least 10 rooms. Received: bank={bank!r}")
-    return {role: (bank, rooms) for role, rooms in divide_rooms(count).items()}
+    return {role: (bank, bank.part(role)) for role in PARTS}

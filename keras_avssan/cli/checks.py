@@ -25,12 +25,13 @@ from keras_avssan.cli.options import BUILT_IN
 _LEAST = dict.fromkeys(
     "steps epochs batch_size checkpoint_every scenes rooms workers image_size sources_per_room "
     "sampling_rate rooms_per_shard budget trials trial_steps validation_scenes test_rooms frames "
-    "min_instances max_classes max_clips max_clips_per_class rows_per_part clips_per_shard".split(),
+    "min_instances max_classes max_clips max_clips_per_class rows_per_part clips_per_shard "
+    "max_pairs".split(),
     1,
 ) | dict.fromkeys("seed first_index room unseen_classes spatialise scene_cache".split(), 0)
 _POSITIVE = (
     *("duration", "learning_rate", "spacing", "max_duration", "segment_duration"),
-    *("image_std", "image_attenuation"),
+    *("image_std", "image_attenuation", "decay_time"),
 )
 # Options that are finite numbers, or lists of them, and options with an upper bound in metres.
 _FINITE = ("snr", "image_mean", "min_activity")
@@ -248,6 +249,11 @@ def _bank(option: str, path: str) -> None:
         check_input(option, path)
 
 
+def _file_or_folder(option: str, path: str) -> None:
+    if not os.path.isdir(path):
+        check_input(option, path)
+
+
 def _data(option: str, path: str) -> None:
     """A folder of classes, or a CSV, or the name of the built-in data."""
     if path == BUILT_IN or (option == "data" and os.path.isfile(path) and os.path.getsize(path)):
@@ -296,12 +302,13 @@ _FOLDERS: dict[str, _Check] = {
 _FILES: dict[str, _Check] = {
     "bank": _bank,
     "data": _data,
+    "path": _file_or_folder,
     **dict.fromkeys(("class_map", "systems_from"), check_input),
-    **dict.fromkeys(("json", "plot", "figure"), check_output),
+    **dict.fromkeys(("json", "plot", "figure", "bank_file"), check_output),
 }
 _PATHS = {**_FOLDERS, **_FILES}
 # Paths that the commands check themselves.
-_OWN_CHECKS = ("audio", "prompt", "csv")
+_OWN_CHECKS = ("audio", "prompt", "csv", "files")
 # Options that complete to folders, and to any path.
 FOLDERS = tuple(_FOLDERS)
 FILES = (*_FILES, *_OWN_CHECKS)

@@ -12,6 +12,7 @@ from keras_avssan._internal.one_line import count, one_line, span
 from keras_avssan.doa.steering import SPEED_OF_SOUND
 from keras_avssan.simulation.absorption import check_formula
 from keras_avssan.simulation.calibration import wall_absorption
+from keras_avssan.simulation.room_variation_checks import band_factors, check_variation
 from keras_avssan.simulation.validation import (
     check_distinct_microphones,
     check_inside,
@@ -127,6 +128,18 @@ class RoomRanges:
         array_height: Height of the pair above the floor, in metres.
         spacing: Distance between the two microphones in metres.
         wall_margin: Least distance of sources and microphones from every wall, in metres.
+        gain_error: Largest gain or loss of each microphone in dB, drawn evenly for each room. This
+            and the arguments below are for banks of rooms, and vary nothing by default.
+        phase_error: Largest phase lead or lag of each microphone in degrees, at all frequencies,
+            drawn evenly for each room.
+        position_error: Largest distance in metres, along each axis, of a microphone from where it
+            is said to be, drawn evenly. Below `wall_margin` and a quarter of `spacing`.
+        source_pattern: Directional pattern of the sources at all frequencies: `"omni"`,
+            `"subcardioid"`, `"cardioid"`, `"hypercardioid"` or `"figure_eight"`.
+        source_turn: Largest angle in degrees by which a source is turned from the pair, about the
+            vertical axis, drawn evenly.
+        absorption_factor: Factor of the walls' absorption, drawn for each of the octave bands from
+            125 Hz to 8 kHz, evenly over its logarithm; or seven such pairs, one for each band.
 
     Raises:
         ValueError: If a range is reversed, not finite or outside of its bounds.
@@ -147,6 +160,12 @@ class RoomRanges:
     array_height: tuple[float, float] = (1.0, 1.8)
     spacing: float = 0.2
     wall_margin: float = 0.3
+    gain_error: float = 0.0
+    phase_error: float = 0.0
+    position_error: float = 0.0
+    source_pattern: str = "omni"
+    source_turn: float = 180.0
+    absorption_factor: tuple[float, float] | tuple[tuple[float, float], ...] = (1.0, 1.0)
 
     def __post_init__(self) -> None:
         """Checks the ranges."""
@@ -165,6 +184,7 @@ class RoomRanges:
             raise ValueError(
                 f"`wall_margin` must be zero or more. Received: wall_margin={self.wall_margin}"
             )
+        check_variation(self)
 
     def __repr__(self) -> str:
         sides = " x ".join(span(side) for side in (self.length, self.width, self.height))
@@ -174,7 +194,17 @@ class RoomRanges:
             f"T60 {span(self.t60, ' s')}",
             f"sources {span(self.distance, ' m')} away at {span(self.azimuth, '°')}",
             f"microphones {self.spacing:g} m apart",
+            *self._variation(),
         )
+
+    def _variation(self) -> list[str]:
+        """What varies beyond the defaults, for the `repr`."""
+        errors = {"gain": (self.gain_error, "dB"), "phase": (self.phase_error, "°")}
+        errors["position"] = (self.position_error, "m")
+        words = [f"{name} ±{most:g} {unit}" for name, (most, unit) in errors.items() if most]
+        words += [] if self.source_pattern == "omni" else [self.source_pattern]
+        factors = band_factors(self)
+        return words + ([f"absorption times {span(factors)}"] if np.any(factors != 1) else [])
 
     def _check_range(self, name: str, low: float, high: float) -> None:
         value = getattr(self, name)

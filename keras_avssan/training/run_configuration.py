@@ -4,7 +4,7 @@ import dataclasses
 import itertools
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -12,6 +12,9 @@ from numpy.typing import ArrayLike
 
 from keras_avssan._internal.atomic_files import sha256
 from keras_avssan.data.scenes.scene_plan import ScenePlan
+
+if TYPE_CHECKING:
+    from keras_avssan.simulation import RIRBank
 
 # Entries of Keras configurations that are irrelevant, or numbered within a process.
 _IGNORED = ("name", "module", "registered_name", "build_config", "shared_object_id")
@@ -87,8 +90,15 @@ def plan_settings(plan: ScenePlan) -> dict[str, Any]:
         **fields,
         "catalog": digest("\n".join(sorted(map(repr, items)))),
         # The first room stands for all of them, which may be more than memory holds.
-        "bank": digest(bank.azimuths, bank.t60, np.asarray(bank.rirs[0])),
+        "bank": digest(bank.azimuths, bank.t60, np.asarray(bank.rirs[0]), *_mixture(bank)),
     }
+
+
+def _mixture(bank: "RIRBank") -> tuple[np.ndarray, ...]:
+    """Shares of a mixed bank, and the banks that its rooms are from; empty for others."""
+    if getattr(bank, "shares", None) is None:
+        return ()
+    return np.asarray(bank.shares), np.asarray(bank.origins)
 
 
 def _flatten(value: Any, prefix: str = "") -> dict[str, Any]:

@@ -77,7 +77,8 @@ def test_defaults_written_by_hand_are_those_of_the_library():
         if hasattr(ranges, action.dest):
             values = getattr(ranges, action.dest)
             values = values if isinstance(values, tuple) else (values,)
-            assert action.help.endswith(f"; default: {' '.join(f'{v:g}' for v in values)}")
+            words = [v if isinstance(v, str) else f"{v:g}" for v in values]
+            assert action.help.endswith(f"default: {' '.join(words)}")
 
 
 def test_the_builder_has_the_defaults_that_its_help_says():

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import soundfile
 from PIL import Image
 
 from keras_avssan.cli import main as cli
@@ -159,3 +160,97 @@ def test_other_commands_take_the_folder(folder, tmp_path, capsys):
     arguments = ["train", "--bank", str(tmp_path / "part"), "--out", str(tmp_path / "model")]
     assert main(arguments) == 2
     assert "lacks 1 of its 2 shards" in capsys.readouterr().err
+
+
+# ---- Measured rooms
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    """A folder with the responses of three rooms of two sources, by azimuth."""
+    folder = tmp_path_factory.mktemp("measured")
+    lines = ["file,room,azimuth,t60"]
+    for room in range(3):
+        for azimuth in (60, 120):
+            name = f"{room}-{azimuth}.wav"
+            lines.append(f"{name},{room},{azimuth},0.3")
+            samples = np.zeros((400, 2))
+            # 0.1 m apart at 8 kHz: 1.17 samples at 60 degrees.
+            samples[[20, 21] if azimuth == 60 else [21, 20], [0, 1]] = 1
+            soundfile.write(folder / name, samples, 8000)
+    (folder / "responses.csv").write_text("\n".join(lines))
+    return folder
+
+
+IMPORT = ["--spacing", "0.1", "--sampling-rate", "8000"]
+
+
+def test_import_and_show(table, tmp_path, capsys):
+    out = tmp_path / "bank.npz"
+    arguments = ["rooms", "import", str(table / "responses.csv"), *IMPORT, "--out", str(out)]
+    assert main(arguments) == 0
+    rows = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    assert rows["rooms"] == "3" and rows["measured"] == "3 of 3"
+    assert rows["responses"] == "2 sources x 2 microphones x 400 samples at 8000 Hz"
+    assert rows["T60"] == "0.30 to 0.30 s" and rows["width"] == "not known"
+    assert rows["spacing"] == "microphones 0.1 m apart"
+    assert main(["rooms", "show", str(out)]) == 0
+    assert dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines()) == rows
+    assert RIRBank.load(out).azimuths.tolist() == [[60, 120]] * 3
+
+
+def test_import_passes_everything_on(tmp_path, monkeypatch):
+    received = {}
+
+    def from_sofa(files, **settings):
+        received.update(settings, files=files)
+        raise ValueError("stopped")
+
+    monkeypatch.setattr(RIRBank, "from_sofa", from_sofa)
+    files = [str(tmp_path / name) for name in ("a.sofa", "b.sofa")]
+    for file in files:
+        open(file, "w").write("x")
+    more = ["--tolerance", "0.01", "--max-pairs", "3", "--sources-per-room", "4", "--t60", "0.5"]
+    more += ["--max-duration", "0.4", "--baffle", "rigid", "--out", str(tmp_path / "new")]
+    assert main(["rooms", "import", *files, *IMPORT, *more]) == 2
+    assert received == {
+        **{"files": files, "microphone_spacing": 0.1, "tolerance": 0.01, "max_pairs": 3},
+        **{"sources_per_room": 4, "sampling_rate": 8000, "max_duration": 0.4, "t60": 0.5},
+        "baffle": "rigid",
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["NEW/a.sofa", *IMPORT], "a.sofa' does not exist"),
+        (["TEXT", *IMPORT], "`file` must be a whole SOFA file"),
+        (["TABLE", "TABLE", *IMPORT], "`FILE` must be one table, or SOFA files"),
+        (["TABLE", *IMPORT, "--max-pairs", "2"], "`--max-pairs` must be 1 for a table"),
+        (["TABLE", *IMPORT, "--max-pairs", "0"], "`--max-pairs` must be at least 1"),
+        (["TABLE", *IMPORT, "--baffle", "soft"], "`--baffle` must be one of rigid, open"),
+        (["TABLE", *IMPORT, "--t60", "0"], "`--t60` must be positive"),
+        (["TABLE", "--sampling-rate", "8000"], "`microphone_spacing` must be given"),
+        (["TABLE", *IMPORT, "--sources-per-room", "3"], "`sources_per_room` must be at most 2"),
+    ],
+)
+def test_bad_imports_write_nothing(table, tmp_path, capsys, arguments, named):
+    text = table / "a.sofa"
+    text.write_text("no SOFA file")
+    places = {"NEW": tmp_path, "TEXT": text, "TABLE": table / "responses.csv"}
+    for name, place in places.items():
+        arguments = [argument.replace(name, str(place)) for argument in arguments]
+    assert main(["rooms", "import", *arguments, "--out", str(tmp_path / "bank.npz")]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert line.startswith("keras-avssan rooms import: error: ") and named in line
+    assert not list(tmp_path.iterdir())
+
+
+def test_variation_is_passed_on(tmp_path):
+    more = ["--gain-error", "2", "--source-pattern", "cardioid", "--source-turn", "90"]
+    assert build(tmp_path / "bank", *more, "--absorption-factor", "0.9", "1.1") == 0
+    bank = RIRBank.load(tmp_path / "bank")
+    assert 0 < abs(bank.microphone_gains).max() <= 2
+    assert bank.source_orientations.shape == (3, 2, 3)
+    ratio = bank.band_absorption / bank.absorption[:, :1]
+    assert 0.9 <= ratio.min() < ratio.max() <= 1.1

@@ -60,6 +60,7 @@ TINY = {
         **{"--rooms": "20", "--rooms-per-shard": "5", "--sources-per-room": "2"},
         **{"--workers": "1", "--max-duration": "0.02", "--t60": "0.2 0.25"},
     },
+    "rooms import": {},
     "rooms show": {},
     "build folders": {},
     "build check-splits": {},
@@ -157,6 +158,8 @@ def base(tmp_path_factory, example_files, small_model):
     (root / "classes.csv").write_text("class,pictures\nbell,bell\n")
     (root / "mine.py").write_text(OWN_ROWS)
     write_videos(root)
+    measured = ROOT / "tests/simulation/files/sofar_general_fir.sofa"
+    shutil.copy(measured, root / "hall.sofa")
     return root
 
 
@@ -245,7 +248,14 @@ def check_rooms_build(words, out):
     assert not set(range(*map(int, built))) & set(bank.missing())
 
 
+def check_rooms_import(words, out):
+    assert len(RIRBank.load(value(words, "--out"))) == 1 and "1 of 1" in out
+
+
 def check_rooms_show(words, out):
+    if words[2].endswith(".npz"):
+        check_rooms_import([*words, "--out", words[2]], out)
+        return
     assert "20 of 20" in out and "4, all whole" in out
     if "--plot" in words:
         assert min(Image.open(value(words, "--plot")).size) > 100
@@ -293,6 +303,7 @@ CHECKS = {
     "evaluate": check_evaluate,
     "localize": check_localize,
     "rooms build": check_rooms_build,
+    "rooms import": check_rooms_import,
     "rooms show": check_rooms_show,
     "build folders": check_folders,
     "build check-splits": check_splits,

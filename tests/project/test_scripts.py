@@ -42,6 +42,8 @@ TESTS = {
         "robustness rooms training".split(),
         HERE,
     ),
+    "carry_over": "tests/project/test_measured_benchmarks.py",
+    "dummy_head": "tests/project/test_measured_benchmarks.py",
     "directions": "tests/project/test_extraction_scripts.py",
     "extractor": "tests/project/test_extraction_scripts.py",
     "model_card": "tests/project/test_extraction_scripts.py",

@@ -249,7 +249,7 @@ class ScenePlan:
     @cached_property
     def _positions(self) -> SourcePositions:
         rooms = room_range(self.room_range, len(self.bank.azimuths))
-        return SourcePositions(self.bank.azimuths, rooms, self.min_separation, self.num_interferers)
+        return SourcePositions(self.bank, rooms, self.min_separation, self.num_interferers)
 
     @staticmethod
     def _by_class(items: Iterable[_Item], split: str | None) -> dict[str, list[_Item]]:
@@ -333,7 +333,7 @@ class ScenePlan:
         return self.classes[first], self.classes[(first + step) % len(self.classes)]
 
     def _draw_positions(self, rng: np.random.Generator) -> tuple[int, list[int]]:
-        room, pairs = _draw(rng, self._positions.pairs)
+        room, pairs = self._positions.draw_room(rng)
         return room, _draw(rng, pairs).tolist()
 
     def _draw_offset(self, rng: np.random.Generator, clip: Clip) -> int:

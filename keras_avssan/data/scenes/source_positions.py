@@ -2,15 +2,19 @@
 
 import itertools
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from keras_avssan.simulation import RIRBank
 
 
 class SourcePositions:
     """Positions of target and interferers in each of a bank's rooms.
 
     Args:
-        azimuths: Shape `(rooms, slots)`, in degrees.
+        bank: `RIRBank`, or something with its `azimuths` of shape `(rooms, slots)`, in degrees.
         rooms: `(start, stop)` of the rooms that may be used.
         min_separation: Least angle between any two sources in degrees.
         num_interferers: Interferers of a scene.
@@ -18,16 +22,24 @@ class SourcePositions:
 
     def __init__(
         self,
-        azimuths: np.ndarray,
+        bank: "RIRBank",
         rooms: tuple[int, int],
         min_separation: float,
         num_interferers: int,
     ) -> None:
-        self._azimuths = azimuths
+        self._azimuths = bank.azimuths
         self._min_separation = min_separation
         self._num_further = num_interferers - 1
         #: The rooms that may be used, each with its allowed pairs of slots, `(pairs, 2)`.
         self.pairs = self._find_pairs(*rooms)
+        self._chances = _room_chances(bank, [room for room, _ in self.pairs])
+
+    def draw_room(self, rng: np.random.Generator) -> tuple[int, np.ndarray]:
+        """Draws one of `pairs`: all alike, or by the shares of a mixed bank."""
+        if self._chances is None:
+            return self.pairs[int(rng.integers(len(self.pairs)))]
+        number = np.searchsorted(self._chances, rng.random(), side="right")
+        return self.pairs[min(int(number), len(self.pairs) - 1)]
 
     def _find_pairs(self, start: int, stop: int) -> list[tuple[int, np.ndarray]]:
         azimuths = np.asarray(self._azimuths[start:stop], "float64")
@@ -52,3 +64,14 @@ class SourcePositions:
             together = np.sort(azimuths[[*used, *slots]])
             if np.diff(together).min() >= self._min_separation:
                 yield slots
+
+
+def _room_chances(bank: "RIRBank", rooms: list[int]) -> np.ndarray | None:
+    """Chances of rooms by the shares of their banks, summed up to each; `None` if all are alike."""
+    shares = getattr(bank, "shares", None)
+    if shares is None:
+        return None
+    origins = np.asarray(bank.origins)[rooms]
+    counts = np.bincount(origins, minlength=len(shares))
+    chances = np.asarray(shares)[origins] / counts[origins]
+    return np.cumsum(chances / chances.sum())

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.special
 from numpy.typing import ArrayLike
 
 # Directions (azimuth counter-clockwise, elevation) of the capsules in degrees, on a sphere.
@@ -17,11 +16,6 @@ ARRAY_RADIUS = 0.042  # metres
 # The other pairs of the tetrahedron are tilted: they do not measure the azimuth alone.
 LEVEL_PAIRS = (("M1", "M4"), ("M2", "M3"))
 BAFFLES = ("rigid", "open")
-
-# Grid that the spacing on a rigid sphere is fitted on.
-_FREQUENCIES = np.arange(20.0, 8000.0, 20.0)  # hertz
-_ANGLES = np.arange(0.0, 85.0, 5.0)  # degrees
-_LARGEST_ORDER = 30
 
 
 @dataclass(frozen=True)
@@ -114,7 +108,9 @@ class MicrophonePair:
         size = 2 * np.pi * np.asarray(frequencies, "float64") * ARRAY_RADIUS / SPEED_OF_SOUND
         if self.baffle == "open":
             return np.exp(1j * size * along[..., None])
-        return _pressure_on_sphere(size, along)
+        from keras_avssan.doa.rigid_sphere import pressure_on_sphere
+
+        return pressure_on_sphere(size, along)
 
 
 def unit_vector(azimuth: ArrayLike, elevation: ArrayLike) -> np.ndarray:
@@ -124,23 +120,9 @@ def unit_vector(azimuth: ArrayLike, elevation: ArrayLike) -> np.ndarray:
     return np.stack([level * np.cos(azimuth), level * np.sin(azimuth), np.sin(elevation)], axis=-1)
 
 
-def _pressure_on_sphere(size: np.ndarray, along: np.ndarray) -> np.ndarray:
-    """Pressure on a rigid sphere, (*along.shape, F); `size` is 2π · radius / wavelength, (F,)."""
-    order = np.arange(_LARGEST_ORDER + 1)[:, None]
-    # Derivative of the spherical Hankel function of outgoing waves, for the phase of exp(+iωt).
-    outgoing = scipy.special.spherical_jn(order, size, derivative=True)
-    outgoing = outgoing - 1j * scipy.special.spherical_yn(order, size, derivative=True)
-    # The phase of a free wave at the middle of the sphere is zero.
-    coefficients = 1j ** (order - 1) * (2 * order + 1) / outgoing / size**2
-    return scipy.special.eval_legendre(order[:, 0], along[..., None]) @ coefficients
-
-
 def _spacing_on_sphere(pair: MicrophonePair) -> float:
     """Spacing whose phases 2π f · spacing · cos θ / c are nearest to those on the sphere."""
-    waves = pair.responses(pair.axis_azimuth + _ANGLES, np.zeros_like(_ANGLES), _FREQUENCIES)
-    from keras_avssan.doa.steering import SPEED_OF_SOUND, steering_phases  # which import Keras
+    from keras_avssan.doa.rigid_sphere import ANGLES, FREQUENCIES, free_spacing  # imports Keras
 
-    # Frequencies are close enough for the phase to be followed.
-    phases = np.unwrap(np.angle(waves[:, 0] * waves[:, 1].conj()))
-    per_metre = steering_phases(_FREQUENCIES, np.cos(np.radians(_ANGLES)) / SPEED_OF_SOUND).T
-    return float(np.sum(phases * per_metre) / np.sum(per_metre**2))
+    azimuths = pair.axis_azimuth + ANGLES
+    return free_spacing(pair.responses(azimuths, np.zeros_like(ANGLES), FREQUENCIES))

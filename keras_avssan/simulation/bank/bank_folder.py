@@ -16,11 +16,17 @@ from keras_avssan._internal.resumable_folder import ResumableFolder
 from keras_avssan._internal.types import PathLike
 from keras_avssan.simulation.bank.bank_settings import BankSettings
 from keras_avssan.simulation.bank.sharded_rirs import ShardedRIRs
-from keras_avssan.simulation.rooms import Room
+from keras_avssan.simulation.rooms import Room, RoomRanges
 
 # Raise it with every change after which the same settings give other responses.
 _FORMAT = "keras-avssan RIR shards 1"
 _SETTINGS = "bank.json"
+
+# Ranges that are stored where they vary something: banks from before they existed are resumed.
+_LATER = (
+    *("gain_error", "phase_error", "position_error", "source_pattern", "source_turn"),
+    "absorption_factor",
+)
 
 # Bytes that are read at a time.
 _READ_BYTES = 2**20
@@ -217,6 +223,12 @@ def folder_settings(
         "length": settings.length,
         "backend": keras.config.backend(),
         **dataclasses.asdict(settings),
+    }
+    defaults = dataclasses.asdict(RoomRanges())
+    everything["ranges"] = {
+        name: value
+        for name, value in everything["ranges"].items()
+        if name not in _LATER or value != defaults[name]
     }
     stored: dict[str, Any] = json.loads(json.dumps(everything, default=_as_python))
     return stored

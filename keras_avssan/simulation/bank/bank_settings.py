@@ -11,8 +11,10 @@ from tqdm import tqdm
 
 from keras_avssan._internal.checks import check_integer
 from keras_avssan.doa.steering import SPEED_OF_SOUND
+from keras_avssan.simulation.bank.room_variation import RoomVariation, join_bands
 from keras_avssan.simulation.calibration import wall_absorption
 from keras_avssan.simulation.image_source.image_source import simulate_rirs
+from keras_avssan.simulation.room_variation_checks import band_factors
 from keras_avssan.simulation.rooms import Room, RoomRanges, sample_room
 from keras_avssan.simulation.validation import check_positive
 
@@ -41,7 +43,9 @@ class BankSettings:
         check_integer("sampling_rate", self.sampling_rate, 1)
         if self.image_attenuation is not None:
             check_positive(self.image_attenuation, "image_attenuation")
-        longest = self.ranges.t60[1] if self.max_duration is None else self.max_duration
+        longest = self.max_duration
+        if longest is None:
+            longest = self.ranges.t60[1] * _stretch(band_factors(self.ranges)[:, 0])
         longest = float(check_positive(longest, "max_duration"))
         object.__setattr__(self, "max_duration", longest)
         if self.length < 1:
@@ -68,8 +72,8 @@ class BankSettings:
             speed_of_sound=self.speed_of_sound,
         )
 
-    def simulate(self, index: int) -> tuple[Room, float, np.ndarray]:
-        """Draws room number `index`; returns it, its absorption and its responses `(S, 2, length)`.
+    def simulate(self, index: int) -> tuple[Room, dict[str, np.ndarray]]:
+        """Draws room number `index`; returns it, and its arrays by their names in `RIRBank`.
 
         One room a call: results must not depend on other rooms, to the last bit.
         """
@@ -77,21 +81,49 @@ class BankSettings:
         absorption = wall_absorption(
             room.size, room.t60, self.formula, self.calibrate, self.speed_of_sound, self.tail
         )
+        variation = RoomVariation.draw(self.seed, index, room, self.ranges)
+        bands = variation.band_absorption(float(absorption))
+        walls = absorption if bands is None else bands
+        rirs = self._responses(room, walls, variation, _noise_seed(self.seed, index))
+        if bands is not None:
+            rirs = join_bands(rirs, self.sampling_rate)
+        arrays = {"rirs": variation.at_microphones(rirs), "absorption": np.full(6, absorption)}
+        return room, arrays | variation.arrays(float(absorption))
+
+    def _responses(
+        self, room: Room, absorption: np.ndarray, variation: RoomVariation, seed: int
+    ) -> np.ndarray:
+        """Responses `(S, 2, length)`, or `(7, S, 2, length)` of seven absorptions."""
         images = 1.0 if self.image_attenuation is None else self.image_attenuation / 60
+        offsets = variation.microphone_offsets
+        factors = variation.band_factors
+        duration = room.t60 * (1.0 if factors is None else _stretch(factors))
+        sources, orientations = room.sources, variation.source_orientations
+        if factors is not None:  # a batch of seven, each with all sources
+            sources = sources[None]
+            orientations = None if orientations is None else orientations[None]
         responses = simulate_rirs(
             room.size,
-            room.sources,
-            room.microphones,
+            sources,
+            room.microphones if offsets is None else room.microphones + offsets,
             absorption=absorption,
-            duration=room.t60,
-            image_duration=images * room.t60,
+            duration=duration,
+            image_duration=images * duration,
             tail=self.tail,
-            seed=_noise_seed(self.seed, index),
+            # The noise is the same in all bands.
+            seed=seed if factors is None else np.full(len(absorption), seed),
             length=self.length,
+            source_pattern=self.ranges.source_pattern,
+            source_orientation=orientations,
             sampling_rate=self.sampling_rate,
             speed_of_sound=self.speed_of_sound,
         )
-        return room, float(absorption), ops.convert_to_numpy(responses)
+        return ops.convert_to_numpy(responses)
+
+
+def _stretch(factors: np.ndarray) -> float:
+    """How many times longer the reverberation is with these factors of the absorption, at most."""
+    return max(1.0, 1 / float(np.min(factors)))
 
 
 def _noise_seed(seed: int, index: int) -> int:
@@ -108,12 +140,12 @@ def simulate_bank(
     """
     rirs = np.zeros((len(indices), settings.sources_per_room, 2, settings.length), "float32")
     rooms: list[Room] = []
-    walls: list[float] = []
+    found: list[dict[str, np.ndarray]] = []
     with contextlib.closing(_simulate_rooms(settings, indices, workers)) as simulated:
-        for row, (room, absorption, responses) in enumerate(simulated):
-            rirs[row] = responses
+        for row, (room, arrays) in enumerate(simulated):
+            rirs[row] = arrays.pop("rirs")
             rooms.append(room)
-            walls.append(absorption)
+            found.append(arrays)
             bar.update()
     return {
         "rirs": rirs,
@@ -122,7 +154,7 @@ def simulate_bank(
         "room_sizes": _stack(rooms, "size"),
         "microphones": _stack(rooms, "microphones"),
         "sources": _stack(rooms, "sources"),
-        "absorption": np.repeat(np.array(walls, "float32")[:, None], 6, axis=1),
+        **{name: np.stack([one[name] for one in found]).astype("float32") for name in found[0]},
     }
 
 
@@ -133,7 +165,7 @@ def check_workers(workers: int) -> int:
 
 def _simulate_rooms(
     settings: BankSettings, indices: range, workers: int
-) -> Generator[tuple[Room, float, np.ndarray]]:
+) -> Generator[tuple[Room, dict[str, np.ndarray]]]:
     """The rooms in the order of their indices, whichever thread finishes first."""
     if workers == 1:
         yield from map(settings.simulate, indices)

@@ -1,7 +1,8 @@
-"""Banks of simulated impulse responses."""
+"""Banks of impulse responses, simulated or measured."""
 
 import dataclasses
 import os
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -11,30 +12,26 @@ from keras_avssan._internal.checks import check_integer
 from keras_avssan._internal.one_line import count, one_line, span
 from keras_avssan._internal.types import PathLike
 from keras_avssan.doa.steering import SPEED_OF_SOUND
+from keras_avssan.simulation.bank.bank_checks import check_arrays
+from keras_avssan.simulation.bank.bank_file import FORMAT, missing_file, no_bank, read_fields
 from keras_avssan.simulation.bank.bank_folder import BankFolder
+from keras_avssan.simulation.bank.bank_imports import BankImports
 from keras_avssan.simulation.bank.bank_settings import BankSettings, check_workers, simulate_bank
-from keras_avssan.simulation.bank.room_parts import PARTS, divide_rooms
+from keras_avssan.simulation.bank.room_parts import PARTS, divide_rooms, divide_rows
 from keras_avssan.simulation.bank.sharded_rirs import ShardedRIRs
 from keras_avssan.simulation.rooms import Room, RoomRanges
 
-_FORMAT = "keras-avssan RIR bank 1"
-_TINY = float(np.finfo("float32").tiny)
-# Least and greatest value of each array, and their meaning.
-_VALUES = {
-    "rirs": (-np.inf, np.inf, "finite samples"),
-    "azimuths": (0.0, 180.0, "degrees from 0, beside microphone 1, to 180"),
-    "t60": (_TINY, np.inf, "positive times in seconds"),
-    "room_sizes": (_TINY, np.inf, "positive lengths in metres"),
-    "microphones": (-np.inf, np.inf, "finite positions in metres"),
-    "sources": (-np.inf, np.inf, "finite positions in metres"),
-    "absorption": (0.0, np.inf, "finite shares of energy"),
-}
+# Settings of a simulation that are fields of the bank.
+_SETTINGS = (
+    *("sampling_rate", "seed", "formula", "speed_of_sound"),
+    *("image_attenuation", "tail", "calibrate"),
+)
 # Spacings of rooms that differ by less are the same one, in metres.
 _SAME_SPACING = 1e-3
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class RIRBank:
+class RIRBank(BankImports):
     """Impulse responses from S sources to a pair of microphones in each of many rooms.
 
     Args:
@@ -49,13 +46,25 @@ class RIRBank:
         sampling_rate: Sampling rate in hertz.
         seed: Seed that the rooms were drawn with.
         first_index: The index of the first room in the series of that seed.
-        formula: `"sabine"` or `"eyring"`.
+        formula: `"sabine"` or `"eyring"`; `"measured"` for measured responses.
         speed_of_sound: Speed of sound in metres per second.
         absorption: float32 absorption of the walls x = 0, x = Lx, y = 0, y = Ly, z = 0, z = Lz,
             shape `(rooms, 6)`; `None` if it is not known.
         image_attenuation: Argument of `simulate_rirs`, as are the next two.
         tail: Whether a diffuse tail follows the images.
         calibrate: Whether the absorption was solved for a measured T60.
+        groups: Number of the room that each row is of, shape `(rooms,)`, where rows share rooms:
+            pairs of microphones or sets of sources in one measured room.
+        measured: bool, which rooms were measured, shape `(rooms,)`. Their `t60` and `room_sizes`
+            may be NaN, not known.
+        origins: Number of the bank that each room of a mixture is from, shape `(rooms,)`.
+        shares: Share of each bank in the scenes of a mixture, shape `(banks,)`.
+        band_absorption: Absorption in octave bands from 125 Hz to 8 kHz, shape `(rooms, 7)`; as the
+            next four, `None` unless `RoomRanges` varies it.
+        microphone_gains: Errors of the gains in dB, shape `(rooms, 2)`.
+        microphone_phases: Errors of the phases in degrees, shape `(rooms, 2)`.
+        microphone_offsets: Errors of the positions in metres, shape `(rooms, 2, 3)`.
+        source_orientations: Unit vectors, shape `(rooms, S, 3)`.
 
     Raises:
         ValueError: If the shapes of the arrays do not fit together, or a value is out of range:
@@ -84,6 +93,15 @@ class RIRBank:
     image_attenuation: float | None = None
     tail: bool = False
     calibrate: bool = False
+    groups: np.ndarray | None = None
+    measured: np.ndarray | None = None
+    origins: np.ndarray | None = None
+    shares: np.ndarray | None = None
+    band_absorption: np.ndarray | None = None
+    microphone_gains: np.ndarray | None = None
+    microphone_phases: np.ndarray | None = None
+    microphone_offsets: np.ndarray | None = None
+    source_orientations: np.ndarray | None = None
 
     def __repr__(self) -> str:
         rooms, sources, _, length = self.rirs.shape
@@ -93,45 +111,23 @@ class RIRBank:
             f"T60 {span(self.t60, ' s', 2)}",
             f"microphones {span(self._spacings(), ' m')} apart",
             f"{length / self.sampling_rate:.2g} s at {self.sampling_rate} Hz",
-            f"seed {self.seed} from room {self.first_index}",
+            self._origin(),
         )
+
+    def _origin(self) -> str:
+        """Where the responses are from, for the `repr`."""
+        if self.shares is not None:
+            return f"{len(self.shares)} banks mixed"
+        if self.measured is not None:
+            return "measured"
+        return f"seed {self.seed} from room {self.first_index}"
 
     def _spacings(self) -> np.ndarray:
         return np.linalg.norm(self.microphones[:, 0] - self.microphones[:, 1], axis=-1)
 
     def __post_init__(self) -> None:
         """Checks shapes and values."""
-        for name in _VALUES:
-            array = getattr(self, name)
-            if not hasattr(array, "shape") and (array is not None or name != "absorption"):
-                raise TypeError(
-                    f"`{name}` must be an array. Received: {name} of {type(array).__name__}"
-                )
-        if self.rirs.ndim != 4 or self.rirs.shape[2] != 2 or 0 in self.rirs.shape:
-            raise ValueError(
-                f"`rirs` must have shape (rooms, S, 2, length). "
-                f"Received: rirs of shape {self.rirs.shape}"
-            )
-        rooms, sources = self.rirs.shape[:2]
-        expected = {
-            "azimuths": (rooms, sources),
-            "t60": (rooms,),
-            "room_sizes": (rooms, 3),
-            "microphones": (rooms, 2, 3),
-            "sources": (rooms, sources, 3),
-            "absorption": (rooms, 6),
-        }
-        for name, shape in expected.items():
-            array = getattr(self, name)
-            if array is not None and array.shape != shape:
-                raise ValueError(
-                    f"`{name}` must have shape {shape} to fit `rirs`. "
-                    f"Received: {name} of shape {array.shape}"
-                )
-        for name, (least, most, kind) in _VALUES.items():
-            array = getattr(self, name)
-            if array is not None and not isinstance(array, ShardedRIRs):
-                _check_values(name, array, least, most, kind)
+        check_arrays({field.name: getattr(self, field.name) for field in dataclasses.fields(self)})
         for name, least in (("sampling_rate", 1), ("first_index", 0)):
             object.__setattr__(self, name, check_integer(name, getattr(self, name), least))
 
@@ -204,17 +200,11 @@ class RIRBank:
         first_index = check_integer("first_index", first_index)
         indices = range(first_index, first_index + num_rooms)
         with tqdm(total=num_rooms, desc="Rooms", disable=not progress) as bar:
-            arrays = simulate_bank(settings, indices, check_workers(workers), bar)
+            arrays: dict[str, Any] = simulate_bank(settings, indices, check_workers(workers), bar)
         return cls(
             **arrays,
-            sampling_rate=sampling_rate,
-            seed=seed,
             first_index=first_index,
-            formula=formula,
-            speed_of_sound=speed_of_sound,
-            image_attenuation=image_attenuation,
-            tail=tail,
-            calibrate=calibrate,
+            **{name: getattr(settings, name) for name in _SETTINGS},
         )
 
     def room(self, row: int) -> Room:
@@ -225,7 +215,15 @@ class RIRBank:
 
         Returns:
             A `Room`.
+
+        Raises:
+            ValueError: If the size or the reverberation time of a measured room is not known.
         """
+        if not np.all(np.isfinite([*self.room_sizes[row], self.t60[row]])):
+            raise ValueError(
+                "`row` must be a room of known size and reverberation time. "
+                f"Received: row={row}, measured, {self.room_sizes[row]} m, T60 {self.t60[row]} s"
+            )
         return Room(
             self.room_sizes[row], float(self.t60[row]), self.microphones[row], self.sources[row]
         )
@@ -253,7 +251,9 @@ class RIRBank:
         """
         if name not in PARTS:
             raise ValueError(f"`name` must be one of {PARTS}. Received: name={name!r}")
-        return divide_rooms(len(self))[name]
+        if self.groups is None:
+            return divide_rooms(len(self))[name]
+        return divide_rows(self.groups, self.origins)[name]
 
     @property
     def microphone_spacing(self) -> float:
@@ -279,7 +279,7 @@ class RIRBank:
             path: Path of the file; no ending is added.
         """
         fields = {name: value for name, value in vars(self).items() if value is not None}
-        write_whole(path, lambda file: np.savez(file, format=_FORMAT, **fields))
+        write_whole(path, lambda file: np.savez(file, format=FORMAT, **fields))
 
     @classmethod
     def load(cls, path: PathLike) -> "RIRBank":
@@ -303,32 +303,9 @@ class RIRBank:
         if os.path.isdir(path):
             return cls(**BankFolder.open(path).fields())
         try:
-            with np.load(path, allow_pickle=False) as file:
-                if file["format"] != _FORMAT:
-                    raise ValueError(f"its format is {file['format']}")
-                names = {field.name for field in dataclasses.fields(cls)} & set(file.files)
-                fields = {name: file[name] for name in names}
-            scalars = {name: value.item() for name, value in fields.items() if value.ndim == 0}
-            return cls(**(fields | scalars))
+            return cls(**read_fields(path, [field.name for field in dataclasses.fields(cls)]))
         except FileNotFoundError:
-            raise FileNotFoundError(
-                "`path` must be a file of `RIRBank.save` or a folder of `build_bank`. "
-                f"Received: path={os.fspath(path)!r}, which does not exist"
-            ) from None
+            raise missing_file(path) from None
         except Exception as error:
             # Damaged zip and npy files raise a dozen kinds of errors.
-            raise ValueError(
-                f"`path` must be a whole bank of `RIRBank.save`: {error}. "
-                f"Received: path={os.fspath(path)!r}"
-            ) from error
-
-
-def _check_values(name: str, array: np.ndarray, least: float, most: float, kind: str) -> None:
-    """Raises a ValueError for values other than numbers of a range, and names the room."""
-    if array.dtype.kind not in "fiu":
-        raise ValueError(f"`{name}` must hold {kind}. Received: {name} of dtype {array.dtype}")
-    for row, values in enumerate(array):
-        wrong = ~(np.isfinite(values) & (values >= least) & (values <= most))
-        if wrong.any():
-            found = np.asarray(values)[wrong].flat[0]
-            raise ValueError(f"`{name}` must hold {kind}. Received: {name}={found} in room {row}")
+            raise no_bank(path, error) from error

@@ -1,0 +1,1 @@
+"""Measured impulse responses, read from files."""
