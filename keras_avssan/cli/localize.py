@@ -122,7 +122,7 @@ def _check_channels(path: PathLike, channels: Sequence[int] | None) -> None:
 
 
 def _localize(options: argparse.Namespace) -> None:
-    from keras_avssan.models.localization import gives_presence
+    from keras_avssan._internal.checks import gives_presence
 
     model: Any = load_model(options.model)
     if options.figure and not hasattr(model, "explain"):
