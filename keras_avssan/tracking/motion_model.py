@@ -39,14 +39,14 @@ class MotionModel:
         ValueError: If an argument is out of range.
 
     Example:
-        >>> MotionModel(speed=20.0, mean_presence=2.0)
-        <MotionModel: 20° in a second, 0.05 jumps per second, 2 s present, 4 s absent>
+        >>> MotionModel(speed=5.0, mean_presence=2.0)
+        <MotionModel: 5° in a second, 0.05 jumps per second, 2 s present, 4 s absent>
 
     Reference:
         Beyond the paper: a hidden Markov model over the grid of directions.
     """
 
-    speed: float = 10.0
+    speed: float = 20.0
     jump_rate: float = 0.05
     mean_presence: float = 4.0
     mean_absence: float = 4.0
