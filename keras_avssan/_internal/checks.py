@@ -119,3 +119,8 @@ def refuse_presence(model: object) -> NoReturn:
         "`return_presence` needs a network with candidates, `AVSSAN(num_candidates=...)` with a "
         f"number above 0, whose outputs hold `presence`. Received: model={model!r}"
     )
+
+
+def gives_presence(model: Any) -> bool:
+    """Whether a model has the output `presence`; of its own networks, those with candidates."""
+    return "presence" in (getattr(model, "output", None) or ())

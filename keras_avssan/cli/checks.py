@@ -26,11 +26,11 @@ _LEAST = dict.fromkeys(
     "steps epochs batch_size checkpoint_every scenes rooms workers image_size sources_per_room "
     "sampling_rate rooms_per_shard budget trials trial_steps validation_scenes test_rooms frames "
     "min_instances max_classes max_clips max_clips_per_class rows_per_part clips_per_shard "
-    "max_pairs".split(),
+    "max_pairs rate channels_in_stream max_pending".split(),
     1,
 ) | dict.fromkeys("seed first_index room unseen_classes spatialise scene_cache".split(), 0)
 _POSITIVE = (
-    *("duration", "learning_rate", "spacing", "max_duration", "segment_duration"),
+    *("duration", "learning_rate", "spacing", "max_duration", "segment_duration", "window", "hop"),
     *("image_std", "image_attenuation", "decay_time"),
 )
 # Options that are finite numbers, or lists of them, and options with an upper bound in metres.
@@ -54,7 +54,7 @@ def check_options(options: Any) -> None:
     A mistyped path is reported at once: the import of Keras takes many seconds. The contents of
     files are checked when they are read.
     """
-    free = ("prompt",) if getattr(options, "command", None) == "localize" else ()
+    free = ("prompt",) if getattr(options, "command", None) in ("localize", "listen") else ()
     for name, value in vars(options).items():
         if value is None or callable(value) or name == "arguments":
             continue

@@ -13,6 +13,16 @@ from keras_avssan._internal.saved_files import DEFAULT_MODEL
 from keras_avssan._internal.types import PathLike
 from keras_avssan.cli.checks import check_input, check_output
 from keras_avssan.cli.options import MODEL_HELP, Commands, check_model_spacing, load_model
+from keras_avssan.cli.tracking.track_files import (
+    COLUMNS as TRACK_COLUMNS,
+)
+from keras_avssan.cli.tracking.track_files import (
+    add_track_options,
+    check_channel_pair,
+    check_track_options,
+    draw_track,
+    track_all,
+)
 
 # Endings of a figure, each a format that Matplotlib writes without other programs.
 _FIGURES = (".jpeg", ".jpg", ".pdf", ".png", ".svg", ".tif", ".tiff", ".webp")
@@ -33,7 +43,9 @@ def add_localize(commands: Commands) -> None:
         "keras-avssan localize mix.wav street.wav --prompt dog.jpg bark.wav --model my_model "
         "--csv answers.csv\n"
         "keras-avssan localize array.wav --channels 0 2 --spacing 0.08 --prompt dog.jpg "
-        "--model my_model",
+        "--model my_model\n"
+        "keras-avssan localize long.wav --prompt dog.jpg --track --smoothing offline "
+        "--csv track.csv --figure track.png",
     )
     parser.add_argument("audio", nargs="+", help="recording of two microphones")
     parser.add_argument(
@@ -62,9 +74,10 @@ def add_localize(commands: Commands) -> None:
     parser.add_argument(
         "--figure",
         metavar="FILE",
-        help="file for a figure of posterior, mask and bands of one recording and one prompt: "
-        + ", ".join(_FIGURES),
+        help="file for a figure of one recording and one prompt, of posterior, mask and bands, or "
+        "with --track of the direction over time: " + ", ".join(_FIGURES),
     )
+    add_track_options(parser)
     parser.set_defaults(run=_localize, checked_by=_check)
 
 
@@ -74,15 +87,12 @@ def _check(options: argparse.Namespace) -> None:
     for prompt in options.prompt:
         if os.path.exists(prompt) or is_meant_as_file(prompt):
             check_input("--prompt", prompt)
+    check_track_options(options)
     if options.csv:
         check_output("--csv", options.csv)
     if options.figure:
         _check_figure(options)
-    if options.channels and (min(options.channels) < 0 or len(set(options.channels)) < 2):
-        raise ValueError(
-            f"`--channels` must be two different channels, from 0. "
-            f"Received: --channels={options.channels}"
-        )
+    check_channel_pair(options.channels)
     for path in options.audio:
         _check_channels(path, options.channels)
 
@@ -122,10 +132,10 @@ def _check_channels(path: PathLike, channels: Sequence[int] | None) -> None:
 
 
 def _localize(options: argparse.Namespace) -> None:
-    from keras_avssan.models.localization import gives_presence
+    from keras_avssan._internal.checks import gives_presence
 
     model: Any = load_model(options.model)
-    if options.figure and not hasattr(model, "explain"):
+    if options.figure and not options.track and not hasattr(model, "explain"):
         raise ValueError(
             "`--figure` needs an AVSSAN as `--model`, which explains its answers. "
             f"Received: --model={options.model!r}, a {type(model).__name__}"
@@ -136,6 +146,13 @@ def _localize(options: argparse.Namespace) -> None:
         pair["channels"] = tuple(options.channels)
     if options.spacing:
         pair["microphone_spacing"] = options.spacing
+    if options.track:
+        rows, track = track_all(model, options, pair)
+        _write(options, rows, TRACK_COLUMNS)
+        if options.figure:
+            name = os.path.basename(options.audio[0])
+            draw_track(track, f"{name}, {options.prompt[0]}", options.figure)
+        return
     with_presence = gives_presence(model)
     columns = (*_COLUMNS, "presence") if with_presence else _COLUMNS
     answers: list[dict[str, Any]] = []
@@ -150,12 +167,19 @@ def _localize(options: argparse.Namespace) -> None:
             values = (recording, prompt, *map(_number, numbers))
             answers.append(dict(zip(columns, values, strict=True)))
             print(_line(answers[-1], options), flush=True)
+    _write(options, answers, columns)
+    if options.figure:
+        _draw(explanation, options.prompt[0], options.figure)
+
+
+def _write(
+    options: argparse.Namespace, answers: Sequence[dict[str, Any]], columns: Sequence[str]
+) -> None:
+    """The files of answers that are named."""
     if options.json:
         write_json(options.json, answers)
     if options.csv:
         write_text(options.csv, _table(answers, columns))
-    if options.figure:
-        _draw(explanation, options.prompt[0], options.figure)
 
 
 def _localize_all(

@@ -17,6 +17,7 @@ from keras_avssan.cli.help import HelpFormatter, Parser, add_completion, complet
 from keras_avssan.cli.localize import add_localize
 from keras_avssan.cli.presets import add_presets
 from keras_avssan.cli.rooms import add_rooms
+from keras_avssan.cli.tracking.listen import add_listen
 from keras_avssan.cli.train import add_train
 
 PROG = "keras-avssan"
@@ -75,6 +76,7 @@ def _parser(prog: str = PROG) -> argparse.ArgumentParser:
     add_train(commands)
     add_evaluate(commands)
     add_localize(commands)
+    add_listen(commands)
     add_benchmark(commands)
     add_rooms(commands)
     add_build(commands)

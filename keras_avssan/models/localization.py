@@ -7,21 +7,17 @@ import keras
 import numpy as np
 from numpy.typing import ArrayLike
 
-from keras_avssan._internal.checks import refuse_presence
+from keras_avssan._internal.checks import gives_presence, refuse_presence
 from keras_avssan.data.media.channel_pair import confidence
 from keras_avssan.data.media.recordings import spacing_input
 from keras_avssan.doa.grid import GRID_DEGREES, check_finite
 from keras_avssan.models.fitting.task_mixin import TaskMixin
 from keras_avssan.models.microphones import check_spacing
+from keras_avssan.models.prompting import check_prompt
 
 _BATCH_SIZE = 32
 _Two: TypeAlias = tuple[np.ndarray, np.ndarray]
 _Three: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray]
-
-
-def gives_presence(model: Any) -> bool:
-    """Whether a model has the output `presence`; of its own networks, those with candidates."""
-    return "presence" in (getattr(model, "output", None) or ())
 
 
 class LocalizesSounds(TaskMixin):
@@ -227,17 +223,8 @@ class LocalizesSounds(TaskMixin):
     ) -> dict[str, np.ndarray]:
         """Brings recordings, prompts and the spacing to the network's form."""
         check_spacing(self, microphone_spacing)
-        if self.preprocessor is None:
-            raise ValueError(
-                "`preprocessor` must be set to read recordings and prompts. "
-                "Received: preprocessor=None"
-            )
+        check_prompt(self, prompt)
         if self.backbone.visual_prompt:
-            if prompt is None:
-                raise ValueError(
-                    "`prompt` must be a picture, words, a recording or an embedding of the sound "
-                    "to localise. Received: prompt=None"
-                )
             # Not through `__call__`, which would bury the message of an error under its arguments.
             inputs = self.preprocessor.call(
                 {

@@ -155,6 +155,19 @@ def embed_inputs(
     return backbone.image_encoder(inputs["images"], training=training)
 
 
+def check_prompt(model: Any, prompt: Any) -> None:
+    """Refuses a model without a preprocessor, and `None` where the network takes a prompt."""
+    if model.preprocessor is None:
+        raise ValueError(
+            "`preprocessor` must be set to read recordings and prompts. Received: preprocessor=None"
+        )
+    if model.backbone.visual_prompt and prompt is None:
+        raise ValueError(
+            "`prompt` must be a picture, words, a recording or an embedding of the sound "
+            "to localise. Received: prompt=None"
+        )
+
+
 def check_inputs(backbone: "PromptedBackbone", inputs: Mapping[str, Tensor]) -> None:
     """Refuses inputs without a prompt, or with one that does not fit a network."""
     name = next((name for name in EMBEDDED if name in inputs), None)

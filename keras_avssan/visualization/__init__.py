@@ -16,6 +16,7 @@ from keras_avssan.visualization.posterior import plot_posterior
 from keras_avssan.visualization.scene import plot_scene
 from keras_avssan.visualization.separation import plot_separation
 from keras_avssan.visualization.spectrograms import plot_spectrograms
+from keras_avssan.visualization.track import plot_track
 
 __all__ = [
     "plot_attended_energy",
@@ -28,4 +29,5 @@ __all__ = [
     "plot_scene",
     "plot_separation",
     "plot_spectrograms",
+    "plot_track",
 ]

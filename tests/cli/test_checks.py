@@ -17,6 +17,7 @@ pytestmark = pytest.mark.backend_agnostic
 
 # Required options of each command, and its options that name files to read or write.
 LOCALIZE = "localize mix.wav --prompt dog.jpg --model model"
+LISTEN = "listen --prompt dog.jpg --model model"
 EVALUATE = "evaluate --model model"
 BENCHMARK = "benchmark --table 2 --out results"
 VGGSOUND = "build vggsound-ssl --csv table.csv --videos folder --clip none --out new"
@@ -25,6 +26,7 @@ READ = {
     EVALUATE: ["--model", "--data", "--bank", "--starss23"],
     f"{EVALUATE} --starss23 folder --prompts-from folder": ["--prompts-from", "--class-map"],
     LOCALIZE: ["--model", "--prompt"],
+    LISTEN: ["--model", "--prompt"],
     BENCHMARK: ["--data", "--bank", "--image-encoder", "--audio-encoder", "--systems-from"],
     VGGSOUND: ["--csv", "--videos", "--clip"],
     f"{VGGSOUND} --spatialise 1": ["--bank"],
@@ -48,6 +50,8 @@ NUMBERS = {
     "train --out new": ["--steps", "--batch-size", "--epochs", "--duration", "--rooms"],
     EVALUATE: ["--scenes", "--duration", "--rooms", "--segment-duration"],
     LOCALIZE: ["--spacing"],
+    f"{LOCALIZE} --track": ["--window", "--hop"],
+    LISTEN: ["--window", "--hop", "--rate", "--channels-in-stream", "--max-pending", "--spacing"],
     BENCHMARK: ["--budget", "--scenes", "--duration", "--rooms", "--spacing"],
     "rooms build --out new": ["--rooms"],
     "rooms build --out new --rooms 2": ["--workers", "--spacing", "--sampling-rate"],

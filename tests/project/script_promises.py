@@ -201,6 +201,17 @@ def check_rooms(words, out):
             assert re.search(rf"^{what} at the card's limit: [\d.e-]+ s, [\d.e-]+ % of", out, re.M)
 
 
+def check_tracking(words, out):
+    rows = rows_of(out)
+    methods = ["each window alone", "filter", "Viterbi", "SRP-PHAT, each window"]
+    assert list(rows)[-4:] == methods
+    scores = json.loads(pathlib.Path("tracking.json").read_text())["scores"]
+    for name in methods:
+        assert 0 <= scores[name]["mae"] <= 180 and number(rows[name][0]) <= 180
+        check_share(rows[name][1])
+    assert scores["filter"]["windows"] == scores[methods[-1]]["windows"] > 0
+
+
 def check_training(words, out):
     rows = rows_of(out)
     if "--count" in words:

@@ -38,6 +38,8 @@ NOT_RUN = {
     r"pip download": "downloads",
     r"make (demo|test)": "sets up environments; the notebook and the suite have runs of their own",
     r"keras-avssan app": "serves until it is stopped; tests/app/test_page.py opens the page",
+    r"(arecord|ffmpeg)\b|keras-avssan listen": "records until it is stopped; "
+    "tests/cli/test_listen.py has a pipe and a card",
     r"keras-avssan presets --card": "needs a packaged model, which tests/cli/test_packaged.py has",
     r"ray start|export RAY_ADDRESS": "starts a cluster; tests/_internal/test_engines.py has one",
     r"export KERAS_BACKEND": "sets the backend of a shell",
@@ -229,6 +231,12 @@ def check_evaluate(words, out):
 
 
 def check_localize(words, out):
+    if "--track" in words:
+        windows = re.findall(r"^\d+ of (\d+) windows with a direction", out, re.M)
+        table = pathlib.Path(value(words, "--csv")).read_text().splitlines()
+        assert [int(count) for count in windows] == [len(table) - 1]
+        assert pathlib.Path(value(words, "--figure")).stat().st_size > 1000
+        return
     found = re.findall(
         r"(\d+) degrees, probability within 5 degrees: \d\.\d\d(?:, pres.*)?$", out, re.M
     )

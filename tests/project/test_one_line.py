@@ -12,7 +12,16 @@ import keras_hub
 import numpy as np
 import pytest
 
-from keras_avssan import Prompt, benchmark, classical, data, doa, evaluation, simulation
+from keras_avssan import (
+    Prompt,
+    benchmark,
+    classical,
+    data,
+    doa,
+    evaluation,
+    simulation,
+    tracking,
+)
 from keras_avssan._internal.one_line import count, names, one_line, span
 from keras_avssan.app import Answer
 from keras_avssan.benchmark.system import Setup
@@ -40,10 +49,10 @@ OF_KERAS = (
     keras_hub.models.Task,
     keras_hub.models.Preprocessor,
 )
-# Each has files of its own, and is asked for its line by its own tests.
+# Each has files of its own, or a model, and is asked for its line by its own tests.
 ELSEWHERE = {
-    "ClassFolders", "PictureFolders", "STARSS23", "SegmentPrompts", "SpatialClips", "VGGSound",
-    "VGGSoundSSL",
+    "ClassFolders", "LocalizerStream", "PictureFolders", "STARSS23", "SegmentPrompts",
+    "SpatialClips", "VGGSound", "VGGSoundSSL",
 }  # fmt: skip
 
 
@@ -147,6 +156,15 @@ def make_separation():
     return evaluation.SeparationExample(explanation, sound, sound, 30.0, 90.0, "bell", "dog", 12)
 
 
+def make_track():
+    gaps, azimuth = np.array(["", "absent", ""]), np.array([40.0, np.nan, 62.0], "float32")
+    posteriors = np.full((3, 180), 1 / 180, "float32")
+    presence = np.array([0.9, 0.2, 0.8], "float32")
+    times, spread = np.array([0.5, 0.75, 1.0]), np.array([3.0, np.nan, 5.0], "float32")
+    raw = (posteriors, presence)
+    return tracking.Track(times, azimuth, spread, presence, posteriors, *raw, gaps, 1.0, 0.25)
+
+
 def clip():
     return Bells().clips[0]
 
@@ -191,6 +209,10 @@ EXAMPLES = {
         make_evaluation,
         "<Evaluation: 2 scenes, split test, selection 50.0 %, MAE 30.0°, ACC@5° 50.0 %>",
     ),
+    "Estimate": (
+        lambda: tracking.Estimate("dog", 1.25, 63.0, 4.4, 0.875, np.full(180, 1 / 180)),
+        "<Estimate: 'dog' at 1.25 s, 63°, spread 4°, presence 0.88>",
+    ),
     "Events": (
         lambda: Events(*np.array([[0, 1], [0, 6], [0, 0]]), *np.zeros((3, 2))),
         "<Events: 2 entries in 2 frames, female speech, footsteps>",
@@ -206,6 +228,10 @@ EXAMPLES = {
         "bell ringing/recording 0000.w…>",
     ),
     "MicrophonePair": (MicrophonePair, "MicrophonePair(name='M1-M4', baffle='rigid')"),
+    "MotionModel": (
+        tracking.MotionModel,
+        "<MotionModel: 20° in a second, 0.05 jumps per second, 4 s present, 4 s absent>",
+    ),
     "Picture": (
         lambda: Bells().pictures[1],
         "<Picture: 'dog barking.jpg' of dog barking, train>",
@@ -270,6 +296,10 @@ EXAMPLES = {
     "System": (
         lambda: benchmark.System("mine", "My network", "audio", make_bank),
         "<System: 'mine' (My network), audio, prompt: picture, tables 2 and 3>",
+    ),
+    "Track": (
+        make_track,
+        "<Track: 3 windows of 1 s, 0.5–1 s, 2 with a direction, 40–62°>",
     ),
     "TrainingRecord": (
         lambda: TrainingRecord(({"split": "train"},), frozenset("ab"), frozenset("c")),

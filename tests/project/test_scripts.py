@@ -39,7 +39,7 @@ TESTS = {
     **dict.fromkeys(
         "bands builder built_in copies decay encoder_probe export_table figures fine_grid "
         "input_pipeline latency limits memory printed_loss quantization real_classes recipe "
-        "robustness rooms training".split(),
+        "robustness rooms tracking training".split(),
         HERE,
     ),
     "carry_over": "tests/project/test_measured_benchmarks.py",
@@ -94,6 +94,10 @@ TINY = {
     },
     "robustness": {**TRAINED, "--rows": (["as trained", "three sources", "absent"],)},
     "rooms": {"--smoke": "", "--threads": "1"},
+    "tracking": {
+        **{"--scenes": "1", "--duration": "2", "--window": "0.5", "--hop": "0.5"},
+        **{"--model": "trained", "--data": "FOLDER", "--out": "tracking.json"},
+    },
     "training": {
         **{"--size": "quickstart", "--seconds": "0.5", "--batch-size": "2", "--dim": "8"},
         **{"--filters": "4"},
@@ -171,7 +175,7 @@ WRITTEN = [
 RUNS = dict.fromkeys(
     tiny(command) for command in WRITTEN + BESIDE if TESTS.get(script_of(command)) == HERE
 )
-QUICK = ("copies", "decay", "encoder_probe", "fine_grid", "printed_loss")
+QUICK = ("copies", "decay", "encoder_probe", "fine_grid", "printed_loss", "tracking")
 ALONE = [
     pytest.param(run, marks=() if run[0] in QUICK else pytest.mark.extensive, id=" ".join(run))
     for run in RUNS

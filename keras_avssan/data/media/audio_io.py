@@ -14,7 +14,7 @@ from keras_avssan.data.media.contents import Contents, File, as_contents
 from keras_avssan.data.media.sound_files import knows_its_length, open_sound, read_to_the_end
 
 # MP3 decoders may drop up to one frame at either end.
-_MP3_FRAME = 1152
+MP3_FRAME = 1152
 
 
 def read_audio(
@@ -162,7 +162,7 @@ def _decode(
         except soundfile.SoundFileError as error:
             raise ValueError(f"{name} is truncated or damaged: {error}") from error
         missing = file.frames - len(samples)
-        if missing > (_MP3_FRAME if file.format == "MP3" else 0):
+        if missing > (MP3_FRAME if file.format == "MP3" else 0):
             raise ValueError(
                 f"{name} is truncated. Received: {len(samples)} of {file.frames} samples"
             )

@@ -14,6 +14,8 @@ _DEAD_DB = -40.0
 # Greatest share of a channel's power that a copy of the other one leaves unexplained. It is above
 # the rounding of 16-bit samples, and below the share that noise and reverberation cause.
 _COPY_REST = 1e-6
+# What `find_dead` finds.
+SILENT, ONE_DEAD = "silent", "dead channel"
 
 
 def check_both_alive(samples: np.ndarray, name: str) -> None:
@@ -31,6 +33,17 @@ def check_both_alive(samples: np.ndarray, name: str) -> None:
         f"{name} must hold sound in both channels: their difference has the direction. "
         f"Received: channel {dead} is {found}"
     )
+
+
+def find_dead(samples: np.ndarray) -> str:
+    """`SILENT` for samples (samples, 2) that are constant, `ONE_DEAD` if one channel is, else "".
+
+    A channel that is 40 dB or more below the other one counts as constant.
+    """
+    power = np.var(samples, axis=0, dtype="float64")
+    if not power.any():
+        return SILENT
+    return "" if power.min() > 10 ** (_DEAD_DB / 10) * power.max() else ONE_DEAD
 
 
 def find_copies(audio: ArrayLike) -> np.ndarray:

@@ -51,7 +51,7 @@ def read_recordings(
     `channels` are the two of more channels to take. Peaks below 1e-3 or above 1e6 are scaled by a
     power of two. A `UserWarning` names recordings whose channels are copies.
     """
-    wanted = 2 if channels is None else _check_pair(channels)
+    wanted = 2 if channels is None else check_pair(channels)
     audio = [as_contents(recording, "audio") for recording in _one_by_one(audio)]
     names = [recording_name(recording) for recording in audio]
     if len(audio) > 1:
@@ -101,7 +101,7 @@ def _read(
 ) -> np.ndarray:
     """One recording (samples, channels); with `channels=None` all, checked by their mean."""
     samples, rate = load_samples(recording, channels, rates[0], name, max_duration)
-    samples = _at_usual_level(samples)
+    samples = at_usual_level(samples)
     # Checked before resampling, which a wrong rate makes endless, and which gives a constant
     # channel audible edges.
     checked = samples.mean(axis=1) if channels is None else samples
@@ -111,7 +111,7 @@ def _read(
     return resample_samples(samples, rate, rates[1], resample, name)
 
 
-def _at_usual_level(samples: np.ndarray) -> np.ndarray:
+def at_usual_level(samples: np.ndarray) -> np.ndarray:
     """Scales samples of which float32 cannot compute the power; others stay as they are."""
     peak = np.max(np.abs(samples), initial=0)
     if not peak or LEAST_PEAK <= peak <= GREATEST_PEAK:
@@ -129,7 +129,7 @@ def _check_recording(
         raise ValueError(f"{name} must not be silent. Received: all samples are {found}")
 
 
-def _check_pair(channels: Sequence[int]) -> tuple[int, ...]:
+def check_pair(channels: Sequence[int]) -> tuple[int, ...]:
     """The two channels as a tuple of ints."""
     pair = np.asarray(channels)
     if pair.shape != (2,) or pair.dtype.kind not in "iu" or pair.min() < 0 or pair[0] == pair[1]:

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 from numpy.typing import ArrayLike
 
+from keras_avssan._internal.checks import gives_presence
 from keras_avssan._internal.frozen_layers import freeze_parts
 from keras_avssan._internal.write_once import WriteOnce
 from keras_avssan.data.media.channel_pair import confidence
@@ -24,7 +25,6 @@ from keras_avssan.models.av_ssan.av_ssan_presets import (
     make_loss,
     make_optimizer,
 )
-from keras_avssan.models.localization import gives_presence
 from keras_avssan.models.localizer import Localizer, refuse_parts
 
 

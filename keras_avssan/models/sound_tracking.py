@@ -1,0 +1,153 @@
+"""Directions of a prompted sound over time: what the tasks do with long recordings."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+
+from keras_avssan._internal.checks import check_flag, check_integer
+from keras_avssan.data.media.recordings import spacing_input
+from keras_avssan.models.fitting.task_mixin import TaskMixin
+from keras_avssan.models.microphones import check_spacing
+from keras_avssan.models.prompting import check_prompt, embed_batches, read_prompts
+from keras_avssan.tracking.motion_model import MotionModel
+from keras_avssan.tracking.track import Track, make_track, one_prompt
+
+# Inputs that an image encoder embeds.
+_TO_EMBED = ("token_ids", "images")
+
+
+class TracksSounds(TaskMixin):
+    """Adds `track` and `prompt_inputs` to `Localizer`."""
+
+    def track(
+        self,
+        recording: Any,
+        prompt: Any = None,
+        window: float = 1.0,
+        hop: float = 0.25,
+        *,
+        smoothing: Literal["online", "offline"] | None = None,
+        motion: MotionModel | None = None,
+        min_presence: float | None = 0.5,
+        sampling_rate: int | None = None,
+        channels: tuple[int, int] | None = None,
+        microphone_spacing: float | None = None,
+        batch_size: int = 32,
+        progress: bool = False,
+    ) -> Track:
+        """Estimates the direction of the prompted sound over time.
+
+        The recording is cut into windows that overlap, and each of them is localised. Files are
+        read in blocks and may last for hours. The prompt is embedded once. Samples after the last
+        complete window are not used.
+
+        Args:
+            recording: Recording of two microphones: a file (its path, its bytes, or the file opened
+                in binary mode) or an array (samples, channels).
+            prompt: The sound to localise, as in `localize`; a single one.
+            window: Duration of a window in seconds.
+            hop: Time from one window to the next in seconds.
+            smoothing: `None` for each window alone; `"online"` for the posterior given all windows
+                up to it, as in a stream; `"offline"` for the posterior given all windows, and the
+                most probable path as azimuth.
+            motion: How the source is expected to move, for the smoothing; `MotionModel()` if not
+                given.
+            min_presence: Presence below which a window has no direction; `None` for no such
+                threshold. Without effect for networks that do not estimate the presence.
+            sampling_rate: Sampling rate in hertz of arrays, of `recording` and as `prompt`; the
+                model's if not given.
+            channels: Which two channels of a recording with more of them are microphone 1 and
+                microphone 2, counted from 0.
+            microphone_spacing: Distance between the microphones in metres; the model's own if not
+                given.
+            batch_size: Windows per run of the network.
+            progress: Whether a progress bar is shown.
+
+        Returns:
+            A `keras_avssan.tracking.Track`. Windows without a direction are gaps, with NaN as
+            azimuth: those in which a channel is silent, the channels are copies of each other or
+            samples are not finite, and those in which the sound is absent.
+
+        Raises:
+            ValueError: If the recording is unreadable, shorter than a window, or has another number
+                of channels; if the prompt is unusable, or another argument out of range.
+            TypeError: If an argument is of another kind.
+
+        Example:
+            >>> track = model.track("mix.wav", "dog.jpg", window=0.5, smoothing="online")
+            >>> track.posteriors.shape
+            (1, 180)
+
+        Reference:
+            Beyond the paper, which localises single recordings. The smoothing is a hidden Markov
+            model: L. R. Rabiner, A tutorial on hidden Markov models and selected applications in
+            speech recognition, Proceedings of the IEEE 77, 1989.
+        """
+        batch_size = check_integer("batch_size", batch_size, least=1)
+        check_flag("progress", progress)
+        return make_track(
+            self,
+            recording,
+            one_prompt(self, prompt, sampling_rate, microphone_spacing),
+            window=window,
+            hop=hop,
+            smoothing=smoothing,
+            motion=motion,
+            min_presence=min_presence,
+            sampling_rate=sampling_rate,
+            channels=channels,
+            batch_size=batch_size,
+            progress=progress,
+        )
+
+    def prompt_inputs(
+        self,
+        prompt: Any = None,
+        sampling_rate: int | None = None,
+        microphone_spacing: float | None = None,
+    ) -> dict[str, np.ndarray]:
+        """Brings prompts to inputs of the network that serve for many recordings.
+
+        Pictures and words are embedded, so that the image encoder runs once. With `audio` added,
+        `predict_on_batch` takes them.
+
+        Args:
+            prompt: A prompt or several, as in `localize`; promptless networks ignore it.
+            sampling_rate: Sampling rate in hertz of arrays that are recordings; the model's if not
+                given.
+            microphone_spacing: Distance between the microphones in metres; the model's own if not
+                given.
+
+        Returns:
+            Dict of arrays, a row each prompt: `prompt_embedding` (prompts, d_V), or `prompt_audio`
+            (prompts, samples), or both with `prompt_audio_weight` (prompts,); with
+            `microphone_spacing` (prompts,) if one is given.
+
+        Raises:
+            ValueError: If a prompt is unusable, or the network cannot take the spacing.
+            TypeError: If a prompt is of another kind.
+
+        Example:
+            >>> inputs = model.prompt_inputs("dog.jpg")
+            >>> list(inputs)
+            ['prompt_embedding']
+        """
+        check_spacing(self, microphone_spacing)
+        check_prompt(self, prompt)
+        if not self.backbone.visual_prompt:
+            return spacing_input(microphone_spacing, 1)
+        inputs = read_prompts(prompt, self.preprocessor, sampling_rate, self)
+        check_spacing(self, inputs.get("microphone_spacing"))
+        inputs = _embedded(self.backbone, inputs)
+        count = len(next(iter(inputs.values())))
+        return {**inputs, **spacing_input(microphone_spacing, count)}
+
+
+def _embedded(backbone: Any, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Inputs with the embedding in place of pictures or words."""
+    for name in _TO_EMBED:
+        if name in inputs:
+            rest = {key: value for key, value in inputs.items() if key not in _TO_EMBED}
+            return {"prompt_embedding": embed_batches(backbone, name, inputs[name], 32), **rest}
+    return dict(inputs)

@@ -1,0 +1,136 @@
+"""`MotionModel`, how a source is expected to move, to appear and to end."""
+
+import dataclasses
+import math
+
+import numpy as np
+from scipy.special import ndtr
+
+from keras_avssan._internal.checks import check_number, check_positive_number
+from keras_avssan._internal.one_line import one_line
+from keras_avssan.doa.grid import GRID_DEGREES, NUM_DIRECTIONS
+
+# Boundaries in degrees of the cells around the directions of the grid, all of one degree. The line
+# is folded at the first and the last one: in the long run all directions are equally probable.
+_EDGES = np.append(GRID_DEGREES - 0.5, NUM_DIRECTIONS + 0.5).astype("float64")
+
+
+@dataclasses.dataclass(frozen=True)
+class MotionModel:
+    """How a source is expected to move, to appear and to end: the model of the smoothing.
+
+    The azimuth is a random walk that is reflected at 0° and 180°, as the azimuth of a source is
+    that crosses the axis of the microphones. Now and then it jumps to any direction, for example
+    because another sound of the prompted kind takes over. The sound begins and ends after times of
+    exponential distribution.
+
+    Args:
+        speed: Standard deviation in degrees of the change of the azimuth within one second. Within
+            s seconds it is `speed * sqrt(s)`.
+        jump_rate: Expected number of jumps per second.
+        mean_presence: Mean duration in seconds of the prompted sound.
+        mean_absence: Mean duration in seconds of the pauses between two such sounds.
+        outliers: Share of windows whose posterior has no relation to the azimuth, from 0 to 1. It
+            limits how much a single window can change the result.
+        evidence: Weight of a window as the exponent of its likelihood. `None` for `hop / window`,
+            at most 1: where windows overlap, a sample then counts once.
+
+    Raises:
+        ValueError: If an argument is out of range.
+
+    Example:
+        >>> MotionModel(speed=5.0, mean_presence=2.0)
+        <MotionModel: 5° in a second, 0.05 jumps per second, 2 s present, 4 s absent>
+
+    Reference:
+        Beyond the paper: a hidden Markov model over the grid of directions.
+    """
+
+    speed: float = 20.0
+    jump_rate: float = 0.05
+    mean_presence: float = 4.0
+    mean_absence: float = 4.0
+    outliers: float = 0.1
+    evidence: float | None = None
+
+    def __post_init__(self) -> None:
+        """Checks the values."""
+        check_number("speed", self.speed, 0.0, 1e6)
+        check_number("jump_rate", self.jump_rate, 0.0, 1e6)
+        check_positive_number("mean_presence", self.mean_presence, "duration in seconds")
+        check_positive_number("mean_absence", self.mean_absence, "duration in seconds")
+        check_number("outliers", self.outliers, 0.0, 1.0)
+        if self.evidence is not None:
+            check_number("evidence", self.evidence, 0.0, 1e3)
+
+    def __repr__(self) -> str:
+        return one_line(
+            self,
+            f"{self.speed:g}° in a second",
+            f"{self.jump_rate:g} jumps per second",
+            f"{self.mean_presence:g} s present",
+            f"{self.mean_absence:g} s absent",
+        )
+
+    def transition(self, seconds: float) -> np.ndarray:
+        """Computes the probabilities of the next direction, given the present one.
+
+        Args:
+            seconds: Time between the two.
+
+        Returns:
+            float64 array of shape (180, 180), its rows of sum one: row i belongs to the present
+            direction of i + 1 degrees.
+
+        Raises:
+            ValueError: If `seconds` is not positive.
+
+        Example:
+            >>> MotionModel(speed=5.0).transition(0.25).shape
+            (180, 180)
+        """
+        check_positive_number("seconds", seconds, "time in seconds")
+        walk = _reflected_walk(self.speed * math.sqrt(seconds))
+        jump = -math.expm1(-self.jump_rate * seconds)
+        return (1.0 - jump) * walk + jump / NUM_DIRECTIONS
+
+    def chain(self, seconds: float, with_presence: bool) -> tuple[np.ndarray, np.ndarray]:
+        """Computes the Markov chain of windows that follow one another.
+
+        Args:
+            seconds: Time from one window to the next.
+            with_presence: Whether there is a state in which the sound is absent, the last one.
+
+        Returns:
+            Tuple of the initial probabilities of the states, shape (S,), and those of the next
+            state, shape (S, S), both float64; S is 180, or 181 with the absence.
+        """
+        moves = self.transition(seconds)
+        uniform = np.full(NUM_DIRECTIONS, 1.0 / NUM_DIRECTIONS)
+        if not with_presence:
+            return uniform, moves
+        ends = -math.expm1(-seconds / self.mean_presence)
+        begins = -math.expm1(-seconds / self.mean_absence)
+        matrix = np.empty((NUM_DIRECTIONS + 1, NUM_DIRECTIONS + 1))
+        matrix[:-1, :-1] = (1.0 - ends) * moves
+        matrix[:-1, -1] = ends
+        matrix[-1, :-1] = begins * uniform
+        matrix[-1, -1] = 1.0 - begins
+        present = begins / (begins + ends)  # of the chain in the long run
+        return np.append(present * uniform, 1.0 - present), matrix
+
+
+def _reflected_walk(deviation: float) -> np.ndarray:
+    """Probabilities (180, 180) of a normal step, in degrees, reflected at 0° and 180°."""
+    if deviation == 0.0:
+        return np.eye(NUM_DIRECTIONS)
+    start = GRID_DEGREES.astype("float64")[:, None]
+    low, high = _EDGES[None, :-1], _EDGES[None, 1:]
+    rows = np.zeros((NUM_DIRECTIONS, NUM_DIRECTIONS))
+    # Steps of more than a turn count as a turn.
+    for turn in (-360.0, 0.0, 360.0):
+        # Twice the first fold, from which the mirror image is measured.
+        mirror = turn + 2.0 * _EDGES[0]
+        for a, b in ((low + turn, high + turn), (mirror - high, mirror - low)):
+            rows += ndtr((b - start) / deviation) - ndtr((a - start) / deviation)
+    return rows / rows.sum(axis=1, keepdims=True)

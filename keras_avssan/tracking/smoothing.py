@@ -1,0 +1,124 @@
+"""Smoothing of what a network says of the windows of a recording."""
+
+import numpy as np
+
+from keras_avssan.data.media.channel_pair import SILENT
+from keras_avssan.doa.grid import GRID_DEGREES, NUM_DIRECTIONS
+from keras_avssan.tracking.hidden_markov import advance, smooth, viterbi
+from keras_avssan.tracking.motion_model import MotionModel
+from keras_avssan.tracking.window_scores import WindowScores
+from keras_avssan.tracking.windows import WindowGrid
+
+SMOOTHINGS = (None, "online", "offline")
+# Presences nearer to 0 or 1 count as these: no network is certain.
+_LEAST_PRESENCE = 1e-3
+ABSENT = "absent"
+
+
+def check_smoothing(smoothing: str | None, allowed: tuple[str | None, ...] = SMOOTHINGS) -> None:
+    """Refuses an unknown smoothing."""
+    if smoothing not in allowed:
+        raise ValueError(f"`smoothing` must be one of {allowed}. Received: smoothing={smoothing!r}")
+
+
+class OnlineFilter:
+    """Posterior of the direction and presence, given all windows of a stream so far.
+
+    Without `motion` those of a window alone.
+    """
+
+    def __init__(self, motion: MotionModel | None, grid: WindowGrid, with_presence: bool) -> None:
+        self._motion, self._grid, self._with_presence = motion, grid, with_presence
+        self._belief: np.ndarray | None = None
+        if motion is not None:
+            self._initial, self._transition = motion.chain(grid.hop, with_presence)
+
+    def skip(self, count: int) -> None:
+        """Passes windows that were dropped."""
+        if self._motion is not None and self._belief is not None:
+            self._belief = self._belief @ np.linalg.matrix_power(self._transition, count)
+
+    def update(self, scores: WindowScores) -> tuple[np.ndarray, np.ndarray | None]:
+        """Posteriors (W, 180) and presences (W,) of the next windows."""
+        if self._motion is None:
+            return scores.posteriors, _own_presence(scores)
+        beliefs = []
+        for likelihood in _likelihoods(scores, self._motion, self._grid):
+            self._belief = advance(self._belief, self._initial, self._transition, likelihood)
+            beliefs.append(self._belief)
+        return _split(np.reshape(beliefs, (-1, len(self._initial))), self._with_presence)
+
+
+def smooth_scores(
+    scores: WindowScores, grid: WindowGrid, motion: MotionModel, smoothing: str | None
+) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
+    """Posteriors (W, 180), presences (W,) or `None`, and azimuths (W,) of a whole recording."""
+    with_presence = scores.presence is not None
+    if smoothing != "offline":
+        used = motion if smoothing else None
+        posteriors, presence = OnlineFilter(used, grid, with_presence).update(scores)
+        return posteriors, presence, GRID_DEGREES[np.argmax(posteriors, axis=-1)]
+    initial, transition = motion.chain(grid.hop, with_presence)
+    likelihoods = _likelihoods(scores, motion, grid)
+    posteriors, presence = _split(smooth(initial, transition, likelihoods), with_presence)
+    path = viterbi(initial, transition, likelihoods)
+    # Where the path says that the sound is absent, the posterior has a direction all the same.
+    states = np.where(path < NUM_DIRECTIONS, path, np.argmax(posteriors, axis=-1))
+    return posteriors, presence, GRID_DEGREES[states]
+
+
+def find_directions(
+    posteriors: np.ndarray,
+    presence: np.ndarray | None,
+    azimuth: np.ndarray,
+    gaps: tuple[str, ...],
+    min_presence: float | None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Azimuths, spreads in degrees (W,), NaN in gaps, and the gaps with those of absent sounds."""
+    reasons = np.array(gaps, "U16")
+    if presence is not None and min_presence is not None:
+        reasons[(reasons == "") & (presence < min_presence)] = ABSENT
+    square = (GRID_DEGREES - azimuth[:, None]) ** 2
+    spread = np.sqrt(np.sum(posteriors * square, axis=-1, dtype="float64"))
+    valid = reasons == ""
+    nan = np.float32(np.nan)
+    return (
+        np.where(valid, azimuth, nan).astype("float32"),
+        np.where(valid, spread, nan).astype("float32"),
+        reasons,
+    )
+
+
+def _own_presence(scores: WindowScores) -> np.ndarray | None:
+    """Presence by the window alone: nothing is present in silence."""
+    if scores.presence is None:
+        return None
+    silent = np.array([gap == SILENT for gap in scores.gaps])
+    return np.where(silent, np.float32(0.0), scores.presence)
+
+
+def _likelihoods(scores: WindowScores, motion: MotionModel, grid: WindowGrid) -> np.ndarray:
+    """Likelihoods of the states up to a factor, (W, 180), or (W, 181) with the absence."""
+    # A posterior over a uniform prior is proportional to the likelihood; so is a presence, for
+    # networks that were fitted to as many scenes with the sound as without.
+    weight = min(1.0, grid.hop / grid.window) if motion.evidence is None else motion.evidence
+    usable = np.array([gap == "" for gap in scores.gaps], bool)[:, None]
+    directions = NUM_DIRECTIONS * scores.posteriors.astype("float64")
+    directions = ((1.0 - motion.outliers) * directions + motion.outliers) ** weight
+    # Of mean one: the weight must not make the presence of the sound less likely.
+    directions /= np.mean(directions, axis=-1, keepdims=True)
+    directions = np.where(usable, directions, 1.0)
+    presence = _own_presence(scores)
+    if presence is None:
+        return directions
+    bounded = np.clip(presence.astype("float64"), _LEAST_PRESENCE, 1.0 - _LEAST_PRESENCE)
+    bounded = np.where(np.isnan(bounded), 0.5, bounded)[:, None]
+    return np.concatenate([directions * bounded**weight, (1.0 - bounded) ** weight], axis=-1)
+
+
+def _split(beliefs: np.ndarray, with_presence: bool) -> tuple[np.ndarray, np.ndarray | None]:
+    """Beliefs about the states (W, S) as posteriors of the direction and presences."""
+    present = beliefs[:, :NUM_DIRECTIONS]
+    total = present.sum(axis=-1, keepdims=True)
+    posteriors = (present / total).astype("float32")
+    return posteriors, total[:, 0].astype("float32") if with_presence else None

@@ -1,0 +1,200 @@
+"""`Track`, the direction of a prompted sound over time."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from keras_avssan._internal.checks import check_number, gives_presence
+from keras_avssan._internal.one_line import count, one_line, span
+from keras_avssan.data.media.sound_blocks import open_blocks
+from keras_avssan.tracking.motion_model import MotionModel
+from keras_avssan.tracking.smoothing import check_smoothing, find_directions, smooth_scores
+from keras_avssan.tracking.window_scores import WindowScores, join_scores, score_windows
+from keras_avssan.tracking.windows import WindowBuffer, WindowGrid
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Track:
+    """Directions of a prompted sound in windows that follow one another.
+
+    `Localizer.track` returns it. W is the number of windows. A window without a direction is a
+    gap; its azimuth and spread are NaN, and its posterior is what the other windows say, or uniform
+    without smoothing.
+
+    Args:
+        times: Centres of the windows in seconds, float64 (W,).
+        azimuth: Azimuths in degrees, float32 (W,); NaN in gaps.
+        spread: Standard deviation in degrees of the posterior around the azimuth, float32 (W,):
+            the root of the mean squared difference. NaN in gaps.
+        presence: Probability that the prompted sound is in the window, float32 (W,), or `None` for
+            networks that do not estimate it.
+        posteriors: Posteriors over the directions 1° to 180° after smoothing, float32 (W, 180).
+        raw_posteriors: Those of the network for each window alone, float32 (W, 180).
+        raw_presence: The presence for each window alone, float32 (W,), or `None`.
+        gaps: Why a window has no direction, strings (W,): `"silent"` (both channels are constant),
+            `"dead channel"` (one is, or is 40 dB below the other), `"copied channel"` (both have
+            the same signal), `"not finite"` (NaN or infinite samples), `"absent"` (the presence is
+            below the threshold); `""` where it has one.
+        window: Duration of a window in seconds.
+        hop: Time from one window to the next in seconds.
+        smoothing: `None`, `"online"` or `"offline"`.
+
+    Example:
+        >>> track = model.track("mix.wav", "dog.jpg", window=0.5, min_presence=None)
+        >>> track.azimuth[track.valid].shape == track.times[track.valid].shape
+        True
+    """
+
+    times: np.ndarray
+    azimuth: np.ndarray
+    spread: np.ndarray
+    presence: np.ndarray | None
+    posteriors: np.ndarray
+    raw_posteriors: np.ndarray
+    raw_presence: np.ndarray | None
+    gaps: np.ndarray
+    window: float
+    hop: float
+    smoothing: str | None = None
+
+    def __len__(self) -> int:
+        """Number of windows."""
+        return len(self.times)
+
+    @property
+    def valid(self) -> np.ndarray:
+        """Whether a window has a direction, bool (W,)."""
+        return self.gaps == ""
+
+    def __repr__(self) -> str:
+        return one_line(
+            self,
+            f"{count(len(self), 'window')} of {self.window:g} s",
+            f"{span(self.times)} s" if len(self) else "",
+            f"{self.valid.sum()} with a direction",
+            span(self.azimuth, "°"),
+            f"smoothing {self.smoothing}" if self.smoothing else "",
+        )
+
+
+def make_track(
+    model: Any,
+    recording: Any,
+    prompt: dict[str, np.ndarray],
+    *,
+    window: float,
+    hop: float,
+    smoothing: str | None,
+    motion: MotionModel | None,
+    min_presence: float | None,
+    sampling_rate: int | None,
+    channels: tuple[int, int] | None,
+    batch_size: int,
+    progress: bool,
+) -> Track:
+    """The track of a prompt, given as the network's other inputs of one row; see `track`."""
+    check_smoothing(smoothing)
+    motion = check_motion(motion)
+    check_min_presence(min_presence)
+    rate = model.preprocessor.sampling_rate
+    with open_blocks(recording, sampling_rate or rate, channels) as blocks:
+        grid = make_grid(model, window, hop, blocks.sampling_rate)
+        scores = _score_blocks(model, blocks, grid, prompt, batch_size, progress)
+    posteriors, presence, azimuth = smooth_scores(scores, grid, motion, smoothing)
+    azimuth, spread, gaps = find_directions(
+        posteriors, presence, azimuth, scores.gaps, min_presence
+    )
+    times = np.array([grid.centre(index) for index in range(len(gaps))])
+    return Track(
+        times,
+        azimuth,
+        spread,
+        presence,
+        posteriors,
+        scores.posteriors,
+        scores.presence,
+        gaps,
+        float(window),
+        float(hop),
+        smoothing,
+    )
+
+
+def _score_blocks(
+    model: Any,
+    blocks: Any,
+    grid: WindowGrid,
+    prompt: dict[str, np.ndarray],
+    batch_size: int,
+    progress: bool,
+) -> WindowScores:
+    """Scores of all windows of a recording; a few seconds of it are in memory at a time."""
+    buffer, parts, with_presence = WindowBuffer(grid), [], gives_presence(model)
+    # Whole batches, so that few rows are computed twice.
+    step = max(1, round(batch_size * grid.hop * grid.source_rate))
+    total = None if blocks.num_samples is None else grid.count(blocks.num_samples)
+    received = 0
+    with tqdm(total=total, desc="windows", unit="window", disable=not progress) as bar:
+        for block in blocks:
+            received += len(block)
+            for start in range(0, len(block), step):
+                _, stretches = buffer.push(block[start : start + step])
+                if stretches:
+                    parts += score_windows(
+                        model, stretches, grid, [prompt], with_presence, batch_size
+                    )
+                    bar.update(len(stretches))
+    if not parts:
+        raise ValueError(
+            f"`recording` must last for one window of {grid.window:g} s or more. "
+            f"Received: {received / grid.source_rate:.3f} s"
+        )
+    return join_scores(parts)
+
+
+def make_grid(model: Any, window: float, hop: float, source_rate: int) -> WindowGrid:
+    """The windows for a model; refuses durations and rates that it cannot take."""
+    preprocessor = model.preprocessor
+    grid = WindowGrid(window, hop, source_rate, preprocessor.sampling_rate)
+    if not preprocessor.min_duration <= window <= preprocessor.max_duration:
+        raise ValueError(
+            f"`window` must be from {preprocessor.min_duration:g} to "
+            f"{preprocessor.max_duration:g} seconds. Received: window={window!r}"
+        )
+    if source_rate != preprocessor.sampling_rate and not preprocessor.resample:
+        raise ValueError(
+            f"`recording` must be sampled at {preprocessor.sampling_rate} Hz with "
+            f"`resample=False`. Received: {source_rate} Hz"
+        )
+    return grid
+
+
+def check_motion(motion: MotionModel | None) -> MotionModel:
+    """The motion model, the default one for `None`."""
+    if motion is None:
+        return MotionModel()
+    if not isinstance(motion, MotionModel):
+        raise TypeError(f"`motion` must be a `MotionModel`. Received: motion={motion!r}")
+    return motion
+
+
+def check_min_presence(min_presence: float | None) -> None:
+    """Refuses a threshold that is not a probability; `None` passes."""
+    if min_presence is not None:
+        check_number("min_presence", min_presence, 0.0, 1.0)
+
+
+def one_prompt(
+    model: Any, prompt: Any, sampling_rate: int | None, microphone_spacing: float | None
+) -> dict[str, np.ndarray]:
+    """The inputs of a network for one prompt, of one row; refuses several prompts."""
+    inputs: dict[str, np.ndarray] = model.prompt_inputs(prompt, sampling_rate, microphone_spacing)
+    for value in inputs.values():
+        if len(value) != 1:
+            raise ValueError(
+                "`prompt` must be one prompt; a `Prompt` averages several, and a "
+                f"`LocalizerStream` follows several. Received: {len(value)} prompts"
+            )
+    return inputs

@@ -1,0 +1,108 @@
+"""What a network says of windows, one after another, for one or several prompts."""
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from keras_avssan.doa.grid import NUM_DIRECTIONS, check_finite
+from keras_avssan.tracking.windows import WindowGrid, prepare
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class WindowScores:
+    """Posteriors (W, 180) of windows, presences (W,) or `None`, and why they have no direction.
+
+    A gap is "" for a usable window; the others have a uniform posterior, and NaN for a presence.
+    """
+
+    posteriors: np.ndarray
+    presence: np.ndarray | None
+    gaps: tuple[str, ...]
+
+
+def score_windows(
+    model: Any,
+    stretches: Sequence[np.ndarray],
+    grid: WindowGrid,
+    prompts: Sequence[Mapping[str, np.ndarray]],
+    with_presence: bool,
+    batch_size: int,
+) -> list[WindowScores]:
+    """Runs a network on windows (samples, 2) at the source's rate; one result a prompt.
+
+    A prompt is a dict of the network's other inputs, of one row.
+    """
+    prepared = [prepare(stretch, grid) for stretch in stretches]
+    gaps = tuple(gap for _, gap in prepared)
+    usable = np.flatnonzero([not gap for gap in gaps])
+    windows = [window for window, _ in prepared if window is not None]
+    shape = (len(prompts), len(gaps))
+    posteriors = np.full((*shape, NUM_DIRECTIONS), 1.0 / NUM_DIRECTIONS, "float32")
+    presence = np.full(shape, np.nan, "float32")
+    if len(usable):
+        audio = np.stack(windows)
+        for rows in _alike(prompts):
+            outputs = _run(model, audio, [prompts[row] for row in rows], with_presence, batch_size)
+            place = np.ix_(np.array(rows), usable)
+            posteriors[place], presence[place] = outputs
+    return [
+        WindowScores(posteriors[row], presence[row] if with_presence else None, gaps)
+        for row in range(len(prompts))
+    ]
+
+
+def join_scores(parts: Sequence[WindowScores]) -> WindowScores:
+    """The scores of consecutive windows as one."""
+    presence = None
+    if parts[0].presence is not None:
+        presence = np.concatenate([part.presence for part in parts if part.presence is not None])
+    return WindowScores(
+        np.concatenate([part.posteriors for part in parts]),
+        presence,
+        tuple(gap for part in parts for gap in part.gaps),
+    )
+
+
+def _alike(prompts: Sequence[Mapping[str, np.ndarray]]) -> list[list[int]]:
+    """Numbers of the prompts, by what fits into one batch: the same inputs of the same shapes."""
+    groups: dict[Any, list[int]] = {}
+    for row, prompt in enumerate(prompts):
+        kind = tuple(sorted((name, value.shape) for name, value in prompt.items()))
+        groups.setdefault(kind, []).append(row)
+    return list(groups.values())
+
+
+def _run(
+    model: Any,
+    audio: np.ndarray,
+    prompts: Sequence[Mapping[str, np.ndarray]],
+    with_presence: bool,
+    batch_size: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Posteriors (prompts, windows, 180) and presences (prompts, windows), zero without them."""
+    stacked = {name: np.concatenate([prompt[name] for prompt in prompts]) for name in prompts[0]}
+    count = len(prompts) * len(audio)
+    posteriors, presences = [], []
+    for rows in _batches(count, batch_size):
+        inputs = {name: value[rows % len(prompts)] for name, value in stacked.items()}
+        outputs = model.predict_on_batch({"audio": audio[rows // len(prompts)], **inputs})
+        posteriors.append(np.asarray(outputs["doa"], "float32"))
+        if with_presence:
+            presences.append(np.asarray(outputs["presence"], "float32").reshape(-1))
+    posterior = check_finite(np.concatenate(posteriors)[:count])
+    presence = np.concatenate(presences)[:count] if with_presence else np.zeros(count, "float32")
+    posterior = posterior.reshape(len(audio), len(prompts), NUM_DIRECTIONS)
+    return posterior.swapaxes(0, 1), presence.reshape(len(audio), len(prompts)).T
+
+
+def _batches(count: int, batch_size: int) -> Iterator[np.ndarray]:
+    """Numbers of rows, batch by batch; the last one is repeated to the next power of two.
+
+    Backends that compile a network compile it for each batch size.
+    """
+    for start in range(0, count, batch_size):
+        size = min(batch_size, count - start)
+        rows = min(batch_size, 1 << (size - 1).bit_length())
+        yield np.minimum(np.arange(start, start + rows), count - 1)
