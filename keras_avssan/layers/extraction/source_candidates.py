@@ -123,7 +123,7 @@ class SourceCandidates(FixedSettings, keras.layers.Layer):
             for other in azimuths:
                 close = ops.abs(grid - other[:, None]) <= _APART
                 response = response - _FAR * ops.cast(close, "float32")
-            azimuth = 1.0 + ops.cast(ops.argmax(response, axis=-1), "float32")
+            azimuth = 1.0 + ops.cast(self._strongest(response), "float32")
             rivals = ops.stack(azimuths, axis=-1)[:, None] if azimuths else None
             azimuths.append(azimuth)
             if len(azimuths) == self.num_candidates:
@@ -137,6 +137,13 @@ class SourceCandidates(FixedSettings, keras.layers.Layer):
             for i, azimuth in enumerate(azimuths)
         ]
         return found, masks, ops.stack(posteriors, axis=1)
+
+    @staticmethod
+    def _strongest(response: Tensor) -> Tensor:
+        """Index of the strongest direction, (batch,)."""
+        # Of integers: for floats Keras's `argmax` has operations that LiteRT lacks.
+        is_peak = response >= ops.max(response, axis=-1, keepdims=True)
+        return ops.argmax(ops.cast(is_peak, "int32"), axis=-1)
 
     @staticmethod
     def _others(azimuths: list[Tensor]) -> Tensor | None:
