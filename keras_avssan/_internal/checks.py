@@ -11,8 +11,7 @@ from keras_avssan._internal.types import PathLike
 
 def check_integer(name: str, value: Any, least: int = 0) -> int:
     """Returns `value` as an int; raises a ValueError if it is not whole or is below `least`."""
-    number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-    if not number or not np.isfinite(value) or value != int(value) or value < least:
+    if not _is_number(value) or not np.isfinite(value) or value != int(value) or value < least:
         raise ValueError(
             f"`{name}` must be an integer of at least {least}. Received: {name}={value!r}"
         )
@@ -21,8 +20,7 @@ def check_integer(name: str, value: Any, least: int = 0) -> int:
 
 def check_number(name: str, value: Any, least: float, most: float) -> float:
     """Returns `value` as a float; raises a ValueError if it is outside of the range."""
-    number = isinstance(value, (int, float, np.integer, np.floating))
-    if not number or isinstance(value, bool) or not least <= value <= most:
+    if not _is_number(value) or not least <= value <= most:
         raise ValueError(
             f"`{name}` must be a number from {least:g} to {most:g}. Received: {name}={value!r}"
         )
@@ -31,8 +29,7 @@ def check_number(name: str, value: Any, least: float, most: float) -> float:
 
 def check_positive_number(name: str, value: Any, kind: str = "number") -> None:
     """Raises a ValueError unless `value` is a finite number above 0; `kind` says of what."""
-    number = isinstance(value, (int, float, np.integer, np.floating))
-    if not number or isinstance(value, bool) or not 0 < value < np.inf:
+    if not _is_number(value) or not 0 < value < np.inf:
         raise ValueError(f"`{name}` must be a positive {kind}. Received: {name}={value!r}")
 
 
@@ -53,8 +50,7 @@ def check_gain(name: str, value: Any) -> float | None:
     """Returns `value` as a float, or `None`; a ValueError unless it is finite and not negative."""
     if value is None:
         return None
-    number = isinstance(value, (int, float, np.integer, np.floating))
-    if not number or isinstance(value, bool) or not 0 <= value < np.inf:
+    if not _is_number(value) or not 0 <= value < np.inf:
         raise ValueError(
             f"`{name}` must be a finite number of at least 0, or None. Received: {name}={value!r}"
         )
@@ -65,6 +61,11 @@ def preset_string(preset: PathLike) -> str:
     """A preset as a string: a path object is a folder, never a name; a TypeError otherwise."""
     text = path_of("preset", preset, "name, an address or a path")
     return text if isinstance(preset, str) else os.path.join(os.curdir, text)
+
+
+def unknown_argument(owner: str, name: str, value: str) -> TypeError:
+    """The error about an argument that a class, `owner`, does not take; `value` is its `repr`."""
+    return TypeError(f"`{owner}` takes no argument `{name}`. Received: {name}={value}")
 
 
 def known_size(name: str, shape: Sequence[int | None], axis: int, content: str) -> int:
@@ -124,3 +125,9 @@ def refuse_presence(model: object) -> NoReturn:
 def gives_presence(model: Any) -> bool:
     """Whether a model has the output `presence`; of its own networks, those with candidates."""
     return "presence" in (getattr(model, "output", None) or ())
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a value is a real number of Python or NumPy; `True` and `False` are not."""
+    real = isinstance(value, (int, float, np.integer, np.floating))
+    return real and not isinstance(value, bool)

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
+from keras_avssan._internal.checks import unknown_argument
+
 if TYPE_CHECKING:
     ModelMixin: Any  # a `keras.Model`, which stands beside it among the bases
 else:
@@ -77,14 +79,12 @@ class StoredByAttribute(ModelMixin):
     def layers(self, value: Any) -> None:
         raise AttributeError(f"`layers` cannot be set. Received: layers={value!r}")
 
-    @staticmethod
-    def check_arguments(arguments: Mapping[str, Any]) -> None:
+    @classmethod
+    def check_arguments(cls, arguments: Mapping[str, Any]) -> None:
         """Raises a TypeError for unknown arguments of a backbone, which Keras would ignore."""
         unknown = sorted(set(arguments) - _ARGUMENTS)
         if unknown:
-            raise TypeError(
-                f"`kwargs` may hold {sorted(_ARGUMENTS)} only. Received: kwargs with {unknown}"
-            )
+            raise unknown_argument(cls.__name__, unknown[0], repr(arguments[unknown[0]]))
 
     def __setattr__(self, name: str, value: Any) -> None:
         held = self.__dict__.get(name)

@@ -1,5 +1,6 @@
 """Files of saved models and of checkpoints, and packaged models, known before Keras is imported."""
 
+import os
 import re
 from pathlib import Path
 
@@ -32,8 +33,10 @@ def packaged_presets() -> dict[str, Path]:
 
 def find_preset(preset: PathLike) -> PathLike:
     """The folder of a packaged model where a string is its name; otherwise `preset` itself."""
-    found = packaged_presets().get(preset) if isinstance(preset, str) else None
-    return preset if found is None else str(found)
+    if not isinstance(preset, str) or os.path.basename(preset) != preset:
+        return preset
+    folder = PACKAGED / preset
+    return str(folder) if (folder / "config.json").is_file() else preset
 
 
 def card_entries(folder: PathLike) -> dict[str, str]:

@@ -85,7 +85,7 @@ def _check(options: argparse.Namespace) -> None:
     for path in options.audio:
         check_file(path, f"audio file '{path}'")
     for prompt in options.prompt:
-        if os.path.exists(prompt) or is_meant_as_file(prompt):
+        if is_meant_as_file(prompt):
             check_input("--prompt", prompt)
     check_track_options(options)
     if options.csv:

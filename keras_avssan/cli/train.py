@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from keras_avssan._internal.saved_files import find_preset
 from keras_avssan.cli.checks import check_output
 from keras_avssan.cli.options import (
     Commands,
@@ -103,6 +104,12 @@ def _check(options: argparse.Namespace) -> None:
     check_output("--out", options.out, kind="folder")
     if os.path.lexists(options.out):
         raise ValueError(f"`--out` must not exist yet. Received: --out={options.out!r}")
+    if find_preset(options.out) != options.out:
+        raise ValueError(
+            "`--out` must not be the name of a packaged model, because `--model` takes it for that "
+            f"model: write '{os.path.join(os.curdir, options.out)}'. "
+            f"Received: --out={options.out!r}"
+        )
 
 
 def _train(options: argparse.Namespace) -> None:

@@ -144,7 +144,8 @@ class CLIPEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
             length = backbone.text_encoder.max_sequence_length
             vocabulary, merges = _tokenizer_files(preset)
             tokenizer = CLIPTextTokenizer.from_files(vocabulary, merges, length)
-        return cls(backbone, tokenizer, **kwargs)
+        with reading_preset(preset, kwargs):
+            return cls(backbone, tokenizer, **kwargs)
 
     def save_to_preset(self, folder: PathLike) -> None:
         """Writes the folder that `from_preset` reads.
@@ -314,7 +315,7 @@ def check_clip_preset(preset: PathLike) -> str:
 
     Loads nothing.
     """
-    return check_preset(preset, keras_hub.models.CLIPBackbone.presets)
+    return check_preset(preset, keras_hub.models.CLIPBackbone)
 
 
 def is_clip(folder: PathLike) -> bool:

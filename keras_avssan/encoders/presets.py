@@ -2,10 +2,11 @@
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
-from keras_avssan._internal.checks import path_of
+from keras_avssan._internal.checks import path_of, unknown_argument
 from keras_avssan._internal.types import PathLike
 
 if TYPE_CHECKING:
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     _Backbone: Any = keras_hub.models.Backbone
 else:
     _Backbone = object
+
+# As Keras words it; in other words it would be passed on as it is.
+_UNKNOWN_ARGUMENT = re.compile(r"Unrecognized keyword arguments passed to (\w+): \{'(\w+)': (.*)\}")
 
 
 class LoadsBackbonePresets(_Backbone):
@@ -35,7 +39,7 @@ class LoadsBackbonePresets(_Backbone):
             An object of this class.
 
         Raises:
-            TypeError: If `preset` is not a string or a path.
+            TypeError: If `preset` is not a string or a path, or the class has no such argument.
             ValueError: If there is no such preset, or a file of it is missing or damaged.
 
         Example:
@@ -43,21 +47,22 @@ class LoadsBackbonePresets(_Backbone):
             >>> encoder.save_to_preset("yamnet")
             >>> encoder = YAMNet.from_preset("yamnet")
         """
-        preset = check_preset(preset, cls.presets)
+        preset = check_preset(preset, cls)
         with reading_preset(preset, kwargs):
             return super().from_preset(preset, load_weights=load_weights, **kwargs)
 
 
-def check_preset(preset: PathLike, names: Mapping[str, Any]) -> str:
-    """A preset as a string; a ValueError unless it is a name, an address or a folder."""
+def check_preset(preset: PathLike, owner: Any) -> str:
+    """A preset as a string; a ValueError unless a folder, an address or of `owner.presets`."""
     path = path_of("preset", preset, "name, an address or a path")
-    if path not in names and "://" not in path and not os.path.isdir(path):
-        some = f" or one of {sorted(names)}" if names else ""
-        raise ValueError(
-            f"`preset` must be an existing folder, an address (kaggle://, hf://){some}. "
-            f"Received: preset={path!r}"
-        )
-    return path
+    if "://" in path or os.path.isdir(path) or path in owner.presets:
+        return path
+    names = ", ".join(sorted(owner.presets)) or "none yet"
+    raise ValueError(
+        "`preset` must be the folder of a saved model, a name of "
+        f"`{owner.__name__}.presets` or a hub handle (kaggle://, hf://). The names are: {names}. "
+        f"Received: preset={path!r}"
+    )
 
 
 @contextlib.contextmanager
@@ -66,18 +71,31 @@ def reading_preset(
 ) -> Iterator[None]:
     """Turns what goes wrong with the files of a preset, the argument `name`, into a ValueError.
 
-    Errors that may be of the `arguments` that override the preset's pass as they are.
+    Errors that may be of the `arguments` that override the preset's pass as they are, but for the
+    whole configuration that Keras puts before some.
     """
     try:
         yield
     except (ImportError, MemoryError):
         raise
-    except Exception as error:
+    except Exception as caught:
+        error = _without_configuration(caught)
         is_of_values = isinstance(error, TypeError | AttributeError | ValueError)
         if arguments and is_of_values:
-            raise
+            raise error from None
         damaged = "" if isinstance(error, ValueError) else ", a file of it is missing or damaged"
         raise ValueError(
             f"`{name}` cannot be loaded{damaged}: {str(error).rstrip('.')}. "
             f"Received: {name}={str(preset)!r}"
         ) from error
+
+
+def _without_configuration(error: Exception) -> Exception:
+    """The error that Keras repeats at the end of a message with a whole configuration."""
+    inner = error.__context__
+    while isinstance(error, TypeError) and isinstance(inner, Exception) and str(inner):
+        if not str(error).endswith(str(inner)):
+            break
+        error, inner = inner, inner.__context__
+    unknown = _UNKNOWN_ARGUMENT.match(str(error))
+    return unknown_argument(*unknown.groups()) if unknown else error

@@ -72,8 +72,7 @@ class FrameAlignment(FixedSettings, keras.layers.Layer):
         count = ops.shape(sequence)[1]
         hop, offset = self.embedding_hop_seconds, self.embedding_offset_seconds
         if hop is None:
-            duration = ops.cast(ops.shape(audio)[1], "float32") / self.sampling_rate
-            hop = duration / ops.cast(count, "float32")
+            hop = size_as_float(ops.shape(audio)[1]) / (self.sampling_rate * size_as_float(count))
             offset = 0.5 * hop
         times = self.hop_seconds * ops.arange(num_frames, dtype="float32")
         weights = interpolation_weights((times - offset) / hop, count)
@@ -99,6 +98,12 @@ class FrameAlignment(FixedSettings, keras.layers.Layer):
             "embedding_hop_seconds": self.embedding_hop_seconds,
             "embedding_offset_seconds": self.embedding_offset_seconds,
         }
+
+
+def size_as_float(size: Tensor) -> Tensor:
+    """The size of an axis as a float32 scalar, symbolic where a graph is exported."""
+    # A cast of the size itself would be a constant in PyTorch's exports.
+    return ops.arange(size, dtype="float32")[-1] + 1.0
 
 
 def interpolation_weights(positions: Tensor, count: Tensor) -> Tensor:

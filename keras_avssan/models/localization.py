@@ -156,7 +156,8 @@ class LocalizesSounds(TaskMixin):
                 microphone 2, counted from 0.
             microphone_spacing: Distance between the microphones in metres, one for all recordings
                 or one for each; the model's own if not given. Networks without an input for the
-                spacing refuse any but that of their training.
+                spacing refuse any but that of their training. One of 1 m or more that is five times
+                that of the training or more leads to a `UserWarning`: it is likely in centimetres.
             return_presence: Whether the presence is returned too; for networks with candidates
                 (`AVSSAN(num_candidates=...)`).
 

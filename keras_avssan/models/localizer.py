@@ -1,5 +1,6 @@
 """`Localizer`, the base of all task models: training, localisation, export and storage."""
 
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
@@ -24,13 +25,17 @@ from keras_avssan.models.prompting import embed_batches
 from keras_avssan.models.sound_tracking import TracksSounds
 
 
-def refuse_parts(parts: Mapping[str, Any]) -> None:
+def refuse_parts(owner: type, parts: Mapping[str, Any]) -> None:
     """Refuses arguments that would build a backbone where one is given; `None` is not given."""
-    given = sorted(key for key, part in parts.items() if part is not None)
+    given = {name: part for name, part in parts.items() if part is not None}
     if given:
+        own = inspect.signature(owner.__init__).parameters.values()  # type: ignore[misc]
+        named = [one.name for one in own if one.default is not one.empty]
+        others = ", ".join(f"`{name}`" for name in named if name not in {"backbone", *parts})
         raise TypeError(
-            "With a `backbone`, arguments that would build one must not be given. "
-            f"Received: arguments {given} beside `backbone`"
+            f"Only {others} may be given where there is a `backbone`, such as that of a preset, "
+            "which cannot be rebuilt with other arguments. "
+            f"Received: {', '.join(f'{name}={part!r}' for name, part in given.items())}"
         )
 
 
@@ -142,7 +147,8 @@ class Localizer(
                 takes `prompt_embedding`. `"images"` if not given, where the model has an encoder.
             duration: Duration of recordings in seconds; any if not given. `"litert"` needs it.
             outputs: Names of the outputs to export; by default `doa`, `mask`,
-                `masked_spectrogram`, `band_weights` and one `band_attention_…` a band.
+                `masked_spectrogram`, `band_weights` and one `band_attention_…` a band, and
+                of networks with candidates `presence`, `mixture_doa` and `candidate_…`.
             **kwargs: Arguments of the format's own converter, as in `keras.Model.export`.
 
         Raises:

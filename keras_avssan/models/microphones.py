@@ -1,5 +1,6 @@
 """Checks that a model's microphone spacing and sampling rate are those of its scenes."""
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
 
 # Spacings that differ by less are the same one, in metres.
 SAME_SPACING = 1e-3
+# Spacings that are as wide as both, a number of metres and of times the model's own, are likely in
+# another unit.
+_WIDE_METRES, _WIDE_TIMES = 1.0, 5.0
 
 
 def own_spacing(model: Any) -> float | None:
@@ -31,19 +35,34 @@ def check_spacing(
 ) -> None:
     """Refuses a spacing in metres that a model cannot take in place of its own; `None` passes.
 
-    `spelling` is how the message writes the argument, or an option of the command line.
+    A far wider one leads to a `UserWarning`. `spelling` is how the message writes the argument, or
+    an option of the command line.
     """
     if microphone_spacing is None:
         return
     spacings = check_spacings(microphone_spacing)
     own = own_spacing(model)
-    if own is None or takes_spacing(model):
+    if own is None:
+        return
+    if takes_spacing(model):
+        _warn_of_width(float(spacings.max()), own)
         return
     other = spacings[np.abs(spacings - own) > SAME_SPACING]
     if other.size:
         raise ValueError(
             f"The spacing must be the {own} m of the training: the model's {_head(model)} cannot "
             f"take another one. Received: {spelling.format(other.flat[0])}"
+        )
+
+
+def _warn_of_width(widest: float, own: float) -> None:
+    """Warns of a spacing that is likely in centimetres; once for a value, wherever it is given."""
+    if widest >= max(_WIDE_METRES, _WIDE_TIMES * own):
+        warnings.warn(
+            f"The microphone spacing of {widest:g} m is {widest / own:.0f} times that of the "
+            f"model's training, {own:g} m. Spacings are in metres: {widest:g} cm are "
+            f"{widest / 100:g}.",
+            stacklevel=1,
         )
 
 

@@ -7,9 +7,9 @@ from typing import Any
 import keras
 
 from keras_avssan._internal.registered_names import import_registered
-from keras_avssan._internal.saved_files import MODEL_ENTRIES, MODEL_WEIGHTS, find_preset
+from keras_avssan._internal.saved_files import MODEL_ENTRIES, MODEL_WEIGHTS
 from keras_avssan._internal.types import PathLike
-from keras_avssan.models.storage.named_presets import unknown_preset
+from keras_avssan.encoders.presets import check_preset
 
 # Version of the folders and files that models are saved in; rises when they change.
 FORMAT_VERSION = 1
@@ -36,12 +36,9 @@ def check_preset_folder(preset: PathLike, with_weights: bool, owner: type[keras.
 
     Hub handles pass unchecked: their files are not here yet.
     """
-    given = preset
-    preset = os.fspath(find_preset(preset))
+    preset = check_preset(preset, owner)
     if "://" in preset:
         return
-    if not os.path.isdir(preset):
-        raise unknown_preset(owner, given)
     for name in MODEL_ENTRIES:
         config = _read_json(os.path.join(preset, name))
         if not isinstance(config.get("registered_name") or "", str):

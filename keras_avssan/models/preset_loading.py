@@ -7,7 +7,6 @@ import keras
 from keras_avssan._internal.checks import preset_string
 from keras_avssan._internal.saved_files import find_preset
 from keras_avssan._internal.types import PathLike
-from keras_avssan.encoders.presets import reading_preset
 from keras_avssan.models.preset_files import check_preset_folder
 from keras_avssan.models.prompt_embeddings import encoder_fingerprint
 from keras_avssan.models.storage.named_presets import FindsPackaged
@@ -35,6 +34,8 @@ class LoadsPresets(FindsPackaged):
         weights_dtype: str | None = None,
     ) -> None:
         """Saves the model, with its preprocessor and its training record, into a folder.
+
+        A `UserWarning` says where `from_preset` would load a preset of the folder's name instead.
 
         Args:
             preset_dir: Path of the folder; made if it does not exist.
@@ -76,13 +77,15 @@ class LoadsPresets(FindsPackaged):
             load_weights: Whether the weights are loaded too; random ones otherwise.
             image_encoder: The image encoder that the model is expected to have been trained
                 with; another one is refused. For a name, the one to build with.
-            **kwargs: Arguments of the class that override those of the preset.
+            **kwargs: Arguments of the class that override those of the preset, such as `compile`;
+                its network is not rebuilt.
 
         Returns:
             A model of this class.
 
         Raises:
-            TypeError: If `preset` is not a string or a path.
+            TypeError: If `preset` is not a string or a path, or an argument is given that would
+                build another network.
             ValueError: If there is no such preset, a file of it is missing or damaged, it was
                 written by a later version, the weights of its frozen encoders were exchanged, or
                 `image_encoder` is another one.
@@ -93,14 +96,13 @@ class LoadsPresets(FindsPackaged):
             >>> model = AVSSAN.from_preset("my_model")
         """
         preset = preset_string(preset)
-        if "arguments" in cls.presets.get(preset, {}):
+        folder = find_preset(preset)
+        if folder == preset and preset in cls.untrained:
             return cls._from_name(preset, load_weights, image_encoder=image_encoder, **kwargs)
-        check_preset_folder(preset, load_weights, cls)
-        preset = find_preset(preset)
-        with reading_preset(preset, kwargs):
-            model = super().from_preset(preset, load_weights=load_weights, **kwargs)
+        check_preset_folder(folder, load_weights, cls)
+        model = super().from_preset(folder, load_weights=load_weights, **kwargs)
         if load_weights:
-            check_stored_encoders(preset)
+            check_stored_encoders(folder)
         if image_encoder is not None:
             _check_encoder(model.backbone.image_encoder, image_encoder)
         return model

@@ -14,7 +14,6 @@ from keras_avssan._internal.functional_storage import StoredByAttribute, layers_
 from keras_avssan._internal.saved_files import find_preset
 from keras_avssan._internal.types import PathLike, Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings, fixed_setting
-from keras_avssan.encoders.presets import LoadsBackbonePresets
 from keras_avssan.models.export.quantization import quantize_layers, quantized_layers
 from keras_avssan.models.prompting import EMBEDDED, REFERENCE, check_inputs, embed_inputs
 from keras_avssan.models.storage.named_presets import FindsPackaged
@@ -26,7 +25,6 @@ class PromptedBackbone(
     KeepsFrozenModel,
     FixedSettings,
     FindsPackaged,
-    LoadsBackbonePresets,
     keras_hub.models.Backbone,
 ):
     """Base of the networks that localise a prompted sound, as functional Keras models.
@@ -328,7 +326,9 @@ class PromptedBackbone(
             A network of this class.
 
         Raises:
-            ValueError: If there is no such preset, or its frozen encoders were exchanged.
+            TypeError: If the class has no such argument.
+            ValueError: If there is no such preset, a file of it is missing or damaged, or its
+                frozen encoders were exchanged.
         """
         backbone = super().from_preset(preset, load_weights=load_weights, **kwargs)
         if load_weights:

@@ -1,5 +1,7 @@
 """Prompts as users give them, brought to arrays in the model's form and to embeddings."""
 
+import os
+import warnings
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -77,11 +79,20 @@ def _tokenize(texts: list[str], model: "Localizer | None") -> np.ndarray:
         )
     tokenize = getattr(model.backbone.image_encoder, "tokenize", None)
     if tokenize is None:
+        missing = "there is no file of this name"
+        if os.path.isdir(texts[0]):
+            missing = "the folder of this name is not a file"
         raise ValueError(
             "Words as `prompt` need a model whose image encoder has a text side, such as "
-            f"CLIP's, and there is no file of this name. Received: prompt={texts[0]!r}"
+            f"CLIP's, and {missing}. Received: prompt={texts[0]!r}"
         )
-    return np.asarray(tokenize(texts))
+    token_ids = np.asarray(tokenize(texts))
+    for folder in filter(os.path.isdir, texts):
+        warnings.warn(
+            f"The prompt {folder!r} is read as words; the folder of this name is not used.",
+            stacklevel=1,
+        )
+    return token_ids
 
 
 def _average(

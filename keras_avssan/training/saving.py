@@ -7,10 +7,13 @@ import tempfile
 import keras
 
 from keras_avssan._internal.types import PathLike
+from keras_avssan.models.storage.named_presets import FindsPackaged, warn_of_name
 
 
 def save_atomically(model: keras.Model, folder: PathLike) -> None:
     """Saves a preset folder atomically.
+
+    A `UserWarning` says where `from_preset` would load a preset of the folder's name instead.
 
     Args:
         model: A model with `save_to_preset`.
@@ -19,6 +22,8 @@ def save_atomically(model: keras.Model, folder: PathLike) -> None:
     Example:
         >>> save_atomically(model, "my_model")
     """
+    if isinstance(model, FindsPackaged):
+        warn_of_name(type(model), folder)
     parent = os.path.dirname(os.path.abspath(folder))
     temporary = tempfile.mkdtemp(dir=parent)
     try:

@@ -155,7 +155,7 @@ def test_wrong_numbers_and_choices_are_reported_at_once(folder):
     ],
 )
 def test_a_directory_an_empty_and_a_missing_file_are_three_messages(folder, line, option):
-    names = ["folder", "nothing", "missing.wav"]
+    names = ["./folder", "nothing", "missing.wav"]  # as a prompt "folder" is a word
     answers = run(folder, [line.format(name) for name in names])
     for name, what, (_, (code, error, *_)) in zip(
         names,

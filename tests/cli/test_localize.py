@@ -15,7 +15,7 @@ from PIL import Image
 
 from keras_avssan import AVSSAN
 from keras_avssan.cli.main import main
-from keras_avssan.encoders import ConvImageEncoder
+from keras_avssan.encoders import ConvImageEncoder, PictureTextEncoder, WordTable
 from keras_avssan.models import Localizer
 
 NOT_THERE = ", the prompted sound is probably not there"
@@ -87,6 +87,32 @@ def test_recordings_as_prompts_are_used_one_by_one(workspace, localize, tmp_path
         alone += [answer["confidence"] for answer in json.loads(scores.read_text())]
     assert together == alone
     capsys.readouterr()
+
+
+@pytest.mark.backend_agnostic
+def test_words_come_before_a_folder_of_the_same_name(
+    workspace, localize, make_small_model, monkeypatch, capsys
+):
+    """As in Python; only a path to the folder is refused before the model is loaded."""
+    monkeypatch.chdir(workspace)
+    assert localize("mix.wav", "--prompt", "empty") == 2
+    with pytest.raises(ValueError, match="the folder of this name is not a file") as caught:
+        AVSSAN.from_preset("model").localize("mix.wav", "empty")
+    assert capsys.readouterr().err == f"keras-avssan localize: error: {caught.value}\n"
+    assert localize("mix.wav", "--prompt", "./empty") == 2
+    error = capsys.readouterr().err
+    assert "`--prompt`: file './empty' must be a file. Received: a directory" in error
+    words = WordTable.from_vectors(["dog", "empty"], np.eye(2), "two words")
+    pictures = ConvImageEncoder(8, (4, 8), (32, 32))
+    model = make_small_model(image_encoder=PictureTextEncoder(pictures, words))
+    monkeypatch.setattr(Localizer, "from_preset", lambda *_: model)
+    for ask in (
+        lambda: localize("mix.wav", "--prompt", "empty"),
+        lambda: model.localize("mix.wav", "empty"),
+    ):
+        with pytest.warns(UserWarning, match="'empty' is read as words; the folder of this name"):
+            answer = ask()
+    assert f"{answer[0]:.0f} degrees" in capsys.readouterr().out
 
 
 @pytest.mark.backend_agnostic

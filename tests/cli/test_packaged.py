@@ -88,3 +88,13 @@ def test_a_card_is_printed(packaged, capsys):
 def test_without_packaged_models_there_is_no_card(none, capsys):
     assert main(["presets", "--card", "any"]) == 2
     assert "`--card` must be a packaged model; there is none. Received:" in capsys.readouterr().err
+
+
+def test_a_training_is_not_saved_under_the_name_of_a_packaged_model(
+    packaged, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "--out", packaged.name]) == 2
+    assert (
+        f"write './{packaged.name}'. Received: --out='{packaged.name}'" in capsys.readouterr().err
+    )

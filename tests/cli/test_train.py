@@ -142,7 +142,7 @@ def test_words_are_aligned_before_the_training(command, encoders, tmp_path, caps
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (["--text-encoder", "nothing"], "`preset` must be an existing folder"),
+        (["--text-encoder", "nothing"], "`preset` must be the folder of a saved model"),
         (["--image-encoder", ""], "`--image-encoder` must not be empty"),
         (["--align-steps", "-1"], "`align_steps` must be an integer"),
     ],

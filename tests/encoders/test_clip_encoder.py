@@ -391,6 +391,13 @@ def test_an_unreachable_hugging_face_hub_likewise(monkeypatch):
 
 
 @pytest.mark.backend_agnostic
+def test_an_unknown_argument_is_named(encoder, tmp_path):
+    encoder.save_to_preset(tmp_path)
+    with pytest.raises(TypeError, match="^`CLIPEncoder` takes no argument `foo`. Rec.*: foo=1$"):
+        CLIPEncoder.from_preset(tmp_path, foo=1)
+
+
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize("name", ["vocabulary.json", "merges.txt"])
 def test_a_preset_without_its_tokenizer_names_the_file(name, encoder, tmp_path):
     encoder.save_to_preset(tmp_path)

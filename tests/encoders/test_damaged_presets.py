@@ -71,6 +71,13 @@ def test_a_damaged_file_of_a_network(name, damage, saved, tmp_path):
     assert str(caught.value).endswith(f"Received: preset={str(copy)!r}")
 
 
+def test_an_unknown_argument_is_named_without_the_configuration(saved):
+    owner, folder = saved
+    with pytest.raises(TypeError) as caught:
+        owner.from_preset(folder, foo=1)
+    assert str(caught.value) == f"`{owner.__name__}` takes no argument `foo`. Received: foo=1"
+
+
 def test_wrong_arguments_of_a_sound_preset_are_named_themselves(tmp_path):
     YAMNet(0.0625).save_to_preset(str(tmp_path))
     with pytest.raises(ValueError, match=r"^`stage` must be .* Received: stage=99"):
@@ -85,7 +92,7 @@ def test_wrong_arguments_of_a_sound_preset_are_named_themselves(tmp_path):
     "owner", [YAMNet, VGGish, SoundEffectsCNN, CLIPEncoder, SentenceEncoder, WordPieceTokenizer]
 )
 def test_what_is_no_preset(owner, tmp_path):
-    with pytest.raises(ValueError, match=r"`preset` must be an existing folder.*'.*nothing'"):
+    with pytest.raises(ValueError, match=r"`preset` must be the folder.*'.*nothing'"):
         owner.from_preset(tmp_path / "nothing")
     for wrong in (3, None, ["a"]):
         with pytest.raises(TypeError, match="`preset` must be a name, an address or a path"):

@@ -1,5 +1,6 @@
 """Interpolation in time against NumPy."""
 
+import keras
 import numpy as np
 import pytest
 from keras import ops
@@ -68,3 +69,21 @@ def test_gradients_reach_every_embedding(gradient, sequence):
     slope = gradient(lambda x: ops.sum(layer(x, spectrogram, audio)), 0 * sequence)
     np.testing.assert_allclose(slope.sum(axis=1), FRAMES, rtol=1e-5)
     assert slope.min() > 0
+
+
+@pytest.mark.skipif(keras.backend.backend() != "torch", reason="PyTorch's exports alone")
+def test_any_duration_of_an_exported_layer_without_a_rate():
+    """The duration is no constant of the program."""
+    torch = pytest.importorskip("torch")
+    layer = FrameAlignment(512, 16000)
+
+    class Network(torch.nn.Module):
+        def forward(self, audio):
+            return layer(audio[:, ::4000, None], audio[:, ::512, None], audio)
+
+    free = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC}
+    program = torch.export.export(
+        Network(), (torch.ones(2, 16000),), dynamic_shapes=(free,), strict=False
+    )
+    audio = torch.as_tensor(np.random.default_rng(0).normal(size=(3, 21000)).astype("float32"))
+    np.testing.assert_allclose(program.module()(audio), Network()(audio), atol=1e-6)

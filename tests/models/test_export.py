@@ -3,6 +3,7 @@
 One test a format; the table of `benchmarks/export_table.py` is made of their outcomes.
 """
 
+import ast
 import importlib.util
 import os
 
@@ -10,7 +11,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_avssan.encoders import AudioEncoder
+from keras_avssan.encoders import AudioEncoder, YAMNet
 from keras_avssan.layers import StereoSTFT
 from keras_avssan.models import load_exported
 from keras_avssan.models.export import export as export_module
@@ -34,6 +35,7 @@ WRITES = {
 # What is exported at every change; to the other runtimes go the extensive tests.
 EVERY_TIME = {"tensorflow": "tf_saved_model", "torch": "torch"}.get(BACKEND)
 SCENES = [(1, 8000), (3, 12345)]  # batch, samples
+OF_CANDIDATES = ("doa", "mixture_doa", "presence", "candidate_evidence", "candidate_weights")
 FIXED = {"litert": 0.5}  # formats of one shape, with the duration in seconds that the test takes
 
 
@@ -101,6 +103,52 @@ def test_any_batch_and_duration(format, peaked, make_inputs, run, tmp_path, reco
     assert implementations(model) == ["fft", "fft"]
 
 
+@pytest.fixture(scope="module")
+def candidates_model(make_tiny):
+    """A model with candidates whose sounds have embeddings that differ."""
+    keras.utils.set_random_seed(0)
+    encoder = YAMNet(0.0625, stage=6)
+    for variable in encoder.weights:
+        if "kernel" in variable.name:
+            variable.assign(3.0 * variable)
+    return make_tiny(audio_encoder=encoder, num_candidates=2, extractor_filters=3)
+
+
+@pytest.mark.extensive
+@pytest.mark.parametrize("format", SUFFIXES)
+def test_outputs_of_candidates(
+    format, candidates_model, make_inputs, delayed_noise, run, tmp_path, record_property
+):
+    need(format)
+    model, differences, scenes = candidates_model, [], SCENES
+    if format in FIXED or BACKEND == "jax":  # which does not leave the duration of YAMNet free
+        scenes = [(1, 8000)] if format in FIXED else [(1, 8000), (3, 8000)]
+    duration = None if scenes is SCENES else 0.5
+    run_exported = load_exported(export(model, tmp_path, format, duration=duration))
+    for batch, samples in scenes:
+        audio = delayed_noise(np.linspace(40, 120, batch), samples)
+        inputs = {**make_inputs(batch, samples), "audio": audio}
+        expected, outputs = run(model, inputs), run_exported(inputs)
+        assert np.ptp(expected["candidate_evidence"]) > 1e-3  # of sounds that differ
+        np.testing.assert_array_equal(outputs["candidate_azimuths"], expected["candidate_azimuths"])
+        np.testing.assert_allclose(outputs["mask"], expected["mask"], atol=1e-3, rtol=0)
+        differences += [np.abs(outputs[name] - expected[name]).max() for name in OF_CANDIDATES]
+    record_property("difference", f"{max(differences):.1e}")
+    assert max(differences) < TOLERANCE
+
+
+@pytest.mark.backend_agnostic
+def test_a_free_duration_of_yamnet_is_refused_under_jax(candidates_model, monkeypatch, tmp_path):
+    pytest.importorskip("tensorflow")
+    monkeypatch.setattr(keras.config, "backend", lambda: "jax")
+    expected = (
+        "must be fixed .* 'jax': give the `duration`.*KERAS_BACKEND=tensorflow.*duration=None"
+    )
+    with pytest.raises(ValueError, match=expected):
+        candidates_model.export(tmp_path / "model")
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.backend_agnostic
 @pytest.mark.extensive
 def test_signature_of_ones_own(model, make_inputs, tmp_path):
@@ -153,6 +201,16 @@ def written(monkeypatch):
 def test_inputs_that_are_asked_for(arguments, shapes, model, written, tmp_path):
     model.export(tmp_path / "model", verbose=False, **arguments)
     assert written == [shapes]
+
+
+@pytest.mark.backend_agnostic
+def test_all_outputs_of_candidates_are_asked_for(candidates_model, model, written, tmp_path):
+    names = []
+    for one in (candidates_model, model):
+        one.export(tmp_path / "model", verbose=False, duration=0.5)
+        names.append(ast.literal_eval((tmp_path / "model" / "saved_model.pb").read_text()))
+    assert set(names[0]) - set(names[1]) == {*OF_CANDIDATES[1:], "candidate_azimuths"}
+    assert set(candidates_model.output) - set(names[0]) == {"prompt_semantics", "similarity"}
 
 
 @pytest.mark.tensorflow

@@ -1,5 +1,7 @@
 """Microphone spacing and sampling rate: none is lost between bank, plan, dataset and model."""
 
+import warnings
+
 import grain
 import keras
 import numpy as np
@@ -181,6 +183,30 @@ def test_localize_and_explain_are_told_the_spacing(make_tiny):
     ]
     np.testing.assert_array_equal(both, each)
     assert SRPPHAT().localize(delayed(0.08), microphone_spacing=0.08) == 60
+
+
+@pytest.mark.parametrize("spacing", [1.0, 5, [0.08, 5]])
+def test_a_spacing_that_is_likely_in_centimetres_leads_to_a_warning(spacing, make_tiny):
+    model, picture = make_tiny(), np.zeros((16, 16, 3))
+    audio = [delayed(0.2)] * np.size(spacing)
+    widest = int(np.max(spacing))
+    expected = (
+        f"spacing of {widest} m is {5 * widest} times that of the model's training, 0.2 m. "
+        f"Spacings are in metres: {widest} cm are {widest / 100:g}."
+    )
+    with pytest.warns(UserWarning) as caught:
+        model.localize(audio, picture, microphone_spacing=spacing)
+    assert [expected in str(one.message) for one in caught if one.category is UserWarning] == [True]
+
+
+def test_spacings_that_may_be_meant_lead_to_no_warning(make_tiny, plan):
+    picture = np.zeros((16, 16, 3))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        for own, spacing in ((0.2, 0.9), (0.2, 0.01), (0.1, 0.6), (1.0, 4.5), (3.0, 5.0)):
+            model = make_tiny(microphone_spacing=own)
+            model.localize(delayed(0.2), picture, microphone_spacing=spacing)
+        model.localize(delayed(0.2), picture)
 
 
 @pytest.mark.parametrize("spacing", [0.0, -0.1, np.nan, []])

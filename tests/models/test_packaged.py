@@ -3,6 +3,7 @@
 import json
 import pathlib
 import shutil
+import warnings
 
 import h5py
 import keras
@@ -12,8 +13,15 @@ import pytest
 from keras_avssan import AVSSAN
 from keras_avssan._internal import saved_files
 from keras_avssan.encoders import ConvImageEncoder, ImageEncoder
-from keras_avssan.models import AVSSANBackbone, AVSSANPreprocessor, Localizer, SELDNet
+from keras_avssan.models import (
+    GCCMLP,
+    AVSSANBackbone,
+    AVSSANPreprocessor,
+    Localizer,
+    SELDNet,
+)
 from keras_avssan.models.storage.weight_files import as_stored
+from keras_avssan.training import save_atomically
 
 HEAD = "---\ndescription: A tiny model.\nlicense: Apache-2.0\n---\n# tiny\n"
 
@@ -235,3 +243,45 @@ def test_a_path_object_is_a_folder_and_no_name(tiny, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="must be the folder of a saved model"):
         AVSSAN.from_preset(pathlib.Path("tiny"))
     assert AVSSAN.from_preset("tiny").name == AVSSAN.from_preset(tiny).name
+
+
+@pytest.mark.parametrize("argument", [{"num_candidates": -1}, {"foo": 1}])
+def test_arguments_that_do_not_fit_are_named(tiny, argument):
+    ((name, value),) = argument.items()
+    for owner in (AVSSAN, Localizer, AVSSANBackbone, AVSSANPreprocessor):
+        with pytest.raises((TypeError, ValueError)) as caught:
+            owner.from_preset("tiny", **argument)
+        message = str(caught.value)
+        assert f"`{name}`" in message or "Only `preprocessor`, " in message
+        assert message.endswith(f"Received: {name}={value}") and len(message) < 250
+
+
+def test_a_folder_that_has_the_name_of_a_preset_leads_to_a_warning(tiny, tmp_path, monkeypatch):
+    model = AVSSAN.from_preset("tiny")
+    monkeypatch.chdir(tmp_path)
+    saved = {
+        "tiny": (model, model.backbone, model.preprocessor, GCCMLP(hidden_dim=8)),
+        "avssan_small": (model,),
+    }
+    for name, parts in saved.items():
+        for part in parts:
+            expected = rf"'{name}' is the name of a preset.*load the folder as '\./{name}'"
+            with pytest.warns(UserWarning, match=expected) as caught:
+                part.save_to_preset(name)
+            assert sum("name of a preset" in str(one.message) for one in caught) == 1
+            assert (tmp_path / name).is_dir()
+    with pytest.warns(UserWarning, match="'tiny' is the name of a preset"):
+        save_atomically(model, "tiny")
+    assert type(AVSSAN.from_preset("./tiny")) is AVSSAN
+
+
+def test_other_folders_lead_to_no_warning(tiny, tmp_path, monkeypatch):
+    model = AVSSAN.from_preset("tiny")
+    monkeypatch.chdir(tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        for folder in ("./tiny", pathlib.Path("tiny"), str(tmp_path / "tiny"), "mine"):
+            model.save_to_preset(folder)
+            assert AVSSAN.from_preset(folder).name == model.name
+    with pytest.raises(TypeError, match="`preset_dir` must be a path. Received: preset_dir=3"):
+        model.save_to_preset(3)

@@ -7,9 +7,9 @@ import keras
 import numpy as np
 import pytest
 
-from keras_avssan import AVSSAN
+from keras_avssan import AVSSAN, AVSSANBackbone, AVSSANPreprocessor
 from keras_avssan.encoders import ConvImageEncoder, ImageEncoder, LogMelEncoder
-from keras_avssan.models import Localizer, SELDNet
+from keras_avssan.models import GCCMLP, Localizer, SELDNet
 
 
 @pytest.fixture(scope="module")
@@ -112,9 +112,53 @@ def test_a_damaged_number_of_a_network_names_the_preset(value, folder):
 
 
 @pytest.mark.backend_agnostic
-def test_an_argument_that_a_preset_does_not_take_is_a_type_error(folder):
-    with pytest.raises(TypeError, match="nonsense"):
-        AVSSAN.from_preset(str(folder), nonsense=1)
+@pytest.mark.parametrize("argument", [{"nonsense": 1}, {"num_candidates": -1}, {"dim": 16}])
+def test_an_argument_that_would_build_another_network_is_named(argument, folder):
+    ((name, value),) = argument.items()
+    expected = (
+        "Only `preprocessor`, `configuration`, `compile`, `name` may be given where there is a "
+        "`backbone`, such as that of a preset, which cannot be rebuilt with other arguments. "
+        f"Received: {name}={value}"
+    )
+    for owner in (AVSSAN, Localizer):
+        with pytest.raises(TypeError) as caught:
+            owner.from_preset(str(folder), **argument)
+        assert str(caught.value) == expected
+
+
+@pytest.mark.backend_agnostic
+@pytest.mark.parametrize("owner", [AVSSANBackbone, AVSSANPreprocessor])
+def test_an_argument_that_a_part_does_not_take_is_named(owner, folder):
+    with pytest.raises(TypeError) as caught:
+        owner.from_preset(str(folder), foo=1)
+    assert str(caught.value) == f"`{owner.__name__}` takes no argument `foo`. Received: foo=1"
+
+
+@pytest.mark.backend_agnostic
+def test_a_value_that_a_network_refuses_is_named(folder):
+    with pytest.raises(ValueError) as caught:
+        AVSSANBackbone.from_preset(str(folder), num_candidates=-1)
+    expected = "`num_candidates` must be an integer of at least 0. Received: num_candidates=-1"
+    assert str(caught.value) == expected
+
+
+@pytest.mark.backend_agnostic
+def test_an_unknown_argument_in_a_damaged_folder_comes_without_the_configuration(folder):
+    edit(folder, "config.json", lambda config: config["config"].update(foo=1))
+    with pytest.raises(ValueError) as caught:
+        AVSSANBackbone.from_preset(str(folder))
+    assert str(caught.value) == (
+        "`preset` cannot be loaded, a file of it is missing or damaged: `AVSSANBackbone` takes no "
+        f"argument `foo`. Received: foo=1. Received: preset={str(folder)!r}"
+    )
+
+
+@pytest.mark.backend_agnostic
+def test_networks_without_weights_name_unknown_arguments(folder):
+    for owner, name in ((AVSSAN, "avssan_small"), (GCCMLP, "gcc_mlp")):
+        backbone = owner.backbone_cls.__name__
+        with pytest.raises(TypeError, match=f"^`{backbone}` takes no argument `foo`. Rec.*: foo=1"):
+            owner.from_preset(name, load_weights=False, foo=1)
 
 
 @pytest.mark.one_backend

@@ -108,7 +108,7 @@ class SentenceEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
             >>> encoder.title
             'all-MiniLM-L6-v2'
         """
-        preset = check_preset(preset, keras_hub.models.BertBackbone.presets)
+        preset = check_preset(preset, keras_hub.models.BertBackbone)
         sequence_length = check_integer("sequence_length", sequence_length, least=3)
         if dtype is not None:
             dtype = keras.dtype_policies.get(dtype)
@@ -119,7 +119,8 @@ class SentenceEncoder(KeepsFrozenLayers, FixedSettings, keras.layers.Layer):
         length = min(sequence_length, backbone.max_sequence_length)
         tokenizer = WordPieceTokenizer.from_preset(preset, length)
         title = title or Path(preset).resolve().name if os.path.isdir(preset) else title or preset
-        return cls(backbone, tokenizer, title, **kwargs)
+        with reading_preset(preset, kwargs):
+            return cls(backbone, tokenizer, title, **kwargs)
 
     def build(self, input_shape: Shape | None = None) -> None:
         self.built = True  # the backbone was built with its weights

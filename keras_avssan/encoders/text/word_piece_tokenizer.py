@@ -100,7 +100,7 @@ class WordPieceTokenizer:
             ValueError: If there is no such preset, its vocabulary is missing or damaged, or
                 `sequence_length` is not an integer of at least 3.
         """
-        preset = check_preset(preset, keras_hub.models.BertBackbone.presets)
+        preset = check_preset(preset, keras_hub.models.BertBackbone)
         sequence_length = check_integer("sequence_length", sequence_length, least=3)
         with reading_preset(preset):
             return cls(*_read_vocabulary(preset), sequence_length)

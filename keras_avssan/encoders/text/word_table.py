@@ -1,6 +1,7 @@
 """Stored embeddings of words, in place of a sentence encoder."""
 
 import difflib
+import re
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -17,7 +18,9 @@ from keras_avssan.encoders.clip_tokenizer import as_texts
 from keras_avssan.encoders.text.sentence_encoder import SentenceEncoder, embed_tokens
 
 _NEAR_NAMES = 5
-_ALIKE = 0.75  # of a word and that of a name, as `difflib` measures it
+_ALIKE = 0.75  # of a text or word and that of a name, as `difflib` measures it
+# Words that many texts have, whatever they are about.
+_NOT_TELLING = frozenset("and the for with from etc other sound sounds noise noises".split())
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
@@ -182,16 +185,7 @@ class WordTable(FixedSettings, keras.layers.Layer):
 
     def _unknown(self, text: str) -> str:
         """What to do about a text that is not in the table."""
-        by_word: dict[str, list[str]] = {}
-        for name in self.names:
-            for word in _words(name):
-                by_word.setdefault(word, []).append(name)
-        keys = difflib.get_close_matches(_key(text), self._rows, _NEAR_NAMES)
-        near = [self.names[self._rows[key]] for key in keys]
-        for word in _words(text):
-            for close in difflib.get_close_matches(word, by_word, _NEAR_NAMES, _ALIKE):
-                near += by_word[close]
-        near = list(dict.fromkeys(near))
+        near = self._near(text)
         start = "similar ones are" if near else "the first ones are"
         some = f"{start} {(near or self.names)[:_NEAR_NAMES]}"
         return (
@@ -200,6 +194,25 @@ class WordTable(FixedSettings, keras.layers.Layer):
             f"{self.encoder!r}, of width {self.dim}: `keras_avssan.models.attach_text_encoder("
             "model, SentenceEncoder.from_preset(folder))`."
         )
+
+    def _near(self, text: str) -> list[str]:
+        """Names that are spelt like a text, the nearest first, then those that share a word."""
+        key = _key(text)
+        likeness = {other: _likeness(key, other) for other in self._rows}
+        spelt = sorted(
+            (other for other in likeness if likeness[other] >= _ALIKE),
+            key=likeness.__getitem__,
+            reverse=True,
+        )
+        by_word: dict[str, list[str]] = {}
+        for name in self.names:
+            for word in _telling_words(name):
+                by_word.setdefault(word, []).append(name)
+        near = [self.names[self._rows[other]] for other in spelt]
+        for word in _telling_words(text):
+            for close in difflib.get_close_matches(word, by_word, _NEAR_NAMES, _ALIKE):
+                near += by_word[close]
+        return list(dict.fromkeys(near))
 
     def call(self, token_ids: Tensor) -> Tensor:
         rows = ops.take(self.table, ops.cast(token_ids, "int32")[:, 0], axis=0)
@@ -247,9 +260,17 @@ def _title(argument: str, value: Any) -> str:
     return value
 
 
-def _words(name: str) -> list[str]:
-    """The words of a name, without commas."""
-    return _key(name.replace(",", " ")).split()
+def _telling_words(name: str) -> list[str]:
+    """The words of a name that may tell it from others: none of one or two letters, no "and"."""
+    words = re.findall(r"\w+", _key(name))
+    return [word for word in words if len(word) > 2 and word not in _NOT_TELLING]
+
+
+def _likeness(first: str, second: str) -> float:
+    """Likeness of two spellings, from 0 to 1, which letters that changed places do not lower."""
+    if len(first) > 2 and sorted(first) == sorted(second):
+        return 1.0
+    return difflib.SequenceMatcher(None, first, second).ratio()
 
 
 def _key(name: str) -> str:

@@ -154,7 +154,7 @@ class SourceCandidates(FixedSettings, keras.layers.Layer):
         strengths = []
         for _ in range(self.num_candidates):
             free = _apart_from(azimuths, logits)
-            azimuths.append(1.0 + ops.cast(ops.argmax(free, axis=-1), "float32"))
+            azimuths.append(1.0 + ops.cast(_strongest(free), "float32"))
             strengths.append(ops.log_sigmoid(ops.max(free, axis=-1)))
         return azimuths, ops.stack(strengths, axis=1)
 
@@ -170,7 +170,7 @@ class SourceCandidates(FixedSettings, keras.layers.Layer):
         azimuths: list[Tensor] = []
         while True:
             response = _apart_from(azimuths, self._steer(phases, free, steering))
-            azimuth = 1.0 + ops.cast(ops.argmax(response, axis=-1), "float32")
+            azimuth = 1.0 + ops.cast(_strongest(response), "float32")
             rivals = ops.stack(azimuths, axis=-1)[:, None] if azimuths else None
             azimuths.append(azimuth)
             if len(azimuths) == self.num_candidates:
@@ -239,3 +239,10 @@ def _apart_from(azimuths: list[Tensor], response: Tensor) -> Tensor:
         close = ops.abs(_grid() - azimuth[:, None]) <= _APART
         response = response - _FAR * ops.cast(close, "float32")
     return response
+
+
+def _strongest(response: Tensor) -> Tensor:
+    """Index of the strongest direction, (batch,)."""
+    # Of integers: for floats Keras's `argmax` has operations that LiteRT lacks.
+    is_peak = response >= ops.max(response, axis=-1, keepdims=True)
+    return ops.argmax(ops.cast(is_peak, "int32"), axis=-1)

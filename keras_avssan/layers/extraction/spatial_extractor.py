@@ -159,12 +159,11 @@ class SpatialExtractor(FixedSettings, keras.layers.Layer):
         if rivals is not None:
             count = 1 if rivals.shape[1:2] == (1,) else azimuths.shape[1]
             check_shape("rivals", rivals.shape, "batch, K, R", (batch, count, None))
-        _, frames, bins, _ = ops.shape(spectrogram)
-        count = ops.shape(azimuths)[1]
         maps = self._maps(spectrogram, azimuths, microphone_spacing, rivals)
-        maps = ops.reshape(maps, (-1, frames, bins, _MAPS))
+        batch, count, frames, bins, _ = ops.shape(maps)
+        maps = ops.reshape(maps, (batch * count, frames, bins, _MAPS))
         masks = ops.square(self._root_mask(maps))
-        return ops.reshape(masks, (-1, count, frames, bins))
+        return ops.reshape(masks, (batch, count, frames, bins))
 
     def _maps(
         self,
@@ -216,7 +215,7 @@ class SpatialExtractor(FixedSettings, keras.layers.Layer):
 
     def _root_mask(self, maps: Tensor) -> Tensor:
         """The network: the square root of the mask on the amplitude, (batch * K, T, F)."""
-        _, frames, bins, _ = ops.shape(maps)
+        batch, frames, bins, _ = ops.shape(maps)
         edge = (_REACH - _STRIDE) // 2
         x = ops.pad(maps[:, :, : self._joined_bins], [[0, 0], [1, 1], [edge, edge], [0, 0]])
         x = self.encoder(x)
@@ -226,7 +225,7 @@ class SpatialExtractor(FixedSettings, keras.layers.Layer):
             if i % _CONTEXT_EVERY == 0:
                 change = change + self._context(normed, self.contexts[i // _CONTEXT_EVERY])
             x = x + ops.relu(change)
-        x = ops.reshape(ops.relu(self.decoder(x)), (-1, frames, self._joined_bins, _JOINED))
+        x = ops.reshape(ops.relu(self.decoder(x)), (batch, frames, self._joined_bins, _JOINED))
         rest = bins - self._joined_bins
         x = ops.concatenate([x, *([x[:, :, -1:]] * rest)], axis=2)
         x = ops.relu(self.join(ops.concatenate([x, maps], axis=-1)))

@@ -97,7 +97,7 @@ class AVSSAN(Localizer):
         if backbone is None:
             backbone = _make_backbone(configuration, image_encoder, audio_encoder, kwargs)
         else:
-            refuse_parts(parts)
+            refuse_parts(type(self), parts)
         super().__init__(backbone, preprocessor, name=name)
         self.configuration = configuration
         if compile:

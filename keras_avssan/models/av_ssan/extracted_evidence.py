@@ -9,7 +9,7 @@ from keras import ops
 from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.unit_length import unit_length
 from keras_avssan._internal.write_once import FixedSettings
-from keras_avssan.layers.frame_alignment import interpolation_weights
+from keras_avssan.layers.frame_alignment import interpolation_weights, size_as_float
 from keras_avssan.layers.semantic_bridge import SemanticBridge
 
 # What an audio encoder must have for its magnitudes to be masked, see `YAMNet`.
@@ -42,7 +42,7 @@ class ExtractedEvidence(FixedSettings, keras.layers.Layer):
         self.built = True
 
     def call(self, audio: Tensor, masks: Tensor, semantics: Tensor) -> Tensor:
-        embeddings, kept = self._embed(audio, masks)
+        embeddings, kept = self.embed(audio, masks)
         _, bridge = self._parts()
         sounds = ops.cast(bridge.audio_projection(embeddings), "float32")
         weights = self._whole(audio, embeddings) * kept[..., None]
@@ -52,29 +52,24 @@ class ExtractedEvidence(FixedSettings, keras.layers.Layer):
 
     def average(self, audio: Tensor, masks: Tensor) -> Tensor:
         """Mean embedding of the audio encoder for each mask, (batch, K, d_A)."""
-        embeddings = ops.cast(self.embed(audio, masks), "float32")
+        embeddings = ops.cast(self.embed(audio, masks)[0], "float32")
         whole = self._whole(audio, embeddings)
         return ops.sum(whole * embeddings, axis=2) / ops.sum(whole)
 
-    def embed(self, audio: Tensor, masks: Tensor) -> Tensor:
-        """Embeddings of the audio encoder for each mask, (batch, K, t, d_A)."""
-        return self._embed(audio, masks)[0]
-
-    def _embed(self, audio: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
-        """Embeddings, and the share of the power that is kept in each, (batch, K, t)."""
+    def embed(self, audio: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+        """Embeddings for each mask, (batch, K, t, d_A), and the power it keeps, (batch, K, t)."""
         encoder, _ = self._parts()
         magnitudes = encoder.spectrogram(ops.mean(audio, axis=-1))  # (batch, s, f)
-        _, count, frames, bins = ops.shape(masks)
+        batch, count, frames, bins = ops.shape(masks)
         length, height = ops.shape(magnitudes)[1], magnitudes.shape[2]
         in_time = self._interpolation(length, frames)
         aligned = ops.einsum("st,bktf->bksf", in_time, masks[..., :: (bins - 1) // (height - 1)])
         masked = magnitudes[:, None] * aligned
-        embeddings = encoder.embed_log_mel(
-            encoder.log_mel(ops.reshape(masked, (-1, length, height)))
-        )
+        one_by_one = ops.reshape(masked, (batch * count, length, height))
+        embeddings = encoder.embed_log_mel(encoder.log_mel(one_by_one))
         steps, width = ops.shape(embeddings)[1], embeddings.shape[2]
         kept = self._share(ops.sum(ops.square(masked), axis=-1), magnitudes, steps)
-        return ops.reshape(embeddings, (-1, count, steps, width)), kept
+        return ops.reshape(embeddings, (batch, count, steps, width)), kept
 
     def _share(self, power: Tensor, magnitudes: Tensor, steps: Tensor) -> Tensor:
         """Power (batch, K, s) over that of the mixture, by embedding: (batch, K, t)."""
@@ -99,7 +94,7 @@ class ExtractedEvidence(FixedSettings, keras.layers.Layer):
     def _whole(self, audio: Tensor, embeddings: Tensor) -> Tensor:
         """One for the embeddings that end within the recording, and for the first: (t, 1)."""
         encoder, _ = self._parts()
-        seconds = ops.cast(ops.shape(audio)[1], "float32") / encoder.sampling_rate
+        seconds = size_as_float(ops.shape(audio)[1]) / encoder.sampling_rate
         index = ops.arange(ops.shape(embeddings)[2], dtype="float32")
         end = encoder.hop_seconds * index + 2 * encoder.offset_seconds
         within = ops.logical_or(end <= seconds, index < 0.5)

@@ -61,7 +61,7 @@ class Baseline(Localizer):
             backbone = self.backbone_cls(**parts)
             freeze_parts(backbone)  # `trainable=False` comes before the layers
         else:
-            refuse_parts(parts)
+            refuse_parts(type(self), parts)
         super().__init__(backbone, preprocessor, name=name)
         if compile:
             self.compile()

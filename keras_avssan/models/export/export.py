@@ -58,6 +58,7 @@ def export_localizer(
     if input_signature is None:
         input_signature = _make_signature(model, prompt, duration, format)
     signature = _checked_signature(input_signature)
+    _check_free_duration(model, signature)
     network = _Network(model.backbone, _output_names(model, outputs))
     with tempfile.TemporaryDirectory(prefix=".export-", dir=filepath.parent) as folder:
         # Partial files stay in this folder, and are removed with it.
@@ -217,6 +218,18 @@ def _checked_signature(signature: Any) -> _Signature:
         name: keras.InputSpec(spec.dtype or "float32", shape=spec.shape, name=name)
         for name, spec in sorted(signature.items())
     }
+
+
+def _check_free_duration(model: Any, signature: _Signature) -> None:
+    """Refuses a free duration where JAX cannot compare symbolic sizes, as YAMNet needs."""
+    is_yamnet = any(isinstance(layer, YAMNetSpectrogram) for layer in model._flatten_layers())
+    if is_yamnet and signature["audio"].shape[1] is None and keras.config.backend() == "jax":
+        raise ValueError(
+            "The duration of recordings must be fixed where a network with `YAMNet` is exported "
+            "under the backend 'jax': give the `duration` in seconds, or save the model with "
+            "`save_to_preset` and export it in a process with KERAS_BACKEND=tensorflow. "
+            "Received: duration=None"
+        )
 
 
 def _output_names(model: Any, outputs: Sequence[str] | None) -> list[str]:

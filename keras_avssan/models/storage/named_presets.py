@@ -1,13 +1,15 @@
 """Packaged models by name, for tasks, backbones and preprocessors."""
 
 import os
+import warnings
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import keras
 
 from keras_avssan._internal.atomic_files import read_json
-from keras_avssan._internal.checks import preset_string
+from keras_avssan._internal.checks import path_of, preset_string
 from keras_avssan._internal.registered_names import import_registered
 from keras_avssan._internal.saved_files import (
     card_entries,
@@ -15,11 +17,15 @@ from keras_avssan._internal.saved_files import (
     packaged_presets,
 )
 from keras_avssan._internal.types import PathLike
+from keras_avssan.encoders.presets import check_preset, reading_preset
 
 if TYPE_CHECKING:
     Mixin: Any  # a task, backbone or preprocessor of KerasHub, which stands beside it
 else:
     Mixin = object
+
+# Arguments of KerasHub's `from_preset`; all others are those of the class.
+_OF_LOADING = frozenset({"load_weights", "config_file"})
 
 
 class _Presets:
@@ -57,13 +63,43 @@ class FindsPackaged(Mixin):
             An object of this class.
 
         Raises:
-            TypeError: If `preset` is not a string or a path.
-            ValueError: If there is no such preset.
+            TypeError: If `preset` is not a string or a path, or the class has no such argument.
+            ValueError: If there is no such preset, or a file of it is missing or damaged.
         """
-        found = os.fspath(find_preset(preset_string(preset)))
-        if "://" not in found and not os.path.isdir(found):
-            raise unknown_preset(cls, preset)
-        return super().from_preset(found, *args, **kwargs)
+        found = check_preset(find_preset(preset_string(preset)), cls)
+        overrides = {name: kwargs[name] for name in kwargs if name not in _OF_LOADING}
+        with reading_preset(found, overrides):
+            return super().from_preset(found, *args, **kwargs)
+
+    def save_to_preset(self, preset_dir: PathLike, *args: Any, **kwargs: Any) -> None:
+        """Saves this part of a model into a folder.
+
+        A `UserWarning` says where `from_preset` would load a preset of the folder's name instead.
+
+        Args:
+            preset_dir: Path of the folder; made if it does not exist.
+            *args: Further arguments of KerasHub's `save_to_preset`.
+            **kwargs: Likewise.
+
+        Raises:
+            TypeError: If `preset_dir` is not a string or a path.
+        """
+        warn_of_name(type(self), preset_dir)
+        # As a path, which is no name, it warns once for all parts.
+        super().save_to_preset(Path(preset_dir), *args, **kwargs)
+
+
+def warn_of_name(owner: Any, folder: PathLike) -> None:
+    """Warns where a string as folder is a name, which `from_preset` of `owner` loads instead."""
+    path = path_of("preset_dir", folder)
+    if isinstance(folder, str) and (find_preset(path) != path or path in owner.presets):
+        inside = os.path.join(os.curdir, path)
+        warnings.warn(
+            f"{path!r} is the name of a preset, which `from_preset({path!r})` loads in place of "
+            f"the folder `preset_dir`: load the folder as {inside!r}. "
+            f"Received: preset_dir={path!r}",
+            stacklevel=4,
+        )
 
 
 def packaged_for(owner: Any) -> dict[str, dict[str, Any]]:
@@ -77,13 +113,3 @@ def packaged_for(owner: Any) -> dict[str, dict[str, Any]]:
             description = card_entries(folder).get("description", "")
             found[name] = {"description": description, "folder": str(folder)}
     return found
-
-
-def unknown_preset(owner: Any, preset: PathLike) -> ValueError:
-    """The error about a preset that is no folder, handle or name of `owner.presets`."""
-    names = ", ".join(owner.presets) or "none yet"
-    return ValueError(
-        "`preset` must be the folder of a saved model, a name of "
-        f"`{owner.__name__}.presets` or a hub handle. The names are: {names}. "
-        f"Received: preset={os.fspath(preset)!r}"
-    )

@@ -67,7 +67,7 @@ def test_the_tokenizer_is_restored_from_its_configuration(sentence_encoder):
 
 
 @pytest.mark.backend_agnostic
-def test_what_does_not_fit_is_refused(sentence_encoder, tmp_path):
+def test_what_does_not_fit_is_refused(sentence_encoder, bert_folder, tmp_path):
     with pytest.raises(ValueError, match=r"lacks \['\[SEP\]', '\[PAD\]'\]"):
         WordPieceTokenizer(["[UNK]", "[CLS]"])
     with pytest.raises(ValueError, match="tokenizer with 16 tokens and sequences of 64"):
@@ -77,8 +77,10 @@ def test_what_does_not_fit_is_refused(sentence_encoder, tmp_path):
         )
     with pytest.raises(TypeError, match="`backbone` must be a `BertBackbone`"):
         SentenceEncoder(keras.layers.Dense(2), sentence_encoder.tokenizer)
-    with pytest.raises(ValueError, match="`preset` must be an existing folder"):
+    with pytest.raises(ValueError, match="`preset` must be the folder of a saved model"):
         SentenceEncoder.from_preset(tmp_path / "nothing")
+    with pytest.raises(TypeError, match="^`SentenceEncoder` takes no argument `foo`. .*: foo=1$"):
+        SentenceEncoder.from_preset(bert_folder, foo=1)
 
 
 def _truncate(path):

@@ -44,6 +44,31 @@ def test_a_word_that_is_not_in_the_table_is_refused_with_similar_ones(table):
 
 
 @pytest.mark.backend_agnostic
+@pytest.mark.parametrize(
+    ("text", "near"),
+    [
+        ("dgo", ["dog"]),
+        ("a puppy", []),
+        ("c", []),
+        ("the sound of the sea", []),
+        ("bat", []),
+        ("rains", ["Rain"]),
+        ("a dog of the house", ["dog", "Whimper (dog)"]),
+        ("dogs", ["dog", "Whimper (dog)"]),
+        ("kid", ["Child speech, kid speaking"]),
+    ],
+)
+def test_similar_names_are_spelt_alike_or_share_a_word(text, near):
+    names = ["A capella", "Music of Africa", "Sound effect", "cat", "dog", "Whimper (dog)", "Rain"]
+    names.append("Child speech, kid speaking")
+    table = WordTable.from_vectors(names, np.eye(len(names)), "one")
+    expected = f"similar ones are {near}" if near else f"the first ones are {names[:5]}"
+    with pytest.raises(ValueError) as caught:
+        table.tokenize(text)
+    assert f"; {expected}. For other words" in str(caught.value)
+
+
+@pytest.mark.backend_agnostic
 def test_tables_that_are_wrong_are_refused():
     with pytest.raises(ValueError, match="'Dog' twice|'dog' twice"):
         WordTable(["dog", "Dog"], 2)

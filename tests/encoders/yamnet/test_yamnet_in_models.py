@@ -293,5 +293,5 @@ def test_bad_calls_are_named():
         encoder.classify(noise(1, 800), top=0)
     with pytest.raises(ValueError, match="`stage` must be an integer from 1 to 14"):
         encoder.network(np.zeros((1, 32, 64), "float32"), stage=20)
-    with pytest.raises(TypeError, match="`kwargs` may hold"):
+    with pytest.raises(TypeError, match="`YAMNet` takes no argument `filters`. .*: filters=3"):
         make(filters=3)
