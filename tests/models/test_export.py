@@ -111,7 +111,9 @@ def candidates_model(make_tiny):
     for variable in encoder.weights:
         if "kernel" in variable.name:
             variable.assign(3.0 * variable)
-    return make_tiny(audio_encoder=encoder, num_candidates=2, extractor_filters=3)
+    return make_tiny(
+        audio_encoder=encoder, num_candidates=2, extractor_filters=3, candidate_search="learned"
+    )
 
 
 @pytest.mark.extensive

@@ -30,7 +30,7 @@ PROMPTS = {"images": "images", "embedding": "prompt_embedding"}
 # Outputs of networks with candidates.
 _CANDIDATES = (
     *("mixture_doa", "presence"),
-    *("candidate_azimuths", "candidate_evidence", "candidate_weights"),
+    *("candidate_azimuths", "candidate_strengths", "candidate_evidence", "candidate_weights"),
 )
 # With free shapes LiteRT would need operations of TensorFlow, which its runtime lacks.
 _FIXED_FORMATS = ("litert",)
