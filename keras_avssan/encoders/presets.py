@@ -71,7 +71,7 @@ def reading_preset(
 ) -> Iterator[None]:
     """Turns what goes wrong with the files of a preset, the argument `name`, into a ValueError.
 
-    Errors that may be of the `arguments` that override the preset's pass as they are, but for the
+    Errors that may be of the `arguments` that override the preset's pass as they are, without the
     whole configuration that Keras puts before some.
     """
     try:

@@ -20,7 +20,7 @@ from keras_avssan.encoders.text.sentence_encoder import SentenceEncoder, embed_t
 _NEAR_NAMES = 5
 _ALIKE = 0.75  # of a text or word and that of a name, as `difflib` measures it
 # Words that many texts have, whatever they are about.
-_NOT_TELLING = frozenset("and the for with from etc other sound sounds noise noises".split())
+_COMMON = frozenset("and the for with from etc other sound sounds noise noises".split())
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
@@ -206,10 +206,10 @@ class WordTable(FixedSettings, keras.layers.Layer):
         )
         by_word: dict[str, list[str]] = {}
         for name in self.names:
-            for word in _telling_words(name):
+            for word in _distinct_words(name):
                 by_word.setdefault(word, []).append(name)
         near = [self.names[self._rows[other]] for other in spelt]
-        for word in _telling_words(text):
+        for word in _distinct_words(text):
             for close in difflib.get_close_matches(word, by_word, _NEAR_NAMES, _ALIKE):
                 near += by_word[close]
         return list(dict.fromkeys(near))
@@ -260,10 +260,10 @@ def _title(argument: str, value: Any) -> str:
     return value
 
 
-def _telling_words(name: str) -> list[str]:
-    """The words of a name that may tell it from others: none of one or two letters, no "and"."""
+def _distinct_words(name: str) -> list[str]:
+    """The words that distinguish a name from others: none of one or two letters, no "and"."""
     words = re.findall(r"\w+", _key(name))
-    return [word for word in words if len(word) > 2 and word not in _NOT_TELLING]
+    return [word for word in words if len(word) > 2 and word not in _COMMON]
 
 
 def _likeness(first: str, second: str) -> float:

@@ -68,7 +68,8 @@ class CutPatches(FixedSettings, keras.layers.Layer):
         self.hop = hop
 
     def call(self, log_mel: Tensor) -> Tensor:
-        starts = self.hop * ops.arange(self._count(ops.shape(log_mel)[1]))
+        # The type is named: PyTorch has none for sizes of an exported program.
+        starts = self.hop * ops.arange(self._count(ops.shape(log_mel)[1]), dtype="int32")
         return ops.take(log_mel, starts[:, None] + ops.arange(PATCH_FRAMES)[None, :], axis=1)
 
     def _count(self, frames: Tensor) -> Tensor:

@@ -10,7 +10,11 @@ from keras_avssan._internal.checks import check_integer, check_positive_number
 from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings
 from keras_avssan.encoders.log_mel_encoder import mel_matrix
-from keras_avssan.encoders.short_time_transform import check_implementation, transform_frames
+from keras_avssan.encoders.short_time_transform import (
+    check_implementation,
+    divide_up,
+    transform_frames,
+)
 
 SAMPLING_RATE = 16000  # hertz
 FRAME_LENGTH = 400  # samples: 25 ms
@@ -95,7 +99,8 @@ class YAMNetSpectrogram(FixedSettings, keras.layers.Layer):
             The number, of the same type.
         """
         # The frames that cover every sample.
-        return fitting(-((_OVERHANG - samples) // HOP_LENGTH), self.least_frames, self.step_frames)
+        count = divide_up(samples - _OVERHANG, HOP_LENGTH)
+        return fitting(count, self.least_frames, self.step_frames)
 
     def call(self, audio: Tensor) -> Tensor:
         frames = self.num_frames(ops.shape(audio)[1])
@@ -172,7 +177,7 @@ class YAMNetLogMel(FixedSettings, keras.layers.Layer):
 
 def fitting(count: Tensor, least: int, step: int) -> Tensor:
     """Smallest of `least`, `least + step`, … that is `count` or more; of an int or a tensor."""
-    steps = -((least - count) // step)
+    steps = divide_up(count - least, step)
     # The length is a tensor where a graph is traced for recordings of any length.
     steps = ops.maximum(steps, 0) if ops.is_tensor(steps) else max(steps, 0)
     return least + step * steps
