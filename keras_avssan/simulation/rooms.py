@@ -139,7 +139,8 @@ class RoomRanges:
         source_turn: Largest angle in degrees by which a source is turned from the pair, about the
             vertical axis, drawn evenly.
         absorption_factor: Factor of the walls' absorption, drawn for each of the octave bands from
-            125 Hz to 8 kHz, evenly over its logarithm; or seven such pairs, one for each band.
+            125 Hz to 8 kHz, evenly over its logarithm; or seven such pairs, one for each band. The
+            room's `t60` is that of a factor of 1.
 
     Raises:
         ValueError: If a range is reversed, not finite or outside of its bounds.

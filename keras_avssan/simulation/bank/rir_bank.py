@@ -167,7 +167,7 @@ class RIRBank(BankImports):
             ranges: A `RoomRanges`; `None` takes its defaults.
             sampling_rate: Sampling rate in hertz.
             max_duration: Duration of all responses in seconds; by default the longest T60 of
-                `ranges`.
+                `ranges`, divided by the least `absorption_factor` below 1.
             first_index: Index of the first room.
             formula: `"sabine"` or `"eyring"`: how T60 becomes wall absorption.
             speed_of_sound: Speed of sound in metres per second.
