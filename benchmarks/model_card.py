@@ -112,10 +112,17 @@ Apache-2.0. `NOTICES.md` names what it was made from.
 def main():
     options = _options()
     folder = pathlib.Path(options.preset)
-    found, *parts = (
-        json.loads(pathlib.Path(path).read_text("utf-8"))
-        for path in (options.scores, options.extractor, options.directions)
-    )
+    stages = [
+        (script, json.loads(pathlib.Path(path).read_text("utf-8")))
+        for script, path in (
+            ("extractor", options.extractor),
+            ("selection", options.start),
+            ("directions", options.directions),
+            ("selection", options.scores),
+        )
+        if path
+    ]
+    found = stages[-1][1]
     rows = trained_rows(options.data)
     model = AVSSAN.from_preset(os.fspath(folder))
     settings = found["settings"]
@@ -133,7 +140,7 @@ def main():
         rooms=settings["rooms"],
         table=licence_table(rows),
         class_names=", ".join(sorted({row["class"].replace("_", " ") for row in rows})),
-        commands=commands(*(part["settings"] for part in parts), settings),
+        commands="\n".join(command(name, part["settings"]) for name, part in stages),
         date=options.date,
         commit=options.commit,
         machine=f"{found['machine']}, one core",
@@ -174,23 +181,19 @@ def notices(name, rows):
     return "\n".join(lines) + "\n"
 
 
-def commands(*settings_of_scripts):
-    """The commands of all stages, with the settings that were used."""
-    lines = []
-    scripts = ("extractor", "directions", "selection")
-    for script, settings in zip(scripts, settings_of_scripts, strict=True):
-        arguments = [f"python benchmarks/{script}.py"]
-        for key, value in settings.items():
-            if key == "backend":
-                continue
-            option = "--" + key.replace("_", "-")
-            if isinstance(value, bool):
-                arguments += [option] * value
-            elif value not in (None, []):
-                is_path = isinstance(value, str)
-                arguments.append(f"{option} {pathlib.Path(value).name if is_path else value}")
-        lines.append(f"KERAS_BACKEND={settings['backend']} " + " ".join(arguments))
-    return "\n".join(lines)
+def command(script, settings):
+    """The command of a stage, with the settings that were used."""
+    arguments = [f"KERAS_BACKEND={settings['backend']} python benchmarks/{script}.py"]
+    for key, value in settings.items():
+        if key == "backend":
+            continue
+        option = "--" + key.replace("_", "-")
+        if isinstance(value, bool):
+            arguments += [option] * value
+        elif value not in (None, []):
+            is_path = isinstance(value, str)
+            arguments.append(f"{option} {pathlib.Path(value).name if is_path else value}")
+    return " ".join(arguments)
 
 
 def score_table(scores):
@@ -240,6 +243,7 @@ def _options():
     parser.add_argument("--scores", required=True, help="JSON file of benchmarks/selection.py")
     parser.add_argument("--extractor", required=True, help="JSON file of benchmarks/extractor.py")
     parser.add_argument("--directions", required=True, help="JSON of benchmarks/directions.py")
+    parser.add_argument("--start", help="JSON of the run that made the model of its `--start`")
     parser.add_argument("--commit", required=True, help="commit that it was trained at")
     parser.add_argument("--date", required=True, help="when it was trained")
     return parser.parse_args()
