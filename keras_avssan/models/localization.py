@@ -13,6 +13,7 @@ from keras_avssan.data.media.recordings import spacing_input
 from keras_avssan.doa.grid import GRID_DEGREES, check_finite
 from keras_avssan.models.fitting.task_mixin import TaskMixin
 from keras_avssan.models.microphones import check_spacing
+from keras_avssan.models.several_prompts import answer_prompts, shares_recordings
 
 _BATCH_SIZE = 32
 _Two: TypeAlias = tuple[np.ndarray, np.ndarray]
@@ -151,8 +152,8 @@ class LocalizesSounds(TaskMixin):
             prompt: The sound to localise: a picture (file or array), words (where the image
                 encoder has a text side), another recording of the sound (file or array), an
                 embedding, a `Prompt` that averages several of them, a batch, or a list. One prompt
-                may serve several recordings, and one recording several prompts. Promptless
-                networks ignore it.
+                may serve several recordings, and one recording several prompts, which share what
+                the network computes of the recording alone. Promptless networks ignore it.
             sampling_rate: Sampling rate in hertz of arrays, of `audio` and of recordings as
                 `prompt`; the model's if not given.
             return_confidence: Whether the confidence is returned too.
@@ -191,16 +192,30 @@ class LocalizesSounds(TaskMixin):
         """
         if return_presence and not gives_presence(self):
             refuse_presence(self)
-        inputs = self._preprocess(
-            audio, prompt, sampling_rate, channels=channels, microphone_spacing=microphone_spacing
+        outputs, recordings = self._answer(
+            audio, prompt, sampling_rate, channels, microphone_spacing
         )
-        outputs = self._predict(inputs)
         posterior = outputs["doa"]
         azimuth: np.ndarray = GRID_DEGREES[np.argmax(posterior, axis=-1)]
         if not return_confidence:
             return (azimuth, outputs["presence"]) if return_presence else azimuth
-        sure = confidence(posterior, inputs["audio"])
+        sure = confidence(posterior, recordings)
         return (azimuth, sure, outputs["presence"]) if return_presence else (azimuth, sure)
+
+    def _answer(
+        self,
+        audio: Any,
+        prompt: Any,
+        sampling_rate: int | None,
+        channels: tuple[int, int] | None,
+        microphone_spacing: float | ArrayLike | None,
+    ) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """Outputs of the network for each scene, and the recordings: one, or one for each scene."""
+        self._check_request(prompt, microphone_spacing)
+        if shares_recordings(self):
+            return answer_prompts(self, audio, prompt, sampling_rate, channels, microphone_spacing)
+        inputs = self._preprocess(audio, prompt, sampling_rate, channels, microphone_spacing)
+        return self._predict(inputs), inputs["audio"]
 
     def _predict(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Runs the network batch by batch; returns its outputs as NumPy arrays, `doa` finite."""
@@ -226,18 +241,8 @@ class LocalizesSounds(TaskMixin):
         microphone_spacing: float | ArrayLike | None = None,
     ) -> dict[str, np.ndarray]:
         """Brings recordings, prompts and the spacing to the network's form."""
-        check_spacing(self, microphone_spacing)
-        if self.preprocessor is None:
-            raise ValueError(
-                "`preprocessor` must be set to read recordings and prompts. "
-                "Received: preprocessor=None"
-            )
+        self._check_request(prompt, microphone_spacing)
         if self.backbone.visual_prompt:
-            if prompt is None:
-                raise ValueError(
-                    "`prompt` must be a picture, words, a recording or an embedding of the sound "
-                    "to localise. Received: prompt=None"
-                )
             # Not through `__call__`, which would bury the message of an error under its arguments.
             inputs = self.preprocessor.call(
                 {
@@ -252,3 +257,17 @@ class LocalizesSounds(TaskMixin):
             inputs = self.preprocessor.without_prompt(audio, sampling_rate, channels)
         check_spacing(self, inputs.get("microphone_spacing"))
         return {**inputs, **spacing_input(microphone_spacing, len(inputs["audio"]))}
+
+    def _check_request(self, prompt: Any, microphone_spacing: float | ArrayLike | None) -> None:
+        """Refuses what is missing or does not fit before anything is read."""
+        check_spacing(self, microphone_spacing)
+        if self.preprocessor is None:
+            raise ValueError(
+                "`preprocessor` must be set to read recordings and prompts. "
+                "Received: preprocessor=None"
+            )
+        if self.backbone.visual_prompt and prompt is None:
+            raise ValueError(
+                "`prompt` must be a picture, words, a recording or an embedding of the sound "
+                "to localise. Received: prompt=None"
+            )

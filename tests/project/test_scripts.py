@@ -39,7 +39,7 @@ TESTS = {
     **dict.fromkeys(
         "bands builder built_in copies decay encoder_probe export_table figures fine_grid "
         "input_pipeline latency limits memory printed_loss quantization real_classes recipe "
-        "robustness rooms training".split(),
+        "robustness rooms several_prompts training".split(),
         HERE,
     ),
     "extractor": "tests/project/test_extraction_scripts.py",
@@ -91,6 +91,10 @@ TINY = {
     },
     "robustness": {**TRAINED, "--rows": (["as trained", "three sources", "absent"],)},
     "rooms": {"--smoke": "", "--threads": "1"},
+    "several_prompts": {
+        **{"--runs": "1", "--seconds": "0.5", "--prompts": "2", "--threads": "1"},
+        **{"--backend": "torch", "--network": (["AVSSAN(), pictures"],)},
+    },
     "training": {
         **{"--size": "quickstart", "--seconds": "0.5", "--batch-size": "2", "--dim": "8"},
         **{"--filters": "4"},

@@ -60,18 +60,39 @@ class ExtractedEvidence(FixedSettings, keras.layers.Layer):
         """Embeddings of the audio encoder for each mask, (batch, K, t, d_A)."""
         return self._embed(audio, masks)[0]
 
-    def _embed(self, audio: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
-        """Embeddings, and the share of the power that is kept in each, (batch, K, t)."""
+    def score(self, audio: Tensor, masks: Tensor) -> Tensor:
+        """Mean scores of the audio encoder's classes for each mask, (batch, K, classes)."""
         encoder, _ = self._parts()
-        magnitudes = encoder.spectrogram(ops.mean(audio, axis=-1))  # (batch, s, f)
-        _, count, frames, bins = ops.shape(masks)
+        magnitudes, masked = self._mask(audio, masks)
+        scores = encoder.score_log_mel(self._log_mel(magnitudes, masked))
+        steps, classes = ops.shape(scores)[1], scores.shape[2]
+        scores = ops.reshape(scores, (-1, ops.shape(masks)[1], steps, classes))
+        if encoder.settings["stage"] is not None:  # the times of the scores are not the embeddings'
+            return ops.mean(scores, axis=2)
+        kept = self._share(ops.sum(ops.square(masked), axis=-1), magnitudes, steps)
+        weights = self._whole(audio, scores) * kept[..., None]
+        return ops.sum(weights * scores, axis=2) / ops.sum(weights, axis=2)
+
+    def _mask(self, audio: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+        """Magnitudes of the mixture (batch, s, f), and under each mask (batch, K, s, f)."""
+        magnitudes = self._parts()[0].spectrogram(ops.mean(audio, axis=-1))
+        _, _, frames, bins = ops.shape(masks)
         length, height = ops.shape(magnitudes)[1], magnitudes.shape[2]
         in_time = self._interpolation(length, frames)
         aligned = ops.einsum("st,bktf->bksf", in_time, masks[..., :: (bins - 1) // (height - 1)])
-        masked = magnitudes[:, None] * aligned
-        embeddings = encoder.embed_log_mel(
-            encoder.log_mel(ops.reshape(masked, (-1, length, height)))
-        )
+        return magnitudes, magnitudes[:, None] * aligned
+
+    def _log_mel(self, magnitudes: Tensor, masked: Tensor) -> Tensor:
+        """Log-mel bands of masked magnitudes, (batch * K, s, bands)."""
+        length, height = ops.shape(magnitudes)[1], magnitudes.shape[2]
+        return self._parts()[0].log_mel(ops.reshape(masked, (-1, length, height)))
+
+    def _embed(self, audio: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+        """Embeddings, and the share of the power that is kept in each, (batch, K, t)."""
+        encoder, _ = self._parts()
+        magnitudes, masked = self._mask(audio, masks)
+        count = ops.shape(masks)[1]
+        embeddings = encoder.embed_log_mel(self._log_mel(magnitudes, masked))
         steps, width = ops.shape(embeddings)[1], embeddings.shape[2]
         kept = self._share(ops.sum(ops.square(masked), axis=-1), magnitudes, steps)
         return ops.reshape(embeddings, (-1, count, steps, width)), kept
