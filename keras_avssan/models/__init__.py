@@ -20,6 +20,7 @@ from keras_avssan.models.fitting.training_record import TrainingRecord
 from keras_avssan.models.localizer import Localizer
 from keras_avssan.models.localizer_preprocessor import LocalizerPreprocessor
 from keras_avssan.models.prompts import Prompt
+from keras_avssan.models.sources import Source
 
 __all__ = [
     "AVMLP",
@@ -37,6 +38,7 @@ __all__ = [
     "MLPAVC",
     "Prompt",
     "SELDNet",
+    "Source",
     "TrainingRecord",
     "attach_text_encoder",
     "load_exported",

@@ -21,6 +21,7 @@ from keras_avssan.models.preset_files import FORMAT_VERSION, check_format
 from keras_avssan.models.preset_loading import LoadsPresets
 from keras_avssan.models.prompted_backbone import PromptedBackbone
 from keras_avssan.models.prompting import embed_batches
+from keras_avssan.models.sources import ListsSources
 
 
 def refuse_parts(parts: Mapping[str, Any]) -> None:
@@ -39,6 +40,7 @@ class Localizer(
     RecordsTraining,
     LocalizerTraining,
     LocalizesSounds,
+    ListsSources,
     keras_hub.models.Task,
 ):
     """Base of the tasks that localise a prompted sound.

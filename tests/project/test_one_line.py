@@ -24,7 +24,7 @@ from keras_avssan.data.starss23.annotations import Events
 from keras_avssan.data.starss23.microphone_pair import MicrophonePair
 from keras_avssan.data.starss23.segments import Segment, SegmentSource
 from keras_avssan.encoders import CLIPTextTokenizer, WordPieceTokenizer
-from keras_avssan.models import TrainingRecord
+from keras_avssan.models import Source, TrainingRecord
 from keras_avssan.models.baselines.dgb_loss import DGBLoss
 from keras_avssan.training import data_parallel
 
@@ -270,6 +270,10 @@ EXAMPLES = {
     "System": (
         lambda: benchmark.System("mine", "My network", "audio", make_bank),
         "<System: 'mine' (My network), audio, prompt: picture, tables 2 and 3>",
+    ),
+    "Source": (
+        lambda: Source(50.0, 1.0, "dog", 0.934),
+        "<Source: 50°, strength 1.00, dog, presence 0.93>",
     ),
     "TrainingRecord": (
         lambda: TrainingRecord(({"split": "train"},), frozenset("ab"), frozenset("c")),
