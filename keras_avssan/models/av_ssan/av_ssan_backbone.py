@@ -304,8 +304,8 @@ class AVSSANBackbone(OneRecording, PromptedBackbone):
             z, beta = alignment(cue, features[band], **once)  # (4) to (7)
             aligned.append(z)
             attention[f"{BAND_ATTENTION}{band}"] = beta
-        heard = repeated(spectrogram, cue) if once else spectrogram
-        mask, masked_spectrogram, alpha = self.refiner(aligned, heard)  # (8) to (10)
+        mixtures = repeated(spectrogram, cue) if once else spectrogram
+        mask, masked_spectrogram, alpha = self.refiner(aligned, mixtures)  # (8) to (10)
         spacing = inputs.get("microphone_spacing")
         outputs = {
             "doa": self._read_direction(spectrogram, mask, masked_spectrogram, spacing),  # (11)
