@@ -8,10 +8,16 @@ import numpy as np
 from keras import ops
 from numpy.typing import ArrayLike
 
-from keras_avssan._internal.checks import check_positive_number, refuse_presence, transpose_hint
+from keras_avssan._internal.checks import (
+    check_integer,
+    check_positive_number,
+    refuse_presence,
+    transpose_hint,
+)
 from keras_avssan._internal.one_line import one_line, span
 from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import WriteOnce
+from keras_avssan.classical.peaks import strongest_peaks
 from keras_avssan.data.media.channel_pair import confidence
 from keras_avssan.data.media.recordings import read_recordings, spacing_input
 from keras_avssan.doa.grid import GRID_DEGREES, NUM_DIRECTIONS, check_finite
@@ -207,6 +213,7 @@ class ClassicalLocalizer(keras.layers.Layer):
         microphone_spacing: ArrayLike | None = ...,
         *,
         return_presence: bool = ...,
+        num_sources: int = ...,
     ) -> np.ndarray: ...
 
     @overload
@@ -220,6 +227,7 @@ class ClassicalLocalizer(keras.layers.Layer):
         channels: Sequence[int] | None = ...,
         microphone_spacing: ArrayLike | None = ...,
         return_presence: bool = ...,
+        num_sources: int = ...,
     ) -> tuple[np.ndarray, np.ndarray]: ...
 
     @overload
@@ -233,6 +241,7 @@ class ClassicalLocalizer(keras.layers.Layer):
         microphone_spacing: ArrayLike | None = ...,
         *,
         return_presence: bool = ...,
+        num_sources: int = ...,
     ) -> tuple[np.ndarray, np.ndarray]: ...
 
     @overload
@@ -246,6 +255,7 @@ class ClassicalLocalizer(keras.layers.Layer):
         microphone_spacing: ArrayLike | None = ...,
         *,
         return_presence: bool = ...,
+        num_sources: int = ...,
     ) -> np.ndarray | tuple[np.ndarray, np.ndarray]: ...
 
     def localize(
@@ -258,8 +268,9 @@ class ClassicalLocalizer(keras.layers.Layer):
         microphone_spacing: ArrayLike | None = None,
         *,
         return_presence: bool = False,
+        num_sources: int = 1,
     ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
-        """Finds the direction of the strongest sound.
+        """Finds the direction of the strongest sound, or those of several.
 
         Args:
             audio: Two-microphone recording of at least one frame and at most an hour: a file (its
@@ -273,6 +284,7 @@ class ClassicalLocalizer(keras.layers.Layer):
             channels: Which two channels of a multichannel recording are microphone 1 and
                 microphone 2, counted from 0.
             return_presence: Refused where it is true: without a prompt there is no presence.
+            num_sources: Number of sources, whose directions are the highest peaks of the spectrum.
 
         Returns:
             float32 array of azimuths in degrees, shape (batch,): 0° beside microphone 1
@@ -280,10 +292,13 @@ class ClassicalLocalizer(keras.layers.Layer):
             `return_confidence`, a tuple of it and the share of the spectrum within 5° of it, from
             0 to 1; it compares recordings under one method, and is not a probability. It is 0 for
             a recording whose channels are copies of each other, after a warning.
+            With `num_sources` above one the shape is (batch, num_sources), the highest peak first,
+            with NaN (and a share of 0) in place of peaks that a spectrum does not have. Peaks at
+            the ends, 1° and 180°, count.
 
         Raises:
-            ValueError: If a recording is unusable, one of its channels is constant, or
-                `return_presence` is true.
+            ValueError: If a recording is unusable, one of its channels is constant,
+                `return_presence` is true, or `num_sources` is not a positive integer.
             TypeError: If `audio` is of another type.
 
         Example:
@@ -294,6 +309,7 @@ class ClassicalLocalizer(keras.layers.Layer):
         """
         if return_presence:
             refuse_presence(self)
+        num_sources = check_integer("num_sources", num_sources, 1)
         audio = read_recordings(
             audio,
             self.sampling_rate,
@@ -310,10 +326,10 @@ class ClassicalLocalizer(keras.layers.Layer):
             for start in range(0, len(audio), _BATCH_SIZE)
         ]
         spectrum = check_finite(np.concatenate(parts), [f"`audio[{k}]`" for k in range(len(audio))])
-        azimuth = GRID_DEGREES[np.argmax(spectrum, axis=-1)]
-        if return_confidence:
-            return azimuth, confidence(spectrum, audio)
-        return azimuth
+        azimuth: np.ndarray = GRID_DEGREES[np.argmax(spectrum, axis=-1)]
+        if num_sources > 1:
+            azimuth = strongest_peaks(spectrum, num_sources)
+        return (azimuth, confidence(spectrum, audio, azimuth)) if return_confidence else azimuth
 
     def compute_output_shape(self, inputs_shape: Mapping[str, Shape]) -> dict[str, Shape]:
         self._check_shapes(inputs_shape)

@@ -4,15 +4,56 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.signal import find_peaks
 
+from keras_avssan._internal.checks import check_integer
 from keras_avssan.doa.grid import GRID_DEGREES, NUM_DIRECTIONS
 
 
-def two_strongest_peaks(posterior: ArrayLike) -> np.ndarray:
-    """Finds the two highest local maxima of each posterior.
+def strongest_peaks(posterior: ArrayLike, count: int = 2) -> np.ndarray:
+    """Finds the highest local maxima of each posterior.
 
     The first and the last direction count if they exceed their one neighbour. A plateau is one
     peak, at its middle; of two middles the lower direction. Of peaks of the same height the lower
     direction comes first.
+
+    Args:
+        posterior: Posteriors or spectra, array of shape (batch, 180).
+        count: Number of peaks.
+
+    Returns:
+        float32 array of shape (batch, count): azimuths in degrees, the highest peak first; NaN in
+        place of those that there are not.
+
+    Raises:
+        ValueError: If `posterior` has another shape or is not finite, or `count` is not a positive
+            integer.
+
+    Example:
+        >>> posterior = np.zeros((1, 180))
+        >>> posterior[0, [29, 99, 149]] = 0.3, 0.5, 0.2
+        >>> strongest_peaks(posterior, count=3).tolist()
+        [[100.0, 30.0, 150.0]]
+    """
+    count = check_integer("count", count, 1)
+    posterior = np.asarray(posterior, "float64")
+    if posterior.ndim != 2 or posterior.shape[1] != NUM_DIRECTIONS:
+        raise ValueError(
+            f"`posterior` must have shape (batch, {NUM_DIRECTIONS}). "
+            f"Received: posterior.shape={posterior.shape}"
+        )
+    if not np.isfinite(posterior).all():
+        raise ValueError("`posterior` must be finite. Received: posterior with NaN or infinity")
+    peaks = np.full((len(posterior), count), np.nan, "float32")
+    # Lower values beyond both ends, so that a maximum at an end counts.
+    bordered = np.pad(posterior, [(0, 0), (1, 1)], constant_values=-np.inf)
+    for row, values in enumerate(bordered):
+        found, _ = find_peaks(values)
+        strongest = found[np.argsort(-values[found], kind="stable")][:count]
+        peaks[row, : len(strongest)] = GRID_DEGREES[strongest - 1]
+    return peaks
+
+
+def two_strongest_peaks(posterior: ArrayLike) -> np.ndarray:
+    """Finds the two highest local maxima of each posterior, see `strongest_peaks`.
 
     Args:
         posterior: Posteriors or spectra, array of shape (batch, 180).
@@ -30,22 +71,7 @@ def two_strongest_peaks(posterior: ArrayLike) -> np.ndarray:
         >>> two_strongest_peaks(posterior).tolist()
         [[100.0, 30.0]]
     """
-    posterior = np.asarray(posterior, "float64")
-    if posterior.ndim != 2 or posterior.shape[1] != NUM_DIRECTIONS:
-        raise ValueError(
-            f"`posterior` must have shape (batch, {NUM_DIRECTIONS}). "
-            f"Received: posterior.shape={posterior.shape}"
-        )
-    if not np.isfinite(posterior).all():
-        raise ValueError("`posterior` must be finite. Received: posterior with NaN or infinity")
-    peaks = np.full((len(posterior), 2), np.nan, "float32")
-    # Lower values beyond both ends, so that a maximum at an end counts.
-    bordered = np.pad(posterior, [(0, 0), (1, 1)], constant_values=-np.inf)
-    for row, values in enumerate(bordered):
-        found, _ = find_peaks(values)
-        strongest = found[np.argsort(-values[found], kind="stable")][:2]
-        peaks[row, : len(strongest)] = GRID_DEGREES[strongest - 1]
-    return peaks
+    return strongest_peaks(posterior, 2)
 
 
 def nearest_of_two_peaks(posterior: ArrayLike, azimuth: ArrayLike) -> np.ndarray:

@@ -192,11 +192,11 @@ def _localize_all(
     """Azimuth, confidence and, if it is wanted, presence for each prompt."""
     if with_presence:
         pair = {**pair, "return_presence": True}
-    # One by one: in a batch, recordings are repeated to the length of the longest.
-    return [
-        [values[0] for values in model.localize(recording, prompt, return_confidence=True, **pair)]
-        for prompt in prompts
-    ]
+    # One prompt as such: baselines take it as it is, and networks on the same path as ever.
+    asked = list(prompts) if len(prompts) > 1 else prompts[0]
+    values = model.localize(recording, asked, return_confidence=True, **pair)
+    found = [list(numbers) for numbers in zip(*values, strict=True)]
+    return found if len(found) == len(prompts) else found * len(prompts)  # of a promptless network
 
 
 def _number(value: float) -> float | None:

@@ -105,8 +105,14 @@ def check_finite(posterior: ArrayLike, names: Sequence[object] | None = None) ->
     return posterior
 
 
-def posterior_confidence(posterior: np.ndarray) -> np.ndarray:
-    """Probability (batch,) that the source lies within 5° of the estimate."""
-    estimate = GRID_DEGREES[np.argmax(posterior, axis=-1)]
-    near = np.abs(GRID_DEGREES[None, :] - estimate[:, None]) <= CONFIDENCE_TOLERANCE
+def posterior_confidence(posterior: np.ndarray, azimuths: np.ndarray | None = None) -> np.ndarray:
+    """Probability (batch,) that the source lies within 5° of the estimate.
+
+    In place of the estimate, `azimuths` in degrees, (batch,) or (batch, n); zero for NaN.
+    """
+    if azimuths is None:
+        azimuths = GRID_DEGREES[np.argmax(posterior, axis=-1)]
+    near = np.abs(GRID_DEGREES - azimuths[..., None]) <= CONFIDENCE_TOLERANCE
+    if azimuths.ndim > 1:
+        posterior = posterior[:, None]
     return np.sum(posterior * near, axis=-1)

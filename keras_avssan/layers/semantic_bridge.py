@@ -46,6 +46,8 @@ class SemanticBridge(FixedSettings, keras.layers.Layer):
         reference_weight: Weight of the recording in the prompt, from 0 to 1, shape (batch,);
             `prompt` has the rest. Without it the recording is the only prompt.
         training: Whether dropout is active.
+        shared: Whether all prompts are for one recording: `prompt` holds projections (prompts, D),
+            as `project_prompt` returns them, and `audio` (1, t, d_A) serves all of them.
 
     Returns:
         Tensor of shape (batch, t, D). With `return_similarity`, a tuple of it, the projected
@@ -137,14 +139,18 @@ class SemanticBridge(FixedSettings, keras.layers.Layer):
         reference: Tensor | None = None,
         reference_weight: Tensor | None = None,
         training: bool | None = None,
+        shared: bool = False,
     ) -> Tensor:
         parts = []
         if self.use_prompt:
             steps = ops.ones_like(audio[:, :, :1])
-            projected = self.project_prompt(prompt, reference, reference_weight)
+            projected = prompt
+            if not shared:
+                projected = self.project_prompt(prompt, reference, reference_weight)
             parts.append(projected[:, None, :] * steps)  # F'_V, repeated over time
         if self.use_audio:
-            parts.append(self.audio_projection(audio))  # F'_A
+            sounds = self.audio_projection(audio)  # F'_A
+            parts.append(repeated(sounds, prompt) if shared else sounds)
         if self.interaction and len(parts) == 2:
             parts.append(parts[0] * parts[1])
         x = self.linear_projection(ops.concatenate(parts, axis=-1))  # LP of (1)
@@ -205,6 +211,7 @@ class SemanticBridge(FixedSettings, keras.layers.Layer):
         reference: Tensor | None = None,
         reference_weight: Tensor | None = None,
         training: bool | None = None,
+        shared: bool = False,
     ) -> Any:
         cue = keras.KerasTensor((*audio.shape[:2], self.dim), self.compute_dtype)
         if not self.return_similarity:
@@ -234,3 +241,8 @@ class SemanticBridge(FixedSettings, keras.layers.Layer):
             "use_audio": self.use_audio,
             "return_similarity": self.return_similarity,
         }
+
+
+def repeated(recording: Tensor, prompts: Tensor) -> Tensor:
+    """What is computed of one recording, (1, ...), once for each prompt."""
+    return ops.broadcast_to(recording, (ops.shape(prompts)[0], *ops.shape(recording)[1:]))

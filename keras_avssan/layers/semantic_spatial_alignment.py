@@ -47,6 +47,8 @@ class SemanticSpatialAlignment(FixedSettings, keras.layers.Layer):
     Call arguments:
         semantics: Semantic query (SBF) at the frames of the spectrogram, shape (batch, T, D).
         features: Spatial features of one band type, shape (batch, n, T, bins, C).
+        shared: Whether all queries are for one recording, whose features (1, n, T, bins, C) serve
+            all of them.
 
     Returns:
         Tuple of Z, shape (batch, T, D), and β, float32, shape (batch, n); each row of β sums to
@@ -143,11 +145,14 @@ class SemanticSpatialAlignment(FixedSettings, keras.layers.Layer):
             shape=(patches, inputs, self.dim), initializer=initializer, name=name
         )
 
-    def call(self, semantics: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
+    def call(
+        self, semantics: Tensor, features: Tensor, shared: bool = False
+    ) -> tuple[Tensor, Tensor]:
         encoded = self._encode(features)  # X'
         query = ops.einsum("btd,nde->btne", semantics, self.query_kernel)  # (4)
         key, value = self._project(encoded, ops.shape(features)[2])  # (4)
-        attended = self._attend(query, key, value)  # (5)
+        attend = self._attend_shared if shared else self._attend
+        attended = attend(query, key, value)  # (5)
         z = self._transform(semantics, attended)  # Z_i
         beta = self._band_weights(query, key)  # (6), (7)
         return ops.einsum("bn,btnd->btd", ops.cast(beta, z.dtype), z), beta  # (7)
@@ -180,6 +185,12 @@ class SemanticSpatialAlignment(FixedSettings, keras.layers.Layer):
         scores = ops.einsum("btnd,bsnd->bnts", query, key) / self.dim**0.5
         weights = ops.softmax(ops.cast(scores, "float32"), axis=-1)
         return ops.einsum("bnts,bsnd->btnd", ops.cast(weights, value.dtype), value)
+
+    def _attend_shared(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """The same with the keys and values of one recording, (1, T, n, D), for all queries."""
+        _, frames, patches, _ = ops.shape(query)
+        queries = ops.reshape(query, (1, -1, patches, self.dim))  # one after another
+        return ops.reshape(self._attend(queries, key, value), (-1, frames, patches, self.dim))
 
     def _band_weights(self, query: Tensor, key: Tensor) -> Tensor:
         """β of equation (7). The mean over A_i = q_i k_iᵀ is the product of the means."""

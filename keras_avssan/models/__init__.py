@@ -17,6 +17,7 @@ from keras_avssan.models.baselines import (
 )
 from keras_avssan.models.export.load_exported import load_exported
 from keras_avssan.models.fitting.training_record import TrainingRecord
+from keras_avssan.models.localization.sources import Source
 from keras_avssan.models.localizer import Localizer
 from keras_avssan.models.localizer_preprocessor import LocalizerPreprocessor
 from keras_avssan.models.prompts import Prompt
@@ -37,6 +38,7 @@ __all__ = [
     "MLPAVC",
     "Prompt",
     "SELDNet",
+    "Source",
     "TrainingRecord",
     "attach_text_encoder",
     "load_exported",

@@ -16,13 +16,14 @@ from keras_avssan.layers.scene_renderer import SceneRenderer
 from keras_avssan.models.export.export import export_localizer
 from keras_avssan.models.fitting.localizer_training import LocalizerTraining
 from keras_avssan.models.fitting.recorded_training import RecordsTraining
-from keras_avssan.models.localization import LocalizesSounds
+from keras_avssan.models.localization.localize import LocalizesSounds
+from keras_avssan.models.localization.sound_tracking import TracksSounds
+from keras_avssan.models.localization.sources import ListsSources
 from keras_avssan.models.localizer_preprocessor import LocalizerPreprocessor
 from keras_avssan.models.preset_files import FORMAT_VERSION, check_format
 from keras_avssan.models.preset_loading import LoadsPresets
 from keras_avssan.models.prompted_backbone import PromptedBackbone
 from keras_avssan.models.prompting import embed_batches
-from keras_avssan.models.sound_tracking import TracksSounds
 
 
 def refuse_parts(owner: type, parts: Mapping[str, Any]) -> None:
@@ -45,6 +46,7 @@ class Localizer(
     RecordsTraining,
     LocalizerTraining,
     LocalizesSounds,
+    ListsSources,
     TracksSounds,
     keras_hub.models.Task,
 ):

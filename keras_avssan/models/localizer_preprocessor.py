@@ -110,7 +110,7 @@ class LocalizerPreprocessor(FindsPackaged, keras_hub.models.Preprocessor):
             raise TypeError(f"`x` must be a dict with `audio` and `prompt`. Received: {found}")
         audio = self._read_recordings(x["audio"], x.get("sampling_rate"), x.get("channels"))
         prompts = read_prompts(x["prompt"], self, x.get("sampling_rate"), x.get("model"))
-        return keras.utils.pack_x_y_sample_weight(_match(audio, prompts), y, sample_weight)
+        return keras.utils.pack_x_y_sample_weight(pair_prompts(audio, prompts), y, sample_weight)
 
     def _is_prepared(self, x: Any) -> bool:
         """Whether inputs have the model's form: tensors by the names of the network's inputs."""
@@ -216,7 +216,7 @@ class LocalizerPreprocessor(FindsPackaged, keras_hub.models.Preprocessor):
         }
 
 
-def _match(audio: np.ndarray, prompts: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def pair_prompts(audio: np.ndarray, prompts: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Repeats a single prompt for several recordings, or a single recording for several prompts."""
     count = len(next(iter(prompts.values())))
     if len(audio) == 1:

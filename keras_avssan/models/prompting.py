@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 EMBEDDED = ("prompt_embedding", "token_ids", "images")
 # Inputs of a recording as prompt, which may come together with one of them.
 REFERENCE = ("prompt_audio", "prompt_audio_weight")
+# Projected prompts, all for one recording: an input that `localize` makes of the others.
+PROJECTED = "projected_prompts"
 
 
 def read_prompts(

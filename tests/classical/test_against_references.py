@@ -118,6 +118,30 @@ def test_simulated_rooms(pra, method, name, azimuth, t60):
     assert abs(theta - azimuth) <= 10
 
 
+@PAIRS
+@pytest.mark.one_backend
+@pytest.mark.parametrize("azimuths", [(40.0, 110.0), (65.0, 140.0), (30.0, 90.0)])
+def test_two_sources_are_the_peaks_of_pyroomacoustics(pra, method, name, azimuths):
+    """The two highest peaks of the same spectrum, by the peak search of its grid."""
+    audio = sum(
+        reverberant(azimuth, 0.25, snr=20, seed=seed) for seed, azimuth in enumerate(azimuths)
+    )
+    localizer = method()
+    ((first, second),) = localizer.localize(audio, num_sources=2)
+    nfft = localizer.stft.frame_length
+    # MUSIC has room for one source in a bin of a pair, so that its spectrum is that of one.
+    sources = 2 if name == "SRP" else 1
+    reference = pra.doa.algorithms[name](
+        PAIR, RATE, nfft, c=SPEED, num_src=sources, azimuth=np.deg2rad(GRID_DEGREES)
+    )
+    reference.locate_sources(frames(localizer, audio), freq_bins=BINS)
+    found = GRID_DEGREES[reference.grid.find_peaks(k=2)]  # the highest last
+    np.testing.assert_allclose([second, first], found, atol=1)
+    if name == "SRP":
+        np.testing.assert_allclose(np.rad2deg(reference.azimuth_recon), found, atol=0.1)
+        np.testing.assert_allclose(sorted([first, second]), azimuths, atol=10)
+
+
 @pytest.mark.parametrize("t60", [0.25, pytest.param(0.5, marks=pytest.mark.one_backend)])
 def test_gcc_phat_against_numpy(t60):
     """The inverse transform of the whitened mean cross-spectrum, at lags of 1/64 sample."""

@@ -265,6 +265,35 @@ class TestLocalize:
         assert confidence[0] == pytest.approx(expected, rel=1e-4)
 
     @pytest.mark.backend_agnostic
+    def test_several_sources(self, pure_delays):
+        audio = pure_delays([40.0, 66.0]) + 0.8 * pure_delays([120.0, 150.0], seed=1)
+        theta, shares = SRPPHAT().localize(audio, return_confidence=True, num_sources=2)
+        assert theta.shape == shares.shape == (2, 2) and theta.dtype == "float32"
+        np.testing.assert_allclose(theta, [[40, 120], [66, 150]], atol=2)
+        one, share = SRPPHAT().localize(audio, return_confidence=True, num_sources=1)
+        np.testing.assert_array_equal(one, theta[:, 0])
+        np.testing.assert_array_equal(share, shares[:, 0])
+        for row, spread in enumerate(spectrum(SRPPHAT(), audio)):
+            near = np.abs(GRID_DEGREES - theta[row, 1]) <= 5
+            assert shares[row, 1] == pytest.approx(spread[near].sum(), rel=1e-4)
+
+    @pytest.mark.backend_agnostic
+    def test_peaks_that_there_are_not(self, recording):
+        theta, shares = GCCPHAT(0.02).localize(recording, return_confidence=True, num_sources=3)
+        assert np.isfinite(theta[0, 0]) and np.isnan(theta[0, 2]) and shares[0, 2] == 0
+        with pytest.warns(UserWarning, match="both channels hold the same"):
+            _, shares = SRPPHAT().localize(
+                recording[:, [0, 0]], return_confidence=True, num_sources=2
+            )
+        np.testing.assert_array_equal(shares, [[0, 0]])
+
+    @pytest.mark.backend_agnostic
+    @pytest.mark.parametrize("num_sources", [0, -1, 1.5, True, None, "2"])
+    def test_bad_numbers_of_sources_are_refused(self, recording, num_sources):
+        with pytest.raises(ValueError, match="`num_sources` must be an integer of at least 1"):
+            SRPPHAT().localize(recording, num_sources=num_sources)
+
+    @pytest.mark.backend_agnostic
     def test_other_rates_are_resampled(self, pure_delays):
         audio = pure_delays([66.0], spacing=0.4)[0]  # said to be at 8 kHz: twice as slow
         assert abs(SRPPHAT(0.8).localize(audio, sampling_rate=8000)[0] - 66) <= 1

@@ -3,7 +3,11 @@
 import numpy as np
 import pytest
 
-from keras_avssan.classical.peaks import nearest_of_two_peaks, two_strongest_peaks
+from keras_avssan.classical.peaks import (
+    nearest_of_two_peaks,
+    strongest_peaks,
+    two_strongest_peaks,
+)
 
 pytestmark = pytest.mark.backend_agnostic
 
@@ -95,3 +99,15 @@ def test_no_posterior_at_all():
 def test_bad_input_is_named(values, azimuth, match):
     with pytest.raises(ValueError, match=match):
         nearest_of_two_peaks(values, azimuth)
+
+
+def test_any_number_of_peaks():
+    values = posterior({40: 0.2, 90: 0.3, 150: 0.5}, {10: 0.6, 170: 0.4})
+    expected = [[150, 90, 40], [10, 170, np.nan]]
+    np.testing.assert_array_equal(strongest_peaks(values, 3), expected)
+    np.testing.assert_array_equal(strongest_peaks(values, 1), [[150], [10]])
+    np.testing.assert_array_equal(strongest_peaks(values), two_strongest_peaks(values))
+    assert strongest_peaks(values, 4).dtype == "float32"
+    for count in (0, 1.5, True, None):
+        with pytest.raises(ValueError, match="`count` must be an integer of at least 1"):
+            strongest_peaks(values, count)

@@ -90,7 +90,7 @@ def test_presence_in_words(track, make_candidates, monkeypatch, capsys):
     model = make_candidates(prompt_dim=8)
     monkeypatch.setattr(Localizer, "from_preset", lambda *_: model)
     monkeypatch.setattr(
-        "keras_avssan.models.sound_tracking.read_prompts",
+        "keras_avssan.models.localization.sound_tracking.read_prompts",
         lambda *_: {"prompt_embedding": np.ones((1, 8), "float32")},
     )
     assert track("--prompt", "a dog") == 0

@@ -93,6 +93,16 @@ def test_a_scaled_prompt_has_a_root_mean_square_of_one(inputs, randomize, twin):
     assert np.isfinite(silent).all()
 
 
+@pytest.mark.parametrize("interaction", [False, True])
+def test_projected_prompts_share_one_recording(interaction, inputs, randomize):
+    bridge = make_bridge(randomize, interaction=interaction, return_similarity=True)
+    prompts, audio = np.concatenate([inputs[0], -inputs[0]]), inputs[1][:1]
+    expected = bridge(prompts, np.repeat(audio, 4, axis=0))
+    projected = bridge.project_prompt(ops.convert_to_tensor(prompts))
+    for found, one in zip(bridge(projected, audio, shared=True), expected, strict=True):
+        np.testing.assert_allclose(*map(ops.convert_to_numpy, (found, one)), atol=1e-5)
+
+
 def test_dropout_acts_only_in_training(inputs, randomize):
     bridge = make_bridge(randomize, dropout=0.5)
     quiet = ops.convert_to_numpy(bridge(*inputs, training=False))

@@ -72,6 +72,16 @@ def test_equations_4_to_7(residual, scale_relevance, inputs, twin, randomize):
     assert shapes == (z.shape, beta.shape)
 
 
+@pytest.mark.parametrize("attention_gain", [None, 2.0])
+def test_queries_share_the_features_of_one_recording(attention_gain, rng, inputs, randomize):
+    layer = make_layer(randomize, attention_gain=attention_gain)
+    queries = rng.normal(size=(4, FRAMES, DIM)).astype("float32")
+    features = inputs[1][:1]
+    expected = layer(queries, np.repeat(features, 4, axis=0))
+    for found, one in zip(layer(queries, features, shared=True), expected, strict=True):
+        np.testing.assert_allclose(*map(ops.convert_to_numpy, (found, one)), atol=1e-5)
+
+
 def test_without_band_attention_all_patches_weigh_the_same(inputs, randomize):
     _, beta = make_layer(randomize, band_attention=False)(*inputs)
     np.testing.assert_allclose(ops.convert_to_numpy(beta), 1 / PATCHES, rtol=1e-6)

@@ -33,7 +33,7 @@ from keras_avssan.data.starss23.annotations import Events
 from keras_avssan.data.starss23.microphone_pair import MicrophonePair
 from keras_avssan.data.starss23.segments import Segment, SegmentSource
 from keras_avssan.encoders import CLIPTextTokenizer, WordPieceTokenizer
-from keras_avssan.models import TrainingRecord
+from keras_avssan.models import Source, TrainingRecord
 from keras_avssan.models.baselines.dgb_loss import DGBLoss
 from keras_avssan.training import data_parallel
 
@@ -300,6 +300,10 @@ EXAMPLES = {
     "Track": (
         make_track,
         "<Track: 3 windows of 1 s, 0.5–1 s, 2 with a direction, 40–62°>",
+    ),
+    "Source": (
+        lambda: Source(50.0, 1.0, "dog", 0.934),
+        "<Source: 50°, strength 1.00, dog, presence 0.93>",
     ),
     "TrainingRecord": (
         lambda: TrainingRecord(({"split": "train"},), frozenset("ab"), frozenset("c")),

@@ -39,7 +39,7 @@ TESTS = {
     **dict.fromkeys(
         "bands builder built_in copies decay encoder_probe export_table figures fine_grid "
         "input_pipeline latency limits memory printed_loss quantization real_classes recipe "
-        "robustness rooms tracking training".split(),
+        "robustness rooms several_prompts tracking training".split(),
         HERE,
     ),
     "carry_over": "tests/project/test_measured_benchmarks.py",
@@ -94,6 +94,10 @@ TINY = {
     },
     "robustness": {**TRAINED, "--rows": (["as trained", "three sources", "absent"],)},
     "rooms": {"--smoke": "", "--threads": "1"},
+    "several_prompts": {
+        **{"--runs": "1", "--seconds": "0.5", "--prompts": "2", "--threads": "1"},
+        **{"--backend": "torch", "--network": (["AVSSAN(), pictures"],)},
+    },
     "tracking": {
         **{"--scenes": "1", "--duration": "2", "--window": "0.5", "--hop": "0.5"},
         **{"--model": "trained", "--data": "FOLDER", "--out": "tracking.json"},

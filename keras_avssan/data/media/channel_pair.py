@@ -62,9 +62,16 @@ def _are_copies(recording: np.ndarray) -> bool:
     return bool(powers > 0 and (first @ second) ** 2 >= (1 - _COPY_REST) * powers)
 
 
-def confidence(posterior: np.ndarray, audio: ArrayLike) -> np.ndarray:
-    """Returns the probability within 5° of a posterior's peak, (batch,); 0 for copied channels."""
-    return np.where(find_copies(audio), np.float32(0), posterior_confidence(posterior))
+def confidence(
+    posterior: np.ndarray, audio: ArrayLike, azimuths: np.ndarray | None = None
+) -> np.ndarray:
+    """Returns the probability within 5° of a posterior's peak, (batch,); 0 for copied channels.
+
+    In place of the peak, `azimuths` in degrees, (batch,) or (batch, n).
+    """
+    sure = posterior_confidence(posterior, azimuths)
+    copies = find_copies(audio)
+    return np.where(copies.reshape(-1, *[1] * (sure.ndim - 1)), np.float32(0), sure)
 
 
 def warn_of_copies(audio: ArrayLike, names: Sequence[str]) -> None:

@@ -11,7 +11,7 @@ from keras_avssan._internal.types import Tensor
 from keras_avssan.layers.doa_head import DoAHead
 from keras_avssan.layers.frame_alignment import FrameAlignment
 from keras_avssan.layers.level_normalization import LevelNormalization
-from keras_avssan.layers.semantic_bridge import SemanticBridge
+from keras_avssan.layers.semantic_bridge import SemanticBridge, repeated
 from keras_avssan.layers.semantic_spatial_alignment import SemanticSpatialAlignment
 from keras_avssan.layers.spatial_refiner import SpatialRefiner
 from keras_avssan.layers.stereo_stft import StereoSTFT
@@ -19,6 +19,7 @@ from keras_avssan.layers.tri_band_spatial_features import TriBandSpatialFeatures
 from keras_avssan.models.av_ssan.audio_encoder_check import check_audio_encoder
 from keras_avssan.models.av_ssan.bridge_prompt import bridge_prompt
 from keras_avssan.models.av_ssan.candidates import add_candidates, weigh_candidates
+from keras_avssan.models.av_ssan.one_recording import OneRecording
 from keras_avssan.models.prompted_backbone import PromptedBackbone
 from keras_avssan.models.prompting import check_reference
 
@@ -30,7 +31,7 @@ BAND_ATTENTION = "band_attention_"
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
-class AVSSANBackbone(PromptedBackbone):
+class AVSSANBackbone(OneRecording, PromptedBackbone):
     """The whole network of AV-SSAN, with the ablations of its Table 4 as arguments.
 
     STFT → spatial features in three bands; prompt and audio → semantic bridge; one
@@ -296,16 +297,18 @@ class AVSSANBackbone(PromptedBackbone):
         spectrogram = self.stft(audio)
         prompt = bridge_prompt(self, inputs, audio)
         mixture = self._embed_mixture(audio, spectrogram)  # F_A
-        cue, *similarity = _as_list(self.bridge(audio=mixture, **prompt))  # (1)
+        cue, *similarity = keras.tree.flatten(self.bridge(audio=mixture, **prompt))  # (1)
         if self.semantic_audio:
             cue = self.frame_alignment(cue, spectrogram, audio)
         features = self.spatial_features(spectrogram)  # (2), (3)
+        once = {name: True for name in ("shared",) if name in prompt}
         aligned, attention = [], {}
         for band, alignment in zip(self.bands, self.alignments, strict=True):
-            z, beta = alignment(cue, features[band])  # (4) to (7)
+            z, beta = alignment(cue, features[band], **once)  # (4) to (7)
             aligned.append(z)
             attention[f"{BAND_ATTENTION}{band}"] = beta
-        mask, masked_spectrogram, alpha = self.refiner(aligned, spectrogram)  # (8) to (10)
+        mixtures = repeated(spectrogram, cue) if once else spectrogram
+        mask, masked_spectrogram, alpha = self.refiner(aligned, mixtures)  # (8) to (10)
         spacing = inputs.get("microphone_spacing")
         outputs = {
             "doa": self._read_direction(spectrogram, mask, masked_spectrogram, spacing),  # (11)
@@ -318,7 +321,7 @@ class AVSSANBackbone(PromptedBackbone):
         outputs |= dict(zip(names, similarity, strict=True))
         if not self.settings["num_candidates"]:
             return outputs
-        return weigh_candidates(self, audio, spectrogram, spacing, outputs)
+        return weigh_candidates(self, audio, spectrogram, spacing, outputs, **once)
 
     @property
     def hop_length(self) -> int:
@@ -393,7 +396,3 @@ class AVSSANBackbone(PromptedBackbone):
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         # Networks that were stored before these settings existed have the head of that time.
         return super().from_config({**_FIRST_HEAD, **config})
-
-
-def _as_list(outputs: Tensor) -> list[Tensor]:
-    return list(outputs) if isinstance(outputs, list | tuple) else [outputs]

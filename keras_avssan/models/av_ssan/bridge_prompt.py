@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from keras import ops
 
 from keras_avssan._internal.types import Tensor
-from keras_avssan.models.prompting import EMBEDDED, embed_inputs
+from keras_avssan.models.prompting import EMBEDDED, PROJECTED, embed_inputs
 
 if TYPE_CHECKING:
     from keras_avssan.models.av_ssan.av_ssan_backbone import AVSSANBackbone
@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 def bridge_prompt(
     backbone: "AVSSANBackbone", inputs: dict[str, Tensor], audio: Tensor
 ) -> dict[str, Tensor]:
-    """The prompt as arguments of the bridge: an embedding, a recording, or both."""
+    """The prompt as arguments of the bridge: projections, an embedding, a recording, or both."""
+    if PROJECTED in inputs:
+        return {"prompt": inputs[PROJECTED], "shared": True}
     if not backbone.visual_prompt:
         return {"prompt": audio[:, :1, 0]}
     if "prompt_audio" not in inputs:

@@ -38,8 +38,11 @@ def weigh_candidates(
     spectrogram: Tensor,
     spacing: Tensor | None,
     outputs: dict[str, Tensor],
+    shared: bool = False,
 ) -> dict[str, Tensor]:
     """The outputs with the posterior of the candidates as `doa`."""
+    if shared and spacing is not None:
+        spacing = spacing[:1]  # that of the recording, which all prompts are for
     azimuths, masks, posteriors, strengths = backbone.candidates(spectrogram, spacing)
     evidence = backbone.evidence(audio, masks, outputs["prompt_semantics"])
     doa, weights, presence = backbone.fusion(

@@ -59,17 +59,42 @@ class ExtractedEvidence(FixedSettings, keras.layers.Layer):
     def embed(self, audio: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
         """Embeddings for each mask, (batch, K, t, d_A), and the power it keeps, (batch, K, t)."""
         encoder, _ = self._parts()
-        magnitudes = encoder.spectrogram(ops.mean(audio, axis=-1))  # (batch, s, f)
-        batch, count, frames, bins = ops.shape(masks)
-        length, height = ops.shape(magnitudes)[1], magnitudes.shape[2]
-        in_time = self._interpolation(length, frames)
-        aligned = ops.einsum("st,bktf->bksf", in_time, masks[..., :: (bins - 1) // (height - 1)])
-        masked = magnitudes[:, None] * aligned
-        one_by_one = ops.reshape(masked, (batch * count, length, height))
-        embeddings = encoder.embed_log_mel(encoder.log_mel(one_by_one))
+        magnitudes, masked = self._mask(audio, masks)
+        batch, count = ops.shape(masks)[:2]
+        embeddings = encoder.embed_log_mel(self._log_mel(masked))
         steps, width = ops.shape(embeddings)[1], embeddings.shape[2]
         kept = self._share(ops.sum(ops.square(masked), axis=-1), magnitudes, steps)
         return ops.reshape(embeddings, (batch, count, steps, width)), kept
+
+    def score(self, audio: Tensor, masks: Tensor) -> Tensor:
+        """Mean scores of the audio encoder's classes for each mask, (batch, K, classes)."""
+        encoder, _ = self._parts()
+        magnitudes, masked = self._mask(audio, masks)
+        batch, count = ops.shape(masks)[:2]
+        scores = encoder.score_log_mel(self._log_mel(masked))
+        steps, classes = ops.shape(scores)[1], scores.shape[2]
+        scores = ops.reshape(scores, (batch, count, steps, classes))
+        if encoder.settings["stage"] is not None:  # the times of the scores are not the embeddings'
+            return ops.mean(scores, axis=2)
+        kept = self._share(ops.sum(ops.square(masked), axis=-1), magnitudes, steps)
+        weights = self._whole(audio, scores) * kept[..., None]
+        return ops.sum(weights * scores, axis=2) / ops.sum(weights, axis=2)
+
+    def _mask(self, audio: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+        """Magnitudes of the mixture (batch, s, f), and under each mask (batch, K, s, f)."""
+        magnitudes = self._parts()[0].spectrogram(ops.mean(audio, axis=-1))
+        _, _, frames, bins = ops.shape(masks)
+        length, height = ops.shape(magnitudes)[1], magnitudes.shape[2]
+        in_time = self._interpolation(length, frames)
+        aligned = ops.einsum("st,bktf->bksf", in_time, masks[..., :: (bins - 1) // (height - 1)])
+        return magnitudes, magnitudes[:, None] * aligned
+
+    def _log_mel(self, masked: Tensor) -> Tensor:
+        """Log-mel bands of masked magnitudes, one mask after another, (batch * K, s, bands)."""
+        batch, count, length, _ = ops.shape(masked)
+        return self._parts()[0].log_mel(
+            ops.reshape(masked, (batch * count, length, masked.shape[3]))
+        )
 
     def _share(self, power: Tensor, magnitudes: Tensor, steps: Tensor) -> Tensor:
         """Power (batch, K, s) over that of the mixture, by embedding: (batch, K, t)."""

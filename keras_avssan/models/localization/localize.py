@@ -12,6 +12,7 @@ from keras_avssan.data.media.channel_pair import confidence
 from keras_avssan.data.media.recordings import spacing_input
 from keras_avssan.doa.grid import GRID_DEGREES, check_finite
 from keras_avssan.models.fitting.task_mixin import TaskMixin
+from keras_avssan.models.localization.several_prompts import answer_prompts, shares_recordings
 from keras_avssan.models.microphones import check_spacing
 from keras_avssan.models.prompting import check_prompt
 
@@ -147,8 +148,8 @@ class LocalizesSounds(TaskMixin):
             prompt: The sound to localise: a picture (file or array), words (where the image
                 encoder has a text side), another recording of the sound (file or array), an
                 embedding, a `Prompt` that averages several of them, a batch, or a list. One prompt
-                may serve several recordings, and one recording several prompts. Promptless
-                networks ignore it.
+                may serve several recordings, and one recording several prompts, which share what
+                the network computes of the recording alone. Promptless networks ignore it.
             sampling_rate: Sampling rate in hertz of arrays, of `audio` and of recordings as
                 `prompt`; the model's if not given.
             return_confidence: Whether the confidence is returned too.
@@ -188,16 +189,31 @@ class LocalizesSounds(TaskMixin):
         """
         if return_presence and not gives_presence(self):
             refuse_presence(self)
-        inputs = self._preprocess(
-            audio, prompt, sampling_rate, channels=channels, microphone_spacing=microphone_spacing
+        outputs, recordings = self._answer(
+            audio, prompt, sampling_rate, channels, microphone_spacing
         )
-        outputs = self._predict(inputs)
         posterior = outputs["doa"]
         azimuth: np.ndarray = GRID_DEGREES[np.argmax(posterior, axis=-1)]
         if not return_confidence:
             return (azimuth, outputs["presence"]) if return_presence else azimuth
-        sure = confidence(posterior, inputs["audio"])
+        sure = confidence(posterior, recordings)
         return (azimuth, sure, outputs["presence"]) if return_presence else (azimuth, sure)
+
+    def _answer(
+        self,
+        audio: Any,
+        prompt: Any,
+        sampling_rate: int | None,
+        channels: tuple[int, int] | None,
+        microphone_spacing: float | ArrayLike | None,
+    ) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """Outputs of the network for each scene, and the recordings: one, or one for each scene."""
+        check_spacing(self, microphone_spacing)
+        check_prompt(self, prompt)
+        if shares_recordings(self):
+            return answer_prompts(self, audio, prompt, sampling_rate, channels, microphone_spacing)
+        inputs = self._preprocess(audio, prompt, sampling_rate, channels, microphone_spacing)
+        return self._predict(inputs), inputs["audio"]
 
     def _predict(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Runs the network batch by batch; returns its outputs as NumPy arrays, `doa` finite."""

@@ -1,0 +1,1 @@
+"""What the tasks do with recordings of users: prompted sounds, all sounds, sounds over time."""
