@@ -8,7 +8,8 @@ from keras import ops
 from keras_avssan import AVSSAN
 from keras_avssan._internal.saved_files import DEFAULT_MODEL, packaged_presets
 from keras_avssan.data import example_file
-from keras_avssan.models import GCCMLP, Source, sources
+from keras_avssan.models import GCCMLP, Source
+from keras_avssan.models.localization import sources
 from keras_avssan.simulation import simulate_rirs
 
 CENTRE = np.array([3.1, 2.2, 1.4])

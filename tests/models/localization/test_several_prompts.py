@@ -7,7 +7,8 @@ from keras import ops
 
 from keras_avssan import AVSSAN, AVSSANBackbone, Prompt
 from keras_avssan.encoders import ConvImageEncoder
-from keras_avssan.models import MLPAVC, several_prompts
+from keras_avssan.models import MLPAVC
+from keras_avssan.models.localization import several_prompts
 
 
 @pytest.fixture
