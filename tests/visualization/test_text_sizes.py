@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from keras_avssan.simulation import simulate_rirs
+from keras_avssan.tracking import Track
 from keras_avssan.visualization import (
     plot_attended_energy,
     plot_band_attention,
@@ -16,6 +17,7 @@ from keras_avssan.visualization import (
     plot_posterior,
     plot_separation,
     plot_spectrograms,
+    plot_track,
     style,
 )
 
@@ -33,6 +35,12 @@ def least_text(figure, pixels):
     return min(text.get_fontsize() for text in texts) / 72 * pixels / inches
 
 
+def make_track():
+    posteriors, some = np.full((8, 180), 1 / 180, "float32"), np.full(8, 0.5, "float32")
+    times, gaps = np.arange(8) / 4, np.full(8, "")
+    return Track(times, 90 * some, some, some, posteriors, posteriors, some, gaps, 1.0, 0.25)
+
+
 @pytest.fixture
 def figures(explanation, make_example, target_audio):
     prompt = np.zeros((8, 8, 3))
@@ -48,6 +56,7 @@ def figures(explanation, make_example, target_audio):
         plot_attended_energy(examples),
         plot_decay(rirs, 16000),
         plot_echogram(rirs, 16000),
+        plot_track(make_track(), np.full(8, 60.0), title="mix.wav, dog.jpg"),
     ]
 
 

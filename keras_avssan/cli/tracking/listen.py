@@ -172,6 +172,8 @@ def _run(options: argparse.Namespace) -> None:
         queue.close()
     if stream.dropped:
         print(f"{stream.dropped} windows were dropped", file=sys.stderr)
+    if queue.lost:
+        print(f"{queue.lost / options.rate:.1f} s of sound were lost", file=sys.stderr)
 
 
 def _localize(stream: Any, queue: "BlockQueue", show: "_Shown") -> None:
