@@ -58,16 +58,18 @@ class OneRecording:
 
         Returns:
             Dict of float32 tensors: `azimuths` in degrees and `power`, the share of the mixture's
-            power that the mask of a candidate keeps, both (batch, K); with `scored`, `scores` of
-            the sounds that are extracted at them, (batch, K, classes).
+            power that the mask of a candidate keeps, times the probability of a learned search that
+            there is a source, both (batch, K); with `scored`, `scores` of the sounds that are
+            extracted at them, (batch, K, classes).
         """
         audio = self.level(inputs["audio"])
         spectrogram = self.stft(audio)
-        azimuths, masks, *_ = self.candidates(spectrogram, inputs.get("microphone_spacing"))
+        spacing = inputs.get("microphone_spacing")
+        azimuths, masks, _, strengths = self.candidates(spectrogram, spacing)
         power = ops.sum(ops.square(spectrogram), axis=-1)
         kept = ops.sum(ops.square(masks) * power[:, None], axis=(2, 3))
         found = {
             "azimuths": azimuths,
-            "power": kept / (ops.sum(power, axis=(1, 2))[:, None] + 1e-9),
+            "power": ops.exp(strengths) * kept / (ops.sum(power, axis=(1, 2))[:, None] + 1e-9),
         }
         return {**found, "scores": self.evidence.score(audio, masks)} if scored else found

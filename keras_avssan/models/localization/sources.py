@@ -63,7 +63,8 @@ class ListsSources(TaskMixin):
         """Lists the directions of the sounds in a recording, without a prompt.
 
         A network with candidates (`AVSSAN(num_candidates=...)`) gives these; their strength is the
-        power that the mask of each keeps. Otherwise they are the peaks of the steered response
+        power that the mask of each keeps, times the probability that there is a source where the
+        search is learned. Otherwise they are the peaks of the steered response
         (`keras_avssan.classical.SRPPHAT`), and their strength is the height of the peak above the
         lowest value.
 

@@ -8,6 +8,7 @@ from keras import ops
 from keras_avssan import AVSSAN
 from keras_avssan._internal.saved_files import DEFAULT_MODEL, packaged_presets
 from keras_avssan.data import example_file
+from keras_avssan.layers import SourceCandidates
 from keras_avssan.models import GCCMLP, Source
 from keras_avssan.models.localization import sources
 from keras_avssan.simulation import simulate_rirs
@@ -65,7 +66,7 @@ def test_candidates_and_the_power_of_their_masks(with_candidates):
     found = with_candidates.sources(recording)
     backbone = with_candidates.backbone
     spectrogram = backbone.stft(backbone.level(recording[None]))
-    azimuths, masks, _ = map(ops.convert_to_numpy, backbone.candidates(spectrogram))
+    azimuths, masks, *_ = map(ops.convert_to_numpy, backbone.candidates(spectrogram))
     power = np.square(ops.convert_to_numpy(spectrogram)[0]).sum(axis=-1)
     kept = np.array([(mask**2 * power).sum() for mask in masks[0]])
     order = np.argsort(-kept)
@@ -75,6 +76,20 @@ def test_candidates_and_the_power_of_their_masks(with_candidates):
     )
     assert min(abs(source.azimuth - 50) for source in found) <= 5
     assert with_candidates.sources(recording, max_sources=1) == found[:1]
+
+
+def test_the_probability_of_a_source_counts(with_candidates, monkeypatch):
+    inputs = {"audio": ops.convert_to_tensor(in_a_room([50, 120], [1.0, 0.7])[None])}
+    backbone = with_candidates.backbone
+    call, less = SourceCandidates.call, np.log([[1.0, 0.5, 0.1]]).astype("float32")
+
+    def with_strengths(*args, **kwargs):
+        return *call(*args, **kwargs)[:3], ops.convert_to_tensor(less)
+
+    before = ops.convert_to_numpy(backbone.list_candidates(inputs)["power"])
+    monkeypatch.setattr(SourceCandidates, "call", with_strengths)
+    after = ops.convert_to_numpy(backbone.list_candidates(inputs)["power"])
+    np.testing.assert_allclose(after, [[1.0, 0.5, 0.1]] * before, rtol=1e-4)
 
 
 def test_a_prompt_names_the_source_that_it_points_at(with_candidates, monkeypatch):
