@@ -193,8 +193,8 @@ def _localize_all(
     if with_presence:
         pair = {**pair, "return_presence": True}
     # One prompt as such: baselines take it as it is, and networks on the same path as ever.
-    asked = list(prompts) if len(prompts) > 1 else prompts[0]
-    values = model.localize(recording, asked, return_confidence=True, **pair)
+    prompt = list(prompts) if len(prompts) > 1 else prompts[0]
+    values = model.localize(recording, prompt, return_confidence=True, **pair)
     found = [list(numbers) for numbers in zip(*values, strict=True)]
     return found if len(found) == len(prompts) else found * len(prompts)  # of a promptless network
 

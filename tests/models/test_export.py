@@ -35,7 +35,10 @@ WRITES = {
 # What is exported at every change; to the other runtimes go the extensive tests.
 EVERY_TIME = {"tensorflow": "tf_saved_model", "torch": "torch"}.get(BACKEND)
 SCENES = [(1, 8000), (3, 12345)]  # batch, samples
-OF_CANDIDATES = ("doa", "mixture_doa", "presence", "candidate_evidence", "candidate_weights")
+OF_CANDIDATES = (
+    *("doa", "mixture_doa", "presence"),
+    *("candidate_strengths", "candidate_evidence", "candidate_weights"),
+)
 FIXED = {"litert": 0.5}  # formats of one shape, with the duration in seconds that the test takes
 
 

@@ -28,6 +28,7 @@ from keras_avssan.models.av_ssan import av_ssan
 from keras_avssan.simulation import RIRBank, RoomRanges
 
 MANY, FEW = 100, 4
+MEASURED = pathlib.Path(__file__).parents[1] / "simulation/files/sofar_general_fir.sofa"
 RATE = 16000
 SMALL = {"dim": 8, "mlp_dim": 16, "num_heads": 2, "bridge_layers": 1}
 
@@ -150,6 +151,7 @@ def write_files(root):
     (root / "keras_avssan").mkdir()
     (root / "keras_avssan/examples").symlink_to(EXAMPLES)  # as in a clone
     soundfile.write(root / "mix.wav", 0.1 * rng.standard_normal((RATE // 2, 2)), RATE)
+    (root / "hall.sofa").symlink_to(MEASURED)
     for name in ("bark", "another_bark"):
         soundfile.write(root / f"{name}.wav", 0.1 * rng.standard_normal(RATE // 2), RATE)
     for name in ("dog", "puppy", "bell"):

@@ -160,8 +160,6 @@ def base(tmp_path_factory, example_files, small_model):
     (root / "classes.csv").write_text("class,pictures\nbell,bell\n")
     (root / "mine.py").write_text(OWN_ROWS)
     write_videos(root)
-    measured = ROOT / "tests/simulation/files/sofar_general_fir.sofa"
-    shutil.copy(measured, root / "hall.sofa")
     return root
 
 

@@ -286,7 +286,7 @@ NOTHING_RECEIVED = {
         ("simulation/bank/bank_folder.py", "it holds no {}"),
         ("simulation/bank/bank_folder.py", "its format is {}"),
         ("simulation/bank/bank_folder.py", "its {} lacks {}"),
-        ("simulation/bank/rir_bank.py", "its format is {}"),
+        ("simulation/bank/bank_file.py", "its format is {}"),
     },
     "names a file, and quotes what the library that reads it found there": {
         ("_internal/atomic_files.py", "'{}' is damaged: {}"),

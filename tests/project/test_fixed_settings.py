@@ -93,6 +93,7 @@ def every_class():
             found |= vars(importlib.import_module(name))
     left_out = (keras_hub.models.Task, keras_hub.models.Preprocessor)
     abstract = {"PromptedBackbone", "BaselineBackbone", "PromptedCorrelationBackbone"}
+    abstract |= {"NetworkPart"}  # of a task, which makes it
     return {
         name: one
         for name, one in found.items()

@@ -1,4 +1,4 @@
-"""Which scenes a step of a training on one or several plans takes."""
+"""The scenes of the steps of a training on one or several plans."""
 
 from collections.abc import Sequence
 from typing import Any
