@@ -395,5 +395,5 @@ class ScenePlan:
         return replace(scene, sources=sources, sensor_noise=noise, swapped=swapped)
 
 
-def _draw(rng: np.random.Generator, items: Sequence[Any]) -> Any:
+def _draw(rng: np.random.Generator, items: Sequence[Any] | np.ndarray) -> Any:
     return items[int(rng.integers(len(items)))]
