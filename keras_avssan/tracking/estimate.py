@@ -25,8 +25,9 @@ class Estimate:
     Example:
         >>> stream = LocalizerStream(model, {"dog": "dog.jpg"}, window=0.5, min_presence=None)
         >>> noise = 0.1 * np.random.default_rng(0).standard_normal((8000, 2))
-        >>> [(one.prompt, one.time) for one in stream.push(noise)]
-        [('dog', 0.25)]
+        >>> (estimate,) = stream.push(noise)
+        >>> estimate.prompt, estimate.time
+        ('dog', 0.25)
     """
 
     prompt: Hashable

@@ -58,8 +58,9 @@ class LocalizerStream:
     Example:
         >>> stream = LocalizerStream(model, ["dog.jpg", "bell.jpg"], window=0.5, hop=0.25)
         >>> noise = 0.1 * np.random.default_rng(0).standard_normal((12000, 2))
-        >>> [one.time for one in stream.push(noise[:9000]) + stream.push(noise[9000:])]
-        [0.25, 0.25, 0.5, 0.5]
+        >>> estimates = stream.push(noise[:9000]) + stream.push(noise[9000:])
+        >>> tuple(one.time for one in estimates)
+        (0.25, 0.25, 0.5, 0.5)
     """
 
     def __init__(

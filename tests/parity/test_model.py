@@ -11,7 +11,8 @@ import pytest
 from keras_avssan import AVSSAN
 from keras_avssan.encoders import ConvImageEncoder, LogMelEncoder, YAMNet
 
-CONFIGURATIONS = ["base", "paper", "candidates"]
+CONFIGURATIONS = ["base", "paper", "steered", "learned"]
+WITH_CANDIDATES = CONFIGURATIONS[2:]  # by their search
 CANDIDATES = {"num_candidates": 2, "extractor_filters": 8}
 
 
@@ -43,8 +44,9 @@ def presets(inputs, labels, tmp_path_factory):
     for configuration in CONFIGURATIONS:
         keras.utils.set_random_seed(0)
         arguments = {"image_encoder": ConvImageEncoder(), "audio_encoder": LogMelEncoder()}
-        if configuration == "candidates":
-            arguments |= {"audio_encoder": YAMNet(0.25, stage=6), **CANDIDATES}
+        if configuration in WITH_CANDIDATES:
+            encoder = YAMNet(0.25, stage=6)
+            arguments |= {"audio_encoder": encoder, **CANDIDATES, "candidate_search": configuration}
         else:
             arguments["configuration"] = configuration
         model = AVSSAN(**arguments, compile=False)
@@ -127,14 +129,16 @@ def test_band_weights_and_similarity(configuration, outputs, count, pair):
         np.testing.assert_allclose(second[key], first[key], atol=1e-4, rtol=0)
 
 
-def test_candidates(pair):
-    first, second = (of(predictions, "candidates", "candidate_") for predictions in pair)
-    assert len(first) == 3
+@pytest.mark.parametrize("search", WITH_CANDIDATES)
+def test_candidates(search, pair):
+    first, second = (of(predictions, search, "candidate_") for predictions in pair)
+    assert len(first) == 4
     for key in first:
         np.testing.assert_allclose(second[key], first[key], atol=1e-4, rtol=0)
-    azimuths, evidence = (first[f"candidates/candidate_{n}"] for n in ("azimuths", "evidence"))
+    azimuths, evidence = (first[f"{search}/candidate_{n}"] for n in ("azimuths", "evidence"))
     assert np.ptp(azimuths, axis=1).min() > 10 and np.ptp(evidence) > 1e-3
-    first, second = (predictions["candidates/presence"] for predictions in pair)
+    assert (np.ptp(first[f"{search}/candidate_strengths"]) > 1e-3) == (search == "learned")
+    first, second = (predictions[f"{search}/presence"] for predictions in pair)
     np.testing.assert_allclose(second, first, atol=1e-4, rtol=0)
 
 

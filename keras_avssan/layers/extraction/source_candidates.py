@@ -62,9 +62,9 @@ class SourceCandidates(FixedSettings, keras.layers.Layer):
             is out of range, or an input has another shape.
 
     Example:
-        >>> outputs = SourceCandidates(2)(keras.ops.ones((1, 32, 513, 4)))
-        >>> [tuple(output.shape) for output in outputs]
-        [(1, 2), (1, 2, 32, 513), (1, 2, 180), (1, 2)]
+        >>> azimuths, masks, _, strengths = SourceCandidates(2)(keras.ops.ones((1, 32, 513, 4)))
+        >>> azimuths.shape, masks.shape, strengths.shape
+        ((1, 2), (1, 2, 32, 513), (1, 2))
 
     Reference:
         Beyond the paper. DiBiase et al., "Robust localization in reverberant rooms", 2001, for the
