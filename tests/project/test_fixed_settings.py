@@ -87,9 +87,9 @@ ARGUMENTS = {
 
 def every_class():
     """All layers, encoders and networks of the library that can be made."""
-    found = {}
+    found, packages = {}, tuple(f"keras_avssan.{n}" for n in ("layers", "encoders", "models"))
     for _, name, _ in pkgutil.walk_packages(keras_avssan.__path__, "keras_avssan."):
-        if name.startswith(("keras_avssan.layers", "keras_avssan.encoders", "keras_avssan.models")):
+        if name.startswith(packages):
             found |= vars(importlib.import_module(name))
     left_out = (keras_hub.models.Task, keras_hub.models.Preprocessor)
     abstract = {"PromptedBackbone", "BaselineBackbone", "PromptedCorrelationBackbone"}
@@ -98,7 +98,7 @@ def every_class():
         name: one
         for name, one in found.items()
         if inspect.isclass(one) and issubclass(one, keras.Layer) and not issubclass(one, left_out)
-        if one.__module__.startswith("keras_avssan.") and not name.startswith("_")
+        if one.__module__.startswith(packages) and not name.startswith("_")
         if name not in abstract
     }
 
