@@ -18,7 +18,7 @@ import time
 
 import keras
 import numpy as np
-from extractor import open_catalog
+from extractor import open_catalog, training_plan
 from keras import ops
 from machine import processor
 
@@ -38,18 +38,7 @@ def main():
     options = _options()
     keras.utils.set_random_seed(options.seed)
     layer = SourceDirections(options.filters)
-    plan = ScenePlan(
-        open_catalog(options.data, options.licensed),
-        RIRBank.build(options.rooms, sources_per_room=6),
-        split="train",
-        seed=options.seed + 20,
-        duration=2.0,
-        snr=(-10.0, 10.0),
-        min_separation=8.0,
-        swap_channels=True,
-        speed=(0.9, 1.1),
-        equalise=6.0,
-    )
+    plan = training_plan(options, options.seed + 20, 2.0)
     changes = ({}, {"duration": 1.0}, {"duration": 4.0}, {"num_interferers": 2})
     plans = [
         dataclasses.replace(plan, seed=plan.seed + i, **change) for i, change in enumerate(changes)

@@ -34,18 +34,7 @@ def main():
     keras.utils.set_random_seed(options.seed)
     layer = SourceCandidates(options.candidates, options.filters)
     layer.build((None, None, 513, 4))
-    train = ScenePlan(
-        open_catalog(options.data, options.licensed),
-        RIRBank.build(options.rooms, sources_per_room=6),
-        split="train",
-        seed=options.seed,
-        duration=options.duration,
-        snr=(-10.0, 10.0),
-        min_separation=8.0,
-        swap_channels=True,
-        speed=(0.9, 1.1),
-        equalise=6.0,
-    )
+    train = training_plan(options, options.seed, options.duration)
     started = time.time()
     fit_extractor(
         layer,
@@ -67,6 +56,22 @@ def main():
     }
     if options.out:
         write_json(options.out, results)
+
+
+def training_plan(options, seed, duration):
+    """Scenes of two sources in simulated rooms, varied by speed and spectrum, to train on."""
+    return ScenePlan(
+        open_catalog(options.data, options.licensed),
+        RIRBank.build(options.rooms, sources_per_room=6),
+        split="train",
+        seed=seed,
+        duration=duration,
+        snr=(-10.0, 10.0),
+        min_separation=8.0,
+        swap_channels=True,
+        speed=(0.9, 1.1),
+        equalise=6.0,
+    )
 
 
 def measure(layer, options):

@@ -168,12 +168,17 @@ def embed_inputs(
     return backbone.image_encoder(inputs["images"], training=training)
 
 
-def check_prompt(model: Any, prompt: Any) -> None:
-    """Refuses a model without a preprocessor, and `None` where the network takes a prompt."""
+def check_preprocessor(model: Any) -> None:
+    """Refuses a model without a preprocessor."""
     if model.preprocessor is None:
         raise ValueError(
             "`preprocessor` must be set to read recordings and prompts. Received: preprocessor=None"
         )
+
+
+def check_prompt(model: Any, prompt: Any) -> None:
+    """Refuses a model without a preprocessor, and `None` where the network takes a prompt."""
+    check_preprocessor(model)
     if model.backbone.visual_prompt and prompt is None:
         raise ValueError(
             "`prompt` must be a picture, words, a recording or an embedding of the sound "

@@ -8,8 +8,8 @@ from keras import ops
 from keras_avssan._internal.checks import check_flag, check_shape
 from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings
-from keras_avssan.doa.grid import GRID_DEGREES, NUM_DIRECTIONS
-from keras_avssan.layers.extraction.source_candidates import NEAR
+from keras_avssan.doa.grid import NUM_DIRECTIONS
+from keras_avssan.layers.extraction.source_candidates import NEAR, grid
 
 _LEAST = 1e-4  # least share of the posterior, so that a candidate is never excluded
 # Initial factors: of the cosine, and of the logarithm of the network's own posterior.
@@ -139,8 +139,7 @@ class PromptFusion(FixedSettings, keras.layers.Layer):
         Returns:
             float32 shares p_k, shape (batch, K), none below 0.0001.
         """
-        grid = ops.convert_to_tensor(GRID_DEGREES.astype("float32"))
-        near = ops.cast(ops.abs(grid - azimuths[..., None]) <= NEAR, "float32")
+        near = ops.cast(ops.abs(grid() - azimuths[..., None]) <= NEAR, "float32")
         return ops.sum(near * doa[:, None], axis=-1) + _LEAST
 
     def compute_output_spec(

@@ -21,7 +21,7 @@ from keras_avssan.layers.extraction.spatial_extractor import SpatialExtractor, c
 from keras_avssan.layers.stereo_stft import cross_spectrum
 
 _SEARCHES = ("steered", "learned")
-_APART = 10.0  # degrees between candidates, more than this
+APART = 10.0  # degrees between candidates, more than this
 NEAR = 12.0  # degrees within which a candidate's posterior lies
 _FAR = 1e3
 # Initial factor between a candidate's steered response and its logits.
@@ -153,8 +153,8 @@ class SourceCandidates(FixedSettings, keras.layers.Layer):
         azimuths: list[Tensor] = []
         strengths = []
         for _ in range(self.num_candidates):
-            free = _apart_from(azimuths, logits)
-            azimuths.append(1.0 + ops.cast(_strongest(free), "float32"))
+            free = apart_from(azimuths, logits)
+            azimuths.append(1.0 + ops.cast(strongest(free), "float32"))
             strengths.append(ops.log_sigmoid(ops.max(free, axis=-1)))
         return azimuths, ops.stack(strengths, axis=1)
 
@@ -169,8 +169,8 @@ class SourceCandidates(FixedSettings, keras.layers.Layer):
         free = ops.ones_like(phases[0])
         azimuths: list[Tensor] = []
         while True:
-            response = _apart_from(azimuths, self._steer(phases, free, steering))
-            azimuth = 1.0 + ops.cast(_strongest(response), "float32")
+            response = apart_from(azimuths, self._steer(phases, free, steering))
+            azimuth = 1.0 + ops.cast(strongest(response), "float32")
             rivals = ops.stack(azimuths, axis=-1)[:, None] if azimuths else None
             azimuths.append(azimuth)
             if len(azimuths) == self.num_candidates:
@@ -201,7 +201,7 @@ class SourceCandidates(FixedSettings, keras.layers.Layer):
 
     def _posterior(self, response: Tensor, azimuth: Tensor) -> Tensor:
         """Posterior of a candidate, zero further than 12 degrees from it: (batch, 180)."""
-        far = ops.abs(_grid() - azimuth[:, None]) > NEAR
+        far = ops.abs(grid() - azimuth[:, None]) > NEAR
         logits = self.sharpness * response - _FAR * ops.cast(far, "float32")
         return ops.softmax(logits, axis=-1)
 
@@ -229,19 +229,20 @@ class SourceCandidates(FixedSettings, keras.layers.Layer):
         }
 
 
-def _grid() -> Tensor:
+def grid() -> Tensor:
+    """The directions of a posterior in degrees, float32 (180,)."""
     return ops.convert_to_tensor(GRID_DEGREES.astype("float32"))
 
 
-def _apart_from(azimuths: list[Tensor], response: Tensor) -> Tensor:
+def apart_from(azimuths: list[Tensor], response: Tensor) -> Tensor:
     """A response (batch, 180) without the directions near azimuths that are found already."""
     for azimuth in azimuths:
-        close = ops.abs(_grid() - azimuth[:, None]) <= _APART
+        close = ops.abs(grid() - azimuth[:, None]) <= APART
         response = response - _FAR * ops.cast(close, "float32")
     return response
 
 
-def _strongest(response: Tensor) -> Tensor:
+def strongest(response: Tensor) -> Tensor:
     """Index of the strongest direction, (batch,)."""
     # Of integers: for floats Keras's `argmax` has operations that LiteRT lacks.
     is_peak = response >= ops.max(response, axis=-1, keepdims=True)

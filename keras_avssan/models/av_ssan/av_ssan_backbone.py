@@ -301,7 +301,7 @@ class AVSSANBackbone(OneRecording, PromptedBackbone):
         if self.semantic_audio:
             cue = self.frame_alignment(cue, spectrogram, audio)
         features = self.spatial_features(spectrogram)  # (2), (3)
-        once = {name: True for name in ("shared",) if name in prompt}
+        once = {"shared": True} if "shared" in prompt else {}
         aligned, attention = [], {}
         for band, alignment in zip(self.bands, self.alignments, strict=True):
             z, beta = alignment(cue, features[band], **once)  # (4) to (7)

@@ -18,7 +18,7 @@ from keras_avssan.layers.extraction.source_candidates import NEAR
 from keras_avssan.models.fitting.task_mixin import TaskMixin
 from keras_avssan.models.localization.several_prompts import Arrays, answer_each, network_part
 from keras_avssan.models.microphones import check_spacing, own_spacing
-from keras_avssan.models.prompting import read_prompts
+from keras_avssan.models.prompting import check_preprocessor, read_prompts
 
 
 @dataclass(frozen=True)
@@ -101,11 +101,7 @@ class ListsSources(TaskMixin):
         max_sources = check_integer("max_sources", max_sources, 1)
         named = _named(self, prompts)
         check_spacing(self, microphone_spacing)
-        if self.preprocessor is None:
-            raise ValueError(
-                "`preprocessor` must be set to read recordings and prompts. "
-                "Received: preprocessor=None"
-            )
+        check_preprocessor(self)
         recording = self.preprocessor.without_prompt(audio, sampling_rate, channels)["audio"]
         if len(recording) != 1:
             raise ValueError(

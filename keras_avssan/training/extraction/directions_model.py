@@ -6,13 +6,12 @@ import keras
 from keras import ops
 
 from keras_avssan._internal.types import Tensor
-from keras_avssan.doa.grid import GRID_DEGREES
+from keras_avssan.layers.extraction.source_candidates import apart_from, grid, strongest
 from keras_avssan.layers.extraction.source_directions import SourceDirections
 from keras_avssan.layers.stereo_stft import StereoSTFT, level_gain
 
 _WIDTH = 2.5  # degrees, standard deviation of the targets around an azimuth
 _NEAR = 5.0  # degrees within which a source counts as found
-_APART = 10.0  # degrees between two directions that are counted, more than this
 
 
 class DirectionsModel(keras.Model):
@@ -54,7 +53,7 @@ class DirectionsModel(keras.Model):
 def _nearness(azimuths: Tensor) -> Tensor:
     """How near every direction is to a source, from 0 to 1, (batch, 180); -1 is no source."""
     azimuths = azimuths[..., None]
-    near = ops.exp(-0.5 * ops.square((_grid() - azimuths) / _WIDTH))
+    near = ops.exp(-0.5 * ops.square((grid() - azimuths) / _WIDTH))
     return ops.max(ops.where(azimuths < 0, 0.0, near), axis=1)
 
 
@@ -63,13 +62,10 @@ def _found(logits: Tensor, azimuths: Tensor) -> Tensor:
     there = ops.cast(azimuths >= 0, "float32")
     count = ops.sum(there, axis=-1, keepdims=True)
     near = ops.zeros_like(azimuths)
+    found: list[Tensor] = []
     for rank in range(azimuths.shape[1]):
-        best = 1.0 + ops.cast(ops.argmax(logits, axis=-1), "float32")[:, None]
+        found.append(1.0 + ops.cast(strongest(apart_from(found, logits)), "float32"))
         counts = ops.cast(rank < count, "float32")
-        near = ops.maximum(near, counts * ops.cast(ops.abs(azimuths - best) <= _NEAR, "float32"))
-        logits = ops.where(ops.abs(_grid() - best) <= _APART, -1e3, logits)
+        distance = ops.abs(azimuths - found[-1][:, None])
+        near = ops.maximum(near, counts * ops.cast(distance <= _NEAR, "float32"))
     return ops.sum(near * there, axis=-1) / count[:, 0]
-
-
-def _grid() -> Tensor:
-    return ops.convert_to_tensor(GRID_DEGREES.astype("float32"))
