@@ -23,7 +23,8 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 .NOTPARALLEL:
 .PHONY: help demo test test-all test-parity test-single test-notebooks coverage notebooks lint format docs clean \
   venv environments \
-  $(BACKENDS:%=test-%) test-only-torch test-only-jax test-tfio
+  $(BACKENDS:%=test-%) test-only-torch test-only-jax test-apart test-notebooks-tensorflow \
+  test-notebooks-torch test-tfio quality
 
 help:
 	@echo "make demo      localise a real dog, run the quickstart notebook: trains a model, prints its scores"
@@ -35,6 +36,7 @@ help:
 	@echo "make lint      ruff, mypy and the order of the folders"
 	@echo "make format    let ruff rewrite the sources"
 	@echo "make docs      build the documentation into site/"
+	@echo "make quality   lint and docs, side by side"
 	@echo "make clean     remove what was built, environments included"
 
 # --- environments ------------------------------------------------------------------------
@@ -93,7 +95,9 @@ demo: $(VENV)/.installed
 
 # --- tests -------------------------------------------------------------------------------
 
-test: $(BACKENDS:%=test-%) test-parity test-single test-notebooks
+test: test-single $(BACKENDS:%=test-%) test-apart
+# The environments of one backend are small, and tested while the large one is installed.
+test: export MEANWHILE := $(VENV)/.installed
 test-all: test
 
 # What says nothing about the backend runs under PyTorch, which traces nothing and is soonest done.
@@ -103,7 +107,7 @@ test-jax: MARKS := not backend_agnostic and not tensorflow
 # Left out by all but `make test-all`.
 test-torch: LONG := and not extensive
 test-tensorflow test-jax: LONG := and not extensive and not one_backend
-test-all: ALL := yes
+test-all: export ALL := yes
 # Eager JAX compiles each operation in each process: here without optimising, shared by a cache.
 test-jax test-only-jax test-parity: export JAX_DISABLE_MOST_OPTIMIZATIONS := 1
 test-jax test-only-jax test-parity: export XLA_FLAGS := --xla_cpu_use_fusion_emitters=false
@@ -114,13 +118,16 @@ $(BACKENDS:%=test-%): test-%: $(VENV)/.installed
 	@echo "== tests under $*"
 	KERAS_BACKEND=$* OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -q -m "$(MARKS) $(if $(ALL),,$(LONG))" $(APART) tests
 
+# Parity waits for the slowest of three processes again and again, beside which there is room.
+test-apart: $(VENV)/.installed
+	@printf '%s\n' test-parity $(BACKENDS_OF_NOTEBOOKS:%=test-notebooks-%) | xargs -P $(JOBS) -I TARGET $(MAKE) TARGET
+
 test-parity: $(VENV)/.installed
 	@echo "== the same weights under every backend"
 	KERAS_BACKEND=torch $(BIN)/python -m pytest -q tests/parity
 
-# Side by side.
 test-single:
-	@printf '%s\n' torch jax | xargs -P $(JOBS) -I BACKEND $(MAKE) test-only-BACKEND
+	@printf '%s\n' $(MEANWHILE) test-only-torch test-only-jax | xargs -P 3 -I TARGET $(MAKE) TARGET
 
 test-only-torch test-only-jax: test-only-%: .venv-%/.installed
 	@echo "== an environment with $* alone"
@@ -142,19 +149,21 @@ coverage: $(VENV)/.installed
 	KERAS_BACKEND=torch OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -q \
 	  -m "not tensorflow and not extensive" --cov --cov-report=term --cov-report=xml $(COVERED)
 
-# Each under one backend, those of one side by side with those of the other. `make test-all` runs all
-# under TensorFlow, and those that train under PyTorch too.
+# Each under one backend. `make test-all` runs all under TensorFlow, and those that train under
+# PyTorch too.
 NOTEBOOKS := $(sort $(wildcard notebooks/*.ipynb))
 TRAINING := $(sort $(shell grep -lE 'fit_scenes|run_benchmark' $(NOTEBOOKS)))
 UNDER_TORCH := $(filter notebooks/02% notebooks/04% notebooks/06% notebooks/07% notebooks/08%,$(NOTEBOOKS))
-UNDER_TENSORFLOW := $(filter-out $(UNDER_TORCH),$(NOTEBOOKS))
-test-all: UNDER_TORCH = $(TRAINING)
-test-all: UNDER_TENSORFLOW = $(NOTEBOOKS)
-test-notebooks: $(VENV)/.installed
-	@echo "== notebooks under tensorflow and torch"
-	@printf '%s\n' "tensorflow $(strip $(UNDER_TENSORFLOW))" "torch $(strip $(UNDER_TORCH))" | AVSSAN_NOTEBOOK_SIZE=small \
-	  OMP_NUM_THREADS=1 xargs -P $(JOBS) -L 1 sh -c 'KERAS_BACKEND=$$0 $(BIN)/python -m pytest -q \
-	  --timeout 900 --nbval-lax -p no:cacheprovider "$$@"'
+BACKENDS_OF_NOTEBOOKS := tensorflow torch
+test-notebooks-tensorflow: CHOSEN = $(if $(ALL),$(NOTEBOOKS),$(filter-out $(UNDER_TORCH),$(NOTEBOOKS)))
+test-notebooks-torch: CHOSEN = $(if $(ALL),$(TRAINING),$(UNDER_TORCH))
+$(BACKENDS_OF_NOTEBOOKS:%=test-notebooks-%): test-notebooks-%: $(VENV)/.installed
+	@echo "== notebooks under $*"
+	KERAS_BACKEND=$* AVSSAN_NOTEBOOK_SIZE=small OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q \
+	  --timeout 900 --nbval-lax -p no:cacheprovider $(CHOSEN)
+
+test-notebooks:
+	@printf '%s\n' $(BACKENDS_OF_NOTEBOOKS) | xargs -P $(JOBS) -I BACKEND $(MAKE) test-notebooks-BACKEND
 
 # At full size, with their outputs written anew.
 notebooks: $(VENV)/.installed
@@ -167,6 +176,10 @@ lint: $(VENV)/.installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Both at a time: each has one process.
+quality: $(VENV)/.installed
+	@printf '%s\n' lint docs | xargs -P $(JOBS) -I TARGET $(MAKE) TARGET
 
 format: $(VENV)/.installed
 	$(BIN)/ruff check --fix .

@@ -70,6 +70,7 @@ def content(folder):
     return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
+@pytest.mark.extensive
 def test_rows_are_trained_scored_and_not_run_again(command, tmp_path, capsys):
     assert main(command) == 0
     out = tmp_path / "out"

@@ -29,6 +29,7 @@ def test_localize_prints_degrees_and_probability_and_draws(workspace, capsys, tm
     assert Image.open(figure).size[0] > 100
 
 
+@pytest.mark.one_backend
 def test_localize_takes_a_recording_as_prompt(workspace, capsys):
     assert main(_localize(workspace, prompt="mono.wav")) == 0
     assert "degrees" in capsys.readouterr().out

@@ -104,7 +104,7 @@ def test_the_view_is_drawn_over_itself(monkeypatch, capsys, sound):
     assert out.count("\x1b[") == 2 * (out.count("dog.jpg") - 1)  # but for the first one
 
 
-@pytest.mark.one_backend
+@pytest.mark.extensive
 def test_a_process_ends_with_its_input(sound):
     """As users run it, nothing but the estimates on standard output."""
     command = [sys.executable, "-m", "keras_avssan", "listen", "-", "--prompt", "dog.jpg"]

@@ -292,6 +292,7 @@ def test_a_name_gives_the_model_clip(model, encoder):
     np.testing.assert_allclose(embeddings, embed(encoder, make_images()), atol=1e-5)
 
 
+@pytest.mark.one_backend
 def test_pictures_and_words_are_prompts(model, audio):
     picture = make_images(1)[0]
     clip = model.backbone.image_encoder

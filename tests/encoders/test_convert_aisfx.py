@@ -102,6 +102,7 @@ def test_reads_a_checkpoint_and_a_wheel(tmp_path):
     assert len(encoder.trainable_variables) == 24
 
 
+@pytest.mark.one_backend
 def test_network_is_that_of_the_package(encoder, reference):
     spectrogram = np.random.default_rng(0).uniform(0, 9, size=(180, 96)).astype("float32")
     examples = encoder.get_layer("cut")(spectrogram[None] / np.float32(9.457798957824707))[0]

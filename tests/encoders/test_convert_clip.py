@@ -126,6 +126,7 @@ def assert_same_as_reference(encoder, model, **normalisation):
 # --- embeddings ------------------------------------------------------------------------------
 
 
+@pytest.mark.one_backend
 def test_the_same_embeddings_as_transformers(encoder, reference):
     assert encoder.image_size == (32, 32)
     assert encoder.trainable_variables == []

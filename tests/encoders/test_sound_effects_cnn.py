@@ -137,6 +137,7 @@ def test_examples_hold_every_frame_at_their_times(hop_frames):
     assert start < 207 <= start + 100
 
 
+@pytest.mark.one_backend
 def test_embeddings_are_those_of_the_examples(encoder):
     audio = make_audio(4.0, batch=2)
     output = embed(encoder, audio)

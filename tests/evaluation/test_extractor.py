@@ -113,6 +113,7 @@ def test_recall_counts_the_nearest_candidate(plan, monkeypatch):
     assert 0 < low < 1 / 3 < high < 1
 
 
+@pytest.mark.one_backend
 def test_batches_and_starts_decide_nothing(plan):
     layer = SourceCandidates(2, 2)
     one, other = (evaluate(layer, plan, batch_size=size)["scores"] for size in (5, 12))

@@ -113,6 +113,7 @@ def low_pitched_scenes(azimuths, rng):
     return (bands * slope[:, None] * scenes).astype("float32")
 
 
+@pytest.mark.one_backend
 def test_weights_of_one_agree_with_srp_phat_near_the_axis(rng):
     azimuths = np.concatenate([rng.uniform(10, 20, 40), rng.uniform(160, 170, 40)])
     scenes = low_pitched_scenes(azimuths, rng)

@@ -19,6 +19,7 @@ def test_a_gain_of_zero_starts_with_equal_weights(make_tiny, inputs, run):
         np.testing.assert_allclose(outputs[f"band_attention_{band}"], 1 / count, rtol=1e-6)
 
 
+@pytest.mark.one_backend
 def test_a_step_of_training_moves_the_gains_of_all_weights(make_tiny, batch):
     model = make_tiny(**OPTIONS)
     loss = model.train_on_batch(*batch)[0]
@@ -29,6 +30,7 @@ def test_a_step_of_training_moves_the_gains_of_all_weights(make_tiny, batch):
     assert not hasattr(full, "gain")
 
 
+@pytest.mark.one_backend
 def test_bands_are_dropped_in_training_alone(make_tiny, inputs, run):
     model = make_tiny(compiled=False, band_dropout=1.0)
     weights = keras.ops.convert_to_numpy(model(inputs, training=True)["band_weights"])

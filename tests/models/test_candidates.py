@@ -184,6 +184,7 @@ def test_wrong_settings_are_refused(arguments, message, make):
         make(**arguments)
 
 
+@pytest.mark.one_backend
 def test_embeddings_count_by_the_power_that_a_mask_keeps():
     """Recomputed with loops over the frames that each embedding covers."""
     rng = np.random.default_rng(0)

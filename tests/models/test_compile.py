@@ -135,6 +135,7 @@ def test_metrics_by_output_have_its_name(scored, make_batch):
     assert found["masked_spectrogram_mse"] == pytest.approx(found["loss"], rel=1e-3)
 
 
+@pytest.mark.one_backend
 def test_weights_of_scenes_reach_loss_and_weighted_metrics(scored, shared, make_batch):
     inputs, labels = make_batch(4)
     weights = np.array([0.0, 0.0, 1.0, 0.0], "float32")

@@ -116,6 +116,7 @@ def test_nothing_half_written_is_left(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.one_backend
 def test_losses_from_the_store_are_those_through_the_encoder(model, plan):
     vectors = embed_pictures(model, plan, progress=False)
     through = make_dataset(plan, 4, 4, loader="grain", image_size=(16, 16))[0]

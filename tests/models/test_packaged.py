@@ -181,6 +181,7 @@ def exchange(folder, part, values):
                 item[...] = values
 
 
+@pytest.mark.one_backend
 def test_exchanged_weights_of_a_frozen_encoder_are_refused(tiny, make_tiny):
     make_frozen(make_tiny, seed=7).backbone.save_weights(tiny / "model.weights.h5")
     for owner in (AVSSAN, Localizer, AVSSANBackbone):
@@ -198,6 +199,7 @@ def test_parts_that_train_may_change(tiny):
         AVSSAN.from_preset("tiny")
 
 
+@pytest.mark.one_backend
 def test_half_and_single_precision_have_the_same_fingerprint(tiny):
     model = AVSSAN.from_preset("tiny")
     model.backbone.save_weights(tiny / "model.weights.h5")
@@ -256,6 +258,7 @@ def test_arguments_that_do_not_fit_are_named(tiny, argument):
         assert message.endswith(f"Received: {name}={value}") and len(message) < 250
 
 
+@pytest.mark.one_backend
 def test_a_folder_that_has_the_name_of_a_preset_leads_to_a_warning(tiny, tmp_path, monkeypatch):
     model = AVSSAN.from_preset("tiny")
     monkeypatch.chdir(tmp_path)
@@ -275,6 +278,7 @@ def test_a_folder_that_has_the_name_of_a_preset_leads_to_a_warning(tiny, tmp_pat
     assert type(AVSSAN.from_preset("./tiny")) is AVSSAN
 
 
+@pytest.mark.one_backend
 def test_other_folders_lead_to_no_warning(tiny, tmp_path, monkeypatch):
     model = AVSSAN.from_preset("tiny")
     monkeypatch.chdir(tmp_path)

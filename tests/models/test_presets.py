@@ -253,6 +253,7 @@ def test_a_saved_model_is_arrays_and_text(saved):
     assert {path.suffix for path in saved.rglob("*.*")} <= {".json", ".h5", ".md"}
 
 
+@pytest.mark.one_backend
 def test_scores_survive_the_way_through_a_folder(saved, make_batch):
     first, second = AVSSAN.from_preset(str(saved)), AVSSAN.from_preset(str(saved))
     inputs, _ = make_batch()

@@ -144,11 +144,15 @@ CHECK = {
 }
 
 
+# They write and run every format, train, or render thousands of scenes.
+LONG = ("docs/export.md", "docs/extraction.md", "docs/input-pipelines.md")
+
+
 def marked(page):
     """A page, marked where the backend that runs what is run once cannot run it."""
     elsewhere = "torch" not in BACKENDS.get(page, ("torch",))
     marks = [pytest.mark.tensorflow] if elsewhere else []
-    if page == "docs/export.md":  # writes and runs every format
+    if page in LONG:
         marks.append(pytest.mark.extensive)
     return pytest.param(page, marks=marks)
 

@@ -90,13 +90,8 @@ def run(code, folder):
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize(
-    "imports",
-    [
-        "import keras, keras_avssan",
-        pytest.param("import keras_avssan, keras", marks=pytest.mark.extensive),
-    ],
-)
+@pytest.mark.extensive
+@pytest.mark.parametrize("imports", ["import keras, keras_avssan", "import keras_avssan, keras"])
 def test_files_load_in_a_new_process(imports, saved):
     code = LOAD.format(imports=imports)
     run(code if imports.startswith("import keras,") else code + PRESET, saved)

@@ -84,6 +84,7 @@ def test_the_reference_has_the_images_of_the_geometry():
     assert len(distances) == pytest.approx(4 / 3 * np.pi * 40.0**3 / np.prod(SIZE), rel=0.05)
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize("room", ROOMS)
 def test_whole_responses(room):
     size, source, microphones, t60 = ROOMS[room]
@@ -99,6 +100,7 @@ def test_hard_and_soft_walls(absorption):
     assert_close(found, expect(SIZE, SOURCE, MICROPHONES, absorption, 1600))
 
 
+@pytest.mark.one_backend
 def test_late_part_is_as_exact_as_the_early_one():
     # In float32 a position far out is less exact than one close by.
     found = simulate(SIZE, SOURCE, MICROPHONES[:1], absorption=0.25, duration=0.3)

@@ -173,6 +173,7 @@ def test_batch_equals_single_calls():
         np.testing.assert_allclose(batched[row], single, atol=1e-6 * abs(single).max())
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize("bound", ["_MAX_PAIRS", "_MAX_BINS"])
 def test_work_in_small_pieces_gives_the_same(bound, monkeypatch):
     """One room in pieces, and rooms alone that were computed together."""

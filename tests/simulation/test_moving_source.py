@@ -125,6 +125,7 @@ def delay_between(audio, max_lag=10, oversampling=16):
     return lags[np.argmax(fine[lags])] / oversampling
 
 
+@pytest.mark.one_backend
 def test_delay_between_channels_follows_the_arc():
     duration, window = 1.0, 1600
     arc, responses = arc_responses((30.0, 150.0), 160, duration)

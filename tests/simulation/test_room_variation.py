@@ -119,6 +119,7 @@ def test_one_factor_for_all_bands_is_another_absorption(plain):
         np.testing.assert_allclose(bank.rirs[row], expected, atol=1e-5 * abs(expected).max())
 
 
+@pytest.mark.one_backend
 def test_absorption_by_band_gives_the_decay_of_each_band():
     """T20 in octave bands is near Eyring's time of the band's absorption."""
     factors = ((0.6, 0.6),) * 4 + ((1.5, 1.5),) * 3

@@ -100,6 +100,7 @@ def test_tables_that_are_wrong_are_refused():
     np.testing.assert_allclose(table.embed_text("dog"), [[1.0, 0.0]])
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize("kind", ["table", "sentence_encoder"])
 def test_words_are_prompts_and_are_kept_in_files(kind, make_encoder, images, tmp_path, request):
     encoder = make_encoder(request.getfixturevalue(kind))

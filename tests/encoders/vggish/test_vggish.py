@@ -234,6 +234,7 @@ def test_full_size_equals_the_reference(sounds, make_full_reference, reference_e
     np.testing.assert_allclose(run(encoder, audio[None])[0], expected, atol=1e-4)
 
 
+@pytest.mark.one_backend
 def test_one_embedding_for_each_hop(encoder, tiny):
     audio = noise(2, 48000)
     embeddings = run(encoder, audio)

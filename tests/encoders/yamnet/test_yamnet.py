@@ -127,6 +127,7 @@ def test_magnitudes_of_another_transform_are_refused():
 # --- the network ----------------------------------------------------------------------------
 
 
+@pytest.mark.one_backend
 def test_patches_equal_the_reference(encoder, reference):
     log_mel = np.random.default_rng(0).normal(-2, 2, (2, 240, 64)).astype("float32")
     expected = [embed_by_reference(reference, patches_of(one)) for one in log_mel]
@@ -137,6 +138,7 @@ def test_patches_equal_the_reference(encoder, reference):
     np.testing.assert_allclose(run(encoder.score_log_mel, log_mel), scores, atol=1e-4)
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize("name", ["dog", "rain", "violin"])
 def test_equals_the_reference_on_real_recordings(
     name, encoder, real_data, reference, reference_log_mel
@@ -181,6 +183,7 @@ def test_strides_and_size():
 # --- patches --------------------------------------------------------------------------------
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize(
     ("samples", "patches"), [(1, 1), (PATCH, 1), (PATCH + 1, 2), (PATCH + PATCH_HOP, 2), (48000, 6)]
 )

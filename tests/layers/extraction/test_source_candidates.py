@@ -14,6 +14,7 @@ def run(layer, *inputs):
     return [ops.convert_to_numpy(output) for output in outputs]
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize("azimuth", [1, 37, 90, 152])
 def test_a_source_alone_is_found_at_its_direction(azimuth, far_sources):
     sources = far_sources([azimuth])
@@ -46,6 +47,7 @@ def test_what_a_mask_claims_does_not_count_again(far_sources, ideal_masks, monke
     assert abs(run(SourceCandidates(2, 3), sources.spectrogram)[0][0, 1] - 130.0) > 20
 
 
+@pytest.mark.one_backend
 def test_candidates_keep_apart(far_sources):
     azimuths, *_ = run(SourceCandidates(8, 2), far_sources([60.0]).spectrogram)
     assert len(set(azimuths[0].tolist())) == 8

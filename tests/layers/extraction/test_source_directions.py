@@ -50,6 +50,7 @@ def test_spacing_at_call_time(far_sources):
     assert np.abs(found - run(layer, spectrogram)).max() > 1e-3
 
 
+@pytest.mark.one_backend
 def test_scenes_of_a_batch_do_not_mix(far_sources):
     layer = make()
     scenes = [far_sources([azimuth]).spectrogram for azimuth in (30.0, 90.0)]

@@ -30,6 +30,7 @@ def degrees(*rows):
     return np.array(rows, "float32")
 
 
+@pytest.mark.one_backend
 def test_masks_are_of_their_own_scene_and_azimuth(extractor):
     mixture, azimuths = spectrograms(), degrees([20, 90, 150], [70, 10, 90])
     masks = run(extractor, mixture, azimuths)
@@ -90,6 +91,7 @@ def test_a_plane_wave_from_the_azimuth_is_in_phase(extractor, far_sources):
     assert maps[0, 1, ..., 1].mean() < 0.5
 
 
+@pytest.mark.one_backend
 def test_spacing_of_each_scene(extractor):
     mixture, azimuths = spectrograms(), degrees([20, 90], [70, 10])
     masks = run(extractor, mixture, azimuths, np.array([0.1, 0.3], "float32"))

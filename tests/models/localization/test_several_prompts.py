@@ -84,6 +84,7 @@ def test_without_semantic_audio(make_tiny, recording, prompts):
         model.localize(recording, prompts[:2])
 
 
+@pytest.mark.one_backend
 def test_networks_with_candidates(make_candidates, recording, prompts):
     model = make_candidates(image_encoder=ConvImageEncoder(8, (4, 8), (16, 16)))
     model.backbone.fusion.evidence_scale.assign(200.0)
@@ -94,6 +95,7 @@ def test_networks_with_candidates(make_candidates, recording, prompts):
     assert np.ptp(presence) > 1e-3
 
 
+@pytest.mark.one_backend
 def test_spacings(make_candidates, make_tiny, recording, prompts):
     """One for the recording, or one for each prompt."""
     model = make_candidates(image_encoder=ConvImageEncoder(8, (4, 8), (16, 16)))
@@ -150,6 +152,7 @@ def test_more_prompts_than_a_run_takes(make_tiny, recording):
     )
 
 
+@pytest.mark.one_backend
 def test_later_weights_and_settings_count(make_tiny, recording, prompts):
     """What runs several prompts has no copy of the weights, and is compiled as the model is."""
     model = sharpen(make_tiny())
@@ -183,6 +186,7 @@ def test_training_and_storage_go_on(make_tiny, make_batch, recording, prompts, t
         np.testing.assert_allclose(posteriors(stored, recording, prompts[:2]), after, atol=1e-5)
 
 
+@pytest.mark.one_backend
 def test_mixed_precision(make_tiny, recording, prompts):
     model = make_tiny(dtype="mixed_bfloat16")
     together = posteriors(model, recording, prompts)

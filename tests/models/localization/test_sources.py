@@ -42,6 +42,7 @@ def plain(make_small_model):
     return make_small_model(image_encoder=None, prompt_dim=6)
 
 
+@pytest.mark.one_backend
 def test_peaks_of_the_steered_response(plain):
     found = plain.sources(in_a_room([50, 120], [1.0, 0.7]), max_sources=2)
     assert [type(source) for source in found] == [Source, Source]
@@ -61,6 +62,7 @@ def test_the_spacing_counts(plain, delayed_noise):
     assert abs(source.azimuth - np.rad2deg(np.arccos(0.25))) <= 1
 
 
+@pytest.mark.one_backend
 def test_candidates_and_the_power_of_their_masks(with_candidates):
     recording = in_a_room([50, 120], [1.0, 0.7])
     found = with_candidates.sources(recording)

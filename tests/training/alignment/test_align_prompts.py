@@ -98,6 +98,7 @@ def vectors(plan, width=24):
     return {"prompt_embeddings": pictures, "text_embeddings": texts}
 
 
+@pytest.mark.one_backend
 def test_aligned_prompts_retrieve_unseen_sounds():
     plan = make_plan()
     unseen = dataclasses.replace(plan, split="val")
@@ -118,6 +119,7 @@ def test_aligned_prompts_retrieve_unseen_sounds():
         assert scores[kind]["recall_at_1"]["mean"] > 0.7
 
 
+@pytest.mark.one_backend
 def test_fit_scenes_aligns_first():
     model, plan = make_model(), make_plan()
     fit_scenes(
@@ -134,6 +136,7 @@ def test_fit_scenes_aligns_first():
             np.testing.assert_allclose(one, other, atol=1e-5)
 
 
+@pytest.mark.one_backend
 def test_words_of_their_own_projection_select_the_same_sounds():
     plan = make_plan()
     rng = np.random.default_rng(5)

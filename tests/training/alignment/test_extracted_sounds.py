@@ -1,6 +1,7 @@
 """Sounds as an extractor extracts them, embedded."""
 
 import numpy as np
+import pytest
 from keras import ops
 
 from keras_avssan.data import render_scene
@@ -43,6 +44,7 @@ def test_target_and_interferer_are_extracted_where_they_are(network, delayed_pla
     assert np.abs(found[2] - found[3]).max() > 0.01 * found.max() > 0  # the mask matters
 
 
+@pytest.mark.one_backend
 def test_the_same_scenes_give_the_same_embeddings(network, delayed_plan):
     found = embed_extracted(network, delayed_plan, 3, False)
     np.testing.assert_array_equal(embed_extracted(network, delayed_plan, 3, False), found)
@@ -51,6 +53,7 @@ def test_the_same_scenes_give_the_same_embeddings(network, delayed_plan):
     )
 
 
+@pytest.mark.one_backend
 def test_examples_of_a_network_with_candidates_are_extracted_sounds(network, delayed_plan):
     sounds, classes = sound_examples(network, delayed_plan, scenes=2, progress=False)
     count = len(delayed_plan.clips)

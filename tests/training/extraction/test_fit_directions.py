@@ -48,6 +48,7 @@ def train(plan, layer=None, **options):
     return layer.get_weights(), history
 
 
+@pytest.mark.one_backend
 def test_loss_is_its_definition(plan):
     layer = make_layer()
     layer.build((None, None, 33, 4))
@@ -128,6 +129,7 @@ def test_plans_of_fewer_sources_are_filled_up(plan):
     assert (batches[1][0]["azimuths"][:, 2] == -1).all()
 
 
+@pytest.mark.one_backend
 def test_a_stopped_training_resumes_with_the_same_numbers(plan, at, tmp_path, interruptible):
     weights, whole = train(plan)
     assert set(whole.history) == {"loss", "found"}

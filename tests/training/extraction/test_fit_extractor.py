@@ -171,6 +171,7 @@ def test_what_is_no_spectrogram_is_refused(stft, plan):
         train(plan, stft=stft)
 
 
+@pytest.mark.one_backend
 def test_a_stopped_training_resumes_with_the_same_numbers(plan, at, tmp_path, interruptible):
     plans = [plan, dataclasses.replace(plan, seed=5)]
     weights, whole = train(plans)
@@ -229,6 +230,7 @@ def test_spacing_at_call_time(plan):
     assert np.abs(other[0] - weights[0]).max() > 1e-5
 
 
+@pytest.mark.one_backend
 @pytest.mark.tensorflow
 def test_the_loader_of_tensorflow_gives_the_same(plan):
     weights, _ = train(plan)
