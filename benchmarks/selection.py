@@ -8,12 +8,14 @@ r"""Trains a network with candidates on real recordings, stage by stage, and sco
 Stages: the extractor (`benchmarks/extractor.py --save`), the search for sources
 (`benchmarks/directions.py --save`; without it, candidates are found by steering), the alignment of
 prompts with what is extracted, the network of the paper within it (`--path-steps`, with the aligned
-projections frozen), the fit of the fusion. Scored on the split `val`: unseen recordings, pictures
+projections frozen), the prototypes of the classes (unless `--no-prototypes`), the fit of the
+fusion. Scored on the split `val`: unseen recordings, pictures
 and rooms, at 1 s and 4 s, 0 and -10 dB, by kind of prompt, at 1 s beside a constant prompt; and
 presence. `--held-out` keeps classes out of all stages and scores them alone. `--save` stores the
 weights in half precision, with a table of the names' embeddings in place of the sentence encoder;
-what is scored is the stored model. `--start MODEL` keeps the extractor, the alignment and the
-network of the paper of a stored model; the search and the fit of the fusion alone are new.
+what is scored is the stored model. `--start MODEL` keeps the extractor (unless `--extractor` is
+given), the alignment and the network of the paper of a stored model; the search, the prototypes and
+the fusion are new.
 """
 
 import argparse
@@ -36,7 +38,7 @@ from keras_avssan.models import AVSSANBackbone
 from keras_avssan.models.fitting.training_record import join_records
 from keras_avssan.simulation import RIRBank
 from keras_avssan.simulation.bank.room_parts import FIRST_EVALUATION_ROOM
-from keras_avssan.training import align_prompts, fit_fusion, fit_scenes
+from keras_avssan.training import align_prompts, fit_fusion, fit_prototypes, fit_scenes
 
 # What differs in the scenes that train the network of the paper.
 _PATH = {"duration": 1.0, "prompt_kinds": ("picture", "text")}
@@ -83,6 +85,7 @@ def make_model(options):
         dim=options.dim,
         num_candidates=options.candidates,
         candidate_search="learned" if options.directions else "steered",
+        num_prototypes=count_prototypes(options),
     )
     candidates = model.backbone.candidates
     load_weights(candidates.extractor, options.extractor)
@@ -94,17 +97,34 @@ def make_model(options):
 def restart(options):
     """A stored model with the learned search in place of its own; its fusion is new."""
     stored = AVSSAN.from_preset(options.start)
-    config = {**stored.backbone.get_config(), "candidate_search": "learned"}
+    config = {
+        **stored.backbone.get_config(),
+        "candidate_search": "learned",
+        "num_prototypes": count_prototypes(options),
+    }
     model = AVSSAN(AVSSANBackbone.from_config(config))
-    new = ("candidates", "fusion")
+    new = ("candidates", "fusion", "prototypes")
     for layer in stored.backbone.layers:
         if layer.name not in new:
             model.backbone.get_layer(layer.name).set_weights(layer.get_weights())
     found, candidates = stored.backbone.candidates, model.backbone.candidates
     candidates.extractor.set_weights(found.extractor.get_weights())
+    if options.extractor:
+        load_weights(candidates.extractor, options.extractor)
     load_weights(candidates.directions, options.directions)
     model.training_record = stored.training_record
     return model
+
+
+def count_prototypes(options):
+    """Number of the classes that are trained on; 0 without prototypes."""
+    return 0 if options.no_prototypes else len(known_classes(options))
+
+
+def known_classes(options):
+    """Names of the classes that are trained on."""
+    classes = open_catalog(options.data, options.licensed).classes
+    return [name for name in classes if name not in options.held_out]
 
 
 def load_weights(layer, path):
@@ -116,10 +136,9 @@ def load_weights(layer, path):
 def train(model, options):
     """Aligns prompts with extracted sounds, trains the paper's network, fits the fusion."""
     catalog = open_catalog(options.data, options.licensed)
-    classes = [name for name in catalog.classes if name not in options.held_out]
     bank = RIRBank.build(options.rooms, sources_per_room=6)
     plan = ScenePlan(
-        catalog.select(classes),
+        catalog.select(known_classes(options)),
         bank,
         split="train",
         seed=options.seed + 10,
@@ -134,6 +153,8 @@ def train(model, options):
         align_prompts(model, plan, steps=options.steps, scenes=options.scenes_to_align)
     if options.path_steps:
         train_path(model, dataclasses.replace(plan, seed=options.seed + 12, **_PATH), options)
+    if not options.no_prototypes:
+        fit_prototypes(model, plan)
     plan = dataclasses.replace(plan, seed=options.seed + 11, duration=4.0, speed=(1.0, 1.0))
     found = fit_fusion(
         model, plan, dataclasses.replace(plan, absent=True), scenes=options.scenes_to_fit
@@ -143,7 +164,7 @@ def train(model, options):
 
 def train_path(model, plan, options):
     """Trains the network of the paper with the projections of `model`, and puts it there."""
-    config = {**model.backbone.get_config(), "num_candidates": 0}
+    config = {**model.backbone.get_config(), "num_candidates": 0, "num_prototypes": 0}
     path = AVSSAN(AVSSANBackbone.from_config(config))
     for layer in path.backbone.layers:
         layer.set_weights(model.backbone.get_layer(layer.name).get_weights())
@@ -210,6 +231,7 @@ def _options():
     parser.add_argument("--title", default="all-MiniLM-L6-v2", help="name of that encoder")
     parser.add_argument("--extractor", help="weights from benchmarks/extractor.py")
     parser.add_argument("--directions", help="weights from benchmarks/directions.py")
+    parser.add_argument("--no-prototypes", action="store_true", help="prompts stay as they are")
     parser.add_argument("--held-out", nargs="+", default=[], metavar="CLASS")
     parser.add_argument("--dim", type=int, default=128)
     parser.add_argument("--candidates", type=int, default=3)

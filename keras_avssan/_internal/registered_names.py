@@ -52,6 +52,7 @@ REGISTERED: dict[str, tuple[str, ...]] = {
         "YAMNetLogMel",
     ),
     "layers.doa_head": ("DoAHead",),
+    "layers.extraction.class_prototypes": ("ClassPrototypes",),
     "layers.extraction.prompt_fusion": ("PromptFusion",),
     "layers.extraction.source_candidates": ("SourceCandidates",),
     "layers.extraction.source_directions": ("SourceDirections",),

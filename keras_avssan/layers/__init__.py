@@ -1,6 +1,7 @@
 """The blocks of AV-SSAN, one public layer per file."""
 
 from keras_avssan.layers.doa_head import DoAHead
+from keras_avssan.layers.extraction.class_prototypes import ClassPrototypes
 from keras_avssan.layers.extraction.prompt_fusion import PromptFusion
 from keras_avssan.layers.extraction.source_candidates import SourceCandidates
 from keras_avssan.layers.extraction.source_directions import SourceDirections
@@ -16,6 +17,7 @@ from keras_avssan.layers.stereo_stft import StereoSTFT
 from keras_avssan.layers.tri_band_spatial_features import TriBandSpatialFeatures
 
 __all__ = [
+    "ClassPrototypes",
     "DoAHead",
     "FrameAlignment",
     "GeneralizedCrossCorrelation",

@@ -2,6 +2,7 @@
 
 from keras_avssan.training.alignment.align_prompts import align_prompts
 from keras_avssan.training.alignment.examples import sound_examples
+from keras_avssan.training.alignment.fit_prototypes import fit_prototypes
 from keras_avssan.training.distributed.data_parallel import data_parallel
 from keras_avssan.training.extraction.fit_directions import fit_directions
 from keras_avssan.training.extraction.fit_extractor import fit_extractor
@@ -19,6 +20,7 @@ __all__ = [
     "fit_directions",
     "fit_extractor",
     "fit_fusion",
+    "fit_prototypes",
     "fit_scenes",
     "load_checkpoint",
     "recompute_activations",

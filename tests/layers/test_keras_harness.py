@@ -16,6 +16,7 @@ SPECTROGRAM = (B, T, F, 4)
 
 # Name of the layer: arguments, shape of the input or shapes by name, shape of the output.
 CASES = {
+    "ClassPrototypes": ({"num_prototypes": 3}, (B, D), (B, D)),
     "DoAHead": ({"hidden_dim": 8, "num_bands": 4}, SPECTROGRAM, (B, 180)),
     "FrameAlignment": (
         {"hop_length": 512, "sampling_rate": 16000},
@@ -67,7 +68,13 @@ CASES = {
 OTHERS = {"SpatialRefiner", "TriBandSpatialFeatures"}
 # What computes in float32 by contract, whatever the policy.
 FLOAT32 = {
-    *("DoAHead", "GeneralizedCrossCorrelation", "LevelNormalization", "PromptFusion"),
+    *(
+        "ClassPrototypes",
+        "DoAHead",
+        "GeneralizedCrossCorrelation",
+        "LevelNormalization",
+        "PromptFusion",
+    ),
     *("Resampler", "SceneRenderer", "SemanticSpatialAlignment", "SourceCandidates"),
     *("SourceDirections", "SpatialExtractor", "StereoSTFT"),
 }

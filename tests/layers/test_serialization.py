@@ -14,6 +14,7 @@ EXAMPLES = [
     layers.DoAHead("cross_spectrum", 32, 1, 0.4, 8, 0.1, 8000, name="a"),
     layers.FrameAlignment(512, 16000, 0.96, 0.48, name="b"),
     layers.GeneralizedCrossCorrelation([-1.5, 0, 2], 1e-6, name="k"),
+    layers.ClassPrototypes(3, 5.0, 0.25, name="r"),
     layers.PromptFusion(True, name="n"),
     Resampler(16000, 44100, name="i"),
     layers.SceneRenderer(0.2, name="j"),

@@ -13,7 +13,7 @@ from keras_avssan.encoders import ConvImageEncoder, LogMelEncoder, YAMNet
 
 CONFIGURATIONS = ["base", "paper", "steered", "learned"]
 WITH_CANDIDATES = CONFIGURATIONS[2:]  # by their search
-CANDIDATES = {"num_candidates": 2, "extractor_filters": 8}
+CANDIDATES = {"num_candidates": 2, "extractor_filters": 8, "num_prototypes": 3}
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +53,9 @@ def presets(inputs, labels, tmp_path_factory):
         model.compile(run_eagerly=True)
         for _ in range(3):
             model.train_on_batch(inputs, labels)
+        if configuration in WITH_CANDIDATES:  # which no gradient trains
+            shape = model.backbone.prototypes.prototypes.shape
+            model.backbone.prototypes.prototypes.assign(np.random.default_rng(1).normal(size=shape))
         folders[configuration] = str(tmp_path_factory.mktemp("presets") / configuration)
         model.save_to_preset(folders[configuration])
     return folders

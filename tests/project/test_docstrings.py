@@ -224,6 +224,7 @@ def with_candidates(small_model):
         num_candidates=2,
         candidate_search="learned",
         extractor_filters=2,
+        num_prototypes=50,
     )
 
 

@@ -82,7 +82,7 @@ def test_from_recordings_to_tables(script, folder, make_candidates, monkeypatch)
     def make_model(options):
         names = WordTable.from_vectors(["bell", "bird", "rain"], np.eye(3), "three words")
         encoder = PictureTextEncoder(ConvImageEncoder(8, (4,), (16, 16)), names)
-        model = make_candidates(image_encoder=encoder)
+        model = make_candidates(image_encoder=encoder, num_prototypes=3)
         second.load_weights(model.backbone.candidates.extractor, options.extractor)
         return model
 

@@ -82,6 +82,7 @@ class AVSSANBackbone(OneRecording, PromptedBackbone):
             takes an audio encoder whose magnitudes can be masked, such as `YAMNet`.
         candidate_search: How they are found, `"steered"` or `"learned"`, see `SourceCandidates`.
         extractor_filters: Channels of the `SpatialExtractor` of these directions.
+        num_prototypes: Known classes to which prompts are drawn, see `ClassPrototypes`; or 0.
         attention_gain: Form of β and α, see `SemanticSpatialAlignment` and `SpatialRefiner`.
         band_dropout: Share of training scenes that lack one of the bands, see `SpatialRefiner`.
         dtype: Data type or precision policy. Front end, head and losses stay in float32.
@@ -158,6 +159,7 @@ class AVSSANBackbone(OneRecording, PromptedBackbone):
         num_candidates: int = 0,
         candidate_search: str = "steered",
         extractor_filters: int = 24,
+        num_prototypes: int = 0,
         attention_gain: float | None = None,
         band_dropout: float = 0.0,
         dtype: Any = None,
@@ -193,6 +195,7 @@ class AVSSANBackbone(OneRecording, PromptedBackbone):
             "num_candidates": check_integer("num_candidates", num_candidates),
             "candidate_search": candidate_search,
             "extractor_filters": extractor_filters,
+            "num_prototypes": check_integer("num_prototypes", num_prototypes),
             "attention_gain": check_gain("attention_gain", attention_gain),
             "band_dropout": check_number("band_dropout", band_dropout, 0.0, 1.0),
         }
@@ -278,8 +281,7 @@ class AVSSANBackbone(OneRecording, PromptedBackbone):
             name="doa_head",
         )
 
-        if settings["num_candidates"]:
-            add_candidates(self)
+        add_candidates(self)
 
         # === Functional model: `connect`, Figure 1 ===
         super().__init__(dtype=dtype, **kwargs)

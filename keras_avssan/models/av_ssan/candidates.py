@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from keras_avssan._internal.checks import check_integer
 from keras_avssan._internal.types import Tensor
+from keras_avssan.layers.extraction.class_prototypes import ClassPrototypes
 from keras_avssan.layers.extraction.prompt_fusion import PromptFusion
 from keras_avssan.layers.extraction.source_candidates import SourceCandidates
 from keras_avssan.models.av_ssan.extracted_evidence import STEPS, ExtractedEvidence
@@ -13,8 +14,15 @@ if TYPE_CHECKING:
 
 
 def add_candidates(backbone: "AVSSANBackbone") -> None:
-    """Adds the layers of `num_candidates`, beyond the paper."""
+    """Adds the layers of `num_candidates`, beyond the paper; none where it is 0."""
     settings = backbone.settings
+    if not settings["num_candidates"]:
+        if settings["num_prototypes"]:
+            raise ValueError(
+                "`num_prototypes` must be 0 where `num_candidates` is 0. "
+                f"Received: num_prototypes={settings['num_prototypes']}"
+            )
+        return
     _check(settings, backbone.audio_encoder)
     backbone.candidates = SourceCandidates(
         settings["num_candidates"],
@@ -28,6 +36,8 @@ def add_candidates(backbone: "AVSSANBackbone") -> None:
     backbone.evidence = ExtractedEvidence(
         backbone.audio_encoder, backbone.bridge, rate, name="evidence"
     )
+    if settings["num_prototypes"]:
+        backbone.prototypes = ClassPrototypes(settings["num_prototypes"], name="prototypes")
     learned = settings["candidate_search"] == "learned"
     backbone.fusion = PromptFusion(use_strength=learned, name="fusion")
 
@@ -44,7 +54,10 @@ def weigh_candidates(
     if shared and spacing is not None:
         spacing = spacing[:1]  # that of the recording, which all prompts are for
     azimuths, masks, posteriors, strengths = backbone.candidates(spectrogram, spacing)
-    evidence = backbone.evidence(audio, masks, outputs["prompt_semantics"])
+    semantics = outputs["prompt_semantics"]
+    if backbone.settings["num_prototypes"]:
+        semantics = backbone.prototypes(semantics)
+    evidence = backbone.evidence(audio, masks, semantics)
     doa, weights, presence = backbone.fusion(
         evidence, azimuths, posteriors, outputs["doa"], outputs["similarity"], strengths
     )
