@@ -100,6 +100,20 @@ def test_from_recordings_to_tables(script, folder, make_candidates, monkeypatch)
     assert list(scores) == ["1 s, 0 dB, picture", "1 s, 0 dB, text", "1 s, 0 dB, presence"]
     assert 0 <= scores["1 s, 0 dB, picture"]["scores"]["selection"]["mean"] <= 1
 
+    words = ["x", "--preset", folder / "model", "--data", folder / "data", "--scenes", "3"]
+    words += ["--validation-rooms", "2", "--duration", "1", "--out", folder / "l.json"]
+    monkeypatch.setattr("sys.argv", list(map(str, words)))
+    script("candidate_limits").main()
+    limits = json.loads((folder / "l.json").read_text())["scores"]
+    assert list(limits) == ["picture", "text", "recording"]
+    stages = {"true sounds", "extracted"}
+    stages |= {f"{stage}, without prototypes" for stage in stages} | {"names", "network"}
+    stages |= {"one source alone", "one source alone, near the axis"}
+    assert all(set(one) == stages for one in limits.values())
+    assert limits["text"]["names"]["mean"] == 1.0  # a name is nearest to itself
+    selection = limits["picture"]["true sounds"]["selection"]
+    assert 0 <= selection["interval"][0] <= selection["mean"] <= selection["interval"][1] <= 1
+
     card = script("model_card")
     words = ["x", "--preset", folder / "model", "--data", folder / "data", "--date", "2026-11-30"]
     words += ["--scores", folder / "s.json", "--extractor", folder / "e.json"]

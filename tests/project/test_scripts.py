@@ -51,6 +51,7 @@ TESTS = {
     "near_axis": "tests/project/test_near_axis_benchmark.py",
     "rigid_sphere": "tests/data/starss23/test_docs_page.py",
     "selection": "tests/project/test_extraction_scripts.py",
+    "candidate_limits": "tests/project/test_extraction_scripts.py",
 }
 
 TWO_ROWS = (["PyTorch, eager"], ["Keras, PyTorch"])
