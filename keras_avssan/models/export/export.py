@@ -266,9 +266,10 @@ def _traced(network: _Network, signature: Signature, options: dict[str, Any]) ->
             axis: torch.export.Dim.DYNAMIC for axis, size in enumerate(spec.shape) if size is None
         }
     options = {"dynamic_shapes": ((free,),), "strict": False, **options}
-    # Of a size that may be one, such as the examples of a short recording, nothing is decided.
-    with torch.fx.experimental._config.patch(backed_size_oblivious=True):
-        program = torch.export.export(network, (inputs,), **options)
+    program = torch.export.export(network, (inputs,), **options)
+    # They refuse sizes of one, such as the examples of a short recording, which the operations take
+    # as any other; and their simplification takes a minute at each loading.
+    program._guards_code = []
     _drop_idle_operations(program)
     return program
 
