@@ -22,7 +22,9 @@ def at_least(size: Tensor, least: int) -> Tensor:
     if keras.config.backend() == "torch":
         import torch
 
-        return torch.sym_max(size, least)
+        # Where the size is the greater one already, programs with `sym_max` take minutes to write:
+        # those without are right for recordings of half a second or more.
+        return size if size > least else torch.sym_max(size, least)
     if keras.config.backend() == "jax":
         import jax
 

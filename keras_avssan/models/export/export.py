@@ -267,11 +267,22 @@ def _traced(network: _Network, signature: Signature, options: dict[str, Any]) ->
         }
     options = {"dynamic_shapes": ((free,),), "strict": False, **options}
     program = torch.export.export(network, (inputs,), **options)
-    # They refuse sizes of one, such as the examples of a short recording, which the operations take
-    # as any other; and their simplification takes a minute at each loading.
-    program._guards_code = []
+    _drop_guards(program)
     _drop_idle_operations(program)
     return program
+
+
+def _drop_guards(program: Any) -> None:
+    """Removes checks against recordings unlike the traced one, in length or number of examples.
+
+    They refuse sizes of one, such as the examples of a short recording, which the operations take
+    as any other; with them, loading takes a minute.
+    """
+    from torch.utils._sympy.value_ranges import ValueRanges
+
+    program._guards_code = []
+    for size, values in program.range_constraints.items():
+        program.range_constraints[size] = ValueRanges(_TRACED_BATCH, values.upper)
 
 
 def _drop_idle_operations(program: Any) -> None:

@@ -95,13 +95,13 @@ def check_free_duration(model: Any, signature: Signature) -> None:
     layers = model._flatten_layers()
     found: set[type] = {type(layer) for layer in layers}
     for unable, forms, part in (
-        ("jax", (YAMNetSpectrogram,), "`YAMNet`"),
-        ("torch", (keras.layers.RNN,), "recurrent layers"),
+        (("jax",), (YAMNetSpectrogram,), "`YAMNet`"),
+        (("torch", "jax"), (keras.layers.RNN,), "recurrent layers"),
     ):
-        if backend == unable and any(issubclass(one, forms) for one in found):
+        if backend in unable and any(issubclass(one, forms) for one in found):
             raise ValueError(
                 f"The duration of recordings must be fixed where a network with {part} is exported "
-                f"under the backend {unable!r}: give the `duration` in seconds, or save the model "
+                f"under the backend {backend!r}: give the `duration` in seconds, or save the model "
                 "with `save_to_preset` and export it in a process with KERAS_BACKEND=tensorflow. "
                 "Received: duration=None"
             )
