@@ -20,6 +20,7 @@ from keras_avssan.encoders import (
     WordTable,
     YAMNet,
 )
+from keras_avssan.encoders.yamnet.yamnet_patches import CutPatches
 from keras_avssan.layers import StereoSTFT
 from keras_avssan.models import load_exported
 from keras_avssan.models.baselines import FNSSL
@@ -234,6 +235,24 @@ def test_a_segment_of_fn_ssl_is_no_constant(samples):
     x = torch.rand(2, samples // 200, 3, 2)
     for output, expected in zip(program.module()(x), layer(x), strict=True):
         np.testing.assert_allclose(output.numpy(), expected.numpy(), atol=1e-6)
+
+
+@pytest.mark.one_backend
+def test_patches_of_any_number_through_one_file(tmp_path):
+    """Keras squeezes what it has taken, which ONNX refuses where the size is not one."""
+    torch = pytest.importorskip("torch")
+    onnxruntime = pytest.importorskip("onnxruntime")
+    if BACKEND != "torch":
+        pytest.skip("PyTorch alone writes ONNX")
+    layer, frames = CutPatches(48), {1: torch.export.Dim.DYNAMIC}
+    program = torch.export.export(layer, (torch.ones(2, 144, 64),), dynamic_shapes=((frames,),))
+    export_module._drop_idle_operations(program)
+    torch.onnx.export(program, dynamo=True, verbose=False).save(str(tmp_path / "patches.onnx"))
+    session = onnxruntime.InferenceSession(str(tmp_path / "patches.onnx"))
+    for count in (96, 240):
+        x = np.random.default_rng(0).normal(size=(2, count, 64)).astype("float32")
+        (output,) = session.run(None, {session.get_inputs()[0].name: x})
+        np.testing.assert_array_equal(output, layer(torch.as_tensor(x)).numpy())
 
 
 @pytest.mark.extensive

@@ -286,9 +286,10 @@ def _drop_guards(program: Any) -> None:
 
 
 def _drop_idle_operations(program: Any) -> None:
-    """Removes Keras's moves of tensors to the device that they are on, half of all operations.
+    """Removes operations of Keras that change nothing.
 
-    With them, saving a program takes minutes.
+    With its moves of tensors to the device that they are on, half of all, saving takes minutes; and
+    ONNX refuses to squeeze an axis that is not of size one.
     """
     import torch
 
@@ -300,6 +301,11 @@ def _drop_idle_operations(program: Any) -> None:
             source = node.args[0]
             keeps_type = node.meta["val"].dtype == source.meta["val"].dtype
             if keeps_type and not any(user.op == "output" for user in node.users):
+                node.replace_all_uses_with(source)
+                graph.erase_node(node)
+        elif node.target == torch.ops.aten.squeeze.dim:
+            source = node.args[0]
+            if node.meta["val"].ndim == source.meta["val"].ndim:
                 node.replace_all_uses_with(source)
                 graph.erase_node(node)
     program.graph_module.recompile()
