@@ -20,7 +20,10 @@ import xml.etree.ElementTree as ElementTree
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 TESTS = "tests/models/test_export.py"
-CODE = "models/export.py models/runtimes.py layers models/av_ssan models/localizer.py encoders doa"
+CODE = (
+    "models/export/export.py models/export/load_exported.py layers models/av_ssan "
+    "models/localizer.py encoders doa"
+)
 BACKENDS = {"tensorflow": "TensorFlow", "torch": "PyTorch", "jax": "JAX"}
 FORMATS = {
     "tf_saved_model": "TensorFlow",

@@ -1,4 +1,4 @@
-"""The short-time Fourier transform that VGGish and YAMNet start from."""
+"""The short-time Fourier transform that audio encoders start from."""
 
 import numpy as np
 from keras import ops
@@ -32,9 +32,3 @@ def transform_frames(
     margin = (fft_length - len(window)) // 2
     audio = ops.pad(audio, [[0, 0], [margin, margin]])
     return ops.stft(audio, len(window), hop_length, fft_length, window=window, center=False)
-
-
-def divide_up(count: Tensor, step: int) -> Tensor:
-    """A quotient rounded up, of an int or an integer tensor."""
-    # Not `-(-count // step)`: ONNX rounds quotients of negative integers towards zero.
-    return (count + step - 1) // step

@@ -21,6 +21,7 @@ from keras_avssan.encoders.sound_effects_spectrogram import (
     SoundEffectsSpectrogram,
 )
 from keras_avssan.layers.resampler import Resampler
+from keras_avssan.layers.sizes import at_least, divide_up
 
 EXAMPLE_FRAMES = 100
 _FRAME_SECONDS = HOP_LENGTH / SAMPLING_RATE
@@ -197,9 +198,7 @@ def _hop_frames(hop_seconds: float | None) -> int:
 
 def _num_examples(frames: Tensor, hop_frames: int) -> Tensor:
     """Number of examples that hold all frames: an int, or a tensor if the length is unknown."""
-    beyond = frames - EXAMPLE_FRAMES
-    beyond = (beyond + abs(beyond)) // 2  # 0 for a short recording
-    return 1 - (-beyond // hop_frames)
+    return 1 + at_least(divide_up(frames - EXAMPLE_FRAMES, hop_frames), 0)
 
 
 class _PeakNormalization(keras.layers.Layer):
@@ -231,7 +230,8 @@ class _CutExamples(keras.layers.Layer):
         count = _num_examples(ops.shape(spectrogram)[1], self.hop_frames)
         # Enough silence for any number of frames, so that the padding is a constant.
         padded = ops.pad(spectrogram, [[0, 0], [0, EXAMPLE_FRAMES], [0, 0]])
-        starts = self.hop_frames * ops.arange(count)
+        # The type is named: PyTorch has none for sizes of an exported program.
+        starts = self.hop_frames * ops.arange(count, dtype="int32")
         return ops.take(padded, starts[:, None] + ops.arange(EXAMPLE_FRAMES)[None, :], axis=1)
 
     def compute_output_shape(self, spectrogram_shape: Shape) -> Shape:

@@ -9,6 +9,8 @@ from keras import ops
 from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings
 from keras_avssan.encoders.log_mel_encoder import mel_matrix
+from keras_avssan.encoders.short_time_transform import check_implementation, transform_frames
+from keras_avssan.layers.sizes import divide_up
 
 SAMPLING_RATE = 44100  # hertz
 FRAME_LENGTH = 2048  # samples
@@ -31,6 +33,8 @@ class SoundEffectsSpectrogram(FixedSettings, keras.layers.Layer):
     other frames or recordings. Computed in float32 under every precision policy.
 
     Args:
+        implementation: `"fft"`, or `"conv"`, which computes the transform by a convolution: slower,
+            but available in every export format.
         **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
@@ -38,6 +42,9 @@ class SoundEffectsSpectrogram(FixedSettings, keras.layers.Layer):
 
     Returns:
         float32 tensor of shape (batch, 1 + ceil(samples / 1024), 96).
+
+    Raises:
+        ValueError: If `implementation` is unknown.
 
     Example:
         >>> SoundEffectsSpectrogram()(keras.ops.ones((1, 44100))).shape
@@ -48,8 +55,11 @@ class SoundEffectsSpectrogram(FixedSettings, keras.layers.Layer):
         Libraries", ISMIR 2022.
     """
 
-    def __init__(self, **kwargs: Any) -> None:
+    settable = ("implementation",)  # exports switch it for a while
+
+    def __init__(self, implementation: str = "fft", **kwargs: Any) -> None:
         super().__init__(**{**kwargs, "dtype": "float32", "trainable": False})
+        self.implementation = check_implementation(implementation)
         self._window = np.hanning(FRAME_LENGTH).astype("float32")
         mel = mel_matrix(FRAME_LENGTH // 2 + 1, NUM_MELS, SAMPLING_RATE, 0.0, SAMPLING_RATE / 2)
         self._mel = mel / mel.sum(axis=0)
@@ -58,8 +68,8 @@ class SoundEffectsSpectrogram(FixedSettings, keras.layers.Layer):
     def call(self, audio: Tensor) -> Tensor:
         half = FRAME_LENGTH // 2
         signal = ops.pad(audio, [[0, 0], [half, half + HOP_LENGTH - 1]])
-        real, imaginary = ops.stft(
-            signal, FRAME_LENGTH, HOP_LENGTH, FRAME_LENGTH, window=self._window, center=False
+        real, imaginary = transform_frames(
+            signal, self._window, HOP_LENGTH, FRAME_LENGTH, self.implementation
         )
         power = ops.square(real) + ops.square(imaginary)
         bands = ops.matmul(power, ops.convert_to_tensor(self._mel))
@@ -69,7 +79,10 @@ class SoundEffectsSpectrogram(FixedSettings, keras.layers.Layer):
         batch, samples = input_shape
         return (batch, None if samples is None else num_frames(samples), NUM_MELS)
 
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "implementation": self.implementation}
+
 
 def num_frames(samples: int) -> int:
     """Number of frames of a recording, 1 + ceil(samples / 1024)."""
-    return 1 - (-samples // HOP_LENGTH)
+    return 1 + divide_up(samples, HOP_LENGTH)

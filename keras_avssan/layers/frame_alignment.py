@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings
+from keras_avssan.layers.sizes import size_as_float
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")
@@ -98,12 +99,6 @@ class FrameAlignment(FixedSettings, keras.layers.Layer):
             "embedding_hop_seconds": self.embedding_hop_seconds,
             "embedding_offset_seconds": self.embedding_offset_seconds,
         }
-
-
-def size_as_float(size: Tensor) -> Tensor:
-    """The size of an axis as a float32 scalar, symbolic where a graph is exported."""
-    # A cast of the size itself would be a constant in PyTorch's exports.
-    return ops.arange(size, dtype="float32")[-1] + 1.0
 
 
 def interpolation_weights(positions: Tensor, count: Tensor) -> Tensor:

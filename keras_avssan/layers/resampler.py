@@ -10,6 +10,7 @@ from keras import ops
 from keras_avssan._internal.checks import check_integer
 from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings
+from keras_avssan.layers.sizes import divide_up
 
 # Half the length of the filter in samples of the lower rate, and the shape of its Kaiser window:
 # together 100 dB from 1.0 of the lower Nyquist frequency on, and a passband up to 0.9 of it.
@@ -87,7 +88,7 @@ class Resampler(FixedSettings, keras.layers.Layer):
         if self._inputs == self._outputs:
             return audio
         samples = ops.shape(audio)[1]
-        blocks = -(-samples // self._inputs)
+        blocks = divide_up(samples, self._inputs)
         signal = ops.pad(audio, [[0, 0], [self._reach, self._reach + self._inputs - 1]])
         x = ops.conv(
             signal[..., None],
@@ -100,7 +101,7 @@ class Resampler(FixedSettings, keras.layers.Layer):
 
     def _num_outputs(self, samples: Tensor) -> Tensor:
         """Rounds `samples` * L / M up, without the large products of long recordings."""
-        blocks = -(-samples // self._inputs)
+        blocks = divide_up(samples, self._inputs)
         surplus = blocks * self._inputs - samples
         return blocks * self._outputs - surplus * self._outputs // self._inputs
 

@@ -15,6 +15,7 @@ from keras_avssan.models.baselines import (
     MLPAVC,
     SELDNet,
 )
+from keras_avssan.models.export.exported_localizer import ExportedLocalizer
 from keras_avssan.models.export.load_exported import load_exported
 from keras_avssan.models.fitting.training_record import TrainingRecord
 from keras_avssan.models.localization.sources import Source
@@ -31,6 +32,7 @@ __all__ = [
     "AVST",
     "CMAF",
     "DGB",
+    "ExportedLocalizer",
     "FNSSL",
     "GCCMLP",
     "Localizer",

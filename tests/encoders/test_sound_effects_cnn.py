@@ -81,9 +81,12 @@ def encoder():
 
 
 @pytest.mark.parametrize("samples", [600, 1024, 1025, 44100])
-def test_spectrogram_is_the_one_of_the_reference(samples, sound_effects_spectrogram):
+@pytest.mark.parametrize("implementation", ["fft", "conv"])
+def test_spectrogram_is_the_one_of_the_reference(
+    implementation, samples, sound_effects_spectrogram
+):
     audio = make_audio(samples / 44100, batch=2, rate=44100)
-    layer = SoundEffectsSpectrogram()
+    layer = SoundEffectsSpectrogram(implementation)
     output = ops.convert_to_numpy(layer(audio))
     assert output.shape == layer.compute_output_shape(audio.shape)
     for row, recording in zip(output, audio, strict=True):

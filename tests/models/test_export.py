@@ -11,9 +11,20 @@ import keras
 import numpy as np
 import pytest
 
-from keras_avssan.encoders import AudioEncoder, YAMNet
+from keras_avssan.encoders import (
+    AudioEncoder,
+    ConvImageEncoder,
+    PictureTextEncoder,
+    SoundEffectsCNN,
+    VGGish,
+    WordTable,
+    YAMNet,
+)
+from keras_avssan.encoders.yamnet.yamnet_patches import CutPatches
 from keras_avssan.layers import StereoSTFT
 from keras_avssan.models import load_exported
+from keras_avssan.models.baselines import FNSSL
+from keras_avssan.models.baselines.fn_ssl import SegmentMeans
 from keras_avssan.models.export import export as export_module
 from keras_avssan.models.export.export import SUFFIXES, convolutional_front_ends
 
@@ -106,40 +117,164 @@ def test_any_batch_and_duration(format, peaked, make_inputs, run, tmp_path, reco
     assert implementations(model) == ["fft", "fft"]
 
 
-@pytest.fixture(scope="module")
-def candidates_model(make_tiny):
+def make_candidates(make_tiny, stage, **arguments):
     """A model with candidates whose sounds have embeddings that differ."""
     keras.utils.set_random_seed(0)
-    encoder = YAMNet(0.0625, stage=6)
+    encoder = YAMNet(0.0625, stage=stage)
     for variable in encoder.weights:
         if "kernel" in variable.name:
             variable.assign(3.0 * variable)
-    return make_tiny(
-        audio_encoder=encoder, num_candidates=2, extractor_filters=3, candidate_search="learned"
-    )
+    return make_tiny(audio_encoder=encoder, num_candidates=2, extractor_filters=3, **arguments)
+
+
+@pytest.fixture(scope="module")
+def candidates_model(make_tiny):
+    """As the packaged models: patches of a second, a learned search, words from a table."""
+    vectors = np.random.default_rng(0).normal(size=(2, 5))
+    words = WordTable.from_vectors(["dog", "rain"], vectors, "two words")
+    encoder = PictureTextEncoder(ConvImageEncoder(8, (4, 8), (16, 16)), words)
+    return make_candidates(make_tiny, None, image_encoder=encoder, candidate_search="learned")
+
+
+@pytest.fixture(scope="module")
+def steered_model(make_tiny):
+    """The steered search, and embeddings that are denser than patches."""
+    return make_candidates(make_tiny, 6)
+
+
+def prompts_of(prompt, model, batch):
+    """Inputs of the file and of the model, of one prompt: words are embedded before."""
+    rng = np.random.default_rng(1)
+    if prompt == "images":
+        images = rng.uniform(size=(batch, 16, 16, 3)).astype("float32")
+        return {"images": images}, {"images": images}
+    if prompt == "recording":
+        sounds = {"prompt_audio": rng.normal(size=(batch, 8000)).astype("float32")}
+        return sounds, sounds
+    words = ["rain", "dog", "rain"][:batch]
+    tokens = model.backbone.image_encoder.tokenize(words)
+    return {"prompt_embedding": model.embed_texts(words)}, {"token_ids": tokens}
 
 
 @pytest.mark.extensive
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(
+    ("fixture", "prompt"),
+    [
+        ("steered_model", "images"),
+        ("candidates_model", "embedding"),
+        ("candidates_model", "recording"),
+    ],
+    ids=["steered, pictures", "learned, words", "learned, recordings"],
+)
 @pytest.mark.parametrize("format", SUFFIXES)
 def test_outputs_of_candidates(
-    format, candidates_model, make_inputs, delayed_noise, run, tmp_path, record_property
+    format, fixture, prompt, request, delayed_noise, run, tmp_path, record_property
 ):
     need(format)
-    model, differences, scenes = candidates_model, [], SCENES
+    model, differences = request.getfixturevalue(fixture), []
+    # Shorter and longer than the patches of YAMNet, and than what the network is traced with.
+    scenes, duration = [(1, 8000), (3, 20345)], None
     if format in FIXED or BACKEND == "jax":  # which does not leave the duration of YAMNet free
-        scenes = [(1, 8000)] if format in FIXED else [(1, 8000), (3, 8000)]
-    duration = None if scenes is SCENES else 0.5
-    run_exported = load_exported(export(model, tmp_path, format, duration=duration))
+        scenes, duration = [(1, 8000)] if format in FIXED else [(1, 8000), (3, 8000)], 0.5
+    file = export(model, tmp_path, format, duration=duration, prompt=prompt)
+    exported = load_exported(file)
     for batch, samples in scenes:
-        audio = delayed_noise(np.linspace(40, 120, batch), samples)
-        inputs = {**make_inputs(batch, samples), "audio": audio}
-        expected, outputs = run(model, inputs), run_exported(inputs)
+        audio = {"audio": delayed_noise(np.linspace(40, 120, batch), samples)}
+        prompts, own = prompts_of(prompt, model, batch)
+        expected, outputs = run(model, {**audio, **own}), exported({**audio, **prompts})
         assert np.ptp(expected["candidate_evidence"]) > 1e-3  # of sounds that differ
         np.testing.assert_array_equal(outputs["candidate_azimuths"], expected["candidate_azimuths"])
         np.testing.assert_allclose(outputs["mask"], expected["mask"], atol=1e-3, rtol=0)
         differences += [np.abs(outputs[name] - expected[name]).max() for name in OF_CANDIDATES]
     record_property("difference", f"{max(differences):.1e}")
     assert max(differences) < TOLERANCE
+    asked = prompts_of(prompt, model, 1)[0]
+    (asked,) = asked.values()
+    audio = delayed_noise([70], 8000)
+    theta, presence = exported.localize(audio, list(asked), return_presence=True)
+    own = ["rain"] if prompt == "embedding" else list(asked)
+    expected = model.localize(audio, own, return_presence=True)
+    np.testing.assert_array_equal(theta, expected[0])
+    np.testing.assert_allclose(presence, expected[1], atol=TOLERANCE, rtol=0)
+
+
+@pytest.mark.extensive
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(
+    ("encoder", "samples"),
+    [
+        (lambda: VGGish((2, 2, 4, 4), hidden_dim=4, embedding_dim=4), (8000, 20345)),
+        (lambda: SoundEffectsCNN((2, 2, 4, 4)), (8000, 56789)),
+        (lambda: YAMNet(0.0625), (8000, 20345)),
+    ],
+    ids=["VGGish", "SoundEffectsCNN", "YAMNet"],
+)
+def test_audio_encoders_that_cut_examples(encoder, samples, make_tiny, make_inputs, run, tmp_path):
+    """Recordings shorter and longer than one example, through one file."""
+    format = {"torch": "onnx"}.get(BACKEND, WRITES[0])
+    need(format)
+    model = make_tiny(audio_encoder=encoder())
+    run_exported = load_exported(export(model, tmp_path, format, outputs=["doa", "mask"]))
+    for count in samples:
+        inputs = make_inputs(2, count)
+        outputs, expected = run_exported(inputs), run(model, inputs)
+        np.testing.assert_allclose(outputs["mask"], expected["mask"], atol=1e-3, rtol=0)
+        np.testing.assert_allclose(outputs["doa"], expected["doa"], atol=TOLERANCE, rtol=0)
+
+
+@pytest.mark.one_backend
+@pytest.mark.parametrize("samples", [1600, 6000])
+def test_a_segment_of_fn_ssl_is_no_constant(samples):
+    """Two durations through one program of PyTorch."""
+    torch = pytest.importorskip("torch")
+    if BACKEND != "torch":
+        pytest.skip("PyTorch alone traces sizes as numbers of Python")
+    layer, frames = SegmentMeans(4), {1: torch.export.Dim.DYNAMIC}
+    program = torch.export.export(layer, (torch.ones(2, 10, 3, 2),), dynamic_shapes=((frames,),))
+    x = torch.rand(2, samples // 200, 3, 2)
+    for output, expected in zip(program.module()(x), layer(x), strict=True):
+        np.testing.assert_allclose(output.numpy(), expected.numpy(), atol=1e-6)
+
+
+@pytest.mark.one_backend
+def test_patches_of_any_number_through_one_file(tmp_path):
+    """Keras squeezes what it has taken, which ONNX refuses where the size is not one."""
+    torch = pytest.importorskip("torch")
+    onnxruntime = pytest.importorskip("onnxruntime")
+    if BACKEND != "torch":
+        pytest.skip("PyTorch alone writes ONNX")
+    layer, frames = CutPatches(48), {1: torch.export.Dim.DYNAMIC}
+    program = torch.export.export(layer, (torch.ones(2, 144, 64),), dynamic_shapes=((frames,),))
+    export_module._drop_idle_operations(program)
+    torch.onnx.export(program, dynamo=True, verbose=False).save(str(tmp_path / "patches.onnx"))
+    session = onnxruntime.InferenceSession(str(tmp_path / "patches.onnx"))
+    for count in (96, 240):
+        x = np.random.default_rng(0).normal(size=(2, count, 64)).astype("float32")
+        (output,) = session.run(None, {session.get_inputs()[0].name: x})
+        np.testing.assert_array_equal(output, layer(torch.as_tensor(x)).numpy())
+
+
+@pytest.mark.extensive
+def test_recurrent_layers(run, tmp_path):
+    """Any duration under TensorFlow; PyTorch and JAX run step by step, and need to know it."""
+    format = WRITES[0]
+    need(format)
+    model = FNSSL(hidden_dim=4, num_blocks=1, frequency_stride=64)
+    durations = [None] if BACKEND == "tensorflow" else [0.1, 0.2]
+    if BACKEND != "tensorflow":
+        with pytest.raises(ValueError, match="must be fixed .* recurrent layers .*duration=None"):
+            model.export(tmp_path / f"model{SUFFIXES[format]}", format=format)
+        assert not list(tmp_path.iterdir())
+    audio = np.random.default_rng(0).normal(size=(2, 3200, 2)).astype("float32")
+    for duration in durations:
+        exported = load_exported(
+            export(model, tmp_path, format, duration=duration, outputs=["doa"])
+        )
+        for samples in (1600, 3200) if duration is None else (round(16000 * duration),):
+            inputs = {"audio": audio[:, :samples]}
+            outputs, expected = exported(inputs)["doa"], run(model, inputs)["doa"]
+            np.testing.assert_allclose(outputs, expected, atol=TOLERANCE, rtol=0)
 
 
 @pytest.mark.backend_agnostic

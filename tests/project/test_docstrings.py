@@ -106,6 +106,7 @@ NOT_RUN = {
     "PictureTextEncoder": "needs the weights of a sentence encoder",
     "SentenceEncoder": "needs the weights of a sentence encoder",
     "attach_text_encoder": "needs the weights of a sentence encoder",
+    "ExportedLocalizer": "needs an exported model; docs/export.md makes it and runs this",
     "load_exported": "needs an exported model; docs/export.md makes it and runs this",
     "load_checkpoint": "needs the checkpoints of a training; docs/training.md runs it",
     "replay_batch": "needs the checkpoints of a training; docs/training.md runs it",

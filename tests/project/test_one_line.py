@@ -33,7 +33,7 @@ from keras_avssan.data.starss23.annotations import Events
 from keras_avssan.data.starss23.microphone_pair import MicrophonePair
 from keras_avssan.data.starss23.segments import Segment, SegmentSource
 from keras_avssan.encoders import CLIPTextTokenizer, WordPieceTokenizer
-from keras_avssan.models import Source, TrainingRecord
+from keras_avssan.models import ExportedLocalizer, Source, TrainingRecord
 from keras_avssan.models.baselines.dgb_loss import DGBLoss
 from keras_avssan.training import data_parallel
 
@@ -216,6 +216,12 @@ EXAMPLES = {
     "Events": (
         lambda: Events(*np.array([[0, 1], [0, 6], [0, 0]]), *np.zeros((3, 2))),
         "<Events: 2 entries in 2 frames, female speech, footsteps>",
+    ),
+    "ExportedLocalizer": (
+        lambda: ExportedLocalizer(
+            dict, {"inputs": {"audio": [1, 8000, 2], "images": [1, 64, 64, 3]}, "outputs": ["doa"]}
+        ),
+        "<ExportedLocalizer: audio (1, 8000, 2), images (1, 64, 64, 3), doa>",
     ),
     "FolderReport": (
         make_report,

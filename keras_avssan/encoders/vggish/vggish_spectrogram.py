@@ -10,11 +10,8 @@ from keras_avssan._internal.checks import check_positive_number
 from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings
 from keras_avssan.encoders.log_mel_encoder import mel_matrix
-from keras_avssan.encoders.short_time_transform import (
-    check_implementation,
-    divide_up,
-    transform_frames,
-)
+from keras_avssan.encoders.short_time_transform import check_implementation, transform_frames
+from keras_avssan.layers.sizes import at_least, divide_up
 
 SAMPLING_RATE = 16000  # hertz
 FRAME_LENGTH = 400  # samples: 25 ms
@@ -103,8 +100,7 @@ class VGGishSpectrogram(FixedSettings, keras.layers.Layer):
             count = (samples - _OVERHANG) // _EXAMPLE_HOP
         else:
             count = divide_up(samples - _OVERHANG, _EXAMPLE_HOP)
-        # The length is a tensor where a graph is traced for recordings of any length.
-        return ops.maximum(count, 1) if ops.is_tensor(count) else max(count, 1)
+        return at_least(count, 1)
 
     def call(self, audio: Tensor) -> Tensor:
         examples = self.num_examples(ops.shape(audio)[1])

@@ -36,7 +36,8 @@ class FitFrames(FixedSettings, keras.layers.Layer):
 
     def call(self, log_mel: Tensor) -> Tensor:
         known = log_mel.shape[1]
-        if known is not None and fitting(known, self.least, self.step) == known:
+        # Not of the symbolic size of an exported program, which this would decide for.
+        if isinstance(known, int) and fitting(known, self.least, self.step) == known:
             return log_mel
         frames = fitting(ops.shape(log_mel)[1], self.least, self.step)
         # More silence than needed, then cut: the same code for any number of frames.

@@ -10,11 +10,8 @@ from keras_avssan._internal.checks import check_integer, check_positive_number
 from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings
 from keras_avssan.encoders.log_mel_encoder import mel_matrix
-from keras_avssan.encoders.short_time_transform import (
-    check_implementation,
-    divide_up,
-    transform_frames,
-)
+from keras_avssan.encoders.short_time_transform import check_implementation, transform_frames
+from keras_avssan.layers.sizes import at_least, divide_up
 
 SAMPLING_RATE = 16000  # hertz
 FRAME_LENGTH = 400  # samples: 25 ms
@@ -176,8 +173,5 @@ class YAMNetLogMel(FixedSettings, keras.layers.Layer):
 
 
 def fitting(count: Tensor, least: int, step: int) -> Tensor:
-    """Smallest of `least`, `least + step`, … that is `count` or more; of an int or a tensor."""
-    steps = divide_up(count - least, step)
-    # The length is a tensor where a graph is traced for recordings of any length.
-    steps = ops.maximum(steps, 0) if ops.is_tensor(steps) else max(steps, 0)
-    return least + step * steps
+    """Smallest of `least`, `least + step`, … that is `count` or more; of a size."""
+    return least + step * at_least(divide_up(count - least, step), 0)

@@ -9,8 +9,9 @@ from keras import ops
 from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.unit_length import unit_length
 from keras_avssan._internal.write_once import FixedSettings
-from keras_avssan.layers.frame_alignment import interpolation_weights, size_as_float
+from keras_avssan.layers.frame_alignment import interpolation_weights
 from keras_avssan.layers.semantic_bridge import SemanticBridge
+from keras_avssan.layers.sizes import size_as_float
 
 # What an audio encoder must have for its magnitudes to be masked, see `YAMNet`.
 STEPS = ("spectrogram", "log_mel", "embed_log_mel")

@@ -8,6 +8,7 @@ from keras import ops
 from keras_avssan._internal.checks import check_integer, known_size
 from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings
+from keras_avssan.layers.sizes import divide_up, size_as_float
 from keras_avssan.models.baselines.baseline import Baseline
 from keras_avssan.models.baselines.baseline_backbone import BaselineBackbone
 
@@ -159,17 +160,18 @@ class SegmentMeans(FixedSettings, keras.layers.Layer):
     def call(self, x: Tensor) -> tuple[Tensor, Tensor]:
         segment = self.segment
         _, frames, bands, channels = ops.shape(x)
-        count = (frames + segment - 1) // segment
+        count, total = divide_up(frames, segment), size_as_float(frames)
         # More zeros than needed, so that their number does not depend on the duration.
         x = ops.pad(x, [[0, 0], [0, segment - 1], [0, 0], [0, 0]])[:, : count * segment]
         sums = ops.sum(ops.reshape(x, (-1, count, segment, bands, channels)), axis=2)
-        starts = segment * ops.arange(count)
-        lengths = ops.cast(ops.minimum(segment, frames - starts), x.dtype)[None, :, None]
-        return sums / lengths[..., None], lengths / ops.cast(frames, x.dtype)
+        starts = segment * ops.arange(count, dtype="float32")
+        lengths = ops.minimum(total - starts, float(segment))[None, :, None]
+        shares = ops.cast(lengths / total, x.dtype)
+        return sums / ops.cast(lengths, x.dtype)[..., None], shares
 
     def compute_output_shape(self, x_shape: Shape) -> tuple[Shape, Shape]:
         batch, frames, bands, channels = x_shape
-        count = None if frames is None else -(-frames // self.segment)
+        count = None if frames is None else divide_up(frames, self.segment)
         return (batch, count, bands, channels), (1, count, 1)
 
     def get_config(self) -> dict[str, Any]:

@@ -5,19 +5,25 @@ import importlib.util
 import pathlib
 import shutil
 import tempfile
+import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 import keras
 
-from keras_avssan._internal.checks import check_positive_number
 from keras_avssan._internal.types import PathLike, Tensor
+from keras_avssan.encoders.sound_effects_spectrogram import SoundEffectsSpectrogram
 from keras_avssan.encoders.vggish.vggish_spectrogram import VGGishSpectrogram
 from keras_avssan.encoders.yamnet.yamnet_spectrogram import YAMNetSpectrogram
 from keras_avssan.layers.stereo_stft import StereoSTFT
+from keras_avssan.models.export.settings import FILE, FOLDER, KEY, describe
+from keras_avssan.models.export.signature import (
+    Signature,
+    check_free_duration,
+    checked_signature,
+    make_signature,
+)
 
-# Shapes and types of the inputs by name.
-_Signature: TypeAlias = dict[str, keras.InputSpec]
 # Suffix of a format's file; a SavedModel is a folder.
 SUFFIXES = {
     "tf_saved_model": "",
@@ -26,16 +32,14 @@ SUFFIXES = {
     "torch": ".pt2",
     "openvino": ".xml",
 }
-PROMPTS = {"images": "images", "embedding": "prompt_embedding"}
-# Outputs of networks with candidates.
-_CANDIDATES = (
-    *("mixture_doa", "presence"),
-    *("candidate_azimuths", "candidate_strengths", "candidate_evidence", "candidate_weights"),
-)
-# With free shapes LiteRT would need operations of TensorFlow, which its runtime lacks.
-_FIXED_FORMATS = ("litert",)
+# Layers that have the Fourier transform as a convolution, too.
+_FRONT_ENDS = (StereoSTFT, SoundEffectsSpectrogram, VGGishSpectrogram, YAMNetSpectrogram)
+# Outputs of a network that serve its training.
+_INTERNAL = ("prompt_semantics", "similarity")
 _ONNX_OPSET = 18
-_TRACED_SECONDS = 1.0  # duration of the recording that a model of any duration is traced with
+# Durations of the recordings that a model of any duration is traced with; they must differ, for
+# PyTorch not to take them for one.
+_TRACED_SECONDS = {"audio": 1.0, "prompt_audio": 1.5}
 _TRACED_BATCH = 2  # PyTorch treats a batch of one as a constant
 
 
@@ -56,10 +60,11 @@ def export_localizer(
     _check_path(filepath, format)
     _check_precision(model, format)
     if input_signature is None:
-        input_signature = _make_signature(model, prompt, duration, format)
-    signature = _checked_signature(input_signature)
-    _check_free_duration(model, signature)
-    network = _Network(model.backbone, _output_names(model, outputs))
+        input_signature = make_signature(model, prompt, duration, format)
+    signature = checked_signature(input_signature)
+    check_free_duration(model, signature)
+    names = _output_names(model, outputs)
+    network = _Network(model.backbone, names, describe(model, signature, names))
     with tempfile.TemporaryDirectory(prefix=".export-", dir=filepath.parent) as folder:
         # Partial files stay in this folder, and are removed with it.
         draft = pathlib.Path(folder) / filepath.name
@@ -74,11 +79,7 @@ def export_localizer(
 @contextlib.contextmanager
 def convolutional_front_ends(model: keras.Model) -> Iterator[None]:
     """Lets all front ends of a model use convolutions in the context."""
-    layers = [
-        layer
-        for layer in model._flatten_layers()
-        if isinstance(layer, (StereoSTFT, VGGishSpectrogram, YAMNetSpectrogram))
-    ]
+    layers = [layer for layer in model._flatten_layers() if isinstance(layer, _FRONT_ENDS)]
     before = [layer.implementation for layer in layers]
     for layer in layers:
         layer.implementation = "conv"
@@ -90,13 +91,14 @@ def convolutional_front_ends(model: keras.Model) -> Iterator[None]:
 
 
 class _Network(keras.Model):
-    """A backbone for inference, with the requested outputs."""
+    """A backbone for inference, with the requested outputs; `settings` go into the file."""
 
-    def __init__(self, backbone: keras.Model, names: Sequence[str]) -> None:
+    def __init__(self, backbone: keras.Model, names: Sequence[str], settings: str) -> None:
         super().__init__(name=backbone.name, dtype="float32")
         self.autocast = False
         self.backbone = backbone
         self.names = names
+        self.settings = settings
         self.built = True
 
     def call(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -159,84 +161,9 @@ def _check_precision(model: Any, format: str) -> None:
         )
 
 
-def _make_signature(
-    model: Any, prompt: str | None, duration: float | None, format: str
-) -> _Signature:
-    """Shapes of the inputs; batch and, unless `duration` is given, samples are free."""
-    samples: int | None = None
-    batch: int | None = None
-    if format in _FIXED_FORMATS:
-        batch = 1
-        if duration is None:
-            raise ValueError(
-                f"format={format!r} has no free shapes: give the `duration` of the recordings in "
-                "seconds. Received: duration=None"
-            )
-    if duration is not None:
-        check_positive_number("duration", duration, "time in seconds")
-        samples = round(duration * model.backbone.sampling_rate)
-    signature = {"audio": keras.InputSpec("float32", shape=(batch, samples, 2), name="audio")}
-    if prompt is None:
-        prompt = "embedding" if model.backbone.image_encoder is None else "images"
-    if prompt not in PROMPTS:
-        raise ValueError(f"`prompt` must be one of {tuple(PROMPTS)}. Received: prompt={prompt!r}")
-    if model.backbone.visual_prompt:
-        name = PROMPTS[prompt]
-        shape = _prompt_shape(model.backbone, prompt)
-        signature[name] = keras.InputSpec("float32", shape=(batch, *shape), name=name)
-    return signature
-
-
-def _prompt_shape(backbone: Any, prompt: str) -> tuple[int, ...]:
-    if prompt == "embedding":
-        return (backbone.prompt_dim,)
-    if backbone.image_encoder is None:
-        raise ValueError(
-            "`prompt` must be 'embedding': the model has no image encoder. "
-            "Received: prompt='images'"
-        )
-    return (*backbone.image_size, 3)
-
-
-def _checked_signature(signature: Any) -> _Signature:
-    """The signature as a dict of `InputSpec` with names; only batch and samples may be free."""
-    if isinstance(signature, (list, tuple)) and len(signature) == 1:
-        signature = signature[0]
-    if not isinstance(signature, dict) or "audio" not in signature:
-        raise ValueError(
-            "`input_signature` must be a dict of `keras.InputSpec` with `audio`, or a list of one. "
-            f"Received: input_signature={signature!r}"
-        )
-    for name, spec in signature.items():
-        free = [axis for axis, size in enumerate(spec.shape) if size is None]
-        if set(free) - ({0, 1} if name == "audio" else {0}):
-            raise ValueError(
-                "Only the batch and the samples of `audio` may be None in `input_signature`. "
-                f"Received: input_signature[{name!r}].shape={spec.shape}"
-            )
-    return {
-        name: keras.InputSpec(spec.dtype or "float32", shape=spec.shape, name=name)
-        for name, spec in sorted(signature.items())
-    }
-
-
-def _check_free_duration(model: Any, signature: _Signature) -> None:
-    """Refuses a free duration where JAX cannot compare symbolic sizes, as YAMNet needs."""
-    is_yamnet = any(isinstance(layer, YAMNetSpectrogram) for layer in model._flatten_layers())
-    if is_yamnet and signature["audio"].shape[1] is None and keras.config.backend() == "jax":
-        raise ValueError(
-            "The duration of recordings must be fixed where a network with `YAMNet` is exported "
-            "under the backend 'jax': give the `duration` in seconds, or save the model with "
-            "`save_to_preset` and export it in a process with KERAS_BACKEND=tensorflow. "
-            "Received: duration=None"
-        )
-
-
 def _output_names(model: Any, outputs: Sequence[str] | None) -> list[str]:
     """Sorted names of the outputs to write."""
-    bands = [f"band_attention_{band}" for band in model.backbone.bands]
-    names = ["doa", "mask", "masked_spectrogram", "band_weights", *bands]
-    names = sorted([*names, *(name for name in _CANDIDATES if name in model.backbone.output)])
+    names = sorted(set(model.backbone.output) - set(_INTERNAL))
     if outputs is None:
         return names
     if isinstance(outputs, str) or not outputs or set(outputs) - set(names):
@@ -255,15 +182,17 @@ def _replace(source: pathlib.Path, target: pathlib.Path) -> None:
 
 
 def _write_saved_model(
-    network: _Network, path: pathlib.Path, signature: _Signature, options: dict[str, Any]
+    network: _Network, path: pathlib.Path, signature: Signature, options: dict[str, Any]
 ) -> None:
     archive = keras.export.ExportArchive()
     archive.track_and_add_endpoint("serve", network, [signature], **options)
     archive.write_out(str(path), verbose=False)
+    (path / FOLDER).mkdir(exist_ok=True)
+    (path / FOLDER / FILE).write_text(network.settings, "utf-8")
 
 
 def _write_saved_model_from_jax(
-    network: _Network, path: pathlib.Path, signature: _Signature, options: dict[str, Any]
+    network: _Network, path: pathlib.Path, signature: Signature, options: dict[str, Any]
 ) -> None:
     """Omits gradients, which JAX cannot write for free shapes."""
     settings = {"with_gradient": False, **options.pop("jax2tf_kwargs", {})}
@@ -271,23 +200,27 @@ def _write_saved_model_from_jax(
 
 
 def _write_litert(
-    network: _Network, path: pathlib.Path, signature: _Signature, options: dict[str, Any]
+    network: _Network, path: pathlib.Path, signature: Signature, options: dict[str, Any]
 ) -> None:
     keras.Model.export(
         network, str(path), format="litert", verbose=False, input_signature=[signature], **options
     )
+    # Behind the network, as metadata of LiteRT stands there.
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(FILE, network.settings)
 
 
 def _write_torch_program(
-    network: _Network, path: pathlib.Path, signature: _Signature, options: dict[str, Any]
+    network: _Network, path: pathlib.Path, signature: Signature, options: dict[str, Any]
 ) -> None:
     import torch
 
-    torch.export.save(_traced(network, signature, options), str(path))
+    program = _traced(network, signature, options)
+    torch.export.save(program, str(path), extra_files={FILE: network.settings})
 
 
 def _write_onnx(
-    network: _Network, path: pathlib.Path, signature: _Signature, options: dict[str, Any]
+    network: _Network, path: pathlib.Path, signature: Signature, options: dict[str, Any]
 ) -> None:
     import torch
 
@@ -300,11 +233,12 @@ def _write_onnx(
         verbose=False,
         **options,
     )
+    program.model.metadata_props[KEY] = network.settings
     program.save(str(path))
 
 
 def _write_openvino(
-    network: _Network, path: pathlib.Path, signature: _Signature, options: dict[str, Any]
+    network: _Network, path: pathlib.Path, signature: Signature, options: dict[str, Any]
 ) -> None:
     """Converts from another format, which keeps names and free shapes."""
     import openvino
@@ -314,17 +248,18 @@ def _write_openvino(
         file = pathlib.Path(folder) / f"model{SUFFIXES[through]}"
         _writer(through)(network, file, signature, {})
         converted = openvino.convert_model(str(file))
+        converted.set_rt_info(network.settings, [KEY])
         openvino.save_model(converted, str(path), **{"compress_to_fp16": False, **options})
 
 
-def _traced(network: _Network, signature: _Signature, options: dict[str, Any]) -> Any:
+def _traced(network: _Network, signature: Signature, options: dict[str, Any]) -> Any:
     """Program of `torch.export` in which batch and duration stay free."""
     import torch
 
-    samples = round(_TRACED_SECONDS * network.backbone.sampling_rate)
     inputs, free = {}, {}
     for name, spec in signature.items():
-        traced = (_TRACED_BATCH, samples)
+        seconds = _TRACED_SECONDS.get(name, 0.0)
+        traced = (_TRACED_BATCH, round(seconds * network.backbone.sampling_rate))
         shape = [traced[axis] if size is None else size for axis, size in enumerate(spec.shape)]
         inputs[name] = keras.ops.ones(shape, spec.dtype)
         free[name] = {
@@ -332,14 +267,29 @@ def _traced(network: _Network, signature: _Signature, options: dict[str, Any]) -
         }
     options = {"dynamic_shapes": ((free,),), "strict": False, **options}
     program = torch.export.export(network, (inputs,), **options)
+    _drop_guards(program)
     _drop_idle_operations(program)
     return program
 
 
-def _drop_idle_operations(program: Any) -> None:
-    """Removes Keras's moves of tensors to the device that they are on, half of all operations.
+def _drop_guards(program: Any) -> None:
+    """Removes checks against recordings unlike the traced one, in length or number of examples.
 
-    With them, saving a program takes minutes.
+    They refuse sizes of one, such as the examples of a short recording, which the operations take
+    as any other; with them, loading takes a minute.
+    """
+    from torch.utils._sympy.value_ranges import ValueRanges
+
+    program._guards_code = []
+    for size, values in program.range_constraints.items():
+        program.range_constraints[size] = ValueRanges(_TRACED_BATCH, values.upper)
+
+
+def _drop_idle_operations(program: Any) -> None:
+    """Removes operations of Keras that change nothing.
+
+    With its moves of tensors to the device that they are on, half of all, saving takes minutes; and
+    ONNX refuses to squeeze an axis that is not of size one.
     """
     import torch
 
@@ -351,6 +301,11 @@ def _drop_idle_operations(program: Any) -> None:
             source = node.args[0]
             keeps_type = node.meta["val"].dtype == source.meta["val"].dtype
             if keeps_type and not any(user.op == "output" for user in node.users):
+                node.replace_all_uses_with(source)
+                graph.erase_node(node)
+        elif node.target == torch.ops.aten.squeeze.dim:
+            source = node.args[0]
+            if node.meta["val"].ndim == source.meta["val"].ndim:
                 node.replace_all_uses_with(source)
                 graph.erase_node(node)
     program.graph_module.recompile()
