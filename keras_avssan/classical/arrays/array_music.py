@@ -38,7 +38,7 @@ class ArrayMUSIC(ClassicalArrayLocalizer):
 
     Returns:
         Dict with `doa`: float32 spectrum of shape (batch, *grid.shape), not negative and of sum
-        one. Uniform for silence.
+        one, each direction weighted by its solid angle. Uniform for silence.
 
     Raises:
         ValueError: If an argument is out of range, no bin lies within `frequency_range`, the array
@@ -66,7 +66,8 @@ class ArrayMUSIC(ClassicalArrayLocalizer):
                 f"`num_sources` must be below the number of microphones, {len(self.array)}. "
                 f"Received: num_sources={self.num_sources}"
             )
-        self._vectors = np.concatenate(self.steering, axis=1) / np.sqrt(len(self.array))
+        vectors = np.concatenate(self.steering, axis=1) / np.sqrt(len(self.array))
+        self._vectors = vectors.astype("float32")
 
     def spectrum(self, spectrogram: Tensor) -> Tensor:
         real, imaginary = spectrogram[..., 0::2], spectrogram[..., 1::2]

@@ -37,7 +37,7 @@ class ArraySRPPHAT(ClassicalArrayLocalizer):
 
     Returns:
         Dict with `doa`: float32 spectrum of shape (batch, *grid.shape), not negative and of sum
-        one. Uniform for silence.
+        one, each direction weighted by its solid angle. Uniform for silence.
 
     Raises:
         ValueError: If an argument is out of range, no bin lies within `frequency_range`, the array

@@ -49,7 +49,7 @@ class ClassicalArrayLocalizer(keras.layers.Layer):
 
     Returns:
         Dict with `doa`: float32 spectrum of shape (batch, *grid.shape), not negative and of sum
-        one. Uniform for silence.
+        one, each direction weighted by its solid angle. Uniform for silence.
 
     Raises:
         ValueError: If an argument is out of range, no bin lies within `frequency_range`, the array
@@ -134,7 +134,9 @@ class ClassicalArrayLocalizer(keras.layers.Layer):
         self._check_shape(tuple(inputs["audio"].shape))
         audio = ops.cast(inputs["audio"], "float32")
         spectrogram = self.stft(audio * level_gain(audio))[:, :, self._bins]
-        spectrum = self.spectrum(spectrogram) + _FLOOR
+        # Scores are a density: each direction counts by the solid angle that it stands for.
+        share = ops.convert_to_tensor(self.grid.solid_angles.astype("float32"))
+        spectrum = (self.spectrum(spectrogram) + _FLOOR) * share
         spectrum = spectrum / ops.sum(spectrum, axis=-1, keepdims=True)
         return {"doa": ops.reshape(spectrum, (-1, *self.grid.shape))}
 

@@ -247,7 +247,7 @@ def test_copied_and_dead_channels(model, recordings, pictures):
     copied[1, :, 3] = 0.0
     with pytest.raises(ValueError, match=r"all channels.*channel 3 is constant"):
         model.localize(copied, pictures[0], array=SQUARE)
-    with pytest.raises(ValueError, match=r"must have 4 channels"):
+    with pytest.raises(ValueError, match=r"must have 4 channel\(s\)"):
         model.localize(copied[..., :2], pictures[0], array=SQUARE)
     with pytest.raises(ValueError, match="`channels` must be 4 different channels"):
         model.localize(copied, pictures[0], channels=(0, 1), array=SQUARE)
