@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 
 import numpy as np
 import pytest
@@ -100,5 +101,5 @@ def test_bad_input_is_one_line_and_nothing_is_written(
     assert stopped.value.code == 2
     error = capsys.readouterr().err.strip().splitlines()
     assert len(error) == 1 or error[0].startswith("usage"), error
-    assert __import__("re").search(message, error[-1]), error
+    assert re.search(message, error[-1]), error
     assert sorted(os.listdir(files)) == before and not os.listdir(tmp_path)

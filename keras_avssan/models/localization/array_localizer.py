@@ -132,10 +132,12 @@ class ArrayLocalizer:
         if return_presence and not gives_presence(self.model):
             refuse_presence(self.model)
         answer = self.answer(audio, prompt, sampling_rate, channels)
-        result = (answer.directions,)
-        result += (answer.confidence,) if return_confidence else ()
-        result += (answer.presence,) if return_presence else ()
-        return result if len(result) > 1 else result[0]
+        result: list[Any] = [answer.directions]
+        if return_confidence:
+            result.append(answer.confidence)
+        if return_presence:
+            result.append(answer.presence)
+        return tuple(result) if len(result) > 1 else result[0]
 
     def answer(
         self,
@@ -211,9 +213,9 @@ def _choose_pairs(
         low, high = max(low, least or 0.0), min(high, most or np.inf)
         reason = f"This network takes no other spacing than the {own:g} m of its training"
     else:
-        known = own is not None
-        low = least if least is not None else (_LEAST * own if known else 0.0)
-        high = most if most is not None else (_MOST * own if known else np.inf)
+        usual = (0.0, np.inf) if own is None else (_LEAST * own, _MOST * own)
+        low = usual[0] if least is None else least
+        high = usual[1] if most is None else most
         reason = "`min_spacing` and `max_spacing` of `ArrayLocalizer` choose other pairs"
     pairs = array.pairs(low, high)
     if not len(pairs):

@@ -31,7 +31,7 @@ def answer_pairs(
     are one batch; of several prompts for one recording, all prompts of one pair.
     """
     of_pairs = np.moveaxis(recordings[:, :, pairs], 1, 2)  # (batch, P, samples, 2)
-    prompts = [{}]
+    prompts: list[Arrays] = [{}]
     if model.backbone.visual_prompt:
         prompts = read_each(model, len(recordings), prompt, sampling_rate)
         prompts = [embedded_once(model.backbone, one) for one in prompts]
