@@ -28,6 +28,7 @@ from tracking import RATE, example_sounds, folder_sounds
 from keras_avssan._internal.atomic_files import write_json
 from keras_avssan.arrays import MicrophoneArray, fuse_posteriors
 from keras_avssan.arrays.geometries import circle
+from keras_avssan.arrays.pair_fusion import FLOOR
 from keras_avssan.classical import ArraySRPPHAT
 from keras_avssan.evaluation import bootstrap_interval
 from keras_avssan.models import ArrayLocalizer, Localizer
@@ -44,10 +45,11 @@ ARRAYS = {
 }
 # Weights and floors of the fusions that are compared.
 FUSIONS = {
-    "fused": ("uniform", 0.01),
-    "fused, weights by spacing": ("spacing", 0.01),
+    "fused": ("uniform", FLOOR),
+    "fused, weights by spacing": ("spacing", FLOOR),
     "fused, no floor": ("uniform", 0.0),
-    "fused, floor 0.1": ("uniform", 0.1),
+    "fused, floor 0.01": ("uniform", 0.01),
+    "fused, floor 0.3": ("uniform", 0.3),
 }
 PAIR, PAIR_ANGLE = "best pair, guessing front or back", "best pair, angle at the pair"
 STRONGEST, NEARER = "SRP-PHAT", "SRP-PHAT, nearer of two peaks"

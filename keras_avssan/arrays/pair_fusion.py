@@ -9,7 +9,7 @@ from keras_avssan.arrays.microphone_array import MicrophoneArray, num_dimensions
 
 WEIGHTS = ("uniform", "spacing")
 # Share of every pair's posterior that is spread evenly: one pair cannot rule out a direction.
-FLOOR = 0.01
+FLOOR = 0.1
 _LEVEL = 0.02  # height of an axis of unit length that counts as level
 
 
