@@ -14,6 +14,9 @@ from typing import Any
 # the class, so that preparing data imports neither Keras nor KerasHub.
 # Names of saved classes by their module below `keras_avssan`.
 REGISTERED: dict[str, tuple[str, ...]] = {
+    "classical.arrays.array_music": ("ArrayMUSIC",),
+    "classical.arrays.array_srp_phat": ("ArraySRPPHAT",),
+    "classical.arrays.classical_array_localizer": ("ClassicalArrayLocalizer",),
     "classical.classical_localizer": ("ClassicalLocalizer",),
     "classical.gcc_phat": ("GCCPHAT",),
     "classical.music": ("MUSIC",),

@@ -1,7 +1,7 @@
 """Base class of the methods without training: frames, steering, `localize`."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, cast, overload
+from typing import Any, Literal, overload
 
 import keras
 import numpy as np
@@ -17,6 +17,7 @@ from keras_avssan._internal.checks import (
 from keras_avssan._internal.one_line import one_line, span
 from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import WriteOnce
+from keras_avssan.classical.frequency_bins import checked_range, choose_bins
 from keras_avssan.classical.peaks import strongest_peaks
 from keras_avssan.data.media.channel_pair import confidence
 from keras_avssan.data.media.recordings import read_recordings, spacing_input
@@ -93,9 +94,9 @@ class ClassicalLocalizer(keras.layers.Layer):
         check_positive_number("sampling_rate", sampling_rate, "number of hertz")
         self.microphone_spacing = float(microphone_spacing)
         self.sampling_rate = sampling_rate
-        self.frequency_range = _checked_range(frequency_range, sampling_rate)
+        self.frequency_range = checked_range(frequency_range, sampling_rate)
         self.stft = StereoSTFT(frame_length, hop_length, name="stft")
-        self._bins = self._choose_bins()
+        self._bins = choose_bins(self.stft, sampling_rate, self.frequency_range)
         hertz = np.arange(self._bins.start, self._bins.stop) * sampling_rate / frame_length
         phase = steering_phases(hertz, direction_delays())
         self._phase_a_metre = phase[None].astype("float32")  # (1, F, 180)
@@ -108,19 +109,6 @@ class ClassicalLocalizer(keras.layers.Layer):
             f"{self.sampling_rate} Hz",
             f"frequencies {span(self.frequency_range, ' Hz', 5)}",
         )
-
-    def _choose_bins(self) -> slice:
-        """Bins of the frequency range, as a slice."""
-        width = self.sampling_rate / self.stft.frame_length
-        low, high = self.frequency_range
-        first = max(1, int(np.ceil(low / width)))
-        last = min(self.stft.num_bins - 2, int(np.floor(high / width)))
-        if last < first:
-            raise ValueError(
-                f"`frequency_range` must hold a bin, which are {width:g} Hz apart, other than the "
-                f"first and the last. Received: frequency_range={self.frequency_range}"
-            )
-        return slice(first, last + 1)
 
     def call(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         if not isinstance(inputs, dict) or "audio" not in inputs:
@@ -349,14 +337,3 @@ class ClassicalLocalizer(keras.layers.Layer):
 def _same_batch(shape: Shape, expected: Shape) -> bool:
     """Whether two shapes of rank one agree, as far as they are known."""
     return len(shape) == 1 and (None in (*shape, *expected) or shape == expected)
-
-
-def _checked_range(frequency_range: Sequence[float], sampling_rate: float) -> tuple[float, float]:
-    """The range as a tuple of two floats from 0 to half the sampling rate."""
-    limits = np.asarray(frequency_range, "float64")
-    if limits.shape != (2,) or not 0 <= limits[0] < limits[1] <= sampling_rate / 2:
-        raise ValueError(
-            "`frequency_range` must be a lower and a higher frequency, from 0 to "
-            f"{sampling_rate / 2:g} Hz. Received: frequency_range={frequency_range!r}"
-        )
-    return cast(tuple[float, float], tuple(limits.tolist()))

@@ -11,6 +11,12 @@ from typing import Any, cast
 from keras_avssan._internal.atomic_files import check_file, is_meant_as_file, write_json, write_text
 from keras_avssan._internal.saved_files import DEFAULT_MODEL
 from keras_avssan._internal.types import PathLike
+from keras_avssan.cli.array_options import (
+    add_array_options,
+    array_arguments,
+    check_array_options,
+    open_array,
+)
 from keras_avssan.cli.checks import check_input, check_output
 from keras_avssan.cli.options import MODEL_HELP, Commands, check_model_spacing, load_model
 from keras_avssan.cli.tracking.track_files import (
@@ -26,6 +32,7 @@ from keras_avssan.cli.tracking.track_files import (
 
 # Endings of a figure, each a format that Matplotlib writes without other programs.
 _FIGURES = (".jpeg", ".jpg", ".pdf", ".png", ".svg", ".tif", ".tiff", ".webp")
+_NUMBERS = {2: "two"}
 _COLUMNS = ("recording", "prompt", "azimuth", "confidence")
 
 
@@ -45,9 +52,12 @@ def add_localize(commands: Commands) -> None:
         "keras-avssan localize array.wav --channels 0 2 --spacing 0.08 --prompt dog.jpg "
         "--model my_model\n"
         "keras-avssan localize long.wav --prompt dog.jpg --track --smoothing offline "
-        "--csv track.csv --figure track.png",
+        "--csv track.csv --figure track.png\n"
+        "keras-avssan localize four.wav --prompt dog.jpg --array respeaker_4",
     )
-    parser.add_argument("audio", nargs="+", help="recording of two microphones")
+    parser.add_argument(
+        "audio", nargs="+", help="recording of two microphones, or of those of --array"
+    )
     parser.add_argument(
         "--prompt",
         action="extend",
@@ -77,6 +87,7 @@ def add_localize(commands: Commands) -> None:
         help="file for a figure of one recording and one prompt, of posterior, mask and bands, or "
         "with --track of the direction over time: " + ", ".join(_FIGURES),
     )
+    add_array_options(parser)
     add_track_options(parser)
     parser.set_defaults(run=_localize, checked_by=_check)
 
@@ -93,8 +104,9 @@ def _check(options: argparse.Namespace) -> None:
     if options.figure:
         _check_figure(options)
     check_channel_pair(options.channels)
+    check_array_options(options)
     for path in options.audio:
-        _check_channels(path, options.channels)
+        _check_channels(path, options)
 
 
 def _check_figure(options: argparse.Namespace) -> None:
@@ -110,7 +122,7 @@ def _check_figure(options: argparse.Namespace) -> None:
         )
 
 
-def _check_channels(path: PathLike, channels: Sequence[int] | None) -> None:
+def _check_channels(path: PathLike, options: argparse.Namespace) -> None:
     """By the header; files that soundfile cannot open are left to the reader, which says why."""
     import soundfile
 
@@ -118,16 +130,24 @@ def _check_channels(path: PathLike, channels: Sequence[int] | None) -> None:
         count = soundfile.info(path).channels
     except soundfile.SoundFileError:
         return
-    if channels is None and count != 2:
-        hint = " (`--channels`, such as `--channels 0 1`, chooses two)" if count > 2 else ""
+    wanted, option, channels = 2, "--channels", options.channels
+    if options.array:
+        wanted, option = len(open_array(options)), "--array-channels"
+        channels = options.array_channels
+    if channels is None and count != wanted:
+        example = " ".join(map(str, range(wanted)))
+        hint = (
+            f" (`{option}`, such as `{option} {example}`, chooses {_NUMBERS.get(wanted, wanted)})"
+        )
+        hint = hint if count > wanted else ""
         raise ValueError(
-            f"audio file '{path}' must have 2 channels{hint}. "
+            f"audio file '{path}' must have {wanted} channels{hint}. "
             f"Received: {count} channel{'s'[: count > 1]}"
         )
     if channels is not None and max(channels) >= count:
         raise ValueError(
-            f"`--channels` must be from 0 to {count - 1} for audio file '{path}'. "
-            f"Received: --channels={list(channels)}"
+            f"`{option}` must be from 0 to {count - 1} for audio file '{path}'. "
+            f"Received: {option}={list(channels)}"
         )
 
 
@@ -141,7 +161,7 @@ def _localize(options: argparse.Namespace) -> None:
             f"Received: --model={options.model!r}, a {type(model).__name__}"
         )
     check_model_spacing(options, model)
-    pair: dict[str, Any] = {}
+    pair: dict[str, Any] = array_arguments(options) if options.array else {}
     if options.channels:
         pair["channels"] = tuple(options.channels)
     if options.spacing:

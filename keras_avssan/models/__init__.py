@@ -18,6 +18,8 @@ from keras_avssan.models.baselines import (
 from keras_avssan.models.export.exported_localizer import ExportedLocalizer
 from keras_avssan.models.export.load_exported import load_exported
 from keras_avssan.models.fitting.training_record import TrainingRecord
+from keras_avssan.models.localization.array_answer import ArrayAnswer
+from keras_avssan.models.localization.array_localizer import ArrayLocalizer
 from keras_avssan.models.localization.sources import Source
 from keras_avssan.models.localizer import Localizer
 from keras_avssan.models.localizer_preprocessor import LocalizerPreprocessor
@@ -30,6 +32,8 @@ __all__ = [
     "AVSSANBackbone",
     "AVSSANPreprocessor",
     "AVST",
+    "ArrayAnswer",
+    "ArrayLocalizer",
     "CMAF",
     "DGB",
     "ExportedLocalizer",

@@ -219,14 +219,19 @@ class LocalizerPreprocessor(FindsPackaged, keras_hub.models.Preprocessor):
 def pair_prompts(audio: np.ndarray, prompts: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Repeats a single prompt for several recordings, or a single recording for several prompts."""
     count = len(next(iter(prompts.values())))
+    scenes = count_scenes(len(audio), count)
     if len(audio) == 1:
-        audio = np.repeat(audio, count, axis=0)
+        audio = np.repeat(audio, scenes, axis=0)
     elif count == 1:
-        prompts = {key: np.repeat(value, len(audio), axis=0) for key, value in prompts.items()}
-        count = len(audio)
-    if len(audio) != count:
+        prompts = {key: np.repeat(value, scenes, axis=0) for key, value in prompts.items()}
+    return {"audio": audio, **prompts}
+
+
+def count_scenes(recordings: int, prompts: int) -> int:
+    """Number of scenes of recordings and prompts, one each or a single one of either."""
+    if recordings != prompts and 1 not in (recordings, prompts):
         raise ValueError(
             "`audio` and `prompt` must hold one prompt a recording, or a single one of either. "
-            f"Received: {len(audio)} recordings and {count} prompts"
+            f"Received: {recordings} recordings and {prompts} prompts"
         )
-    return {"audio": audio, **prompts}
+    return max(recordings, prompts)

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 # Inputs that are or become a prompt embedding; of several, the first of these is used.
 EMBEDDED = ("prompt_embedding", "token_ids", "images")
+# Those that an image encoder embeds.
+_TO_EMBED = ("token_ids", "images")
 # Inputs of a recording as prompt, which may come together with one of them.
 REFERENCE = ("prompt_audio", "prompt_audio_weight")
 # Projected prompts, all for one recording: an input that `localize` makes of the others.
@@ -154,6 +156,17 @@ def embed_batches(
         for start in range(0, len(prompts), batch_size)
     ]
     return np.concatenate(parts).astype("float32")
+
+
+def embedded_once(
+    backbone: "PromptedBackbone", inputs: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Inputs with the embedding in place of pictures or words, to serve many recordings."""
+    for name in _TO_EMBED:
+        if name in inputs:
+            rest = {key: value for key, value in inputs.items() if key not in _TO_EMBED}
+            return {"prompt_embedding": embed_batches(backbone, name, inputs[name], 32), **rest}
+    return dict(inputs)
 
 
 def embed_inputs(

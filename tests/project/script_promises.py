@@ -28,6 +28,21 @@ def check_share(text):
     assert "%" in text and 0 <= number(text) <= 100
 
 
+def check_arrays(words, out):
+    found = json.loads(pathlib.Path("arrays.json").read_text())["arrays"]
+    assert {name: one["pairs"] for name, one in found.items()} == {"square": 6, "respeaker_4": 6}
+    rows = rows_of(out)
+    for name in ("fused", "best pair, angle at the pair", "SRP-PHAT, nearer of two peaks"):
+        check_share(rows[name][0])
+        check_share(rows[name][2])
+        assert 0 <= number(rows[name][1]) <= 180
+    for one in found.values():
+        scores = one["scores"]
+        assert scores["SRP-PHAT"]["selection"] <= 0.5  # one direction for both prompts
+        assert all(score["scenes"] == 2 for score in scores.values())
+        assert 0 < one["mean_confidence"] < 1
+
+
 def check_bands(words, out):
     lines = [line.strip("| ").split(" | ") for line in out.splitlines() if line.startswith("| `")]
     traces = [cells for cells in lines if len(cells) == 8]

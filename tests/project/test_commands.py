@@ -159,6 +159,7 @@ def base(tmp_path_factory, example_files, small_model):
     write_starss23(root / "STARSS23")
     (root / "classes.csv").write_text("class,pictures\nbell,bell\n")
     (root / "mine.py").write_text(OWN_ROWS)
+    write_array(root)
     write_videos(root)
     return root
 
@@ -173,6 +174,14 @@ def write_classes(root):
             soundfile.write(root / class_name / f"{index}.wav", sound, 16000)
             pixels = rng.integers(0, 255, (16, 16, 3), "uint8")
             Image.fromarray(pixels).save(root / class_name / f"{index}.png")
+
+
+def write_array(root):
+    """Recordings of four and six channels, and the positions of four microphones."""
+    sound = 0.1 * np.random.default_rng(0).standard_normal((8000, 6))
+    for name, channels in (("four", 4), ("six", 6)):
+        soundfile.write(root / f"{name}.wav", sound[:, :channels], 16000)
+    (root / "my_array.csv").write_text("x,y\n0.1,0\n0,0.1\n-0.1,0\n0,-0.1\n")
 
 
 def write_starss23(root):
@@ -238,7 +247,8 @@ def check_localize(words, out):
     found = re.findall(
         r"(\d+) degrees, probability within 5 degrees: \d\.\d\d(?:, pres.*)?$", out, re.M
     )
-    assert found and all(1 <= int(azimuth) <= 180 for azimuth in found)
+    low, high = (0, 359) if "--array" in words else (1, 180)
+    assert found and all(low <= int(azimuth) <= high for azimuth in found)
     if "--csv" in words:
         assert len(list(csv.DictReader(open(value(words, "--csv"))))) == len(found) == 2
     if "--figure" in words:

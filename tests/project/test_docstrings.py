@@ -323,6 +323,7 @@ NOTHING_RECEIVED = {
     },
     "passes on the words of another error": {
         ("app/answer.py", "{}"),
+        ("arrays/microphone_array.py", "'{}' holds no array. {}"),
         ("cli/options.py", "{} `--bank-part all` uses all rooms"),
     },
 }

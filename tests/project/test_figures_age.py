@@ -25,6 +25,8 @@ PAGES = figures_age.pages()
 MEASURED = re.compile(r"\d (%|ms|s|min|dB|MB|GB|GiB|GFLOP|GFLOP/s)(?!\w)|\d°|\d \(−?\d|\de-\d\d")
 # Tables whose numbers nobody measured: settings, conventions, sizes of the method.
 GIVEN = {
+    "docs/arrays.md#conventions": "conventions",
+    "docs/arrays.md#geometry": "sizes of arrays",
     "docs/concepts.md": "conventions",
     "docs/design-decisions.md#setting-by-setting": "settings",
     "docs/design-decisions.md#what-has-no-setting": "settings",

@@ -24,6 +24,7 @@ from keras_avssan import (
 )
 from keras_avssan._internal.one_line import count, names, one_line, span
 from keras_avssan.app import Answer
+from keras_avssan.arrays import DirectionGrid, MicrophoneArray
 from keras_avssan.benchmark.system import Setup
 from keras_avssan.data.curation.folder_report import FileReport, FolderReport
 from keras_avssan.data.curation.split_leaks import Leak
@@ -34,6 +35,7 @@ from keras_avssan.data.starss23.microphone_pair import MicrophonePair
 from keras_avssan.data.starss23.segments import Segment, SegmentSource
 from keras_avssan.encoders import CLIPTextTokenizer, WordPieceTokenizer
 from keras_avssan.models import ExportedLocalizer, Source, TrainingRecord
+from keras_avssan.models import ArrayAnswer, Source, TrainingRecord
 from keras_avssan.models.baselines.dgb_loss import DGBLoss
 from keras_avssan.training import data_parallel
 
@@ -51,8 +53,8 @@ OF_KERAS = (
 )
 # Each has files of its own, or a model, and is asked for its line by its own tests.
 ELSEWHERE = {
-    "ClassFolders", "LocalizerStream", "PictureFolders", "STARSS23", "SegmentPrompts",
-    "SpatialClips", "VGGSound", "VGGSoundSSL",
+    "ArrayLocalizer", "ClassFolders", "LocalizerStream", "PictureFolders", "STARSS23",
+    "SegmentPrompts", "SpatialClips", "VGGSound", "VGGSoundSSL",
 }  # fmt: skip
 
 
@@ -124,6 +126,13 @@ def make_evaluation():
     return evaluation.Evaluation(scores, ("bell", "dog"), ("dog", "bell"), {"split": "test"})
 
 
+def make_array_answer():
+    pairs, angles = MicrophoneArray.from_preset("respeaker_4").pairs(), np.ones((1, 6, 180)) / 180
+    ones, posterior = np.ones(1), np.ones((1, 360)) / 360
+    found = np.array([271.0])
+    return ArrayAnswer(found, ones, ones, posterior, angles, None, pairs, DirectionGrid())
+
+
 def make_report():
     files = tuple(FileReport(f"bell/{n}.wav", "bell", "audio", seconds=1.0) for n in range(40))
     return FolderReport("sounds", files, (), ())
@@ -178,6 +187,10 @@ EXAMPLES = {
         lambda: Answer(93.0, 0.876, {}, np.zeros((8000, 2), "int16"), 16000),
         "<Answer: 93°, confidence 0.88, 0.50 s at 16000 Hz>",
     ),
+    "ArrayAnswer": (
+        make_array_answer,
+        "<ArrayAnswer: 1 direction, 271°, from 6 pairs>",
+    ),
     "Augmentation": (
         lambda: Augmentation(1.1, (-3.0, 0.0, 1.0, 2.0, 0.0, 1.0, 4.5, 0.0)),
         "<Augmentation: speed 1.1, equaliser −3 to 4.5 dB>",
@@ -209,6 +222,7 @@ EXAMPLES = {
         make_evaluation,
         "<Evaluation: 2 scenes, split test, selection 50.0 %, MAE 30.0°, ACC@5° 50.0 %>",
     ),
+    "DirectionGrid": (DirectionGrid, "<DirectionGrid: 360 azimuths 0–359°, level>"),
     "Estimate": (
         lambda: tracking.Estimate("dog", 1.25, 63.0, 4.4, 0.875, np.full(180, 1 / 180)),
         "<Estimate: 'dog' at 1.25 s, 63°, spread 4°, presence 0.88>",
@@ -232,6 +246,10 @@ EXAMPLES = {
         lambda: Leak("clip", clip(), clip(), "identical", 1.0),
         "<Leak: clip identical 1.00 train: church bell ringing/recording 0000.wav train: church "
         "bell ringing/recording 0000.w…>",
+    ),
+    "MicrophoneArray": (
+        lambda: MicrophoneArray.from_preset("starss23"),
+        "<MicrophoneArray: starss23, 4 microphones, 0.0685–0.0688 m apart, on a rigid sphere>",
     ),
     "MicrophonePair": (MicrophonePair, "MicrophonePair(name='M1-M4', baffle='rigid')"),
     "MotionModel": (

@@ -37,7 +37,7 @@ HERE = "tests/project/test_scripts.py"
 # The test that runs each script by its `main`.
 TESTS = {
     **dict.fromkeys(
-        "bands builder built_in copies decay encoder_probe export_table figures fine_grid "
+        "arrays bands builder built_in copies decay encoder_probe export_table figures fine_grid "
         "input_pipeline latency limits memory printed_loss quantization real_classes recipe "
         "robustness rooms several_prompts tracking training".split(),
         HERE,
@@ -59,6 +59,10 @@ SCENES = {"--scenes": "4", "--duration": "0.2"}
 TRAINED = {**SCENES, "--rooms": "2"}
 # Options in place of those written, and constants in place of the script's.
 TINY = {
+    "arrays": {
+        **{"--scenes": "2", "--duration": "0.5", "--arrays": "square respeaker_4"},
+        **{"--model": "trained", "--data": "FOLDER", "--out": "arrays.json"},
+    },
     "bands": {
         **{"--classes": "twelve", "--forms": (["published", "gain-dropout"],), "--seeds": "1"},
         **{"--steps": "3", "--batch-size": "2", "--dim": "8", "--train-scenes": "4"},
@@ -180,7 +184,7 @@ WRITTEN = [
 RUNS = dict.fromkeys(
     tiny(command) for command in WRITTEN + BESIDE if TESTS.get(script_of(command)) == HERE
 )
-QUICK = ("copies", "decay", "encoder_probe", "fine_grid", "printed_loss", "tracking")
+QUICK = ("arrays", "copies", "decay", "encoder_probe", "fine_grid", "printed_loss", "tracking")
 ALONE = [
     pytest.param(run, marks=() if run[0] in QUICK else pytest.mark.extensive, id=" ".join(run))
     for run in RUNS

@@ -19,7 +19,7 @@ SILENT, ONE_DEAD = "silent", "dead channel"
 
 
 def check_both_alive(samples: np.ndarray, name: str) -> None:
-    """Refuses samples (samples, 2) of which one channel is 40 dB or more below the other.
+    """Refuses samples (samples, M) of which one channel is 40 dB or more below the loudest.
 
     Their means do not count; `name` is the recording's name in errors.
     """
@@ -28,9 +28,11 @@ def check_both_alive(samples: np.ndarray, name: str) -> None:
     if level > _DEAD_DB:
         return
     dead = int(np.argmin(power))
-    found = "constant" if power[dead] == 0 else f"{level:.0f} dB below the other channel"
+    pair = len(power) == 2
+    channels, rest = ("both channels", "other channel") if pair else ("all channels", "loudest")
+    found = "constant" if power[dead] == 0 else f"{level:.0f} dB below the {rest}"
     raise ValueError(
-        f"{name} must hold sound in both channels: their difference has the direction. "
+        f"{name} must hold sound in {channels}: their difference has the direction. "
         f"Received: channel {dead} is {found}"
     )
 
@@ -47,19 +49,21 @@ def find_dead(samples: np.ndarray) -> str:
 
 
 def find_copies(audio: ArrayLike) -> np.ndarray:
-    """Returns which recordings (batch, samples, 2) have channels that are copies, bool (batch,).
+    """Returns which recordings (batch, samples, M) have channels that are copies, bool (batch,).
 
     One channel that was written twice, whatever its gain and sign, looks like a source exactly in
     front of the pair; the signals of two microphones always differ.
     """
-    return np.array([_are_copies(recording) for recording in np.asarray(audio, "float64")], bool)
+    return np.array([bool(_copies_in(recording)) for recording in np.asarray(audio)], bool)
 
 
-def _are_copies(recording: np.ndarray) -> bool:
-    """Whether a gain and an offset make one channel the other."""
-    first, second = (recording - recording.mean(axis=0)).T
-    powers = (first @ first) * (second @ second)
-    return bool(powers > 0 and (first @ second) ** 2 >= (1 - _COPY_REST) * powers)
+def _copies_in(recording: np.ndarray) -> tuple[int, ...]:
+    """The first two channels of (samples, M) that a gain and an offset make one; else empty."""
+    centred = recording - recording.mean(axis=0, dtype="float64")
+    products = centred.T @ centred
+    powers = np.outer(np.diag(products), np.diag(products))
+    copies = np.triu((powers > 0) & (products**2 >= (1 - _COPY_REST) * powers), k=1)
+    return tuple(np.argwhere(copies)[0].tolist()) if copies.any() else ()
 
 
 def confidence(
@@ -75,11 +79,16 @@ def confidence(
 
 
 def warn_of_copies(audio: ArrayLike, names: Sequence[str]) -> None:
-    """Warns where the channels of recordings (batch, samples, 2) are copies."""
-    copies = [name for name, copied in zip(names, find_copies(audio), strict=True) if copied]
+    """Warns where channels of recordings (batch, samples, M) are copies."""
+    audio = np.asarray(audio)
+    found = zip(names, map(_copies_in, audio), strict=True)
+    copies = [(name, pair) for name, pair in found if pair]
     if copies:
+        first, second = copies[0][1]
+        which = "both channels" if audio.shape[-1] == 2 else f"channels {first} and {second}"
+        names = [name for name, _ in copies]
         warnings.warn(
-            f"{', '.join(copies)}: both channels hold the same signal, so that there is no "
+            f"{', '.join(names)}: {which} hold the same signal, so that there is no "
             "direction in them and the confidence is 0. Is it a mono recording?",
             stacklevel=_levels_to_the_caller(),
         )

@@ -45,13 +45,14 @@ def read_recordings(
     resample: bool = True,
     min_duration: float = 0.0,
     max_duration: float = np.inf,
+    num_channels: int = 2,
 ) -> np.ndarray:
-    """Reads and checks two-channel recordings: float32 (batch, samples, 2), rates in Hz.
+    """Reads and checks recordings of microphones: float32 (batch, samples, 2), rates in Hz.
 
-    `channels` are the two of more channels to take. Peaks below 1e-3 or above 1e6 are scaled by a
-    power of two. A `UserWarning` names recordings whose channels are copies.
+    `channels` are those of more channels to take, two or `num_channels`. Peaks below 1e-3 or above
+    1e6 are scaled by a power of two. A `UserWarning` names recordings whose channels are copies.
     """
-    wanted = 2 if channels is None else check_pair(channels)
+    wanted = num_channels if channels is None else check_channels(channels, num_channels)
     audio = [as_contents(recording, "audio") for recording in _one_by_one(audio)]
     names = [recording_name(recording) for recording in audio]
     if len(audio) > 1:
@@ -131,13 +132,20 @@ def _check_recording(
 
 def check_pair(channels: Sequence[int]) -> tuple[int, ...]:
     """The two channels as a tuple of ints."""
-    pair = np.asarray(channels)
-    if pair.shape != (2,) or pair.dtype.kind not in "iu" or pair.min() < 0 or pair[0] == pair[1]:
+    return check_channels(channels, 2)
+
+
+def check_channels(channels: Sequence[int], count: int) -> tuple[int, ...]:
+    """The channels of `count` microphones as a tuple of ints."""
+    found = np.asarray(channels)
+    whole = found.shape == (count,) and found.dtype.kind in "iu"
+    if not whole or found.min() < 0 or len(set(found.tolist())) < count:
+        number = "two" if count == 2 else str(count)
         raise ValueError(
-            "`channels` must be two different channels, counted from 0, such as (0, 1). "
-            f"Received: channels={channels!r}"
+            f"`channels` must be {number} different channels, counted from 0, such as "
+            f"{tuple(range(count))}. Received: channels={channels!r}"
         )
-    return tuple(pair.tolist())
+    return tuple(found.tolist())
 
 
 def _one_by_one(audio: Any) -> Sequence[Any]:

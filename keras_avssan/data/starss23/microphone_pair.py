@@ -5,14 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-# Directions (azimuth counter-clockwise, elevation) of the capsules in degrees, on a sphere.
-MICROPHONES = {
-    "M1": (45.0, 35.0),
-    "M2": (-45.0, -35.0),
-    "M3": (135.0, -35.0),
-    "M4": (-135.0, 35.0),
-}
-ARRAY_RADIUS = 0.042  # metres
+from keras_avssan.arrays.geometries import TETRAHEDRON, TETRAHEDRON_RADIUS, unit_vector
+
 # The other pairs of the tetrahedron are tilted: they do not measure the azimuth alone.
 LEVEL_PAIRS = (("M1", "M4"), ("M2", "M3"))
 BAFFLES = ("rigid", "open")
@@ -57,14 +51,14 @@ class MicrophonePair:
     @property
     def channels(self) -> tuple[int, int]:
         """The two channels of the MIC format; the first leads at 0°."""
-        first, second = (list(MICROPHONES).index(name) for name in self.name.split("-"))
+        first, second = (list(TETRAHEDRON).index(name) for name in self.name.split("-"))
         return first, second
 
     @property
     def positions(self) -> np.ndarray:
         """Positions of the microphones in metres, (2, 3): x to the front, y left, z up."""
-        directions = [MICROPHONES[name] for name in self.name.split("-")]
-        return ARRAY_RADIUS * unit_vector(*np.transpose(directions))
+        directions = [TETRAHEDRON[name] for name in self.name.split("-")]
+        return TETRAHEDRON_RADIUS * unit_vector(*np.transpose(directions))
 
     @property
     def distance(self) -> float:
@@ -104,20 +98,13 @@ class MicrophonePair:
         """
         from keras_avssan.doa.steering import SPEED_OF_SOUND  # which imports Keras
 
-        along = unit_vector(azimuth, elevation) @ self.positions.T / ARRAY_RADIUS
-        size = 2 * np.pi * np.asarray(frequencies, "float64") * ARRAY_RADIUS / SPEED_OF_SOUND
+        along = unit_vector(azimuth, elevation) @ self.positions.T / TETRAHEDRON_RADIUS
+        size = 2 * np.pi * np.asarray(frequencies, "float64") * TETRAHEDRON_RADIUS / SPEED_OF_SOUND
         if self.baffle == "open":
             return np.exp(1j * size * along[..., None])
         from keras_avssan.doa.rigid_sphere import pressure_on_sphere
 
         return pressure_on_sphere(size, along)
-
-
-def unit_vector(azimuth: ArrayLike, elevation: ArrayLike) -> np.ndarray:
-    """Returns directions in degrees as vectors (*shape, 3): x to the front, y left, z up."""
-    azimuth, elevation = np.radians(azimuth), np.radians(elevation)
-    level = np.cos(elevation)
-    return np.stack([level * np.cos(azimuth), level * np.sin(azimuth), np.sin(elevation)], axis=-1)
 
 
 def _spacing_on_sphere(pair: MicrophonePair) -> float:

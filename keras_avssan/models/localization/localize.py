@@ -1,17 +1,19 @@
 """Directions of prompted sounds: what the tasks do with recordings and prompts of users."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, TypeAlias, overload
+from typing import Any, Literal, TypeAlias, cast, overload
 
 import keras
 import numpy as np
 from numpy.typing import ArrayLike
 
 from keras_avssan._internal.checks import gives_presence, refuse_presence
+from keras_avssan.arrays.microphone_array import MicrophoneArray
 from keras_avssan.data.media.channel_pair import confidence
 from keras_avssan.data.media.recordings import spacing_input
 from keras_avssan.doa.grid import GRID_DEGREES, check_finite
 from keras_avssan.models.fitting.task_mixin import TaskMixin
+from keras_avssan.models.localization.array_localizer import ArrayLocalizer
 from keras_avssan.models.localization.several_prompts import answer_prompts, shares_recordings
 from keras_avssan.models.microphones import check_spacing
 from keras_avssan.models.prompting import check_prompt
@@ -31,10 +33,11 @@ class LocalizesSounds(TaskMixin):
         prompt: Any = ...,
         sampling_rate: int | None = ...,
         return_confidence: Literal[False] = ...,
-        channels: tuple[int, int] | None = ...,
+        channels: tuple[int, ...] | None = ...,
         microphone_spacing: float | ArrayLike | None = ...,
         *,
         return_presence: Literal[False] = ...,
+        array: MicrophoneArray | None = ...,
     ) -> np.ndarray: ...
 
     @overload
@@ -45,9 +48,10 @@ class LocalizesSounds(TaskMixin):
         sampling_rate: int | None = ...,
         *,
         return_confidence: Literal[True],
-        channels: tuple[int, int] | None = ...,
+        channels: tuple[int, ...] | None = ...,
         microphone_spacing: float | ArrayLike | None = ...,
         return_presence: Literal[False] = ...,
+        array: MicrophoneArray | None = ...,
     ) -> _Two: ...
 
     @overload
@@ -57,10 +61,11 @@ class LocalizesSounds(TaskMixin):
         prompt: Any,
         sampling_rate: int | None,
         return_confidence: Literal[True],
-        channels: tuple[int, int] | None = ...,
+        channels: tuple[int, ...] | None = ...,
         microphone_spacing: float | ArrayLike | None = ...,
         *,
         return_presence: Literal[False] = ...,
+        array: MicrophoneArray | None = ...,
     ) -> _Two: ...
 
     @overload
@@ -70,10 +75,11 @@ class LocalizesSounds(TaskMixin):
         prompt: Any = ...,
         sampling_rate: int | None = ...,
         return_confidence: Literal[False] = ...,
-        channels: tuple[int, int] | None = ...,
+        channels: tuple[int, ...] | None = ...,
         microphone_spacing: float | ArrayLike | None = ...,
         *,
         return_presence: Literal[True],
+        array: MicrophoneArray | None = ...,
     ) -> _Two: ...
 
     @overload
@@ -84,9 +90,10 @@ class LocalizesSounds(TaskMixin):
         sampling_rate: int | None = ...,
         *,
         return_confidence: Literal[True],
-        channels: tuple[int, int] | None = ...,
+        channels: tuple[int, ...] | None = ...,
         microphone_spacing: float | ArrayLike | None = ...,
         return_presence: Literal[True],
+        array: MicrophoneArray | None = ...,
     ) -> _Three: ...
 
     @overload
@@ -96,10 +103,11 @@ class LocalizesSounds(TaskMixin):
         prompt: Any,
         sampling_rate: int | None,
         return_confidence: Literal[True],
-        channels: tuple[int, int] | None = ...,
+        channels: tuple[int, ...] | None = ...,
         microphone_spacing: float | ArrayLike | None = ...,
         *,
         return_presence: Literal[True],
+        array: MicrophoneArray | None = ...,
     ) -> _Three: ...
 
     @overload
@@ -109,10 +117,11 @@ class LocalizesSounds(TaskMixin):
         prompt: Any = ...,
         sampling_rate: int | None = ...,
         return_confidence: bool = ...,
-        channels: tuple[int, int] | None = ...,
+        channels: tuple[int, ...] | None = ...,
         microphone_spacing: float | ArrayLike | None = ...,
         *,
         return_presence: Literal[False] = ...,
+        array: MicrophoneArray | None = ...,
     ) -> np.ndarray | _Two: ...
 
     @overload
@@ -122,10 +131,11 @@ class LocalizesSounds(TaskMixin):
         prompt: Any = ...,
         sampling_rate: int | None = ...,
         return_confidence: bool = ...,
-        channels: tuple[int, int] | None = ...,
+        channels: tuple[int, ...] | None = ...,
         microphone_spacing: float | ArrayLike | None = ...,
         *,
         return_presence: bool = ...,
+        array: MicrophoneArray | None = ...,
     ) -> np.ndarray | _Two | _Three: ...
 
     def localize(
@@ -134,10 +144,11 @@ class LocalizesSounds(TaskMixin):
         prompt: Any = None,
         sampling_rate: int | None = None,
         return_confidence: bool = False,
-        channels: tuple[int, int] | None = None,
+        channels: tuple[int, ...] | None = None,
         microphone_spacing: float | ArrayLike | None = None,
         *,
         return_presence: bool = False,
+        array: MicrophoneArray | None = None,
     ) -> np.ndarray | _Two | _Three:
         """Estimates the direction of the prompted sound.
 
@@ -154,13 +165,16 @@ class LocalizesSounds(TaskMixin):
                 `prompt`; the model's if not given.
             return_confidence: Whether the confidence is returned too.
             channels: Which two channels of recordings with more of them are microphone 1 and
-                microphone 2, counted from 0.
+                microphone 2, counted from 0; with `array`, which are its M microphones.
             microphone_spacing: Distance between the microphones in metres, one for all recordings
                 or one for each; the model's own if not given. Networks without an input for the
                 spacing refuse any but that of their training. One of 1 m or more that is five times
                 that of the training or more leads to a `UserWarning`: it is likely in centimetres.
             return_presence: Whether the presence is returned too; for networks with candidates
                 (`AVSSAN(num_candidates=...)`).
+            array: Array of M microphones with which `audio` was recorded, (samples, M) or (batch,
+                samples, M), in place of two microphones. `keras_avssan.models.ArrayLocalizer` has
+                more settings, such as elevations.
 
         Returns:
             float32 array of azimuths in degrees, shape (batch,): 0° beside microphone 1
@@ -172,13 +186,18 @@ class LocalizesSounds(TaskMixin):
             `return_presence`, the last of the tuple is the presence, the probability that the
             prompted sound is in the recording, shape (batch,): below 0.5 it probably is not, and
             the azimuth means nothing.
+            With `array`, azimuths are all around, from 0° to 359° counter-clockwise from the x axis
+            of the array; the confidence is that of the fused posterior, the presence the mean of
+            the pairs.
 
         Raises:
             ValueError: If a recording or prompt is unusable, or one channel of a recording is
                 silent; the message names it. If the spacing is not positive, or the network cannot
                 take it. If the posterior is not finite. If `return_presence` is true and the
-                network has no candidates.
-            TypeError: If a recording or prompt is of another kind.
+                network has no candidates. If the array has no pair of a spacing that the network
+                accepts, or all its pairs are along one axis, or `array` comes with
+                `microphone_spacing`.
+            TypeError: If a recording, a prompt or the array is of another kind.
 
         Example:
             >>> theta = model.localize("mix.wav", "dog.jpg")
@@ -186,12 +205,27 @@ class LocalizesSounds(TaskMixin):
             >>> theta = model.localize("mix.wav", Prompt(texts=["a dog"], recordings=["bark.wav"]))
             >>> theta = model.localize("array.wav", "dog.jpg", channels=(0, 2))  # of four channels
             >>> theta, presence = model.localize("mix.wav", "dog.jpg", return_presence=True)
+            >>> square = MicrophoneArray([(0.1, 0.1), (-0.1, 0.1), (-0.1, -0.1), (0.1, -0.1)])
+            >>> theta = model.localize("array.wav", "dog.jpg", array=square)  # 0 to 359 degrees
         """
+        if array is not None:
+            if microphone_spacing is not None:
+                raise ValueError(
+                    "`microphone_spacing` must be `None` with `array`, whose positions have the "
+                    f"spacings. Received: microphone_spacing={microphone_spacing!r}"
+                )
+            return ArrayLocalizer(self, array).localize(
+                audio,
+                prompt,
+                sampling_rate,
+                return_confidence,
+                channels,
+                return_presence=return_presence,
+            )
         if return_presence and not gives_presence(self):
             refuse_presence(self)
-        outputs, recordings = self._answer(
-            audio, prompt, sampling_rate, channels, microphone_spacing
-        )
+        pair = cast(tuple[int, int] | None, channels)
+        outputs, recordings = self._answer(audio, prompt, sampling_rate, pair, microphone_spacing)
         posterior = outputs["doa"]
         azimuth: np.ndarray = GRID_DEGREES[np.argmax(posterior, axis=-1)]
         if not return_confidence:

@@ -92,19 +92,26 @@ def _read(
     channels: tuple[int, int] | None,
 ) -> tuple[np.ndarray, list[Arrays]]:
     """Recordings, and the prompts: each by itself for one recording, else as one batch."""
+    recordings = model.preprocessor.without_prompt(audio, sampling_rate, channels)["audio"]
+    return recordings, read_each(model, len(recordings), prompt, sampling_rate)
+
+
+def read_each(
+    model: Any, num_recordings: int, prompt: Any, sampling_rate: int | None
+) -> list[Arrays]:
+    """Prompts as arrays: each by itself for one recording, else as one batch."""
     preprocessor = model.preprocessor
-    recordings = preprocessor.without_prompt(audio, sampling_rate, channels)["audio"]
     read = partial(
         read_prompts, preprocessor=preprocessor, sampling_rate=sampling_rate, model=model
     )
-    if len(recordings) > 1:
-        return recordings, [read(prompt)]
+    if num_recordings > 1:
+        return [read(prompt)]
     if not isinstance(prompt, dict):
         prompts, _ = split_prompts(prompt, preprocessor.prompt_dim)
-        return recordings, [read([one]) for one in prompts]
+        return [read([one]) for one in prompts]
     arrays = read(prompt)
     rows = range(len(next(iter(arrays.values()))))
-    return recordings, [{name: array[[row]] for name, array in arrays.items()} for row in rows]
+    return [{name: array[[row]] for name, array in arrays.items()} for row in rows]
 
 
 def answer_each(

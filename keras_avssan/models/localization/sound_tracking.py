@@ -1,6 +1,5 @@
 """Directions of a prompted sound over time: what the tasks do with long recordings."""
 
-from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -9,12 +8,9 @@ from keras_avssan._internal.checks import check_flag, check_integer
 from keras_avssan.data.media.recordings import spacing_input
 from keras_avssan.models.fitting.task_mixin import TaskMixin
 from keras_avssan.models.microphones import check_spacing
-from keras_avssan.models.prompting import check_prompt, embed_batches, read_prompts
+from keras_avssan.models.prompting import check_prompt, embedded_once, read_prompts
 from keras_avssan.tracking.motion_model import MotionModel
 from keras_avssan.tracking.track import Track, make_track, one_prompt
-
-# Inputs that an image encoder embeds.
-_TO_EMBED = ("token_ids", "images")
 
 
 class TracksSounds(TaskMixin):
@@ -139,15 +135,6 @@ class TracksSounds(TaskMixin):
             return spacing_input(microphone_spacing, 1)
         inputs = read_prompts(prompt, self.preprocessor, sampling_rate, self)
         check_spacing(self, inputs.get("microphone_spacing"))
-        inputs = _embedded(self.backbone, inputs)
+        inputs = embedded_once(self.backbone, inputs)
         count = len(next(iter(inputs.values())))
         return {**inputs, **spacing_input(microphone_spacing, count)}
-
-
-def _embedded(backbone: Any, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Inputs with the embedding in place of pictures or words."""
-    for name in _TO_EMBED:
-        if name in inputs:
-            rest = {key: value for key, value in inputs.items() if key not in _TO_EMBED}
-            return {"prompt_embedding": embed_batches(backbone, name, inputs[name], 32), **rest}
-    return dict(inputs)

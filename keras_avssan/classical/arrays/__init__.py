@@ -1,0 +1,1 @@
+"""SRP-PHAT and MUSIC for arrays of any number of microphones."""
