@@ -9,18 +9,14 @@ the median of `--runs` further runs counts, from NumPy arrays in to NumPy arrays
 """
 
 import argparse
-import datetime
 import json
-import os
 import pathlib
-import platform
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 
-from machine import processor
+from processes import describe_run, limit_cores, limit_threads, start
 
 SAMPLING_RATE = 16_000  # hertz
 WARM_UPS = 3
@@ -65,17 +61,7 @@ def measure(options):
         for name, (backend, what) in chosen.items():
             rows[name] = _start(backend, what, folder, options)
             print(f"{name}: {rows[name]}", file=sys.stderr, flush=True)
-    return {
-        "date": datetime.date.today().isoformat(),
-        "machine": processor(),
-        "cores": os.cpu_count(),
-        "load": os.getloadavg()[2],
-        "python": platform.python_version(),
-        "threads": options.threads,
-        "runs": options.runs,
-        "seconds": options.seconds,
-        "rows": rows,
-    }
+    return {**describe_run(options), "rows": rows}
 
 
 def table(results):
@@ -105,24 +91,13 @@ def table(results):
 
 def _start(backend, task, folder, options):
     """Runs a task in a separate process; returns the object that it prints."""
-    seconds = [str(duration) for duration in options.seconds]
-    command = [sys.executable, __file__, "--task", task, "--folder", folder]
-    command += ["--threads", str(options.threads), "--runs", str(options.runs)]
-    process = subprocess.run(
-        [*command, "--seconds", *seconds],
-        env={**os.environ, "KERAS_BACKEND": backend, "OMP_NUM_THREADS": str(options.threads)},
-        capture_output=True,
-        text=True,
-    )
-    if process.returncode:
-        return {"error": (process.stderr.strip().splitlines() or ["killed"])[-1]}
-    return json.loads(process.stdout.splitlines()[-1])
+    words = ["--folder", folder, "--runs", options.runs, "--seconds", *options.seconds]
+    return start(__file__, backend, task, options.threads, *words)
 
 
 def _run_task(options):
     """Task of a separate process: write the exported files, or time one runtime."""
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-options.threads :])
+    limit_cores(options.threads)
     if options.task == "export":
         _export(options)
         print(json.dumps({}))
@@ -160,26 +135,12 @@ def _load(options, duration):
 
 def _keras_model(options):
     """The model in Keras as a function of the inputs."""
-    _limit_threads(options.threads)
+    limit_threads(options.threads)
     from keras_avssan import AVSSAN
 
     model = AVSSAN(compile=False)
     model.compile(jit_compile=options.task == "keras-compiled")
     return model.predict_on_batch
-
-
-def _limit_threads(threads):
-    import keras
-
-    if keras.config.backend() == "torch":
-        import torch
-
-        torch.set_num_threads(threads)
-    elif keras.config.backend() == "tensorflow":
-        import tensorflow as tf
-
-        tf.config.threading.set_intra_op_parallelism_threads(threads)
-        tf.config.threading.set_inter_op_parallelism_threads(threads)
 
 
 def _inputs(duration):

@@ -9,18 +9,14 @@ call with its prompt alone. The table of `docs/prompts.md` comes from
 """
 
 import argparse
-import datetime
 import json
-import os
 import pathlib
-import platform
 import statistics
-import subprocess
 import sys
 import time
 
-from latency import SAMPLING_RATE, WARM_UPS, _limit_threads
-from machine import processor
+from latency import SAMPLING_RATE, WARM_UPS
+from processes import describe_run, limit_cores, limit_threads, start
 
 BACKENDS = ("torch", "tensorflow", "jax")
 NETWORKS = (
@@ -46,22 +42,13 @@ def main():
 def measure(options):
     """Runs all processes; returns figures and the machine's description."""
     rows = {}
+    words = ["--runs", options.runs, "--prompts", options.prompts, "--seconds", options.seconds]
     for backend in options.backend or BACKENDS:
         for network in options.network or NETWORKS:
-            rows[f"{backend}, {network}"] = row = _start(backend, network, options)
+            row = start(__file__, backend, network, options.threads, *words)
+            rows[f"{backend}, {network}"] = row
             print(f"{backend}, {network}: {row}", file=sys.stderr, flush=True)
-    return {
-        "date": datetime.date.today().isoformat(),
-        "machine": processor(),
-        "cores": os.cpu_count(),
-        "load": os.getloadavg()[2],
-        "python": platform.python_version(),
-        "threads": options.threads,
-        "runs": options.runs,
-        "seconds": options.seconds,
-        "prompts": options.prompts,
-        "rows": rows,
-    }
+    return {**describe_run(options), "rows": rows}
 
 
 def table(results):
@@ -85,25 +72,9 @@ def table(results):
     return "\n".join(lines)
 
 
-def _start(backend, network, options):
-    """Runs a network in a separate process; returns the object that it prints."""
-    command = [sys.executable, __file__, "--task", network, "--threads", str(options.threads)]
-    command += ["--runs", str(options.runs), "--prompts", str(options.prompts)]
-    process = subprocess.run(
-        [*command, "--seconds", str(options.seconds)],
-        env={**os.environ, "KERAS_BACKEND": backend, "OMP_NUM_THREADS": str(options.threads)},
-        capture_output=True,
-        text=True,
-    )
-    if process.returncode:
-        return {"error": (process.stderr.strip().splitlines() or ["killed"])[-1]}
-    return json.loads(process.stdout.splitlines()[-1])
-
-
 def _run_task(options):
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-options.threads :])
-    _limit_threads(options.threads)
+    limit_cores(options.threads)
+    limit_threads(options.threads)
     import numpy as np
 
     rng = np.random.default_rng(0)

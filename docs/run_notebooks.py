@@ -21,6 +21,8 @@ from keras_avssan._internal.atomic_files import write_text
 # What the numbers of a notebook depend on.
 CODE = "simulation data layers models encoders doa training evaluation visualization"
 MARK_ID = "measured"
+# Beginnings of the lines of TensorFlow's log.
+_LOG = ("INFO:", "WARNING:tensorflow:")
 
 
 def stamp(notebook, path):
@@ -36,7 +38,7 @@ def without_log(output):
     """An output without lines of TensorFlow's log, which name folders of this machine."""
     if output.get("output_type") == "stream":
         lines = output["text"].splitlines(keepends=True)
-        output["text"] = "".join(line for line in lines if not line.startswith("INFO:"))
+        output["text"] = "".join(line for line in lines if not line.startswith(_LOG))
     return output
 
 

@@ -11,10 +11,12 @@ from PIL import Image, UnidentifiedImageError
 
 from keras_avssan._internal.one_line import one_line
 from keras_avssan._internal.types import PathLike
+from keras_avssan.app.over_time import follow
 from keras_avssan.data.media.audio_io import audio_num_samples, recording_name
 from keras_avssan.data.media.contents import Contents, as_contents, is_path
 from keras_avssan.data.media.sound_files import open_sound
 from keras_avssan.models.prompts import as_prompt
+from keras_avssan.tracking import Track
 
 MAX_SECONDS = 30.0
 MAX_PIXELS = 40_000_000
@@ -35,6 +37,8 @@ class Answer:
         masked_audio: The masked recording, int16 of shape (samples, 2).
         sampling_rate: Sampling rate of `masked_audio` in hertz.
         warnings: Warnings about the answer, such as that both channels are the same.
+        track: Directions over time of a recording of more than 2 s, else `None`; also where both
+            channels are the same.
 
     Example:
         >>> found = answer(model, "mix.wav", picture="dog.jpg")
@@ -50,6 +54,7 @@ class Answer:
     masked_audio: np.ndarray
     sampling_rate: int
     warnings: tuple[str, ...] = ()
+    track: Track | None = None
 
     def __repr__(self) -> str:
         seconds = len(self.masked_audio) / self.sampling_rate
@@ -120,7 +125,13 @@ def answer(
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("ignore")
             warnings.simplefilter("always", UserWarning)
-            explanation = model.explain(recording, prompt)
+            # Embedded once for the whole recording and for its windows.
+            inputs = model.prompt_inputs(prompt)
+            explanation = model.explain(recording, inputs)
+            track = None
+            if explanation["confidence"] > 0:
+                seconds = len(explanation["masked_audio"]) / explanation["sampling_rate"]
+                track = follow(model, recording, inputs, seconds)
     except ValueError as error:
         raise ValueError(_without_folders(str(error), paths)) from error
     return Answer(
@@ -129,7 +140,8 @@ def answer(
         explanation,
         _to_int16(explanation["masked_audio"]),
         explanation["sampling_rate"],
-        tuple(_without_folders(str(one.message), paths) for one in caught),
+        tuple(dict.fromkeys(_without_folders(str(one.message), paths) for one in caught)),
+        track,
     )
 
 

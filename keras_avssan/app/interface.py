@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from keras_avssan._internal.types import PathLike
-from keras_avssan.app.answer import answer, check_picture, reads_words
+from keras_avssan.app.answer import Answer, answer, check_picture, reads_words
 from keras_avssan.app.examples import Example
 from keras_avssan.app.page_parts import (
     introduction,
@@ -95,7 +95,7 @@ def _make_localize(gradio: Any, model: Any) -> Callable[..., _Shown]:
             with one_at_a_time:
                 found = answer(model, recording, picture, words, sound)
             text = show_answer(found, picture, words, sound, example)
-            figure = _draw(found.explanation, picture, width, example)
+            figure = _draw(found, picture, width, example)
         except ValueError as error:
             hidden = gradio.update(value=None, visible=False)
             return show_error(str(error)), hidden, hidden, hidden
@@ -158,7 +158,7 @@ def _outputs(gradio: Any) -> list[Any]:
         gradio.Image(
             show_label=False,
             visible=False,
-            alt_text="Posterior, spectrograms, mask and weights of the bands",
+            alt_text="Posterior, track over time, spectrograms, mask and weights of the bands",
             format="png",
             interactive=False,
             buttons=["download", "fullscreen"],
@@ -221,7 +221,7 @@ def _label(example: Example, number: int) -> str:
 
 
 def _draw(
-    explanation: dict[str, Any],
+    found: Answer,
     picture: str | None,
     width: int | None,
     example: Example | None,
@@ -230,8 +230,9 @@ def _draw(
     wide = not width or width >= _WIDE_WINDOW
     truth = (None, None) if example is None else (example.azimuth, example.other_azimuth)
     figure = plot_explanation(
-        explanation,
+        found.explanation,
         *truth,
+        track=found.track,
         prompt=picture or None,
         width=style.COLUMN_WIDTH if wide else style.PHONE_WIDTH,
     )

@@ -17,6 +17,7 @@ from keras_avssan.app.wording import (
     PROBABILITY_NOTE,
     describe_direction,
     describe_presence,
+    describe_track,
     known_classes,
     second_candidate,
 )
@@ -102,6 +103,8 @@ def show_answer(
             describe_presence(explanation.get("similarity", np.nan), presence)
         ),
     }
+    if found.track is not None:
+        rows["Over time"] = describe_track(found.track)
     if example is not None and example.azimuth is not None:
         rows["True answer"] = _truth(found.azimuth, example)
     table = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in rows.items())

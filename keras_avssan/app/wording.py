@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike
 from scipy.signal import find_peaks
 
 from keras_avssan.doa.grid import GRID_DEGREES
+from keras_avssan.tracking import Track
 
 # Degrees to either side of a direction within which probability is summed.
 _NEAR = 5.0
@@ -63,6 +64,17 @@ def describe_presence(similarity: float, presence: float | None = None) -> str:
     if similarity <= _ABSENT:
         return f"Doubtful: prompt and recording are not alike {number}"
     return f"Unclear {number}"
+
+
+def describe_track(track: Track) -> str:
+    """The range of the directions over time, and how long the sound is probably there."""
+    if not track.valid.any():
+        return "in none of its parts has the recording a direction"
+    low, high = np.nanmin(track.azimuth), np.nanmax(track.azimuth)
+    where = f"{low:.0f}°" if low == high else f"from {low:.0f}° to {high:.0f}°"
+    if track.presence is None:
+        return where
+    return f"{where}, probably there in {100 * np.mean(track.valid):.0f} % of the time"
 
 
 PRESENCE_NOTE = (

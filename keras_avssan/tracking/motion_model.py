@@ -33,14 +33,15 @@ class MotionModel:
         outliers: Share of windows whose posterior has no relation to the azimuth, from 0 to 1. It
             limits how much a single window can change the result.
         evidence: Weight of a window as the exponent of its likelihood. `None` for `hop / window`,
-            at most 1: where windows overlap, a sample then counts once.
+            at most 1: where windows overlap, a sample then counts once. The smoothed presence
+            takes each window as it is.
 
     Raises:
         ValueError: If an argument is out of range.
 
     Example:
         >>> MotionModel(speed=5.0, mean_presence=2.0)
-        <MotionModel: 5° in a second, 0.05 jumps per second, 2 s present, 4 s absent>
+        <MotionModel: 5° in a second, 0.05 jumps per second, 2 s present, 1 s absent>
 
     Reference:
         Beyond the paper: a hidden Markov model over the grid of directions.
@@ -48,8 +49,8 @@ class MotionModel:
 
     speed: float = 20.0
     jump_rate: float = 0.05
-    mean_presence: float = 4.0
-    mean_absence: float = 4.0
+    mean_presence: float = 1.0
+    mean_absence: float = 1.0
     outliers: float = 0.1
     evidence: float | None = None
 
@@ -109,15 +110,37 @@ class MotionModel:
         uniform = np.full(NUM_DIRECTIONS, 1.0 / NUM_DIRECTIONS)
         if not with_presence:
             return uniform, moves
-        ends = -math.expm1(-seconds / self.mean_presence)
-        begins = -math.expm1(-seconds / self.mean_absence)
+        (present, absent), ((_, ends), (begins, stays)) = self.presence_chain(seconds)
         matrix = np.empty((NUM_DIRECTIONS + 1, NUM_DIRECTIONS + 1))
         matrix[:-1, :-1] = (1.0 - ends) * moves
         matrix[:-1, -1] = ends
         matrix[-1, :-1] = begins * uniform
-        matrix[-1, -1] = 1.0 - begins
-        present = begins / (begins + ends)  # of the chain in the long run
-        return np.append(present * uniform, 1.0 - present), matrix
+        matrix[-1, -1] = stays
+        return np.append(present * uniform, absent), matrix
+
+    def presence_chain(self, seconds: float) -> tuple[np.ndarray, np.ndarray]:
+        """Computes the Markov chain of the presence alone: its states are present and absent.
+
+        Args:
+            seconds: Time from one window to the next.
+
+        Returns:
+            Tuple of the initial probabilities, those of the chain in the long run, shape (2,), and
+            those of the next state, shape (2, 2), both float64.
+
+        Raises:
+            ValueError: If `seconds` is not positive.
+
+        Example:
+            >>> initial, matrix = MotionModel().presence_chain(0.25)
+            >>> initial
+            array([0.5, 0.5])
+        """
+        check_positive_number("seconds", seconds, "time in seconds")
+        ends = -math.expm1(-seconds / self.mean_presence)
+        begins = -math.expm1(-seconds / self.mean_absence)
+        initial = np.array([begins, ends]) / (begins + ends)
+        return initial, np.array([[1.0 - ends, ends], [begins, 1.0 - begins]])
 
 
 def _reflected_walk(deviation: float) -> np.ndarray:

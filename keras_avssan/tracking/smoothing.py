@@ -30,13 +30,17 @@ class OnlineFilter:
     def __init__(self, motion: MotionModel | None, grid: WindowGrid, with_presence: bool) -> None:
         self._motion, self._grid, self._with_presence = motion, grid, with_presence
         self._belief: np.ndarray | None = None
+        self._presence: np.ndarray | None = None
         if motion is not None:
-            self._initial, self._transition = motion.chain(grid.hop, with_presence)
+            self._chain = motion.chain(grid.hop, with_presence)
+            self._presence_chain = motion.presence_chain(grid.hop)
 
     def skip(self, count: int) -> None:
         """Passes windows that were dropped."""
         if self._motion is not None and self._belief is not None:
-            self._belief = self._belief @ np.linalg.matrix_power(self._transition, count)
+            self._belief = self._belief @ np.linalg.matrix_power(self._chain[1], count)
+        if self._motion is not None and self._presence is not None:
+            self._presence = self._presence @ np.linalg.matrix_power(self._presence_chain[1], count)
 
     def update(self, scores: WindowScores) -> tuple[np.ndarray, np.ndarray | None]:
         """Posteriors (W, 180) and presences (W,) of the next windows."""
@@ -44,9 +48,16 @@ class OnlineFilter:
             return scores.posteriors, _own_presence(scores)
         beliefs = []
         for likelihood in _likelihoods(scores, self._motion, self._grid):
-            self._belief = advance(self._belief, self._initial, self._transition, likelihood)
+            self._belief = advance(self._belief, *self._chain, likelihood)
             beliefs.append(self._belief)
-        return _split(np.reshape(beliefs, (-1, len(self._initial))), self._with_presence)
+        posteriors = _directions(np.reshape(beliefs, (-1, len(self._chain[0]))))
+        if not self._with_presence:
+            return posteriors, None
+        presences = []
+        for likelihood in _presence_likelihoods(scores):
+            self._presence = advance(self._presence, *self._presence_chain, likelihood)
+            presences.append(self._presence[0])
+        return posteriors, np.array(presences, "float32")
 
 
 def smooth_scores(
@@ -60,7 +71,11 @@ def smooth_scores(
         return posteriors, presence, GRID_DEGREES[np.argmax(posteriors, axis=-1)]
     initial, transition = motion.chain(grid.hop, with_presence)
     likelihoods = _likelihoods(scores, motion, grid)
-    posteriors, presence = _split(smooth(initial, transition, likelihoods), with_presence)
+    posteriors = _directions(smooth(initial, transition, likelihoods))
+    presence = None
+    if with_presence:
+        chain = motion.presence_chain(grid.hop)
+        presence = smooth(*chain, _presence_likelihoods(scores))[:, 0].astype("float32")
     path = viterbi(initial, transition, likelihoods)
     # Where the path says that the sound is absent, the posterior has a direction all the same.
     states = np.where(path < NUM_DIRECTIONS, path, np.argmax(posteriors, axis=-1))
@@ -108,17 +123,21 @@ def _likelihoods(scores: WindowScores, motion: MotionModel, grid: WindowGrid) ->
     # Of mean one: the weight must not make the presence of the sound less likely.
     directions /= np.mean(directions, axis=-1, keepdims=True)
     directions = np.where(usable, directions, 1.0)
-    presence = _own_presence(scores)
-    if presence is None:
+    if scores.presence is None:
         return directions
-    bounded = np.clip(presence.astype("float64"), _LEAST_PRESENCE, 1.0 - _LEAST_PRESENCE)
-    bounded = np.where(np.isnan(bounded), 0.5, bounded)[:, None]
-    return np.concatenate([directions * bounded**weight, (1.0 - bounded) ** weight], axis=-1)
+    present, absent = np.split(_presence_likelihoods(scores) ** weight, 2, axis=-1)
+    return np.concatenate([directions * present, absent], axis=-1)
 
 
-def _split(beliefs: np.ndarray, with_presence: bool) -> tuple[np.ndarray, np.ndarray | None]:
-    """Beliefs about the states (W, S) as posteriors of the direction and presences."""
+def _presence_likelihoods(scores: WindowScores) -> np.ndarray:
+    """Likelihoods of presence and absence (W, 2), up to a factor."""
+    presence = np.asarray(_own_presence(scores), "float64")
+    bounded = np.clip(presence, _LEAST_PRESENCE, 1.0 - _LEAST_PRESENCE)
+    bounded = np.where(np.isnan(bounded), 0.5, bounded)
+    return np.stack([bounded, 1.0 - bounded], axis=-1)
+
+
+def _directions(beliefs: np.ndarray) -> np.ndarray:
+    """Posteriors of the direction (W, 180), of beliefs about the states (W, S)."""
     present = beliefs[:, :NUM_DIRECTIONS]
-    total = present.sum(axis=-1, keepdims=True)
-    posteriors = (present / total).astype("float32")
-    return posteriors, total[:, 0].astype("float32") if with_presence else None
+    return (present / present.sum(axis=-1, keepdims=True)).astype("float32")

@@ -20,7 +20,7 @@ from keras_avssan.tracking.track import (
     make_grid,
     one_prompt,
 )
-from keras_avssan.tracking.window_scores import WindowScores, score_windows
+from keras_avssan.tracking.window_scores import WindowScores, score_windows, share_windows
 from keras_avssan.tracking.windows import WindowBuffer
 
 
@@ -261,7 +261,8 @@ class LocalizerStream:
                 inputs[name] = self._inputs[name]
             else:
                 inputs[name] = one_prompt(self._model, prompt, self._given_rate, self._spacing)
-        self._prompts, self._inputs = named, inputs
+        shared = share_windows(self._model, list(inputs.values()))
+        self._prompts, self._inputs = named, dict(zip(inputs, shared, strict=True))
 
 
 def _by_name(prompts: Any) -> dict[Hashable, Any]:

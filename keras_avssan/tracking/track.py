@@ -11,7 +11,12 @@ from keras_avssan._internal.one_line import count, one_line, span
 from keras_avssan.data.media.sound_blocks import open_blocks
 from keras_avssan.tracking.motion_model import MotionModel
 from keras_avssan.tracking.smoothing import check_smoothing, find_directions, smooth_scores
-from keras_avssan.tracking.window_scores import WindowScores, join_scores, score_windows
+from keras_avssan.tracking.window_scores import (
+    WindowScores,
+    join_scores,
+    score_windows,
+    share_windows,
+)
 from keras_avssan.tracking.windows import WindowBuffer, WindowGrid
 
 
@@ -134,6 +139,7 @@ def _score_blocks(
     buffer, parts, with_presence = WindowBuffer(grid), [], gives_presence(model)
     # Whole batches, so that few rows are computed twice.
     step = max(1, round(batch_size * grid.hop * grid.source_rate))
+    prompts = share_windows(model, [prompt])
     total = None if blocks.num_samples is None else grid.count(blocks.num_samples)
     received = 0
     with tqdm(total=total, desc="windows", unit="window", disable=not progress) as bar:
@@ -143,7 +149,7 @@ def _score_blocks(
                 _, stretches = buffer.push(block[start : start + step])
                 if stretches:
                     parts += score_windows(
-                        model, stretches, grid, [prompt], with_presence, batch_size
+                        model, stretches, grid, prompts, with_presence, batch_size
                     )
                     bar.update(len(stretches))
     if not parts:

@@ -9,6 +9,9 @@ import numpy as np
 from keras_avssan.doa.grid import NUM_DIRECTIONS, check_finite
 from keras_avssan.tracking.windows import WindowGrid, prepare
 
+# A prompt's projection, beside the inputs that it was made of: see `share_windows`.
+_PROJECTION = "projection"
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class WindowScores:
@@ -32,7 +35,7 @@ def score_windows(
 ) -> list[WindowScores]:
     """Runs a network on windows (samples, 2) at the source's rate; one result a prompt.
 
-    A prompt is a dict of the network's other inputs, of one row.
+    A prompt is a dict of the network's other inputs, of one row, as `share_windows` returns it.
     """
     prepared = [prepare(stretch, grid) for stretch in stretches]
     gaps = tuple(gap for _, gap in prepared)
@@ -43,14 +46,42 @@ def score_windows(
     presence = np.full(shape, np.nan, "float32")
     if len(usable):
         audio = np.stack(windows)
-        for rows in _alike(prompts):
-            outputs = _run(model, audio, [prompts[row] for row in rows], with_presence, batch_size)
-            place = np.ix_(np.array(rows), usable)
-            posteriors[place], presence[place] = outputs
+        if all(_PROJECTION in prompt for prompt in prompts):
+            outputs = _run_shared(model, audio, prompts, with_presence)
+            posteriors[:, usable], presence[:, usable] = outputs
+        else:
+            for rows in _alike(prompts):
+                group = [prompts[row] for row in rows]
+                outputs = _run(model, audio, group, with_presence, batch_size)
+                place = np.ix_(np.array(rows), usable)
+                posteriors[place], presence[place] = outputs
     return [
         WindowScores(posteriors[row], presence[row] if with_presence else None, gaps)
         for row in range(len(prompts))
     ]
+
+
+def share_windows(
+    model: Any, prompts: Sequence[Mapping[str, np.ndarray]]
+) -> list[dict[str, np.ndarray]]:
+    """The prompts with projections, where a run of the network for each window serves all of them.
+
+    That pays off for several prompts, and for recordings, which would be encoded for each window.
+    """
+    bare = [{key: prompt[key] for key in prompt if key != _PROJECTION} for prompt in prompts]
+    project = getattr(model, "_project_prompt", None)
+    costly = len(prompts) > 1 or "prompt_audio" in prompts[0]
+    spacings = {tuple(prompt.get("microphone_spacing", ())) for prompt in prompts}
+    if project is None or not costly or len(spacings) > 1:
+        return bare
+    shared = []
+    for prompt, inputs in zip(prompts, bare, strict=True):
+        projection = prompt.get(_PROJECTION)
+        projection = project(inputs) if projection is None else projection
+        if projection is None:
+            return bare
+        shared.append({**inputs, _PROJECTION: projection})
+    return shared
 
 
 def join_scores(parts: Sequence[WindowScores]) -> WindowScores:
@@ -72,6 +103,27 @@ def _alike(prompts: Sequence[Mapping[str, np.ndarray]]) -> list[list[int]]:
         kind = tuple(sorted((name, value.shape) for name, value in prompt.items()))
         groups.setdefault(kind, []).append(row)
     return list(groups.values())
+
+
+def _run_shared(
+    model: Any,
+    audio: np.ndarray,
+    prompts: Sequence[Mapping[str, np.ndarray]],
+    with_presence: bool,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The same as `_run`, window by window, which runs through the network once for all prompts."""
+    projections = np.concatenate([prompt[_PROJECTION] for prompt in prompts])
+    spacings = [
+        prompt["microphone_spacing"] for prompt in prompts if "microphone_spacing" in prompt
+    ]
+    spacing = np.concatenate(spacings) if spacings else None
+    outputs = [model._answer_projected(one[None], projections, spacing) for one in audio]
+    posterior = check_finite(np.concatenate([np.asarray(one["doa"], "float32") for one in outputs]))
+    shape = (len(audio), len(prompts))
+    presence = np.zeros(shape, "float32")
+    if with_presence:
+        presence = np.reshape([np.asarray(one["presence"], "float32") for one in outputs], shape)
+    return posterior.reshape(*shape, NUM_DIRECTIONS).swapaxes(0, 1), presence.T
 
 
 def _run(

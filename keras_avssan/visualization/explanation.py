@@ -10,14 +10,18 @@ from numpy.typing import ArrayLike
 
 from keras_avssan.data.media.contents import Contents, File, as_contents
 from keras_avssan.data.media.image_io import read_image
+from keras_avssan.tracking import Track
 from keras_avssan.visualization import style
 from keras_avssan.visualization.band_attention import plot_band_attention
 from keras_avssan.visualization.checks import as_array, entry
 from keras_avssan.visualization.posterior import plot_posterior
 from keras_avssan.visualization.spectrograms import plot_spectrograms
+from keras_avssan.visualization.track import plot_track
 
 # Largest side of a drawn prompt in pixels.
 _PIXELS = 512
+# Inches of the row of a track.
+_TRACK_HEIGHT = 3.2
 
 
 @style.styled
@@ -28,11 +32,12 @@ def plot_explanation(
     *,
     prompt: ArrayLike | File | None = None,
     target: ArrayLike | None = None,
+    track: Track | None = None,
     title: str | None = None,
     width: float = style.COLUMN_WIDTH,
     figure: FigureBase | None = None,
 ) -> FigureBase:
-    """Draws prompt, posterior, spectrograms and band attention of one scene.
+    """Draws prompt, posterior, track, spectrograms and band attention of one scene.
 
     Args:
         explanation: Result of `model.explain` for one scene; of a network with candidates these are
@@ -42,6 +47,8 @@ def plot_explanation(
         prompt: The picture of the prompt: a file, by its path, its bytes, or opened in binary
             mode; or an array of shape `(H, W, 3)` with values within 0 to 1.
         target: Audio of the target alone at the microphones, shape `(samples, 2)`.
+        track: What `model.track` returns, drawn below the posterior if given: with the true
+            `azimuth`, as of a source that rests.
         title: Text above everything.
         width: Width of a new figure in inches. Below 6 all panels stand one below another, for
             narrow screens.
@@ -52,7 +59,7 @@ def plot_explanation(
 
     Raises:
         ValueError: If a key is missing, shapes do not fit each other, or `prompt` is not a picture.
-        TypeError: If `prompt` is a file opened as text.
+        TypeError: If `prompt` is a file opened as text, or `track` is not a `Track`.
 
     Example:
         ```python
@@ -64,12 +71,17 @@ def plot_explanation(
     if figure is not None:
         width = style.width_of(figure)
     heights = _heights(width, attended, prompt is not None, target is not None)
+    if track is not None:
+        heights.insert(1, _TRACK_HEIGHT)
     figure = style.canvas(figure, (width, sum(heights)))
-    rows = style.split(figure, len(heights), 1, height_ratios=heights, hspace=0.02)
-    _draw_answer(rows[0], explanation, azimuth, interferer_azimuth, prompt)
-    plot_spectrograms(explanation, target, figure=rows[1])
+    first, *rows = style.split(figure, len(heights), 1, height_ratios=heights, hspace=0.02)
+    _draw_answer(first, explanation, azimuth, interferer_azimuth, prompt)
+    if track is not None:
+        truth = None if azimuth is None else np.full(len(track.times), azimuth)
+        plot_track(track, truth, figure=rows.pop(0))
+    plot_spectrograms(explanation, target, figure=rows[0])
     if attended:
-        plot_band_attention(explanation, figure=rows[2])
+        plot_band_attention(explanation, figure=rows[1])
     if title is not None:
         figure.suptitle(title, fontsize=12)
     return figure

@@ -22,6 +22,10 @@ def files(tmp_path_factory):
     rng = np.random.default_rng(0)
     noise = 0.1 * rng.standard_normal((RATE, 2))
     soundfile.write(folder / "mix.wav", noise, RATE)
+    soundfile.write(folder / "three.wav", np.resize(noise, (3 * RATE, 2)), RATE)
+    pause = np.resize(noise, (3 * RATE, 2))
+    pause[RATE : 2 * RATE + 800] = 0.0
+    soundfile.write(folder / "pause.wav", pause, RATE)
     soundfile.write(folder / "twice.wav", noise[:, [0, 0]], RATE)
     soundfile.write(folder / "dead.wav", noise * [1, 0], RATE)
     soundfile.write(folder / "bark.wav", noise[:, 0], RATE)

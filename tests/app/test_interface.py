@@ -1,6 +1,7 @@
 """What the page is made of."""
 
 import os
+from types import SimpleNamespace
 
 import pytest
 from matplotlib.figure import Figure
@@ -63,8 +64,10 @@ def test_the_figure_has_the_picture_and_fits_the_window(
 
     monkeypatch.setattr(interface, "plot_explanation", plot)
     example = interface.Example("mix.wav", "dog.png", "dog", 43.0, "bell", 122.0)
-    interface._draw({}, "dog.png", window, example)
-    assert drawn == [(({}, 43.0, 122.0), {"prompt": "dog.png", "width": width})]
+    found = SimpleNamespace(explanation={}, track="track")
+    interface._draw(found, "dog.png", window, example)
+    options = {"track": "track", "prompt": "dog.png", "width": width}
+    assert drawn == [(({}, 43.0, 122.0), options)]
 
 
 def test_it_is_no_interface_for_programs_and_reports_nothing(page):

@@ -104,6 +104,16 @@ def test_files_of_ones_own(page, files):
     page.locator("#direction h2").wait_for(timeout=30_000)
 
 
+def test_a_longer_recording_is_followed_over_time(page, files):
+    upload(page, "recording", files / "three.wav")
+    upload(page, "picture", files / "dog.png")
+    page.get_by_text("dog").first.wait_for()
+    page.get_by_role("button", name="Find it").click()
+    page.locator("#direction h2").wait_for(timeout=30_000)
+    assert re.search(r"Over time\s+(from )?\d+°", page.locator("#direction").inner_text())
+    page.locator("#figure img").wait_for()
+
+
 @pytest.mark.parametrize(
     ("recording", "message"),
     [

@@ -11,6 +11,7 @@ from keras_avssan.app import page_parts, wording
 from keras_avssan.app.answer import Answer
 from keras_avssan.app.examples import Example
 from keras_avssan.doa.grid import posterior_confidence
+from keras_avssan.tracking import Track
 
 pytestmark = pytest.mark.backend_agnostic
 ROOT = pathlib.Path(__file__).parents[2]
@@ -150,3 +151,25 @@ def test_what_comes_from_others_is_escaped(files):
     assert "<h2>No direction</h2>" in nothing and "°</h2>" not in nothing
     assert "<dd>none with 5 % or more</dd>" in nothing
     assert '<div class="notice error" role="alert">&lt;i&gt;' in page_parts.show_error("<i>bad</i>")
+
+
+def track(azimuth, presence=None):
+    azimuth = np.array(azimuth, "float32")
+    gaps = np.where(np.isnan(azimuth), "absent", "")
+    posteriors = np.full((len(azimuth), 180), 1 / 180, "float32")
+    times = np.arange(len(azimuth)) / 4
+    return Track(
+        times, azimuth, azimuth, presence, posteriors, posteriors, presence, gaps, 1.0, 0.25
+    )
+
+
+def test_directions_over_time_in_words():
+    some = np.full(4, 0.5)
+    assert wording.describe_track(track([40, 50, np.nan, 60])) == "from 40° to 60°"
+    assert wording.describe_track(track([40, 40])) == "40°"
+    there = wording.describe_track(track([40, 50, np.nan, 60], some))
+    assert there == "from 40° to 60°, probably there in 75 % of the time"
+    assert wording.describe_track(track([np.nan] * 4, some)).startswith("in none of its parts")
+    text = page_parts.show_answer(found(track=track([40, 50])), words="dog")
+    assert "<dt>Over time</dt><dd>from 40° to 50°</dd>" in text
+    assert "Over time" not in page_parts.show_answer(found(), words="dog")

@@ -151,6 +151,17 @@ def check_limits(words, out):
     assert "| selection, ideal ratio mask |" in out
 
 
+def check_live(words, out):
+    results = json.loads(pathlib.Path("live.json").read_text())["rows"]
+    assert list(results) == ["AVSSAN(), Keras, PyTorch", "AVSSAN(), ONNX Runtime"]
+    rows = rows_of(out)
+    for name, row in results.items():
+        assert 0 < row["median"] <= row["longest"] < 60, row
+        share, median, longest, _ = rows[name]
+        assert number(share) > 0 and number(median) <= number(longest)
+    assert rows["AVSSAN(), Keras, PyTorch"][3] == "1.00"
+
+
 def check_memory(words, out):
     rows = [line.strip("| ").split(" | ") for line in out.splitlines() if line[:4] == "| 0."]
     assert [row[:3] for row in rows] == [["0.3", "2", "1"]]

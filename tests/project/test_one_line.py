@@ -34,8 +34,7 @@ from keras_avssan.data.starss23.annotations import Events
 from keras_avssan.data.starss23.microphone_pair import MicrophonePair
 from keras_avssan.data.starss23.segments import Segment, SegmentSource
 from keras_avssan.encoders import CLIPTextTokenizer, WordPieceTokenizer
-from keras_avssan.models import ExportedLocalizer, Source, TrainingRecord
-from keras_avssan.models import ArrayAnswer, Source, TrainingRecord
+from keras_avssan.models import ArrayAnswer, ExportedLocalizer, Source, TrainingRecord
 from keras_avssan.models.baselines.dgb_loss import DGBLoss
 from keras_avssan.training import data_parallel
 

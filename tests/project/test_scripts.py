@@ -38,7 +38,7 @@ HERE = "tests/project/test_scripts.py"
 TESTS = {
     **dict.fromkeys(
         "arrays bands builder built_in copies decay encoder_probe export_table figures fine_grid "
-        "input_pipeline latency limits memory printed_loss quantization real_classes recipe "
+        "input_pipeline latency limits live memory printed_loss quantization real_classes recipe "
         "robustness rooms several_prompts tracking training".split(),
         HERE,
     ),
@@ -85,6 +85,10 @@ TINY = {
         **{"--row": (["Keras, PyTorch"], ["ONNX Runtime"])},
     },
     "limits": {**TRAINED, "--batch-size": "3"},
+    "live": {
+        **{"--seconds": "1", "--threads": "1", "--network": "AVSSAN()"},
+        **{"--row": (["Keras, PyTorch"], ["ONNX Runtime"]), "--json": "live.json"},
+    },
     "memory": {"--row": "0.3:2:2"},
     "printed_loss": {"--scenes": "2", "--steps": "2"},
     "quantization": {"--model": "trained", "--scenes": "4", "--out": "int8.json"},

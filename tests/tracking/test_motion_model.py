@@ -63,6 +63,13 @@ def test_sounds_last_and_pause_as_long_as_they_are_said_to():
     assert matrix[-1, -1] ** 2 == pytest.approx(np.exp(-1.0))
     assert (initial @ matrix)[-1] == pytest.approx(initial[-1])
     assert initial.sum() == pytest.approx(1.0)
+    share, change = motion.presence_chain(0.5)
+    assert share[0] == pytest.approx(initial[:-1].sum()) and share[1] == initial[-1]
+    assert change[1, 1] == matrix[-1, -1]
+    np.testing.assert_allclose(change.sum(axis=1), 1.0, rtol=1e-12)
+    np.testing.assert_allclose(matrix[:-1, -1], change[0, 1])
+    with pytest.raises(ValueError, match="`seconds` must be a positive time"):
+        motion.presence_chain(0.0)
 
 
 def test_without_presence_there_are_directions_alone():

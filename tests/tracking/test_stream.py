@@ -182,7 +182,10 @@ def test_dropped_windows_are_time_that_passes(network, moving):
     belief = updated(initial, 0) @ np.linalg.matrix_power(matrix, 8)
     belief = updated(belief, 8)
     np.testing.assert_allclose(late.posterior, belief[:-1] / belief[:-1].sum(), atol=1e-5)
-    assert late.presence == pytest.approx(belief[:-1].sum(), abs=1e-5)
+    initial, matrix = motion.presence_chain(0.25)
+    presence = initial * [0.9, 0.1]
+    presence = presence @ np.linalg.matrix_power(matrix, 8) * [0.9, 0.1]
+    assert late.presence == pytest.approx(presence[0] / presence.sum(), abs=1e-5)
 
 
 def test_offline_use_drops_nothing_and_keeps_little(network, moving):
@@ -266,3 +269,61 @@ def test_one_line(network, moving):
     )
     (silent,) = stream.push(np.zeros((8000, 2)))[-1:]
     assert repr(silent).startswith("<Estimate: 0 at 0.75 s, no direction (silent), presence ")
+
+
+def test_prompts_share_the_run_of_a_window(make_candidates, moving):
+    """A window runs through the network once for all prompts, which are encoded once."""
+    model = make_candidates(image_encoder=ConvImageEncoder(8, (4,), (16, 16)))
+    rng = np.random.default_rng(0)
+    prompts = {name: rng.uniform(size=(16, 16, 3)) for name in ("dog", "cat")}
+    prompts["bark"] = 0.1 * rng.normal(size=8000)
+    audio = moving[: RATE - 4000]
+    alone = {name: model.track(audio, prompt, **WINDOWS) for name, prompt in prompts.items()}
+    runs = {"whole": 0, "shared": 0, "projected": 0}
+    replaced = {"predict_on_batch": "whole", "_answer_projected": "shared"}
+    replaced["_project_prompt"] = "projected"
+    with pytest.MonkeyPatch.context() as patch:
+        for method, key in replaced.items():
+            patch.setattr(model, method, counted(getattr(model, method), runs, key))
+        stream = LocalizerStream(model, prompts, **WINDOWS, smoothing=None)
+        estimates = stream.push(audio)
+        assert runs == {"whole": 0, "shared": 2, "projected": 3}
+        stream.prompts = {**prompts, "hen": prompts["dog"]}
+        assert runs["projected"] == 4  # that of the new one
+        stream.prompts = {"dog": prompts["dog"]}
+        (last,) = stream.push(moving[RATE - 4000 : RATE])
+        assert runs["whole"] == 1 and runs["shared"] == 2 and last.prompt == "dog"
+    for name, track in alone.items():
+        ours = [one for one in estimates if one.prompt == name]
+        np.testing.assert_allclose(
+            [one.posterior for one in ours], track.posteriors, rtol=1e-3, atol=1e-6
+        )
+        np.testing.assert_allclose([one.presence for one in ours], track.presence, atol=1e-4)
+
+
+def counted(function, runs, key):
+    def run(*arguments):
+        runs[key] += 1
+        return function(*arguments)
+
+    return run
+
+
+def test_prompts_of_other_spacings_share_nothing(make_small_model, moving):
+    model = make_small_model(image_encoder=ConvImageEncoder(8, (4,), (16, 16)))
+    embedding = np.random.default_rng(0).normal(size=(1, 8)).astype("float32")
+    spacings = {"a": 0.2, "b": 0.1}
+    prompts = {
+        name: {"prompt_embedding": embedding, "microphone_spacing": np.array([metres])}
+        for name, metres in spacings.items()
+    }
+    stream = LocalizerStream(model, prompts, **WINDOWS, smoothing=None)
+    estimates = stream.push(moving[:8000])
+    for one in estimates:
+        (track,) = [
+            model.track(moving[:8000], embedding[0], **WINDOWS, microphone_spacing=metres)
+            for name, metres in spacings.items()
+            if name == one.prompt
+        ]
+        np.testing.assert_allclose(one.posterior, track.posteriors[0], atol=1e-6)
+    assert not np.allclose(estimates[0].posterior, estimates[1].posterior, atol=1e-6)

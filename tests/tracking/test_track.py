@@ -253,6 +253,18 @@ def reference(motion, hop, posteriors, presence):
     return np.array(beliefs), path[::-1]
 
 
+def filtered_presence(motion, presence, hop=0.25):
+    """The presence given the windows so far: odds by Bayes' rule, then the time to the next."""
+    lasts = np.exp(-hop / motion.mean_presence), np.exp(-hop / motion.mean_absence)
+    belief = (1 - lasts[1]) / (2 - sum(lasts))
+    found = []
+    for one in presence.astype("float64"):
+        odds = belief / (1 - belief) * one / (1 - one)
+        found.append(odds / (1 + odds))
+        belief = found[-1] * lasts[0] + (1 - found[-1]) * (1 - lasts[1])
+    return found
+
+
 def test_against_a_reference(track, network, moving):
     rng = np.random.default_rng(1)
     posteriors = scene(rng, wrong=[3, 12]).astype("float32").astype("float64")
@@ -263,7 +275,7 @@ def test_against_a_reference(track, network, moving):
         track, network, moving, posteriors, presence, smoothing="online", motion=motion
     )
     present = beliefs[:, :-1].sum(axis=1)
-    np.testing.assert_allclose(online.presence, present, atol=1e-5)
+    np.testing.assert_allclose(online.presence, filtered_presence(motion, presence), atol=1e-5)
     np.testing.assert_allclose(online.posteriors, beliefs[:, :-1] / present[:, None], atol=1e-5)
     offline = given_track(
         track, network, moving, posteriors, presence, smoothing="offline", motion=motion
@@ -274,6 +286,31 @@ def test_against_a_reference(track, network, moving):
     assert shown.sum() > 8
     np.testing.assert_array_equal(offline.azimuth[shown], states[shown] + 1)
     np.testing.assert_array_equal(offline.raw_presence, presence)
+
+
+def test_the_presence_is_smoothed_apart_from_the_direction(track, network, moving):
+    """Another sound that keeps its place does not make the prompted one present."""
+    there = np.float32(np.where(np.arange(20) % 10 < 5, 0.8, 0.2))
+    motion = MotionModel(mean_presence=2.0, mean_absence=1.0)
+    rng = np.random.default_rng(0)
+    steady = scene(rng, wrong=[])
+    scattered = steady[:, rng.permutation(180)]
+    flat = np.full_like(steady, 1 / 180)
+    for smoothing in ("online", "offline"):
+        presences = [
+            given_track(
+                track, network, moving, posteriors, there, smoothing=smoothing, motion=motion
+            ).presence
+            for posteriors in (steady, scattered, flat)
+        ]
+        for presence in presences[1:]:
+            np.testing.assert_array_equal(presence, presences[0])
+        assert (presences[0][[2, 3, 12, 13]] > 0.8).all()
+        assert (presences[0][[7, 8, 17, 18]] < 0.2).all()
+    single = there.copy()
+    single[2] = 0.4  # a single doubtful window
+    found = given_track(track, network, moving, steady, single, smoothing="offline", motion=motion)
+    assert found.presence[2] > 0.6 and found.gaps[2] == ""
 
 
 def test_overlapping_windows_count_by_the_share_that_is_new(track, network, moving):

@@ -2,8 +2,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
+from keras_avssan.tracking import Track
 from keras_avssan.visualization import plot_explanation
 
 pytestmark = pytest.mark.backend_agnostic
@@ -77,6 +79,23 @@ def test_takes_the_picture_as_bytes_and_opened_too(form, explanation, tmp_path):
 def test_refuses_a_prompt_that_is_no_picture(explanation):
     with pytest.raises(ValueError, match=r"`prompt` must have shape \(None, None, 3\)"):
         plot_explanation(explanation, prompt=np.zeros((8, 8)))
+
+
+def test_a_track_is_below_the_posterior(explanation):
+    many, some = np.full((8, 180), 1 / 180, "float32"), np.full(8, 0.5, "float32")
+    times, gaps = np.arange(8) / 4, np.full(8, "")
+    track = Track(times, 90 * some, some, some, many, many, some, gaps, 1.0, 0.25)
+    figure = plot_explanation(explanation, 42.0, track=track)
+    FigureCanvasAgg(figure).draw()
+    half_circle, above, below, mix = figure.axes[:4]
+    lines = {line.get_label(): line.get_ydata() for line in above.lines}
+    np.testing.assert_array_equal(lines["predicted"], track.azimuth)
+    np.testing.assert_array_equal(lines["target"], np.full(8, 42.0))
+    assert below.get_ylabel() == "presence" and mix.get_title(loc="left") == "mix"
+    boxes = [axes.get_window_extent() for axes in (half_circle, above, below, mix)]
+    assert all(one.y0 >= other.y1 for one, other in zip(boxes, boxes[1:], strict=False))
+    with pytest.raises(TypeError, match="`track` must be a `Track`"):
+        plot_explanation(explanation, track=[40.0])
 
 
 def test_names_a_missing_key(explanation):

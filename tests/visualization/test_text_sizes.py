@@ -72,6 +72,7 @@ def test_on_a_phone(explanation, target_audio):
         120.0,
         prompt=np.zeros((8, 8, 3)),
         target=target_audio,
+        track=make_track(),
         width=style.PHONE_WIDTH,
     )
     assert least_text(figure, PHONE) >= LEGIBLE
@@ -80,7 +81,7 @@ def test_on_a_phone(explanation, target_audio):
     panels = [axes for axes in figure.axes if axes.get_label() != "<colorbar>"]
     boxes = [axes.get_window_extent() for axes in panels]
     edges = sorted((box.y0, box.y1) for box in boxes)
-    assert len(panels) == 10
+    assert len(panels) == 12
     assert all(upper[0] >= lower[1] for lower, upper in zip(edges, edges[1:], strict=False))
 
 

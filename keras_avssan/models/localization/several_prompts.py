@@ -144,10 +144,16 @@ def _answer_together(
     model: Any, recording: np.ndarray, prompts: Sequence[Arrays], spacing: np.ndarray | None
 ) -> list[Arrays]:
     """Outputs of several prompts in parts: the recording runs through the network once a part."""
+    return answer_projected(model, recording, project_prompts(model, prompts), spacing)
+
+
+def answer_projected(
+    model: Any, recording: np.ndarray, projected: np.ndarray, spacing: np.ndarray | None = None
+) -> list[Arrays]:
+    """The same for prompts that are projections (prompts, D)."""
     select = network_part(model, "connect", _KEPT)
-    projected = _project(model, prompts)
     parts = []
-    for start in range(0, len(prompts), _BATCH_SIZE):
+    for start in range(0, len(projected), _BATCH_SIZE):
         inputs = {"audio": recording, PROJECTED: projected[start : start + _BATCH_SIZE]}
         if spacing is not None:
             inputs["microphone_spacing"] = spacing[start : start + _BATCH_SIZE]
@@ -155,7 +161,7 @@ def _answer_together(
     return parts
 
 
-def _project(model: Any, prompts: Sequence[Arrays]) -> np.ndarray:
+def project_prompts(model: Any, prompts: Sequence[Arrays]) -> np.ndarray:
     """Projections (prompts, D) of prompts, those of the same kind and shape together."""
     project = network_part(model, "project_prompts")
     groups: dict[tuple[Any, ...], list[int]] = {}

@@ -7,6 +7,11 @@ import numpy as np
 from keras_avssan._internal.checks import check_flag, check_integer
 from keras_avssan.data.media.recordings import spacing_input
 from keras_avssan.models.fitting.task_mixin import TaskMixin
+from keras_avssan.models.localization.several_prompts import (
+    answer_projected,
+    project_prompts,
+    shares_recordings,
+)
 from keras_avssan.models.microphones import check_spacing
 from keras_avssan.models.prompting import check_prompt, embedded_once, read_prompts
 from keras_avssan.tracking.motion_model import MotionModel
@@ -138,3 +143,19 @@ class TracksSounds(TaskMixin):
         inputs = embedded_once(self.backbone, inputs)
         count = len(next(iter(inputs.values())))
         return {**inputs, **spacing_input(microphone_spacing, count)}
+
+    def _project_prompt(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray | None:
+        """Projection (1, D) of a prompt, of its inputs; `None` where prompts share no run."""
+        if not shares_recordings(self):
+            return None
+        own = {name: value for name, value in inputs.items() if name != "microphone_spacing"}
+        return project_prompts(self, [own])
+
+    def _answer_projected(
+        self, recording: np.ndarray, projected: np.ndarray, spacing: np.ndarray | None
+    ) -> dict[str, np.ndarray]:
+        """Outputs for one recording (1, samples, 2) and prompts by their projections."""
+        parts = answer_projected(self, recording, projected, spacing)
+        return {
+            name: np.concatenate([np.asarray(part[name]) for part in parts]) for name in parts[0]
+        }
