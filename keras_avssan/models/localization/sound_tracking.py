@@ -1,5 +1,6 @@
 """Directions of a prompted sound over time: what the tasks do with long recordings."""
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
