@@ -11,7 +11,7 @@ On the split `val`, unseen recordings, pictures and rooms, two sources a scene, 
 * `network`: which source the network's estimate is nearer to; here the search can err, too.
 
 `one source alone` are the errors of the network and of SRP-PHAT on the isolated target, in degrees,
-and their difference; `near the axis` in the scenes whose target is within 20 degrees of it.
+and their difference, also for targets within 20 degrees of the microphones' axis.
 `without prototypes` leaves the prompt as it is projected. `presence` is the area under the ROC
 curve of the greater similarity, for prompts of the target against prompts of a class that is not in
 the scene. `names` tells how often a prompt is nearest to the name of its own class.
@@ -63,6 +63,7 @@ def main():
         "settings": {**vars(options), "backend": keras.backend.backend()},
         "machine": processor(),
         "scores": {kind: measure(model, plan, kind, options.scenes) for kind in options.prompts},
+        "one source alone": one_source(model, plan, options.scenes),
     }
     print(table(results))
     if options.out:
@@ -107,15 +108,13 @@ def of_batch(model, inputs, labels, scenes, names, classes):
     whole = ops.ones_like(masks[:, :1])
     alone = (target * gain, (audio - target) * gain)
 
-    def similarities(prompts):
-        prompts = ops.convert_to_tensor(prompts)
-        true = [backbone.evidence(source, whole, prompts) for source in alone]
-        extracted = backbone.evidence(audio * gain, masks, prompts)
-        return {
-            "true sounds": ops.convert_to_numpy(ops.concatenate(true, axis=1)),
-            "extracted": ops.convert_to_numpy(extracted),
-        }
-
+    sounds = {
+        "true sounds": ops.concatenate(
+            [backbone.evidence.project(x, whole) for x in alone], axis=1
+        ),
+        "extracted": backbone.evidence.project(audio * gain, masks),
+    }
+    sounds = {stage: ops.convert_to_numpy(vectors) for stage, vectors in sounds.items()}
     forms = {"": semantics}
     if backbone.settings["num_prototypes"]:
         moved = backbone.prototypes(ops.convert_to_tensor(semantics))
@@ -123,19 +122,34 @@ def of_batch(model, inputs, labels, scenes, names, classes):
     absent = [other_class(i, scenes) for i in range(len(scenes))]
     rows = {}
     for form, prompts in forms.items():
-        for stage, values in similarities(prompts).items():
-            rows[stage + form] = values
-        for stage, values in similarities(prompts[absent]).items():
-            rows[f"{stage}{form}, absent"] = values
+        prompts = prompts / np.linalg.norm(prompts, axis=-1, keepdims=True)
+        for stage, vectors in sounds.items():
+            rows[stage + form] = np.sum(vectors * prompts[:, None], axis=-1)
+            rows[f"{stage}{form}, absent"] = np.sum(vectors * prompts[absent][:, None], axis=-1)
     true = [labels[name] for name in ("azimuth", "interferer_azimuth")]
     rows["network"] = -np.stack([_error(outputs, azimuth) for azimuth in true], axis=1)
-    alone = {**inputs, "audio": labels["target"]}
-    systems = (model, SRPPHAT())
-    rows["alone"] = np.stack([_error(s.predict_on_batch(alone), true[0]) for s in systems], axis=1)
-    rows["axis"] = np.minimum(true[0], 180.0 - true[0])
     rows["names"] = np.argmax(semantics @ names.T, axis=1)
     rows["class"] = np.array([classes.index(scene.sources[0].clip.class_name) for scene in scenes])
     return rows
+
+
+def one_source(model, plan, num_scenes):
+    """Errors of network and SRP-PHAT on the isolated targets, and their paired difference."""
+    batches = scene_batches(model, plan, num_scenes, batch_size=_BATCH_SIZE, progress=False)
+    systems = (model, SRPPHAT())
+    errors, axis = [], []
+    for index in tqdm(range(len(batches)), desc="one source", unit="batch"):
+        inputs, labels = batches[index]
+        inputs, azimuth = {**inputs, "audio": labels["target"]}, labels["azimuth"]
+        errors.append([_error(s.predict_on_batch(inputs), azimuth) for s in systems])
+        axis += list(np.minimum(azimuth, 180.0 - azimuth))
+    zones = {"anywhere": 180.0, f"within {_AXIS:g} degrees of the axis": _AXIS}
+    scores = {}
+    for zone, near in zones.items():
+        first, second = np.concatenate(errors, axis=1)[:, np.array(axis) <= near]
+        pairs = {"network": first, "SRP-PHAT": second, "difference": first - second}
+        scores[zone] = {name: score_with_interval(values) for name, values in pairs.items()}
+    return scores
 
 
 def _error(outputs, azimuth):
@@ -153,15 +167,8 @@ def other_class(index, scenes):
 def summary(rows):
     """Selection and presence by stage, with 95 % intervals over scenes."""
     scores = {"names": score_with_interval(1.0 * (rows["names"] == rows["class"]))}
-    for zone, near in (("", 180.0), (", near the axis", _AXIS)):
-        errors = rows["alone"][rows["axis"] <= near]
-        scores[f"one source alone{zone}"] = {
-            "network": score_with_interval(errors[:, 0]),
-            "SRP-PHAT": score_with_interval(errors[:, 1]),
-            "difference": score_with_interval(errors[:, 0] - errors[:, 1]),
-        }
     for name, values in rows.items():
-        if name in ("names", "class", "alone", "axis") or name.endswith(", absent"):
+        if name in ("names", "class") or name.endswith(", absent"):
             continue
         scores[name] = {"selection": score_with_interval(1.0 * (values[:, 0] > values[:, 1]))}
         if name != "network":
@@ -178,12 +185,13 @@ def table(results):
             if stage == "names":
                 lines.append(f"| {kind} | nearest to the own name | {_cell(values, 100)} | – |")
                 continue
-            if "difference" in values:
-                cells = ", ".join(f"{key} {_cell(one, 1)}" for key, one in values.items() if one)
-                lines.append(f"| {kind} | {stage}, MAE in degrees: {cells} | – | – |")
-                continue
             presence = _cell(values["presence"], 1) if "presence" in values else "–"
             lines.append(f"| {kind} | {stage} | {_cell(values['selection'], 100)} | {presence} |")
+    lines += ["", "| One source alone, MAE in degrees | Network | SRP-PHAT | Difference |"]
+    lines.append("|---|---|---|---|")
+    for zone, errors in results["one source alone"].items():
+        cells = [_cell(one, 1) if one else "–" for one in errors.values()]
+        lines.append(f"| {zone} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

@@ -406,7 +406,7 @@ def test_refusal_tells_what_to_do(format, model, tmp_path):
         ({"input_signature": 3}, "`input_signature` must be a dict.*3"),
         (
             {"input_signature": {"audio": keras.InputSpec("float32", shape=(None, None, None))}},
-            "Only the batch and the samples of `audio` may be None",
+            "Only the batch and the samples of `audio` and `prompt_audio` may be None",
         ),
     ],
 )
@@ -424,6 +424,14 @@ def test_prompts_without_an_encoder(make_tiny, tmp_path):
     model = make_tiny(image_encoder=None, prompt_dim=5, compiled=False)
     with pytest.raises(ValueError, match="`prompt` must be 'embedding'.*prompt='images'"):
         model.export(tmp_path / "model", prompt="images")
+
+
+@pytest.mark.tensorflow
+def test_recordings_as_prompts_need_an_audio_encoder(make_tiny, tmp_path):
+    model = make_tiny(semantic_audio=False, compiled=False)
+    with pytest.raises(ValueError, match="no audio encoder for a recording.*prompt='recording'"):
+        model.export(tmp_path / "model", prompt="recording")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.tensorflow

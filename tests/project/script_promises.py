@@ -69,6 +69,13 @@ def check_builder(words, out):
         assert re.search(rf"^{stage}: \d+ ms a clip$", out, re.M), stage
 
 
+def check_exported_model(words, out):
+    (row,) = [line for line in out.splitlines() if line.startswith("| torch ")]
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    assert cells[1] == "`torch`" and cells[2].endswith(" MB") and cells[-1].endswith(" ms")
+    assert number(cells[2]) > 0 and number(cells[3]) < 1e-4 and cells[4] == cells[5] == "–"
+
+
 def check_built_in(words, out):
     names = [words[place + 1] for place, word in enumerate(words) if word == "--run"]
     assert len(names) == 6

@@ -37,8 +37,9 @@ HERE = "tests/project/test_scripts.py"
 # The test that runs each script by its `main`.
 TESTS = {
     **dict.fromkeys(
-        "arrays bands builder built_in copies decay encoder_probe export_table figures fine_grid "
-        "input_pipeline latency limits live memory printed_loss quantization real_classes recipe "
+        "arrays bands builder built_in copies decay encoder_probe export_table exported_model "
+        "figures fine_grid input_pipeline latency limits live memory printed_loss quantization "
+        "real_classes recipe "
         "robustness rooms several_prompts tracking training".split(),
         HERE,
     ),
@@ -74,6 +75,9 @@ TINY = {
     "decay": {"--positions": "2", "--t60": "0.2"},
     "encoder_probe": {},
     "export_table": {"--out": "export-table.md"},
+    "exported_model": {
+        **{"--model": "trained", "--runs": "1", "--seconds": "0.5", "--row": (["torch torch"],)}
+    },
     "figures": {**TRAINED, "--duration": "0.5", "--out": "figures"},
     "fine_grid": {"--oversampling": "8 32", "--runs": "1"},
     "input_pipeline": {

@@ -43,13 +43,16 @@ class ExtractedEvidence(FixedSettings, keras.layers.Layer):
         self.built = True
 
     def call(self, audio: Tensor, masks: Tensor, semantics: Tensor) -> Tensor:
+        return ops.sum(self.project(audio, masks) * unit_length(semantics)[:, None], axis=-1)
+
+    def project(self, audio: Tensor, masks: Tensor) -> Tensor:
+        """Unit vectors of the extracted sounds in the space of prompts, (batch, K, D)."""
         embeddings, kept = self.embed(audio, masks)
         _, bridge = self._parts()
         sounds = ops.cast(bridge.audio_projection(embeddings), "float32")
         weights = self._whole(audio, embeddings) * kept[..., None]
         weights = weights / ops.sum(weights, axis=2, keepdims=True)
-        sounds = unit_length(ops.sum(weights * sounds, axis=2))
-        return ops.sum(sounds * unit_length(semantics)[:, None], axis=-1)
+        return unit_length(ops.sum(weights * sounds, axis=2))
 
     def average(self, audio: Tensor, masks: Tensor) -> Tensor:
         """Mean embedding of the audio encoder for each mask, (batch, K, d_A)."""

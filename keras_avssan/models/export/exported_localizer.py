@@ -89,7 +89,7 @@ class ExportedLocalizer:
 
         Returns:
             float32 array of azimuths in degrees, shape (batch,), or a tuple of it, the confidence
-            and the presence, as far as they are asked for.
+            and the presence, as requested.
 
         Raises:
             ValueError: If a recording or prompt is unusable, of another kind or another duration
