@@ -38,7 +38,7 @@ def fuse_posteriors(
         weights: `"uniform"`, `"spacing"` (in proportion to the spacings), or a number for each
             pair, shape (P,).
         floor: Share ε of every posterior that is spread evenly, so that one pair that is wrong
-            cannot rule out a direction; from 0 to 1. About the share of answers of a single pair that
+            cannot rule out a direction; from 0 to 1, about the share of the answers of a pair that
             are wrong.
 
     Returns:
