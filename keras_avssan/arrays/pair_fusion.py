@@ -8,8 +8,8 @@ from keras_avssan.arrays.direction_grid import DirectionGrid
 from keras_avssan.arrays.microphone_array import MicrophoneArray, num_dimensions
 
 WEIGHTS = ("uniform", "spacing")
-# Share of every pair's posterior that is spread evenly: about as often as a single pair of the
-# packaged model answers with the other one of two sources.
+# Share of every pair's posterior that is spread evenly, of the order of the share of prompts that a
+# single pair of the packaged model answers with the other one of two sources.
 FLOOR = 0.3
 _LEVEL = 0.02  # height of an axis of unit length that counts as level
 
