@@ -46,10 +46,10 @@ ARRAYS = {
 # Weights and floors of the fusions that are compared.
 FUSIONS = {
     "fused": ("uniform", FLOOR),
-    "fused, weights by spacing": ("spacing", FLOOR),
-    "fused, no floor": ("uniform", 0.0),
+    "fused, floor 0.1": ("uniform", 0.1),
+    "fused, floor 0.1, weights by spacing": ("spacing", 0.1),
     "fused, floor 0.01": ("uniform", 0.01),
-    "fused, floor 0.3": ("uniform", 0.3),
+    "fused, no floor": ("uniform", 0.0),
 }
 PAIR, PAIR_ANGLE = "best pair, guessing front or back", "best pair, angle at the pair"
 STRONGEST, NEARER = "SRP-PHAT", "SRP-PHAT, nearer of two peaks"

@@ -8,8 +8,9 @@ from keras_avssan.arrays.direction_grid import DirectionGrid
 from keras_avssan.arrays.microphone_array import MicrophoneArray, num_dimensions
 
 WEIGHTS = ("uniform", "spacing")
-# Share of every pair's posterior that is spread evenly: one pair cannot rule out a direction.
-FLOOR = 0.1
+# Share of every pair's posterior that is spread evenly, of the order of the share of prompts that a
+# single pair of the packaged model answers with the other one of two sources.
+FLOOR = 0.3
 _LEVEL = 0.02  # height of an axis of unit length that counts as level
 
 
@@ -37,7 +38,8 @@ def fuse_posteriors(
         weights: `"uniform"`, `"spacing"` (in proportion to the spacings), or a number for each
             pair, shape (P,).
         floor: Share ε of every posterior that is spread evenly, so that one pair that is wrong
-            cannot rule out a direction; from 0 to 1.
+            cannot rule out a direction; from 0 to 1, about the share of the answers of a pair that
+            are wrong.
 
     Returns:
         float32 array of shape (..., *grid.shape), of sum one.

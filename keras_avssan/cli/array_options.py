@@ -17,7 +17,8 @@ def add_array_options(parser: argparse.ArgumentParser) -> None:
         metavar="ARRAY",
         help="array of more than two microphones, which finds directions all around, 0 to 359 "
         "degrees counter-clockwise from its x axis: starss23, respeaker_4, respeaker_usb_4, "
-        "respeaker_6, or a CSV or JSON file of positions in metres, a row x, y, z a microphone",
+        "respeaker_6, or a CSV or JSON file of positions in metres, a row x, y, z a microphone; "
+        "default: two microphones",
     )
     parser.add_argument(
         "--array-channels",

@@ -308,7 +308,7 @@ _FILES: dict[str, _Check] = {
 }
 _PATHS = {**_FOLDERS, **_FILES}
 # Paths that the commands check themselves.
-_OWN_CHECKS = ("audio", "prompt", "csv", "files")
+_OWN_CHECKS = ("audio", "prompt", "csv", "files", "array")
 # Options that complete to folders, and to any path.
 FOLDERS = tuple(_FOLDERS)
 FILES = (*_FILES, *_OWN_CHECKS)

@@ -37,7 +37,7 @@ def test_one_axis_is_not_enough_and_two_are():
     pairs = np.array([[0, 2], [1, 3]])
     fused = fuse_posteriors(of_source(SQUARE, pairs, 100.0), SQUARE, pairs)
     mirrored = (90 - 100) % 360  # across the axis of microphones 0 and 2, at 45 degrees
-    assert fused.argmax() == 100 and fused[mirrored] < 0.02 * fused[100]
+    assert fused.argmax() == 100 and fused[mirrored] < 0.05 * fused[100]
 
 
 def test_it_is_the_formula():
