@@ -129,6 +129,7 @@ OF_CANDIDATES = {
     "evaluate_retrieval",
     "fit_directions",
     "fit_extractor",
+    "fit_prototypes",
     "sound_examples",
 }
 NEEDS = {
@@ -215,7 +216,7 @@ def of_baselines(plan):
     return {"train_dataset": dataset, "embedding": embedding, "MyBackbone": GCCMLPBackbone}
 
 
-def with_candidates(small_model):
+def with_candidates(small_model, classes):
     """A small network with candidates, all encoders frozen."""
     pictures = ConvImageEncoder(8, (4,), (16, 16))
     pictures.trainable = False
@@ -225,7 +226,7 @@ def with_candidates(small_model):
         num_candidates=2,
         candidate_search="learned",
         extractor_filters=2,
-        num_prototypes=50,
+        num_prototypes=classes,
     )
 
 
@@ -261,7 +262,8 @@ def test_its_example_runs(name, request):
     if of_baseline(name):
         names.update(of_baselines(names["plan"]))
     if short_name(name) in OF_CANDIDATES:
-        names.update(model=with_candidates(request.getfixturevalue("small_model")))
+        count = len(names["plan"].classes)
+        names.update(model=with_candidates(request.getfixturevalue("small_model"), count))
     run_example(example, names, short_name(name) not in NOT_COMPARED)
 
 

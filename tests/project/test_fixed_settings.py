@@ -20,7 +20,13 @@ pytestmark = pytest.mark.backend_agnostic
 ALWAYS = {"self", "name", "dtype", "trainable", "args", "kwargs"}
 # Read in every call, and meant to be switched.
 SETTABLE = {
-    name: {"implementation"} for name in ("StereoSTFT", "VGGishSpectrogram", "YAMNetSpectrogram")
+    name: {"implementation"}
+    for name in (
+        "SoundEffectsSpectrogram",
+        "StereoSTFT",
+        "VGGishSpectrogram",
+        "YAMNetSpectrogram",
+    )
 }
 
 
@@ -51,6 +57,7 @@ def word_pieces():
 ARGUMENTS = {
     "AudioEncoder": lambda: {"model": sounds(), "hop_seconds": 0.5},
     "CLIPEncoder": lambda: {"backbone": clip()},
+    "ClassPrototypes": lambda: {"num_prototypes": 2},
     "ConvPoolBlock": lambda: {"filters": 2, "pool_size": (2, 2)},
     "ExtractedEvidence": lambda: {
         "audio_encoder": encoders.YAMNet(0.0625),

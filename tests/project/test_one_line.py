@@ -253,7 +253,7 @@ EXAMPLES = {
     "MicrophonePair": (MicrophonePair, "MicrophonePair(name='M1-M4', baffle='rigid')"),
     "MotionModel": (
         tracking.MotionModel,
-        "<MotionModel: 20° in a second, 0.05 jumps per second, 4 s present, 4 s absent>",
+        "<MotionModel: 20° in a second, 0.05 jumps per second, 1 s present, 1 s absent>",
     ),
     "Picture": (
         lambda: Bells().pictures[1],

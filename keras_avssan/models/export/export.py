@@ -273,11 +273,7 @@ def _traced(network: _Network, signature: Signature, options: dict[str, Any]) ->
 
 
 def _drop_guards(program: Any) -> None:
-    """Removes checks against recordings unlike the traced one, in length or number of examples.
-
-    They refuse sizes of one, such as the examples of a short recording, which the operations take
-    as any other; with them, loading takes a minute.
-    """
+    """Removes checks that refuse sizes of one, which the operations take, and slow down loading."""
     from torch.utils._sympy.value_ranges import ValueRanges
 
     program._guards_code = []
@@ -286,10 +282,9 @@ def _drop_guards(program: Any) -> None:
 
 
 def _drop_idle_operations(program: Any) -> None:
-    """Removes operations of Keras that change nothing.
+    """Removes operations that change nothing: moves to the same device, idle squeezes.
 
-    With its moves of tensors to the device that they are on, half of all, saving takes minutes; and
-    ONNX refuses to squeeze an axis that is not of size one.
+    With the moves, half of all, saving takes minutes; ONNX refuses the squeezes.
     """
     import torch
 

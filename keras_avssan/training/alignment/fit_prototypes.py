@@ -42,7 +42,6 @@ def fit_prototypes(
         ValueError: If the model has no prototypes, or another number than the plan has classes.
 
     Example:
-        >>> model = AVSSAN(image_encoder, audio_encoder, num_candidates=3, num_prototypes=50)
         >>> align_prompts(model, plan)
         >>> fit_prototypes(model, plan)
     """
