@@ -44,7 +44,7 @@ WRITES = {
     "jax": ["tf_saved_model"],
 }[BACKEND]
 # What is exported at every change; to the other runtimes go the extensive tests.
-EVERY_TIME = {"tensorflow": "tf_saved_model", "torch": "torch"}.get(BACKEND)
+EVERY_TIME = {"tensorflow": "tf_saved_model"}.get(BACKEND)
 SCENES = [(1, 8000), (3, 12345)]  # batch, samples
 OF_CANDIDATES = (
     *("doa", "mixture_doa", "presence"),

@@ -95,6 +95,7 @@ def test_localize_takes_an_array(model, recordings, pictures):
         model.localize(recordings, pictures, array=[(0, 0), (0, 1)])
 
 
+@pytest.mark.one_backend
 def test_presence_is_the_mean_of_the_pairs(with_candidates, model, recordings, pictures):
     localizer = ArrayLocalizer(with_candidates, SQUARE)
     theta, confidence, presence = localizer.localize(
