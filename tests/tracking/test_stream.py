@@ -249,6 +249,9 @@ def test_another_rate_in_mid_stream(network, moving):
         ({"prompts": [[LOUD, LOUD]]}, ValueError, "must be one prompt"),
         ({"window": 100.0}, ValueError, "`window` must be from"),
         ({"motion": 3}, TypeError, "`motion` must be a `MotionModel`"),
+        ({"model": None}, TypeError, "`model` must be a `Localizer`. Received: model=None"),
+        ({"channels": (1, 1)}, ValueError, "`channels` must be two different channels"),
+        ({"channels": "ab"}, ValueError, "`channels` must be two different channels"),
         ({"min_presence": "half"}, ValueError, "`min_presence` must be"),
     ],
 )
