@@ -167,6 +167,9 @@ class DirectionGrid:
         Returns:
             float32 array of shape (batch,), or (batch, count); 0 for NaN.
 
+        Raises:
+            ValueError: If a shape does not fit, or a posterior is not finite.
+
         Example:
             >>> posterior = np.full((1, 360), 1 / 360)
             >>> float(DirectionGrid().near(posterior, [359.0])[0].round(3))
@@ -174,6 +177,13 @@ class DirectionGrid:
         """
         flat = self._flat(posterior)
         angles = np.asarray(estimates, "float64")
+        last = () if self.elevations is None else (2,)
+        count = angles.shape[1 : angles.ndim - len(last)]
+        if len(count) > 1 or angles.shape != (len(flat), *count, *last):
+            raise ValueError(
+                f"`estimates` must have shape {(len(flat), *last)}, or {(len(flat), 'n', *last)}. "
+                f"Received: estimates.shape={angles.shape}"
+            )
         if self.elevations is None:
             angles = np.stack([angles, np.zeros_like(angles)], axis=-1)
         vectors = np.nan_to_num(unit_vector(angles[..., 0], angles[..., 1]))
@@ -192,7 +202,7 @@ class DirectionGrid:
             )
         if not np.isfinite(values).all():
             raise ValueError("`posterior` must be finite. Received: posterior with NaN or infinity")
-        return values.reshape(len(values), -1)
+        return values.reshape(len(values), len(self._pairs))
 
     def _summits(self, values: np.ndarray) -> np.ndarray:
         """Which directions (K,) are local maxima above the lowest value."""

@@ -124,3 +124,17 @@ def test_other_posteriors_are_refused():
         DirectionGrid().peak(np.full((1, 360), np.nan))
     with pytest.raises(ValueError, match="`count` must be an integer of at least 1"):
         DirectionGrid().peaks(np.ones((1, 360)), 0)
+
+
+def test_other_estimates_are_refused():
+    level, sphere = DirectionGrid(), DirectionGrid(None, [0, 10])
+    for grid, estimates in (
+        (level, np.zeros(3)),
+        (level, np.zeros((2, 1, 1))),
+        (sphere, np.zeros(2)),
+        (sphere, np.zeros((2, 3))),
+    ):
+        with pytest.raises(ValueError, match=r"`estimates` must have shape \(2.*Received"):
+            grid.near(np.ones((2, *grid.shape)), estimates)
+    assert sphere.near(np.ones((2, *sphere.shape)), np.zeros((2, 3, 2))).shape == (2, 3)
+    assert level.peaks(np.ones((0, 360)), 2).shape == (0, 2)

@@ -148,10 +148,25 @@ def test_arrays_that_cannot_distinguish_directions_are_refused(array, grid, mess
         ({"weights": [1.0, 2.0]}, "`weights` must be a number for each of the 6 pairs"),
         ({"weights": [-1.0] * 6}, "none of them negative"),
         ({"weights": [0.0] * 6}, "not all zero"),
-        ({"floor": 1.5}, "`floor` must be from 0 to 1"),
+        ({"floor": 1.5}, "`floor` must be a number from 0 to 1"),
+        ({"floor": "low"}, "`floor` must be a number from 0 to 1"),
+        ({"posteriors": np.full((6, 180), np.nan)}, "`posteriors` must be finite"),
+        ({"posteriors": np.full((6, 180), -1.0)}, "not negative. Received: .* from -1 to -1"),
+        ({"posteriors": "flat"}, "`posteriors` must have shape"),
+        ({"pairs": [[0, 1], [2]]}, r"`pairs` must have shape.*\[\[0, 1\], \[2\]\]"),
+        ({"pairs": [(0.5, 1.0)]}, "`pairs` must have shape"),
+        ({"weights": ["much"] * 6}, "`weights` must be a number for each of the 6 pairs"),
     ],
 )
 def test_bad_arguments_are_refused(arguments, message):
     given = {"posteriors": np.ones((6, 180)), "pairs": SQUARE.pairs(), **arguments}
     with pytest.raises(ValueError, match=message):
         fuse_posteriors(array=SQUARE, **given)
+
+
+@pytest.mark.parametrize("argument", [{"array": [(0.1, 0), (0, 0.1)]}, {"grid": 360}])
+def test_other_kinds_are_refused(argument):
+    given = {"posteriors": np.ones((6, 180)), "array": SQUARE, "pairs": SQUARE.pairs()}
+    (name,) = argument
+    with pytest.raises(TypeError, match=f"`{name}` must be a .*Received: {name}="):
+        fuse_posteriors(**{**given, **argument})
