@@ -1,9 +1,9 @@
 """Ways to a bank other than its simulation: measured responses, and mixtures of banks."""
 
-import os
 from collections.abc import Sequence
 from typing import Any, Self
 
+from keras_avssan._internal.checks import path_of
 from keras_avssan._internal.types import PathLike
 from keras_avssan.doa.steering import SPEED_OF_SOUND
 from keras_avssan.simulation.bank.mixed_bank import mixed_fields
@@ -78,7 +78,10 @@ class BankImports:
             sampling_rate, sources_per_room, max_duration, t60, baffle, speed_of_sound
         )
         choice = PairChoice(microphone_spacing, tolerance, max_pairs)
-        files = [file] if isinstance(file, (str, os.PathLike)) else list(file)
+        files = list(file) if isinstance(file, (list, tuple)) else [file]
+        if not files:
+            raise ValueError(f"`file` must be a path, or one path or more. Received: file={file!r}")
+        files = [path_of("file", path) for path in files]
         return cls(**bank_fields([read_sofa(path, choice) for path in files], settings))
 
     @classmethod
@@ -118,7 +121,8 @@ class BankImports:
             ```
         """
         chosen = ImportSettings(**settings)
-        return cls(**bank_fields([read_table(path, microphone_spacing)], chosen))
+        table = read_table(path_of("path", path), microphone_spacing)
+        return cls(**bank_fields([table], chosen))
 
     @classmethod
     def mix(cls, banks: Sequence[Self], shares: Sequence[float] | None = None) -> Self:
