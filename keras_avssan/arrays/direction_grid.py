@@ -12,6 +12,8 @@ from keras_avssan.arrays.geometries import unit_vector
 
 # Degrees on a great circle: between two peaks, and from an estimate for its confidence.
 _APART, _NEAR = 10.0, 5.0
+# Of cosines: directions exactly 10° apart are two peaks, those exactly 5° away are near.
+_ROUNDING = 1e-9
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -143,7 +145,7 @@ class DirectionGrid:
         density = self._flat(posterior) / self.solid_angles
         directions, pairs = self.directions, self._pairs.astype("float32")
         found = np.full((len(density), count, 2), np.nan, "float32")
-        apart = np.cos(np.radians(_APART))
+        apart = np.cos(np.radians(_APART)) + _ROUNDING
         for row, values in enumerate(density):
             # The maximum itself always is one, however flat its surroundings.
             order = np.argsort(-values, kind="stable")
@@ -187,8 +189,7 @@ class DirectionGrid:
         if self.elevations is None:
             angles = np.stack([angles, np.zeros_like(angles)], axis=-1)
         vectors = np.nan_to_num(unit_vector(angles[..., 0], angles[..., 1]))
-        # Rounding must not leave out a direction that is 5° away.
-        close = vectors @ self.directions.T >= np.cos(np.radians(_NEAR)) - 1e-9
+        close = vectors @ self.directions.T >= np.cos(np.radians(_NEAR)) - _ROUNDING
         flat = flat if close.ndim == 2 else flat[:, None]
         return np.sum(flat * close, axis=-1).astype("float32")
 

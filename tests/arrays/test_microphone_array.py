@@ -50,6 +50,11 @@ def test_pairs_by_spacing():
     assert array.pairs(max_spacing=0.2).tolist() == sides
     assert array.pairs(0.25, 0.3).tolist() == diagonals
     assert array.pairs(0.3).shape == (0, 2)
+    # As a message rounds them.
+    diagonal = round(0.2 * np.sqrt(2), 6)
+    assert array.pairs(diagonal, diagonal).tolist() == diagonals
+    assert array.pairs(0.2000005, 0.2000005).tolist() == sides
+    assert len(MicrophoneArray([(0, 0), (0.002, 0)]).pairs()) == 1
     np.testing.assert_allclose(array.spacings(diagonals), 0.2 * np.sqrt(2))
 
 
@@ -148,6 +153,10 @@ def test_every_preset_is_an_array():
             {"positions": [(0.1, 0.0), (0.0, 0.2)], "baffle": "rigid"},
             "`positions` must be on one sphere.*0.1–0.2 m",
         ),
+        (
+            {"positions": [(0.0009, 0.0), (-0.0009, 0.0)], "baffle": "rigid"},
+            "`positions` must be on one sphere.*0.0009 m",
+        ),
     ],
 )
 def test_bad_arrays_are_refused(arguments, message):
@@ -170,6 +179,15 @@ def test_files_of_positions(name, text, tmp_path):
     path.write_text(text)
     array = MicrophoneArray.from_file(path)
     assert array == MicrophoneArray([(0.1, 0.0), (-0.1, 0.0)]) and array.name == "a"
+
+
+def test_files_of_spreadsheets_and_their_names(tmp_path):
+    path = tmp_path / "array.csv"
+    path.write_text("x,y\n0.1,0\n-0.1,0\n", encoding="utf-8-sig")
+    assert MicrophoneArray.from_file(path).name == "array"
+    path = tmp_path / "array.json"
+    path.write_text('{"positions": [[0.1, 0], [-0.1, 0]], "name": "board"}')
+    assert MicrophoneArray.from_file(path).name == "board"
 
 
 def test_a_file_may_name_the_baffle(tmp_path):

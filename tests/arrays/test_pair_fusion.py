@@ -113,6 +113,22 @@ def test_weights():
     )
 
 
+def test_pairs_of_weight_zero_do_not_tell_front_from_back():
+    weights = [1, 0, 0, 0, 0, 1]  # of two opposite sides, which are parallel
+    with pytest.raises(ValueError, match="front and back are the same.*Received: 2 pairs"):
+        fuse_posteriors(np.ones((6, 180)), SQUARE, SQUARE.pairs(), weights=weights)
+
+
+def test_posteriors_of_any_sum():
+    posteriors = of_source(SQUARE, SQUARE.pairs(), 60.0)
+    scaled = posteriors * np.array([1e-6, 1, 10, 1e3, 1e6, 7])[:, None]
+    np.testing.assert_allclose(
+        fuse_posteriors(scaled, SQUARE, SQUARE.pairs()),
+        fuse_posteriors(posteriors, SQUARE, SQUARE.pairs()),
+        rtol=1e-4,
+    )
+
+
 def test_a_zero_in_a_posterior_is_finite():
     pairs = SQUARE.pairs()
     posteriors = np.zeros((len(pairs), 180))
@@ -125,6 +141,7 @@ def test_a_zero_in_a_posterior_is_finite():
     [
         ([(0.0, 0.0), (0.1, 0.0), (0.25, 0.0)], None, "along two level axes or more"),
         ([(0, 0, 0), (0.1, 0, 0), (0, 0, 0.1)], None, "along two level axes or more"),
+        ([(0.1, 0.0), (0.0, 0.003), (-0.1, 0.0)], None, "along one axis front and back are the"),
         (SQUARE.positions, SPHERE, "`grid` must have elevations on one side"),
         ([(0.1, 0, 0), (0, 0.1, 0), (-0.1, 0, 0.05)], SPHERE, "`array` must be level, or not flat"),
     ],
