@@ -32,6 +32,10 @@ class ExportedLocalizer:
     Returns:
         Dict of NumPy arrays, the outputs by name.
 
+    Raises:
+        ValueError: If an input is missing, unknown or has another shape than the file takes.
+        TypeError: If `inputs` is not a dict.
+
     Attributes:
         settings: Dict of `sampling_rate` in hertz, `microphone_spacing` in metres, `inputs`, the
             shape of each input, in which `None` is any size, `outputs`, their names, and what

@@ -62,8 +62,10 @@ class BankImports:
 
         Raises:
             FileNotFoundError: If there is no such file.
-            ValueError: If a file is damaged, has another convention, no positions, no such pair or
-                several sampling rates, or another argument is out of range.
+            ValueError: If a file is damaged, has another convention, no positions, no such pair,
+                several sampling rates, silent responses, or microphones more than 5 m apart, or
+                another argument is out of range.
+            TypeError: If `file` is neither a path nor several.
 
         Example:
             ```python
@@ -80,7 +82,7 @@ class BankImports:
         choice = PairChoice(microphone_spacing, tolerance, max_pairs)
         files = list(file) if isinstance(file, (list, tuple)) else [file]
         if not files:
-            raise ValueError(f"`file` must be a path, or one path or more. Received: file={file!r}")
+            raise ValueError(f"`file` must be one path or more. Received: file={file!r}")
         files = [path_of("file", path) for path in files]
         return cls(**bank_fields([read_sofa(path, choice) for path in files], settings))
 
@@ -112,8 +114,9 @@ class BankImports:
         Raises:
             FileNotFoundError: If there is no such table.
             ValueError: If it has no positions, a line of it is wrong, a sound file cannot be
-                read or has another sampling rate, or another argument is out of range.
-            TypeError: If an argument is not known.
+                read, is silent or has another sampling rate, the microphones are more than 5 m
+                apart, or another argument is out of range.
+            TypeError: If `path` is no path, or an argument is not known.
 
         Example:
             ```python
@@ -142,6 +145,7 @@ class BankImports:
 
         Raises:
             ValueError: If the banks differ, or the shares are not positive numbers.
+            TypeError: If `banks` is not a list of banks.
 
         Example:
             ```python
