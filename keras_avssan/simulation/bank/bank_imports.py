@@ -80,10 +80,10 @@ class BankImports:
             sampling_rate, sources_per_room, max_duration, t60, baffle, speed_of_sound
         )
         choice = PairChoice(microphone_spacing, tolerance, max_pairs)
-        files = list(file) if isinstance(file, (list, tuple)) else [file]
-        if not files:
+        paths: list[Any] = list(file) if isinstance(file, (list, tuple)) else [file]
+        if not paths:
             raise ValueError(f"`file` must be one path or more. Received: file={file!r}")
-        files = [path_of("file", path) for path in files]
+        files = [path_of("file", path) for path in paths]
         return cls(**bank_fields([read_sofa(path, choice) for path in files], settings))
 
     @classmethod
