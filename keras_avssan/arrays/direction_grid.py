@@ -12,6 +12,8 @@ from keras_avssan.arrays.geometries import unit_vector
 
 # Degrees on a great circle: between two peaks, and from an estimate for its confidence.
 _APART, _NEAR = 10.0, 5.0
+# Of cosines: directions exactly 10° apart are two peaks, those exactly 5° away are near.
+_ROUNDING = 1e-9
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -143,7 +145,7 @@ class DirectionGrid:
         density = self._flat(posterior) / self.solid_angles
         directions, pairs = self.directions, self._pairs.astype("float32")
         found = np.full((len(density), count, 2), np.nan, "float32")
-        apart = np.cos(np.radians(_APART))
+        apart = np.cos(np.radians(_APART)) + _ROUNDING
         for row, values in enumerate(density):
             # The maximum itself always is one, however flat its surroundings.
             order = np.argsort(-values, kind="stable")
@@ -167,6 +169,9 @@ class DirectionGrid:
         Returns:
             float32 array of shape (batch,), or (batch, count); 0 for NaN.
 
+        Raises:
+            ValueError: If a shape does not fit, or a posterior is not finite.
+
         Example:
             >>> posterior = np.full((1, 360), 1 / 360)
             >>> float(DirectionGrid().near(posterior, [359.0])[0].round(3))
@@ -174,11 +179,17 @@ class DirectionGrid:
         """
         flat = self._flat(posterior)
         angles = np.asarray(estimates, "float64")
+        last = () if self.elevations is None else (2,)
+        count = angles.shape[1 : angles.ndim - len(last)]
+        if len(count) > 1 or angles.shape != (len(flat), *count, *last):
+            raise ValueError(
+                f"`estimates` must have shape {(len(flat), *last)}, or {(len(flat), 'n', *last)}. "
+                f"Received: estimates.shape={angles.shape}"
+            )
         if self.elevations is None:
             angles = np.stack([angles, np.zeros_like(angles)], axis=-1)
         vectors = np.nan_to_num(unit_vector(angles[..., 0], angles[..., 1]))
-        # Rounding must not leave out a direction that is 5° away.
-        close = vectors @ self.directions.T >= np.cos(np.radians(_NEAR)) - 1e-9
+        close = vectors @ self.directions.T >= np.cos(np.radians(_NEAR)) - _ROUNDING
         flat = flat if close.ndim == 2 else flat[:, None]
         return np.sum(flat * close, axis=-1).astype("float32")
 
@@ -192,7 +203,7 @@ class DirectionGrid:
             )
         if not np.isfinite(values).all():
             raise ValueError("`posterior` must be finite. Received: posterior with NaN or infinity")
-        return values.reshape(len(values), -1)
+        return values.reshape(len(values), len(self._pairs))
 
     def _summits(self, values: np.ndarray) -> np.ndarray:
         """Which directions (K,) are local maxima above the lowest value."""

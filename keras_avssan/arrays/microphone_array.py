@@ -15,6 +15,7 @@ from keras_avssan.arrays.position_files import read_positions
 BAFFLES = ("open", "rigid")
 _CLOSEST = 1e-3  # metres; microphones that are closer are in one place
 _SAME_RADIUS = 1e-3  # metres
+_WIDEST = 10.0  # metres; arrays that are wider are likely in another unit
 _LEAST_RANK = 0.05  # of a singular value relative to the largest, for an axis to count as another
 
 
@@ -34,8 +35,8 @@ class MicrophoneArray:
 
     Raises:
         ValueError: If `positions` has another shape, fewer than two microphones, a value that is
-            not finite, or two microphones in one place; if `baffle` is unknown, or `"rigid"` and
-            the microphones are not on a sphere around the origin.
+            not finite, two microphones in one place, or more than 10 m apart; if `baffle` is
+            unknown, or `"rigid"` and the microphones are not on a sphere around the origin.
 
     Example:
         >>> square = MicrophoneArray([(0.1, 0.1), (-0.1, 0.1), (-0.1, -0.1), (0.1, -0.1)])
@@ -108,7 +109,7 @@ class MicrophoneArray:
             >>> len(MicrophoneArray.from_preset("starss23"))
             4
         """
-        if preset not in GEOMETRIES:
+        if not isinstance(preset, str) or preset not in GEOMETRIES:
             raise ValueError(
                 f"`preset` must be one of {', '.join(GEOMETRIES)}. Received: preset={preset!r}"
             )
@@ -266,13 +267,16 @@ class MicrophoneArray:
             >>> MicrophoneArray([(0.1, 0.0), (-0.1, 0.0)]).placed((2.0, 1.5, 1.2)).tolist()
             [[2.1, 1.5, 1.2], [1.9, 1.5, 1.2]]
         """
-        centre = np.asarray(centre, "float64")
-        if centre.shape != (3,) or not np.isfinite(centre).all():
+        try:
+            place = np.asarray(centre, "float64")
+        except (TypeError, ValueError):  # words, or lists of unequal lengths
+            place = np.zeros(0)
+        if place.shape != (3,) or not np.isfinite(place).all():
             raise ValueError(
                 "`centre` must be a position of three finite coordinates in metres. "
-                f"Received: centre={centre.tolist()}"
+                f"Received: centre={centre!r}"
             )
-        return centre + self.positions
+        return place + self.positions
 
 
 def _checked(positions: ArrayLike) -> np.ndarray:
@@ -291,7 +295,13 @@ def _checked(positions: ArrayLike) -> np.ndarray:
         raise ValueError(f"`positions` must be finite. Received: positions={array.tolist()}")
     if array.shape[1] == 2:
         array = np.pad(array, [(0, 0), (0, 1)])
-    apart = np.linalg.norm(array[:, None] - array, axis=-1)
+    with np.errstate(over="ignore"):
+        apart = np.linalg.norm(array[:, None] - array, axis=-1)
+    if apart.max() > _WIDEST:
+        raise ValueError(
+            f"`positions` must be of microphones at most {_WIDEST:g} m apart; they are in metres, "
+            f"not in centimetres or millimetres. Received: microphones {apart.max():.4g} m apart"
+        )
     first, second = np.triu_indices(len(array), k=1)
     near = np.flatnonzero(apart[first, second] < _CLOSEST)
     if near.size:

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
+from keras_avssan._internal.checks import check_number
 from keras_avssan._internal.one_line import span
 from keras_avssan.arrays.direction_grid import DirectionGrid
 from keras_avssan.arrays.microphone_array import MicrophoneArray, num_dimensions
@@ -45,9 +46,10 @@ def fuse_posteriors(
         float32 array of shape (..., *grid.shape), of sum one.
 
     Raises:
-        ValueError: If a shape does not fit, `weights` or `floor` is out of range, or the pairs
-            cannot distinguish the directions of the grid: all along one axis, or a level array and
-            elevations on both sides of its plane.
+        ValueError: If a shape does not fit, a posterior is negative or not finite, `weights` or
+            `floor` is out of range, or the pairs cannot distinguish the directions of the grid:
+            all along one axis, or a level array and elevations on both sides of its plane.
+        TypeError: If `array` or `grid` is of another kind.
 
     Example:
         >>> array = MicrophoneArray([(0.1, 0.0), (-0.1, 0.0), (0.0, 0.1)])
@@ -61,16 +63,23 @@ def fuse_posteriors(
         G. E. Hinton, Training products of experts by minimizing contrastive divergence, Neural
         Computation 14, 2002. Beyond the paper.
     """
+    for name, value, kind in (("array", array, MicrophoneArray), ("grid", grid, DirectionGrid)):
+        if not isinstance(value, kind) and (name, value) != ("grid", None):
+            raise TypeError(f"`{name}` must be a `{kind.__name__}`. Received: {name}={value!r}")
     grid = DirectionGrid() if grid is None else grid
     pairs = check_pairs(pairs, array)
-    values = np.asarray(posteriors, "float64")
+    values = _numbers(posteriors)
     if values.ndim < 2 or values.shape[-2:] != (len(pairs), 180):
         raise ValueError(
             f"`posteriors` must have shape (..., {len(pairs)}, 180), one of 180 angles for each "
             f"pair. Received: posteriors.shape={values.shape}"
         )
-    if not 0 <= floor <= 1:
-        raise ValueError(f"`floor` must be from 0 to 1. Received: floor={floor!r}")
+    if not np.all((values >= 0) & (values < np.inf)):
+        raise ValueError(
+            "`posteriors` must be finite and not negative. Received: posteriors from "
+            f"{values.min():g} to {values.max():g}"
+        )
+    check_number("floor", floor, 0.0, 1.0)
     powers = pair_weights(weights, array, pairs)
     check_resolves(array, pairs[powers > 0], grid)
     total = np.maximum(values.sum(axis=-1, keepdims=True), 1e-30)
@@ -98,7 +107,7 @@ def pair_weights(weights: str | ArrayLike, array: MicrophoneArray, pairs: np.nda
             )
         values = array.spacings(pairs) if weights == "spacing" else np.ones(len(pairs))
     else:
-        values = np.asarray(weights, "float64")
+        values = _numbers(weights)
         usable = np.isfinite(values).all() and np.all(values >= 0) and np.any(values > 0)
         if values.shape != (len(pairs),) or not usable:
             raise ValueError(
@@ -110,12 +119,12 @@ def pair_weights(weights: str | ArrayLike, array: MicrophoneArray, pairs: np.nda
 
 def check_pairs(pairs: ArrayLike, array: MicrophoneArray) -> np.ndarray:
     """Pairs as an int array (P, 2) of microphones of the array, P above 0."""
-    found = np.asarray(pairs)
-    whole = found.dtype.kind in "iu" and found.ndim == 2 and found.shape[1:] == (2,)
+    found = _numbers(pairs)
+    whole = found.ndim == 2 and found.shape[1:] == (2,) and np.all(found == np.rint(found))
     if not whole or not len(found) or found.min() < 0 or found.max() >= len(array):
         raise ValueError(
             f"`pairs` must have shape (P, 2), numbers of microphones from 0 to {len(array) - 1}. "
-            f"Received: pairs={np.asarray(pairs).tolist()}"
+            f"Received: pairs={pairs!r}"
         )
     if np.any(found[:, 0] == found[:, 1]):
         raise ValueError(
@@ -147,3 +156,11 @@ def check_resolves(array: MicrophoneArray, pairs: np.ndarray, grid: DirectionGri
             "`grid` must have elevations on one side, such as from 0 to 90: above and below a "
             f"flat array are the same. Received: elevations {span(elevations, '°')} for {array!r}"
         )
+
+
+def _numbers(value: ArrayLike) -> np.ndarray:
+    """An array of numbers as float64; without dimensions for words and lists of unequal lengths."""
+    try:
+        return np.asarray(value, "float64")
+    except (TypeError, ValueError):
+        return np.zeros(())

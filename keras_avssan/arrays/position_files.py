@@ -73,7 +73,7 @@ def _object(text: str, path: str, stem: str) -> Positions:
     """Positions, name and baffle of a JSON file."""
     try:
         content = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, RecursionError) as error:
         raise ValueError(f"'{path}' must be JSON. Received: a file with {error}") from error
     if isinstance(content, list):
         content = {"positions": content}

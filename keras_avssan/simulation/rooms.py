@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike
 
-from keras_avssan._internal.checks import check_integer
+from keras_avssan._internal.checks import check_integer, check_number, check_positive_number
 from keras_avssan._internal.one_line import count, one_line, span
 from keras_avssan.doa.steering import SPEED_OF_SOUND
 from keras_avssan.simulation.absorption import check_formula
@@ -180,11 +180,8 @@ class RoomRanges:
                 "`elevation` must include 0: a source beside the pair is level with it. "
                 f"Received: elevation={self.elevation}"
             )
-        check_positive(self.spacing, "spacing")
-        if not 0 <= self.wall_margin < np.inf:
-            raise ValueError(
-                f"`wall_margin` must be zero or more. Received: wall_margin={self.wall_margin}"
-            )
+        check_positive_number("spacing", self.spacing, "distance in metres")
+        check_number("wall_margin", self.wall_margin, 0.0, 1e6)
         check_variation(self)
 
     def __repr__(self) -> str:
@@ -209,7 +206,11 @@ class RoomRanges:
 
     def _check_range(self, name: str, low: float, high: float) -> None:
         value = getattr(self, name)
-        if np.shape(value) != (2,) or not low <= value[0] <= value[1] <= high:
+        try:
+            limits = np.asarray(value, "float64")
+        except (TypeError, ValueError):  # words, or lists of unequal lengths
+            limits = np.zeros(0)
+        if limits.shape != (2,) or not low <= limits[0] <= limits[1] <= high:
             raise ValueError(
                 f"`{name}` must be (lowest, highest) within {low:g} to {high:g}. "
                 f"Received: {name}={value}"

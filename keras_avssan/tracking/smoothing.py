@@ -119,7 +119,9 @@ def _likelihoods(scores: WindowScores, motion: MotionModel, grid: WindowGrid) ->
     weight = min(1.0, grid.hop / grid.window) if motion.evidence is None else motion.evidence
     usable = np.array([gap == "" for gap in scores.gaps], bool)[:, None]
     directions = NUM_DIRECTIONS * scores.posteriors.astype("float64")
-    directions = ((1.0 - motion.outliers) * directions + motion.outliers) ** weight
+    directions = (1.0 - motion.outliers) * directions + motion.outliers
+    # Of maximum one, whose powers do not overflow.
+    directions = (directions / np.max(directions, axis=-1, keepdims=True)) ** weight
     # Of mean one: the weight must not make the presence of the sound less likely.
     directions /= np.mean(directions, axis=-1, keepdims=True)
     directions = np.where(usable, directions, 1.0)

@@ -8,7 +8,7 @@ import numpy as np
 
 from keras_avssan._internal.checks import check_integer, gives_presence
 from keras_avssan._internal.one_line import count, one_line
-from keras_avssan.data.media.recordings import to_numpy
+from keras_avssan.data.media.recordings import check_pair, to_numpy
 from keras_avssan.data.media.sound_blocks import as_float32, check_samples, choose_pair
 from keras_avssan.doa.grid import GRID_DEGREES
 from keras_avssan.tracking.estimate import Estimate
@@ -79,7 +79,11 @@ class LocalizerStream:
         max_pending: int | None = None,
         batch_size: int = 32,
     ) -> None:
+        if not hasattr(model, "prompt_inputs"):
+            raise TypeError(f"`model` must be a `Localizer`. Received: model={model!r}")
         check_smoothing(smoothing, (None, "online"))
+        if channels is not None:
+            check_pair(channels)
         check_min_presence(min_presence)
         if max_pending is not None:
             max_pending = check_integer("max_pending", max_pending, least=1)

@@ -104,7 +104,8 @@ def make_track(
     motion = check_motion(motion)
     check_min_presence(min_presence)
     rate = model.preprocessor.sampling_rate
-    with open_blocks(recording, sampling_rate or rate, channels) as blocks:
+    given = rate if sampling_rate is None else sampling_rate
+    with open_blocks(recording, given, channels) as blocks:
         grid = make_grid(model, window, hop, blocks.sampling_rate)
         scores = _score_blocks(model, blocks, grid, prompt, batch_size, progress)
     posteriors, presence, azimuth = smooth_scores(scores, grid, motion, smoothing)

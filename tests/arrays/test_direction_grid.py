@@ -40,6 +40,12 @@ def test_solid_angles_are_those_of_the_sphere(elevations):
     np.testing.assert_allclose(grid.solid_angles, expected, atol=5e-3)
 
 
+def test_the_lowest_and_the_highest_elevation_stand_for_as_much_beyond_them():
+    edges = np.sin(np.radians([-5, 5, 15, 40, 80]))
+    shares = DirectionGrid([0.0], [0, 10, 20, 60]).solid_angles
+    np.testing.assert_allclose(shares, np.diff(edges) / (edges[-1] - edges[0]))
+
+
 def test_a_single_elevation():
     grid = DirectionGrid(elevations=[20.0])
     assert grid.shape == (360, 1)
@@ -95,6 +101,23 @@ def test_probability_near_an_estimate():
     assert SPHERE.near(sphere, [[0.0, 88.0]])[0] == pytest.approx(1.0)
 
 
+@pytest.mark.parametrize(("between", "count"), [(9, 1), (10, 2), (11, 2)])
+def test_peaks_are_ten_degrees_apart_or_more(between, count):
+    """Wherever they are: rounding does not decide."""
+    starts = np.arange(360)
+    posteriors = np.zeros((360, 360))
+    posteriors[starts, starts] = 0.6
+    posteriors[starts, (starts + between) % 360] = 0.4
+    found = DirectionGrid().peaks(posteriors, 2)
+    np.testing.assert_array_equal(found[:, 0], starts)
+    np.testing.assert_array_equal(np.isfinite(found).sum(axis=1), count)
+
+
+def test_eleven_directions_are_near_each():
+    near = DirectionGrid().near(np.full((360, 360), 1 / 360), np.arange(360.0))
+    np.testing.assert_allclose(near, 11 / 360, rtol=1e-5)
+
+
 def test_grids_are_equal_by_their_directions():
     assert DirectionGrid() == DirectionGrid(range(360)) != SPHERE
     assert hash(DirectionGrid()) == hash(DirectionGrid(range(360)))
@@ -124,3 +147,17 @@ def test_other_posteriors_are_refused():
         DirectionGrid().peak(np.full((1, 360), np.nan))
     with pytest.raises(ValueError, match="`count` must be an integer of at least 1"):
         DirectionGrid().peaks(np.ones((1, 360)), 0)
+
+
+def test_other_estimates_are_refused():
+    level, sphere = DirectionGrid(), DirectionGrid(None, [0, 10])
+    for grid, estimates in (
+        (level, np.zeros(3)),
+        (level, np.zeros((2, 1, 1))),
+        (sphere, np.zeros(2)),
+        (sphere, np.zeros((2, 3))),
+    ):
+        with pytest.raises(ValueError, match=r"`estimates` must have shape \(2.*Received"):
+            grid.near(np.ones((2, *grid.shape)), estimates)
+    assert sphere.near(np.ones((2, *sphere.shape)), np.zeros((2, 3, 2))).shape == (2, 3)
+    assert level.peaks(np.ones((0, 360)), 2).shape == (0, 2)

@@ -50,6 +50,11 @@ def test_pairs_by_spacing():
     assert array.pairs(max_spacing=0.2).tolist() == sides
     assert array.pairs(0.25, 0.3).tolist() == diagonals
     assert array.pairs(0.3).shape == (0, 2)
+    # As a message rounds them.
+    diagonal = round(0.2 * np.sqrt(2), 6)
+    assert array.pairs(diagonal, diagonal).tolist() == diagonals
+    assert array.pairs(0.2000005, 0.2000005).tolist() == sides
+    assert len(MicrophoneArray([(0, 0), (0.002, 0)]).pairs()) == 1
     np.testing.assert_allclose(array.spacings(diagonals), 0.2 * np.sqrt(2))
 
 
@@ -141,10 +146,16 @@ def test_every_preset_is_an_array():
             {"positions": [(0.1, 0.0), (0.0, 0.1), (0.1, 0.0)]},
             r"different places.*microphones 0 and 2 both at \[0.1, 0.0, 0.0\]",
         ),
+        ({"positions": [(100, 0), (-100, 0)]}, "at most 10 m apart; .* 200 m apart"),
+        ({"positions": [(1e300, 0), (-1e300, 0)]}, "at most 10 m apart; .* inf m apart"),
         ({"positions": SQUARE, "baffle": "head"}, "`baffle` must be one of.*'head'"),
         (
             {"positions": [(0.1, 0.0), (0.0, 0.2)], "baffle": "rigid"},
             "`positions` must be on one sphere.*0.1–0.2 m",
+        ),
+        (
+            {"positions": [(0.0009, 0.0), (-0.0009, 0.0)], "baffle": "rigid"},
+            "`positions` must be on one sphere.*0.0009 m",
         ),
     ],
 )
@@ -170,6 +181,15 @@ def test_files_of_positions(name, text, tmp_path):
     assert array == MicrophoneArray([(0.1, 0.0), (-0.1, 0.0)]) and array.name == "a"
 
 
+def test_files_of_spreadsheets_and_their_names(tmp_path):
+    path = tmp_path / "array.csv"
+    path.write_text("x,y\n0.1,0\n-0.1,0\n", encoding="utf-8-sig")
+    assert MicrophoneArray.from_file(path).name == "array"
+    path = tmp_path / "array.json"
+    path.write_text('{"positions": [[0.1, 0], [-0.1, 0]], "name": "board"}')
+    assert MicrophoneArray.from_file(path).name == "board"
+
+
 def test_a_file_may_name_the_baffle(tmp_path):
     path = tmp_path / "sphere.json"
     starss23 = MicrophoneArray.from_preset("starss23")
@@ -186,7 +206,9 @@ def test_a_file_may_name_the_baffle(tmp_path):
         ("a.csv", "0.1,0\n0.1,left\n", "rows of two or three numbers.*left"),
         ("a.csv", "", r"a.csv' holds no array.*`positions` must have shape"),
         ("a.csv", "0.1,0\n0.1,0\n", r"a.csv' holds no array.*different places"),
+        ("a.csv", "x,y\n40,0\n-40,0\n0,40\n", "a.csv' holds no array.*not in .*millimetres"),
         ("a.json", "[", "a.json' must be JSON"),
+        ("a.json", 10**5 * "[", "a.json' must be JSON"),
         ("a.json", "3", "must hold a list of positions.*int"),
         ("a.json", '{"places": []}', r"must hold a list of positions.*\['places'\]"),
         ("a.json", '{"positions": [[0, 0]]}', "holds no array.*two microphones or more"),
@@ -208,5 +230,8 @@ def test_other_arguments_are_checked():
     array = MicrophoneArray(SQUARE)
     with pytest.raises(ValueError, match="`azimuth` must be a number"):
         array.rotated("left")
-    with pytest.raises(ValueError, match="`centre` must be a position"):
-        array.placed((1.0, 2.0))
+    for centre in ((1.0, 2.0), "corner", (1.0, (2.0, 3.0))):
+        with pytest.raises(ValueError, match="`centre` must be a position"):
+            array.placed(centre)
+    with pytest.raises(ValueError, match="`preset` must be one of"):
+        MicrophoneArray.from_preset(["starss23"])

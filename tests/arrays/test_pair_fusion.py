@@ -113,6 +113,22 @@ def test_weights():
     )
 
 
+def test_pairs_of_weight_zero_do_not_tell_front_from_back():
+    weights = [1, 0, 0, 0, 0, 1]  # of two opposite sides, which are parallel
+    with pytest.raises(ValueError, match="front and back are the same.*Received: 2 pairs"):
+        fuse_posteriors(np.ones((6, 180)), SQUARE, SQUARE.pairs(), weights=weights)
+
+
+def test_posteriors_of_any_sum():
+    posteriors = of_source(SQUARE, SQUARE.pairs(), 60.0)
+    scaled = posteriors * np.array([1e-6, 1, 10, 1e3, 1e6, 7])[:, None]
+    np.testing.assert_allclose(
+        fuse_posteriors(scaled, SQUARE, SQUARE.pairs()),
+        fuse_posteriors(posteriors, SQUARE, SQUARE.pairs()),
+        rtol=1e-4,
+    )
+
+
 def test_a_zero_in_a_posterior_is_finite():
     pairs = SQUARE.pairs()
     posteriors = np.zeros((len(pairs), 180))
@@ -125,6 +141,7 @@ def test_a_zero_in_a_posterior_is_finite():
     [
         ([(0.0, 0.0), (0.1, 0.0), (0.25, 0.0)], None, "along two level axes or more"),
         ([(0, 0, 0), (0.1, 0, 0), (0, 0, 0.1)], None, "along two level axes or more"),
+        ([(0.1, 0.0), (0.0, 0.003), (-0.1, 0.0)], None, "along one axis front and back are the"),
         (SQUARE.positions, SPHERE, "`grid` must have elevations on one side"),
         ([(0.1, 0, 0), (0, 0.1, 0), (-0.1, 0, 0.05)], SPHERE, "`array` must be level, or not flat"),
     ],
@@ -148,10 +165,25 @@ def test_arrays_that_cannot_distinguish_directions_are_refused(array, grid, mess
         ({"weights": [1.0, 2.0]}, "`weights` must be a number for each of the 6 pairs"),
         ({"weights": [-1.0] * 6}, "none of them negative"),
         ({"weights": [0.0] * 6}, "not all zero"),
-        ({"floor": 1.5}, "`floor` must be from 0 to 1"),
+        ({"floor": 1.5}, "`floor` must be a number from 0 to 1"),
+        ({"floor": "low"}, "`floor` must be a number from 0 to 1"),
+        ({"posteriors": np.full((6, 180), np.nan)}, "`posteriors` must be finite"),
+        ({"posteriors": np.full((6, 180), -1.0)}, "not negative. Received: .* from -1 to -1"),
+        ({"posteriors": "flat"}, "`posteriors` must have shape"),
+        ({"pairs": [[0, 1], [2]]}, r"`pairs` must have shape.*\[\[0, 1\], \[2\]\]"),
+        ({"pairs": [(0.5, 1.0)]}, "`pairs` must have shape"),
+        ({"weights": ["much"] * 6}, "`weights` must be a number for each of the 6 pairs"),
     ],
 )
 def test_bad_arguments_are_refused(arguments, message):
     given = {"posteriors": np.ones((6, 180)), "pairs": SQUARE.pairs(), **arguments}
     with pytest.raises(ValueError, match=message):
         fuse_posteriors(array=SQUARE, **given)
+
+
+@pytest.mark.parametrize("argument", [{"array": [(0.1, 0), (0, 0.1)]}, {"grid": 360}])
+def test_other_kinds_are_refused(argument):
+    given = {"posteriors": np.ones((6, 180)), "array": SQUARE, "pairs": SQUARE.pairs()}
+    (name,) = argument
+    with pytest.raises(TypeError, match=f"`{name}` must be a .*Received: {name}="):
+        fuse_posteriors(**{**given, **argument})

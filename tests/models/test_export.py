@@ -479,3 +479,25 @@ def test_front_ends_stay_as_they_were_chosen(make_tiny):
 def test_loading_what_is_no_export(name, tmp_path):
     with pytest.raises(ValueError, match="`filepath` must be a SavedModel or end in one of"):
         load_exported(tmp_path / name)
+
+
+@pytest.mark.backend_agnostic
+@pytest.mark.parametrize("content", [b"", b"hello world"])
+@pytest.mark.parametrize("name", ["model.onnx", "model.tflite"])
+def test_loading_damaged_files(name, content, tmp_path):
+    pytest.importorskip({".onnx": "onnxruntime", ".tflite": "ai_edge_litert"}[name[5:]])
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(
+        ValueError, match="(?s)`filepath` must be a whole file.*Received: filepath="
+    ):
+        load_exported(tmp_path / name)
+
+
+@pytest.mark.backend_agnostic
+def test_loading_with_wrong_arguments(tmp_path):
+    (tmp_path / "model.onnx").write_bytes(b"")
+    with pytest.raises(TypeError, match="`filepath` must be a path. Received: filepath=3"):
+        load_exported(3)
+    for number in (0, "two"):
+        with pytest.raises(ValueError, match="`num_threads` must be an integer of at least 1"):
+            load_exported(tmp_path / "model.onnx", num_threads=number)

@@ -134,6 +134,48 @@ def test_files_of_before_have_no_settings(audio):
         localizer.localize(audio)
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "settings are not JSON"),
+        ("[]", r"settings are \[\] in place of \['image_size'"),
+        ("{}", r"settings are \[\] in place of"),
+        ('{"sampling_rate": "fast"}', r"settings are \['sampling_rate'\] in place of"),
+    ],
+)
+def test_settings_of_another_kind(text, message):
+    with pytest.raises(ValueError, match=message):
+        parse(text)
+
+
+def test_settings_of_another_version(exported):
+    settings = exported()[0].settings
+    assert parse(json.dumps(settings)) == settings
+    for name in settings:
+        fewer = {other: value for other, value in settings.items() if other != name}
+        with pytest.raises(ValueError, match="in place of"):
+            parse(json.dumps(fewer))
+    for change in ({"new": 1}, {"inputs": ["audio"]}, {"reading": {"speed": 2}}):
+        with pytest.raises(ValueError, match="its setting"):
+            parse(json.dumps({**settings, **change}))
+
+
+def test_calls_with_other_arrays(exported, make_inputs):
+    localizer, calls = exported()
+    inputs = make_inputs(2)
+    for wrong, error, message in (
+        (None, TypeError, "`inputs` must be a dict of arrays"),
+        ({"audio": inputs["audio"]}, ValueError, r"must hold \['audio', 'images'\]"),
+        ({**inputs, "audio": inputs["audio"][0]}, ValueError, r"\(any, any, 2\). Received.*\(8000"),
+        ({**inputs, "audio": inputs["audio"][..., :1]}, ValueError, r"Received: .*8000, 1\)"),
+    ):
+        with pytest.raises(error, match=message):
+            localizer(wrong)
+    assert not calls
+    wide = {name: array.astype("float64") for name, array in inputs.items()}
+    np.testing.assert_array_equal(localizer(wide)["doa"], localizer(inputs)["doa"])
+
+
 def test_settings_are_plain(exported):
     localizer, _ = exported()
     assert localizer.settings == json.loads(json.dumps(localizer.settings))

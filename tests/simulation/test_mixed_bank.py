@@ -148,6 +148,18 @@ def test_banks_that_do_not_fit(banks, change, shares, message):
         RIRBank.mix(change(*banks), shares)
 
 
+@pytest.mark.parametrize("wrong", [None, "banks.npz", ["a", "b"], 3])
+def test_mixing_what_is_no_list_of_banks(wrong):
+    with pytest.raises(TypeError, match="`banks` must be a list of `RIRBank`. Received: banks="):
+        RIRBank.mix(wrong)
+
+
+@pytest.mark.parametrize("shares", ["ab", ["a", "b"], {0: 1}, [[1], [1, 2]]])
+def test_shares_that_are_no_numbers(banks, shares):
+    with pytest.raises(ValueError, match="`shares` must be 2 positive numbers"):
+        RIRBank.mix(list(banks), shares)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -109,6 +109,40 @@ def test_errors_name_the_line(tmp_path, simulated, column, value, message):
         imported(folder, microphone_spacing=0.2)
 
 
+POSITIONS = [
+    f"{thing}_{axis}" for thing in ("source", "microphone1", "microphone2") for axis in "xyz"
+]
+
+
+@pytest.mark.parametrize(
+    ("positions", "message"),
+    [
+        ((1, 1, 1, 0, 0, 0, 0, 0, 0), "0.001 to 5 m apart.* with 0 m"),
+        ((900, 900, 0, 100, 0, 0, -100, 0, 0), "positions are in metres. Received: .* with 200 m"),
+        ((0, 0, 0, 0.1, 0, 0, -0.1, 0, 0), "with a source in the middle of the pair"),
+    ],
+)
+def test_places_that_no_recording_has(tmp_path, simulated, positions, message):
+    row = dict(zip(POSITIONS, positions, strict=True))
+    folder = write(tmp_path / "rooms", [{"file": "0-0.wav", **row}], simulated)
+    with pytest.raises(ValueError, match=f"`path` must have .*{message}"):
+        imported(folder)
+
+
+def test_silent_responses_and_lines_of_another_length(tmp_path, simulated):
+    rows = [{"file": f"0-{k}.wav", "azimuth": 30} for k in range(2)]
+    folder = write(tmp_path / "rooms", rows, simulated)
+    soundfile.write(folder / "0-1.wav", np.stack([np.ones(8), np.zeros(8)], axis=1), RATE)
+    with pytest.raises(ValueError, match="with 1 of 4 responses of zeros"):
+        imported(folder, microphone_spacing=0.2)
+    (folder / "responses.csv").write_text("file,azimuth\n0-0.wav,30,5\n")  # a decimal comma
+    with pytest.raises(ValueError, match="as many cells .* more in line 2, from '5' on"):
+        imported(folder, microphone_spacing=0.2)
+    for path in (None, 3):
+        with pytest.raises(TypeError, match="`path` must be a path. Received: path="):
+            imported(path)
+
+
 def test_tables_without_what_is_needed(tmp_path, simulated):
     with pytest.raises(FileNotFoundError, match="`path` must be a CSV table, or a folder with"):
         imported(tmp_path)

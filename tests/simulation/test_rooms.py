@@ -148,8 +148,13 @@ def test_oblique_sources_are_seen_under_the_whole_range_of_elevations(azimuth):
         (dict(height=(2.5, 3.0, 3.5)), "`height` must be"),
         (dict(azimuth=(0, 270)), "`azimuth` must be .* within 0 to 180"),
         (dict(elevation=(10, 20)), "`elevation` must include 0"),
-        (dict(spacing=0.0), "`spacing` must be finite and positive"),
-        (dict(wall_margin=-0.1), "`wall_margin` must be zero or more"),
+        (dict(spacing=0.0), "`spacing` must be a positive distance in metres"),
+        (dict(wall_margin=-0.1), "`wall_margin` must be a number from 0"),
+        (dict(wall_margin="wide"), "`wall_margin` must be a number.*'wide'"),
+        (dict(spacing="wide"), "`spacing` must be a positive distance.*'wide'"),
+        (dict(azimuth=("left", "right")), "`azimuth` must be .*'left'"),
+        (dict(length=((1, 2), 3)), "`length` must be"),
+        (dict(source_pattern=["cardioid"]), "`source_pattern` must be one of"),
     ],
 )
 def test_ranges_refuse(changed, message):

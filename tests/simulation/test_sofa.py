@@ -241,8 +241,25 @@ def test_lead_of_the_direct_path(delay):
             {},
             "4 measurements and 3 of SourcePos",
         ),
+        ("GeneralFIR", {"Data_IR": np.float64(1)}, {}, r"numbers in Data.IR.* of shape \(\)"),
+        ("GeneralFIR", {"Data_SamplingRate": np.zeros(0)}, {}, "numbers in Data.SamplingRate"),
+        ("GeneralFIR", {"RoomCornerA": np.zeros((0, 3))}, {}, "numbers in RoomCornerA"),
+        ("GeneralFIR", {"Data_IR": np.zeros((4, 4, 8))}, {}, "other than zero.* 8 of 8 responses"),
+        ("GeneralFIR", {"Data_Delay": np.full((1, 4), 1e12)}, {}, "with a delay of 1e.12"),
+        (
+            "GeneralFIR",
+            {"ReceiverPosition": 1e3 * np.array([(0.1, 0, 0), (-0.1, 0, 0)])[:, :, None]}
+            | {"Data_IR": np.ones((4, 2, 8)), "Data_Delay": np.zeros((1, 2))},
+            {"microphone_spacing": None},
+            "0.001 to 5 m apart; positions are in metres. Received: .* with 200 m",
+        ),
         ("GeneralFIR", {"Data_IR": np.ones((4, 3, 8))}, {}, "its 4 receivers and 1 emitters"),
-        ("GeneralFIR", {"Data_Delay": -np.ones((1, 4))}, {}, "delays of zero or more"),
+        (
+            "GeneralFIR",
+            {"Data_Delay": -np.ones((1, 4))},
+            {},
+            "delays of zero to 1048576 samples. Received: .* of -1",
+        ),
         ("GeneralFIR", {"SourcePosition": np.full((4, 3), np.nan)}, {}, "finite positions"),
         ("GeneralFIR", {}, {"sampling_rate": 16000}, "at most the 8000 Hz of file="),
         ("GeneralFIR", {}, {"sources_per_room": 5}, "`sources_per_room` must be at most 4"),
@@ -266,6 +283,35 @@ def test_damaged_and_missing_files(tmp_path, simulated, room_as_sofa):
             imported(path)
     with pytest.raises(FileNotFoundError, match="`file` must be an existing SOFA file"):
         imported(tmp_path / "none.sofa")
+
+
+@pytest.mark.parametrize("variable", ["Data.IR", "Data.Delay", "SourcePosition"])
+@pytest.mark.parametrize("kind", ["group", "text", "type"])
+def test_variables_that_are_no_numbers(tmp_path, simulated, room_as_sofa, variable, kind):
+    h5py = pytest.importorskip("h5py")
+    path = room_as_sofa(tmp_path / "a.sofa", simulated)
+    with h5py.File(path, "a") as file:
+        del file[variable]
+        if kind == "group":
+            file.create_group(variable)
+        else:
+            file[variable] = ["left"] if kind == "text" else np.dtype("float64")
+    with pytest.raises(ValueError, match=f"hold numbers in {variable}. Received: .*a.sofa"):
+        imported(path)
+
+
+@pytest.mark.parametrize(
+    ("file", "error"), [([], ValueError), (3, TypeError), (None, TypeError), ([3], TypeError)]
+)
+def test_files_that_are_no_paths(file, error):
+    with pytest.raises(error, match="`file` must be (a|one) path.*Received: file="):
+        imported(file)
+
+
+def test_leads_of_responses_that_are_shorter_than_the_way_between_the_microphones():
+    pair = np.zeros((2, 16))
+    pair[:, 4] = 1
+    assert lead(pair, RATE, 5.5 / 343) == 0
 
 
 # ---- Files of other programs

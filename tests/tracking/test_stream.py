@@ -147,6 +147,17 @@ def test_prompts_change_while_it_runs(network, moving):
     assert set(stream.prompts) == {"b", "c"}
 
 
+def test_another_prompt_of_the_same_name_starts_again(network, moving):
+    stream = LocalizerStream(network, {"sound": LOUD}, **WINDOWS)
+    stream.push(moving[:16000])
+    other = list(LOUD)
+    stream.prompts = {"sound": other}
+    (found,) = stream.push(moving[16000:20000])  # the window from 12000 on
+    (alone,) = LocalizerStream(network, {"sound": other}, **WINDOWS).push(moving[12000:20000])
+    np.testing.assert_allclose(found.posterior, alone.posterior, atol=1e-6)
+    assert found.presence == pytest.approx(alone.presence)
+
+
 def test_a_late_consumer_drops_the_oldest_windows(network, moving):
     audio = np.tile(moving, (3, 1))
     stream = LocalizerStream(network, [LOUD], **WINDOWS, smoothing=None, max_pending=3)
@@ -213,6 +224,17 @@ def test_it_starts_again(network, moving):
     assert first[0].time == again[0].time == 0.25
 
 
+def test_it_starts_again_with_another_number_of_channels(network, moving):
+    stream = LocalizerStream(network, [LOUD], channels=(0, 1), **WINDOWS)
+    more = np.concatenate([moving[:8000], moving[:8000]], axis=1)
+    (first,) = stream.push(more)
+    with pytest.raises(ValueError, match="must have 4 channels, as the blocks before"):
+        stream.push(moving[:8000])
+    stream.reset()
+    (again,) = stream.push(moving[:8000])
+    assert again.time == first.time == 0.25 and again.azimuth == first.azimuth
+
+
 @pytest.mark.parametrize(
     ("block", "error", "message"),
     [
@@ -249,6 +271,9 @@ def test_another_rate_in_mid_stream(network, moving):
         ({"prompts": [[LOUD, LOUD]]}, ValueError, "must be one prompt"),
         ({"window": 100.0}, ValueError, "`window` must be from"),
         ({"motion": 3}, TypeError, "`motion` must be a `MotionModel`"),
+        ({"model": None}, TypeError, "`model` must be a `Localizer`. Received: model=None"),
+        ({"channels": (1, 1)}, ValueError, "`channels` must be two different channels"),
+        ({"channels": "ab"}, ValueError, "`channels` must be two different channels"),
         ({"min_presence": "half"}, ValueError, "`min_presence` must be"),
     ],
 )

@@ -323,6 +323,20 @@ def test_overlapping_windows_count_by_the_share_that_is_new(track, network, movi
     np.testing.assert_array_equal(found.posteriors, expected.posteriors)
 
 
+@pytest.mark.parametrize("smoothing", ["online", "offline"])
+def test_any_weight_of_the_evidence_is_finite(track, moving, smoothing):
+    """Powers of probabilities neither overflow nor vanish."""
+    usual = track(moving[:16000], smoothing=smoothing, min_presence=None)
+    weighted = track(
+        moving[:16000],
+        smoothing=smoothing,
+        motion=MotionModel(evidence=1000.0),
+        min_presence=None,
+    )
+    assert np.isfinite(weighted.posteriors).all() and np.isfinite(weighted.presence).all()
+    np.testing.assert_allclose(weighted.azimuth, usual.azimuth, atol=15)
+
+
 def test_a_silent_window_says_that_the_sound_is_absent(track, moving):
     quiet = moving.copy()
     quiet[RATE : 2 * RATE] = 0.0
@@ -379,6 +393,7 @@ def test_progress_is_shown_where_it_is_wanted(track, moving, capsys):
         ({"smoothing": "both"}, "`smoothing` must be one of .*Received: smoothing='both'"),
         ({"min_presence": 2}, "`min_presence` must be a number from 0 to 1"),
         ({"channels": (0, 5)}, "numbered from 0. Received: channels=\\(0, 5\\)"),
+        ({"sampling_rate": 0}, "`sampling_rate` must be an integer of at least 1"),
         ({"sampling_rate": 0.5}, "`sampling_rate` must be an integer of at least 1"),
     ],
 )

@@ -32,6 +32,10 @@ class ExportedLocalizer:
     Returns:
         Dict of NumPy arrays, the outputs by name.
 
+    Raises:
+        ValueError: If an input is missing, unknown or has another shape than the file takes.
+        TypeError: If `inputs` is not a dict.
+
     Attributes:
         settings: Dict of `sampling_rate` in hertz, `microphone_spacing` in metres, `inputs`, the
             shape of each input, in which `None` is any size, `outputs`, their names, and what
@@ -52,7 +56,20 @@ class ExportedLocalizer:
         self.settings = dict(settings)
 
     def __call__(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        return self._run(dict(inputs))
+        if not isinstance(inputs, Mapping):
+            raise TypeError(
+                "`inputs` must be a dict of arrays, the inputs by name. "
+                f"Received: inputs of type {type(inputs).__name__}"
+            )
+        arrays = {name: np.asarray(array) for name, array in inputs.items()}
+        arrays = {
+            name: array.astype("float32") if array.dtype == "float64" else array
+            for name, array in arrays.items()
+        }
+        shapes = self.settings.get("inputs")
+        if shapes is not None:
+            _check_arrays(arrays, shapes)
+        return self._run(arrays)
 
     def __repr__(self) -> str:
         inputs = self.settings.get("inputs", {})
@@ -209,6 +226,25 @@ class ExportedLocalizer:
             for name in {"doa", "presence"} & set(outputs):
                 parts.setdefault(name, []).append(outputs[name])
         return {name: np.concatenate(arrays)[:count] for name, arrays in parts.items()}
+
+
+def _check_arrays(arrays: Mapping[str, np.ndarray], shapes: Mapping[str, Any]) -> None:
+    """Refuses arrays by other names or of other shapes than a file takes."""
+    if set(arrays) != set(shapes):
+        raise ValueError(
+            f"`inputs` must hold {sorted(shapes)}, the inputs of the file. "
+            f"Received: inputs={sorted(arrays)}"
+        )
+    for name, shape in shapes.items():
+        found = arrays[name].shape
+        fits = len(found) == len(shape) and all(
+            wanted in (None, size) for wanted, size in zip(shape, found, strict=True)
+        )
+        if not fits:
+            known = ", ".join("any" if size is None else str(size) for size in shape)
+            raise ValueError(
+                f"`inputs[{name!r}]` must have shape ({known}). Received: shape {found}"
+            )
 
 
 def _check_kinds(prompt: Any, wanted: str, prompt_dim: int | None) -> None:

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from keras_avssan._internal.checks import check_integer, path_of
 from keras_avssan._internal.types import PathLike
 from keras_avssan.models.export.export import SUFFIXES
 from keras_avssan.models.export.exported_localizer import ExportedLocalizer
@@ -33,14 +34,19 @@ def load_exported(filepath: PathLike, num_threads: int | None = None) -> Exporte
         such a dict of the outputs; `localize` takes recordings and prompts as a model does.
 
     Raises:
-        ValueError: If there is no such file or its suffix is unknown.
+        ValueError: If there is no such file, its suffix is unknown, or it is damaged, of another
+            format or of a later version; if `num_threads` is not a positive integer.
+        TypeError: If `filepath` is not a path.
+        ImportError: If the runtime is not installed.
 
     Example:
         >>> exported = load_exported("model.onnx")
         >>> theta = exported.localize("mix.wav", embedding)
         >>> posterior = exported({"audio": audio, "prompt_embedding": embedding})["doa"]
     """
-    filepath = pathlib.Path(filepath)
+    filepath = pathlib.Path(path_of("filepath", filepath))
+    if num_threads is not None:
+        num_threads = check_integer("num_threads", num_threads, least=1)
     formats = {suffix: format for format, suffix in SUFFIXES.items() if suffix}
     if (filepath / "saved_model.pb").exists():
         format = "tf_saved_model"
@@ -51,8 +57,17 @@ def load_exported(filepath: PathLike, num_threads: int | None = None) -> Exporte
             f"`filepath` must be a SavedModel or end in one of {[*formats]}, and exist. "
             f"Received: filepath={str(filepath)!r}"
         )
-    run, settings = _LOADERS[format](str(filepath), num_threads)
-    return ExportedLocalizer(run, parse(settings))
+    try:
+        run, text = _LOADERS[format](str(filepath), num_threads)
+        settings = parse(text)
+    except ImportError:
+        raise
+    except Exception as error:  # each runtime has its own
+        raise ValueError(
+            f"`filepath` must be a whole file of `export`, of the format {format!r} and no later "
+            f"version of this library: {str(error).strip()}. Received: filepath={str(filepath)!r}"
+        ) from error
+    return ExportedLocalizer(run, settings)
 
 
 def _load_saved_model(path: str, num_threads: int | None) -> _Loaded:

@@ -14,6 +14,9 @@ FILE = "keras_avssan.json"
 FOLDER = "assets.extra"
 # Of the preprocessor of a model, where it has one.
 _READING = ("min_duration", "max_duration", "resample")
+# All settings, and the types of some.
+_KINDS = {"sampling_rate": int, "inputs": dict, "outputs": list, "reading": dict}
+_NAMES = (*_KINDS, "microphone_spacing", "image_size", "prompt_dim")
 
 
 def describe(model: Any, signature: Signature, outputs: Sequence[str]) -> str:
@@ -33,5 +36,20 @@ def describe(model: Any, signature: Signature, outputs: Sequence[str]) -> str:
 
 
 def parse(text: str | None) -> Mapping[str, Any]:
-    """The settings of a file; empty for one that has none, as files of earlier versions."""
-    return json.loads(text) if text else {}
+    """The settings of a file; empty for one that has none, as files of earlier versions.
+
+    Raises a ValueError for what `describe` does not write, such as that of a later version.
+    """
+    if not text:
+        return {}
+    try:
+        settings = json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"its settings are not JSON ({error})") from error
+    kinds = {name: type(settings.get(name)) for name in _KINDS} if type(settings) is dict else {}
+    if kinds != _KINDS or set(settings) != set(_NAMES):
+        found = sorted(settings) if isinstance(settings, dict) else settings
+        raise ValueError(f"its settings are {found!r} in place of {sorted(_NAMES)}")
+    if not set(settings["reading"]) <= set(_READING):
+        raise ValueError(f"its setting `reading` has the names {sorted(settings['reading'])}")
+    return settings

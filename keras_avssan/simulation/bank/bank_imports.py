@@ -1,9 +1,9 @@
 """Ways to a bank other than its simulation: measured responses, and mixtures of banks."""
 
-import os
 from collections.abc import Sequence
 from typing import Any, Self
 
+from keras_avssan._internal.checks import path_of
 from keras_avssan._internal.types import PathLike
 from keras_avssan.doa.steering import SPEED_OF_SOUND
 from keras_avssan.simulation.bank.mixed_bank import mixed_fields
@@ -62,8 +62,10 @@ class BankImports:
 
         Raises:
             FileNotFoundError: If there is no such file.
-            ValueError: If a file is damaged, has another convention, no positions, no such pair or
-                several sampling rates, or another argument is out of range.
+            ValueError: If a file is damaged, has another convention, no positions, no such pair,
+                several sampling rates, silent responses, or microphones more than 5 m apart, or
+                another argument is out of range.
+            TypeError: If `file` is neither a path nor several.
 
         Example:
             ```python
@@ -78,7 +80,10 @@ class BankImports:
             sampling_rate, sources_per_room, max_duration, t60, baffle, speed_of_sound
         )
         choice = PairChoice(microphone_spacing, tolerance, max_pairs)
-        files = [file] if isinstance(file, (str, os.PathLike)) else list(file)
+        paths: list[Any] = list(file) if isinstance(file, (list, tuple)) else [file]
+        if not paths:
+            raise ValueError(f"`file` must be one path or more. Received: file={file!r}")
+        files = [path_of("file", path) for path in paths]
         return cls(**bank_fields([read_sofa(path, choice) for path in files], settings))
 
     @classmethod
@@ -109,8 +114,9 @@ class BankImports:
         Raises:
             FileNotFoundError: If there is no such table.
             ValueError: If it has no positions, a line of it is wrong, a sound file cannot be
-                read or has another sampling rate, or another argument is out of range.
-            TypeError: If an argument is not known.
+                read, is silent or has another sampling rate, the microphones are more than 5 m
+                apart, or another argument is out of range.
+            TypeError: If `path` is no path, or an argument is not known.
 
         Example:
             ```python
@@ -118,7 +124,8 @@ class BankImports:
             ```
         """
         chosen = ImportSettings(**settings)
-        return cls(**bank_fields([read_table(path, microphone_spacing)], chosen))
+        table = read_table(path_of("path", path), microphone_spacing)
+        return cls(**bank_fields([table], chosen))
 
     @classmethod
     def mix(cls, banks: Sequence[Self], shares: Sequence[float] | None = None) -> Self:
@@ -138,6 +145,7 @@ class BankImports:
 
         Raises:
             ValueError: If the banks differ, or the shares are not positive numbers.
+            TypeError: If `banks` is not a list of banks.
 
         Example:
             ```python

@@ -51,6 +51,8 @@ def mixed_fields(banks: Sequence[Any], shares: Sequence[float] | None) -> dict[s
 
 def _check(banks: Sequence[Any], shares: Sequence[float] | None) -> np.ndarray:
     """The shares, which sum to one, after checking that the banks fit together."""
+    if not isinstance(banks, (list, tuple)) or any(not hasattr(one, "rirs") for one in banks):
+        raise TypeError(f"`banks` must be a list of `RIRBank`. Received: banks={banks!r}")
     if len(banks) < 2:
         raise ValueError(f"`banks` must be two banks or more. Received: {len(banks)}")
     if any(bank.shares is not None for bank in banks):
@@ -69,7 +71,10 @@ def _check(banks: Sequence[Any], shares: Sequence[float] | None) -> np.ndarray:
         raise ValueError(
             f"`banks` must have the same distance between the microphones. Received: {spacings} m"
         )
-    portions = np.ones(len(banks)) if shares is None else np.asarray(shares, "float64")
+    try:
+        portions = np.ones(len(banks)) if shares is None else np.asarray(shares, "float64")
+    except (TypeError, ValueError):  # words, or lists of unequal lengths
+        portions = np.zeros(0)
     good = portions.shape == (len(banks),) and np.all(np.isfinite(portions) & (portions > 0))
     if not good:
         raise ValueError(

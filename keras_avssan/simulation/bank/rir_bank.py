@@ -108,7 +108,7 @@ class RIRBank(BankImports):
         return one_line(
             self,
             f"{count(rooms, 'room')} of {count(sources, 'source')}",
-            f"T60 {span(self.t60, ' s', 2)}",
+            f"T60 {span(self.t60, ' s', 2) or 'unknown'}",
             f"microphones {span(self._spacings(), ' m')} apart",
             f"{length / self.sampling_rate:.2g} s at {self.sampling_rate} Hz",
             self._origin(),

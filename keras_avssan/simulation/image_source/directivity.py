@@ -12,7 +12,7 @@ PATTERNS = {
 
 def omni_share(pattern: str, name: str) -> float:
     """Returns the share p of a pattern; `name` is that of the argument, for the error."""
-    if pattern not in PATTERNS:
+    if not isinstance(pattern, str) or pattern not in PATTERNS:
         raise ValueError(f"`{name}` must be one of {list(PATTERNS)}. Received: {name}={pattern!r}")
     return PATTERNS[pattern]
 

@@ -86,7 +86,8 @@ def lead(pair: np.ndarray, sampling_rate: int, most: float) -> float:
     longest = round(most * sampling_rate) + 1
     start = max(0, onset - round(_BEFORE * sampling_rate) - 1)
     direct = pair[:, start : onset + longest + round(_AFTER * sampling_rate) + 1]
-    size = 2 ** int(np.ceil(np.log2(2 * direct.shape[-1])))
+    # Long enough for all lags, also where the responses are shorter.
+    size = 2 ** int(np.ceil(np.log2(2 * max(direct.shape[-1], longest + 1))))
     first, second = np.fft.rfft(direct, size)
     correlation = np.fft.irfft(first.conj() * second, size * _OVERSAMPLING)
     reach = longest * _OVERSAMPLING

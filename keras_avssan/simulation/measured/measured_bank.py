@@ -67,6 +67,7 @@ class _Pose:
 def bank_fields(files: Sequence[Recordings], settings: ImportSettings) -> dict[str, Any]:
     """Fields of a `RIRBank` with the rooms of several files, each at its own sampling rate."""
     for file in files:
+        file.check()
         if settings.sampling_rate > file.sampling_rate:
             raise ValueError(
                 f"`sampling_rate` must be at most the {file.sampling_rate} Hz of {file.name}. "

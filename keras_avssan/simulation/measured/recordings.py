@@ -12,6 +12,9 @@ _SAME_SPACING = 5e-4
 # Spacings that a message lists.
 _LISTED = 6
 _MOST_METRES = 5.0
+# Places that are closer are one, in metres.
+_SAME_PLACE = 1e-3
+_LONGEST_DELAY = 2**20  # samples
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -30,6 +33,31 @@ class Recordings:
     t60: np.ndarray  # (P,) in seconds
     sampling_rate: int
     is_head: bool  # whether the microphones are the ears of a head
+
+    def check(self) -> None:
+        """Refuses places that no recording has, such as those in millimetres, and silence."""
+        argument = self.name.partition("=")[0]
+        first, second = np.moveaxis(self.microphones, 2, 0)
+        apart = np.linalg.norm(first - second, axis=-1)
+        wrong = apart[(apart < _SAME_PLACE) | (apart > _MOST_METRES)]
+        if wrong.size:
+            raise ValueError(
+                f"`{argument}` must have the microphones of a pair {_SAME_PLACE:g} to "
+                f"{_MOST_METRES:g} m apart; positions are in metres. Received: {self.name} with "
+                f"{wrong[0]:g} m"
+            )
+        away = np.linalg.norm((first + second) / 2 - self.sources[:, None], axis=-1)
+        if away.min() < _SAME_PLACE:
+            raise ValueError(
+                f"`{argument}` must have sources away from the microphones. Received: {self.name} "
+                "with a source in the middle of the pair"
+            )
+        silent = ~np.any(self.responses, axis=-1)
+        if silent.any():
+            raise ValueError(
+                f"`{argument}` must have responses other than zero. Received: {self.name} with "
+                f"{np.count_nonzero(silent)} of {silent.size} responses of zeros"
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,10 +122,11 @@ def delayed(responses: np.ndarray, delays: np.ndarray, name: str) -> np.ndarray:
     """Responses `(..., N)` later by delays `(...)` in samples, whole or fractional."""
     if not delays.any():
         return responses
-    if not np.isfinite(delays).all() or delays.min() < 0:
+    wrong = delays[~((delays >= 0) & (delays <= _LONGEST_DELAY))]
+    if wrong.size:
         raise ValueError(
-            f"`file` must hold delays of zero or more samples. Received: {name} with "
-            f"a delay of {delays.min():g}"
+            f"`file` must hold delays of zero to {_LONGEST_DELAY} samples. Received: {name} with "
+            f"a delay of {wrong[0]:g}"
         )
     whole = np.ceil(delays).astype(int)
     length = responses.shape[-1] + int(whole.max())

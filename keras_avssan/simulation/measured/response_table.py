@@ -61,6 +61,12 @@ def read_table(path: PathLike, microphone_spacing: float | None) -> Recordings:
 
 
 def _check_columns(rows: list[_Row], name: str, spacing: float | None) -> None:
+    for line, row in enumerate(rows, 2):
+        if None in row:  # such as of a decimal comma
+            raise ValueError(
+                "`path` must be a CSV table with as many cells in a line as there are columns. "
+                f"Received: {name} with more in line {line}, from {row[None][0]!r} on"
+            )
     columns = set(rows[0]) if rows else set()
     if "file" not in columns:
         raise ValueError(

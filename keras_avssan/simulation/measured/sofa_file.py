@@ -40,7 +40,7 @@ def read_sofa(path: PathLike, choice: PairChoice) -> Recordings:
         with h5py.File(path, "r") as file:
             content = _Content.of(file, name)
             pairs = choice.of(content.receivers[0], name)
-            return _recordings(content, file["Data.IR"], pairs)
+            return _recordings(content, _stored(file, "Data.IR", name), pairs)
     except (OSError, RuntimeError, KeyError) as error:
         raise ValueError(
             f"`file` must be a whole SOFA file: {str(error).strip()}. Received: {name}"
@@ -76,7 +76,7 @@ class _Content:
                 f"`file` must hold {what}: it lacks {', '.join(absent)}. Received: {name}"
             )
         read = {
-            variable: np.asarray(file[variable][()], "float64")
+            variable: np.asarray(_stored(file, variable, name)[()], "float64")
             for variable in (*_NEEDED, *_OPTIONAL)
             if variable in file and variable != "Data.IR"
         }
@@ -93,7 +93,7 @@ class _Content:
         name: str,
     ) -> "_Content":
         """Brings everything into the coordinates of the room, for each measurement."""
-        number = int(file["Data.IR"].shape[0])
+        number = _stored(file, "Data.IR", name).shape[0]
         points = {
             variable: _cartesian(variable, values, kinds, name)
             for variable, values in read.items()
@@ -133,8 +133,23 @@ class _Content:
         )
 
 
+def _stored(file: Any, variable: str, name: str) -> Any:
+    """A variable of a file, still unread; refuses all but arrays of numbers that are not empty."""
+    try:
+        stored = file[variable]
+        kind, shape = stored.dtype.kind, stored.shape
+    except (AttributeError, TypeError, ValueError):  # no array, or one of a damaged type
+        kind, shape = "", ()
+    if kind not in tuple("fiu") or not shape or 0 in shape:
+        raise ValueError(
+            f"`file` must hold numbers in {variable}. Received: {name}, whose {variable} is no "
+            f"array of numbers, or an empty one, of shape {shape}"
+        )
+    return stored
+
+
 def _text(value: Any) -> str:
-    return (value.decode() if isinstance(value, bytes) else str(value)).strip()
+    return (value.decode(errors="replace") if isinstance(value, bytes) else str(value)).strip()
 
 
 def _one_rate(rates: np.ndarray, name: str) -> int:
