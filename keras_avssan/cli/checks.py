@@ -174,7 +174,9 @@ def _check_writable(option: str, path: str) -> None:
 
 
 def hint_after(options: Any, message: str) -> str:
-    """Advice about an error in a folder of classes, a sentence after a space; else empty."""
+    """Advice about an error in the user's files, a sentence after a space; else empty."""
+    if _is_too_long(options, message):
+        return " `--track` takes longer ones, in windows."
     data = getattr(options, "data", None)
     if data and os.path.isdir(data) and re.search(r"(audio|image) file '", message):
         program = options.prog
@@ -183,6 +185,16 @@ def hint_after(options: Any, message: str) -> str:
             "files, and writes a metadata.csv without them."
         )
     return ""
+
+
+def _is_too_long(options: Any, message: str) -> bool:
+    """Whether `localize` without `--track` or `--array` refuses a recording that is too long."""
+    found = re.match(r"audio file '(.*)' must last .* ([\d.]+) seconds.* ([\d.]+) s$", message)
+    if not found or getattr(options, "command", None) != "localize":
+        return False
+    name, most, duration = found.groups()
+    takes_tracks = not (options.track or options.array or options.figure)
+    return takes_tracks and name in options.audio and float(duration) > float(most)
 
 
 def check_model(option: str, path: str) -> None:

@@ -170,8 +170,8 @@ def _localize(options: argparse.Namespace) -> None:
         rows, track = track_all(model, options, pair)
         _write(options, rows, TRACK_COLUMNS)
         if options.figure:
-            name = os.path.basename(options.audio[0])
-            draw_track(track, f"{name}, {options.prompt[0]}", options.figure)
+            names = map(_short, (options.audio[0], options.prompt[0]))
+            draw_track(track, ", ".join(names), options.figure)
         return
     with_presence = gives_presence(model)
     columns = (*_COLUMNS, "presence") if with_presence else _COLUMNS
@@ -190,6 +190,11 @@ def _localize(options: argparse.Namespace) -> None:
     _write(options, answers, columns)
     if options.figure:
         _draw(explanation, options.prompt[0], options.figure)
+
+
+def _short(name: str) -> str:
+    """A file without its folder; words as they are."""
+    return os.path.basename(name) if os.path.isfile(name) else name
 
 
 def _write(

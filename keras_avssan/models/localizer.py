@@ -23,7 +23,7 @@ from keras_avssan.models.localizer_preprocessor import LocalizerPreprocessor
 from keras_avssan.models.preset_files import FORMAT_VERSION, check_format
 from keras_avssan.models.preset_loading import LoadsPresets
 from keras_avssan.models.prompted_backbone import PromptedBackbone
-from keras_avssan.models.prompting import embed_batches
+from keras_avssan.models.prompting import check_pictures, embed_batches
 
 
 def refuse_parts(owner: type, parts: Mapping[str, Any]) -> None:
@@ -187,9 +187,10 @@ class Localizer(
             float32 array of shape (n, d_V).
 
         Raises:
-            ValueError: If the model has no image encoder or the pictures have a wrong shape.
+            ValueError: If the model has no image encoder, the pictures have a wrong shape, or they
+                are not floating-point numbers.
         """
-        return embed_batches(self.backbone, "images", images, batch_size)
+        return embed_batches(self.backbone, "images", check_pictures(images), batch_size)
 
     def embed_texts(self, texts: str | Sequence[str], batch_size: int = 32) -> np.ndarray:
         """Embeds words, for training with cached embeddings.

@@ -143,6 +143,26 @@ def _embed_parts(
     return np.concatenate(parts)
 
 
+def check_pictures(images: Any) -> Any:
+    """Pictures (n, H, W, 3) as floating-point array or tensor; refuses paths and integers."""
+    expected = (
+        "`images` must be RGB pictures in [0, 1], a floating-point array (n, H, W, 3); "
+        "`prompt_inputs` reads files and embeds them. Received: "
+    )
+    if isinstance(images, (str, bytes, os.PathLike)) or not hasattr(images, "__len__"):
+        raise ValueError(f"{expected}{type(images).__name__}")
+    if not hasattr(images, "shape"):
+        try:
+            images = np.asarray(images)
+        except ValueError as error:
+            raise ValueError(f"{expected}pictures of different shapes") from error
+    if isinstance(images, np.ndarray) and images.dtype.kind != "f":
+        raise ValueError(f"{expected}dtype {images.dtype}")
+    if len(images.shape) != 4 or not images.shape[0]:
+        raise ValueError(f"{expected}shape {tuple(images.shape)}")
+    return images
+
+
 def embed_batches(
     backbone: "PromptedBackbone", name: str, prompts: Tensor, batch_size: int
 ) -> np.ndarray:

@@ -145,6 +145,31 @@ def environment():
     return {**os.environ, "PYTHONPATH": path, "KERAS_BACKEND": backend}
 
 
+@pytest.mark.parametrize(
+    ("start", "kind"),
+    [
+        (b"RIFF\0\0\0\0WAVEfmt ", "WAV"),
+        (b"fLaC\0\0\0\x22", "FLAC"),
+        (b"OggS\0\x02\0\0", "Ogg"),
+        (b"\0\0\0\x20ftypisom", "MP4"),
+    ],
+)
+def test_a_sound_file_is_not_taken_as_raw_samples(monkeypatch, capsys, sound, start, kind):
+    assert listen(monkeypatch, start + sound.tobytes(), "-") == 2
+    captured = capsys.readouterr()
+    assert captured.out == "" and len(captured.err.splitlines()) == 1
+    assert "must hold raw samples" in captured.err and f"of a {kind} file" in captured.err
+
+
+@pytest.mark.parametrize(("length", "received"), [(0, "0.000 s"), (4000, "0.250 s")])
+def test_input_without_a_window_is_an_error(monkeypatch, capsys, sound, length, received):
+    """Such as that of a program before the pipe that failed."""
+    assert listen(monkeypatch, sound[:length, :2].tobytes(), "-") == 2
+    captured = capsys.readouterr()
+    assert captured.out == "" and len(captured.err.splitlines()) == 1
+    assert f"one window of 0.5 s or more. Received: {received}" in captured.err
+
+
 # ---- A sound card
 
 

@@ -116,6 +116,23 @@ def test_words_come_before_a_folder_of_the_same_name(
 
 
 @pytest.mark.backend_agnostic
+def test_a_recording_that_is_too_long_leads_to_tracks(localize, tmp_path, capsys):
+    long, short = tmp_path / "long.wav", tmp_path / "short.wav"
+    noise = 0.1 * np.random.default_rng(0).standard_normal((61000, 2))
+    soundfile.write(long, noise, 1000)
+    soundfile.write(short, noise[:400], 1000)
+    hint = "`--track` takes longer ones, in windows."
+    assert localize(long, "--prompt", "dog.jpg") == 2
+    error = capsys.readouterr().err
+    assert "must last from 0.5 to 60 seconds. Received: 61.000 s " + hint in error
+    assert localize(short, "--prompt", "dog.jpg") == 2
+    error = capsys.readouterr().err
+    assert "must last from 0.5 to 60 seconds" in error and hint not in error
+    assert localize("mix.wav", "--prompt", long) == 2
+    error = capsys.readouterr().err
+    assert "61.000 s" in error and hint not in error
+
+
 def test_two_of_four_channels(workspace, localize, capsys):
     samples, _ = soundfile.read(workspace / "mix.wav")
     noise = 0.1 * np.random.default_rng(2).standard_normal((len(samples), 4))

@@ -199,6 +199,19 @@ def test_import_and_show(table, tmp_path, capsys):
     assert RIRBank.load(out).azimuths.tolist() == [[60, 120]] * 3
 
 
+def test_import_says_that_ears_are_taken_as_free_microphones(table, tmp_path, capsys):
+    arguments = ["rooms", "import", str(table / "responses.csv"), *IMPORT]
+    assert main([*arguments, "--out", str(tmp_path / "open.npz")]) == 0
+    assert "Ears" not in capsys.readouterr().out
+    assert main([*arguments, "--baffle", "rigid", "--out", str(tmp_path / "head.npz")]) == 0
+    spacing = RIRBank.load(tmp_path / "head.npz").microphone_spacing
+    assert spacing > 0.11
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last == (
+        f"Ears 0.1 m apart are taken as free microphones {spacing:.4g} m apart (--baffle)."
+    )
+
+
 def test_import_passes_everything_on(tmp_path, monkeypatch):
     received = {}
 

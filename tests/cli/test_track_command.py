@@ -105,6 +105,17 @@ def test_the_figure(track, tmp_path):
     assert content.startswith("<?xml") and len(content) > 5000
 
 
+def test_the_title_has_names_without_folders(track, workspace, recording, tmp_path, monkeypatch):
+    titles = []
+    monkeypatch.setattr(
+        "keras_avssan.cli.localize.draw_track", lambda track, title, path: titles.append(title)
+    )
+    paths = [str(workspace / name) for name in (recording, "dog.jpg")]
+    figure = ["--figure", tmp_path / "track.svg"]
+    assert track("--prompt", paths[1], *figure, recordings=paths[:1]) == 0
+    assert titles == ["long.wav, dog.jpg"]
+
+
 def test_the_pair_reaches_the_model(track, workspace, monkeypatch, capsys):
     received = {}
     original = Localizer.track

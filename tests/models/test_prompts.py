@@ -151,6 +151,24 @@ def test_several_pictures_and_words_are_averaged(model, recording, picture, tmp_
     )
 
 
+@pytest.mark.backend_agnostic
+@pytest.mark.parametrize(
+    ("images", "received"),
+    [
+        ("dog.jpg", "str"),
+        (["dog.jpg"], "dtype <U7"),
+        (np.zeros((2, 32, 32, 3), "uint8"), "dtype uint8"),
+        (np.zeros((32, 32, 3), "float32"), r"shape \(32, 32, 3\)"),
+        ([], r"shape \(0,\)"),
+        ([np.zeros((8, 8, 3)), np.zeros((9, 8, 3))], "pictures of different shapes"),
+    ],
+)
+def test_what_embed_prompts_refuses_leads_to_prompt_inputs(model, images, received):
+    message = rf"`images` must be RGB pictures .* `prompt_inputs` reads .* Received: {received}"
+    with pytest.raises(ValueError, match=message):
+        model.embed_prompts(images)
+
+
 def test_a_recording_weighs_as_one_of_the_parts(model, recording, picture, bark):
     prompt = Prompt(pictures=[picture], texts=["a dog"], recordings=[bark])
     inputs = model._preprocess(recording, prompt)

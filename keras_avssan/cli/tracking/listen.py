@@ -30,6 +30,15 @@ _RATE = 16000
 # Bytes of raw samples that are read at a time, at most, and seconds of sound that may wait.
 _CHUNK, _WAITING = 65536, 10.0
 _SAMPLE = 2  # bytes
+# First bytes of sound files, which are no raw samples.
+_HEADERS = {
+    b"RIFF": "WAV",
+    b"RF64": "WAV",
+    b"FORM": "AIFF",
+    b"fLaC": "FLAC",
+    b"OggS": "Ogg",
+    b"ID3": "MP3",
+}
 _UP = "\x1b[{}F\x1b[J"  # to the beginning of a line above, and clear all below
 _EXTRA = "keras-avssan's extra `live` installs it"
 
@@ -159,10 +168,10 @@ def _run(options: argparse.Namespace) -> None:
     try:
         if piped:
             _read_in_background(sys.stdin.fileno(), queue, options.channels_in_stream)
-            _localize(stream, queue, show)
+            _localize(stream, queue, show, options.window)
         else:
             with _record(sounddevice, options, queue):
-                _localize(stream, queue, show)
+                _localize(stream, queue, show, options.window)
     except KeyboardInterrupt:
         pass  # how such a command ends
     except BrokenPipeError:
@@ -176,9 +185,19 @@ def _run(options: argparse.Namespace) -> None:
         print(f"{queue.lost / options.rate:.1f} s of sound were lost", file=sys.stderr)
 
 
-def _localize(stream: Any, queue: "BlockQueue", show: "_Shown") -> None:
+def _localize(stream: Any, queue: "BlockQueue", show: "_Shown", window: float) -> None:
+    """Shows estimates until the recording ends; refuses one without a window."""
+    samples, has_window = 0, False
     while (block := queue.take()) is not None:
-        show(stream.push(block))
+        samples += len(block)
+        estimates = stream.push(block)
+        has_window = has_window or bool(estimates)
+        show(estimates)
+    if not has_window:
+        raise ValueError(
+            f"The recording must last for one window of {window:g} s or more. "
+            f"Received: {samples / stream.sampling_rate:.3f} s"
+        )
 
 
 class _Shown:
@@ -270,14 +289,31 @@ def _read_in_background(file: int, queue: "BlockQueue", channels: int) -> None:
     threading.Thread(target=read, name="raw samples", daemon=True).start()
 
 
+def _check_raw(content: bytes) -> None:
+    """Refuses the beginning of a sound file, whose header and coded samples sound as noise."""
+    kinds = [kind for mark, kind in _HEADERS.items() if content.startswith(mark)]
+    if content[4:8] == b"ftyp":
+        kinds = ["MP4"]
+    if kinds:
+        raise ValueError(
+            "Standard input must hold raw samples, without a header, such as those of "
+            "`ffmpeg -loglevel error -i FILE -ac 2 -ar 16000 -f s16le -`. "
+            f"Received: the beginning of a {kinds[0]} file"
+        )
+
+
 def _raw_blocks(file: int, channels: int) -> Iterator["np.ndarray"]:
     """Blocks (samples, channels) in [-1, 1) of signed 16-bit numbers, as they arrive."""
     import numpy as np
 
     size, rest = _SAMPLE * channels, b""
     # Not by `sys.stdin.buffer`, whose lock a waiting thread holds: the end of Python would abort.
+    is_first = True
     while chunk := os.read(file, _CHUNK):
         content = rest + chunk
+        if is_first:
+            _check_raw(content)
+            is_first = False
         whole = len(content) - len(content) % size
         rest = content[whole:]
         numbers = np.frombuffer(content[:whole], "<i2").reshape(-1, channels)

@@ -74,11 +74,12 @@ def load_samples(
     channels: int | tuple[int, ...] | None,
     source_rate: int,
     name: str,
+    min_duration: float = 0.0,
     max_duration: float = np.inf,
 ) -> tuple[np.ndarray, int]:
     """Returns checked samples `(samples, channels)` of a file or array, and their rate in Hz."""
     if isinstance(audio, (str, os.PathLike, Contents)):
-        samples, source_rate = _decode(audio, name, max_duration)
+        samples, source_rate = _decode(audio, name, min_duration, max_duration)
     else:
         samples = _as_samples(audio)
         source_rate = check_integer("sampling_rate", source_rate, least=1)
@@ -150,11 +151,11 @@ def _as_samples(audio: ArrayLike) -> np.ndarray:
 
 
 def _decode(
-    path: PathLike | Contents, name: str, max_duration: float = np.inf
+    path: PathLike | Contents, name: str, min_duration: float, max_duration: float
 ) -> tuple[np.ndarray, int]:
     with open_sound(path, name) as file:
         if knows_its_length(file) and file.frames > max_duration * file.samplerate:
-            check_duration(file.frames / file.samplerate, name, 0, max_duration)
+            check_duration(file.frames / file.samplerate, name, min_duration, max_duration)
         try:
             if not knows_its_length(file):
                 return read_to_the_end(file), file.samplerate

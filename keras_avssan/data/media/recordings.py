@@ -101,7 +101,7 @@ def _read(
     max_duration: float,
 ) -> np.ndarray:
     """One recording (samples, channels); with `channels=None` all, checked by their mean."""
-    samples, rate = load_samples(recording, channels, rates[0], name, max_duration)
+    samples, rate = load_samples(recording, channels, rates[0], name, min_duration, max_duration)
     samples = at_usual_level(samples)
     # Checked before resampling, which a wrong rate makes endless, and which gives a constant
     # channel audible edges.

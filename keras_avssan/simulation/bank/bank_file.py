@@ -1,6 +1,7 @@
 """A bank in one npz file."""
 
 import os
+import zipfile
 from collections.abc import Collection
 from typing import Any
 
@@ -16,6 +17,8 @@ def read_fields(path: PathLike, names: Collection[str]) -> dict[str, Any]:
 
     Damaged files raise a dozen kinds of errors.
     """
+    if not zipfile.is_zipfile(path):
+        raise ValueError("it is no npz file, or is truncated")
     with np.load(path, allow_pickle=False) as file:
         if file["format"] != FORMAT:
             raise ValueError(f"its format is {file['format']}")
@@ -34,6 +37,6 @@ def missing_file(path: PathLike) -> FileNotFoundError:
 def no_bank(path: PathLike, error: Exception) -> ValueError:
     """The error for a file that is no bank, or is damaged."""
     return ValueError(
-        f"`path` must be a whole bank of `RIRBank.save`: {error}. "
+        f"`path` must be a whole bank of `RIRBank.save`: {str(error).rstrip('.')}. "
         f"Received: path={os.fspath(path)!r}"
     )
