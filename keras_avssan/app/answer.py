@@ -23,6 +23,8 @@ from keras_avssan.tracking import Track
 MAX_SECONDS = 30.0
 MAX_PIXELS = 40_000_000
 MAX_RATE = 192_000
+# Pairs of an array that recordings of the greatest length may have: all are one batch.
+_PAIRS = 4
 # Pillow reads other formats too, but some run other programs, and some are old and little tested.
 PICTURES = ("JPEG", "PNG", "WEBP")
 _KINDS = {"picture": "picture", "words": "text", "recording": "recording"}
@@ -94,7 +96,8 @@ def answer(
         picture: Picture as prompt, a file likewise, or `None`.
         text: Words as prompt, or `None`; for models that read words.
         reference: Recording as prompt, a file likewise, or `None`.
-        max_seconds: Greatest length of either recording in seconds.
+        max_seconds: Greatest length of either recording in seconds; of a recording of an array
+            with more than four pairs, as many times less.
         array: The array that made the recording, a `keras_avssan.arrays.MicrophoneArray`; two
             microphones if not given.
 
@@ -140,7 +143,9 @@ def answer(
             inputs = model.prompt_inputs(prompt)
             track = None
             if array is not None:
-                explanation = _all_around(model, recording, inputs, array)
+                localizer = ArrayLocalizer(model, array)
+                _check_length(recording, seconds, max_seconds, len(localizer.pairs))
+                explanation = _all_around(localizer, recording, inputs)
             else:
                 explanation = model.explain(recording, inputs)
                 seconds = len(explanation["masked_audio"]) / explanation["sampling_rate"]
@@ -161,9 +166,19 @@ def answer(
     )
 
 
-def _all_around(model: Any, recording: Any, prompt: Any, array: MicrophoneArray) -> dict[str, Any]:
+def _check_length(recording: Any, seconds: float, max_seconds: float, pairs: int) -> None:
+    """Bounds the cost of an array, which grows with its pairs."""
+    most = max_seconds * min(1.0, _PAIRS / pairs)
+    if seconds > most:
+        raise ValueError(
+            f"{recording_name(recording)} must last at most {most:.3g} s, for an array with "
+            f"{pairs} pairs of microphones. Received: {seconds:.1f} s"
+        )
+
+
+def _all_around(localizer: ArrayLocalizer, recording: Any, prompt: Any) -> dict[str, Any]:
     """What the pairs of an array find together."""
-    found = ArrayLocalizer(model, array).answer(recording, prompt)
+    found = localizer.answer(recording, prompt)
     explanation = {
         "azimuth": float(found.directions[0]),
         "confidence": float(found.confidence[0]),

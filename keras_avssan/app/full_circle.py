@@ -7,8 +7,9 @@ from matplotlib.projections.polar import PolarAxes
 from keras_avssan.arrays import MicrophoneArray
 from keras_avssan.visualization import style
 
-# Radii in units of the circle: the microphone farthest out, the foot and the peak of the posterior.
-_MICROPHONES, _FOOT, _PEAK = 0.24, 0.42, 0.94
+# Radii in units of the circle: the microphone farthest out, the foot and the peak of the posterior,
+# and the end of the answer.
+_MICROPHONES, _FOOT, _PEAK, _POINTER = 0.24, 0.42, 0.94, 1.04
 
 
 @style.styled
@@ -31,13 +32,25 @@ def plot_circle(posterior: np.ndarray, azimuth: float | None, array: MicrophoneA
     axes.fill_between(circle, _FOOT, heights, color=style.POSTERIOR, alpha=0.55, linewidth=0.0)
     axes.plot(circle, heights, color=style.TARGET, linewidth=1.2)
     if azimuth is not None:
-        look = {**style.ROLES["predicted"], "marker": (3, 0, azimuth)}
+        # Its marker points at the circle from outside.
+        look = {**style.ROLES["predicted"], "marker": (3, 0, azimuth + 180.0)}
         label = f"predicted {azimuth:.0f}°"
         angle = np.radians([azimuth, azimuth])
-        axes.plot(angle, [0.0, 1.0], label=label, markevery=[1], markersize=8, zorder=5, **look)
+        axes.plot(
+            angle,
+            [0.0, _POINTER],
+            label=label,
+            markevery=[1],
+            markersize=8,
+            linewidth=1.6,
+            clip_on=False,
+            zorder=5,
+            **look,
+        )
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.08), handlelength=2.4)
     _draw_microphones(axes, array)
-    axes.set_title("Posterior, seen from above; x axis of the array at 0°", loc="center")
+    axes.set_title("Seen from above, x axis of the array at 0°", loc="center", pad=14)
+    axes.tick_params(axis="x", pad=6)
     return figure
 
 

@@ -59,6 +59,14 @@ def test_copies_in_two_channels_are_reported(tiny_model, files, recordings):
     assert "<h2>No direction</h2>" in text and str(recordings) not in text
 
 
+def test_more_pairs_take_shorter_recordings(tiny_model, files, recordings):
+    given = {"picture": str(files / "dog.png"), "array": SQUARE}
+    longer = str(recordings / "longer.wav")
+    with pytest.raises(ValueError, match=r"'longer.wav' must last at most 2 s.*6 pairs.*: 2.5 s"):
+        answer(tiny_model, longer, max_seconds=3.0, **given)
+    assert answer(tiny_model, longer, max_seconds=3.75, **given).seconds == 2.5
+
+
 @pytest.mark.parametrize(
     ("recording", "array", "message"),
     [
