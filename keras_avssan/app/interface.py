@@ -2,25 +2,29 @@
 
 import io
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Any, TypeAlias, cast
 
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase
 from PIL import Image
 
 from keras_avssan._internal.types import PathLike
 from keras_avssan.app.answer import Answer, answer, check_picture, reads_words
 from keras_avssan.app.examples import Example
+from keras_avssan.app.full_circle import plot_circle
+from keras_avssan.app.microphones import TWO, choose_array, known_arrays, name_of
 from keras_avssan.app.page_parts import (
     introduction,
     show_answer,
     show_error,
     show_preview,
 )
+from keras_avssan.arrays import MicrophoneArray
 from keras_avssan.visualization import plot_explanation, style
 
 # Files that the browser offers by name; `answer` checks their contents.
+_POSITIONS = [".csv", ".json"]
 _PICTURES = [".jpg", ".jpeg", ".png", ".webp"]
 # Seconds between two deletions of old uploads, and the age from which an upload is old.
 _DELETION = (600, 3600)
@@ -34,7 +38,9 @@ _WHY = "### What led to the answer"
 _Shown: TypeAlias = tuple[Any, ...]
 
 
-def build_interface(model: Any, examples: Iterable[Sequence[Any]] = ()) -> Any:
+def build_interface(
+    model: Any, examples: Iterable[Sequence[Any]] = (), array: MicrophoneArray | None = None
+) -> Any:
     """Builds the page.
 
     Args:
@@ -42,6 +48,8 @@ def build_interface(model: Any, examples: Iterable[Sequence[Any]] = ()) -> Any:
         examples: Tuples of the path of a recording, the path of a picture as prompt and, if they
             are known, the name of the target, its true azimuth in degrees, and name and true
             azimuth of the interferer.
+        array: The array of microphones, a `keras_avssan.arrays.MicrophoneArray`, that is chosen
+            when the page opens; two microphones if not given.
 
     Returns:
         A `gradio.Blocks`; its method `launch` opens the page.
@@ -53,7 +61,8 @@ def build_interface(model: Any, examples: Iterable[Sequence[Any]] = ()) -> Any:
         >>> build_interface(AVSSAN.from_preset("my_model")).launch()
     """
     gradio = import_gradio()
-    localize = _make_localize(gradio, model)
+    arrays = known_arrays(array)
+    localize = _make_localize(gradio, model, arrays)
     # No button for sharing: it would send recordings to another server.
     with gradio.Blocks(
         title="keras-avssan", analytics_enabled=False, delete_cache=_DELETION
@@ -63,11 +72,13 @@ def build_interface(model: Any, examples: Iterable[Sequence[Any]] = ()) -> Any:
         page.load(None, None, width, js="() => window.innerWidth", api_visibility="private")
         with gradio.Row():
             with gradio.Column(scale=1):
+                microphones = _microphones(gradio, arrays, name_of(array))
                 fields, button = _inputs(gradio, reads_words(model))
+                fields += microphones
             with gradio.Column(scale=2):
                 shown = _outputs(gradio)
         button.click(
-            lambda width, *values: localize(width, *values),
+            lambda width, *values: localize(width, *values[:-2], microphones=values[-2:]),
             [width, *fields],
             shown,
             api_visibility="private",
@@ -79,7 +90,9 @@ def build_interface(model: Any, examples: Iterable[Sequence[Any]] = ()) -> Any:
     return page.queue(max_size=_MAX_WAITING, default_concurrency_limit=1)
 
 
-def _make_localize(gradio: Any, model: Any) -> Callable[..., _Shown]:
+def _make_localize(
+    gradio: Any, model: Any, arrays: Mapping[str, MicrophoneArray]
+) -> Callable[..., _Shown]:
     """The function behind the page, which returns what is shown: an answer or an error."""
     one_at_a_time = threading.Lock()
 
@@ -90,26 +103,44 @@ def _make_localize(gradio: Any, model: Any) -> Callable[..., _Shown]:
         sound: str | None = None,
         words: str | None = None,
         example: Example | None = None,
+        microphones: tuple[str | None, str | None] = (TWO, None),
     ) -> _Shown:
         try:
+            array = choose_array(arrays, *microphones)
             with one_at_a_time:
-                found = answer(model, recording, picture, words, sound)
+                found = answer(model, recording, picture, words, sound, array=array)
             text = show_answer(found, picture, words, sound, example)
             figure = _draw(found, picture, width, example)
         except ValueError as error:
             hidden = gradio.update(value=None, visible=False)
             return show_error(str(error)), hidden, hidden, hidden
-        masked = (found.sampling_rate, found.masked_audio)
+        masked = None if array else (found.sampling_rate, found.masked_audio)
         values = (_WHY, figure, masked)
-        return text, *(gradio.update(value=value, visible=True) for value in values)
+        updates = (gradio.update(value=one, visible=one is not None) for one in values)
+        return text, *updates
 
     return localize
+
+
+def _microphones(gradio: Any, arrays: Iterable[str], chosen: str) -> list[Any]:
+    """Fields for what recorded: two microphones, an array by its name or by its positions."""
+    return [
+        gradio.Dropdown(
+            [TWO, *arrays], value=chosen, label="Microphones", filterable=False, elem_id="array"
+        ),
+        gradio.File(
+            label="Or positions of other microphones: x, y, z in metres, CSV or JSON",
+            file_types=_POSITIONS,
+            height=120,
+            elem_id="positions",
+        ),
+    ]
 
 
 def _inputs(gradio: Any, words: bool) -> tuple[list[Any], Any]:
     """Fields for the recording and the prompt, and the button; there is no recorder."""
     recording = gradio.Audio(
-        label="Recording, two channels",
+        label="Recording, a channel for each microphone",
         sources=["upload"],  # a browser records one channel, or one twice
         type="filepath",
         buttons=[],
@@ -207,7 +238,8 @@ def _run_example(
     def run(width: int | None) -> _Shown:
         given = [example.recording, example.picture]
         shown = localize(width, *given, example=example)
-        return (*given, *[None] * (num_fields - len(given)), *shown)
+        prompts = [None] * (num_fields - len(given) - 2)
+        return (*given, *prompts, TWO, None, *shown)
 
     return run
 
@@ -229,13 +261,18 @@ def _draw(
     """The figure of an answer as a picture, for a window of `width` pixels."""
     wide = not width or width >= _WIDE_WINDOW
     truth = (None, None) if example is None else (example.azimuth, example.other_azimuth)
-    figure = plot_explanation(
-        found.explanation,
-        *truth,
-        track=found.track,
-        prompt=picture or None,
-        width=style.COLUMN_WIDTH if wide else style.PHONE_WIDTH,
-    )
+    figure: FigureBase
+    if found.array is not None:
+        azimuth = found.azimuth if found.confidence > 0 else None
+        figure = plot_circle(found.explanation["posterior"], azimuth, found.array)
+    else:
+        figure = plot_explanation(
+            found.explanation,
+            *truth,
+            track=found.track,
+            prompt=picture or None,
+            width=style.COLUMN_WIDTH if wide else style.PHONE_WIDTH,
+        )
     with io.BytesIO() as file:
         cast(Figure, figure).savefig(file, format="png", dpi=110 if wide else 160)
         file.seek(0)

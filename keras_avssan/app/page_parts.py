@@ -4,7 +4,7 @@ import base64
 import html
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -12,13 +12,16 @@ from PIL import Image
 
 from keras_avssan._internal.types import PathLike
 from keras_avssan.app.answer import MAX_SECONDS, Answer, reads_words
+from keras_avssan.app.over_time import TRACK_SECONDS
 from keras_avssan.app.wording import (
     PRESENCE_NOTE,
     PROBABILITY_NOTE,
+    describe_azimuth,
     describe_direction,
     describe_presence,
     describe_track,
     known_classes,
+    second_azimuth,
     second_candidate,
 )
 from keras_avssan.data.media.image_io import read_image
@@ -61,7 +64,9 @@ def introduction(model: Any) -> str:
 
 Give a recording of two microphones, up to {MAX_SECONDS:g} s, and show what you mean: {kinds}. 0° is
 beside microphone 1 (the left channel), 90° in front of the pair or behind it, which two microphones
-cannot distinguish, and 180° beside microphone 2 (the right channel).
+cannot distinguish, and 180° beside microphone 2 (the right channel). For an array of more
+microphones choose it as *Microphones*: its azimuths go all around, from 0° to 359°,
+counter-clockwise from its x axis as seen from above.
 
 {_knowledge(known_classes(model))}"""
 
@@ -92,19 +97,24 @@ def show_answer(
     """An answer as HTML, with the prompt beside it: a picture, words or a recording."""
     explanation = found.explanation
     presence = explanation.get("presence")  # of networks with candidates
-    second = second_candidate(explanation["posterior"], found.azimuth)
-    heading, where = f"{found.azimuth:.0f}°", describe_direction(found.azimuth)
-    if found.confidence == 0:  # both channels are the same, or silent
+    in_words, find_second = describe_direction, second_candidate
+    if found.array is not None:
+        in_words, find_second = describe_azimuth, second_azimuth
+    second = find_second(explanation["posterior"], found.azimuth)
+    heading, where = f"{found.azimuth:.0f}°", in_words(found.azimuth)
+    if found.confidence == 0:  # two channels are the same, or silent
         heading, where, second = "No direction", "the recording has no direction", None
     rows = {
         "Probability within 5°": _percent(found.confidence),
-        "Second candidate": _second(second),
+        "Second candidate": _second(second, in_words),
         "Is it there?": html.escape(
             describe_presence(explanation.get("similarity", np.nan), presence)
         ),
     }
     if found.track is not None:
         rows["Over time"] = describe_track(found.track)
+    elif found.array is not None and found.seconds > TRACK_SECONDS:
+        rows["Over time"] = "only for two microphones; this is the answer for the whole recording"
     if example is not None and example.azimuth is not None:
         rows["True answer"] = _truth(found.azimuth, example)
     table = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in rows.items())
@@ -151,11 +161,11 @@ def _image(path: PathLike) -> str:
     return f'<img alt="the prompt" src="data:image/png;base64,{data}">'
 
 
-def _second(second: tuple[float, float] | None) -> str:
+def _second(second: tuple[float, float] | None, in_words: Callable[[float], str]) -> str:
     if second is None:
         return "none with 5 % or more"
     azimuth, probability = second
-    return f"{azimuth:.0f}°, {describe_direction(azimuth)}: {_percent(probability)}"
+    return f"{azimuth:.0f}°, {in_words(azimuth)}: {_percent(probability)}"
 
 
 def _truth(azimuth: float, example: "Example") -> str:

@@ -6,9 +6,21 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.signal import find_peaks
 
+from keras_avssan.arrays import DirectionGrid
 from keras_avssan.doa.grid import GRID_DEGREES
 from keras_avssan.tracking import Track
 
+# Eighths of the circle from the x axis on, counter-clockwise.
+_AROUND = (
+    "in front",
+    "in front, to the left",
+    "to the left",
+    "behind, to the left",
+    "behind",
+    "behind, to the right",
+    "to the right",
+    "in front, to the right",
+)
 # Degrees to either side of a direction within which probability is summed.
 _NEAR = 5.0
 # Least probability of a second candidate that is worth a line.
@@ -30,6 +42,11 @@ def describe_direction(azimuth: float) -> str:
     return f"far to the {side}"
 
 
+def describe_azimuth(azimuth: float) -> str:
+    """An azimuth all around in words, seen along the x axis of the array."""
+    return f"{_AROUND[round(azimuth / 45) % 8]}, where the x axis of the array is in front"
+
+
 def second_candidate(posterior: ArrayLike, azimuth: float) -> tuple[float, float] | None:
     """The highest peak more than 10° away from the answer, and the probability within 5° of it.
 
@@ -43,6 +60,15 @@ def second_candidate(posterior: ArrayLike, azimuth: float) -> tuple[float, float
     best = max(peaks, key=lambda peak: values[peak])
     probability = float(values[np.abs(GRID_DEGREES - GRID_DEGREES[best]) <= _NEAR].sum())
     return (float(GRID_DEGREES[best]), probability) if probability >= _LEAST else None
+
+
+def second_azimuth(posterior: ArrayLike, azimuth: float) -> tuple[float, float] | None:
+    """The same of a posterior (360,) over azimuths all around; `azimuth` is its highest peak."""
+    grid = DirectionGrid()
+    values = np.asarray(posterior, "float64")[None]
+    peaks = grid.peaks(values, 2)
+    probability = float(grid.near(values, peaks)[0, 1])  # 0 without a second peak
+    return (float(peaks[0, 1]), probability) if probability >= _LEAST else None
 
 
 def describe_presence(similarity: float, presence: float | None = None) -> str:

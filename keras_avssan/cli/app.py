@@ -8,11 +8,15 @@ import socket
 import sys
 import tempfile
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from keras_avssan._internal.saved_files import DEFAULT_MODEL
+from keras_avssan.cli.array_options import open_array
 from keras_avssan.cli.checks import check_model
 from keras_avssan.cli.options import MODEL_HELP, Commands, load_model
+
+if TYPE_CHECKING:
+    from keras_avssan.arrays import MicrophoneArray
 
 MAX_UPLOAD = "20mb"
 
@@ -40,6 +44,13 @@ def add_app(commands: Commands) -> None:
         help="folder that keeps the model of --demo; default: a folder of this user, which the "
         "environment variable KERAS_AVSSAN_CACHE changes",
     )
+    parser.add_argument(
+        "--array",
+        metavar="ARRAY",
+        help="array of more than two microphones that is chosen when the page opens: starss23, "
+        "respeaker_4, respeaker_usb_4, respeaker_6, or a CSV or JSON file of positions in metres, "
+        "a row x, y, z a microphone; default: two microphones",
+    )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at")
     parser.add_argument("--port", type=int, default=7860, help="port to listen at")
     parser.add_argument("--open", action="store_true", help="open the page in the browser")
@@ -54,7 +65,8 @@ def _run(options: argparse.Namespace) -> None:
 
         import_gradio()
         synthetic = os.path.join(folder, "examples") if options.demo else None
-        page, examples = _build(_open_model(options), synthetic)
+        array = open_array(options) if options.array is not None else None
+        page, examples = _build(_open_model(options), synthetic, array)
         serve(page, examples, options.host, options.port, options.open)
 
 
@@ -62,6 +74,8 @@ def _check(options: argparse.Namespace) -> None:
     """Errors in the options are reported before anything is imported or trained."""
     if options.cache and not options.demo:
         raise ValueError("`--cache` must be used with `--demo`. Received: --cache without --demo")
+    if options.array is not None:
+        open_array(options)
     if not options.demo and options.model is None:
         options.model = DEFAULT_MODEL
         check_model("--model", options.model)
@@ -103,7 +117,9 @@ def _open_model(options: argparse.Namespace) -> Any:
     return model
 
 
-def _build(model: Any, folder: str | None) -> tuple[Any, str]:
+def _build(
+    model: Any, folder: str | None, array: "MicrophoneArray | None" = None
+) -> tuple[Any, str]:
     """The page, and the folder of its examples: real ones, or synthetic ones in a new `folder`."""
     import matplotlib
 
@@ -113,9 +129,9 @@ def _build(model: Any, folder: str | None) -> tuple[Any, str]:
     from keras_avssan.data.media.example_file import EXAMPLES
 
     if folder is None:
-        return build_interface(model, real_examples()), str(EXAMPLES)
+        return build_interface(model, real_examples(), array), str(EXAMPLES)
     os.mkdir(folder)
-    return build_interface(model, write_examples(folder)), folder
+    return build_interface(model, write_examples(folder), array), folder
 
 
 def serve(

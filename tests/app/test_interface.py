@@ -25,7 +25,7 @@ def page(tiny_model, files, tmp_path, monkeypatch):
 
 def test_what_can_be_given_and_what_is_shown(page):
     assert set(components(page)) == {
-        "introduction", "recording", "picture", "preview", "sound", "find",
+        "introduction", "array", "positions", "recording", "picture", "preview", "sound", "find",
         "direction", "why", "figure", "masked"
     }  # fmt: skip
     # A browser's microphone gives one channel, or one twice: no direction.
@@ -64,7 +64,7 @@ def test_the_figure_has_the_picture_and_fits_the_window(
 
     monkeypatch.setattr(interface, "plot_explanation", plot)
     example = interface.Example("mix.wav", "dog.png", "dog", 43.0, "bell", 122.0)
-    found = SimpleNamespace(explanation={}, track="track")
+    found = SimpleNamespace(explanation={}, track="track", array=None)
     interface._draw(found, "dog.png", window, example)
     options = {"track": "track", "prompt": "dog.png", "width": width}
     assert drawn == [(({}, 43.0, 122.0), options)]

@@ -39,6 +39,8 @@ def test_a_model_must_be_named_where_the_default_is_not_installed(capsys, tmp_pa
         (["--demo", "--host", "no.such.host.invalid"], "must be an address of this machine"),
         (["--demo", "--port", "70000"], "`--port` must be from 1 to 65535"),
         (["--demo", "--cache", "nowhere/demo"], "must lie in an existing folder"),
+        (["--demo", "--array", "kinect"], "`--array` must be one of starss23, respeaker_4"),
+        (["--demo", "--array", "nowhere.csv"], "nowhere.csv"),
     ],
 )
 def test_bad_folders_are_one_clear_line(arguments, message, capsys, monkeypatch):
@@ -172,3 +174,18 @@ def test_the_command_is_what_a_shell_understands(tmp_path, monkeypatch):
     shell = ["sh", "-c", f"printf '%s|' {line}"]
     said = subprocess.run(shell, check=True, capture_output=True, text=True).stdout
     assert said.split("|")[2] == str(tmp_path / "a mix.wav")
+
+
+def test_the_array_is_opened_for_the_page(tmp_path, monkeypatch):
+    given = []
+    monkeypatch.setitem(sys.modules, "gradio", sys)
+    monkeypatch.setattr(cli_app, "_open_model", lambda *_: "a model")
+    monkeypatch.setattr("keras_avssan.app.build_interface", lambda *args: given.append(args))
+    monkeypatch.setattr(cli_app, "serve", lambda *_: None)
+    (tmp_path / "mine.csv").write_text("0.1,0\n-0.1,0\n0,0.1\n")
+    for array in ("respeaker_4", str(tmp_path / "mine.csv")):
+        assert main(["app", "--demo", "--port", "17861", "--array", array]) == 0
+    assert main(["app", "--demo", "--port", "17861"]) == 0
+    four, three, none = (args[2] for args in given)
+    assert (four.name, len(four), three.name, len(three)) == ("respeaker_4", 4, "mine", 3)
+    assert none is None
