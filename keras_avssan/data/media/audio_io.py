@@ -124,7 +124,7 @@ def audio_num_samples(path: PathLike | Contents, sampling_rate: int = 16000) -> 
         known = knows_its_length(file)
         frames, rate = file.frames, file.samplerate
     if not known:
-        frames = len(_decode(path, name)[0])
+        frames = len(_decode(path, name, 0.0, np.inf)[0])
     return max(1, round(frames * sampling_rate / rate))
 
 
