@@ -14,7 +14,7 @@ On the split `val`, unseen recordings, pictures and rooms, two sources a scene, 
 and their difference, also for targets within 20 degrees of the microphones' axis.
 `without prototypes` leaves the prompt as it is projected. `presence` is the area under the ROC
 curve of the greater similarity, for prompts of the target against prompts of a class that is not in
-the scene. `names` tells how often a prompt is nearest to the name of its own class.
+the scene. `names` says how often a prompt is nearest to the name of its own class.
 """
 
 import argparse
