@@ -6,7 +6,9 @@ import pathlib
 import re
 import socket
 
+import numpy as np
 import pytest
+import soundfile
 
 pytestmark = [
     pytest.mark.backend_agnostic,
@@ -112,6 +114,22 @@ def test_a_longer_recording_is_followed_over_time(page, files):
     page.locator("#direction h2").wait_for(timeout=30_000)
     assert re.search(r"Over time\s+(from )?\d+°", page.locator("#direction").inner_text())
     page.locator("#figure img").wait_for()
+
+
+def test_an_array_by_its_positions(page, files, tmp_path):
+    noise = 0.1 * np.random.default_rng(0).standard_normal((16000, 4))
+    soundfile.write(tmp_path / "around.wav", noise, 16000)
+    (tmp_path / "square.csv").write_text("0.1,0.1\n-0.1,0.1\n-0.1,-0.1\n0.1,-0.1\n")
+    upload(page, "positions", tmp_path / "square.csv")
+    page.get_by_text("square").first.wait_for()
+    upload(page, "recording", tmp_path / "around.wav")
+    upload(page, "picture", files / "dog.png")
+    page.get_by_text("dog").first.wait_for()
+    page.get_by_role("button", name="Find it").click()
+    page.locator("#direction h2").wait_for(timeout=30_000)
+    assert "where the x axis of the array is in front" in page.locator("#direction").inner_text()
+    page.locator("#figure img").wait_for()
+    assert not page.locator("#masked").is_visible()
 
 
 @pytest.mark.parametrize(
