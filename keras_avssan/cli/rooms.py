@@ -208,9 +208,11 @@ def _import(options: argparse.Namespace) -> None:
         )
     bank.save(options.bank_file)
     print(_file_table(bank, options.bank_file))
-    asked, found = options.spacing, bank.microphone_spacing
-    if asked is not None and abs(found - asked) > options.tolerance:
-        print(f"Ears {asked:g} m apart are taken as free microphones {found:g} m apart (--baffle).")
+    wanted, found = options.spacing, bank.microphone_spacing
+    if wanted is not None and abs(found - wanted) > options.tolerance:
+        print(
+            f"Ears {wanted:g} m apart are taken as free microphones {found:g} m apart (--baffle)."
+        )
 
 
 def _build(options: argparse.Namespace) -> None:

@@ -145,21 +145,23 @@ def _embed_parts(
 
 def check_pictures(images: Any) -> Any:
     """Pictures (n, H, W, 3) as floating-point array or tensor; refuses paths and integers."""
-    expected = (
-        "`images` must be RGB pictures in [0, 1], a floating-point array (n, H, W, 3); "
-        "`prompt_inputs` reads files and embeds them. Received: "
-    )
+    found = None
     if isinstance(images, (str, bytes, os.PathLike)) or not hasattr(images, "__len__"):
-        raise ValueError(f"{expected}{type(images).__name__}")
-    if not hasattr(images, "shape"):
+        found = type(images).__name__
+    elif not hasattr(images, "shape"):
         try:
             images = np.asarray(images)
-        except ValueError as error:
-            raise ValueError(f"{expected}pictures of different shapes") from error
-    if isinstance(images, np.ndarray) and images.dtype.kind != "f":
-        raise ValueError(f"{expected}dtype {images.dtype}")
-    if len(images.shape) != 4 or not images.shape[0]:
-        raise ValueError(f"{expected}shape {tuple(images.shape)}")
+        except ValueError:
+            found = "pictures of different shapes"
+    if found is None and isinstance(images, np.ndarray) and images.dtype.kind != "f":
+        found = f"dtype {images.dtype}"
+    if found is None and (len(images.shape) != 4 or not images.shape[0]):
+        found = f"shape {tuple(images.shape)}"
+    if found is not None:
+        raise ValueError(
+            "`images` must be RGB pictures in [0, 1], a floating-point array (n, H, W, 3); "
+            f"`prompt_inputs` reads files and embeds them. Received: {found}"
+        )
     return images
 
 

@@ -291,6 +291,8 @@ NOTHING_RECEIVED = {
         ("simulation/bank/bank_folder.py", "its format is {}"),
         ("simulation/bank/bank_folder.py", "its {} lacks {}"),
         ("simulation/bank/bank_file.py", "its format is {}"),
+        ("simulation/bank/bank_file.py", "it is no npz file"),
+        ("models/export/settings.py", "its setting"),
     },
     "names a file, and quotes what the library that reads it found there": {
         ("_internal/atomic_files.py", "'{}' is damaged: {}"),
@@ -325,6 +327,7 @@ NOTHING_RECEIVED = {
     },
     "passes on the words of another error": {
         ("app/answer.py", "{}"),
+        ("app/microphones.py", "{}"),
         ("arrays/microphone_array.py", "'{}' holds no array. {}"),
         ("cli/options.py", "{} `--bank-part all` uses all rooms"),
     },

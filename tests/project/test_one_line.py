@@ -183,7 +183,7 @@ def source():
 
 EXAMPLES = {
     "Answer": (
-        lambda: Answer(93.0, 0.876, {}, np.zeros((8000, 2), "int16"), 16000),
+        lambda: Answer(93.0, 0.876, {}, None, 16000, seconds=0.5),
         "<Answer: 93°, confidence 0.88, 0.50 s at 16000 Hz>",
     ),
     "ArrayAnswer": (

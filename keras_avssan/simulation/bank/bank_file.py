@@ -17,8 +17,9 @@ def read_fields(path: PathLike, names: Collection[str]) -> dict[str, Any]:
 
     Damaged files raise a dozen kinds of errors.
     """
-    if not zipfile.is_zipfile(path):
-        raise ValueError("it is no npz file, or is truncated")
+    with open(path, "rb") as opened:
+        if not zipfile.is_zipfile(opened):
+            raise ValueError("it is no npz file, or is truncated")
     with np.load(path, allow_pickle=False) as file:
         if file["format"] != FORMAT:
             raise ValueError(f"its format is {file['format']}")
