@@ -23,7 +23,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 .NOTPARALLEL:
 .PHONY: help demo test test-all test-parity test-single test-notebooks coverage notebooks lint format docs clean \
   venv environments \
-  $(BACKENDS:%=test-%) test-only-torch test-only-jax test-apart test-notebooks-tensorflow \
+  $(BACKENDS:%=test-%) test-only-torch test-only-jax test-notebooks-tensorflow \
   test-notebooks-torch test-tfio quality
 
 help:
@@ -95,7 +95,7 @@ demo: $(VENV)/.installed
 
 # --- tests -------------------------------------------------------------------------------
 
-test: test-single $(BACKENDS:%=test-%) test-apart
+test: test-single $(BACKENDS:%=test-%) test-parity test-notebooks
 # The environments of one backend are small, and tested while the large one is installed.
 test: export MEANWHILE := $(VENV)/.installed
 test-all: test
@@ -117,10 +117,6 @@ test-jax test-only-jax test-parity: export JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_B
 $(BACKENDS:%=test-%): test-%: $(VENV)/.installed
 	@echo "== tests under $*"
 	KERAS_BACKEND=$* OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -q -m "$(MARKS) $(if $(ALL),,$(LONG))" $(APART) tests
-
-# Parity waits for the slowest of three processes again and again, beside which there is room.
-test-apart: $(VENV)/.installed
-	@printf '%s\n' test-parity $(BACKENDS_OF_NOTEBOOKS:%=test-notebooks-%) | xargs -P $(JOBS) -I TARGET $(MAKE) TARGET
 
 test-parity: $(VENV)/.installed
 	@echo "== the same weights under every backend"
@@ -162,7 +158,7 @@ $(BACKENDS_OF_NOTEBOOKS:%=test-notebooks-%): test-notebooks-%: $(VENV)/.installe
 	KERAS_BACKEND=$* AVSSAN_NOTEBOOK_SIZE=small OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q \
 	  --timeout 900 --nbval-lax -p no:cacheprovider $(CHOSEN)
 
-test-notebooks:
+test-notebooks: $(VENV)/.installed
 	@printf '%s\n' $(BACKENDS_OF_NOTEBOOKS) | xargs -P $(JOBS) -I BACKEND $(MAKE) test-notebooks-BACKEND
 
 # At full size, with their outputs written anew.
