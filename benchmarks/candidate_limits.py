@@ -37,6 +37,7 @@ from keras_avssan.evaluation.absent_targets import auroc
 from keras_avssan.evaluation.evaluate_localizer import scene_batches
 from keras_avssan.evaluation.scoring import score_with_interval
 from keras_avssan.layers.stereo_stft import level_gain
+from keras_avssan.models.prompt_embeddings import embed_class_names
 from keras_avssan.simulation import RIRBank
 from keras_avssan.simulation.bank.room_parts import FIRST_EVALUATION_ROOM
 
@@ -88,8 +89,9 @@ def measure(model, plan, kind, num_scenes):
 
 def class_names(model, plan):
     """Unit vectors of the names of the plan's classes in the space of prompts, (classes, D)."""
-    words = model.backbone.image_encoder.embed_text([c.replace("_", " ") for c in plan.classes])
-    projected = model.backbone.bridge.project_prompt(ops.convert_to_tensor(np.asarray(words)))
+    by_name = embed_class_names(model, plan)
+    words = ops.convert_to_tensor(np.stack([by_name[name] for name in plan.classes]))
+    projected = model.backbone.bridge.project_prompt(words)
     return ops.convert_to_numpy(unit_length(ops.cast(projected, "float32")))
 
 
@@ -158,7 +160,7 @@ def _error(outputs, azimuth):
 
 
 def other_class(index, scenes):
-    """The next scene of the batch whose class is not in a scene; itself if there is none."""
+    """Index of the next scene whose target's class a scene lacks; the scene's own without any."""
     present = {source.clip.class_name for source in scenes[index].sources}
     turns = [(index + turn) % len(scenes) for turn in range(1, len(scenes))]
     return next((i for i in turns if scenes[i].sources[0].clip.class_name not in present), index)

@@ -82,6 +82,13 @@ def known_size(name: str, shape: Sequence[int | None], axis: int, content: str) 
     return size
 
 
+def check_has_audio(inputs: Any) -> None:
+    """Raises a TypeError unless the inputs of a call are a dict with `audio`."""
+    if not isinstance(inputs, dict) or "audio" not in inputs:
+        keys = sorted(inputs) if isinstance(inputs, dict) else type(inputs).__name__
+        raise TypeError(f"`inputs` must be a dict with `audio`. Received: inputs={keys}")
+
+
 def check_shape(name: str, shape: Sequence[Any], axes: str, sizes: Sequence[Any]) -> None:
     """Raises a ValueError unless a shape fits the sizes; sizes that are not known fit any.
 

@@ -9,6 +9,7 @@ from keras import ops
 from numpy.typing import ArrayLike
 
 from keras_avssan._internal.checks import (
+    check_has_audio,
     check_integer,
     check_positive_number,
     refuse_presence,
@@ -111,9 +112,7 @@ class ClassicalLocalizer(keras.layers.Layer):
         )
 
     def call(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        if not isinstance(inputs, dict) or "audio" not in inputs:
-            keys = sorted(inputs) if isinstance(inputs, dict) else type(inputs).__name__
-            raise TypeError(f"`inputs` must be a dict with `audio`. Received: inputs={keys}")
+        check_has_audio(inputs)
         self._check_shapes({key: tuple(inputs[key].shape) for key in _INPUTS if key in inputs})
         audio = ops.cast(inputs["audio"], "float32")
         spectrogram = self.stft(audio * level_gain(audio))[:, :, self._bins]

@@ -8,7 +8,12 @@ import numpy as np
 from keras import ops
 from numpy.typing import ArrayLike
 
-from keras_avssan._internal.checks import check_integer, check_positive_number, transpose_hint
+from keras_avssan._internal.checks import (
+    check_has_audio,
+    check_integer,
+    check_positive_number,
+    transpose_hint,
+)
 from keras_avssan._internal.one_line import count, one_line, span
 from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import WriteOnce
@@ -128,9 +133,7 @@ class ClassicalArrayLocalizer(keras.layers.Layer):
         )
 
     def call(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        if not isinstance(inputs, dict) or "audio" not in inputs:
-            keys = sorted(inputs) if isinstance(inputs, dict) else type(inputs).__name__
-            raise TypeError(f"`inputs` must be a dict with `audio`. Received: inputs={keys}")
+        check_has_audio(inputs)
         self._check_shape(tuple(inputs["audio"].shape))
         audio = ops.cast(inputs["audio"], "float32")
         spectrogram = self.stft(audio * level_gain(audio))[:, :, self._bins]
