@@ -72,9 +72,14 @@ def upload(page, element, path):
     page.set_input_files(f"#{element} input[type=file]", str(path))
 
 
+def width_of_picture(element):
+    """Width in pixels of an `img` element's file, once it has been loaded."""
+    return element.evaluate("image => image.decode().then(() => image.naturalWidth)")
+
+
 def test_an_example_is_answered(page, address):
     button = page.locator("button.example").first
-    assert button.locator("img").evaluate("image => image.naturalWidth") == 128  # a thumbnail
+    assert width_of_picture(button.locator("img")) == 128  # a thumbnail
     name, other, at = re.fullmatch(
         r"(\w+) beside (\w+)\s+Recording 1, true answer (\d+)°", button.inner_text()
     ).groups()
@@ -88,7 +93,7 @@ def test_an_example_is_answered(page, address):
     for row in ("Probability within 5°", "Second candidate", "Is it there?", "of the middle"):
         assert row in shown or (row == "of the middle" and "far to the" in shown)
     assert f"{name} at {at}°" in shown
-    assert page.locator("#direction .answer img").evaluate("image => image.naturalWidth") == 128
+    assert width_of_picture(page.locator("#direction .answer img")) == 128
     page.locator("#figure img").wait_for()
     # Sharing would send it to another server.
     assert page.get_by_role("button", name=re.compile("download", re.I)).count()
@@ -167,8 +172,9 @@ def test_figures_can_be_read_on_a_phone(browser, address):
     page.goto(address)
     page.locator("button.example").first.click()
     page.locator("#figure img").wait_for(timeout=30_000)
-    shown, drawn, wide = page.evaluate("""() => {
+    shown, drawn, wide = page.evaluate("""async () => {
         const image = document.querySelector("#figure img");
+        await image.decode();  // it is there before it is loaded
         return [image.clientWidth, image.naturalWidth, document.scrollingElement.scrollWidth];
     }""")
     # Text of 9 points in a picture of 160 pixels an inch.
