@@ -4,7 +4,10 @@ r"""Follows the weights of bands and patches, α and β, through training, and a
         --image-encoder PRESET --forms published gain dropout --out bands
 
 trains AV-SSAN once for each form of the attention (`FORMS`), each part that is left out (`PARTS`)
-and each seed. All are trained on the same scenes and scored on the same unseen ones, at every SNR.
+and each seed. Of the parts `fine-alone`, `mid-alone` and `full-alone` one type of bands has all the
+weight, in training and after it. All are trained on the same scenes and scored on the same unseen
+ones, at every SNR. `--agree` compares the trained networks in pairs: how often both select the
+target, one alone, or neither, hence what a perfect choice between the two would reach.
 `--ablate` evaluates the trained networks again with their weights overruled: α uniform, β uniform,
 or one band left out. The command resumes an interrupted run.
 
@@ -18,12 +21,12 @@ import functools
 
 import keras
 import numpy as np
+from band_tables import agreement_table, score_table, trace_table
 from prompt_options import expand_classes
 from recipe import Comparison, add_comparison_options
 
 from keras_avssan import AVSSAN
 from keras_avssan._internal.atomic_files import read_json, write_json
-from keras_avssan.evaluation import Evaluation, paired_difference
 from keras_avssan.training.fit_scenes import scene_dataset
 from keras_avssan.training.patches import Overrides
 
@@ -41,6 +44,7 @@ PARTS: dict[str, dict] = {
     "MB": {"multi_band": False},
     "BA": {"band_attention": False},
     "Refiner": {"spatial_refiner": False},
+    **dict.fromkeys(("fine-alone", "mid-alone", "full-alone"), {}),
 }
 # Steps of the training at which α and β are recorded.
 _RECORDED = (0, 3, 10, 30, 60, 100, 200, 300, 600, 1000, 1500, 2000, 3000, 5000)
@@ -136,6 +140,15 @@ def _entropy(weights):
 class BandComparison(Comparison):
     """Trains and scores the networks on the same scenes."""
 
+    def _make(self, seed, changes):
+        model = super()._make(seed, changes)
+        if "alone" in changes:
+            backbone = model.backbone
+            kept = 1.0 * np.array([band == changes["alone"] for band in backbone.bands])
+            weights = type(backbone.refiner)._weights
+            _overrule_alpha(backbone.refiner, weights, kept, Overrides())
+        return model
+
     def callbacks(self, model):
         data = scene_dataset(
             model, self.validation, _WATCHED, _WATCHED, prompt_embeddings=self.pictures
@@ -227,85 +240,12 @@ def _overrule_beta(alignments, overrides):
         overrides.set(alignment, "_band_weights", uniform)
 
 
-# === Tables ===
-
-
-def trace_table(rows):
-    """α, β and gradients during training."""
-    lines = [
-        "| network | step | α fine, mid, full | entropy of α | frames with α above 0.9 "
-        "| spread of α | entropy of β, fine, mid | gradient, fine : mid : full |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    for name, row in rows.items():
-        for record in row["trace"]:
-            gradient = record.get("gradient")
-            cells = [
-                f"`{name}`",
-                str(record["step"]),
-                ", ".join(f"{value:.2f}" for value in record["alpha"].values()),
-                f"{record['alpha_entropy']:.2f}",
-                f"{100 * record['alpha_histogram'][-1]:.0f} %",
-                f"{record['alpha_spread']:.2f}",
-                ", ".join(f"{value:.2f}" for value in record["beta_entropy"].values()) or "–",
-                " : ".join(f"{value:.1g}" for value in gradient.values()) if gradient else "–",
-            ]
-            lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
-
-
-def score_table(rows, levels, references=None):
-    """Scores by SNR, and the paired difference of another network minus the row's.
-
-    That is the network that `references` has for the row; without them, the first one.
-    """
-    first = next(iter(rows))
-    titles = [f"{title}, {snr} dB" for snr in levels for title in ("selection", "MAE", "ACC@5°")]
-    gains = [f"{t}, {snr} dB" for snr in levels for t in ("Δ selection", "Δ MAE", "Δ ACC@5°")]
-    lines = [
-        "| network | " + " | ".join(titles + gains) + " | minutes |",
-        "|---" * (2 + len(titles) + len(gains)) + "|",
-    ]
-    for name, row in rows.items():
-        scores, differences = [], []
-        reference = references[name] if references else first
-        other = rows.get(reference) if reference != name else None
-        for snr in levels:
-            evaluation = evaluation_at(row, snr)
-            summary = evaluation.summary()["scores"]
-            scores += [_cell(key, summary[key]) for key in _SCORES]
-            if other is None:
-                differences += ["–"] * len(_SCORES)
-                continue
-            difference = paired_difference(evaluation_at(other, snr), evaluation)
-            differences += [_cell(key, difference[key], "+") for key in _SCORES]
-        minutes = f"{row['seconds'] / 60:.1f}" if "seconds" in row else "–"
-        lines.append(f"| `{name}` | " + " | ".join([*scores, *differences, minutes]) + " |")
-    return "\n".join(lines)
-
-
-_SCORES = {"selection": 100.0, "mae": 1.0, "acc_5deg": 100.0}
-
-
-def evaluation_at(row, snr):
-    """The evaluation of a row at an SNR, a string."""
-    further = row["further_snr"]
-    return Evaluation.from_dict(further[snr] if snr in further else row["evaluation"])
-
-
-def _cell(key, score, sign=""):
-    values = [_SCORES[key] * value for value in (score["mean"], *score["interval"])]
-    mean, low, high = (f"{value:{sign}.1f}" for value in values)
-    return f"{mean} ({low} to {high})".replace("-", "−")
-
-
-# === Command ===
-
-
 def row_name(form, part, seed, rate=1.0):
     """Name of a row, such as `gain`, `gain-all-but-MB`, `gain-rate-3-seed-1`."""
     parts = [form]
-    if part != "full":
+    if part.endswith("-alone"):
+        parts.append(part)
+    elif part != "full":
         parts.append(f"all-but-{part}")
     if rate != 1.0:
         parts.append(f"rate-{rate:g}")
@@ -324,6 +264,8 @@ def main():
             for part in options.parts:
                 name = row_name(form, part, seed, options.rate)
                 changes = {"network": {**FORMS[form], **PARTS[part]}, "seed": seed}
+                if part.endswith("-alone"):
+                    changes["alone"] = part.removesuffix("-alone")
                 if options.rate != 1.0:
                     changes["rate"] = options.rate
                 # Forms are compared with the published one, parts with the full network.
@@ -341,7 +283,11 @@ def _write(options, comparison, names, references, levels):
     """Writes the tables of the finished rows; returns their text."""
     rows = {name: read_json(comparison.folder.row_path(name, 2)) for name in names}
     text = trace_table(rows) + "\n\n" + score_table(rows, levels, references)
+    if options.agree:
+        text += "\n\n" + agreement_table(rows, levels)
     for name in names if options.ablate else ():
+        if "alone" in rows[name]["changes"]:
+            continue
         results = comparison.ablated(name)
         if results:
             text += "\n\n" + score_table(_beside(rows[name], name, results), levels)
@@ -363,6 +309,7 @@ def _options():
     parser.add_argument("--rate", type=float, default=1.0, help="factor on the learning rate")
     parser.add_argument("--snr", nargs="+", type=float, default=[0.0, -10.0], help="0 among them")
     parser.add_argument("--ablate", action="store_true", help="see above")
+    parser.add_argument("--agree", action="store_true", help="see above")
     options = expand_classes(parser.parse_args())
     if 0.0 not in options.snr:
         parser.error("--snr must have 0 among its values, the SNR of the training")

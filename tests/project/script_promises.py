@@ -49,11 +49,19 @@ def check_bands(words, out):
     first = {cells[0]: cells[2] for cells in traces if cells[1] == "0"}
     assert first["`gain-dropout-seed-1`"] == "0.33, 0.33, 0.33"
     assert first["`published-all-but-MB-seed-1`"] == "1.00"
+    assert first["`published-fine-alone-seed-1`"] == "1.00, 0.00, 0.00"
     for cells in traces:
         assert abs(sum(map(float, cells[2].split(", "))) - 1) < 0.02
     assert {cells[1] for cells in traces} == {"0", "3"}
     scores = [cells for cells in lines if len(cells) == 14]
     assert all(0 <= number(cells[1]) <= 100 for cells in scores)
+    pairs = [cells for cells in lines if len(cells) == 9]
+    assert len(pairs) == 30  # of six networks at two levels
+    for _, _, *shares, best, mean, _ in pairs:
+        both, first_alone, second_alone, neither = map(number, shares)
+        assert abs(both + first_alone + second_alone + neither - 100) < 0.3
+        assert abs(number(best) - (100 - neither)) < 0.2
+        assert abs(number(mean) - both - 0.5 * (first_alone + second_alone)) < 0.2
     ablated = {cells[0] for cells in scores if len(cells) == 14}
     assert {"`α uniform`", "`β uniform`", "`fine left out`"} <= ablated
     assert pathlib.Path("bands/models/gain-dropout-seed-1").is_dir()

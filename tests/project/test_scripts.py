@@ -67,7 +67,8 @@ TINY = {
     "bands": {
         **{"--classes": "twelve", "--forms": (["published", "gain-dropout"],), "--seeds": "1"},
         **{"--steps": "3", "--batch-size": "2", "--dim": "8", "--train-scenes": "4"},
-        **{"--validation-rooms": "2", "--parts": (["full", "MB"],), "--ablate": "", **TRAINED},
+        **{"--parts": (["full", "MB", "fine-alone"],), "--ablate": "", "--agree": ""},
+        **{"--validation-rooms": "2", **TRAINED},
     },
     "builder": {"--clips": "20"},
     "built_in": {"--steps": "2", "--rooms": "2", "--scenes": "4"},
