@@ -17,6 +17,7 @@ from keras_avssan.evaluation import Evaluation, paired_difference
 from keras_avssan.models.baselines import GCCMLP
 
 
+@pytest.mark.one_backend
 def test_localize_prints_degrees_and_probability_and_draws(workspace, capsys, tmp_path):
     figure = tmp_path / "answer.png"
     arguments = ["localize", str(workspace / "mix.wav"), "--prompt", str(workspace / "dog.jpg")]
@@ -142,6 +143,7 @@ def _localize(workspace, audio="mix.wav", prompt="dog.jpg", model="model", figur
     return arguments + (["--figure", str(figure)] if figure else [])
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
@@ -168,6 +170,7 @@ def test_localize_names_what_is_wrong_and_writes_nothing(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize(
     ("extra", "named"),
     [

@@ -79,6 +79,7 @@ def test_the_target_alone_is_enough(metric, scenes):
     assert alone == float(metric.result())
 
 
+@pytest.mark.one_backend
 def test_accuracy_counts_an_error_of_exactly_the_tolerance():
     posterior = encode_azimuth([90.0, 90.0, 90.0])
     for tolerance, expected in [(0, 1 / 3), (5, 2 / 3), (10, 1.0)]:
@@ -88,12 +89,14 @@ def test_accuracy_counts_an_error_of_exactly_the_tolerance():
         assert float(metric.result()) == pytest.approx(expected)
 
 
+@pytest.mark.one_backend
 def test_halfway_is_not_selected():
     metric = SelectionRate()
     metric.update_state([[80.0, 100.0]], encode_azimuth([90.0]))
     assert float(metric.result()) == 0.0
 
 
+@pytest.mark.one_backend
 def test_scenes_without_an_interferer_do_not_count():
     metric = SelectionRate()
     metric.update_state([[80.0, np.nan], [80.0, 20.0]], encode_azimuth([80.0, 80.0]))

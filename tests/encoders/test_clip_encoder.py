@@ -94,6 +94,7 @@ def test_attributes_that_the_model_needs(encoder):
     assert encoder.compute_output_shape((None, *SIZE, 3)) == (None, 6)
 
 
+@pytest.mark.one_backend
 def test_pictures_of_another_size_are_resized(encoder):
     flat = np.broadcast_to(np.array([0.2, 0.5, 0.9], "float32"), (1, *SIZE, 3))
     large = np.broadcast_to(flat[:, :1, :1], (1, 40, 24, 3))
@@ -131,6 +132,7 @@ def test_texts_are_embedded_at_their_end_token(encoder):
     assert np.abs(embeddings[0] - embeddings[1]).max() > 0.01
 
 
+@pytest.mark.one_backend
 def test_padding_has_no_influence(encoder):
     """CLIP's first release pads with zeros, `transformers` with end tokens."""
     zeros = encoder.tokenize(["a dog"])
@@ -144,6 +146,7 @@ def test_padding_has_no_influence(encoder):
     np.testing.assert_allclose(embeddings[2], embeddings[0], atol=1e-5)
 
 
+@pytest.mark.one_backend
 def test_embed_text_in_batches_with_a_template(encoder):
     texts = ["dog", "cat", "dog"]
     embeddings = encoder.embed_text(texts, batch_size=2)
@@ -164,6 +167,7 @@ def test_a_long_text_warns(encoder):
         encoder.embed_text("dog " * 20)
 
 
+@pytest.mark.one_backend
 def test_embeddings_are_float32_under_mixed_precision(encoder):
     low = CLIPEncoder(make_backbone(dtype="mixed_bfloat16"), TOKENIZER)
     embeddings = embed(low, make_images())

@@ -22,6 +22,7 @@ def audio():
     return np.random.default_rng(0).normal(size=(2, 8000)).astype("float32")
 
 
+@pytest.mark.one_backend
 def test_one_embedding_a_spectrogram_frame(encoder, audio):
     embeddings = encoder(audio)
     spectrogram = StereoSTFT()(np.stack([audio, audio], axis=-1))

@@ -80,6 +80,7 @@ def encoder():
     return make_encoder()
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize("samples", [600, 1024, 1025, 44100])
 @pytest.mark.parametrize("implementation", ["fft", "conv"])
 def test_spectrogram_is_the_one_of_the_reference(
@@ -101,6 +102,7 @@ def test_loudest_tone_is_about_one_and_silence_zero():
     np.testing.assert_array_equal(ops.convert_to_numpy(layer(0 * tone)), 0.0)
 
 
+@pytest.mark.one_backend
 def test_front_end_resamples_to_44100_hertz(encoder, sound_effects_spectrogram):
     passband = scipy.signal.firwin(301, 0.85)
     audio = scipy.signal.fftconvolve(make_audio(1.0)[0], passband, mode="same")
@@ -180,6 +182,7 @@ def test_recordings_of_a_batch_are_independent(encoder):
     np.testing.assert_allclose(embed(encoder, audio), alone, rtol=1e-4)
 
 
+@pytest.mark.one_backend
 def test_level_has_no_influence_by_default(encoder):
     audio = make_audio(1.0)
     np.testing.assert_allclose(embed(encoder, 0.01 * audio), embed(encoder, audio), rtol=1e-3)
@@ -239,6 +242,7 @@ def test_unknown_duration_inside_a_model(encoder):
         np.testing.assert_allclose(output, embed(encoder, audio), rtol=1e-3)
 
 
+@pytest.mark.one_backend
 def test_keras_file_round_trip(tmp_path):
     encoder = make_encoder(hop_seconds=1.0, peak=None, name="audio")
     encoder.save(tmp_path / "encoder.keras")

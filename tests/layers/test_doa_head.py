@@ -37,6 +37,7 @@ def estimate(posterior):
 AZIMUTHS = np.array([15.0, 40.0, 90.0, 121.0, 160.0])
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize("spacing", [0.05, 0.2])
 def test_steered_response_peaks_at_the_source(spacing):
     head = steered_response_head(microphone_spacing=spacing)
@@ -190,6 +191,7 @@ def test_posterior_sums_to_one(form):
     assert np.abs(posterior[0] - posterior[2]).max() > 1e-4
 
 
+@pytest.mark.one_backend
 def test_spectrogram_form_is_an_mlp_averaged_over_time(twin, randomize, rng):
     head = DoAHead("spectrogram", hidden_dim=6, num_layers=2)
     head.build((None, None, 5, 4))
@@ -210,6 +212,7 @@ def test_cross_spectrum_form_ignores_loudness():
     np.testing.assert_allclose(ops.convert_to_numpy(loud), ops.convert_to_numpy(quiet), rtol=1e-3)
 
 
+@pytest.mark.one_backend
 def test_cross_spectrum_form_sees_shares():
     """One frame of equal magnitudes in all bins: the MLP is given their cosines and sines."""
     phase = np.linspace(-3, 3, BINS)
@@ -226,6 +229,7 @@ def test_cross_spectrum_form_sees_shares():
     assert np.log(posterior[20] / posterior[30]) == pytest.approx(expected, rel=1e-3)
 
 
+@pytest.mark.one_backend
 def test_a_louder_frame_counts_for_more():
     """The mask decides: two sources, the second masked to a hundredth."""
     first, second = pure_delay_scene(np.array([50.0, 130.0]), 0.2)

@@ -34,6 +34,7 @@ def test_is_the_inverse_transform_of_the_phase():
         np.testing.assert_allclose(found, [curve[-lag] for lag in LAGS], atol=2e-4)
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize("lag", [-7, 0, 3])
 def test_peaks_where_channel_0_leads(lag):
     curve = correlate(delayed_pair(lag)).mean(axis=0)

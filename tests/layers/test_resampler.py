@@ -66,6 +66,7 @@ def test_agrees_with_soxr(source, target, rng):
     assert decibels(interior(output - expected, layer), expected) < -60
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize("samples", [1, 159, 160, 161, 1000, 16000])
 @pytest.mark.parametrize(("source", "target"), [(16000, 44100), (44100, 16000)])
 def test_length_is_rounded_up_as_in_scipy(source, target, samples):

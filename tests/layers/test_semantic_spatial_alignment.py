@@ -143,6 +143,7 @@ def test_a_gain_of_zero_starts_with_equal_weights(scale, inputs):
     np.testing.assert_allclose(ops.convert_to_numpy(beta), 1 / PATCHES, rtol=1e-6)
 
 
+@pytest.mark.one_backend
 def test_without_band_attention_or_patches_there_is_no_gain(inputs):
     semantics, features = inputs
     layer = SemanticSpatialAlignment(DIM, band_attention=False, attention_gain=2.0)

@@ -44,6 +44,7 @@ def test_equals_scipy_for_any_duration(implementation, samples, rng):
     np.testing.assert_allclose(bins, scipy_transform(audio), atol=2e-4)
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 def test_other_frames_and_channels(implementation, rng):
     audio = rng.normal(size=(1, 1000, 3)).astype("float32")

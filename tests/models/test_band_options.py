@@ -12,6 +12,7 @@ OPTIONS = {"attention_gain": 0.0, "band_dropout": 0.4}
 PATCHES = {"fine": 16, "mid": 4}
 
 
+@pytest.mark.one_backend
 def test_a_gain_of_zero_starts_with_equal_weights(make_tiny, inputs, run):
     outputs = run(make_tiny(compiled=False, **OPTIONS), inputs)
     np.testing.assert_allclose(outputs["band_weights"], 1 / 3, rtol=1e-6)

@@ -41,6 +41,7 @@ def scenes(delayed_noise, make_inputs, batch=2, samples=8000):
     return inputs
 
 
+@pytest.mark.one_backend
 def test_outputs(candidates_model, delayed_noise, make_inputs):
     inputs = scenes(delayed_noise, make_inputs)
     outputs = run(candidates_model, inputs)

@@ -166,16 +166,8 @@ def test_azimuths_may_be_columns_or_stand_alone(scored, make_batch):
         assert scored((inputs, azimuths), **arguments) == pytest.approx(expected, rel=1e-5)
 
 
-@pytest.mark.parametrize(
-    "where",
-    [
-        "fit",
-        *(
-            pytest.param(name, marks=pytest.mark.one_backend)
-            for name in ("train_on_batch", "test_on_batch", "evaluate")
-        ),
-    ],
-)
+@pytest.mark.one_backend
+@pytest.mark.parametrize("where", ["fit", "train_on_batch", "test_on_batch", "evaluate"])
 def test_labels_without_the_target_train_after_one_warning(where, make_tiny, make_batch, eagerly):
     inputs, labels = make_batch()
     model = make_tiny(compiled=False)

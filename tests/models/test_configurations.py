@@ -8,14 +8,9 @@ from keras_avssan import AVSSAN, AVSSANBackbone
 from keras_avssan.models.av_ssan.av_ssan_presets import CONFIGURATIONS, make_loss
 
 
-# Compiling a step takes long: under every backend the one that is trained by default.
-@pytest.mark.parametrize(
-    "configuration",
-    [
-        pytest.param(name, marks=pytest.mark.one_backend if name == "paper" else ())
-        for name in CONFIGURATIONS
-    ],
-)
+# Compiling a step takes long; tests/parity compares steps under every backend.
+@pytest.mark.one_backend
+@pytest.mark.parametrize("configuration", CONFIGURATIONS)
 def test_trains_a_step_with_its_own_loss(configuration, make_tiny, batch, run):
     inputs, labels = batch
     model = make_tiny(configuration=configuration)
@@ -92,10 +87,8 @@ def test_an_unknown_argument_is_refused():
         AVSSANBackbone(prompt_dim=4, semantic_audio=False, depth=3)
 
 
-@pytest.mark.parametrize(
-    "magnitude",
-    [*(pytest.param(name, marks=pytest.mark.one_backend) for name in ("cues", "mask")), "both"],
-)
+@pytest.mark.one_backend
+@pytest.mark.parametrize("magnitude", ["cues", "mask", "both"])
 def test_magnitudes_stand_where_they_are_asked_for(magnitude, make_tiny, make_inputs, run):
     model = make_tiny(magnitude=magnitude, scale_relevance=True)
     backbone = model.backbone

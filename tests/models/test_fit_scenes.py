@@ -87,6 +87,7 @@ def test_epochs_of_unequal_length_end_on_every_backend(plan, make_tiny):
     assert int(model.optimizer.iterations) == 3
 
 
+@pytest.mark.one_backend
 def test_a_user_stops_the_training_with_the_last_step_of_an_epoch(plan, make_tiny):
     model = make_tiny()
 

@@ -101,14 +101,9 @@ def model(make_tiny):
     return make_tiny()
 
 
-# Each compiles a step: under every backend the one that most trainings use.
-USUAL = "tf.data" if BACKEND == "tensorflow" else "grain"
-
-
-@pytest.mark.parametrize(
-    "kind",
-    [pytest.param(kind, marks=() if kind == USUAL else pytest.mark.one_backend) for kind in DATA],
-)
+# Each compiles a step; test_training.py fits from the usual one under every backend.
+@pytest.mark.one_backend
+@pytest.mark.parametrize("kind", DATA)
 def test_whatever_keras_takes_is_data(kind, model, arrays):
     before = int(model.optimizer.iterations)
     with warnings.catch_warnings():

@@ -114,6 +114,7 @@ class TestTasks(TestCase):
         task.preprocessor = None  # as users of KerasHub do, to preprocess on their own
         self.run_serialization_test(task)
 
+    @pytest.mark.one_backend
     def test_avssan(self):
         self.check(AVSSAN, AVSSAN_SHAPES, **avssan_arguments())
 

@@ -92,6 +92,7 @@ def test_one_recording_serves_several_prompts(model, make_inputs, recording):
     np.testing.assert_array_equal(together[1:2], model.localize(recording, pictures[1]))
 
 
+@pytest.mark.one_backend
 def test_embeddings_serve_as_prompts(model, recording, make_inputs):
     pictures = make_inputs(2)["images"]
     embeddings = model.embed_prompts(np.round(255 * pictures).astype("float32") / 255)

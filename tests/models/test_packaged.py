@@ -121,6 +121,7 @@ def stored_bytes(path):
     return sum(sizes)
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize("value", ["float32", "bfloat16", 16])
 def test_other_data_types_are_refused(value, make_tiny, tmp_path):
     with pytest.raises(ValueError, match=f"`weights_dtype` must be 'float16'.*{value!r}"):
@@ -154,6 +155,7 @@ def test_what_float16_cannot_hold_stays_in_single_precision():
         assert as_stored(values) is values, name
 
 
+@pytest.mark.one_backend
 def test_small_variances_survive(tmp_path, make_tiny):
     layers = [keras.layers.Conv2D(4, 3), keras.layers.BatchNormalization()]
     network = keras.Sequential([keras.Input((16, 16, 3)), *layers])
@@ -190,6 +192,7 @@ def test_exchanged_weights_of_a_frozen_encoder_are_refused(tiny, make_tiny):
     AVSSAN.from_preset("tiny", load_weights=False)
 
 
+@pytest.mark.one_backend
 def test_parts_that_train_may_change(tiny):
     exchange(tiny, "audio_encoder", 0.5)
     model = AVSSAN.from_preset("tiny")
@@ -206,6 +209,7 @@ def test_half_and_single_precision_have_the_same_fingerprint(tiny):
     AVSSAN.from_preset("tiny")
 
 
+@pytest.mark.one_backend
 def test_presets_of_before_have_no_fingerprint(tiny, make_tiny):
     metadata = json.loads((tiny / "metadata.json").read_text())
     assert set(metadata.pop("encoder_fingerprints")) == {"image_encoder"}
@@ -214,6 +218,7 @@ def test_presets_of_before_have_no_fingerprint(tiny, make_tiny):
     AVSSAN.from_preset("tiny")
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize("value", ["a", {"text": "b"}, [1]])
 def test_damaged_fingerprints_are_named(tiny, value):
     metadata = json.loads((tiny / "metadata.json").read_text())
@@ -222,6 +227,7 @@ def test_damaged_fingerprints_are_named(tiny, value):
         AVSSAN.from_preset("tiny")
 
 
+@pytest.mark.one_backend
 def test_truncated_weights_of_a_packaged_model_are_refused(tiny):
     path = tiny / "model.weights.h5"
     path.write_bytes(path.read_bytes()[:5000])
@@ -229,6 +235,7 @@ def test_truncated_weights_of_a_packaged_model_are_refused(tiny):
         AVSSAN.from_preset("tiny")
 
 
+@pytest.mark.one_backend
 def test_an_interrupted_rounding_leaves_a_model_that_loads(make_tiny, tmp_path, monkeypatch):
     def stop(*_):
         raise KeyboardInterrupt
@@ -240,6 +247,7 @@ def test_an_interrupted_rounding_leaves_a_model_that_loads(make_tiny, tmp_path, 
     AVSSAN.from_preset(str(tmp_path / "model"))
 
 
+@pytest.mark.one_backend
 def test_a_path_object_is_a_folder_and_no_name(tiny, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match="must be the folder of a saved model"):
@@ -247,6 +255,7 @@ def test_a_path_object_is_a_folder_and_no_name(tiny, tmp_path, monkeypatch):
     assert AVSSAN.from_preset("tiny").name == AVSSAN.from_preset(tiny).name
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize("argument", [{"num_candidates": -1}, {"foo": 1}])
 def test_arguments_that_do_not_fit_are_named(tiny, argument):
     ((name, value),) = argument.items()

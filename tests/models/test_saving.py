@@ -53,6 +53,7 @@ def test_keras_file_round_trip(trained, inputs, run, tmp_path):
     assert_same_settings(restored, trained)
 
 
+@pytest.mark.one_backend
 def test_keras_file_keeps_the_state_of_training(trained, make_batch, tmp_path):
     trained.save(tmp_path / "model.keras")
     restored = keras.models.load_model(tmp_path / "model.keras")

@@ -57,6 +57,7 @@ def folder(whole, tmp_path):
     return shutil.copytree(whole, tmp_path / "bank")
 
 
+@pytest.mark.one_backend
 def test_holds_what_a_bank_in_memory_holds(whole, in_memory):
     bank = RIRBank.load(whole)
     assert len(bank) == 5

@@ -86,6 +86,7 @@ def test_power_is_the_expected_one():
     np.testing.assert_allclose(10 * np.log10(measured / expected), 0, atol=0.3)
 
 
+@pytest.mark.one_backend
 def test_level_and_slope_continue_the_images():
     rng = np.random.default_rng(0)
     positions = rng.uniform(0.5, np.array(SIZE) - 0.5, (2, 8, 3))
@@ -114,6 +115,7 @@ def test_level_and_slope_continue_the_images():
     assert times[1] == pytest.approx(times[0], rel=0.05)
 
 
+@pytest.mark.one_backend
 def test_room_does_not_depend_on_the_rest_of_the_batch():
     batch = dict(
         room_size=[(4, 4, 3), SIZE],

@@ -148,12 +148,14 @@ def schroeder_t60(response):
     return -60 / np.polyfit(fitted / RATE, level[fitted], 1)[0]
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize("t60", [0.25, 0.35])
 def test_measured_t60_follows_the_requested_one(t60):
     for response in simulate(SIZE, SOURCE, MICROPHONES, t60=t60)[0]:
         assert 0.75 * t60 < schroeder_t60(response) < 1.5 * t60
 
 
+@pytest.mark.one_backend
 def test_batch_equals_single_calls():
     rng = np.random.default_rng(1)
     sizes = np.array([SIZE, (4.0, 6.0, 3.0), SIZE])
@@ -322,6 +324,7 @@ def exact_images(size, source, microphone, reflections, max_order, gain=lambda *
     return zip(*found.values(), strict=True)
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize("sign", [1, -1])
 def test_six_walls(sign):
     reflection = sign * np.array([0.9, 0.3, 0.6, 0.8, 0.5, 0.7])
@@ -387,6 +390,7 @@ def test_directional_sources_and_microphones(source_pattern, microphone_pattern)
         assert relative_error(found[number], expected) < 1e-3
 
 
+@pytest.mark.one_backend
 def test_sources_are_an_axis_of_their_own():
     sizes = np.array([SIZE, (4.0, 6.0, 3.0)])
     sources = np.array([(1, 1, 1), (2, 3, 2), (3, 2, 1.5)], "float32")
@@ -420,6 +424,7 @@ def high_passed_power(responses, start, stop):
     return np.mean(np.square(part))
 
 
+@pytest.mark.one_backend
 def test_tail_continues_the_images():
     settings = dict(absorption=0.2, duration=0.4)
     images = simulate(SIZE, SOURCE, MICROPHONES, **settings)
@@ -432,6 +437,7 @@ def test_tail_continues_the_images():
     assert not np.allclose(both[..., 2000:], images[..., 2000:], atol=0.1 * abs(images).max())
 
 
+@pytest.mark.one_backend
 def test_tail_is_a_function_of_its_seed():
     settings = dict(absorption=0.3, duration=0.1, image_duration=0.03, tail=True)
     sizes = np.array([SIZE, SIZE, (4.0, 6.0, 3.0)])
@@ -446,6 +452,7 @@ def test_tail_is_a_function_of_its_seed():
     np.testing.assert_array_equal(common, simulate(sizes, SOURCE, MICROPHONES, seed=5, **settings))
 
 
+@pytest.mark.one_backend
 def test_tail_ends_with_each_room_and_knows_patterns():
     settings = dict(
         absorption=0.3, image_duration=0.02, tail=True, microphone_orientation=(0, 0, 1)
@@ -465,6 +472,7 @@ def test_tail_ends_with_each_room_and_knows_patterns():
     np.testing.assert_allclose(figure_eight[..., late], rooms[..., late] / 3**0.5, rtol=1e-4)
 
 
+@pytest.mark.one_backend
 def test_calibrated_walls_have_the_measured_t60():
     rirs = simulate(SIZE, SOURCE, MICROPHONES, t60=0.4, calibrate=True, duration=0.6)
     assert reverberation_time(rirs, RATE) == pytest.approx(0.4, rel=0.05)

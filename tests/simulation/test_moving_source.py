@@ -71,6 +71,7 @@ def test_matches_the_reference(small_blocks, samples, length, times, fade):
     assert_close(render(signal, rirs, times, fade=fade), reference(signal, rirs, times, fade))
 
 
+@pytest.mark.one_backend
 def test_batches(small_blocks):
     rng = np.random.default_rng(1)
     signals, rirs = rng.standard_normal((3, 400)), rng.standard_normal((3, 4, 2, 80))

@@ -119,6 +119,7 @@ def test_two_sources(name, method):
     assert apart(np.sort(found[0]), expected).max() <= 1
 
 
+@pytest.mark.one_backend
 @every_method
 def test_elevations(method):
     array = MicrophoneArray(0.1 * unit_vector([45, -45, 135, -135], [35, -35, -35, 35]))

@@ -95,6 +95,7 @@ def test_mel_filters_equal_the_reference(torchvggish):
     np.testing.assert_array_equal(mel[0], 0.0)
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize(
     ("samples", "kept", "dropped"),
     [
@@ -126,6 +127,7 @@ def test_the_last_sample_changes_the_last_example():
     assert np.abs(loud[0, 1] - silent[0, 1]).max() > 0.1
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize("samples", [5000, EXAMPLE + 5000])
 def test_partial_examples_are_filled_up_with_zeros(samples):
     layer = VGGishSpectrogram()

@@ -70,6 +70,7 @@ def test_mel_bands_are_those_of_tensorflow():
     np.testing.assert_allclose(mel_matrix(257, 64, 16000, 125.0, 7500.0), expected, atol=2e-4)
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize(
     ("samples", "frames"), [(1, 1), (400, 1), (402, 2), (560, 2), (PATCH, 96), (PATCH + 2, 97)]
 )
@@ -92,6 +93,7 @@ def test_number_of_frames_fits(least, step):
         assert frames == least or needed <= frames < needed + step
 
 
+@pytest.mark.one_backend
 def test_gain_is_a_factor_on_the_audio():
     audio = noise(1, 4000)
     np.testing.assert_allclose(log_mel_of(audio, gain=0.1), log_mel_of(0.1 * audio), atol=1e-4)
@@ -276,6 +278,7 @@ def test_recordings_of_unknown_length_in_a_functional_model(stage):
         np.testing.assert_allclose(model.predict(audio, verbose=0), expected, atol=1e-5)
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize(("stage", "frames"), [(None, 100), (7, 33)])
 def test_embeddings_of_log_mel_are_those_of_the_audio(stage, frames):
     encoder = YAMNet(0.0625, stage)
@@ -302,6 +305,7 @@ def test_the_names_of_audioset():
     assert (names[0], names[67], names[520]) == ("Speech", "Animal", "Field recording")
 
 
+@pytest.mark.one_backend
 def test_classify_names_the_highest_scores(encoder):
     audio = np.stack([noise(PATCH + 1), 3 * noise(PATCH + 1, seed=1)])
     scores = run(encoder.scores, audio)
@@ -357,6 +361,7 @@ def test_scores_do_not_depend_on_the_stage(npz, encoder):
     np.testing.assert_allclose(run(dense.scores, audio), run(encoder.scores, audio), atol=1e-6)
 
 
+@pytest.mark.one_backend
 def test_classes_of_ones_own():
     encoder = YAMNet(0.0625, class_names=["bell", "dog"])
     (found,) = encoder.classify(noise(1, 1000))

@@ -28,6 +28,7 @@ def test_a_source_alone_is_found_at_its_direction(azimuth, far_sources):
         assert GRID_DEGREES[posteriors[0, 0].argmax()] == azimuth
 
 
+@pytest.mark.one_backend
 def test_a_weak_source_is_found_beside_a_strong_one(far_sources, ideal_masks):
     """A source 20 dB below another, in a twentieth of the bins, and 20 degrees away from it."""
     sources = far_sources([80.0, 100.0], (0.95, 0.05), (1.0, 0.1))
@@ -65,6 +66,7 @@ def test_candidates_mirror_with_the_microphones(far_sources, ideal_masks, mirror
     np.testing.assert_allclose(others[..., :179], posteriors[..., 178::-1], atol=1e-4)
 
 
+@pytest.mark.one_backend
 def test_spacing_at_call_time(far_sources):
     sources = far_sources([50.0], spacing=0.1)
     layer = SourceCandidates(1, 3)
@@ -128,6 +130,7 @@ def test_the_learned_search_takes_the_greatest_logits(far_sources, ideal_masks, 
     assert GRID_DEGREES[posteriors[0, :2].argmax(axis=-1)].tolist() == [100.0, 80.0]
 
 
+@pytest.mark.one_backend
 def test_the_steered_search_has_no_strengths(far_sources):
     *_, strengths = run(SourceCandidates(2, 3), far_sources([60.0]).spectrogram)
     np.testing.assert_array_equal(strengths, np.zeros((1, 2)))

@@ -41,6 +41,7 @@ def test_inputs_are_responses_and_levels_of_bands(far_sources):
         np.testing.assert_allclose(levels[0, :, band], 0.25 * (np.log(power + 1e-5) + 4), atol=1e-4)
 
 
+@pytest.mark.one_backend
 def test_spacing_at_call_time(far_sources):
     spectrogram = far_sources([50.0], spacing=0.1).spectrogram
     layer, other = make(0.2), make(0.1)
@@ -59,7 +60,9 @@ def test_scenes_of_a_batch_do_not_mix(far_sources):
         np.testing.assert_allclose(row, run(layer, scene)[0], atol=1e-4)
 
 
-@pytest.mark.parametrize("frames", [1, 2, 9])
+@pytest.mark.parametrize(
+    "frames", [1, *(pytest.param(count, marks=pytest.mark.one_backend) for count in (2, 9))]
+)
 def test_any_duration(frames, gradient):
     """Also of silence, whose gradients are finite."""
     layer = make()

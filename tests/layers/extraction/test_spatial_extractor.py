@@ -46,12 +46,15 @@ def test_masks_are_of_their_own_scene_and_azimuth(extractor):
     assert np.abs(masks[:, 0] - masks[:, 1]).max() > 1e-3
 
 
-@pytest.mark.parametrize("frames", [1, 2, 40])
+@pytest.mark.parametrize(
+    "frames", [1, *(pytest.param(count, marks=pytest.mark.one_backend) for count in (2, 40))]
+)
 def test_any_duration(frames, extractor):
     masks = run(extractor, spectrograms(1, frames), degrees([20, 90]))
     assert masks.shape == (1, 2, frames, BINS) and np.isfinite(masks).all()
 
 
+@pytest.mark.one_backend
 def test_inputs_mirror_with_the_microphones(extractor, mirrored):
     mixture, azimuths = spectrograms(), degrees([20, 90], [70, 10])
     rivals = degrees([[120, 50], [10, -1]], [[-1, -1], [80, 150]])
@@ -194,6 +197,7 @@ def test_a_spectrogram_of_one_scene_is_refused():
         SpatialExtractor(2)(ops.ones((7, BINS, 4)), ops.ones((1, 1)))
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize("rivals", [np.zeros((2, 3, 0)), np.full((2, 1, 2), -1.0)])
 def test_rivals_of_all_masks_or_none(rivals, extractor):
     mixture, azimuths = spectrograms(), degrees([20, 90, 150], [70, 10, 90])

@@ -76,6 +76,7 @@ def test_log_mel_and_phase_of_a_delayed_tone():
     np.testing.assert_allclose(maps[~heard, 0], np.log(1e-3), atol=1e-3)
 
 
+@pytest.mark.one_backend
 def test_any_duration_and_half_precision(make_scenes):
     inputs, _ = make_scenes(samples=9000)
     model = AVSELD(prompt_dim=4, dtype="mixed_bfloat16", **SIZES)

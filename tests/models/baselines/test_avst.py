@@ -31,6 +31,7 @@ def test_comes_back_from_a_preset(model, make_scenes, comes_back):
     comes_back(model, make_scenes()[0])
 
 
+@pytest.mark.one_backend
 def test_class_tokens_attend_to_each_other():
     backbone = AVSTBackbone(prompt_dim=4, **SIZES)
     rng = np.random.default_rng(0)

@@ -81,6 +81,7 @@ def _dense(dense, x):
     return x @ ops.convert_to_numpy(dense.kernel) + ops.convert_to_numpy(dense.bias)
 
 
+@pytest.mark.one_backend
 def test_each_pair_of_streams_meets_both_ways(model):
     rng = np.random.default_rng(0)
     shapes = {"correlation": (1, 3, 16), "mel": (1, 3, 16), "visual": (1, 1, 16)}

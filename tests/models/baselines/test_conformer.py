@@ -54,6 +54,7 @@ def _convolved(module, x):
     return _dense(module.projection, x * _sigmoid(x))
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize("frames", [3, 12])
 def test_convolution_module_against_its_formula(frames):
     module = ConformerConvolution(kernel_size=5)

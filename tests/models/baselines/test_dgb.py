@@ -52,6 +52,7 @@ def test_curve_that_peaks_at_a_delay_gives_its_direction():
     assert np.abs(estimate - AZIMUTHS).max() <= 5
 
 
+@pytest.mark.one_backend
 def test_refuses_curves_that_end_before_the_largest_delay():
     with pytest.raises(ValueError, match="`max_lag` must be at least.*9.3 samples.*max_lag=9"):
         DGB(prompt_dim=4, max_lag=9)
@@ -80,6 +81,7 @@ def test_draws_have_the_mean_and_the_variance(latent):
     np.testing.assert_array_equal(ops.convert_to_numpy(sampler(latent)), latent[:, 0])
 
 
+@pytest.mark.one_backend
 def test_draws_in_training_alone(model, make_scenes):
     inputs, _ = make_scenes()
 

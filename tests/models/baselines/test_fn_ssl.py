@@ -107,6 +107,7 @@ def test_a_block_is_what_numpy_computes(x, first):
         np.testing.assert_allclose(ops.convert_to_numpy(output)[1], reference, atol=1e-5)
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize("frames", [3, 8, 10])
 def test_segments_hold_what_is_left(frames):
     x = np.random.default_rng(3).normal(size=(2, frames, 3, 2)).astype("float32")
@@ -118,6 +119,7 @@ def test_segments_hold_what_is_left(frames):
     np.testing.assert_allclose(ops.convert_to_numpy(shares)[0, :, 0], lengths, atol=1e-6)
 
 
+@pytest.mark.one_backend
 def test_a_repeated_segment_changes_nothing():
     # Without recurrence along time to tell them apart, equal segments give equal logits.
     x = np.random.default_rng(4).normal(size=(1, 4, 3, 2)).astype("float32")

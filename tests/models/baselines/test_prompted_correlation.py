@@ -34,6 +34,7 @@ def numpy_correlation(audio, lags, frame_length=1024, hop_length=512):
     return np.mean((phase @ turns).real / frame_length, axis=0)
 
 
+@pytest.mark.one_backend
 def test_features_are_correlation_and_prompt(cls, model):
     rng = np.random.default_rng(0)
     audio = rng.normal(size=(2, 4000, 2)).astype("float32")

@@ -108,6 +108,7 @@ def test_prompts_have_no_influence(model, make_scenes):
     np.testing.assert_array_equal(model.predict_on_batch(inputs)["doa"], alone)
 
 
+@pytest.mark.one_backend
 def test_half_precision_stays_near():
     audio = np.random.default_rng(5).normal(size=(2, 1600, 2)).astype("float32")
     whole, half = SELDNet(**SMALL), SELDNet(**SMALL, dtype="mixed_bfloat16")

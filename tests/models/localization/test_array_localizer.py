@@ -61,6 +61,7 @@ def test_the_posteriors_of_pairs_are_those_of_single_calls(model, recordings, pi
     np.testing.assert_allclose(answer.confidence, (fused * near).sum(axis=1), rtol=1e-5)
 
 
+@pytest.mark.one_backend
 def test_prompts_and_recordings_share(model, recordings, pictures):
     """One prompt for several recordings, several prompts for one recording, as single calls."""
     localizer = ArrayLocalizer(model, SQUARE)
@@ -149,6 +150,7 @@ def in_a_room(array, azimuths, dry, heights=0.0, seed=0):
     return (mixture + 1e-3 * rng.normal(size=mixture.shape)).astype("float32")
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize("preset", ["square", "respeaker_6"])
 def test_front_and_back_are_resolved(make_tiny, pictures, monkeypatch, preset):
     array = SQUARE if preset == "square" else MicrophoneArray.from_preset(preset)

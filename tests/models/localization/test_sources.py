@@ -80,6 +80,7 @@ def test_candidates_and_the_power_of_their_masks(with_candidates):
     assert with_candidates.sources(recording, max_sources=1) == found[:1]
 
 
+@pytest.mark.one_backend
 def test_the_probability_of_a_source_counts(with_candidates, monkeypatch):
     inputs = {"audio": ops.convert_to_tensor(in_a_room([50, 120], [1.0, 0.7])[None])}
     backbone = with_candidates.backbone

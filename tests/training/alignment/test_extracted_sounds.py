@@ -30,6 +30,7 @@ def embedding_by_hand(model, audio, azimuth, rival):
     return vectors[within | (np.arange(len(vectors)) == 0)].mean(axis=0)
 
 
+@pytest.mark.one_backend
 def test_target_and_interferer_are_extracted_where_they_are(network, delayed_plan):
     found = embed_extracted(network, delayed_plan, 2, False)
     assert found.shape[0] == 4 and found.dtype == "float32"

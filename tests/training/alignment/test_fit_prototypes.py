@@ -27,6 +27,7 @@ def network(make_candidates):
     return make_candidates(image_encoder=None, prompt_dim=6, num_prototypes=4)
 
 
+@pytest.mark.one_backend
 def test_means_of_pictures(network, delayed_plan, embeddings, make_candidates):
     fit_prototypes(network, delayed_plan, prompt_embeddings=embeddings, progress=False)
     found = ops.convert_to_numpy(network.backbone.prototypes.prototypes)

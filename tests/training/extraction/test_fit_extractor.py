@@ -47,6 +47,7 @@ def train(plan, extractor=None, **options):
     return extractor.get_weights(), history
 
 
+@pytest.mark.one_backend
 def test_loss_and_gain_are_their_definitions(plan):
     """Each example and scene against NumPy."""
     extractor, batch = make_extractor(), 3
