@@ -104,9 +104,7 @@ def of_batch(model, inputs, labels, scenes, names, classes):
     gain = level_gain(audio)
     azimuths = np.stack([labels["azimuth"], labels["interferer_azimuth"]], axis=1)
     azimuths = ops.convert_to_tensor(azimuths.astype("float32"))
-    masks = backbone.candidates.extractor(
-        backbone.stft(audio * gain), azimuths, rivals=ops.flip(azimuths, axis=1)[..., None]
-    )
+    masks = backbone.candidates.extract(backbone.stft(audio * gain), azimuths)
     whole = ops.ones_like(masks[:, :1])
     alone = (target * gain, (audio - target) * gain)
 

@@ -85,6 +85,7 @@ def make_model(options):
         dim=options.dim,
         num_candidates=options.candidates,
         candidate_search="learned" if options.directions else "steered",
+        candidate_masks=options.masks,
         num_prototypes=count_prototypes(options),
     )
     candidates = model.backbone.candidates
@@ -100,6 +101,7 @@ def restart(options):
     config = {
         **stored.backbone.get_config(),
         "candidate_search": "learned",
+        "candidate_masks": options.masks,
         "num_prototypes": count_prototypes(options),
     }
     model = AVSSAN(AVSSANBackbone.from_config(config))
@@ -231,6 +233,9 @@ def _options():
     parser.add_argument("--title", default="all-MiniLM-L6-v2", help="name of that encoder")
     parser.add_argument("--extractor", help="weights from benchmarks/extractor.py")
     parser.add_argument("--directions", help="weights from benchmarks/directions.py")
+    parser.add_argument(
+        "--masks", choices=("separate", "shared"), default="shared", help="of the candidates"
+    )
     parser.add_argument("--no-prototypes", action="store_true", help="prompts stay as they are")
     parser.add_argument("--held-out", nargs="+", default=[], metavar="CLASS")
     parser.add_argument("--dim", type=int, default=128)

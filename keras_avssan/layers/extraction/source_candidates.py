@@ -21,9 +21,11 @@ from keras_avssan.layers.extraction.spatial_extractor import SpatialExtractor, c
 from keras_avssan.layers.stereo_stft import cross_spectrum
 
 _SEARCHES = ("steered", "learned")
+_MASKS = ("separate", "shared")
 APART = 10.0  # degrees between candidates, more than this
 NEAR = 12.0  # degrees within which a candidate's posterior lies
 _FAR = 1e3
+_LEAST = 1e-4  # of the masks' power at a bin: where no candidate claims it, nothing is shared
 # Initial factor between a candidate's steered response and its logits.
 _SHARPNESS = 60.0
 
@@ -37,12 +39,15 @@ class SourceCandidates(FixedSettings, keras.layers.Layer):
     candidate only as far as no mask before claims them, so that a weak source is not hidden by a
     strong one. With `search="learned"`, all at once: the greatest logits of a `SourceDirections`.
     Then every candidate gets its final mask with all others as rivals, and is localised again in
-    the bins of this mask: its posterior. Computed in float32 under every precision policy.
+    the bins of this mask: its posterior. With `masks="shared"` a mask is multiplied by its share of
+    all masks at the bin, so that no two candidates get the same sound. Computed in float32 under
+    every precision policy.
 
     Args:
         num_candidates: Number of candidates, K.
         filters: Channels of the extractor, see `SpatialExtractor`.
         search: `"steered"`, which needs no training, or `"learned"`, which finds more sources.
+        masks: `"separate"`, as the extractor gives them, or `"shared"`, m_k² / √(Σ_j m_j²).
         microphone_spacing: Distance between the microphones in metres.
         sampling_rate: Sampling rate in hertz.
         **kwargs: Arguments of `keras.layers.Layer`.
@@ -58,8 +63,8 @@ class SourceCandidates(FixedSettings, keras.layers.Layer):
         the probability that there is a source, of the learned search; else zeros.
 
     Raises:
-        ValueError: If `num_candidates` is not from 1 to 8, `search` is unknown, another argument
-            is out of range, or an input has another shape.
+        ValueError: If `num_candidates` is not from 1 to 8, `search` or `masks` is unknown, another
+            argument is out of range, or an input has another shape.
 
     Example:
         >>> azimuths, masks, _, strengths = SourceCandidates(2)(keras.ops.ones((1, 32, 513, 4)))
@@ -81,6 +86,7 @@ class SourceCandidates(FixedSettings, keras.layers.Layer):
         microphone_spacing: float = 0.2,
         sampling_rate: int = 16000,
         search: str = "steered",
+        masks: str = "separate",
         **kwargs: Any,
     ) -> None:
         super().__init__(**{**kwargs, "dtype": "float32"})
@@ -92,8 +98,11 @@ class SourceCandidates(FixedSettings, keras.layers.Layer):
             )
         if search not in _SEARCHES:
             raise ValueError(f"`search` must be one of {_SEARCHES}. Received: search={search!r}")
+        if masks not in _MASKS:
+            raise ValueError(f"`masks` must be one of {_MASKS}. Received: masks={masks!r}")
         check_positive_number("microphone_spacing", microphone_spacing, "distance in metres")
         self.search = search
+        self.masks = masks
         self.filters = check_integer("filters", filters, 1)
         self.microphone_spacing = microphone_spacing
         self.sampling_rate = sampling_rate
@@ -138,12 +147,32 @@ class SourceCandidates(FixedSettings, keras.layers.Layer):
             azimuths = self._find_in_turn(spectrogram, microphone_spacing, phases, steering)
             strengths = ops.zeros_like(ops.stack(azimuths, axis=1))
         found = ops.stack(azimuths, axis=1)
-        masks = self.extractor(spectrogram, found, microphone_spacing, self._others(azimuths))
+        masks = self.extract(spectrogram, found, microphone_spacing)
         posteriors = [
             self._posterior(self._steer(phases, ops.square(masks[:, i]), steering), azimuth)
             for i, azimuth in enumerate(azimuths)
         ]
         return found, masks, ops.stack(posteriors, axis=1), strengths
+
+    def extract(
+        self, spectrogram: Tensor, azimuths: Tensor, microphone_spacing: Tensor | None = None
+    ) -> Tensor:
+        """Computes the masks of given candidates, each with all others as rivals.
+
+        Args:
+            spectrogram: Spectrogram of a mixture of unit power, shape (batch, T, F, 4).
+            azimuths: Azimuths in degrees, shape (batch, K).
+            microphone_spacing: Optional distances in metres, shape (batch,).
+
+        Returns:
+            float32 masks on the amplitude, shape (batch, K, T, F).
+        """
+        rivals = self._others(ops.unstack(azimuths, axis=1))
+        masks = self.extractor(spectrogram, azimuths, microphone_spacing, rivals)
+        if self.masks == "separate":
+            return masks
+        power = ops.square(masks)
+        return power * ops.rsqrt(ops.sum(power, axis=1, keepdims=True) + _LEAST)
 
     def _find_at_once(
         self, spectrogram: Tensor, spacing: Tensor | None
@@ -226,6 +255,7 @@ class SourceCandidates(FixedSettings, keras.layers.Layer):
             "microphone_spacing": self.microphone_spacing,
             "sampling_rate": self.sampling_rate,
             "search": self.search,
+            "masks": self.masks,
         }
 
 

@@ -73,14 +73,14 @@ class AVSSANBackbone(OneRecording, PromptedBackbone):
         hop_length: Hop of the spectrogram in samples.
         stft_implementation: `"fft"` or `"conv"`, see `StereoSTFT`.
         ild_epsilon: Position of the ε of the level difference, see `TriBandSpatialFeatures`.
-        phase_transform: Whether a head of the form `"srp"` weighs bins only by the share of power
-            that the mask keeps of them, so that it localises a single source as SRP-PHAT does; if
-            `False`, by mask and amplitude.
+        phase_transform: Whether a head of the form `"srp"` weighs bins by the share of power that
+            the mask keeps alone, as SRP-PHAT does; if `False`, by mask and amplitude.
         doa_padding: Padding of the head beyond the axis of the microphones, see `DoAHead`.
         num_candidates: Directions at which sounds are extracted (`SourceCandidates`), embedded and
             compared with the prompt (`PromptFusion`), beyond the paper; 0 for its own network. It
             takes an audio encoder whose magnitudes can be masked, such as `YAMNet`.
         candidate_search: How they are found, `"steered"` or `"learned"`, see `SourceCandidates`.
+        candidate_masks: Whether they share every bin: `"separate"` or `"shared"`, likewise.
         extractor_filters: Channels of the `SpatialExtractor` of these directions.
         num_prototypes: Known classes to which prompts are drawn, see `ClassPrototypes`; or 0.
         attention_gain: Form of β and α, see `SemanticSpatialAlignment` and `SpatialRefiner`.
@@ -158,6 +158,7 @@ class AVSSANBackbone(OneRecording, PromptedBackbone):
         doa_padding: str = "mirror",
         num_candidates: int = 0,
         candidate_search: str = "steered",
+        candidate_masks: str = "separate",
         extractor_filters: int = 24,
         num_prototypes: int = 0,
         attention_gain: float | None = None,
@@ -194,15 +195,14 @@ class AVSSANBackbone(OneRecording, PromptedBackbone):
             "stft_implementation": stft_implementation,
             "num_candidates": check_integer("num_candidates", num_candidates),
             "candidate_search": candidate_search,
+            "candidate_masks": candidate_masks,
             "extractor_filters": extractor_filters,
             "num_prototypes": check_integer("num_prototypes", num_prototypes),
             "attention_gain": check_gain("attention_gain", attention_gain),
             "band_dropout": check_number("band_dropout", band_dropout, 0.0, 1.0),
         }
         if magnitude not in _MAGNITUDES:
-            raise ValueError(
-                f"`magnitude` must be one of {_MAGNITUDES}. Received: magnitude={magnitude!r}"
-            )
+            raise ValueError(f"`magnitude` must be one of {_MAGNITUDES}. Received: {magnitude=}")
         self.set_up(
             settings,
             image_encoder=image_encoder,

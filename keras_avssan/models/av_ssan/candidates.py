@@ -30,6 +30,7 @@ def add_candidates(backbone: "AVSSANBackbone") -> None:
         settings["microphone_spacing"],
         settings["sampling_rate"],
         settings["candidate_search"],
+        settings["candidate_masks"],
         name="candidates",
     )
     rate = settings["sampling_rate"] / settings["hop_length"]

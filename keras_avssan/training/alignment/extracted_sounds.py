@@ -4,7 +4,6 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
 from tqdm import tqdm
 
 from keras_avssan._internal.types import Tensor
@@ -53,8 +52,5 @@ class _Extracted(keras.layers.Layer):
     def call(self, inputs: dict[str, Tensor]) -> Tensor:
         (backbone,) = self._parts
         audio = backbone.level(inputs["audio"])
-        azimuths = inputs["azimuths"]
-        masks = backbone.candidates.extractor(
-            backbone.stft(audio), azimuths, rivals=ops.flip(azimuths, axis=1)[..., None]
-        )
+        masks = backbone.candidates.extract(backbone.stft(audio), inputs["azimuths"])
         return backbone.evidence.average(audio, masks)

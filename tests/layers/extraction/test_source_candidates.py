@@ -48,6 +48,29 @@ def test_what_a_mask_claims_does_not_count_again(far_sources, ideal_masks, monke
     assert abs(run(SourceCandidates(2, 3), sources.spectrogram)[0][0, 1] - 130.0) > 20
 
 
+def test_shared_masks_divide_what_several_claim(far_sources):
+    spectrogram = far_sources([60.0, 130.0], (0.6, 0.4)).spectrogram
+    separate = SourceCandidates(3, 3)
+    found, masks, posteriors, _ = run(separate, spectrogram)
+    shared = SourceCandidates.from_config({**separate.get_config(), "masks": "shared"})
+    shared.build(spectrogram.shape)
+    shared.set_weights(separate.get_weights())
+    same, parts, others, _ = run(shared, spectrogram)
+    np.testing.assert_array_equal(same, found)
+    whole = np.sqrt(np.sum(masks**2, axis=1, keepdims=True) + 1e-4)
+    np.testing.assert_allclose(parts, masks**2 / whole, atol=1e-5)
+    assert (parts <= masks + 1e-6).all() and (parts < 0.7 * masks).any()
+    assert np.abs(others - posteriors).max() > 1e-4  # they are localised in the parts
+    known = shared.extract(ops.convert_to_tensor(spectrogram), ops.convert_to_tensor(found))
+    np.testing.assert_allclose(ops.convert_to_numpy(known), parts, atol=1e-5)
+
+
+def test_layers_stored_before_keep_their_masks_separate():
+    config = SourceCandidates(2, 3).get_config()
+    del config["masks"]
+    assert SourceCandidates.from_config(config).masks == "separate"
+
+
 @pytest.mark.one_backend
 def test_candidates_keep_apart(far_sources):
     azimuths, *_ = run(SourceCandidates(8, 2), far_sources([60.0]).spectrogram)
