@@ -104,6 +104,10 @@ test-all: test
 test-torch: MARKS := not tensorflow
 test-tensorflow: MARKS := (not backend_agnostic or tensorflow)
 test-jax: MARKS := not backend_agnostic and not tensorflow
+# Files whose tests all say nothing about the backend are not even read elsewhere.
+AGNOSTIC := $(shell grep -rlE '^pytestmark.*backend_agnostic|^    pytest.mark.backend_agnostic,$$' tests --include='test_*.py')
+test-tensorflow: SKIPPED = $(filter-out $(shell grep -l 'pytest.mark.tensorflow' $(AGNOSTIC)),$(AGNOSTIC))
+test-jax: SKIPPED = $(AGNOSTIC)
 # Left out by all but `make test-all`.
 test-torch: LONG := and not extensive
 test-tensorflow test-jax: LONG := and not extensive and not one_backend
@@ -116,7 +120,8 @@ test-jax test-only-jax test-parity: export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME
 test-jax test-only-jax test-parity: export JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES := -1
 $(BACKENDS:%=test-%): test-%: $(VENV)/.installed
 	@echo "== tests under $*"
-	KERAS_BACKEND=$* OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -q -m "$(MARKS) $(if $(ALL),,$(LONG))" $(APART) tests
+	KERAS_BACKEND=$* OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -q -m "$(MARKS) $(if $(ALL),,$(LONG))" \
+	  $(APART) $(SKIPPED:%=--ignore=%) tests
 
 test-parity: $(VENV)/.installed
 	@echo "== the same weights under every backend"
