@@ -86,6 +86,7 @@ def make_model(options):
         num_candidates=options.candidates,
         candidate_search="learned" if options.directions else "steered",
         candidate_masks=options.masks,
+        candidate_posteriors=options.posteriors,
         num_prototypes=count_prototypes(options),
     )
     candidates = model.backbone.candidates
@@ -102,6 +103,7 @@ def restart(options):
         **stored.backbone.get_config(),
         "candidate_search": "learned",
         "candidate_masks": options.masks,
+        "candidate_posteriors": options.posteriors,
         "num_prototypes": count_prototypes(options),
     }
     model = AVSSAN(AVSSANBackbone.from_config(config))
@@ -235,6 +237,9 @@ def _options():
     parser.add_argument("--directions", help="weights from benchmarks/directions.py")
     parser.add_argument(
         "--masks", choices=("separate", "shared"), default="shared", help="of the candidates"
+    )
+    parser.add_argument(
+        "--posteriors", choices=("steered", "equal"), default="equal", help="of the candidates"
     )
     parser.add_argument("--no-prototypes", action="store_true", help="prompts stay as they are")
     parser.add_argument("--held-out", nargs="+", default=[], metavar="CLASS")

@@ -33,6 +33,12 @@ def check_positive_number(name: str, value: Any, kind: str = "number") -> None:
         raise ValueError(f"`{name}` must be a positive {kind}. Received: {name}={value!r}")
 
 
+def check_choice(name: str, value: Any, choices: Sequence[str]) -> None:
+    """Refuses a value that is none of the choices."""
+    if value not in choices:
+        raise ValueError(f"`{name}` must be one of {choices}. Received: {name}={value!r}")
+
+
 def check_flag(name: str, value: Any) -> None:
     """Raises a TypeError unless `value` is `True` or `False`."""
     if not isinstance(value, (bool, np.bool_)):

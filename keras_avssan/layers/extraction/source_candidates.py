@@ -6,7 +6,12 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_avssan._internal.checks import check_integer, check_positive_number, check_shape
+from keras_avssan._internal.checks import (
+    check_choice,
+    check_integer,
+    check_positive_number,
+    check_shape,
+)
 from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings, WriteOnce
 from keras_avssan.doa.grid import GRID_DEGREES, NUM_DIRECTIONS
@@ -16,12 +21,13 @@ from keras_avssan.doa.steering import (
     steering_phases,
     steering_waves,
 )
-from keras_avssan.layers.extraction.source_directions import SourceDirections
+from keras_avssan.layers.extraction.source_directions import TRAINED_WIDTH, SourceDirections
 from keras_avssan.layers.extraction.spatial_extractor import SpatialExtractor, check_bins
 from keras_avssan.layers.stereo_stft import cross_spectrum
 
 _SEARCHES = ("steered", "learned")
 _MASKS = ("separate", "shared")
+_POSTERIORS = ("steered", "equal")
 APART = 10.0  # degrees between candidates, more than this
 NEAR = 12.0  # degrees within which a candidate's posterior lies
 _FAR = 1e3
@@ -38,16 +44,20 @@ class SourceCandidates(FixedSettings, keras.layers.Layer):
     is the first candidate. A `SpatialExtractor` gives its mask; the bins count for the next
     candidate only as far as no mask before claims them, so that a weak source is not hidden by a
     strong one. With `search="learned"`, all at once: the greatest logits of a `SourceDirections`.
-    Then every candidate gets its final mask with all others as rivals, and is localised again in
-    the bins of this mask: its posterior. With `masks="shared"` a mask is multiplied by its share of
-    all masks at the bin, so that no two candidates get the same sound. Computed in float32 under
-    every precision policy.
+    Then every candidate gets its final mask with all others as rivals. With `masks="shared"` a mask
+    is multiplied by its share of all masks at the bin, so that no two candidates get the same
+    sound. The posterior of a candidate comes from the steered response in the bins of its mask; or,
+    with `posteriors="equal"`, all have the shape that a `SourceDirections` is trained to give, so
+    that none of them has a higher peak than another. Computed in float32 under every precision
+    policy.
 
     Args:
         num_candidates: Number of candidates, K.
         filters: Channels of the extractor, see `SpatialExtractor`.
         search: `"steered"`, which needs no training, or `"learned"`, which finds more sources.
         masks: `"separate"`, as the extractor gives them, or `"shared"`, m_k² / √(Σ_j m_j²).
+        posteriors: `"steered"`, from the bins of the masks, or `"equal"`, exp(−½ (Δ / 2.5°)²) at the
+            distance Δ from a candidate.
         microphone_spacing: Distance between the microphones in metres.
         sampling_rate: Sampling rate in hertz.
         **kwargs: Arguments of `keras.layers.Layer`.
@@ -63,8 +73,8 @@ class SourceCandidates(FixedSettings, keras.layers.Layer):
         the probability that there is a source, of the learned search; else zeros.
 
     Raises:
-        ValueError: If `num_candidates` is not from 1 to 8, `search` or `masks` is unknown, another
-            argument is out of range, or an input has another shape.
+        ValueError: If `num_candidates` is not from 1 to 8, `search`, `masks` or `posteriors` is
+            unknown, another argument is out of range, or an input has another shape.
 
     Example:
         >>> azimuths, masks, _, strengths = SourceCandidates(2)(keras.ops.ones((1, 32, 513, 4)))
@@ -87,6 +97,7 @@ class SourceCandidates(FixedSettings, keras.layers.Layer):
         sampling_rate: int = 16000,
         search: str = "steered",
         masks: str = "separate",
+        posteriors: str = "steered",
         **kwargs: Any,
     ) -> None:
         super().__init__(**{**kwargs, "dtype": "float32"})
@@ -96,13 +107,13 @@ class SourceCandidates(FixedSettings, keras.layers.Layer):
                 "`num_candidates` must be an integer from 1 to 8. "
                 f"Received: num_candidates={num_candidates}"
             )
-        if search not in _SEARCHES:
-            raise ValueError(f"`search` must be one of {_SEARCHES}. Received: search={search!r}")
-        if masks not in _MASKS:
-            raise ValueError(f"`masks` must be one of {_MASKS}. Received: masks={masks!r}")
+        check_choice("search", search, _SEARCHES)
+        check_choice("masks", masks, _MASKS)
+        check_choice("posteriors", posteriors, _POSTERIORS)
         check_positive_number("microphone_spacing", microphone_spacing, "distance in metres")
         self.search = search
         self.masks = masks
+        self.posteriors = posteriors
         self.filters = check_integer("filters", filters, 1)
         self.microphone_spacing = microphone_spacing
         self.sampling_rate = sampling_rate
@@ -148,10 +159,14 @@ class SourceCandidates(FixedSettings, keras.layers.Layer):
             strengths = ops.zeros_like(ops.stack(azimuths, axis=1))
         found = ops.stack(azimuths, axis=1)
         masks = self.extract(spectrogram, found, microphone_spacing)
-        posteriors = [
-            self._posterior(self._steer(phases, ops.square(masks[:, i]), steering), azimuth)
-            for i, azimuth in enumerate(azimuths)
-        ]
+        posteriors = []
+        for i, azimuth in enumerate(azimuths):
+            if self.posteriors == "steered":
+                response = self._steer(phases, ops.square(masks[:, i]), steering)
+                logits = self.sharpness * response
+            else:
+                logits = -0.5 * ops.square((grid() - azimuth[:, None]) / TRAINED_WIDTH)
+            posteriors.append(self._posterior(logits, azimuth))
         return found, masks, ops.stack(posteriors, axis=1), strengths
 
     def extract(
@@ -228,11 +243,10 @@ class SourceCandidates(FixedSettings, keras.layers.Layer):
         response = ops.matmul(parts[0], steering[0]) + ops.matmul(parts[1], steering[1])
         return response[:, 0] / (ops.sum(weight, axis=(1, 2))[:, None] + 1e-6)
 
-    def _posterior(self, response: Tensor, azimuth: Tensor) -> Tensor:
+    def _posterior(self, logits: Tensor, azimuth: Tensor) -> Tensor:
         """Posterior of a candidate, zero further than 12 degrees from it: (batch, 180)."""
         far = ops.abs(grid() - azimuth[:, None]) > NEAR
-        logits = self.sharpness * response - _FAR * ops.cast(far, "float32")
-        return ops.softmax(logits, axis=-1)
+        return ops.softmax(logits - _FAR * ops.cast(far, "float32"), axis=-1)
 
     def compute_output_spec(
         self, spectrogram: Tensor, microphone_spacing: Tensor | None = None
@@ -256,6 +270,7 @@ class SourceCandidates(FixedSettings, keras.layers.Layer):
             "sampling_rate": self.sampling_rate,
             "search": self.search,
             "masks": self.masks,
+            "posteriors": self.posteriors,
         }
 
 

@@ -25,6 +25,7 @@ _EDGES = (300.0, 600.0, 1000.0, 1600.0, 2500.0, 3700.0, 5300.0)
 _BANDS = len(_EDGES) + 1
 _DILATIONS = (1, 2, 4, 8)  # over directions, after the average over time
 _RARE = -3.0  # initial logit: few directions have a source
+TRAINED_WIDTH = 2.5  # degrees, standard deviation of the targets around an azimuth
 
 
 @keras.saving.register_keras_serializable(package="keras_avssan")

@@ -6,7 +6,7 @@ from typing import Any, Self
 import keras
 from keras import ops
 
-from keras_avssan._internal.checks import check_gain, check_integer, check_number
+from keras_avssan._internal.checks import check_choice, check_gain, check_integer, check_number
 from keras_avssan._internal.types import Tensor
 from keras_avssan.layers.doa_head import DoAHead
 from keras_avssan.layers.frame_alignment import FrameAlignment
@@ -52,8 +52,7 @@ class AVSSANBackbone(OneRecording, PromptedBackbone):
         num_heads: Attention heads of these blocks.
         mlp_dim: Hidden width of the MLPs.
         dropout: Dropout in the semantic bridge.
-        interaction: Whether the product of prompt and audio is an input of the bridge too, see
-            `SemanticBridge`.
+        interaction: Whether prompt times audio is an input of the bridge too, see `SemanticBridge`.
         scale_prompt: Whether prompt embeddings are scaled before they are projected, likewise.
         ipd: Form of the phase difference, see `TriBandSpatialFeatures`.
         ild_scale: Factor on the level difference in decibels, likewise.
@@ -81,6 +80,7 @@ class AVSSANBackbone(OneRecording, PromptedBackbone):
             takes an audio encoder whose magnitudes can be masked, such as `YAMNet`.
         candidate_search: How they are found, `"steered"` or `"learned"`, see `SourceCandidates`.
         candidate_masks: Whether they share every bin: `"separate"` or `"shared"`, likewise.
+        candidate_posteriors: Shapes of their posteriors, `"steered"` or `"equal"`, likewise.
         extractor_filters: Channels of the `SpatialExtractor` of these directions.
         num_prototypes: Known classes to which prompts are drawn, see `ClassPrototypes`; or 0.
         attention_gain: Form of β and α, see `SemanticSpatialAlignment` and `SpatialRefiner`.
@@ -159,6 +159,7 @@ class AVSSANBackbone(OneRecording, PromptedBackbone):
         num_candidates: int = 0,
         candidate_search: str = "steered",
         candidate_masks: str = "separate",
+        candidate_posteriors: str = "steered",
         extractor_filters: int = 24,
         num_prototypes: int = 0,
         attention_gain: float | None = None,
@@ -196,13 +197,13 @@ class AVSSANBackbone(OneRecording, PromptedBackbone):
             "num_candidates": check_integer("num_candidates", num_candidates),
             "candidate_search": candidate_search,
             "candidate_masks": candidate_masks,
+            "candidate_posteriors": candidate_posteriors,
             "extractor_filters": extractor_filters,
             "num_prototypes": check_integer("num_prototypes", num_prototypes),
             "attention_gain": check_gain("attention_gain", attention_gain),
             "band_dropout": check_number("band_dropout", band_dropout, 0.0, 1.0),
         }
-        if magnitude not in _MAGNITUDES:
-            raise ValueError(f"`magnitude` must be one of {_MAGNITUDES}. Received: {magnitude=}")
+        check_choice("magnitude", magnitude, _MAGNITUDES)
         self.set_up(
             settings,
             image_encoder=image_encoder,
@@ -280,7 +281,6 @@ class AVSSANBackbone(OneRecording, PromptedBackbone):
             padding=doa_padding,
             name="doa_head",
         )
-
         add_candidates(self)
 
         # === Functional model: `connect`, Figure 1 ===

@@ -31,6 +31,7 @@ def add_candidates(backbone: "AVSSANBackbone") -> None:
         settings["sampling_rate"],
         settings["candidate_search"],
         settings["candidate_masks"],
+        settings["candidate_posteriors"],
         name="candidates",
     )
     rate = settings["sampling_rate"] / settings["hop_length"]

@@ -7,10 +7,9 @@ from keras import ops
 
 from keras_avssan._internal.types import Tensor
 from keras_avssan.layers.extraction.source_candidates import apart_from, grid, strongest
-from keras_avssan.layers.extraction.source_directions import SourceDirections
+from keras_avssan.layers.extraction.source_directions import TRAINED_WIDTH, SourceDirections
 from keras_avssan.layers.stereo_stft import StereoSTFT, level_gain
 
-_WIDTH = 2.5  # degrees, standard deviation of the targets around an azimuth
 _NEAR = 5.0  # degrees within which a source counts as found
 
 
@@ -53,7 +52,7 @@ class DirectionsModel(keras.Model):
 def _nearness(azimuths: Tensor) -> Tensor:
     """How near every direction is to a source, from 0 to 1, (batch, 180); -1 is no source."""
     azimuths = azimuths[..., None]
-    near = ops.exp(-0.5 * ops.square((grid() - azimuths) / _WIDTH))
+    near = ops.exp(-0.5 * ops.square((grid() - azimuths) / TRAINED_WIDTH))
     return ops.max(ops.where(azimuths < 0, 0.0, near), axis=1)
 
 

@@ -65,10 +65,29 @@ def test_shared_masks_divide_what_several_claim(far_sources):
     np.testing.assert_allclose(ops.convert_to_numpy(known), parts, atol=1e-5)
 
 
-def test_layers_stored_before_keep_their_masks_separate():
+def test_equal_posteriors_have_equal_peaks(far_sources):
+    spectrogram = far_sources([60.0, 130.0], (0.9, 0.1)).spectrogram
+    found, masks, posteriors, _ = run(SourceCandidates(3, 3, posteriors="equal"), spectrogram)
+    np.testing.assert_array_equal(found, GRID_DEGREES[posteriors.argmax(axis=-1)])
+    distance = np.abs(GRID_DEGREES - found[..., None])
+    expected = np.where(distance <= 12, np.exp(-0.5 * (distance / 2.5) ** 2), 0.0)
+    expected /= expected.sum(axis=-1, keepdims=True)
+    np.testing.assert_allclose(posteriors, expected, atol=1e-6)
+
+
+def test_layers_stored_before_keep_masks_and_posteriors():
     config = SourceCandidates(2, 3).get_config()
-    del config["masks"]
-    assert SourceCandidates.from_config(config).masks == "separate"
+    del config["masks"], config["posteriors"]
+    layer = SourceCandidates.from_config(config)
+    assert (layer.masks, layer.posteriors) == ("separate", "steered")
+
+
+@pytest.mark.backend_agnostic
+@pytest.mark.parametrize("argument", [{"masks": "both"}, {"posteriors": None}, {"search": 1}])
+def test_unknown_forms_are_refused(argument):
+    ((name, value),) = argument.items()
+    with pytest.raises(ValueError, match=f"`{name}` must be one of.*Received: {name}={value!r}"):
+        SourceCandidates(2, 3, **argument)
 
 
 @pytest.mark.one_backend
