@@ -33,7 +33,7 @@ def check_positive_number(name: str, value: Any, kind: str = "number") -> None:
         raise ValueError(f"`{name}` must be a positive {kind}. Received: {name}={value!r}")
 
 
-def check_choice(name: str, value: Any, choices: Sequence[str]) -> None:
+def check_choice(name: str, value: Any, choices: Sequence[Any]) -> None:
     """Refuses a value that is none of the choices."""
     if value not in choices:
         raise ValueError(f"`{name}` must be one of {choices}. Received: {name}={value!r}")

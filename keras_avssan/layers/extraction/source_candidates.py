@@ -56,8 +56,8 @@ class SourceCandidates(FixedSettings, keras.layers.Layer):
         filters: Channels of the extractor, see `SpatialExtractor`.
         search: `"steered"`, which needs no training, or `"learned"`, which finds more sources.
         masks: `"separate"`, as the extractor gives them, or `"shared"`, m_k² / √(Σ_j m_j²).
-        posteriors: `"steered"`, from the bins of the masks, or `"equal"`, exp(−½ (Δ / 2.5°)²) at the
-            distance Δ from a candidate.
+        posteriors: `"steered"`, from the bins of the masks, or `"equal"`, exp(−½ (Δ / 2.5°)²) for
+            the distance Δ from a candidate.
         microphone_spacing: Distance between the microphones in metres.
         sampling_rate: Sampling rate in hertz.
         **kwargs: Arguments of `keras.layers.Layer`.
