@@ -19,7 +19,8 @@ _PROJECTION = "projection"
 class WindowScores:
     """Posteriors (W, K) of windows, presences (W,) or `None`, and why they have no direction.
 
-    K is 180 for two microphones, and 360 for an array. A gap is "" for a usable window; the others have a uniform posterior, and NaN for a presence.
+    K is 180 for two microphones, and 360 for an array. A gap is "" for a usable window; the others
+    have a uniform posterior, and NaN for a presence.
     """
 
     posteriors: np.ndarray
