@@ -244,7 +244,8 @@ def check_readable(model: Any, prompts: Sequence[Any]) -> None:
         raise first
     named = ", ".join(repr(prompts[number]) for number in errors)
     raise ValueError(
-        f"{len(errors)} of {len(prompts)} prompts cannot be used: {named}. The first: {first}"
+        f"`prompt` must be prompts that the model can take, and {len(errors)} of {len(prompts)} "
+        f"are not. Received: {named}. The first of them: {first}"
     ) from first
 
 

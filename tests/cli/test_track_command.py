@@ -168,7 +168,8 @@ def test_all_unusable_prompts_are_named_with_similar_words(
     command += ["--model", "model", "--prompt", "dgo", "dog", "broken.jpg", "dog.jpg"]
     assert main(command) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert "2 of 4 prompts cannot be used: 'dgo', 'broken.jpg'. The first: Words as" in line
+    assert "`--prompt` must be prompts that the model can take, and 2 of 4 are not." in line
+    assert "Received: 'dgo', 'broken.jpg'. The first of them: Words as" in line
     assert "similar ones are ['dog']" in line and line.endswith("Received: text='dgo'")
 
 
