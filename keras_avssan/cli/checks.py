@@ -41,11 +41,15 @@ _ARGUMENTS = {
     "scenes": ("num_scenes",),
     "out": ("path", "folder"),
     "files": ("path", "file"),
+    "systems": ("names",),
 }
 _ALWAYS = ("array", "prompt")
 # Options that are finite numbers, or lists of them, and options with an upper bound in metres.
 _FINITE = ("snr", "image_mean", "min_activity")
 _MOST = {"spacing": 5.0}
+# Largest seed of weights that Keras takes, and the commands that make such.
+_MOST_SEED = 2**32 - 1
+_WITH_WEIGHTS = ("train", "benchmark")
 _CHOICES = {
     "configuration": ("base", "paper"),
     "prompts": ("picture", "text", "recording"),
@@ -76,6 +80,9 @@ def check_options(options: Any) -> None:
             raise ValueError(
                 f"`{option}` must be at least {_LEAST[name]}. Received: {option}={value}"
             )
+        weights = getattr(options, "command", None) in _WITH_WEIGHTS
+        if name == "seed" and weights and value > _MOST_SEED:
+            raise ValueError(f"`{option}` must be at most {_MOST_SEED}. Received: {option}={value}")
         if name in _POSITIVE and not 0 < value < float("inf"):
             raise ValueError(f"`{option}` must be positive. Received: {option}={value:g}")
         if name in _MOST and value > _MOST[name]:

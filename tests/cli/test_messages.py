@@ -13,6 +13,7 @@ pytestmark = pytest.mark.backend_agnostic
 
 BUILD = ["rooms", "build", "--out", "new", "--rooms", "2"]
 IMPORT = ["rooms", "import", "table.csv", "--out", "new.npz"]
+TABLE = ["benchmark", "--table", "2", "--out", "new"]
 RATE = ["--spacing", "0.2", "--sampling-rate"]
 TRACK = ["localize", "mix.wav", "--prompt", "dog.jpg", "--model", "model", "--track"]
 
@@ -37,6 +38,9 @@ def files(workspace, monkeypatch):
         ([*BUILD, "--phase-error", "999"], "phase-error", "999.0"),
         ([*BUILD, "--shards", "4", "6"], "shards", "[4, 5]"),
         ([*BUILD, "--seed", "9" * 23], "seed", "9" * 23),
+        (["train", "--out", "new", "--seed", "4294967296"], "seed", "4294967296"),
+        ([*TABLE, "--seed", "4294967296"], "seed", "4294967296"),
+        ([*TABLE, "--systems", "gcc"], "systems", "['gcc']"),
         (IMPORT, "spacing", "None"),
         ([*IMPORT, *RATE, "8000", "--sources-per-room", "5"], "sources-per-room", "5"),
         ([*IMPORT, *RATE, "48000"], "sampling-rate", "48000"),
