@@ -8,10 +8,20 @@ import numpy as np
 
 from keras_avssan._internal.types import PathLike
 
+_MOST_INTEGER = 2**63 - 1
+
 
 def check_integer(name: str, value: Any, least: int = 0) -> int:
-    """Returns `value` as an int; raises a ValueError if it is not whole or is below `least`."""
-    if not _is_number(value) or not np.isfinite(value) or value != int(value) or value < least:
+    """Returns `value` as an int; raises a ValueError if it is not whole or is below `least`.
+
+    Numbers that 64 bits do not hold are refused too.
+    """
+    # By comparisons, which Python makes for integers of any size, as NumPy does not.
+    if _is_number(value) and value > _MOST_INTEGER and value < np.inf:
+        raise ValueError(
+            f"`{name}` must be an integer of at most {_MOST_INTEGER}. Received: {name}={value!r}"
+        )
+    if not _is_number(value) or not least <= value < np.inf or value != int(value):
         raise ValueError(
             f"`{name}` must be an integer of at least {least}. Received: {name}={value!r}"
         )

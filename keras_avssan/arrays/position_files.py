@@ -1,17 +1,17 @@
 """Reading of files with the positions of an array's microphones."""
 
-import csv
 import dataclasses
-import io
 import json
 import os
 import pathlib
 from typing import Any
 
 from keras_avssan._internal.checks import path_of
+from keras_avssan._internal.tables.csv_files import read_csv
 from keras_avssan._internal.types import PathLike
 
 _KEYS = ("positions", "name", "baffle")
+_HEADINGS = (["x", "y"], ["x", "y", "z"])
 _ENDINGS = (".csv", ".json")
 
 
@@ -32,23 +32,22 @@ def read_positions(path: PathLike) -> Positions:
         raise ValueError(
             f"`path` must end in one of {', '.join(_ENDINGS)}. Received: path={path!r}"
         )
+    if ending.lower() == ".csv":
+        return Positions(_rows(path), stem)
     try:
         text = pathlib.Path(path).read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(
             f"'{path}' must be a text file of positions. Received: a file that is not UTF-8"
         ) from error
-    if ending.lower() == ".csv":
-        return Positions(_rows(text, path), stem)
     return _object(text, path, stem)
 
 
-def _rows(text: str, path: str) -> list[list[float]]:
+def _rows(path: str) -> list[list[float]]:
     """Numbers of a CSV file, without a heading."""
-    rows = [row for row in csv.reader(io.StringIO(text)) if any(cell.strip() for cell in row)]
+    rows = [row for _, row in read_csv(path, f"'{path}'", _fits)]
     if rows and not _all_numbers(rows[0]):
-        names = [cell.strip().lower() for cell in rows[0]]
-        if names not in (["x", "y"], ["x", "y", "z"]):
+        if _lower(rows[0]) not in _HEADINGS:
             raise ValueError(
                 f"'{path}' must have the columns x, y and optionally z. Received: {rows[0]}"
             )
@@ -60,6 +59,15 @@ def _rows(text: str, path: str) -> list[list[float]]:
                 f"the same length. Received: {row}"
             )
     return [[float(cell) for cell in row] for row in rows]
+
+
+def _fits(row: list[str]) -> bool:
+    """Whether a first row is split where it should be."""
+    return _lower(row) in _HEADINGS or (len(row) in (2, 3) and _all_numbers(row))
+
+
+def _lower(row: list[str]) -> list[str]:
+    return [cell.lower() for cell in row]
 
 
 def _all_numbers(row: list[str]) -> bool:

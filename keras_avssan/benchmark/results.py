@@ -7,7 +7,7 @@ from typing import Any, TypeAlias, cast
 from matplotlib.figure import Figure
 
 from keras_avssan._internal.atomic_files import whole_file, write_json, write_text
-from keras_avssan._internal.tables import make_table
+from keras_avssan._internal.tables.text_tables import make_table
 from keras_avssan.benchmark.figure import plot_selection
 from keras_avssan.benchmark.systems import REFERENCE, built_in_systems
 from keras_avssan.benchmark.train_and_score import ResultsFolder

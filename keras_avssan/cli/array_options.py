@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from keras_avssan.arrays import MicrophoneArray
 
-# Options that say what the array says, or need a pair.
-_OF_PAIRS = ("channels", "spacing", "track", "figure")
+# Options that say what the array says.
+_OF_PAIRS = ("channels", "spacing")
 
 
 def add_array_options(parser: argparse.ArgumentParser) -> None:
@@ -42,9 +42,15 @@ def check_array_options(options: argparse.Namespace) -> None:
     for name in _OF_PAIRS:
         if getattr(options, name):
             raise ValueError(
-                f"`--{name}` must be left out with `--array`, which has positions of its own and "
-                f"one direction a recording. Received: --{name} with --array"
+                f"`--{name}` must be left out with `--array`, which has positions of its own. "
+                f"Received: --{name} with --array"
             )
+    if options.figure and not options.track:
+        raise ValueError(
+            "`--figure` must be used with `--track` where there is an `--array`: the figure of "
+            "posterior, mask and bands is that of two microphones. "
+            "Received: --figure with --array, without --track"
+        )
     count = len(open_array(options))
     if channels is None:
         return
@@ -71,7 +77,7 @@ def open_array(options: argparse.Namespace) -> "MicrophoneArray":
 
 
 def array_arguments(options: argparse.Namespace) -> dict[str, Any]:
-    """Arguments of the model's `localize` for the array."""
+    """Arguments of the model's `localize` and `track` for the array."""
     arguments: dict[str, Any] = {"array": open_array(options)}
     if options.array_channels:
         arguments["channels"] = tuple(options.array_channels)

@@ -33,9 +33,23 @@ _POSITIVE = (
     *("duration", "learning_rate", "spacing", "max_duration", "segment_duration", "window", "hop"),
     *("image_std", "image_attenuation", "decay_time"),
 )
+# Arguments of the library that have another name than the option, and those of one meaning alone.
+_ARGUMENTS = {
+    "spacing": ("microphone_spacing",),
+    "decay_time": ("t60",),
+    "rooms": ("num_rooms",),
+    "scenes": ("num_scenes",),
+    "out": ("path", "folder"),
+    "files": ("path", "file"),
+    "systems": ("names",),
+}
+_ALWAYS = ("array", "prompt")
 # Options that are finite numbers, or lists of them, and options with an upper bound in metres.
 _FINITE = ("snr", "image_mean", "min_activity")
 _MOST = {"spacing": 5.0}
+# Largest seed of weights that Keras takes, and the commands that make such.
+_MOST_SEED = 2**32 - 1
+_WITH_WEIGHTS = ("train", "benchmark")
 _CHOICES = {
     "configuration": ("base", "paper"),
     "prompts": ("picture", "text", "recording"),
@@ -66,6 +80,9 @@ def check_options(options: Any) -> None:
             raise ValueError(
                 f"`{option}` must be at least {_LEAST[name]}. Received: {option}={value}"
             )
+        weights = getattr(options, "command", None) in _WITH_WEIGHTS
+        if name == "seed" and weights and value > _MOST_SEED:
+            raise ValueError(f"`{option}` must be at most {_MOST_SEED}. Received: {option}={value}")
         if name in _POSITIVE and not 0 < value < float("inf"):
             raise ValueError(f"`{option}` must be positive. Received: {option}={value:g}")
         if name in _MOST and value > _MOST[name]:
@@ -125,6 +142,44 @@ def option_of(options: Any, name: str) -> str:
         if action.dest == name:
             return action.option_strings[0] if action.option_strings else name
     return name
+
+
+def in_options(options: Any, message: str) -> str:
+    """A message of the library in the words of the command line: `--room` in place of `room`.
+
+    An argument is renamed where the value that the message has received is that of an option.
+    """
+    for name, value in vars(options).items():
+        option = _name_of(options, name)
+        forms = "|".join(map(re.escape, _forms(value)))
+        for argument in (name, *_ARGUMENTS.get(name, ())):
+            if argument == option:
+                continue
+            given = rf"(?<![\w.-]){argument}=(?=({forms})(?!\w|\.\d))"
+            head, mark, received = message.partition("Received: ")
+            if re.search(given, received) or argument in _ALWAYS:
+                head = re.sub(rf"(?<!column )`{argument}`", f"`{option}`", head)
+                message = head + mark + re.sub(given, f"{option}=", received)
+    return message
+
+
+def _name_of(options: Any, name: str) -> str:
+    """Name of an option, or of a positional argument in the usage."""
+    option = option_of(options, name)
+    named = [one.metavar for one in options.parser._actions if one.dest == name and one.metavar]
+    return str(named[0]) if option == name and named else option
+
+
+def _forms(value: Any) -> set[str]:
+    """How messages write a value of an option, or a part of it."""
+    forms = {str(value), repr(value)}
+    if isinstance(value, list):
+        forms |= {repr(tuple(value)), *map(repr, value)}
+        if len(value) == 2 and all(isinstance(bound, int) for bound in value):
+            forms.add(repr(list(range(*value))))
+    if isinstance(value, (int, float)):
+        forms |= {f"{value:g}", f"{value:.4f}"}
+    return forms
 
 
 def check_input(option: str, path: str) -> None:

@@ -153,8 +153,10 @@ def _check_channels(path: PathLike, options: argparse.Namespace) -> None:
 
 def _localize(options: argparse.Namespace) -> None:
     from keras_avssan._internal.checks import gives_presence
+    from keras_avssan.models.prompting import check_readable
 
     model: Any = load_model(options.model)
+    check_readable(model, options.prompt)
     if options.figure and not options.track and not hasattr(model, "explain"):
         raise ValueError(
             "`--figure` needs an AVSSAN as `--model`, which explains its answers. "

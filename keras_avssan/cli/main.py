@@ -11,7 +11,7 @@ from keras_avssan import __version__
 from keras_avssan.cli.app import add_app
 from keras_avssan.cli.benchmark import add_benchmark
 from keras_avssan.cli.build.commands import add_build
-from keras_avssan.cli.checks import check_options, hint_after
+from keras_avssan.cli.checks import check_options, hint_after, in_options
 from keras_avssan.cli.evaluate import add_evaluate
 from keras_avssan.cli.help import HelpFormatter, Parser, add_completion, complete_help
 from keras_avssan.cli.localize import add_localize
@@ -44,7 +44,7 @@ def main(
         with around(command):
             return options.run(options) or 0
     except Exception as error:
-        message = " ".join(_message_of(error).split())
+        message = in_options(options, " ".join(_message_of(error).split()))
         hint = hint_after(options, message)
         print(f"{command}: error: {message}{hint}", file=sys.stderr)
         return 2

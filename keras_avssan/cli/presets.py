@@ -6,7 +6,7 @@ from pathlib import Path
 
 from keras_avssan._internal.atomic_files import read_json
 from keras_avssan._internal.saved_files import CARD, card_entries, packaged_presets
-from keras_avssan._internal.tables import make_table
+from keras_avssan._internal.tables.text_tables import make_table
 from keras_avssan.cli.options import Commands
 
 _HEAD = ("Name", "Class", "Weights", "Size", "Licence", "Description")

@@ -10,7 +10,7 @@ import numpy as np
 
 from keras_avssan._internal.atomic_files import write_json
 from keras_avssan._internal.one_line import count, one_line
-from keras_avssan._internal.tables import Table, make_table
+from keras_avssan._internal.tables.text_tables import Table, make_table
 from keras_avssan._internal.types import PathLike
 from keras_avssan.evaluation.breakdown import breakdowns
 from keras_avssan.evaluation.former_keys import with_current_keys

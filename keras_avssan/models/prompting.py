@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -219,6 +219,34 @@ def check_prompt(model: Any, prompt: Any) -> None:
             "`prompt` must be a picture, words, a recording or an embedding of the sound "
             "to localise. Received: prompt=None"
         )
+
+
+def check_readable(model: Any, prompts: Sequence[Any]) -> None:
+    """Refuses prompts that a model cannot take, each by itself, before there is a recording.
+
+    One message names all of them, and what is wrong with the first.
+    """
+    if getattr(model, "preprocessor", None) is None or not model.backbone.visual_prompt:
+        return  # the call says what is missing
+    errors = {}
+    for number, prompt in enumerate(prompts):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # those come when the prompt is used
+                inputs = read_prompts([prompt], model.preprocessor, None, model)
+            model.backbone._check_prompt(inputs)
+        except (ValueError, TypeError, OSError) as error:
+            errors[number] = error
+    if not errors:
+        return
+    first = next(iter(errors.values()))
+    if len(errors) == 1:
+        raise first
+    named = ", ".join(repr(prompts[number]) for number in errors)
+    raise ValueError(
+        f"`prompt` must be prompts that the model can take, and {len(errors)} of {len(prompts)} "
+        f"are not. Received: {named}. The first of them: {first}"
+    ) from first
 
 
 def check_inputs(backbone: "PromptedBackbone", inputs: Mapping[str, Tensor]) -> None:

@@ -19,7 +19,8 @@ class Estimate:
         spread: Standard deviation in degrees of the posterior around the azimuth; NaN in gaps.
         presence: Probability that the prompted sound is in the window, or `None` for networks that
             do not estimate it.
-        posterior: Posterior over the directions 1° to 180°, float32 (180,).
+        posterior: Posterior over the directions 1° to 180°, float32 (180,); of an array over 0° to
+            359°, float32 (360,).
         gap: Why the window has no direction, see `Track`; `""` where it has one.
 
     Example:

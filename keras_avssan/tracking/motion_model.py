@@ -9,6 +9,7 @@ from scipy.special import ndtr
 from keras_avssan._internal.checks import check_number, check_positive_number
 from keras_avssan._internal.one_line import one_line
 from keras_avssan.doa.grid import GRID_DEGREES, NUM_DIRECTIONS
+from keras_avssan.tracking.azimuth_axis import FULL_CIRCLE
 
 # Boundaries in degrees of the cells around the directions of the grid, all of one degree. The line
 # is folded at the first and the last one: in the long run all directions are equally probable.
@@ -19,10 +20,11 @@ _EDGES = np.append(GRID_DEGREES - 0.5, NUM_DIRECTIONS + 0.5).astype("float64")
 class MotionModel:
     """How a source is expected to move, to appear and to end: the model of the smoothing.
 
-    The azimuth is a random walk that is reflected at 0° and 180°, as the azimuth of a source is
-    that crosses the axis of the microphones. Now and then it jumps to any direction, for example
-    because another sound of the prompted kind takes over. The sound begins and ends after times of
-    exponential distribution.
+    The azimuth is a random walk. At a pair of microphones it is reflected at 0° and 180°, as the
+    azimuth of a source is that crosses the axis of the microphones; at an array it is on a circle,
+    on which 359° is next to 0°. Now and then it jumps to any direction, for example because another
+    sound of the prompted kind takes over. The sound begins and ends after times of exponential
+    distribution.
 
     Args:
         speed: Standard deviation in degrees of the change of the azimuth within one second. Within
@@ -73,15 +75,17 @@ class MotionModel:
             f"{self.mean_absence:g} s absent",
         )
 
-    def transition(self, seconds: float) -> np.ndarray:
+    def transition(self, seconds: float, circular: bool = False) -> np.ndarray:
         """Computes the probabilities of the next direction, given the present one.
 
         Args:
             seconds: Time between the two.
+            circular: Whether the directions are the 360 of an array, in place of the 180 of a pair.
 
         Returns:
             float64 array of shape (180, 180), its rows of sum one: row i belongs to the present
-            direction of i + 1 degrees.
+            direction of i + 1 degrees. With `circular`, of shape (360, 360), row i belongs to i
+            degrees.
 
         Raises:
             ValueError: If `seconds` is not positive.
@@ -89,29 +93,36 @@ class MotionModel:
         Example:
             >>> MotionModel(speed=5.0).transition(0.25).shape
             (180, 180)
+            >>> around = MotionModel(speed=5.0).transition(0.25, circular=True)
+            >>> bool(np.isclose(around[0, 359], around[0, 1]))
+            True
         """
         check_positive_number("seconds", seconds, "time in seconds")
-        walk = _reflected_walk(self.speed * math.sqrt(seconds))
+        walk = _circular_walk if circular else _reflected_walk
+        moves = walk(self.speed * math.sqrt(seconds))
         jump = -math.expm1(-self.jump_rate * seconds)
-        return (1.0 - jump) * walk + jump / NUM_DIRECTIONS
+        return (1.0 - jump) * moves + jump / len(moves)
 
-    def chain(self, seconds: float, with_presence: bool) -> tuple[np.ndarray, np.ndarray]:
+    def chain(
+        self, seconds: float, with_presence: bool, circular: bool = False
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Computes the Markov chain of windows that follow one another.
 
         Args:
             seconds: Time from one window to the next.
             with_presence: Whether there is a state in which the sound is absent, the last one.
+            circular: Whether the directions are the 360 of an array, see `transition`.
 
         Returns:
             Tuple of the initial probabilities of the states, shape (S,), and those of the next
-            state, shape (S, S), both float64; S is 180, or 181 with the absence.
+            state, shape (S, S), both float64; S is 180 or 360, and one more with the absence.
         """
-        moves = self.transition(seconds)
-        uniform = np.full(NUM_DIRECTIONS, 1.0 / NUM_DIRECTIONS)
+        moves = self.transition(seconds, circular)
+        uniform = np.full(len(moves), 1.0 / len(moves))
         if not with_presence:
             return uniform, moves
         (present, absent), ((_, ends), (begins, stays)) = self.presence_chain(seconds)
-        matrix = np.empty((NUM_DIRECTIONS + 1, NUM_DIRECTIONS + 1))
+        matrix = np.empty((len(moves) + 1, len(moves) + 1))
         matrix[:-1, :-1] = (1.0 - ends) * moves
         matrix[:-1, -1] = ends
         matrix[-1, :-1] = begins * uniform
@@ -157,3 +168,18 @@ def _reflected_walk(deviation: float) -> np.ndarray:
         for a, b in ((low + turn, high + turn), (mirror - high, mirror - low)):
             rows += ndtr((b - start) / deviation) - ndtr((a - start) / deviation)
     return rows / rows.sum(axis=1, keepdims=True)
+
+
+def _circular_walk(deviation: float) -> np.ndarray:
+    """Probabilities (360, 360) of a normal step, in degrees, on a circle."""
+    size = len(FULL_CIRCLE)
+    if deviation == 0.0:
+        return np.eye(size)
+    steps = np.arange(size)
+    row = np.zeros(size)
+    # Steps of more than two turns count as two.
+    for turn in (-720.0, -360.0, 0.0, 360.0):
+        low, high = steps + turn - 0.5, steps + turn + 0.5
+        row += ndtr(high / deviation) - ndtr(low / deviation)
+    row = (row + np.roll(row[::-1], 1)) / 2  # as likely to either side
+    return row[(steps[None, :] - steps[:, None]) % size] / row.sum()

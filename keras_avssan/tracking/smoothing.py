@@ -3,7 +3,7 @@
 import numpy as np
 
 from keras_avssan.data.media.channel_pair import SILENT
-from keras_avssan.doa.grid import GRID_DEGREES, NUM_DIRECTIONS
+from keras_avssan.tracking.azimuth_axis import AzimuthAxis, axis_of
 from keras_avssan.tracking.hidden_markov import advance, smooth, viterbi
 from keras_avssan.tracking.motion_model import MotionModel
 from keras_avssan.tracking.window_scores import WindowScores
@@ -27,12 +27,19 @@ class OnlineFilter:
     Without `motion` those of a window alone.
     """
 
-    def __init__(self, motion: MotionModel | None, grid: WindowGrid, with_presence: bool) -> None:
+    def __init__(
+        self,
+        motion: MotionModel | None,
+        grid: WindowGrid,
+        with_presence: bool,
+        axis: AzimuthAxis,
+    ) -> None:
         self._motion, self._grid, self._with_presence = motion, grid, with_presence
+        self._axis = axis
         self._belief: np.ndarray | None = None
         self._presence: np.ndarray | None = None
         if motion is not None:
-            self._chain = motion.chain(grid.hop, with_presence)
+            self._chain = motion.chain(grid.hop, with_presence, circular=axis.is_circle)
             self._presence_chain = motion.presence_chain(grid.hop)
 
     def skip(self, count: int) -> None:
@@ -43,14 +50,14 @@ class OnlineFilter:
             self._presence = self._presence @ np.linalg.matrix_power(self._presence_chain[1], count)
 
     def update(self, scores: WindowScores) -> tuple[np.ndarray, np.ndarray | None]:
-        """Posteriors (W, 180) and presences (W,) of the next windows."""
+        """Posteriors (W, K) and presences (W,) of the next windows."""
         if self._motion is None:
             return scores.posteriors, _own_presence(scores)
         beliefs = []
         for likelihood in _likelihoods(scores, self._motion, self._grid):
             self._belief = advance(self._belief, *self._chain, likelihood)
             beliefs.append(self._belief)
-        posteriors = _directions(np.reshape(beliefs, (-1, len(self._chain[0]))))
+        posteriors = _directions(np.reshape(beliefs, (-1, len(self._chain[0]))), self._axis)
         if not self._with_presence:
             return posteriors, None
         presences = []
@@ -63,23 +70,23 @@ class OnlineFilter:
 def smooth_scores(
     scores: WindowScores, grid: WindowGrid, motion: MotionModel, smoothing: str | None
 ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
-    """Posteriors (W, 180), presences (W,) or `None`, and azimuths (W,) of a whole recording."""
-    with_presence = scores.presence is not None
+    """Posteriors (W, K), presences (W,) or `None`, and azimuths (W,) of a whole recording."""
+    with_presence, axis = scores.presence is not None, axis_of(scores.posteriors)
     if smoothing != "offline":
         used = motion if smoothing else None
-        posteriors, presence = OnlineFilter(used, grid, with_presence).update(scores)
-        return posteriors, presence, GRID_DEGREES[np.argmax(posteriors, axis=-1)]
-    initial, transition = motion.chain(grid.hop, with_presence)
+        posteriors, presence = OnlineFilter(used, grid, with_presence, axis).update(scores)
+        return posteriors, presence, axis.degrees[np.argmax(posteriors, axis=-1)]
+    initial, transition = motion.chain(grid.hop, with_presence, circular=axis.is_circle)
     likelihoods = _likelihoods(scores, motion, grid)
-    posteriors = _directions(smooth(initial, transition, likelihoods))
+    posteriors = _directions(smooth(initial, transition, likelihoods), axis)
     presence = None
     if with_presence:
         chain = motion.presence_chain(grid.hop)
         presence = smooth(*chain, _presence_likelihoods(scores))[:, 0].astype("float32")
     path = viterbi(initial, transition, likelihoods)
     # Where the path says that the sound is absent, the posterior has a direction all the same.
-    states = np.where(path < NUM_DIRECTIONS, path, np.argmax(posteriors, axis=-1))
-    return posteriors, presence, GRID_DEGREES[states]
+    states = np.where(path < len(axis), path, np.argmax(posteriors, axis=-1))
+    return posteriors, presence, axis.degrees[states]
 
 
 def find_directions(
@@ -93,7 +100,7 @@ def find_directions(
     reasons = np.array(gaps, "U16")
     if presence is not None and min_presence is not None:
         reasons[(reasons == "") & (presence < min_presence)] = ABSENT
-    square = (GRID_DEGREES - azimuth[:, None]) ** 2
+    square = axis_of(posteriors).differences(azimuth) ** 2
     spread = np.sqrt(np.sum(posteriors * square, axis=-1, dtype="float64"))
     valid = reasons == ""
     nan = np.float32(np.nan)
@@ -113,12 +120,12 @@ def _own_presence(scores: WindowScores) -> np.ndarray | None:
 
 
 def _likelihoods(scores: WindowScores, motion: MotionModel, grid: WindowGrid) -> np.ndarray:
-    """Likelihoods of the states up to a factor, (W, 180), or (W, 181) with the absence."""
+    """Likelihoods of the states up to a factor, (W, K), or (W, K + 1) with the absence."""
     # A posterior over a uniform prior is proportional to the likelihood; so is a presence, for
     # networks that were fitted to as many scenes with the sound as without.
     weight = min(1.0, grid.hop / grid.window) if motion.evidence is None else motion.evidence
     usable = np.array([gap == "" for gap in scores.gaps], bool)[:, None]
-    directions = NUM_DIRECTIONS * scores.posteriors.astype("float64")
+    directions = scores.posteriors.shape[-1] * scores.posteriors.astype("float64")
     directions = (1.0 - motion.outliers) * directions + motion.outliers
     # Of maximum one, whose powers do not overflow.
     directions = (directions / np.max(directions, axis=-1, keepdims=True)) ** weight
@@ -139,7 +146,7 @@ def _presence_likelihoods(scores: WindowScores) -> np.ndarray:
     return np.stack([bounded, 1.0 - bounded], axis=-1)
 
 
-def _directions(beliefs: np.ndarray) -> np.ndarray:
-    """Posteriors of the direction (W, 180), of beliefs about the states (W, S)."""
-    present = beliefs[:, :NUM_DIRECTIONS]
+def _directions(beliefs: np.ndarray, axis: AzimuthAxis) -> np.ndarray:
+    """Posteriors of the direction (W, K), of beliefs about the states (W, S)."""
+    present = beliefs[:, : len(axis)]
     return (present / present.sum(axis=-1, keepdims=True)).astype("float32")

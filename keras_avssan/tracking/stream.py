@@ -8,9 +8,11 @@ import numpy as np
 
 from keras_avssan._internal.checks import check_integer, gives_presence
 from keras_avssan._internal.one_line import count, one_line
-from keras_avssan.data.media.recordings import check_pair, to_numpy
-from keras_avssan.data.media.sound_blocks import as_float32, check_samples, choose_pair
-from keras_avssan.doa.grid import GRID_DEGREES
+from keras_avssan.arrays.microphone_array import MicrophoneArray
+from keras_avssan.data.media.recordings import check_channels, to_numpy
+from keras_avssan.data.media.sound_blocks import as_float32, check_samples, choose_channels
+from keras_avssan.tracking.array_pairs import count_channels, find_pairs, without_spacing
+from keras_avssan.tracking.azimuth_axis import FULL_CIRCLE, HALF_CIRCLE
 from keras_avssan.tracking.estimate import Estimate
 from keras_avssan.tracking.motion_model import MotionModel
 from keras_avssan.tracking.smoothing import OnlineFilter, check_smoothing, find_directions
@@ -39,7 +41,7 @@ class LocalizerStream:
         sampling_rate: Sampling rate of the blocks in hertz, and of arrays as prompts; the model's
             if not given.
         channels: Which two channels of blocks with more of them are microphone 1 and microphone 2,
-            counted from 0.
+            counted from 0; with `array`, which are its M microphones.
         microphone_spacing: Distance between the microphones in metres; the model's own if not
             given.
         smoothing: `"online"`, the posterior given all windows so far, or `None`, that of each
@@ -49,7 +51,9 @@ class LocalizerStream:
         max_pending: Most windows that a call of `push` estimates; of more, the oldest are dropped
             and counted in `dropped`, so that a consumer that is late catches up. `None` estimates
             all of them.
-        batch_size: Rows per run of the network: windows times prompts.
+        batch_size: Rows per run of the network: windows times prompts, times the pairs of an array.
+        array: Array of M microphones that records the stream, in place of two microphones, as in
+            `Localizer.track`. Azimuths are then from 0° to 359°.
 
     Raises:
         ValueError: If a prompt is unusable, or an argument is out of range.
@@ -70,7 +74,7 @@ class LocalizerStream:
         window: float = 1.0,
         hop: float = 0.25,
         sampling_rate: int | None = None,
-        channels: tuple[int, int] | None = None,
+        channels: tuple[int, ...] | None = None,
         microphone_spacing: float | None = None,
         smoothing: str | None = "online",
         motion: MotionModel | None = None,
@@ -78,12 +82,15 @@ class LocalizerStream:
         min_presence: float | None = 0.5,
         max_pending: int | None = None,
         batch_size: int = 32,
+        array: MicrophoneArray | None = None,
     ) -> None:
         if not hasattr(model, "prompt_inputs"):
             raise TypeError(f"`model` must be a `Localizer`. Received: model={model!r}")
         check_smoothing(smoothing, (None, "online"))
+        self._pairs = find_pairs(model, array, microphone_spacing)
+        self._axis = HALF_CIRCLE if self._pairs is None else FULL_CIRCLE
         if channels is not None:
-            check_pair(channels)
+            check_channels(channels, count_channels(self._pairs))
         check_min_presence(min_presence)
         if max_pending is not None:
             max_pending = check_integer("max_pending", max_pending, least=1)
@@ -151,7 +158,7 @@ class LocalizerStream:
         self._buffer = WindowBuffer(self._grid)
         self._dropped = 0
         self._num_channels: int | None = None
-        self._pair: list[int] = []
+        self._chosen: list[int] = []
         self._filters = {name: self._new_filter() for name in self._prompts}
 
     def push(self, samples: Any, sampling_rate: int | None = None) -> list[Estimate]:
@@ -179,7 +186,7 @@ class LocalizerStream:
         step = max(1, round(self._batch_size * self._grid.hop * self._grid.source_rate))
         estimates: list[Estimate] = []
         for start in range(0, len(block), step):
-            part = as_float32(block[start : start + step][:, self._pair])
+            part = as_float32(block[start : start + step][:, self._chosen])
             estimates += self._estimate(*self._buffer.push(part))
         return estimates
 
@@ -195,7 +202,8 @@ class LocalizerStream:
             )
         channels = block.shape[1]
         if self._num_channels is None:
-            self._pair = list(choose_pair(channels, self._channels, "`samples`"))
+            wanted = count_channels(self._pairs)
+            self._chosen = list(choose_channels(channels, self._channels, "`samples`", wanted))
             self._num_channels = channels
         if channels != self._num_channels:
             raise ValueError(
@@ -222,6 +230,7 @@ class LocalizerStream:
             list(self._inputs.values()),
             self._with_presence,
             self._batch_size,
+            self._pairs,
         )
         columns = [
             self._one_prompt(name, indices, one)
@@ -236,7 +245,7 @@ class LocalizerStream:
         azimuth, spread, gaps = find_directions(
             posteriors,
             presence,
-            GRID_DEGREES[np.argmax(posteriors, axis=-1)],
+            self._axis.degrees[np.argmax(posteriors, axis=-1)],
             scores.gaps,
             self._min_presence,
         )
@@ -254,7 +263,7 @@ class LocalizerStream:
         ]
 
     def _new_filter(self) -> OnlineFilter:
-        return OnlineFilter(self._motion, self._grid, self._with_presence)
+        return OnlineFilter(self._motion, self._grid, self._with_presence, self._axis)
 
     def _read_prompts(self, prompts: Any) -> None:
         """Embeds the prompts that are new."""
@@ -264,7 +273,8 @@ class LocalizerStream:
             if name in self._inputs and self._prompts[name] is prompt:
                 inputs[name] = self._inputs[name]
             else:
-                inputs[name] = one_prompt(self._model, prompt, self._given_rate, self._spacing)
+                found = one_prompt(self._model, prompt, self._given_rate, self._spacing)
+                inputs[name] = without_spacing(found, self._pairs)
         shared = share_windows(self._model, list(inputs.values()))
         self._prompts, self._inputs = named, dict(zip(inputs, shared, strict=True))
 

@@ -1,6 +1,7 @@
 """`Track`, the direction of a prompted sound over time."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,8 @@ from tqdm import tqdm
 from keras_avssan._internal.checks import check_number, gives_presence
 from keras_avssan._internal.one_line import count, one_line, span
 from keras_avssan.data.media.sound_blocks import open_blocks
+from keras_avssan.tracking.array_pairs import ArrayPairs, count_channels
+from keras_avssan.tracking.azimuth_axis import axis_of
 from keras_avssan.tracking.motion_model import MotionModel
 from keras_avssan.tracking.smoothing import check_smoothing, find_directions, smooth_scores
 from keras_avssan.tracking.window_scores import (
@@ -24,22 +27,23 @@ from keras_avssan.tracking.windows import WindowBuffer, WindowGrid
 class Track:
     """Directions of a prompted sound in windows that follow one another.
 
-    `Localizer.track` returns it. W is the number of windows. A window without a direction is a
-    gap; its azimuth and spread are NaN, and its posterior is what the other windows say, or uniform
-    without smoothing.
+    `Localizer.track` returns it. W is the number of windows, and K the number of directions: 180,
+    from 1° to 180°, or 360, from 0° to 359°, of an array of microphones. A window without a
+    direction is a gap; its azimuth and spread are NaN, and its posterior is what the other windows
+    say, or uniform without smoothing.
 
     Args:
         times: Centres of the windows in seconds, float64 (W,).
         azimuth: Azimuths in degrees, float32 (W,); NaN in gaps.
         spread: Standard deviation in degrees of the posterior around the azimuth, float32 (W,):
-            the root of the mean squared difference. NaN in gaps.
+            the root of the mean squared difference, on a circle for arrays. NaN in gaps.
         presence: Probability that the prompted sound is in the window, float32 (W,), or `None` for
             networks that do not estimate it.
-        posteriors: Posteriors over the directions 1° to 180° after smoothing, float32 (W, 180).
-        raw_posteriors: Those of the network for each window alone, float32 (W, 180).
+        posteriors: Posteriors over the directions after smoothing, float32 (W, K).
+        raw_posteriors: Those of the network for each window alone, float32 (W, K).
         raw_presence: The presence for each window alone, float32 (W,), or `None`.
-        gaps: Why a window has no direction, strings (W,): `"silent"` (both channels are constant),
-            `"dead channel"` (one is, or is 40 dB below the other), `"copied channel"` (both have
+        gaps: Why a window has no direction, strings (W,): `"silent"` (all channels are constant),
+            `"dead channel"` (one is, or is 40 dB below the loudest), `"copied channel"` (two have
             the same signal), `"not finite"` (NaN or infinite samples), `"absent"` (the presence is
             below the threshold); `""` where it has one.
         window: Duration of a window in seconds.
@@ -69,6 +73,11 @@ class Track:
         return len(self.times)
 
     @property
+    def degrees(self) -> np.ndarray:
+        """Directions of the posteriors in degrees, float32 (K,)."""
+        return axis_of(self.posteriors).degrees.copy()
+
+    @property
     def valid(self) -> np.ndarray:
         """Whether a window has a direction, bool (W,)."""
         return self.gaps == ""
@@ -84,10 +93,10 @@ class Track:
         )
 
 
-def make_track(
+def make_tracks(
     model: Any,
     recording: Any,
-    prompt: dict[str, np.ndarray],
+    prompts: Sequence[dict[str, np.ndarray]],
     *,
     window: float,
     hop: float,
@@ -95,19 +104,34 @@ def make_track(
     motion: MotionModel | None,
     min_presence: float | None,
     sampling_rate: int | None,
-    channels: tuple[int, int] | None,
+    channels: tuple[int, ...] | None,
     batch_size: int,
     progress: bool,
-) -> Track:
-    """The track of a prompt, given as the network's other inputs of one row; see `track`."""
+    pairs: ArrayPairs | None = None,
+) -> list[Track]:
+    """A track for each prompt, given as the network's other inputs of one row; see `track`.
+
+    They share one pass over the recording, which is that of an array where `pairs` are given.
+    """
     check_smoothing(smoothing)
     motion = check_motion(motion)
     check_min_presence(min_presence)
     rate = model.preprocessor.sampling_rate
     given = rate if sampling_rate is None else sampling_rate
-    with open_blocks(recording, given, channels) as blocks:
+    with open_blocks(recording, given, channels, count_channels(pairs)) as blocks:
         grid = make_grid(model, window, hop, blocks.sampling_rate)
-        scores = _score_blocks(model, blocks, grid, prompt, batch_size, progress)
+        scores = _score_blocks(model, blocks, grid, prompts, batch_size, progress, pairs)
+    return [_smoothed(one, grid, motion, smoothing, min_presence) for one in scores]
+
+
+def _smoothed(
+    scores: WindowScores,
+    grid: WindowGrid,
+    motion: MotionModel,
+    smoothing: str | None,
+    min_presence: float | None,
+) -> Track:
+    """The track of one prompt."""
     posteriors, presence, azimuth = smooth_scores(scores, grid, motion, smoothing)
     azimuth, spread, gaps = find_directions(
         posteriors, presence, azimuth, scores.gaps, min_presence
@@ -122,8 +146,8 @@ def make_track(
         scores.posteriors,
         scores.presence,
         gaps,
-        float(window),
-        float(hop),
+        float(grid.window),
+        float(grid.hop),
         smoothing,
     )
 
@@ -132,15 +156,17 @@ def _score_blocks(
     model: Any,
     blocks: Any,
     grid: WindowGrid,
-    prompt: dict[str, np.ndarray],
+    prompts: Sequence[dict[str, np.ndarray]],
     batch_size: int,
     progress: bool,
-) -> WindowScores:
-    """Scores of all windows of a recording; a few seconds of it are in memory at a time."""
-    buffer, parts, with_presence = WindowBuffer(grid), [], gives_presence(model)
+    pairs: ArrayPairs | None,
+) -> list[WindowScores]:
+    """Scores of all windows, one a prompt; a few seconds of the recording are in memory at once."""
+    buffer, with_presence = WindowBuffer(grid), gives_presence(model)
+    parts: list[list[WindowScores]] = []
     # Whole batches, so that few rows are computed twice.
     step = max(1, round(batch_size * grid.hop * grid.source_rate))
-    prompts = share_windows(model, [prompt])
+    prompts = share_windows(model, prompts)
     total = None if blocks.num_samples is None else grid.count(blocks.num_samples)
     received = 0
     with tqdm(total=total, desc="windows", unit="window", disable=not progress) as bar:
@@ -149,8 +175,10 @@ def _score_blocks(
             for start in range(0, len(block), step):
                 _, stretches = buffer.push(block[start : start + step])
                 if stretches:
-                    parts += score_windows(
-                        model, stretches, grid, prompts, with_presence, batch_size
+                    parts.append(
+                        score_windows(
+                            model, stretches, grid, prompts, with_presence, batch_size, pairs
+                        )
                     )
                     bar.update(len(stretches))
     if not parts:
@@ -158,7 +186,7 @@ def _score_blocks(
             f"`recording` must last for one window of {grid.window:g} s or more. "
             f"Received: {received / grid.source_rate:.3f} s"
         )
-    return join_scores(parts)
+    return [join_scores(of_prompt) for of_prompt in zip(*parts, strict=True)]
 
 
 def make_grid(model: Any, window: float, hop: float, source_rate: int) -> WindowGrid:
@@ -201,7 +229,7 @@ def one_prompt(
     for value in inputs.values():
         if len(value) != 1:
             raise ValueError(
-                "`prompt` must be one prompt; a `Prompt` averages several, and a "
-                f"`LocalizerStream` follows several. Received: {len(value)} prompts"
+                "`prompt` must be one prompt, or a list of single ones; a `Prompt` averages "
+                f"several. Received: {len(value)} prompts in one"
             )
     return inputs

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 
 from keras_avssan.doa.grid import NUM_DIRECTIONS, check_finite
+from keras_avssan.tracking.array_pairs import ArrayPairs
+from keras_avssan.tracking.azimuth_axis import FULL_CIRCLE, HALF_CIRCLE
 from keras_avssan.tracking.windows import WindowGrid, prepare
 
 # A prompt's projection, beside the inputs that it was made of: see `share_windows`.
@@ -15,9 +17,10 @@ _PROJECTION = "projection"
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class WindowScores:
-    """Posteriors (W, 180) of windows, presences (W,) or `None`, and why they have no direction.
+    """Posteriors (W, K) of windows, presences (W,) or `None`, and why they have no direction.
 
-    A gap is "" for a usable window; the others have a uniform posterior, and NaN for a presence.
+    K is 180 for two microphones, and 360 for an array. A gap is "" for a usable window; the others
+    have a uniform posterior, and NaN for a presence.
     """
 
     posteriors: np.ndarray
@@ -32,29 +35,29 @@ def score_windows(
     prompts: Sequence[Mapping[str, np.ndarray]],
     with_presence: bool,
     batch_size: int,
+    pairs: ArrayPairs | None = None,
 ) -> list[WindowScores]:
-    """Runs a network on windows (samples, 2) at the source's rate; one result a prompt.
+    """Runs a network on windows (samples, M) at the source's rate; one result a prompt.
 
     A prompt is a dict of the network's other inputs, of one row, as `share_windows` returns it.
+    M is 2, or the number of microphones of the array whose `pairs` are given.
     """
     prepared = [prepare(stretch, grid) for stretch in stretches]
     gaps = tuple(gap for _, gap in prepared)
     usable = np.flatnonzero([not gap for gap in gaps])
     windows = [window for window, _ in prepared if window is not None]
     shape = (len(prompts), len(gaps))
-    posteriors = np.full((*shape, NUM_DIRECTIONS), 1.0 / NUM_DIRECTIONS, "float32")
+    directions = len(HALF_CIRCLE if pairs is None else FULL_CIRCLE)
+    posteriors = np.full((*shape, directions), 1.0 / directions, "float32")
     presence = np.full(shape, np.nan, "float32")
     if len(usable):
-        audio = np.stack(windows)
-        if all(_PROJECTION in prompt for prompt in prompts):
-            outputs = _run_shared(model, audio, prompts, with_presence)
-            posteriors[:, usable], presence[:, usable] = outputs
-        else:
-            for rows in _alike(prompts):
-                group = [prompts[row] for row in rows]
-                outputs = _run(model, audio, group, with_presence, batch_size)
-                place = np.ix_(np.array(rows), usable)
-                posteriors[place], presence[place] = outputs
+        audio, spacings = np.stack(windows), None
+        if pairs is not None:
+            audio, spacings = pairs.split(audio), pairs.row_spacings(len(audio))
+        outputs = _run_all(model, audio, spacings, prompts, with_presence, batch_size)
+        posteriors[:, usable], presence[:, usable] = (
+            outputs if pairs is None else pairs.fuse(*outputs)
+        )
     return [
         WindowScores(posteriors[row], presence[row] if with_presence else None, gaps)
         for row in range(len(prompts))
@@ -96,6 +99,29 @@ def join_scores(parts: Sequence[WindowScores]) -> WindowScores:
     )
 
 
+def _run_all(
+    model: Any,
+    audio: np.ndarray,
+    spacings: np.ndarray | None,
+    prompts: Sequence[Mapping[str, np.ndarray]],
+    with_presence: bool,
+    batch_size: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Posteriors (prompts, rows, 180) and presences (prompts, rows) of audio (rows, samples, 2).
+
+    `spacings` (rows,) in metres count in place of those of the prompts.
+    """
+    if all(_PROJECTION in prompt for prompt in prompts):
+        return _run_shared(model, audio, spacings, prompts, with_presence)
+    posteriors = np.empty((len(prompts), len(audio), NUM_DIRECTIONS), "float32")
+    presence = np.empty((len(prompts), len(audio)), "float32")
+    for rows in _alike(prompts):
+        group = [prompts[row] for row in rows]
+        outputs = _run(model, audio, spacings, group, with_presence, batch_size)
+        posteriors[rows], presence[rows] = outputs
+    return posteriors, presence
+
+
 def _alike(prompts: Sequence[Mapping[str, np.ndarray]]) -> list[list[int]]:
     """Numbers of the prompts, by what fits into one batch: the same inputs of the same shapes."""
     groups: dict[Any, list[int]] = {}
@@ -108,16 +134,20 @@ def _alike(prompts: Sequence[Mapping[str, np.ndarray]]) -> list[list[int]]:
 def _run_shared(
     model: Any,
     audio: np.ndarray,
+    spacings: np.ndarray | None,
     prompts: Sequence[Mapping[str, np.ndarray]],
     with_presence: bool,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The same as `_run`, window by window, which runs through the network once for all prompts."""
+    """The same as `_run`, row by row, which runs through the network once for all prompts."""
     projections = np.concatenate([prompt[_PROJECTION] for prompt in prompts])
-    spacings = [
+    of_prompts = [
         prompt["microphone_spacing"] for prompt in prompts if "microphone_spacing" in prompt
     ]
-    spacing = np.concatenate(spacings) if spacings else None
-    outputs = [model._answer_projected(one[None], projections, spacing) for one in audio]
+    shared = np.concatenate(of_prompts) if of_prompts else None
+    outputs = []
+    for row, one in enumerate(audio):
+        spacing = shared if spacings is None else np.repeat(spacings[[row]], len(prompts))
+        outputs.append(model._answer_projected(one[None], projections, spacing))
     posterior = check_finite(np.concatenate([np.asarray(one["doa"], "float32") for one in outputs]))
     shape = (len(audio), len(prompts))
     presence = np.zeros(shape, "float32")
@@ -129,16 +159,19 @@ def _run_shared(
 def _run(
     model: Any,
     audio: np.ndarray,
+    spacings: np.ndarray | None,
     prompts: Sequence[Mapping[str, np.ndarray]],
     with_presence: bool,
     batch_size: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Posteriors (prompts, windows, 180) and presences (prompts, windows), zero without them."""
+    """Outputs as those of `_run_all`, for prompts of one kind; zero for presences of none."""
     stacked = {name: np.concatenate([prompt[name] for prompt in prompts]) for name in prompts[0]}
     count = len(prompts) * len(audio)
     posteriors, presences = [], []
     for rows in _batches(count, batch_size):
         inputs = {name: value[rows % len(prompts)] for name, value in stacked.items()}
+        if spacings is not None:
+            inputs["microphone_spacing"] = spacings[rows // len(prompts)]
         outputs = model.predict_on_batch({"audio": audio[rows // len(prompts)], **inputs})
         posteriors.append(np.asarray(outputs["doa"], "float32"))
         if with_presence:

@@ -13,7 +13,8 @@ from keras_avssan.visualization import style
 _POSTERIOR_COLORS = "Blues"
 # Share of the greatest probability that has the darkest colour: most posteriors are flatter.
 _DARKEST = 0.6
-_TICKS = range(0, 181, 30)
+# Differences of azimuths on a circle above which the line leaves one edge and enters at the other.
+_HALF_TURN = 180.0
 
 
 @style.styled
@@ -27,7 +28,7 @@ def plot_track(
 ) -> FigureBase:
     """Draws azimuths over time on the posterior, and the presence below.
 
-    Gaps interrupt the line.
+    Gaps interrupt the line, and so does the step from 359° to 0° of an array.
 
     Args:
         track: What `model.track` returns.
@@ -71,7 +72,8 @@ def plot_track(
     _draw_posteriors(axes[0], track)
     if truth is not None:
         look = {**style.ROLES["target"], "marker": None}
-        axes[0].plot(track.times, truth, label="target", linewidth=1.6, **look)
+        line = _cut_at_zero(track, truth)
+        axes[0].plot(*line, label="target", linewidth=1.6, **look)
     _draw_azimuths(axes[0], track)
     axes[0].legend(loc="upper right", ncols=2, frameon=True, framealpha=0.8)
     if track.presence is not None:
@@ -93,20 +95,31 @@ def _draw_posteriors(axes: Axes, track: Track) -> None:
         track.posteriors.T,
         origin="lower",
         aspect="auto",
-        extent=(*_limits(track), 0.5, 180.5),
+        extent=(*_limits(track), track.degrees[0] - 0.5, track.degrees[-1] + 0.5),
         cmap=_POSTERIOR_COLORS,
         vmin=0.0,
         vmax=_DARKEST * float(track.posteriors.max()),
         interpolation="nearest",
     )
-    axes.set_ylim(0.0, 180.5)
-    axes.set_yticks(list(_TICKS))
+    half = len(track.degrees) == 180
+    axes.set_ylim(*((0.0, 180.5) if half else (-0.5, 359.5)))
+    axes.set_yticks(list(range(0, 181, 30) if half else range(0, 360, 60)))
     axes.set_ylabel("azimuth (°)")
 
 
 def _draw_azimuths(axes: Axes, track: Track) -> None:
     look: dict[str, Any] = {**style.ROLES["predicted"], "marker": "."}
-    axes.plot(track.times, track.azimuth, label="predicted", linewidth=1.2, markersize=4, **look)
+    line = _cut_at_zero(track, track.azimuth)
+    axes.plot(*line, label="predicted", linewidth=1.2, markersize=4, **look)
+
+
+def _cut_at_zero(track: Track, azimuth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Times and azimuths of a line, with NaN where it would cross a whole circle."""
+    crossings = np.abs(np.diff(azimuth)) > _HALF_TURN
+    if len(track.degrees) == 180 or not crossings.any():
+        return track.times, azimuth
+    before = np.flatnonzero(crossings) + 1
+    return np.insert(track.times, before, track.times[before]), np.insert(azimuth, before, np.nan)
 
 
 def _draw_presence(axes: Axes, track: Track, presence: np.ndarray, min_presence: float) -> None:

@@ -169,6 +169,8 @@ def test_bad_arrays_are_refused(arguments, message):
     [
         ("a.csv", "x,y\n0.1,0\n-0.1,0\n"),
         ("a.csv", "0.1, 0\n-0.1, 0\n\n"),
+        ("a.csv", "X;Y\n0.1;0\n-0.1;0\n"),
+        ("a.csv", "sep=\t\n0.1\t0\n-0.1\t0\n"),
         ("a.CSV", "X,Y,Z\n0.1,0,0\n-0.1,0,0\n"),
         ("a.json", "[[0.1, 0], [-0.1, 0]]"),
         ("a.json", '{"positions": [[0.1, 0, 0], [-0.1, 0, 0]], "name": "a"}'),
@@ -202,6 +204,8 @@ def test_a_file_may_name_the_baffle(tmp_path):
     [
         ("a.txt", "0.1,0\n", "`path` must end in one of .csv, .json"),
         ("a.csv", "a,b\n0.1,0\n", r"must have the columns x, y.*\['a', 'b'\]"),
+        ("a.csv", "x,y,x\n0.1,0,0.1\n", r"must have the columns x, y.*\['x', 'y', 'x'\]"),
+        ("a.csv", "0,1;0\n-0,1;0\n", "must have the columns x, y"),
         ("a.csv", "0.1,0\n0.1\n", r"rows of two or three numbers.*\['0.1'\]"),
         ("a.csv", "0.1,0\n0.1,left\n", "rows of two or three numbers.*left"),
         ("a.csv", "", r"a.csv' holds no array.*`positions` must have shape"),

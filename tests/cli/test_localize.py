@@ -98,7 +98,8 @@ def test_words_come_before_a_folder_of_the_same_name(
     assert localize("mix.wav", "--prompt", "empty") == 2
     with pytest.raises(ValueError, match="the folder of this name is not a file") as caught:
         AVSSAN.from_preset("model").localize("mix.wav", "empty")
-    assert capsys.readouterr().err == f"keras-avssan localize: error: {caught.value}\n"
+    message = str(caught.value).replace("`prompt`", "`--prompt`").replace("prompt=", "--prompt=")
+    assert capsys.readouterr().err == f"keras-avssan localize: error: {message}\n"
     assert localize("mix.wav", "--prompt", "./empty") == 2
     error = capsys.readouterr().err
     assert "`--prompt`: file './empty' must be a file. Received: a directory" in error

@@ -1,5 +1,6 @@
 """`localize --array`: recordings of more than two microphones."""
 
+import dataclasses
 import json
 import os
 import re
@@ -11,6 +12,7 @@ import soundfile
 from keras_avssan import AVSSAN
 from keras_avssan.arrays import MicrophoneArray
 from keras_avssan.cli.main import main
+from keras_avssan.models import Localizer
 
 pytestmark = pytest.mark.backend_agnostic
 
@@ -24,6 +26,9 @@ def files(workspace):
     six = 0.1 * rng.standard_normal((8000, 6))
     soundfile.write(workspace / "six.wav", six, 16000)
     soundfile.write(workspace / "four.wav", six[:, 1:5], 16000)
+    long = 0.1 * rng.standard_normal((24000, 6))
+    soundfile.write(workspace / "long_six.wav", long, 16000)
+    soundfile.write(workspace / "long_four.wav", long[:, 1:5], 16000)
     (workspace / "square.csv").write_text(SQUARE)
     (workspace / "same.csv").write_text("0.1,0\n0.1,0\n0,0.1\n-0.1,0\n")
     (workspace / "line.csv").write_text("0,0\n0.1,0\n0.2,0\n0.3,0\n")
@@ -67,13 +72,61 @@ def test_channels_of_the_microphones(localize, capsys):
     assert capsys.readouterr().out == chosen
 
 
+def test_directions_over_time(files, localize, tmp_path, capsys):
+    """The table has azimuths all around, and the figure a whole circle."""
+    more = ["--track", "--window", 0.5, "--hop", 0.5, "--smoothing", "offline"]
+    outputs = ["--json", tmp_path / "track.json", "--figure", tmp_path / "track.png"]
+    channels = ["--array-channels", 1, 2, 3, 4]
+    assert localize("long_six.wav", "--array", "square.csv", *channels, *more, *outputs) == 0
+    model = AVSSAN.from_preset(str(files / "model"))
+    expected = model.track(
+        str(files / "long_six.wav"),
+        str(files / "dog.jpg"),
+        0.5,
+        0.5,
+        smoothing="offline",
+        channels=(1, 2, 3, 4),
+        array=MicrophoneArray.from_file(files / "square.csv"),
+    )
+    rows = json.loads((tmp_path / "track.json").read_text())
+    assert [row["azimuth"] for row in rows] == expected.azimuth.tolist() and len(rows) == 3
+    assert expected.posteriors.shape == (3, 360)
+    assert "3 of 3 windows with a direction, " in capsys.readouterr().out
+    assert (tmp_path / "track.png").stat().st_size > 5000
+
+
+@pytest.mark.parametrize(
+    ("azimuths", "arc"),
+    [
+        ([350.0, 2.0, 340.0, 10.0], "340 to 10 degrees"),
+        ([20.0, 350.0], "350 to 20 degrees"),
+        ([90.0, 30.0, 180.0], "30 to 180 degrees"),
+        ([7.0], "7 to 7 degrees"),
+    ],
+)
+def test_the_summary_has_the_arc_that_holds_all_azimuths(
+    files, localize, monkeypatch, tmp_path, capsys, azimuths, arc
+):
+    original = Localizer.track
+
+    def known(self, *arguments, **options):
+        (track,) = original(self, *arguments, **options)
+        values = np.resize(np.array(azimuths, "float32"), len(track))
+        return [dataclasses.replace(track, azimuth=values)]
+
+    monkeypatch.setattr(Localizer, "track", known)
+    more = ["--track", "--window", 0.5, "--hop", 0.25, "--csv", tmp_path / "track.csv"]
+    assert localize("long_four.wav", "--array", "square.csv", *more) == 0
+    assert f"windows with a direction, {arc}" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["four.wav", "--array", "kinect"], "`--array` must be one of starss23"),
         (["four.wav", "--array", "none.csv"], "none.csv"),
         (["four.wav", "--array", "same.csv"], "same.csv' holds no array.*different places"),
-        (["four.wav", "--array", "line.csv"], "along two level axes or more"),
+        (["four.wav", "--array", "line.csv"], "`--array` must have .*along two level axes or more"),
         (["four.wav", "--array", "metres.csv"], "at most 10 m apart; they are in metres"),
         (["mix.wav", "--array", "square.csv"], "must have 4 channels. Received: 2 channels"),
         (["six.wav", "--array", "square.csv"], "--array-channels 0 1 2 3`, chooses 4"),
@@ -88,8 +141,10 @@ def test_channels_of_the_microphones(localize, capsys):
             "`--channels` must be left",
         ),
         (["four.wav", "--array", "square.csv", "--spacing", "0.1"], "`--spacing` must be left out"),
-        (["four.wav", "--array", "square.csv", "--track"], "`--track` must be left out"),
-        (["four.wav", "--array", "square.csv", "--figure", "a.png"], "`--figure` must be left out"),
+        (
+            ["four.wav", "--array", "square.csv", "--figure", "a.png"],
+            "`--figure` must be used with `--track` where there is an `--array`",
+        ),
     ],
 )
 def test_bad_input_is_one_line_and_nothing_is_written(

@@ -117,13 +117,13 @@ def test_show_draws_a_room(folder, tmp_path):
     ("arguments", "named"),
     [
         (["build", "--out", "NEW", *SMALL, "--rooms", "0"], "`--rooms`"),
-        (["build", "--out", "NEW", *SMALL, "--t60", "0.5", "0.2"], "`t60`"),
-        (["build", "--out", "NEW", *SMALL, "--shards", "0", "9"], "`shards`"),
+        (["build", "--out", "NEW", *SMALL, "--t60", "0.5", "0.2"], "`--t60`"),
+        (["build", "--out", "NEW", *SMALL, "--shards", "0", "9"], "`--shards`"),
         (["build", "--out", "NEW", *SMALL, "--workers", "0"], "`--workers`"),
         (["build", "--out", "BANK", *SMALL, "--seed", "6"], "`seed` is 5 there, but 6"),
         (["show", "NEW"], "does not exist"),
         (["show", "EMPTY"], "must be the folder of a bank"),
-        (["show", "BANK", "--room", "3", "--plot", "NEW"], "`room` must be from 0 to 2"),
+        (["show", "BANK", "--room", "3", "--plot", "NEW"], "`--room` must be from 0 to 2"),
         (["show", "BANK", "--plot", "NEW/plan.png"], "`--plot`"),
     ],
 )
@@ -237,14 +237,14 @@ def test_import_passes_everything_on(tmp_path, monkeypatch):
     ("arguments", "named"),
     [
         (["NEW/a.sofa", *IMPORT], "a.sofa' does not exist"),
-        (["TEXT", *IMPORT], "`file` must be a whole SOFA file"),
+        (["TEXT", *IMPORT], "`FILE` must be a whole SOFA file"),
         (["TABLE", "TABLE", *IMPORT], "`FILE` must be one table, or SOFA files"),
         (["TABLE", *IMPORT, "--max-pairs", "2"], "`--max-pairs` must be 1 for a table"),
         (["TABLE", *IMPORT, "--max-pairs", "0"], "`--max-pairs` must be at least 1"),
         (["TABLE", *IMPORT, "--baffle", "soft"], "`--baffle` must be one of rigid, open"),
         (["TABLE", *IMPORT, "--t60", "0"], "`--t60` must be positive"),
-        (["TABLE", "--sampling-rate", "8000"], "`microphone_spacing` must be given"),
-        (["TABLE", *IMPORT, "--sources-per-room", "3"], "`sources_per_room` must be at most 2"),
+        (["TABLE", "--sampling-rate", "8000"], "`--spacing` must be given"),
+        (["TABLE", *IMPORT, "--sources-per-room", "3"], "`--sources-per-room` must be at most 2"),
     ],
 )
 def test_bad_imports_write_nothing(table, tmp_path, capsys, arguments, named):

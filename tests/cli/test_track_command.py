@@ -10,6 +10,7 @@ import soundfile
 
 from keras_avssan import AVSSAN
 from keras_avssan.cli.main import main
+from keras_avssan.encoders import ConvImageEncoder, PictureTextEncoder, WordTable
 from keras_avssan.models import Localizer
 
 pytestmark = pytest.mark.backend_agnostic
@@ -86,13 +87,100 @@ def test_tables_of_several_prompts_and_recordings(track, workspace, tmp_path, ca
     assert "silent" in {row["gap"] for row in rows}
 
 
+def read_back(path):
+    """Tracks of a table by recording and prompt: lists of times, azimuths and gaps."""
+    tracks = {}
+    with open(path, newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            azimuth = float(row["azimuth"]) if row["azimuth"] else np.nan
+            columns = tracks.setdefault((row["recording"], row["prompt"]), [])
+            columns.append((float(row["time"]), azimuth, row["gap"]))
+    return {name: list(zip(*rows, strict=True)) for name, rows in tracks.items()}
+
+
+def test_a_table_gives_back_the_track_of_each_prompt(track, workspace, tmp_path):
+    """Also of a prompt with a comma, and of one that is given twice."""
+    (workspace / "dog, barking.jpg").write_bytes((workspace / "dog.jpg").read_bytes())
+    prompts = ["mono.wav", "dog, barking.jpg", "mono.wav"]
+    names = ["long.wav", "mix.wav", "long.wav"]
+    assert track("--prompt", *prompts, "--csv", tmp_path / "t.csv", recordings=names) == 0
+    tracks = read_back(tmp_path / "t.csv")
+    assert list(tracks) == [(name, one) for name in names[:2] for one in prompts[:2]]
+    model = AVSSAN.from_preset(str(workspace / "model"))
+    for (name, prompt), (times, azimuths, gaps) in tracks.items():
+        expected = model.track(str(workspace / name), str(workspace / prompt), 0.5)
+        np.testing.assert_allclose(times, expected.times, atol=1e-4)
+        np.testing.assert_array_equal(azimuths, expected.azimuth)
+        assert list(gaps) == expected.gaps.tolist()
+
+
+def test_one_pass_for_all_prompts(track, workspace, monkeypatch, capsys):
+    """The windows run through the audio encoder once, however many prompts there are."""
+    rows = []
+    model = AVSSAN.from_preset(str(workspace / "model"))
+    model.compile(run_eagerly=True)
+    encode = model.backbone.audio_encoder.call
+
+    def count(audio, *more, **named):
+        rows.append(len(audio))
+        return encode(audio, *more, **named)
+
+    monkeypatch.setattr(model.backbone.audio_encoder, "call", count)
+    monkeypatch.setattr(Localizer, "from_preset", lambda *_: model)
+    pictures = [f"classes/dog/picture{index}.png" for index in range(3)]
+    assert track("--prompt", *pictures) == 0
+    usable = len(capsys.readouterr().out.splitlines()) - len(pictures)
+    usable = usable // len(pictures) - 2  # two of the windows are silent
+    assert sum(rows) == usable == 5
+
+
+@pytest.mark.parametrize("more", [["--track"], []])
+@pytest.mark.parametrize("prompts", [["xyzzy"], ["dog.jpg", "xyzzy"]])
+def test_words_that_are_not_read_are_refused_before_any_recording(
+    workspace, recording, monkeypatch, capsys, prompts, more
+):
+    monkeypatch.chdir(workspace)
+    for place in (
+        "keras_avssan.tracking.track.open_blocks",
+        "keras_avssan.cli.localize._localize_all",
+    ):
+        monkeypatch.setattr(place, lambda *_: pytest.fail("a recording was opened"))
+    command = ["localize", recording, "--model", "model", *more, "--prompt", *prompts]
+    assert main(command) == 2
+    found = capsys.readouterr()
+    (line,) = found.err.splitlines()
+    assert "Words as `--prompt` need a model whose" in line and line.endswith("--prompt='xyzzy'")
+    assert found.out == ""
+
+
+@pytest.mark.parametrize("more", [["--track"], [], ["listen"]])
+def test_all_unusable_prompts_are_named_with_similar_words(
+    make_small_model, workspace, recording, monkeypatch, capsys, more
+):
+    words = WordTable.from_vectors(["dog", "church_bell"], np.eye(2), "two words")
+    pictures = PictureTextEncoder(ConvImageEncoder(2, (4, 8), (32, 32)), words)
+    model = make_small_model(image_encoder=pictures)
+    monkeypatch.setattr(Localizer, "from_preset", lambda *_: model)
+    monkeypatch.chdir(workspace)
+    command = ["localize", recording, *more]
+    if more == ["listen"]:
+        command = ["listen", "-"]
+    command += ["--model", "model", "--prompt", "dgo", "dog", "broken.jpg", "dog.jpg"]
+    assert main(command) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "`--prompt` must be prompts that the model can take, and 2 of 4 are not." in line
+    assert "Received: 'dgo', 'broken.jpg'. The first of them: Words as" in line
+    assert "similar ones are ['dog']" in line and line.endswith("Received: text='dgo'")
+
+
 def test_presence_in_words(track, make_candidates, monkeypatch, capsys):
     model = make_candidates(prompt_dim=8)
     monkeypatch.setattr(Localizer, "from_preset", lambda *_: model)
-    monkeypatch.setattr(
-        "keras_avssan.models.localization.sound_tracking.read_prompts",
-        lambda *_: {"prompt_embedding": np.ones((1, 8), "float32")},
-    )
+    for module in ("localization.sound_tracking", "prompting"):
+        monkeypatch.setattr(
+            f"keras_avssan.models.{module}.read_prompts",
+            lambda *_: {"prompt_embedding": np.ones((1, 8), "float32")},
+        )
     assert track("--prompt", "a dog") == 0
     lines = capsys.readouterr().out.splitlines()
     assert all(", presence 0." in line for line in lines) and len(lines) == 7
@@ -139,7 +227,7 @@ def test_the_pair_reaches_the_model(track, workspace, monkeypatch, capsys):
         (["--smoothing", "online"], "`--smoothing` must be used with `--track`"),
         (["--track", "--window", "0"], "`--window` must be positive"),
         (["--track", "--hop", "-1"], "`--hop` must be positive"),
-        (["--track", "--window", "0.1"], "`window` must be from 0.5 to 60 seconds"),
+        (["--track", "--window", "0.1"], "`--window` must be from 0.5 to 60 seconds. Received: --"),
         (["--track", "--window", "9"], "must last for one window of 9 s or more. Received: 2.000"),
     ],
 )

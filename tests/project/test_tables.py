@@ -5,7 +5,7 @@ import pickle
 
 import pytest
 
-from keras_avssan._internal.tables import join_tables, make_table
+from keras_avssan._internal.tables.text_tables import join_tables, make_table
 
 pytestmark = pytest.mark.backend_agnostic
 

@@ -136,7 +136,9 @@ def test_silent_responses_and_lines_of_another_length(tmp_path, simulated):
     with pytest.raises(ValueError, match="with 1 of 4 responses of zeros"):
         imported(folder, microphone_spacing=0.2)
     (folder / "responses.csv").write_text("file,azimuth\n0-0.wav,30,5\n")  # a decimal comma
-    with pytest.raises(ValueError, match="as many cells .* more in line 2, from '5' on"):
+    with pytest.raises(
+        ValueError, match="`path`: table .*responses.csv', line 2: expected 2 cells"
+    ):
         imported(folder, microphone_spacing=0.2)
     for path in (None, 3):
         with pytest.raises(TypeError, match="`path` must be a path. Received: path="):
@@ -147,10 +149,61 @@ def test_tables_without_what_is_needed(tmp_path, simulated):
     with pytest.raises(FileNotFoundError, match="`path` must be a CSV table, or a folder with"):
         imported(tmp_path)
     folder = write(tmp_path / "rooms", [{"sound": "a.wav"}])
-    with pytest.raises(ValueError, match="a column `file` and one row or more"):
+    with pytest.raises(ValueError, match=r"`path`: table .* lacks the column.s. \['file'\]"):
+        imported(folder)
+    (folder / "responses.csv").write_text("file,azimuth\n")
+    with pytest.raises(ValueError, match="a CSV table of one row or more"):
         imported(folder)
     write(folder, [{"file": "a.wav"}])
     with pytest.raises(ValueError, match="positions .* or a column `azimuth`"):
         imported(folder)
     with pytest.raises(TypeError, match="tolerance"):
         imported(folder, tolerance=0.1)
+
+
+def test_two_columns_of_one_name(tmp_path, simulated):
+    folder = write(tmp_path / "rooms", rows_of(simulated, False), simulated)
+    for head in ("file,azimuth,azimuth", "file,azimuth,Azimuth "):
+        (folder / "responses.csv").write_text(f"{head}\n0-0.wav,30,60\n")
+        with pytest.raises(ValueError, match=r"has the column\(s\) \['azimuth'\] twice"):
+            imported(folder, microphone_spacing=0.2)
+
+
+def test_a_room_has_one_size(tmp_path, simulated):
+    rows = rows_of(simulated, True)
+    rows[1]["room_width"] = float(rows[0]["room_width"]) + 0.5
+    folder = write(tmp_path / "rooms", rows, simulated)
+    message = "one size of each room. Received: .* with room_width=.* in line 2 and .* in line 3"
+    with pytest.raises(ValueError, match=f"{message}, both of the room 'room 0'"):
+        imported(folder)
+    # The size of a room may stand in one of its lines; that of another room is another one.
+    for row in (rows[0], rows[1], rows[5]):
+        row["room_width"] = ""
+    bank = imported(write(folder, rows, simulated))
+    np.testing.assert_allclose(bank.room_sizes, simulated.room_sizes, atol=1e-5)
+    rows[3]["room_height"] = -2
+    with pytest.raises(ValueError, match="`room_height` is positive. Received: .* in line 5"):
+        imported(write(folder, rows, simulated))
+
+
+def test_a_file_stands_in_one_line(tmp_path, simulated):
+    rows = rows_of(simulated, False)
+    rows[4]["file"] = "./0-1.wav"
+    folder = write(tmp_path / "rooms", rows, simulated)
+    with pytest.raises(ValueError, match="file='./0-1.wav' in the lines 3 and 6"):
+        imported(folder, microphone_spacing=0.2)
+
+
+def test_tables_of_spreadsheets(tmp_path, simulated):
+    """Semicolons, capitals and empty lines, which errors count."""
+    folder = write(tmp_path / "rooms", rows_of(simulated, False), simulated)
+    expected = imported(folder, microphone_spacing=0.2)
+    lines = (folder / "responses.csv").read_text().replace(",", ";").splitlines()
+    table = "\r\n".join([lines[0].upper(), "", *lines[1:]])
+    (folder / "responses.csv").write_bytes(table.encode("utf-16"))
+    found = imported(folder, microphone_spacing=0.2)
+    np.testing.assert_array_equal(found.rirs, expected.rirs)
+    np.testing.assert_array_equal(found.azimuths, expected.azimuths)
+    (folder / "responses.csv").write_text(table + "\r\nnone.wav;room 1;;30;")
+    with pytest.raises(ValueError, match="none.wav', in line 9, cannot be read"):
+        imported(folder, microphone_spacing=0.2)

@@ -100,3 +100,29 @@ def test_arguments_out_of_range(argument):
 def test_time_must_pass():
     with pytest.raises(ValueError, match="`seconds` must be a positive time"):
         MotionModel().transition(0.0)
+
+
+@pytest.mark.parametrize("speed", [0.0, 0.3, 10.0, 500.0])
+def test_on_a_circle_all_directions_are_alike(speed):
+    matrix = MotionModel(speed=speed).transition(0.25, circular=True)
+    assert matrix.shape == (360, 360) and matrix.min() >= 0.0
+    np.testing.assert_allclose(matrix.sum(axis=1), 1.0, rtol=1e-12)
+    np.testing.assert_allclose(matrix, matrix.T, atol=1e-15)
+    np.testing.assert_allclose(np.roll(matrix, (1, 1), (0, 1)), matrix, atol=1e-15)
+
+
+@pytest.mark.parametrize(("degrees", "speed"), [(0, 10.0), (357, 10.0), (90, 200.0)])
+def test_the_walk_goes_round_a_circle(degrees, speed):
+    """Against the frequencies of random steps that are wrapped."""
+    rng = np.random.default_rng(0)
+    turned = np.rint(degrees + speed * rng.normal(size=400_000)).astype(int) % 360
+    found = np.bincount(turned, minlength=360) / len(turned)
+    row = MotionModel(speed=speed, jump_rate=0.0).transition(1.0, circular=True)[degrees]
+    np.testing.assert_allclose(row, found, atol=5 * np.sqrt(found.max() / len(turned)))
+
+
+def test_the_chain_of_a_circle():
+    initial, matrix = MotionModel().chain(0.5, with_presence=True, circular=True)
+    assert initial.shape == (361,) and matrix.shape == (361, 361)
+    np.testing.assert_allclose(matrix.sum(axis=1), 1.0, rtol=1e-12)
+    np.testing.assert_allclose(initial @ matrix, initial, atol=1e-12)

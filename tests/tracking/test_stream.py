@@ -5,7 +5,7 @@ import pytest
 
 from keras_avssan.encoders import ConvImageEncoder
 from keras_avssan.tracking import Estimate, LocalizerStream, MotionModel
-from keras_avssan.tracking.track import make_track, one_prompt
+from keras_avssan.tracking.track import make_tracks, one_prompt
 
 pytestmark = pytest.mark.backend_agnostic
 
@@ -24,10 +24,10 @@ def push_in_blocks(stream, audio, rng, largest=9000):
 
 
 def track_of(network, audio, prompt=LOUD, smoothing="online", rate=RATE, motion=None):
-    return make_track(
+    (track,) = make_tracks(
         network,
         audio,
-        one_prompt(network, prompt, None, None),
+        [one_prompt(network, prompt, None, None)],
         **WINDOWS,
         smoothing=smoothing,
         motion=motion,
@@ -37,6 +37,7 @@ def track_of(network, audio, prompt=LOUD, smoothing="online", rate=RATE, motion=
         batch_size=32,
         progress=False,
     )
+    return track
 
 
 def check_equal(estimates, track):

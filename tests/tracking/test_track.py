@@ -10,7 +10,7 @@ import soundfile
 
 from keras_avssan.encoders import ConvImageEncoder
 from keras_avssan.tracking import MotionModel, Track
-from keras_avssan.tracking.track import make_track, one_prompt
+from keras_avssan.tracking.track import make_tracks, one_prompt
 
 pytestmark = pytest.mark.backend_agnostic
 
@@ -28,7 +28,8 @@ def track(network):
             **{"sampling_rate": None, "channels": None, "batch_size": 4, "progress": False},
         }
         inputs = one_prompt(network, prompt, None, None)
-        return make_track(network, recording, inputs, **{**defaults, **arguments})
+        (found,) = make_tracks(network, recording, [inputs], **{**defaults, **arguments})
+        return found
 
     return run
 
@@ -433,7 +434,7 @@ def test_a_truncated_file_is_refused(track, moving, tmp_path):
 
 
 def test_several_prompts_are_refused(track, moving):
-    with pytest.raises(ValueError, match="must be one prompt; .*Received: 2 prompts"):
+    with pytest.raises(ValueError, match="must be one prompt, or a list .*Received: 2 prompts"):
         track(moving, prompt=[LOUD, LOUD])
 
 

@@ -52,6 +52,28 @@ def test_a_pixel_of_the_posterior_is_at_its_azimuth():
     assert left + 1.5 * (right - left) / columns == pytest.approx(0.75)
 
 
+def test_a_whole_circle_is_left_at_one_edge_and_entered_at_the_other():
+    azimuth = np.array([340.0, 350.0, 2.0, np.nan, 8.0, 355.0], "float32")
+    degrees = np.arange(360)
+    distance = np.abs((degrees - np.nan_to_num(azimuth)[:, None] + 180) % 360 - 180)
+    posteriors = np.exp(-distance / 5.0).astype("float32")
+    posteriors /= posteriors.sum(axis=1, keepdims=True)
+    gaps = np.array(["", "", "", "silent", "", ""])
+    times = 0.5 + 0.25 * np.arange(6)
+    track = Track(
+        times, azimuth, 0 * azimuth, None, posteriors, posteriors, None, gaps, 1.0, 0.25, None
+    )
+    (axes,) = plot_track(track, azimuth).axes
+    for line in lines_of(axes).values():
+        shown = line.get_ydata()
+        kept = [340.0, 350.0, np.nan, 2.0, np.nan, 8.0, np.nan, 355.0]
+        np.testing.assert_array_equal(shown, kept)
+        assert len(line.get_xdata()) == len(kept)
+    (image,) = axes.images
+    assert image.get_array().shape == (360, 6) and image.get_extent()[2:] == [-0.5, 359.5]
+    assert axes.get_ylim() == (-0.5, 359.5) and max(axes.get_yticks()) == 300
+
+
 def test_networks_without_presence_have_one_panel():
     (axes,) = plot_track(make_track(presence=False)).axes
     assert axes.get_xlabel() == "time (s)"

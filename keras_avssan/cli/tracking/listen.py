@@ -149,9 +149,11 @@ def _run(options: argparse.Namespace) -> None:
     model: Any = load_model(options.model)
     check_model_spacing(options, model)
 
+    from keras_avssan.models.prompting import check_readable
     from keras_avssan.tracking import LocalizerStream
     from keras_avssan.tracking.block_queue import BlockQueue
 
+    check_readable(model, options.prompt)
     stream = LocalizerStream(
         model,
         dict(zip(options.prompt, options.prompt, strict=True)),

@@ -46,8 +46,13 @@ def add_window_options(
 
 
 def check_track_options(options: argparse.Namespace) -> None:
-    """Refuses options of tracks without `--track`."""
+    """Refuses options of tracks without `--track`; a recording or prompt given twice counts once.
+
+    The rows of a track in a table are those of its recording and prompt.
+    """
     if options.track:
+        options.audio = list(dict.fromkeys(options.audio))
+        options.prompt = list(dict.fromkeys(options.prompt))
         return
     for name in _OF_TRACKS:
         if getattr(options, name) != options.parser.get_default(name):
@@ -67,26 +72,27 @@ def check_channel_pair(channels: Sequence[int] | None) -> None:
 def track_all(
     model: Any, options: argparse.Namespace, pair: dict[str, Any]
 ) -> tuple[list[dict[str, Any]], "Track"]:
-    """Tracks every prompt in every recording; prints the result.
+    """Tracks every prompt in every recording, all in one pass over it; prints the result.
 
     Returns a row a window, and the last track.
     """
     rows: list[dict[str, Any]] = []
+    inputs = [model.prompt_inputs(prompt) for prompt in options.prompt]
     for recording in options.audio:
-        for prompt in options.prompt:
-            track = model.track(
-                recording,
-                prompt,
-                window=options.window,
-                hop=options.hop,
-                smoothing=None if options.smoothing == "none" else options.smoothing,
-                progress=_is_long(recording),
-                **pair,
-            )
+        tracks = model.track(
+            recording,
+            inputs,
+            window=options.window,
+            hop=options.hop,
+            smoothing=None if options.smoothing == "none" else options.smoothing,
+            progress=_is_long(recording),
+            **pair,
+        )
+        for prompt, track in zip(options.prompt, tracks, strict=True):
             new = [{"recording": recording, "prompt": prompt, **row} for row in _rows(track)]
             _print(new, options)
             rows += new
-    return rows, track
+    return rows, tracks[-1]
 
 
 def _is_long(recording: PathLike) -> bool:
@@ -146,7 +152,8 @@ def _print(rows: Sequence[Mapping[str, Any]], options: argparse.Namespace) -> No
     head = f"{rows[0]['recording']}  {rows[0]['prompt']}" if several else ""
     if options.csv or options.json:
         found = [row["azimuth"] for row in rows if row["azimuth"] is not None]
-        where = f", {min(found):.0f} to {max(found):.0f} degrees" if found else ""
+        low, high = _bounds(found, around=bool(options.array))
+        where = f", {low:.0f} to {high:.0f} degrees" if found else ""
         summary = f"{len(found)} of {len(rows)} windows with a direction{where}"
         print(f"{head}{'  ' if head else ''}{summary}", flush=True)
         return
@@ -154,6 +161,16 @@ def _print(rows: Sequence[Mapping[str, Any]], options: argparse.Namespace) -> No
         print(head)
     for row in rows:
         print(line_of(row))
+
+
+def _bounds(azimuths: Sequence[float], around: bool) -> tuple[float, float]:
+    """Least and greatest azimuth; `around` a circle, the ends of the least arc that holds all."""
+    ordered = sorted(set(azimuths)) or [0.0]
+    if not around:
+        return ordered[0], ordered[-1]
+    gaps = [(ordered[k] - ordered[k - 1]) % 360 for k in range(len(ordered))]
+    widest = gaps.index(max(gaps))
+    return ordered[widest], ordered[widest - 1]
 
 
 def draw_track(track: "Track", title: str, path: PathLike) -> None:

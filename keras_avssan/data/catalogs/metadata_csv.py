@@ -12,8 +12,8 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from keras_avssan._internal.atomic_files import whole_file
+from keras_avssan._internal.tables.csv_files import read_csv_table
 from keras_avssan._internal.types import PathLike
-from keras_avssan.data.catalogs.csv_files import read_csv_table
 from keras_avssan.data.media.file_kinds import file_kind
 
 SPLIT_NAMES = ("train", "val", "test")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from keras_avssan._internal.one_line import one_line
-from keras_avssan._internal.tables import Table, join_tables, make_table
+from keras_avssan._internal.tables.text_tables import Table, join_tables, make_table
 
 # Copies and damaged files listed in the table, at most.
 _NAMED = 20

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from keras_avssan._internal.one_line import count, names, one_line
+from keras_avssan._internal.tables.csv_files import read_csv
 from keras_avssan._internal.types import PathLike
-from keras_avssan.data.catalogs.csv_files import read_csv
 
 FRAME_SECONDS = 0.1
 STARSS23_CLASSES = (

@@ -12,11 +12,11 @@ import numpy as np
 
 from keras_avssan._internal.checks import check_integer
 from keras_avssan._internal.one_line import count, names, one_line
-from keras_avssan._internal.tables import join_tables
+from keras_avssan._internal.tables.csv_files import read_csv_table
+from keras_avssan._internal.tables.text_tables import join_tables
 from keras_avssan._internal.types import PathLike
 from keras_avssan.data.catalogs.catalog import Catalog, Picture
 from keras_avssan.data.catalogs.checks import check_classes
-from keras_avssan.data.catalogs.csv_files import read_csv_table
 from keras_avssan.data.starss23.annotations import STARSS23_CLASSES
 from keras_avssan.data.starss23.segments import Segment
 from keras_avssan.data.starss23.starss23 import STARSS23

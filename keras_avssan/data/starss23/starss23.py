@@ -12,7 +12,7 @@ import soxr
 
 from keras_avssan._internal.checks import check_integer
 from keras_avssan._internal.one_line import count, one_line
-from keras_avssan._internal.tables import join_tables, make_table
+from keras_avssan._internal.tables.text_tables import join_tables, make_table
 from keras_avssan._internal.types import PathLike
 from keras_avssan.data.catalogs.checks import check_classes
 from keras_avssan.data.media.sound_files import open_sound

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_avssan._internal.atomic_files import sha256_of_file, write_json, write_text
-from keras_avssan._internal.tables import make_table
+from keras_avssan._internal.tables.text_tables import make_table
 from keras_avssan.data.vggsound_ssl.folder import MANIFEST_FILE
 from keras_avssan.data.vggsound_ssl.stage2_select import SPLITS
 from keras_avssan.data.vggsound_ssl.stage3_shard import read_index, shard_path

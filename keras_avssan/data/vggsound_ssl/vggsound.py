@@ -9,9 +9,9 @@ from pathlib import Path
 
 from keras_avssan._internal.atomic_files import sha256_of_file
 from keras_avssan._internal.one_line import count, one_line
+from keras_avssan._internal.tables.csv_files import read_csv
 from keras_avssan._internal.types import PathLike
 from keras_avssan.data.catalogs.checks import check_classes
-from keras_avssan.data.catalogs.csv_files import read_csv
 
 _COLUMNS = "youtube_id,start_second,label,split"
 _CSV_SPLITS = ("train", "test")

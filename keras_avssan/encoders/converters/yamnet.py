@@ -1,6 +1,5 @@
 """Converter of the checkpoints of YAMNet, of TensorFlow, Keras and NumPy."""
 
-import csv
 import pathlib
 import tempfile
 import zipfile
@@ -12,6 +11,7 @@ import keras
 import numpy as np
 
 from keras_avssan._internal.checks import path_of
+from keras_avssan._internal.tables.csv_files import read_csv_table
 from keras_avssan._internal.types import PathLike
 from keras_avssan.encoders.converters.comparison import compare_shapes, listed
 from keras_avssan.encoders.yamnet.yamnet import YAMNet
@@ -158,8 +158,8 @@ def _read_saved_model(
     class_map = folder / _CLASS_MAP
     if not class_map.is_file():
         return arrays, None
-    with class_map.open(newline="", encoding="utf-8") as file:
-        return arrays, [row["display_name"] for row in csv.DictReader(file)]
+    rows = read_csv_table(class_map, f"'{class_map}'", ("display_name",))
+    return arrays, [row["display_name"] for _, row in rows]
 
 
 def _names_in_saved_model(names: Sequence[str]) -> dict[str, str]:

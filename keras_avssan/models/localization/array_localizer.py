@@ -16,6 +16,7 @@ from keras_avssan.models.localization.array_answer import ArrayAnswer
 from keras_avssan.models.localization.pair_answers import answer_pairs
 from keras_avssan.models.microphones import SAME_SPACING, own_spacing, takes_spacing
 from keras_avssan.models.prompting import check_prompt
+from keras_avssan.tracking.array_pairs import ArrayPairs
 
 # Spacings that a network that takes the spacing as an input is used with, unless others are given:
 # from a fifth of that of its training, which reaches pairs of small boards, to one and a half of
@@ -170,9 +171,15 @@ class ArrayLocalizer:
             max_duration=preprocessor.max_duration,
             num_channels=len(self.array),
         )
-        spacings = self.spacings if takes_spacing(self.model) else None
+        spacings = self._pairs.spacings
         outputs = answer_pairs(self.model, recordings, self.pairs, spacings, prompt, sampling_rate)
         return self._fuse(outputs, find_copies(recordings))
+
+    @property
+    def _pairs(self) -> ArrayPairs:
+        """What directions over time need of it."""
+        spacings = self.spacings if takes_spacing(self.model) else None
+        return ArrayPairs(self.array, self.pairs, spacings, self.weights)
 
     def _fuse(self, outputs: dict[str, np.ndarray], copies: np.ndarray) -> ArrayAnswer:
         """The answer from the outputs of the pairs, each (scenes, P, …)."""

@@ -17,6 +17,7 @@ from keras_avssan.models.localization.array_localizer import ArrayLocalizer
 from keras_avssan.models.localization.several_prompts import answer_prompts, shares_recordings
 from keras_avssan.models.microphones import check_spacing
 from keras_avssan.models.prompting import check_prompt
+from keras_avssan.tracking.array_pairs import refuse_spacing
 
 _BATCH_SIZE = 32
 _Two: TypeAlias = tuple[np.ndarray, np.ndarray]
@@ -209,11 +210,7 @@ class LocalizesSounds(TaskMixin):
             >>> theta = model.localize("array.wav", "dog.jpg", array=square)  # 0 to 359 degrees
         """
         if array is not None:
-            if microphone_spacing is not None:
-                raise ValueError(
-                    "`microphone_spacing` must be `None` with `array`, whose positions have the "
-                    f"spacings. Received: microphone_spacing={microphone_spacing!r}"
-                )
+            refuse_spacing(microphone_spacing)
             return ArrayLocalizer(self, array).localize(
                 audio,
                 prompt,

@@ -1,13 +1,15 @@
 """Directions of a prompted sound over time: what the tasks do with long recordings."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 import numpy as np
 
 from keras_avssan._internal.checks import check_flag, check_integer
+from keras_avssan.arrays.microphone_array import MicrophoneArray
 from keras_avssan.data.media.recordings import spacing_input
 from keras_avssan.models.fitting.task_mixin import TaskMixin
+from keras_avssan.models.localization.array_localizer import ArrayLocalizer
 from keras_avssan.models.localization.several_prompts import (
     answer_projected,
     project_prompts,
@@ -15,12 +17,51 @@ from keras_avssan.models.localization.several_prompts import (
 )
 from keras_avssan.models.microphones import check_spacing
 from keras_avssan.models.prompting import check_prompt, embedded_once, read_prompts
+from keras_avssan.tracking.array_pairs import ArrayPairs, find_pairs, without_spacing
 from keras_avssan.tracking.motion_model import MotionModel
-from keras_avssan.tracking.track import Track, make_track, one_prompt
+from keras_avssan.tracking.track import Track, make_tracks, one_prompt
 
 
 class TracksSounds(TaskMixin):
     """Adds `track` and `prompt_inputs` to `Localizer`."""
+
+    @overload
+    def track(
+        self,
+        recording: Any,
+        prompt: list[Any] | tuple[Any, ...],
+        window: float = ...,
+        hop: float = ...,
+        *,
+        smoothing: Literal["online", "offline"] | None = ...,
+        motion: MotionModel | None = ...,
+        min_presence: float | None = ...,
+        sampling_rate: int | None = ...,
+        channels: tuple[int, ...] | None = ...,
+        microphone_spacing: float | None = ...,
+        batch_size: int = ...,
+        progress: bool = ...,
+        array: MicrophoneArray | None = ...,
+    ) -> list[Track]: ...
+
+    @overload
+    def track(
+        self,
+        recording: Any,
+        prompt: Any = ...,
+        window: float = ...,
+        hop: float = ...,
+        *,
+        smoothing: Literal["online", "offline"] | None = ...,
+        motion: MotionModel | None = ...,
+        min_presence: float | None = ...,
+        sampling_rate: int | None = ...,
+        channels: tuple[int, ...] | None = ...,
+        microphone_spacing: float | None = ...,
+        batch_size: int = ...,
+        progress: bool = ...,
+        array: MicrophoneArray | None = ...,
+    ) -> Track: ...
 
     def track(
         self,
@@ -33,21 +74,23 @@ class TracksSounds(TaskMixin):
         motion: MotionModel | None = None,
         min_presence: float | None = 0.5,
         sampling_rate: int | None = None,
-        channels: tuple[int, int] | None = None,
+        channels: tuple[int, ...] | None = None,
         microphone_spacing: float | None = None,
         batch_size: int = 32,
         progress: bool = False,
-    ) -> Track:
+        array: MicrophoneArray | None = None,
+    ) -> Track | list[Track]:
         """Estimates the direction of the prompted sound over time.
 
         The recording is cut into windows that overlap, and each of them is localised. Files are
-        read in blocks and may last for hours. The prompt is embedded once. Samples after the last
-        complete window are not used.
+        read in blocks and may last for hours. The prompt is embedded once. Several prompts share
+        one pass over the recording, and what the network computes of it alone. Samples after the
+        last complete window are not used.
 
         Args:
             recording: Recording of two microphones: a file (its path, its bytes, or the file opened
                 in binary mode) or an array (samples, channels).
-            prompt: The sound to localise, as in `localize`; a single one.
+            prompt: The sound to localise, as in `localize`; or a list of them.
             window: Duration of a window in seconds.
             hop: Time from one window to the next in seconds.
             smoothing: `None` for each window alone; `"online"` for the posterior given all windows
@@ -60,26 +103,34 @@ class TracksSounds(TaskMixin):
             sampling_rate: Sampling rate in hertz of arrays, of `recording` and as `prompt`; the
                 model's if not given.
             channels: Which two channels of a recording with more of them are microphone 1 and
-                microphone 2, counted from 0.
+                microphone 2, counted from 0; with `array`, which are its M microphones.
             microphone_spacing: Distance between the microphones in metres; the model's own if not
                 given.
-            batch_size: Windows per run of the network.
+            batch_size: Rows per run of the network: windows, times the pairs of an array.
             progress: Whether a progress bar is shown.
+            array: Array of M microphones with which the recording was made, in place of two
+                microphones, as in `localize`. Azimuths are then from 0° to 359°, and posteriors
+                have 360 numbers.
 
         Returns:
-            A `keras_avssan.tracking.Track`. Windows without a direction are gaps, with NaN as
+            A `keras_avssan.tracking.Track`; for a list of prompts a list of them, equal to those of
+            single calls. Windows without a direction are gaps, with NaN as
             azimuth: those in which a channel is silent, the channels are copies of each other or
             samples are not finite, and those in which the sound is absent.
 
         Raises:
             ValueError: If the recording is unreadable, shorter than a window, or has another number
-                of channels; if the prompt is unusable, or another argument out of range.
+                of channels; if a prompt is unusable, or another argument out of range; if `array`
+                does not fit, see `localize`.
             TypeError: If an argument is of another kind.
 
         Example:
             >>> track = model.track("mix.wav", "dog.jpg", window=0.5, smoothing="online")
             >>> track.posteriors.shape
             (1, 180)
+            >>> dog, bell = model.track("mix.wav", ["dog.jpg", "bell.jpg"], window=0.5)
+            >>> len(dog) == len(bell) == 1
+            True
 
         Reference:
             Beyond the paper, which localises single recordings. The smoothing is a hidden Markov
@@ -88,10 +139,20 @@ class TracksSounds(TaskMixin):
         """
         batch_size = check_integer("batch_size", batch_size, least=1)
         check_flag("progress", progress)
-        return make_track(
+        pairs = find_pairs(self, array, microphone_spacing)
+        several = isinstance(prompt, (list, tuple))
+        given = list(prompt) if several else [prompt]
+        if not given:
+            raise ValueError(f"`prompt` must hold at least one prompt. Received: prompt={prompt!r}")
+        inputs = [
+            without_spacing(one_prompt(self, one, sampling_rate, microphone_spacing), pairs)
+            for one in given
+        ]
+        tracks = make_tracks(
             self,
             recording,
-            one_prompt(self, prompt, sampling_rate, microphone_spacing),
+            # All prompts are one to a network that takes none.
+            inputs if self.backbone.visual_prompt else inputs[:1],
             window=window,
             hop=hop,
             smoothing=smoothing,
@@ -101,7 +162,11 @@ class TracksSounds(TaskMixin):
             channels=channels,
             batch_size=batch_size,
             progress=progress,
+            pairs=pairs,
         )
+        if len(tracks) < len(inputs):
+            tracks *= len(inputs)
+        return tracks if several else tracks[0]
 
     def prompt_inputs(
         self,
@@ -144,6 +209,10 @@ class TracksSounds(TaskMixin):
         inputs = embedded_once(self.backbone, inputs)
         count = len(next(iter(inputs.values())))
         return {**inputs, **spacing_input(microphone_spacing, count)}
+
+    def _array_pairs(self, array: MicrophoneArray) -> ArrayPairs:
+        """The pairs of an array that the network is used with, as in `localize`."""
+        return ArrayLocalizer(self, array)._pairs
 
     def _project_prompt(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray | None:
         """Projection (1, D) of a prompt, of its inputs; `None` where prompts share no run."""

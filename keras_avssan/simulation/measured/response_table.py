@@ -1,15 +1,14 @@
 """A CSV table of sound files with two-channel impulse responses."""
 
-import csv
 import os
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 import soundfile
 
 from keras_avssan._internal.checks import check_positive_number
+from keras_avssan._internal.tables.csv_files import read_csv_table
 from keras_avssan._internal.types import PathLike
 from keras_avssan.simulation.measured.recordings import Recordings
 
@@ -21,8 +20,10 @@ _POSITIONS = {
 }
 _SIZES = ("room_length", "room_width", "room_height")
 _METRE = 1.0  # distance of a source of which the azimuth alone is known
+_SAME_SIZE = 1e-3  # sides of a room that differ by less are the same, in metres
 
-_Row = dict[Any, Any]
+# Numbers of lines, and their cells by the names of the columns.
+_Rows: TypeAlias = list[tuple[int, dict[str, str]]]
 
 
 def read_table(path: PathLike, microphone_spacing: float | None) -> Recordings:
@@ -37,42 +38,30 @@ def read_table(path: PathLike, microphone_spacing: float | None) -> Recordings:
         raise FileNotFoundError(
             f"`path` must be a CSV table, or a folder with {TABLE}. Received: {name}"
         )
-    try:
-        with open(table, newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"`path` must be a CSV table: {error}. Received: {name}") from error
+    rows = read_csv_table(table, f"`path`: table '{table}'", ("file",))
     _check_columns(rows, name, microphone_spacing)
     microphones, sources = _places(rows, name, microphone_spacing)
     responses, rate = _responses(table.parent, rows, name)
-    labels = [row.get("room") or "" for row in rows]
+    labels = [row.get("room", "") for _, row in rows]
     order = {label: number for number, label in enumerate(dict.fromkeys(labels))}
+    rooms = np.array([order[label] for label in labels])
     return Recordings(
         name=name,
         responses=responses[:, None],
         microphones=microphones[:, None],
         sources=sources,
-        rooms=np.array([order[label] for label in labels]),
-        sizes=np.stack([_numbers(rows, column, name, np.nan) for column in _SIZES], axis=-1),
+        rooms=rooms,
+        sizes=np.stack([_sides(rows, column, name, rooms) for column in _SIZES], axis=-1),
         t60=_numbers(rows, "t60", name, np.nan),
         sampling_rate=rate,
         is_head=False,
     )
 
 
-def _check_columns(rows: list[_Row], name: str, spacing: float | None) -> None:
-    for line, row in enumerate(rows, 2):
-        if None in row:  # such as of a decimal comma
-            raise ValueError(
-                "`path` must be a CSV table with as many cells in a line as there are columns. "
-                f"Received: {name} with more in line {line}, from {row[None][0]!r} on"
-            )
-    columns = set(rows[0]) if rows else set()
-    if "file" not in columns:
-        raise ValueError(
-            "`path` must be a CSV table with a column `file` and one row or more. Received: "
-            f"{name} with {sorted(map(str, columns))} and {len(rows)} rows"
-        )
+def _check_columns(rows: _Rows, name: str, spacing: float | None) -> None:
+    if not rows:
+        raise ValueError(f"`path` must be a CSV table of one row or more. Received: {name}")
+    columns = set(rows[0][1])
     if columns.issuperset(sum(_POSITIONS.values(), ())):
         return
     if "azimuth" not in columns:
@@ -88,9 +77,9 @@ def _check_columns(rows: list[_Row], name: str, spacing: float | None) -> None:
     check_positive_number("microphone_spacing", spacing, "distance in metres")
 
 
-def _places(rows: list[_Row], name: str, spacing: float | None) -> tuple[np.ndarray, np.ndarray]:
+def _places(rows: _Rows, name: str, spacing: float | None) -> tuple[np.ndarray, np.ndarray]:
     """Positions of the microphones (P, 2, 3) and of the sources (P, 3)."""
-    if set(rows[0]).issuperset(sum(_POSITIONS.values(), ())):
+    if set(rows[0][1]).issuperset(sum(_POSITIONS.values(), ())):
         first, second, sources = (
             np.stack([_numbers(rows, column, name) for column in _POSITIONS[thing]], axis=-1)
             for thing in ("microphone1", "microphone2", "source")
@@ -98,20 +87,21 @@ def _places(rows: list[_Row], name: str, spacing: float | None) -> tuple[np.ndar
         return np.stack([first, second], axis=1), sources
     assert spacing is not None
     azimuth = _numbers(rows, "azimuth", name)
-    _refuse_line(name, "azimuth", azimuth, (azimuth >= 0) & (azimuth <= 180), "from 0 to 180")
+    within = (azimuth >= 0) & (azimuth <= 180)
+    _refuse_line(rows, name, "azimuth", azimuth, within, "from 0 to 180")
     distance = _numbers(rows, "distance", name, _METRE)
-    _refuse_line(name, "distance", distance, distance > 0, "positive")
+    _refuse_line(rows, name, "distance", distance, distance > 0, "positive")
     angle = np.radians(azimuth)
     sources = distance[:, None] * np.stack([np.cos(angle), np.sin(angle), 0 * angle], axis=-1)
     pair = np.array([[spacing / 2, 0.0, 0.0], [-spacing / 2, 0.0, 0.0]])
     return np.broadcast_to(pair, (len(rows), 2, 3)), sources
 
 
-def _numbers(rows: list[_Row], column: str, name: str, default: float | None = None) -> np.ndarray:
+def _numbers(rows: _Rows, column: str, name: str, default: float | None = None) -> np.ndarray:
     """A column as numbers; empty cells, and a column that is not there, have the default."""
     values = []
-    for line, row in enumerate(rows, 2):
-        cell = (row.get(column) or "").strip()
+    for line, row in rows:
+        cell = row.get(column, "")
         try:
             value = float(cell) if cell or default is None else default
         except ValueError:
@@ -125,23 +115,62 @@ def _numbers(rows: list[_Row], column: str, name: str, default: float | None = N
     return np.array(values)
 
 
+def _sides(rows: _Rows, column: str, name: str, rooms: np.ndarray) -> np.ndarray:
+    """A column of sides of rooms; one that stands in a single row of a room counts for all."""
+    sides = _numbers(rows, column, name, np.nan)
+    _refuse_line(rows, name, column, sides, ~(sides <= 0), "positive")
+    for room in np.unique(rooms):
+        there = np.flatnonzero(rooms == room)
+        known = there[~np.isnan(sides[there])]
+        if not len(known):
+            continue
+        other = known[np.abs(sides[known] - sides[known[0]]) > _SAME_SIZE]
+        if len(other):
+            (first, row), (second, _) = rows[known[0]], rows[other[0]]
+            raise ValueError(
+                f"`path` must be a CSV table with one size of each room. Received: {name} with "
+                f"{column}={sides[known[0]]:g} in line {first} and {sides[other[0]]:g} in line "
+                f"{second}, both of the room {row.get('room', '')!r}"
+            )
+        sides[there] = sides[known[0]]
+    return sides
+
+
 def _refuse_line(
-    name: str, column: str, values: np.ndarray, good: np.ndarray, expected: str
+    rows: _Rows,
+    name: str,
+    column: str,
+    values: np.ndarray,
+    good: np.ndarray,
+    expected: str,
 ) -> None:
     if not good.all():
         row = int(np.argmin(good))
         raise ValueError(
             f"`path` must be a CSV table whose column `{column}` is {expected}. Received: {name} "
-            f"with {column}={values[row]:g} in line {row + 2}"
+            f"with {column}={values[row]:g} in line {rows[row][0]}"
         )
 
 
-def _responses(folder: Path, rows: Iterable[_Row], name: str) -> tuple[np.ndarray, int]:
+def _refuse_same_files(rows: _Rows, name: str) -> None:
+    """Refuses a response that stands in two lines, such as at two places after a slip."""
+    lines: dict[str, int] = {}
+    for line, row in rows:
+        file = os.path.normpath(row["file"])
+        if lines.setdefault(file, line) != line:
+            raise ValueError(
+                "`path` must be a CSV table with a line for each sound file. Received: "
+                f"{name} with file={row['file']!r} in the lines {lines[file]} and {line}"
+            )
+
+
+def _responses(folder: Path, rows: _Rows, name: str) -> tuple[np.ndarray, int]:
     """The responses (P, 2, N), padded with zeros to one length, and their sampling rate."""
     found: list[np.ndarray] = []
     rates: list[int] = []
-    for line, row in enumerate(rows, 2):
-        path = folder / (row["file"] or "")
+    _refuse_same_files(rows, name)
+    for line, row in rows:
+        path = folder / row["file"]
         try:
             samples, rate = soundfile.read(path, dtype="float64", always_2d=True)
         except (OSError, RuntimeError) as error:
@@ -161,7 +190,8 @@ def _responses(folder: Path, rows: Iterable[_Row], name: str) -> tuple[np.ndarra
         other = next(k for k, rate in enumerate(rates) if rate != rates[0])
         raise ValueError(
             "`path` must be a CSV table of sound files of one sampling rate. Received: "
-            f"{name} with {rates[0]} Hz in line 2 and {rates[other]} Hz in line {other + 2}"
+            f"{name} with {rates[0]} Hz in line {rows[0][0]} and {rates[other]} Hz in line "
+            f"{rows[other][0]}"
         )
     length = max(samples.shape[1] for samples in found)
     padded = [np.pad(samples, ((0, 0), (0, length - samples.shape[1]))) for samples in found]

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from keras_avssan._internal.tables.csv_files import read_csv_table
 from keras_avssan.data import ClassFolders, VGGSound
-from keras_avssan.data.catalogs.csv_files import read_csv_table
 from keras_avssan.data.starss23.annotations import read_events
 from keras_avssan.data.starss23.segment_prompts import read_class_map
 

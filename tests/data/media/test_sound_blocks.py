@@ -6,7 +6,7 @@ import soundfile
 
 from keras_avssan.data.media import sound_blocks
 from keras_avssan.data.media.audio_io import read_audio
-from keras_avssan.data.media.sound_blocks import choose_pair, open_blocks
+from keras_avssan.data.media.sound_blocks import choose_channels, open_blocks
 
 pytestmark = pytest.mark.backend_agnostic
 
@@ -81,4 +81,4 @@ def test_a_file_that_is_damaged_in_the_middle(tmp_path):
 )
 def test_channels_that_are_not_there(present, channels, message):
     with pytest.raises(ValueError, match=message):
-        choose_pair(present, channels, "x")
+        choose_channels(present, channels, "x")

@@ -1,0 +1,1 @@
+"""Tables: CSV files that are read, and text that is printed."""
