@@ -8,6 +8,7 @@ round; the values are medians of the rounds. The table of `docs/performance.md` 
 """
 
 import argparse
+import functools
 import json
 import operator
 import os
@@ -47,7 +48,6 @@ SECONDS = 1.0
 
 def main():
     options = _options()
-    limit_cores(options.threads)
     results = measure(options)
     print(table(results))
     if options.out:
@@ -112,6 +112,7 @@ def _run(code, backend, threads):
         env={**os.environ, "KERAS_BACKEND": backend, "OMP_NUM_THREADS": str(threads)},
         capture_output=True,
         text=True,
+        preexec_fn=functools.partial(limit_cores, threads),
     )
     seconds = time.perf_counter() - started
     if process.returncode:
@@ -151,11 +152,11 @@ def _comparisons(rows):
 
 def _write_mixture(path):
     """The first second of a recording of the package."""
-    import importlib.util
-
     import soundfile
 
-    package = pathlib.Path(importlib.util.find_spec("keras_avssan").origin).parent
+    import keras_avssan
+
+    package = pathlib.Path(keras_avssan.__file__).parent
     with soundfile.SoundFile(package / "examples/dog_and_rain.flac") as file:
         samples = file.read(round(SECONDS * file.samplerate))
         soundfile.write(path, samples, file.samplerate)
