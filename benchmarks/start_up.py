@@ -2,7 +2,8 @@
 
 Each row runs in a process of its own, and all rows of a backend take turns, `--runs` times, after a
 round that is not counted and fills the caches of files. What is compared is compared within a
-round; the values are medians of the rounds. The table of `docs/performance.md` comes from
+round, the import of this library after that of Keras within a process; the values are medians of
+the rounds. The table of `docs/performance.md` comes from
 
     python benchmarks/start_up.py --threads 2 --runs 5 --out start_up.json
 """
@@ -10,7 +11,6 @@ round; the values are medians of the rounds. The table of `docs/performance.md` 
 import argparse
 import functools
 import json
-import operator
 import os
 import pathlib
 import statistics
@@ -29,7 +29,8 @@ COMMAND = (
 )
 ROWS = {
     "import keras": "import keras",
-    "import keras, keras_avssan": "import keras, keras_avssan",
+    "import keras, keras_avssan": "import time\nimport keras\nstarted = time.perf_counter()\n"
+    "import keras_avssan\nbeyond = time.perf_counter() - started",
     "import keras_hub": "import keras_hub",
     "localize": COMMAND.format("'localize', 'MIX', '--prompt', 'dog'"),
     "--help": COMMAND.format("'--help'"),
@@ -41,8 +42,11 @@ REPORT = """
 import json, resource, sys
 heavy = [name for name in ("keras", "numpy", "tensorflow") if name in sys.modules]
 used = resource.getrusage(resource.RUSAGE_SELF)
-print(json.dumps([heavy, used.ru_utime + used.ru_stime, used.ru_maxrss // 1024]))
+times = {"cpu": used.ru_utime + used.ru_stime, "beyond": globals().get("beyond")}
+print(json.dumps({"imported": heavy, "memory": used.ru_maxrss // 1024, **times}))
 """
+OURS = "import keras, keras_avssan"
+RATIOS = ("ratio", "ratio_of_cpu")
 SECONDS = 1.0
 
 
@@ -61,10 +65,10 @@ def measure(options):
         mixture = os.path.join(folder, "mix.wav")
         _write_mixture(mixture)
         for backend in options.backend or BACKENDS:
-            rows = {name: [] for name in ROWS}
+            rows = {name: [] for name in options.row or ROWS}
             for index in range(options.runs + 1):
-                for name, code in ROWS.items():
-                    run = _run(code.replace("MIX", mixture), backend, options.threads)
+                for name in rows:
+                    run = _run(ROWS[name].replace("MIX", mixture), backend, options.threads)
                     if index:
                         rows[name].append(run)
                 print(f"{backend}, round {index}", file=sys.stderr, flush=True)
@@ -80,7 +84,7 @@ def table(results):
         "|---|---|---|---|---|",
     ]
     for backend, rows in results["figures"].items():
-        for name in ROWS:
+        for name in [name for name in ROWS if name in rows]:
             row = rows[name]
             imports = "yes" if "tensorflow" in row["imported"] else "no"
             elapsed = f"{row['median']:.2f} s ({row['least']:.2f}–{row['most']:.2f})"
@@ -88,15 +92,15 @@ def table(results):
             lines.append(f"| {' | '.join(cells)} | {imports} |")
     lines += [
         "",
-        "| Backend | `keras_avssan` beyond `keras` | By CPU time "
+        "| Backend | `keras_avssan` beyond `keras` "
         "| `localize` / `import keras_hub` | By CPU time |",
-        "|---|---|---|---|---|",
+        "|---|---|---|---|",
     ]
     for backend, rows in results["figures"].items():
-        times = rows["compared"].values()
-        cells = [f"{1000 * one['beyond_keras']:.0f} ms" for one in times]
-        cells += [f"{one['ratio']:.2f}" for one in times]
-        lines.append(f"| {backend} | {' | '.join(cells)} |")
+        compared = rows["compared"]
+        beyond = f"{1000 * compared['beyond_keras']:.1f} ms" if "beyond_keras" in compared else "–"
+        ratios = [f"{compared[name]:.2f}" if name in compared else "–" for name in RATIOS]
+        lines.append(f"| {backend} | {' | '.join([beyond, *ratios])} |")
     lines.append(
         "\n{date}, {machine}, {cores} cores, load {load:.1f}, {threads} thread(s), "
         "Python {python}, {runs} rounds.".format(**results)
@@ -117,8 +121,7 @@ def _run(code, backend, threads):
     seconds = time.perf_counter() - started
     if process.returncode:
         raise RuntimeError(f"{code!r} failed under {backend}: {process.stderr[-2000:]}")
-    imported, cpu, memory = json.loads(process.stdout.splitlines()[-1])
-    return {"seconds": seconds, "cpu": cpu, "imported": imported, "memory": memory}
+    return {"seconds": seconds, **json.loads(process.stdout.splitlines()[-1])}
 
 
 def _summary(runs):
@@ -134,20 +137,15 @@ def _summary(runs):
 
 
 def _comparisons(rows):
-    """Medians over the rounds of what is compared within a round, by elapsed and by CPU time."""
-
-    def median(function, first, second, key):
-        pairs = zip(rows[first], rows[second], strict=True)
-        return statistics.median(function(one[key], other[key]) for one, other in pairs)
-
-    with_ours = ("import keras, keras_avssan", "import keras")
-    return {
-        key: {
-            "beyond_keras": median(operator.sub, *with_ours, key),
-            "ratio": median(operator.truediv, "localize", "import keras_hub", key),
-        }
-        for key in ("seconds", "cpu")
-    }
+    """Medians over the rounds of what is compared within a process or a round."""
+    compared = {}
+    if OURS in rows:
+        compared["beyond_keras"] = statistics.median(run["beyond"] for run in rows[OURS])
+    if {"localize", "import keras_hub"} <= set(rows):
+        pairs = list(zip(rows["localize"], rows["import keras_hub"], strict=True))
+        for name, key in zip(RATIOS, ("seconds", "cpu"), strict=True):
+            compared[name] = statistics.median(one[key] / other[key] for one, other in pairs)
+    return compared
 
 
 def _write_mixture(path):
@@ -167,6 +165,7 @@ def _options():
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--runs", type=int, default=5, help="rounds after the first")
     parser.add_argument("--backend", action="append", choices=BACKENDS, help="repeatable")
+    parser.add_argument("--row", action="append", choices=ROWS, help="repeatable")
     parser.add_argument("--out", help="file for the figures")
     return parser.parse_args()
 

@@ -248,7 +248,8 @@ def check_start_up(words, out):
     figures = json.loads(pathlib.Path("start_up.json").read_text())["figures"]["torch"]
     for name in ("--help", "--version", "wrong argument"):
         assert figures[name]["imported"] == [] and figures[name]["cpu"] < 0.6
-    assert figures["compared"]["cpu"]["ratio"] < 2.5
+    assert figures["compared"]["ratio_of_cpu"] < 2.5
+    assert figures["compared"]["beyond_keras"] < 0.3
 
 
 def check_tracking(words, out):
