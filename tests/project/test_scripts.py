@@ -113,6 +113,7 @@ TINY = {
     },
     "start_up": {
         **{"--runs": "1", "--threads": "1", "--backend": "torch", "--out": "start_up.json"},
+        **{"--row": (["import keras, keras_avssan"], ["import keras_hub"], ["localize"])},
     },
     "tracking": {
         **{"--scenes": "1", "--duration": "2", "--window": "0.5", "--hop": "0.5"},
