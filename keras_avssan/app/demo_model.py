@@ -9,6 +9,7 @@ from typing import Any
 import keras
 from tqdm import tqdm
 
+from keras_avssan._internal.start_up.keras_tensorflow import set_random_seed
 from keras_avssan._internal.types import PathLike
 from keras_avssan.app.demo_folder import as_typed, demo_folder
 from keras_avssan.data import ScenePlan, SyntheticClasses
@@ -67,7 +68,7 @@ def demo_model(
     say(f"1 of 2: simulating {rooms} rooms", file=sys.stderr)
     plan = demo_plan("train", rooms, progress=progress)
     say(f"2 of 2: training {steps} steps on six classes of sounds and drawings", file=sys.stderr)
-    keras.utils.set_random_seed(1)
+    set_random_seed(1)
     model = AVSSAN(dim=32, mlp_dim=128, audio_encoder=LogMelEncoder(filters=(8, 16, 32)))
     fit_scenes(
         model,

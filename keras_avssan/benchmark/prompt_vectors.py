@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from keras_avssan._internal.atomic_files import write_whole
+from keras_avssan._internal.start_up.keras_tensorflow import set_random_seed
 from keras_avssan._internal.types import PathLike
 from keras_avssan.data import ScenePlan, SegmentPrompts
 from keras_avssan.encoders import ConvImageEncoder, LogMelEncoder
@@ -17,7 +18,7 @@ from keras_avssan.models.prompt_embeddings import embed_plan
 
 def default_image_encoder(seed: int) -> keras.Layer:
     """A small frozen image encoder with random weights, for pictures that differ plainly."""
-    keras.utils.set_random_seed(seed)
+    set_random_seed(seed)
     encoder = ConvImageEncoder()
     encoder.build((None, *encoder.image_size, 3))
     encoder.trainable = False

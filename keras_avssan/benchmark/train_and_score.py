@@ -11,6 +11,7 @@ import numpy as np
 
 from keras_avssan._internal.atomic_files import read_json, write_json
 from keras_avssan._internal.resumable_folder import ResumableFolder
+from keras_avssan._internal.start_up.keras_tensorflow import set_random_seed
 from keras_avssan._internal.types import PathLike
 from keras_avssan.benchmark.scenes import BenchmarkScenes
 from keras_avssan.benchmark.settings import TRIAL_FACTORS, BenchmarkSettings
@@ -209,7 +210,7 @@ class Benchmark:
     def _make(self, system: System) -> Localizer:
         """A new network, whose weights depend only on the seed."""
         keras.utils.clear_session()
-        keras.utils.set_random_seed(self.settings.seed)
+        set_random_seed(self.settings.seed)
         return system.make(self.setup)
 
     def _trained(self, system: System) -> tuple[Localizer, dict[str, Any]]:

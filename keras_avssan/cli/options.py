@@ -261,8 +261,7 @@ def _open_pictures(options: argparse.Namespace) -> "keras.Layer | None":
     """Opens the image encoder alone."""
     if not options.image_encoder:
         return None
-    import keras_hub
-
+    from keras_avssan._internal.start_up.hub import keras_hub
     from keras_avssan.encoders import ImageEncoder
     from keras_avssan.encoders.clip_encoder import is_clip
     from keras_avssan.encoders.data_format import channels_last
@@ -282,9 +281,8 @@ def open_audio_encoder(options: argparse.Namespace) -> "keras.Model | None":
     """Opens the audio encoder that is named, if any."""
     if not options.audio_encoder:
         return None
-    import keras_hub
-
     import keras_avssan.encoders  # noqa: F401  (makes the encoders known to the loader)
+    from keras_avssan._internal.start_up.hub import keras_hub
     from keras_avssan.encoders.presets import reading_preset
 
     if not os.path.isdir(options.audio_encoder):

@@ -113,9 +113,8 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
-    import keras
-
     from keras_avssan import AVSSAN
+    from keras_avssan._internal.start_up.keras_tensorflow import set_random_seed
     from keras_avssan.training import fit_scenes, save_atomically
 
     checkpoints = options.checkpoints or f"{os.path.normpath(options.out)}.checkpoints"
@@ -123,7 +122,7 @@ def _train(options: argparse.Namespace) -> None:
     catalog = open_catalog(options, bank.sampling_rate if bank else 16000)
     check_splits(options, catalog)
     bank, *rooms = choose_training_rooms(options, bank, catalog.sampling_rate)
-    keras.utils.set_random_seed(options.seed)  # the same command starts the same training
+    set_random_seed(options.seed)  # the same command starts the same training
     model = AVSSAN(
         configuration=options.configuration,
         image_encoder=open_image_encoder(options),

@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, cast
 
 import keras
-import keras_hub
 import numpy as np
 from keras import ops
 
 from keras_avssan._internal.checks import check_integer
 from keras_avssan._internal.frozen_layers import KeepsFrozenLayers
+from keras_avssan._internal.start_up.hub import keras_hub
 from keras_avssan._internal.types import PathLike, Shape, Tensor
 from keras_avssan._internal.unit_length import unit_length
 from keras_avssan._internal.write_once import FixedSettings

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 from keras_avssan._internal.checks import path_of, unknown_argument
+from keras_avssan._internal.start_up.loaded_weights import weights_to_be_loaded
 from keras_avssan._internal.types import PathLike
 
 if TYPE_CHECKING:
-    import keras_hub
+    from keras_avssan._internal.start_up.hub import keras_hub
 
     _Backbone: Any = keras_hub.models.Backbone
 else:
@@ -69,13 +70,14 @@ def check_preset(preset: PathLike, owner: Any) -> str:
 def reading_preset(
     preset: PathLike, arguments: Mapping[str, Any] | None = None, name: str = "preset"
 ) -> Iterator[None]:
-    """Turns what goes wrong with the files of a preset, the argument `name`, into a ValueError.
+    """Loads weights at once, and turns what goes wrong with a preset's files into a ValueError.
 
-    Errors that may be of the `arguments` that override the preset's pass as they are, without the
-    whole configuration that Keras puts before some.
+    It names the argument `name`. Errors that may be of the `arguments` that override the
+    preset's pass as they are, without the whole configuration that Keras puts before some.
     """
     try:
-        yield
+        with weights_to_be_loaded():
+            yield
     except (ImportError, MemoryError):
         raise
     except Exception as caught:

@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import keras
-import keras_hub
 import numpy as np
 
 from keras_avssan._internal.frozen_layers import KEY, set_trainable_layers, trainable_layers
 from keras_avssan._internal.functional_storage import StoredByAttribute
+from keras_avssan._internal.start_up.hub import keras_hub
 from keras_avssan._internal.types import PathLike, Tensor
 from keras_avssan.encoders.clip_tokenizer import as_texts
 from keras_avssan.layers.scene_renderer import SceneRenderer

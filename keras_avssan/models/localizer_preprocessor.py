@@ -5,9 +5,9 @@ from functools import partial
 from typing import Any, cast
 
 import keras
-import keras_hub
 import numpy as np
 
+from keras_avssan._internal.start_up.hub import keras_hub
 from keras_avssan._internal.write_once import WriteOnce
 from keras_avssan.data.media.image_io import read_image
 from keras_avssan.data.media.recordings import read_recordings, read_reference

@@ -5,13 +5,13 @@ from types import MappingProxyType
 from typing import Any, Self
 
 import keras
-import keras_hub
 from keras import ops
 
 from keras_avssan._internal.checks import transpose_hint
 from keras_avssan._internal.frozen_layers import KeepsFrozenModel, freeze_parts
 from keras_avssan._internal.functional_storage import StoredByAttribute, layers_in
 from keras_avssan._internal.saved_files import find_preset
+from keras_avssan._internal.start_up.hub import keras_hub
 from keras_avssan._internal.types import PathLike, Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings, fixed_setting
 from keras_avssan.models.export.quantization import quantize_layers, quantized_layers

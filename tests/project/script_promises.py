@@ -242,6 +242,22 @@ def check_rooms(words, out):
             assert re.search(rf"^{what} at the card's limit: [\d.e-]+ s, [\d.e-]+ % of", out, re.M)
 
 
+def check_several_prompts(words, out):
+    one, several, ratio, difference = rows_of(out)["torch, AVSSAN(), pictures"]
+    assert number(one) > 0 and number(several) > 0 and number(ratio) > 0
+    assert number(difference) < 1e-4
+
+
+def check_start_up(words, out):
+    rows = rows_of(out)
+    assert rows["torch, `import keras_hub`"][-1] == "yes"
+    for name in ("import keras, keras_avssan", "localize"):
+        assert rows[f"torch, `{name}`"][-1] == "no"
+    figures = json.loads(pathlib.Path("start_up.json").read_text())["figures"]["torch"]
+    assert figures["compared"]["ratio_of_cpu"] < 2.5
+    assert figures["compared"]["beyond_keras"] < 0.3
+
+
 def check_tracking(words, out):
     rows = rows_of(out)
     methods = ["each window alone", "filter", "Viterbi", "SRP-PHAT, each window"]

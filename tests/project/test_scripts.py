@@ -40,7 +40,7 @@ TESTS = {
         "arrays bands builder built_in copies decay encoder_probe export_table exported_model "
         "figures fine_grid input_pipeline latency limits live memory printed_loss quantization "
         "real_classes recipe "
-        "robustness rooms several_prompts tracking training".split(),
+        "robustness rooms several_prompts start_up tracking training".split(),
         HERE,
     ),
     "carry_over": "tests/project/test_measured_benchmarks.py",
@@ -111,6 +111,10 @@ TINY = {
     "several_prompts": {
         **{"--runs": "1", "--seconds": "0.5", "--prompts": "2", "--threads": "1"},
         **{"--backend": "torch", "--network": (["AVSSAN(), pictures"],)},
+    },
+    "start_up": {
+        **{"--runs": "1", "--threads": "1", "--backend": "torch", "--out": "start_up.json"},
+        **{"--row": (["import keras, keras_avssan"], ["import keras_hub"], ["localize"])},
     },
     "tracking": {
         **{"--scenes": "1", "--duration": "2", "--window": "0.5", "--hop": "0.5"},

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import keras
-import keras_hub
 import numpy as np
 import safetensors
 import safetensors.numpy
 
 from keras_avssan._internal.checks import path_of
+from keras_avssan._internal.start_up.hub import keras_hub
 from keras_avssan._internal.types import PathLike
 from keras_avssan.encoders.clip_encoder import CLIP_MEAN, CLIP_STD, CLIPEncoder
 from keras_avssan.encoders.clip_tokenizer import CLIPTextTokenizer

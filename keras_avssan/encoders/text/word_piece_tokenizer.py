@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any, Self
 
 import keras
-import keras_hub
 import numpy as np
 import tokenizers
 
 from keras_avssan._internal.checks import check_integer
 from keras_avssan._internal.one_line import one_line
+from keras_avssan._internal.start_up.hub import keras_hub
 from keras_avssan._internal.types import PathLike
 from keras_avssan.encoders.clip_tokenizer import as_texts
 from keras_avssan.encoders.presets import check_preset, reading_preset
