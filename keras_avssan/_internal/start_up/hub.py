@@ -28,7 +28,9 @@ else:
     from keras_hub.src.utils import preset_utils
 
     # It imports TensorFlow for each file of a folder, to see whether `None` is a scheme of it.
-    _registered = preset_utils.tf_registered_schemes
-    _others = frozenset({None, preset_utils.HF_SCHEME, preset_utils.MODELSCOPE_SCHEME})
-    preset_utils.tf_registered_schemes = lambda: _Schemes(_registered, _others)
+    # Versions of KerasHub that do not are left as they are.
+    _registered = getattr(preset_utils, "tf_registered_schemes", None)
+    if _registered is not None:
+        _own = {getattr(preset_utils, f"{host}_SCHEME", None) for host in ("HF", "MODELSCOPE")}
+        preset_utils.tf_registered_schemes = lambda: _Schemes(_registered, frozenset(_own | {None}))
     serialize_without_tensorflow()
