@@ -236,6 +236,28 @@ class TestWeightsToBeLoaded:
         assert [np.std(weight) > 0 for weight in fresh.get_weights()] == random
         assert sum(random) > 10
 
+    def test_two_threads_leave_keras_as_it_was(self):
+        usual = keras.Variable._initialize_with_initializer
+        inside, leave = threading.Event(), threading.Event()
+        kernels = []
+
+        def load(wait):
+            with weights_to_be_loaded():
+                kernels.append(keras.Variable("he_normal", shape=(4, 5)))
+                wait()
+
+        first = threading.Thread(target=load, args=[lambda: (inside.set(), leave.wait(60))])
+        second = threading.Thread(target=load, args=[lambda: None])
+        first.start()
+        assert inside.wait(60)
+        second.start()
+        second.join(0.2)  # within it, unless it waits for the first
+        leave.set()
+        first.join(60)
+        second.join(60)
+        assert keras.Variable._initialize_with_initializer is usual
+        assert [bool(np.any(kernel)) for kernel in kernels] == [True, True]
+
     def test_an_error_leaves_keras_as_it_was(self):
         usual = keras.Variable._initialize_with_initializer
         with pytest.raises(ZeroDivisionError), weights_to_be_loaded():
