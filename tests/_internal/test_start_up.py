@@ -238,23 +238,23 @@ class TestWeightsToBeLoaded:
 
     def test_two_threads_leave_keras_as_it_was(self):
         usual = keras.Variable._initialize_with_initializer
-        inside, leave = threading.Event(), threading.Event()
+        inside, leaves = threading.Event(), [threading.Event(), threading.Event()]
         kernels = []
 
-        def load(wait):
+        def load(leave):
             with weights_to_be_loaded():
                 kernels.append(keras.Variable("he_normal", shape=(4, 5)))
-                wait()
+                inside.set()
+                leave.wait(60)
 
-        first = threading.Thread(target=load, args=[lambda: (inside.set(), leave.wait(60))])
-        second = threading.Thread(target=load, args=[lambda: None])
-        first.start()
+        threads = [threading.Thread(target=load, args=[leave]) for leave in leaves]
+        threads[0].start()
         assert inside.wait(60)
-        second.start()
-        second.join(0.2)  # within it, unless it waits for the first
-        leave.set()
-        first.join(60)
-        second.join(60)
+        threads[1].start()
+        threads[1].join(0.3)  # time to get within it, unless it waits for the first
+        for thread, leave in zip(threads, leaves, strict=True):
+            leave.set()
+            thread.join(60)
         assert keras.Variable._initialize_with_initializer is usual
         assert [bool(np.any(kernel)) for kernel in kernels] == [True, True]
 
