@@ -153,6 +153,17 @@ def test_configurations_of_before_have_no_candidates(make):
     assert backbone.settings["num_candidates"] == 0 and not hasattr(backbone, "candidates")
 
 
+@pytest.mark.backend_agnostic
+def test_settings_reach_the_layer_and_those_of_before_are_the_first_values(make):
+    new = {"candidate_masks": "shared", "candidate_posteriors": "equal"}
+    backbone = make(**new).backbone
+    config = backbone.get_config()
+    for name, value in new.items():
+        assert config.pop(name) == getattr(backbone.candidates, name.partition("_")[2]) == value
+    former = AVSSANBackbone.from_config(config).candidates
+    assert (former.search, former.masks, former.posteriors) == ("steered", "separate", "steered")
+
+
 @pytest.mark.one_backend
 def test_mixed_precision(make, delayed_noise, make_inputs):
     model = make(dtype="mixed_bfloat16")
