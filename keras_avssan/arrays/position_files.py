@@ -32,6 +32,8 @@ def read_positions(path: PathLike) -> Positions:
         raise ValueError(
             f"`path` must end in one of {', '.join(_ENDINGS)}. Received: path={path!r}"
         )
+    if os.path.isdir(path):
+        raise ValueError(f"`path` must be a file of positions. Received: path={path!r}, a folder")
     if ending.lower() == ".csv":
         return Positions(_rows(path), stem)
     try:
@@ -45,8 +47,8 @@ def read_positions(path: PathLike) -> Positions:
 
 def _rows(path: str) -> list[list[float]]:
     """Numbers of a CSV file, without a heading."""
-    rows = [row for _, row in read_csv(path, f"'{path}'", _fits)]
-    if rows and not _all_numbers(rows[0]):
+    rows = [_filled(row) for _, row in read_csv(path, f"'{path}'", _fits)]
+    if rows and not any(map(_is_number, rows[0])):
         if _lower(rows[0]) not in _HEADINGS:
             raise ValueError(
                 f"'{path}' must have the columns x, y and optionally z. Received: {rows[0]}"
@@ -55,14 +57,15 @@ def _rows(path: str) -> list[list[float]]:
     for row in rows:
         if not _all_numbers(row) or len(row) != len(rows[0]):
             raise ValueError(
-                f"'{path}' must have rows of two or three numbers, x, y and z in metres, all of "
-                f"the same length. Received: {row}"
+                f"'{path}' must have rows of two or three numbers, x, y and z in metres with "
+                f"decimal points, all of the same length. Received: {row}"
             )
     return [[float(cell) for cell in row] for row in rows]
 
 
 def _fits(row: list[str]) -> bool:
     """Whether a first row is split where it should be."""
+    row = _filled(row)
     return _lower(row) in _HEADINGS or (len(row) in (2, 3) and _all_numbers(row))
 
 
@@ -70,11 +73,23 @@ def _lower(row: list[str]) -> list[str]:
     return [cell.lower() for cell in row]
 
 
+def _filled(row: list[str]) -> list[str]:
+    """A row without the empty cells at its end, which a spreadsheet writes for empty columns."""
+    while row and not row[-1]:
+        row = row[:-1]
+    return row
+
+
 def _all_numbers(row: list[str]) -> bool:
+    return bool(row) and all(map(_is_number, row))
+
+
+def _is_number(cell: str) -> bool:
     try:
-        return bool([float(cell) for cell in row])
+        float(cell)
     except ValueError:
         return False
+    return True
 
 
 def _object(text: str, path: str, stem: str) -> Positions:

@@ -3,6 +3,8 @@
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from keras_avssan.cli.checks import check_input
+
 if TYPE_CHECKING:
     from keras_avssan.arrays import MicrophoneArray
 
@@ -73,6 +75,7 @@ def open_array(options: argparse.Namespace) -> "MicrophoneArray":
             f"`--array` must be one of {', '.join(MicrophoneArray.presets())}, or a CSV or JSON "
             f"file of positions. Received: --array={name!r}"
         )
+    check_input("--array", name)
     return MicrophoneArray.from_file(name)
 
 

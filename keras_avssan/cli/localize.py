@@ -103,10 +103,28 @@ def _check(options: argparse.Namespace) -> None:
         check_output("--csv", options.csv)
     if options.figure:
         _check_figure(options)
+    _check_outputs(options)
     check_channel_pair(options.channels)
     check_array_options(options)
     for path in options.audio:
-        _check_channels(path, options)
+        _check_header(path, options)
+
+
+def _check_outputs(options: argparse.Namespace) -> None:
+    """Refuses two files of answers that are one, and one that would replace what is read."""
+    taken = {os.path.realpath(path): f"the recording '{path}'" for path in options.audio}
+    for prompt in options.prompt:
+        if os.path.isfile(prompt):
+            taken[os.path.realpath(prompt)] = f"the prompt '{prompt}'"
+    for name in ("json", "csv", "figure"):
+        path = getattr(options, name)
+        if path is None or (os.path.exists(path) and not os.path.isfile(path)):  # such as /dev/null
+            continue
+        other = taken.setdefault(os.path.realpath(path), f"the file of `--{name}`")
+        if other != f"the file of `--{name}`":
+            raise ValueError(
+                f"`--{name}` must be a file of its own. Received: --{name}={path!r}, {other}"
+            )
 
 
 def _check_figure(options: argparse.Namespace) -> None:
@@ -122,14 +140,15 @@ def _check_figure(options: argparse.Namespace) -> None:
         )
 
 
-def _check_channels(path: PathLike, options: argparse.Namespace) -> None:
-    """By the header; files that soundfile cannot open are left to the reader, which says why."""
+def _check_header(path: PathLike, options: argparse.Namespace) -> None:
+    """Channels and length; files that soundfile cannot open are left to the reader."""
     import soundfile
 
     try:
-        count = soundfile.info(path).channels
+        header = soundfile.info(path)
     except soundfile.SoundFileError:
         return
+    count = header.channels
     wanted, option, channels = 2, "--channels", options.channels
     if options.array:
         wanted, option = len(open_array(options)), "--array-channels"
@@ -148,6 +167,11 @@ def _check_channels(path: PathLike, options: argparse.Namespace) -> None:
         raise ValueError(
             f"`{option}` must be from 0 to {count - 1} for audio file '{path}'. "
             f"Received: {option}={list(channels)}"
+        )
+    if options.track and header.frames < round(options.window * header.samplerate):
+        raise ValueError(
+            f"audio file '{path}' must last for one window of {options.window:g} s or more. "
+            f"Received: {header.duration:.3f} s"
         )
 
 

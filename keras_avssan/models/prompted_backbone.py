@@ -92,6 +92,11 @@ class PromptedBackbone(
         """
         self.settings = MappingProxyType(dict(settings))  # read-only: the layers are made of it
         self.visual_prompt = visual_prompt
+        if image_encoder is not None and not isinstance(image_encoder, keras.Layer):
+            raise TypeError(
+                "`image_encoder` must be a Keras layer or model from pictures to embeddings. "
+                f"Received: image_encoder={image_encoder!r}"
+            )
         self.image_encoder: keras.Layer | None = image_encoder
         self.prompt_dim = self._prompt_dim(image_encoder, prompt_dim)
         if visual_prompt and image_encoder is not None and not image_encoder.built:

@@ -236,6 +236,28 @@ class TestWeightsToBeLoaded:
         assert [np.std(weight) > 0 for weight in fresh.get_weights()] == random
         assert sum(random) > 10
 
+    def test_two_threads_leave_keras_as_it_was(self):
+        usual = keras.Variable._initialize_with_initializer
+        inside, leaves = threading.Event(), [threading.Event(), threading.Event()]
+        kernels = []
+
+        def load(leave):
+            with weights_to_be_loaded():
+                kernels.append(keras.Variable("he_normal", shape=(4, 5)))
+                inside.set()
+                leave.wait(60)
+
+        threads = [threading.Thread(target=load, args=[leave]) for leave in leaves]
+        threads[0].start()
+        assert inside.wait(60)
+        threads[1].start()
+        threads[1].join(0.3)  # time to get within it, unless it waits for the first
+        for thread, leave in zip(threads, leaves, strict=True):
+            leave.set()
+            thread.join(60)
+        assert keras.Variable._initialize_with_initializer is usual
+        assert [bool(np.any(kernel)) for kernel in kernels] == [True, True]
+
     def test_an_error_leaves_keras_as_it_was(self):
         usual = keras.Variable._initialize_with_initializer
         with pytest.raises(ZeroDivisionError), weights_to_be_loaded():

@@ -205,7 +205,8 @@ def test_a_file_may_name_the_baffle(tmp_path):
         ("a.txt", "0.1,0\n", "`path` must end in one of .csv, .json"),
         ("a.csv", "a,b\n0.1,0\n", r"must have the columns x, y.*\['a', 'b'\]"),
         ("a.csv", "x,y,x\n0.1,0,0.1\n", r"must have the columns x, y.*\['x', 'y', 'x'\]"),
-        ("a.csv", "0,1;0\n-0,1;0\n", "must have the columns x, y"),
+        ("a.csv", "0,1;0\n-0,1;0\n", "numbers, x, y and z in metres with decimal points"),
+        ("a.csv", "0.1,,0\n-0.1,0.1,0\n", r"rows of two or three numbers.*\['0.1', '', '0'\]"),
         ("a.csv", "0.1,0\n0.1\n", r"rows of two or three numbers.*\['0.1'\]"),
         ("a.csv", "0.1,0\n0.1,left\n", "rows of two or three numbers.*left"),
         ("a.csv", "", r"a.csv' holds no array.*`positions` must have shape"),
@@ -223,6 +224,21 @@ def test_unusable_files_are_named(name, text, message, tmp_path):
     path.write_text(text)
     with pytest.raises(ValueError, match=f"(?s){message}"):
         MicrophoneArray.from_file(path)
+
+
+def test_empty_cells_at_the_end_of_rows_are_left_out(tmp_path):
+    for heading in ("", "x,y,\n", "\ufeffx;y;;\n"):
+        rows = heading + "0.1,0,,\n-0.1,0,\n0,0.1\n"
+        (tmp_path / "a.csv").write_text(rows.replace(",", ";" if ";" in heading else ","))
+        found = MicrophoneArray.from_file(tmp_path / "a.csv")
+        np.testing.assert_array_equal(found.positions[:, :2], [[0.1, 0], [-0.1, 0], [0, 0.1]])
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.json"])
+def test_a_folder_is_no_file_of_positions(name, tmp_path):
+    (tmp_path / name).mkdir()
+    with pytest.raises(ValueError, match=f"`path` must be a file .*{name}', a folder"):
+        MicrophoneArray.from_file(tmp_path / name)
 
 
 def test_a_missing_file_is_named(tmp_path):

@@ -228,13 +228,19 @@ def test_the_pair_reaches_the_model(track, workspace, monkeypatch, capsys):
         (["--track", "--window", "0"], "`--window` must be positive"),
         (["--track", "--hop", "-1"], "`--hop` must be positive"),
         (["--track", "--window", "0.1"], "`--window` must be from 0.5 to 60 seconds. Received: --"),
-        (["--track", "--window", "9"], "must last for one window of 9 s or more. Received: 2.000"),
+        (["--track", "--window", "9"], "file 'long.wav' must last for one window of 9 s or more"),
+        (["--track", "--csv", "a.out", "--json", "./a.out"], "='a.out', the file of `--json`"),
+        (["--json", "long.wav"], "`--json` must be a file of its own. Received: --json='long.wav'"),
+        (["--track", "--csv", "dog.jpg"], "--csv='dog.jpg', the prompt 'dog.jpg'"),
     ],
 )
-def test_what_does_not_fit_is_reported(
+def test_what_does_not_fit_is_reported_and_no_file_is_written(
     workspace, recording, monkeypatch, capsys, arguments, message
 ):
     monkeypatch.chdir(workspace)
     command = ["localize", recording, "--prompt", "dog.jpg", "--model", "model"]
+    before = {path.name: path.read_bytes() for path in workspace.iterdir() if path.is_file()}
     assert main([*command, *arguments]) == 2
+    after = {path.name: path.read_bytes() for path in workspace.iterdir() if path.is_file()}
+    assert after == before
     assert message in capsys.readouterr().err

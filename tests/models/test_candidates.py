@@ -153,6 +153,17 @@ def test_configurations_of_before_have_no_candidates(make):
     assert backbone.settings["num_candidates"] == 0 and not hasattr(backbone, "candidates")
 
 
+@pytest.mark.backend_agnostic
+def test_settings_reach_the_layer_and_those_of_before_are_the_first_values(make):
+    new = {"candidate_masks": "shared", "candidate_posteriors": "equal"}
+    backbone = make(**new).backbone
+    config = backbone.get_config()
+    for name, value in new.items():
+        assert config.pop(name) == getattr(backbone.candidates, name.partition("_")[2]) == value
+    former = AVSSANBackbone.from_config(config).candidates
+    assert (former.search, former.masks, former.posteriors) == ("steered", "separate", "steered")
+
+
 @pytest.mark.one_backend
 def test_mixed_precision(make, delayed_noise, make_inputs):
     model = make(dtype="mixed_bfloat16")
@@ -178,11 +189,24 @@ def test_mixed_precision(make, delayed_noise, make_inputs):
         ({"num_candidates": False}, "`num_candidates` must be an integer"),
         ({"num_candidates": 1.5}, "`num_candidates` must be an integer"),
         ({"extractor_filters": 0}, "`extractor_filters` must be an integer"),
+        ({"candidate_masks": "halved"}, "`candidate_masks` must be one of.*='halved'"),
+        ({"candidate_posteriors": None}, "`candidate_posteriors` must be one of.*=None"),
+        ({"num_candidates": 0, "candidate_search": "found"}, "`candidate_search` must be one of"),
+        ({"num_candidates": 0, "candidate_masks": "halved"}, "`candidate_masks` must be one of"),
+        ({"num_candidates": 0, "candidate_posteriors": 1}, "`candidate_posteriors` must be one"),
+        ({"num_candidates": 0, "extractor_filters": 0}, "`extractor_filters` must be an integer"),
     ],
 )
 def test_wrong_settings_are_refused(arguments, message, make):
     with pytest.raises(ValueError, match=message):
         make(**arguments)
+
+
+@pytest.mark.backend_agnostic
+@pytest.mark.parametrize("name", ["audio_encoder", "image_encoder"])
+def test_encoders_are_layers(name):
+    with pytest.raises(TypeError, match=f"`{name}` must be a Keras layer .*='yamnet'"):
+        AVSSANBackbone(**{"prompt_dim": 4, "audio_encoder": LogMelEncoder(8, (4,)), name: "yamnet"})
 
 
 @pytest.mark.one_backend

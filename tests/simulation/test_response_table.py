@@ -194,6 +194,22 @@ def test_a_file_stands_in_one_line(tmp_path, simulated):
         imported(folder, microphone_spacing=0.2)
 
 
+def test_a_line_lacks_nothing(tmp_path, simulated):
+    rows = rows_of(simulated, False)
+    file, rows[2]["file"] = rows[2]["file"], " "
+    folder = write(tmp_path / "rooms", rows, simulated)
+    with pytest.raises(ValueError, match="a sound file in each line. .*file='' in line 4"):
+        imported(folder, microphone_spacing=0.2)
+    rows[2]["file"] = file
+    for wrong in (0, -0.3):
+        for row in rows:
+            row["t60"] = 0.4
+        rows[1]["t60"] = wrong
+        folder = write(folder, rows, simulated)
+        with pytest.raises(ValueError, match=f"`t60` is positive.*t60={wrong} in line 3"):
+            imported(folder, microphone_spacing=0.2)
+
+
 def test_tables_of_spreadsheets(tmp_path, simulated):
     """Semicolons, capitals and empty lines, which errors count."""
     folder = write(tmp_path / "rooms", rows_of(simulated, False), simulated)

@@ -206,3 +206,13 @@ def test_recordings_of_other_numbers_of_channels(square_network, around, moving)
 def test_a_model_that_is_no_localizer(network):
     with pytest.raises(TypeError, match="`array` must be `None` for a model that is not a"):
         LocalizerStream(network, [LOUD], **WINDOWS, array=SQUARE)
+
+
+def test_the_presence_is_the_mean_of_the_pairs():
+    array = MicrophoneArray([(0.1, 0.0), (-0.1, 0.0), (0.0, 0.1)])
+    pairs = ArrayPairs(array, np.array([[0, 1], [0, 2], [1, 2]]), None, np.ones(3))
+    posteriors = np.full((2, 6, 180), 1 / 180, "float32")  # two prompts, two windows
+    rows = [[0.9, 0.0, 0.3, 0.6, 0.6, 0.6], [1.0, 0.7, 0.1, 0.0, 0.3, 0.0]]
+    fused, presence = pairs.fuse(posteriors, np.array(rows, "float32"))
+    np.testing.assert_allclose(presence, [[0.4, 0.6], [0.6, 0.1]], rtol=1e-6)
+    assert fused.shape == (2, 2, 360)

@@ -25,9 +25,11 @@ from keras_avssan.layers.extraction.source_directions import TRAINED_WIDTH, Sour
 from keras_avssan.layers.extraction.spatial_extractor import SpatialExtractor, check_bins
 from keras_avssan.layers.stereo_stft import cross_spectrum
 
-_SEARCHES = ("steered", "learned")
-_MASKS = ("separate", "shared")
-_POSTERIORS = ("steered", "equal")
+CHOICES = {
+    "search": ("steered", "learned"),
+    "masks": ("separate", "shared"),
+    "posteriors": ("steered", "equal"),
+}
 APART = 10.0  # degrees between candidates, more than this
 NEAR = 12.0  # degrees within which a candidate's posterior lies
 _FAR = 1e3
@@ -107,9 +109,8 @@ class SourceCandidates(FixedSettings, keras.layers.Layer):
                 "`num_candidates` must be an integer from 1 to 8. "
                 f"Received: num_candidates={num_candidates}"
             )
-        check_choice("search", search, _SEARCHES)
-        check_choice("masks", masks, _MASKS)
-        check_choice("posteriors", posteriors, _POSTERIORS)
+        for name, value in (("search", search), ("masks", masks), ("posteriors", posteriors)):
+            check_choice(name, value, CHOICES[name])
         check_positive_number("microphone_spacing", microphone_spacing, "distance in metres")
         self.search = search
         self.masks = masks
@@ -176,12 +177,18 @@ class SourceCandidates(FixedSettings, keras.layers.Layer):
 
         Args:
             spectrogram: Spectrogram of a mixture of unit power, shape (batch, T, F, 4).
-            azimuths: Azimuths in degrees, shape (batch, K).
+            azimuths: Azimuths in degrees, shape (batch, K), for any K.
             microphone_spacing: Optional distances in metres, shape (batch,).
 
         Returns:
             float32 masks on the amplitude, shape (batch, K, T, F).
+
+        Raises:
+            ValueError: If an input has another shape.
         """
+        spectrogram, azimuths = map(ops.convert_to_tensor, (spectrogram, azimuths))
+        azimuths = ops.cast(azimuths, "float32")
+        check_shape("azimuths", azimuths.shape, "batch, K", (spectrogram.shape[0], None))
         rivals = self._others(ops.unstack(azimuths, axis=1))
         masks = self.extractor(spectrogram, azimuths, microphone_spacing, rivals)
         if self.masks == "separate":

@@ -12,6 +12,11 @@ def check_audio_encoder(audio_encoder: keras.Layer | None, sampling_rate: int) -
             "`audio_encoder` must be given unless `semantic_audio` is False. "
             "Received: audio_encoder=None"
         )
+    if not isinstance(audio_encoder, keras.Layer):
+        raise TypeError(
+            "`audio_encoder` must be a Keras layer or model from mono audio to embeddings. "
+            f"Received: audio_encoder={audio_encoder!r}"
+        )
     rate = getattr(audio_encoder, "sampling_rate", sampling_rate)
     if rate != sampling_rate:
         raise ValueError(

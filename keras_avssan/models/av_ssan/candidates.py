@@ -2,11 +2,11 @@
 
 from typing import TYPE_CHECKING, Any
 
-from keras_avssan._internal.checks import check_integer
+from keras_avssan._internal.checks import check_choice, check_integer
 from keras_avssan._internal.types import Tensor
 from keras_avssan.layers.extraction.class_prototypes import ClassPrototypes
 from keras_avssan.layers.extraction.prompt_fusion import PromptFusion
-from keras_avssan.layers.extraction.source_candidates import SourceCandidates
+from keras_avssan.layers.extraction.source_candidates import CHOICES, SourceCandidates
 from keras_avssan.models.av_ssan.extracted_evidence import STEPS, ExtractedEvidence
 
 if TYPE_CHECKING:
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 def add_candidates(backbone: "AVSSANBackbone") -> None:
     """Adds the layers of `num_candidates`, beyond the paper; none where it is 0."""
     settings = backbone.settings
+    for name, choices in CHOICES.items():
+        check_choice(f"candidate_{name}", settings[f"candidate_{name}"], choices)
+    check_integer("extractor_filters", settings["extractor_filters"], 1)
     if not settings["num_candidates"]:
         if settings["num_prototypes"]:
             raise ValueError(
@@ -78,7 +81,6 @@ def weigh_candidates(
 def _check(settings: Any, audio_encoder: Any) -> None:
     """Refuses networks whose prompts and sounds cannot be compared."""
     count = settings["num_candidates"]
-    check_integer("extractor_filters", settings["extractor_filters"], 1)
     for name in ("visual_prompt", "semantic_audio"):
         if not settings[name]:
             raise ValueError(

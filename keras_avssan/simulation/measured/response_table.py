@@ -40,6 +40,8 @@ def read_table(path: PathLike, microphone_spacing: float | None) -> Recordings:
         )
     rows = read_csv_table(table, f"`path`: table '{table}'", ("file",))
     _check_columns(rows, name, microphone_spacing)
+    t60 = _numbers(rows, "t60", name, np.nan)
+    _refuse_line(rows, name, "t60", t60, ~(t60 <= 0), "positive")
     microphones, sources = _places(rows, name, microphone_spacing)
     responses, rate = _responses(table.parent, rows, name)
     labels = [row.get("room", "") for _, row in rows]
@@ -52,7 +54,7 @@ def read_table(path: PathLike, microphone_spacing: float | None) -> Recordings:
         sources=sources,
         rooms=rooms,
         sizes=np.stack([_sides(rows, column, name, rooms) for column in _SIZES], axis=-1),
-        t60=_numbers(rows, "t60", name, np.nan),
+        t60=t60,
         sampling_rate=rate,
         is_head=False,
     )
@@ -152,10 +154,15 @@ def _refuse_line(
         )
 
 
-def _refuse_same_files(rows: _Rows, name: str) -> None:
-    """Refuses a response that stands in two lines, such as at two places after a slip."""
+def _check_files(rows: _Rows, name: str) -> None:
+    """Refuses a line without a file, and a response in two, such as at two places after a slip."""
     lines: dict[str, int] = {}
     for line, row in rows:
+        if not row["file"]:
+            raise ValueError(
+                "`path` must be a CSV table with a sound file in each line. Received: "
+                f"{name} with file='' in line {line}"
+            )
         file = os.path.normpath(row["file"])
         if lines.setdefault(file, line) != line:
             raise ValueError(
@@ -168,7 +175,7 @@ def _responses(folder: Path, rows: _Rows, name: str) -> tuple[np.ndarray, int]:
     """The responses (P, 2, N), padded with zeros to one length, and their sampling rate."""
     found: list[np.ndarray] = []
     rates: list[int] = []
-    _refuse_same_files(rows, name)
+    _check_files(rows, name)
     for line, row in rows:
         path = folder / row["file"]
         try:

@@ -234,3 +234,22 @@ def test_inputs_of_another_shape_are_refused(shapes, message):
 def test_unknown_bins_are_refused():
     with pytest.raises(ValueError, match="a known number of bins above 8"):
         SourceCandidates().build((None, None, None, 4))
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_masks_of_given_directions_are_those_of_the_call(far_sources, count):
+    spectrogram = far_sources([60.0, 130.0], (0.6, 0.4)).spectrogram
+    layer = SourceCandidates(count, 3, masks="shared")
+    found, masks, _, _ = run(layer, spectrogram)
+    for azimuths in (found, found.astype("float64"), found.tolist(), found.astype(int)):
+        again = ops.convert_to_numpy(layer.extract(spectrogram, azimuths))
+        np.testing.assert_allclose(again, masks, atol=1e-6)
+
+
+@pytest.mark.backend_agnostic
+@pytest.mark.parametrize("shape", [(2,), (3, 2), (2, 1, 1)])
+def test_directions_of_another_shape_are_refused(shape):
+    layer = SourceCandidates(2, 2)
+    layer.build((None, None, 65, 4))
+    with pytest.raises(ValueError, match=r"`azimuths` must have shape \(batch, K\), here \(2, any"):
+        layer.extract(np.ones((2, 7, 65, 4), "float32"), np.full(shape, 30.0))
