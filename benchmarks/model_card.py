@@ -116,8 +116,8 @@ def main():
         (script, json.loads(pathlib.Path(path).read_text("utf-8")))
         for script, path in (
             ("extractor", options.extractor),
-            ("selection", options.start),
             ("directions", options.directions),
+            ("selection", options.start),
             ("selection", options.scores),
         )
         if path
