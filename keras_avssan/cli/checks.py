@@ -174,7 +174,7 @@ def _forms(value: Any) -> set[str]:
     """How messages write a value of an option, or a part of it."""
     forms = {str(value), repr(value)}
     if isinstance(value, list):
-        forms |= {repr(tuple(value)), *map(repr, value)}
+        forms |= {repr(tuple(value)), *map(repr, value), *(repr([one]) for one in value)}
         if len(value) == 2 and all(isinstance(bound, int) for bound in value):
             forms.add(repr(list(range(*value))))
     if isinstance(value, (int, float)):

@@ -72,7 +72,7 @@ def test_leaks_are_listed_and_make_the_exit_code(root, tmp_path, capsys):
     [
         (["folders", "nowhere"], "`root` must be an existing folder. Received: root='nowhere'"),
         (["folders", ".", "--json", "no/where.json"], "`--json` must lie in an existing folder"),
-        (["folders", ".", "--splits", "0", "0", "0"], "`splits`"),
+        (["folders", ".", "--splits", "0", "0", "0"], "`--splits`"),
         (["folders", "ROOT", "--workers", "0"], "`--workers` must be at least 1"),
         (["folders", "ROOT", "--engine", "threads"], "`--engine` must be one of"),
         (

@@ -144,7 +144,7 @@ def test_words_are_aligned_before_the_training(command, encoders, tmp_path, caps
     [
         (["--text-encoder", "nothing"], "`preset` must be the folder of a saved model"),
         (["--image-encoder", ""], "`--image-encoder` must not be empty"),
-        (["--align-steps", "-1"], "`align_steps` must be an integer"),
+        (["--align-steps", "-1"], "`--align-steps` must be an integer"),
     ],
 )
 def test_wrong_options_of_words_end_with_2(change, message, command, encoders, tmp_path, capsys):

@@ -173,7 +173,7 @@ def test_the_command_reports_and_scores(arguments, tmp_path, capsys):
         ("--class-map", "none.csv", "none.csv"),
         ("--pair", "M1-M2", "`--pair`"),
         ("--segment-duration", "0.33", "`duration`"),
-        ("--segment-duration", "0.5", "`min_activity`"),
+        ("--segment-duration", "0.5", "`--min-activity`"),
         ("--baffle", "soft", "`--baffle`"),
         ("--model", "nowhere", "--model"),
     ],

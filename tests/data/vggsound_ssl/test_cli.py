@@ -85,9 +85,9 @@ def test_stopped_by_the_user(material, tmp_path, monkeypatch, capsys):
 def test_bad_input_is_one_clear_line(material, tmp_path, capsys, bank_path):
     out = tmp_path / "ssl"
     for options, message in [
-        (["--min-instances", "99"], "Received: min_instances=99"),
+        (["--min-instances", "99"], "Received: --min-instances=99"),
         (["--clip", "nowhere"], "`--clip` must be"),
-        (["--classes", "whistling"], "Received: classes=('whistling',)"),
+        (["--classes", "whistling"], "Received: --classes=('whistling',)"),
         (["--spatialise", "1"], "`--spatialise` and `--bank` must be given together"),
         (["--bank", str(bank_path)], "`--spatialise` and `--bank` must be given together"),
         (["--spatialise", "1", "--bank", "nowhere.npz"], "nowhere.npz"),
