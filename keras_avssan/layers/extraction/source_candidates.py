@@ -151,8 +151,9 @@ class SourceCandidates(FixedSettings, keras.layers.Layer):
         if microphone_spacing is not None:
             batch = spectrogram.shape[:1]
             check_shape("microphone_spacing", microphone_spacing.shape, "batch", batch)
-        phases = phase_transform(*cross_spectrum(spectrogram), 1e-18)
-        steering = self._steering(microphone_spacing)
+        if "steered" in (self.search, self.posteriors):
+            phases = phase_transform(*cross_spectrum(spectrogram), 1e-18)
+            steering = self._steering(microphone_spacing)
         if self.search == "learned":
             azimuths, strengths = self._find_at_once(spectrogram, microphone_spacing)
         else:
