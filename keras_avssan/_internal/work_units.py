@@ -14,7 +14,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from keras_avssan._internal.checks import check_integer
+from keras_avssan._internal.checks import check_choice, check_integer
 
 ENGINES = ("processes", "ray")
 
@@ -41,8 +41,7 @@ def run_units(
     # Under Ray all nodes share folders and packages; `ray_address=None` uses the running cluster,
     # that of `RAY_ADDRESS`, or starts one here. It raises `ImportError` without Ray,
     # `ConnectionError` without a cluster, and `ChildProcessError` if a process died.
-    if engine not in ENGINES:
-        raise ValueError(f"`engine` must be one of {ENGINES}. Received: engine={engine!r}")
+    check_choice("engine", engine, ENGINES)
     if workers is not None:
         check_integer("workers", workers, least=1)
     units = list(units)

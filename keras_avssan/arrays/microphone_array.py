@@ -6,7 +6,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from keras_avssan._internal.checks import check_number
+from keras_avssan._internal.checks import check_choice, check_number
 from keras_avssan._internal.one_line import count, one_line, span
 from keras_avssan._internal.types import PathLike
 from keras_avssan.arrays.geometries import GEOMETRIES
@@ -53,8 +53,7 @@ class MicrophoneArray:
     def __post_init__(self) -> None:
         """Checks the values and freezes the array."""
         positions = _checked(self.positions)
-        if self.baffle not in BAFFLES:
-            raise ValueError(f"`baffle` must be one of {BAFFLES}. Received: baffle={self.baffle!r}")
+        check_choice("baffle", self.baffle, BAFFLES)
         radii = np.linalg.norm(positions, axis=-1)
         if self.baffle == "rigid" and (np.ptp(radii) > _SAME_RADIUS or radii[0] < _CLOSEST):
             raise ValueError(

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from keras_avssan._internal.checks import check_integer, check_positive_number
+from keras_avssan._internal.checks import check_choice, check_integer, check_positive_number
 from keras_avssan._internal.one_line import count, one_line
 
 SIZES = ("full", "small")
@@ -96,8 +96,7 @@ class BenchmarkSettings:
             )
         if self.unseen_classes == 1:
             raise ValueError("`unseen_classes` must be 0 or at least 2. Received: unseen_classes=1")
-        if self.size not in SIZES:
-            raise ValueError(f"`size` must be one of {SIZES}. Received: size={self.size!r}")
+        check_choice("size", self.size, SIZES)
         check_positive_number("duration", self.duration, "time in seconds")
         check_positive_number("spacing", self.spacing, "distance in metres")
         object.__setattr__(self, "snr", _levels(self.snr))

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from keras_avssan._internal.checks import check_choice
 from keras_avssan._internal.one_line import one_line
 from keras_avssan._internal.types import Tensor
 from keras_avssan.evaluation.evaluate_localizer import strongest_direction
@@ -97,8 +98,7 @@ class System:
     paper: Mapping[tuple[int, float | None], tuple[float, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise ValueError(f"`kind` must be one of {KINDS}. Received: kind={self.kind!r}")
+        check_choice("kind", self.kind, KINDS)
         if not self.name.replace("_", "").replace("-", "").isalnum():
             raise ValueError(
                 f"`name` must consist of letters, digits, `_` and `-`. Received: name={self.name!r}"

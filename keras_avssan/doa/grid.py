@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import ArrayLike
 
-from keras_avssan._internal.checks import check_positive_number
+from keras_avssan._internal.checks import check_choice, check_positive_number
 from keras_avssan._internal.types import Tensor
 
 NUM_DIRECTIONS = 180
@@ -24,8 +24,7 @@ _SHAPES = ("laplacian", "gaussian")
 def check_label_shape(sigma: float, kind: str) -> None:
     """Raises a ValueError if `sigma` (degrees) is not positive or `kind` is unknown."""
     check_positive_number("sigma", sigma, "angle in degrees")
-    if kind not in _SHAPES:
-        raise ValueError(f"`kind` must be one of {_SHAPES}. Received: kind={kind!r}")
+    check_choice("kind", kind, _SHAPES)
 
 
 def encode_azimuth(

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_avssan._internal.checks import check_positive_number
+from keras_avssan._internal.checks import check_choice, check_positive_number
 from keras_avssan._internal.one_line import one_line
 from keras_avssan._internal.types import Tensor
 from keras_avssan._internal.unit_length import unit_length
@@ -84,8 +84,7 @@ class DoALoss(_Float32Loss):
         reduction: str = "sum_over_batch_size",
     ) -> None:
         super().__init__(name, reduction)
-        if loss not in _DOA_LOSSES:
-            raise ValueError(f"`loss` must be one of {_DOA_LOSSES}. Received: loss={loss!r}")
+        check_choice("loss", loss, _DOA_LOSSES)
         check_label_shape(sigma, kind)
         self.loss = loss
         self.sigma = sigma
@@ -143,10 +142,7 @@ class ReconstructionLoss(_Float32Loss):
         reduction: str = "sum_over_batch_size",
     ) -> None:
         super().__init__(name, reduction)
-        if loss not in _RECONSTRUCTION_LOSSES:
-            raise ValueError(
-                f"`loss` must be one of {_RECONSTRUCTION_LOSSES}. Received: loss={loss!r}"
-            )
+        check_choice("loss", loss, _RECONSTRUCTION_LOSSES)
         self.loss = loss
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:

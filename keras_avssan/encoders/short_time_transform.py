@@ -3,6 +3,7 @@
 import numpy as np
 from keras import ops
 
+from keras_avssan._internal.checks import check_choice
 from keras_avssan._internal.types import Tensor
 from keras_avssan.layers.stereo_stft import convolve_frames
 
@@ -11,11 +12,7 @@ IMPLEMENTATIONS = ("fft", "conv")
 
 def check_implementation(implementation: str) -> str:
     """Raises a ValueError for an implementation that is neither."""
-    if implementation not in IMPLEMENTATIONS:
-        raise ValueError(
-            f"`implementation` must be one of {IMPLEMENTATIONS}. "
-            f"Received: implementation={implementation!r}"
-        )
+    check_choice("implementation", implementation, IMPLEMENTATIONS)
     return implementation
 
 

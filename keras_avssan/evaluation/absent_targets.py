@@ -8,7 +8,7 @@ import numpy as np
 import scipy.stats
 from numpy.typing import ArrayLike
 
-from keras_avssan._internal.checks import check_integer
+from keras_avssan._internal.checks import check_choice, check_integer
 from keras_avssan._internal.types import DirectionModel
 from keras_avssan.data.scenes.scene import PROMPT_KINDS
 from keras_avssan.data.scenes.scene_batches import SceneBatches
@@ -154,8 +154,7 @@ def evaluate_presence(
         print(presence["confidence"]["mean"], presence["confidence"]["interval"])
         ```
     """
-    if prompt not in PROMPT_KINDS:
-        raise ValueError(f"`prompt` must be one of {PROMPT_KINDS}. Received: prompt={prompt!r}")
+    check_choice("prompt", prompt, PROMPT_KINDS)
     if not takes_prompt(model):
         raise ValueError(
             f"`model` must take a prompt, or nothing is absent. Received: model={model!r}"

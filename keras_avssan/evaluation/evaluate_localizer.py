@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from keras_avssan._internal.checks import check_integer
+from keras_avssan._internal.checks import check_choice, check_integer
 from keras_avssan._internal.types import DirectionModel
 from keras_avssan.data.scenes.scene import PROMPT_KINDS, Scene
 from keras_avssan.data.scenes.scene_batches import SceneBatches
@@ -103,8 +103,7 @@ def evaluate_localizer(
         >>> evaluation = evaluate_localizer(model, plan, num_scenes=1000)
         >>> print(evaluation.table())
     """
-    if prompt not in PROMPTS:
-        raise ValueError(f"`prompt` must be one of {PROMPTS}. Received: prompt={prompt!r}")
+    check_choice("prompt", prompt, PROMPTS)
     if plan.absent:
         raise ValueError(
             "`plan` must have present targets: absent ones have no direction to score, see "

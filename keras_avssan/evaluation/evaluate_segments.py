@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from keras_avssan._internal.checks import check_integer
+from keras_avssan._internal.checks import check_choice, check_integer
 from keras_avssan._internal.types import DirectionModel
 from keras_avssan.data.starss23.segment_prompts import SegmentPrompts
 from keras_avssan.data.starss23.starss23 import STARSS23
@@ -76,8 +76,7 @@ def evaluate_segments(
         >>> prompts = SegmentPrompts(STARSS23("STARSS23"), PictureFolders("pictures"), "map.csv")
         >>> print(evaluate_segments(model, prompts).table())
     """
-    if prompt not in SEGMENT_PROMPTS:
-        raise ValueError(f"`prompt` must be one of {SEGMENT_PROMPTS}. Received: prompt={prompt!r}")
+    check_choice("prompt", prompt, SEGMENT_PROMPTS)
     batch_size = check_integer("batch_size", batch_size, least=1)
     dataset = prompts.dataset
     spacing = dataset.microphone_spacing if microphone_spacing is None else microphone_spacing

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from keras_avssan._internal.checks import check_choice
 from keras_avssan._internal.types import DirectionModel
 from keras_avssan.data.catalogs.catalog import Catalog, Picture
 from keras_avssan.data.scenes.scene import Scene
@@ -19,10 +20,7 @@ _PROMPT_RECORDINGS = "prompt_recordings"
 
 def check_on_overlap(on_overlap: str) -> None:
     """Raises a ValueError if `on_overlap` is not an option."""
-    if on_overlap not in ON_OVERLAP:
-        raise ValueError(
-            f"`on_overlap` must be one of {ON_OVERLAP}. Received: on_overlap={on_overlap!r}"
-        )
+    check_choice("on_overlap", on_overlap, ON_OVERLAP)
 
 
 def scene_overlap(

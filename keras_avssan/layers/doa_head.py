@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_avssan._internal.checks import check_positive_number, known_size
+from keras_avssan._internal.checks import check_choice, check_positive_number, known_size
 from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings, WriteOnce
 from keras_avssan.doa.grid import GRID_DEGREES, NUM_DIRECTIONS
@@ -101,10 +101,8 @@ class DoAHead(FixedSettings, keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**{**kwargs, "dtype": "float32"})
-        if form not in _FORMS:
-            raise ValueError(f"`form` must be one of {_FORMS}. Received: form={form!r}")
-        if padding not in _PADDINGS:
-            raise ValueError(f"`padding` must be one of {_PADDINGS}. Received: padding={padding!r}")
+        check_choice("form", form, _FORMS)
+        check_choice("padding", padding, _PADDINGS)
         check_positive_number("microphone_spacing", microphone_spacing, "distance in metres")
         self.form = form
         self.hidden_dim = hidden_dim

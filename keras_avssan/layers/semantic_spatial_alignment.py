@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_avssan._internal.checks import check_gain, known_size
+from keras_avssan._internal.checks import check_choice, check_gain, known_size
 from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.unit_length import unit_length
 from keras_avssan._internal.write_once import FixedSettings
@@ -80,10 +80,7 @@ class SemanticSpatialAlignment(FixedSettings, keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if residual not in _RESIDUALS:
-            raise ValueError(
-                f"`residual` must be one of {_RESIDUALS}. Received: residual={residual!r}"
-            )
+        check_choice("residual", residual, _RESIDUALS)
         self.dim = dim
         self.num_convolutions = num_convolutions
         self.kernel_size = kernel_size

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_avssan._internal.checks import check_integer, known_size, transpose_hint
+from keras_avssan._internal.checks import check_choice, check_integer, known_size, transpose_hint
 from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings
 
@@ -114,11 +114,7 @@ class StereoSTFT(FixedSettings, keras.layers.Layer):
                 "`frame_length` must be even, so that frames have a centre. "
                 f"Received: frame_length={frame_length}"
             )
-        if implementation not in _IMPLEMENTATIONS:
-            raise ValueError(
-                f"`implementation` must be one of {_IMPLEMENTATIONS}. "
-                f"Received: implementation={implementation!r}"
-            )
+        check_choice("implementation", implementation, _IMPLEMENTATIONS)
         self.frame_length = frame_length
         self.hop_length = hop_length
         self.implementation = implementation

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_avssan._internal.checks import known_size
+from keras_avssan._internal.checks import check_choice, known_size
 from keras_avssan._internal.types import Shape, Tensor
 from keras_avssan._internal.write_once import FixedSettings
 from keras_avssan.layers.stereo_stft import compressed_magnitude, cross_spectrum
@@ -77,13 +77,8 @@ class TriBandSpatialFeatures(FixedSettings, keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**{**kwargs, "dtype": "float32", "trainable": False})
-        if ipd not in _IPD_FORMS:
-            raise ValueError(f"`ipd` must be one of {_IPD_FORMS}. Received: ipd={ipd!r}")
-        if ild_epsilon not in _ILD_EPSILONS:
-            raise ValueError(
-                f"`ild_epsilon` must be one of {_ILD_EPSILONS}. "
-                f"Received: ild_epsilon={ild_epsilon!r}"
-            )
+        check_choice("ipd", ipd, _IPD_FORMS)
+        check_choice("ild_epsilon", ild_epsilon, _ILD_EPSILONS)
         unknown = [band for band in bands if band not in BAND_WIDTHS]
         if unknown or not bands:
             raise ValueError(

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from keras_avssan._internal.checks import check_choice
 from keras_avssan.data.media.channel_pair import SILENT
 from keras_avssan.tracking.azimuth_axis import AzimuthAxis, axis_of
 from keras_avssan.tracking.hidden_markov import advance, smooth, viterbi
@@ -17,8 +18,7 @@ ABSENT = "absent"
 
 def check_smoothing(smoothing: str | None, allowed: tuple[str | None, ...] = SMOOTHINGS) -> None:
     """Refuses an unknown smoothing."""
-    if smoothing not in allowed:
-        raise ValueError(f"`smoothing` must be one of {allowed}. Received: smoothing={smoothing!r}")
+    check_choice("smoothing", smoothing, allowed)
 
 
 class OnlineFilter:

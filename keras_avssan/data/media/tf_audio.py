@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from keras_avssan._internal.checks import check_integer
+from keras_avssan._internal.checks import check_choice, check_integer
 from keras_avssan._internal.types import Tensor
 from keras_avssan.data.media.audio_io import read_audio
 
@@ -55,8 +55,7 @@ def read_audio_tf(path: Any, sampling_rate: int = 16000, *, decoder: str = "auto
     """
     tf = import_tensorflow("`read_audio_tf`")
     sampling_rate = check_integer("sampling_rate", sampling_rate, least=1)
-    if decoder not in _DECODERS:
-        raise ValueError(f"`decoder` must be one of {_DECODERS}. Received: decoder={decoder!r}")
+    check_choice("decoder", decoder, _DECODERS)
     tfio = None if decoder == "soundfile" else _import_tfio(required=decoder == "tfio")
     path = tf.convert_to_tensor(path, tf.string)
     content = tf.io.read_file(path)

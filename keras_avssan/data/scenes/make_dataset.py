@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_avssan._internal.checks import check_integer
+from keras_avssan._internal.checks import check_choice, check_integer
 from keras_avssan.data.scenes.scene_batches import SceneBatches
 from keras_avssan.data.scenes.scene_plan import ScenePlan
 
@@ -116,8 +116,7 @@ def make_dataset(
 
 def check_loader(loader: str, num_workers: int | None = None) -> None:
     """Refuses unknown loaders, and a number of workers below one."""
-    if loader not in _LOADERS:
-        raise ValueError(f"`loader` must be one of {_LOADERS}. Received: loader={loader!r}")
+    check_choice("loader", loader, _LOADERS)
     if num_workers is not None:
         check_integer("num_workers", num_workers, least=1)
 

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from keras_avssan._internal.checks import check_integer, check_positive_number
+from keras_avssan._internal.checks import check_choice, check_integer, check_positive_number
 from keras_avssan._internal.one_line import count, one_line
 from keras_avssan._internal.types import Shape
 from keras_avssan.data.media.image_io import image_size
@@ -73,18 +73,14 @@ class SceneBatches:
     def __post_init__(self) -> None:
         for name, least in (("num_scenes", 1), ("batch_size", 1), ("start", 0)):
             check_integer(name, getattr(self, name), least)
-        if self.prompt not in _PROMPTS:
-            raise ValueError(
-                f"`prompt` must be one of {_PROMPTS}. Received: prompt={self.prompt!r}"
-            )
+        check_choice("prompt", self.prompt, _PROMPTS)
         if (self.prompt == "embedding") != (self.prompt_embeddings is not None):
             given = "None" if self.prompt_embeddings is None else "…"
             raise ValueError(
                 '`prompt="embedding"` and `prompt_embeddings` must be given together. '
                 f"Received: prompt={self.prompt!r}, prompt_embeddings={given}"
             )
-        if self.render not in _RENDER:
-            raise ValueError(f"`render` must be one of {_RENDER}. Received: render={self.render!r}")
+        check_choice("render", self.render, _RENDER)
         if self.render == "device":
             check_device_rendering(self.plan)
         if not self._num_batches:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from keras_avssan._internal.checks import check_choice
 from keras_avssan.arrays.geometries import TETRAHEDRON, TETRAHEDRON_RADIUS, unit_vector
 
 # The other pairs of the tetrahedron are tilted: they do not measure the azimuth alone.
@@ -45,8 +46,7 @@ class MicrophonePair:
             raise ValueError(
                 f"`pair` must be one of {names}, the level pairs. Received: pair={self.name!r}"
             )
-        if self.baffle not in BAFFLES:
-            raise ValueError(f"`baffle` must be one of {BAFFLES}. Received: baffle={self.baffle!r}")
+        check_choice("baffle", self.baffle, BAFFLES)
 
     @property
     def channels(self) -> tuple[int, int]:

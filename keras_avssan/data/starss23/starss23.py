@@ -10,7 +10,7 @@ import numpy as np
 import soundfile
 import soxr
 
-from keras_avssan._internal.checks import check_integer
+from keras_avssan._internal.checks import check_choice, check_integer
 from keras_avssan._internal.one_line import count, one_line
 from keras_avssan._internal.tables.text_tables import join_tables, make_table
 from keras_avssan._internal.types import PathLike
@@ -103,8 +103,7 @@ class STARSS23:
         baffle: str = "rigid",
         sampling_rate: int = 16000,
     ) -> None:
-        if format not in FORMATS:
-            raise ValueError(f"`format` must be one of {FORMATS}. Received: format={format!r}")
+        check_choice("format", format, FORMATS)
         chosen = STARSS23_CLASSES if classes is None else check_classes(classes, STARSS23_CLASSES)
         self.root = Path(root)
         self.format = format

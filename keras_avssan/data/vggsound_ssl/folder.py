@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from keras_avssan._internal.checks import check_integer
+from keras_avssan._internal.checks import check_choice, check_integer
 from keras_avssan._internal.resumable_folder import ResumableFolder
 from keras_avssan._internal.work_units import ENGINES, run_units
 
@@ -26,8 +26,7 @@ def start_folder(path: Path, layout: dict[str, Any]) -> ResumableFolder:
 
 def check_engine(engine: str, workers: int) -> None:
     """Refuses an unknown engine and a number of workers below 1, before anything is written."""
-    if engine not in ENGINES:
-        raise ValueError(f"`engine` must be one of {ENGINES}. Received: engine={engine!r}")
+    check_choice("engine", engine, ENGINES)
     check_integer("workers", workers, least=1)
 
 

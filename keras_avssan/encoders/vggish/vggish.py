@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_avssan._internal.checks import check_integer
+from keras_avssan._internal.checks import check_choice, check_integer
 from keras_avssan._internal.frozen_layers import KeepsFrozenModel
 from keras_avssan._internal.functional_storage import StoredByAttribute
 from keras_avssan._internal.start_up.hub import keras_hub
@@ -220,10 +220,7 @@ def _check_arguments(
         raise ValueError(
             f"`filters` must be {len(_DEPTHS)} positive integers. Received: filters={filters!r}"
         )
-    if activation not in _ACTIVATIONS:
-        raise ValueError(
-            f"`activation` must be one of {_ACTIVATIONS}. Received: activation={activation!r}"
-        )
+    check_choice("activation", activation, _ACTIVATIONS)
     if eight_bit and not postprocess:
         raise ValueError(
             "`eight_bit` is a form of whitened embeddings: it needs `postprocess=True`. "

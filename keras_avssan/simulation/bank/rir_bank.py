@@ -8,7 +8,7 @@ import numpy as np
 from tqdm import tqdm
 
 from keras_avssan._internal.atomic_files import write_whole
-from keras_avssan._internal.checks import check_integer
+from keras_avssan._internal.checks import check_choice, check_integer
 from keras_avssan._internal.one_line import count, one_line, span
 from keras_avssan._internal.types import PathLike
 from keras_avssan.doa.steering import SPEED_OF_SOUND
@@ -249,8 +249,7 @@ class RIRBank(BankImports):
             test_plan = ScenePlan(catalog, bank, "test", rooms=bank.part("test"))
             ```
         """
-        if name not in PARTS:
-            raise ValueError(f"`name` must be one of {PARTS}. Received: name={name!r}")
+        check_choice("name", name, PARTS)
         if self.groups is None:
             return divide_rooms(len(self))[name]
         return divide_rows(self.groups, self.origins)[name]
