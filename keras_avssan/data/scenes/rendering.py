@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from keras_avssan.data.catalogs.catalog import Clip
+from keras_avssan.data.scenes.aligned_arrays import empty_aligned, stack_aligned
 from keras_avssan.data.scenes.convolution import convolve
 from keras_avssan.data.scenes.scene import Scene
 from keras_avssan.data.scenes.scene_plan import ScenePlan
@@ -74,7 +75,7 @@ def render_scenes(
     """
     shape = (len(scenes), plan.num_samples, 2)
     names = ("audio", "target", "interferer") if interferer_alone else ("audio", "target")
-    rendered = {name: np.empty(shape, "float32") for name in names}
+    rendered = {name: empty_aligned(shape) for name in names}
     for row, scene in enumerate(scenes):
         target, *interferers = _render_sources(plan, scene)
         interferer = reduce(np.add, interferers)
@@ -114,8 +115,8 @@ def load_dry_scenes(plan: ScenePlan, scenes: Sequence[Scene]) -> dict[str, np.nd
     """
     check_device_rendering(plan)
     sources = {
-        "dry_audio": np.stack([_dry_sources(plan, scene) for scene in scenes]),
-        "rirs": np.stack([_impulse_responses(plan, scene) for scene in scenes]),
+        "dry_audio": stack_aligned([_dry_sources(plan, scene) for scene in scenes]),
+        "rirs": stack_aligned([_impulse_responses(plan, scene) for scene in scenes]),
         "snr": np.array([scene.snr for scene in scenes], "float32"),
     }
     for rirs in sources["rirs"]:

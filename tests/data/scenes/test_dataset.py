@@ -242,6 +242,26 @@ def test_tf_datasets_have_static_shapes(plan):
 
 
 @pytest.mark.backend_agnostic
+@pytest.mark.parametrize("render", ["host", "device"])
+def test_tensorflow_takes_rendered_arrays_without_a_copy(plan, render, monkeypatch):
+    pytest.importorskip("tensorflow")
+    kept, load = [], SceneBatches.__getitem__
+
+    def load_and_keep(batches, index):
+        kept.append(load(batches, index))
+        return kept[-1]
+
+    monkeypatch.setattr(SceneBatches, "__getitem__", load_and_keep)
+    prompts = np.ones((len(plan.catalog.pictures), 4), "float32")
+    options = {"prompt": "embedding", "prompt_embeddings": prompts, "num_workers": 1}
+    dataset = make_dataset(plan, 6, 3, render=render, **options)
+    large = {"host": ("audio", "target"), "device": ("dry_audio", "rirs")}[render]
+    for batch, (inputs, labels) in zip(dataset, kept, strict=True):
+        taken, given = {**batch[0], **batch[1]}, {**inputs, **labels}
+        assert all(np.shares_memory(np.asarray(taken[name]), given[name]) for name in large)
+
+
+@pytest.mark.backend_agnostic
 @pytest.mark.parametrize("loader", LOADERS)
 def test_the_number_of_batches_is_known(plan, loader):
     assert len(make_dataset(plan, 10, batch_size=4, loader=loader)) == 3
