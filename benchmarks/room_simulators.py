@@ -6,6 +6,7 @@ on all walls, a speed of sound of 343 m/s, and no air absorption. A simulator is
 used.
 """
 
+import concurrent.futures
 import dataclasses
 import itertools
 import math
@@ -131,7 +132,18 @@ def _diamond(order):
 
 
 def _keras_avssan(rooms, tail, threads):
-    """All rooms in one call."""
+    """All rooms in one call; under PyTorch in one for each thread."""
+    import keras
+
+    if keras.config.backend() != "torch" or threads == 1 or len(rooms) < threads:
+        return _keras_avssan_rooms(rooms, tail)
+    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
+        shares = [rooms[first::threads] for first in range(threads)]
+        done = list(pool.map(lambda share: _keras_avssan_rooms(share, tail), shares))
+    return [done[row % threads][row // threads] for row in range(len(rooms))]
+
+
+def _keras_avssan_rooms(rooms, tail):
     from keras import ops
 
     from keras_avssan.simulation import simulate_rirs

@@ -88,7 +88,9 @@ def _add_build(actions: Commands) -> None:
         metavar=("START", "STOP"),
         help="build these only, from START to STOP - 1, for processes that share the work",
     )
-    parser.add_argument("--workers", type=int, default=1, help="threads, one room each")
+    parser.add_argument(
+        "--workers", type=int, help="threads, one room each; by default PyTorch's, otherwise 1"
+    )
     _add_ranges(parser)
     parser.set_defaults(run=_build)
 

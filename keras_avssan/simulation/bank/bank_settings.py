@@ -16,6 +16,7 @@ from keras_avssan.simulation.calibration import wall_absorption
 from keras_avssan.simulation.image_source.image_source import simulate_rirs
 from keras_avssan.simulation.room_variation_checks import band_factors
 from keras_avssan.simulation.rooms import Room, RoomRanges, sample_room
+from keras_avssan.simulation.torch_threads import default_workers
 from keras_avssan.simulation.validation import check_positive
 
 # Seeds of noise stay below this, so that they fit into every backend's integers.
@@ -158,9 +159,9 @@ def simulate_bank(
     }
 
 
-def check_workers(workers: int) -> int:
-    """Returns the number of threads after checking that it is an integer of at least 1."""
-    return check_integer("workers", workers, 1)
+def check_workers(workers: int | None) -> int:
+    """Returns the number of threads, at least 1; for `None` the backend's own."""
+    return default_workers() if workers is None else check_integer("workers", workers, 1)
 
 
 def _simulate_rooms(

@@ -19,7 +19,7 @@ def build_bank(
     first_index: int = 0,
     rooms_per_shard: int = 100,
     shards: Iterable[int] | None = None,
-    workers: int = 1,
+    workers: int | None = None,
     progress: bool = True,
     **settings: Any,
 ) -> None:
@@ -40,7 +40,8 @@ def build_bank(
         first_index: Index of the first room in the series of the seed.
         rooms_per_shard: Number of rooms in each shard except the last, which may hold fewer.
         shards: Numbers, from 0, of the shards to build; by default all.
-        workers: Number of threads, each with a room of its own. The files are the same.
+        workers: Number of threads, each with a room of its own; by default PyTorch's number of
+            threads on a CPU, otherwise 1. The files are the same.
         progress: Whether to show a progress bar.
         **settings: `sources_per_room`, `ranges`, `sampling_rate`, `max_duration`, `formula`,
             `speed_of_sound`, `image_attenuation`, `tail` and `calibrate`, see `RIRBank.build`.

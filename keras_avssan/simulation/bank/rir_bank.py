@@ -151,7 +151,7 @@ class RIRBank(BankImports):
         image_attenuation: float | None = None,
         tail: bool = False,
         calibrate: bool = False,
-        workers: int = 1,
+        workers: int | None = None,
         progress: bool = True,
     ) -> "RIRBank":
         """Draws rooms and simulates their impulse responses.
@@ -175,7 +175,8 @@ class RIRBank(BankImports):
                 `simulate_rirs`.
             tail: Whether a diffuse tail follows the images, see `simulate_rirs`.
             calibrate: Whether the absorption is solved for a measured T60, see `simulate_rirs`.
-            workers: Number of threads, each with a room of its own. The result is the same.
+            workers: Number of threads, each with a room of its own; by default PyTorch's number
+                of threads on a CPU, otherwise 1. The result is the same.
             progress: Whether to show a progress bar.
 
         Returns:

@@ -15,6 +15,7 @@ from keras_avssan.simulation.diffuse_tail import diffuse_tail
 from keras_avssan.simulation.image_source.directivity import diffuse_gain, omni_share
 from keras_avssan.simulation.image_source.image_sum import Patterns, sum_images
 from keras_avssan.simulation.image_source.room_batch import RoomBatch
+from keras_avssan.simulation.torch_threads import one_thread
 from keras_avssan.simulation.validation import (
     check_absorption,
     check_positive,
@@ -161,22 +162,23 @@ def simulate_rirs(
         _share(source_pattern, source_orientation, "source"),
         _share(microphone_pattern, microphone_orientation, "microphone"),
     )
-    responses = sum_images(rooms, image_samples, length, samples_per_metre, max_order, patterns)
-    if tail:
-        noise = diffuse_tail(
-            rooms.size,
-            rooms.reflection,
-            rooms.microphones,
-            start=image_samples / sampling_rate,
-            num_sources=rooms.sources.shape[1],
-            length=length,
-            sampling_rate=sampling_rate,
-            seeds=rooms.seeds,
-            speed_of_sound=speed_of_sound,
-            gain=diffuse_gain(patterns.source) * diffuse_gain(patterns.microphone),
-        )
-        in_time = (np.arange(length) < samples[:, None, None, None]).astype("float32")
-        responses = responses + noise * in_time
+    with one_thread():
+        responses = sum_images(rooms, image_samples, length, samples_per_metre, max_order, patterns)
+        if tail:
+            noise = diffuse_tail(
+                rooms.size,
+                rooms.reflection,
+                rooms.microphones,
+                start=image_samples / sampling_rate,
+                num_sources=rooms.sources.shape[1],
+                length=length,
+                sampling_rate=sampling_rate,
+                seeds=rooms.seeds,
+                speed_of_sound=speed_of_sound,
+                gain=diffuse_gain(patterns.source) * diffuse_gain(patterns.microphone),
+            )
+            in_time = (np.arange(length) < samples[:, None, None, None]).astype("float32")
+            responses = responses + noise * in_time
     return ops.reshape(responses, (*result_axes, *responses.shape[2:]))
 
 
