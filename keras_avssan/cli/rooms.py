@@ -89,7 +89,7 @@ def _add_build(actions: Commands) -> None:
         help="build these only, from START to STOP - 1, for processes that share the work",
     )
     parser.add_argument(
-        "--workers", type=int, help="threads, one room each; by default PyTorch's, otherwise 1"
+        "--workers", type=int, help="threads, one room each; default: those of PyTorch, else 1"
     )
     _add_ranges(parser)
     parser.set_defaults(run=_build)
