@@ -8,7 +8,8 @@ and the text after it the date and commit of the measurement:
 
     2026-11-23, commit `2c86030`, two shared CPU cores.
 
-`code` names files and folders of the repository, or of `keras_avssan`. Several marks in a row
+`code` names files and folders of the repository, or of `keras_avssan`; `time="22 min"` after it is
+how long the command took, for the list of `docs/figures_list.py`. Several marks in a row
 belong to as many dates in the text that follows. A picture that a command draws has its mark in
 the lines after it, with date and commit in a comment below. A number or a picture is old if one
 of these files has code that was nowhere in the repository at its commit, or has lost code since;
@@ -29,7 +30,9 @@ import subprocess
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 _PACKAGE = "keras_avssan"
-_MARK = re.compile(r'^<!-- measured: command="([^"\n]+)" code="([^"\n]+)" -->$', re.MULTILINE)
+_MARK = re.compile(
+    r'^<!-- measured: command="([^"\n]+)" code="([^"\n]+)"(?: time="([^"\n]+)")? -->$', re.MULTILINE
+)
 # Names of before, by what they are called now: the same code under another name has not changed.
 _RENAMED = {
     "blind_choice": "random_source_baseline",
@@ -62,6 +65,7 @@ class Measurement:
     code: tuple[str, ...]
     date: str
     commit: str
+    time: str = "–"
 
 
 def pages():
@@ -98,9 +102,11 @@ def read_measurements(page, text=None):
             continue
         if not waiting:
             raise ValueError(f"{page}:{line}: no mark says what was measured on {piece[0]}.")
-        command, code = waiting.pop(0).groups()
+        command, code, time = waiting.pop(0).groups()
         paths = tuple(_resolve(entry, page, line) for entry in code.split())
-        measurements.append(Measurement(page, line, command, paths, piece[1], piece[2]))
+        measurements.append(
+            Measurement(page, line, command, paths, piece[1], piece[2], time or "–")
+        )
     if waiting:
         line = text.count("\n", 0, waiting[0].start()) + 1
         raise ValueError(f"{page}:{line}: no date and commit follow the mark.")

@@ -4,6 +4,7 @@ import importlib.util
 import pathlib
 import re
 import subprocess
+import types
 
 import pytest
 
@@ -211,3 +212,27 @@ def test_code_with_a_new_name_is_the_same_code(changed, tmp_path, monkeypatch):
 def test_renamed_code_is_found_in_the_repository():
     code = "".join(path.read_text("utf-8") for path in ROOT.glob("keras_avssan/**/*.py"))
     assert all(re.search(rf"(?<![\w-]){new}(?!\w)", code) for new in figures_age._RENAMED.values())
+
+
+def test_the_page_lists_every_measurement(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "docs"))
+    figures_list = load("figures_list")
+    text = (ROOT / "docs" / figures_list.PAGE).read_text(encoding="utf-8")
+    page = types.SimpleNamespace(file=types.SimpleNamespace(src_uri=figures_list.PAGE))
+    shown = figures_list.on_page_markdown(text, page, None, None)
+    measured = [
+        one
+        for name in [*PAGES, *figures_age.notebooks()]
+        for one in figures_age.read_measurements(name)
+    ]
+    rows = [line.split(" | ")[1:] for line in shown.splitlines() if re.match(r"\| [^-W]", line)]
+    assert [row[-1] for row in rows] == [f"`{one.commit}` |" for one in measured]
+    assert {row[1] for row in rows} >= {"22 min", "–"}
+    assert "[Where the target is lost](extraction.md#where-the-target-is-lost)" in shown
+
+
+def test_the_time_of_a_mark_is_read():
+    mark = figures_age.make_mark("make demo", "doa").replace(" -->", ' time="6 min" -->')
+    text = f"{mark}\n\n2026-11-23, commit `2c86030`\n"
+    (found,) = figures_age.read_measurements("README.md", text)
+    assert (found.command, found.time) == ("make demo", "6 min")
