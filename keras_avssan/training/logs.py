@@ -1,7 +1,9 @@
 """Training logs: CSV files and TensorBoard event files."""
 
 import csv
+import itertools
 import os
+import socket
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -52,9 +54,12 @@ class TensorBoardLog:
 
     def __init__(self, folder: PathLike, done: int) -> None:
         self._event, self._summary = _open_protocol()
-        from tensorboard.summary.writer.event_file_writer import EventFileWriter
+        # TensorBoard's `EventFileWriter` would import TensorFlow wherever that is installed.
+        from tensorboard.summary.writer.record_writer import RecordWriter
 
-        self._writer = EventFileWriter(str(folder))
+        self._file = open(_new_event_file(Path(folder)), "wb")
+        self._records = RecordWriter(self._file)
+        self._add(0, file_version="brain.Event:2")
         if done:
             self._add(done + 1, session_log=_session_start())
 
@@ -68,11 +73,12 @@ class TensorBoardLog:
 
     def sync(self) -> None:
         """Brings the written numbers to the disk."""
-        self._writer.flush()
+        self._file.flush()
+        os.fsync(self._file.fileno())
 
     def close(self) -> None:
         """Closes the file."""
-        self._writer.close()
+        self._file.close()
 
     def _write(self, kind: str, row: Row) -> None:
         values = [
@@ -83,7 +89,8 @@ class TensorBoardLog:
         self._add(row["step"], summary=self._summary(value=values))
 
     def _add(self, step: int, **content: Any) -> None:
-        self._writer.add_event(self._event(step=step, wall_time=time.time(), **content))
+        event = self._event(step=step, wall_time=time.time(), **content)
+        self._records.write(event.SerializeToString())
 
 
 Log: TypeAlias = TrainingLog | TensorBoardLog
@@ -146,6 +153,14 @@ def _open_protocol() -> tuple[Any, Any]:
             "A log for TensorBoard needs the package `tensorboard`: `pip install tensorboard`."
         ) from error
     return Event, Summary
+
+
+def _new_event_file(folder: Path) -> Path:
+    """A name that TensorBoard recognises, and that no other run has."""
+    folder.mkdir(parents=True, exist_ok=True)
+    name = f"events.out.tfevents.{int(time.time()):010}.{socket.gethostname()}.{os.getpid()}"
+    names = (folder / f"{name}.{number}" for number in itertools.count())
+    return next(path for path in names if not path.exists())
 
 
 def _session_start() -> Any:

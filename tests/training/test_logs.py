@@ -1,7 +1,10 @@
 """What a training writes down and shows."""
 
+import importlib.util
+import os
+import struct
+import subprocess
 import sys
-import types
 
 import pytest
 
@@ -37,52 +40,61 @@ def test_a_line_an_epoch_where_there_is_no_terminal(tiny, tmp_path, capsys):
     assert choose_verbose(0) == 0
 
 
-def test_tensorboard_gets_the_numbers_and_forgets_what_is_done_again(monkeypatch, tmp_path):
-    events = []
-
-    class Writer:
-        def __init__(self, folder):
-            self.add_event = events.append
-
-        def flush(self):
-            events.append("flush")
-
-        def close(self):
-            events.append("close")
-
-    def record(**content):
-        return content
-
-    modules = {
-        "compat.proto.event_pb2": {"Event": record, "SessionLog": _SessionLog},
-        "compat.proto.summary_pb2": {"Summary": _Summary},
-        "summary.writer.event_file_writer": {"EventFileWriter": Writer},
-    }
-    for path, content in modules.items():
-        parts = ["tensorboard", *path.split(".")]
-        for end in range(1, len(parts) + 1):
-            name = ".".join(parts[:end])
-            module = sys.modules.get(name) or types.ModuleType(name)
-            monkeypatch.setitem(sys.modules, name, module)
-        vars(module).update(content)
-    log = TensorBoardLog(tmp_path, done=4)
+def test_tensorboard_gets_the_numbers_and_forgets_what_is_done_again(tmp_path):
+    pytest.importorskip("tensorboard")
+    log = TensorBoardLog(tmp_path / "new/log", done=4)
     log.step({"step": 5, "epoch": 1, "loss": 2.0})
+    log.epoch({"step": 6, "epoch": 1, "val_loss": 3.0})
+    log.sync()
+    other = TensorBoardLog(tmp_path / "new/log", done=0)  # of the same process and second
+    other.close()
+    (path, empty) = sorted((tmp_path / "new/log").iterdir())
+    version, start, step, epoch = read_events(path)
     log.close()
-    start, step, last = events
-    assert (start["step"], start["session_log"]) == (5, {"status": 1})
-    assert (step["step"], step["summary"]) == (5, [{"tag": "step/loss", "simple_value": 2.0}])
-    assert last == "close"
+    assert version.file_version == "brain.Event:2"
+    assert (start.step, start.session_log.status) == (5, start.session_log.START)
+    assert [(v.tag, v.simple_value) for v in step.summary.value] == [("step/loss", 2.0)]
+    assert [(v.tag, v.simple_value) for v in epoch.summary.value] == [("epoch/val_loss", 3.0)]
+    assert (step.step, epoch.step) == (5, 6)
+    assert [event.file_version for event in read_events(empty)] == ["brain.Event:2"]
 
 
-class _SessionLog(dict):
-    START = 1
+@pytest.mark.skipif(not importlib.util.find_spec("tensorflow"), reason="reads with TensorFlow")
+def test_tensorflow_reads_the_file(tmp_path):
+    pytest.importorskip("tensorboard")
+    import tensorflow as tf
 
-    def __init__(self, status):
-        super().__init__(status=status)
+    log = TensorBoardLog(tmp_path, done=0)
+    log.step({"step": 1, "epoch": 0, "loss": 0.5})
+    log.close()
+    (path,) = tmp_path.iterdir()
+    records = list(tf.data.TFRecordDataset(str(path)))  # which checks the checksums
+    assert len(records) == len(read_events(path)) == 2
 
 
-class _Summary(list):
-    Value = dict
+def test_a_log_for_tensorboard_does_not_import_tensorflow(tmp_path):
+    pytest.importorskip("tensorboard")
+    program = (
+        "import sys; from keras_avssan.training.logs import TensorBoardLog\n"
+        f"log = TensorBoardLog({str(tmp_path)!r}, 0); log.step({{'step': 1, 'loss': 1.0}})\n"
+        "log.close(); print('tensorflow' in sys.modules)"
+    )
+    environment = {**os.environ, "KERAS_BACKEND": "jax"}
+    if not importlib.util.find_spec("jax"):
+        environment["KERAS_BACKEND"] = "torch"
+    result = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True
+    )
+    assert result.stdout.strip() == "False", result.stderr
 
-    def __init__(self, value):
-        super().__init__(value)
+
+def read_events(path):
+    """The events of a file: each a length, its checksum, the event and its checksum."""
+    from tensorboard.compat.proto.event_pb2 import Event
+
+    content, events = path.read_bytes(), []
+    while content:
+        (length,) = struct.unpack("<Q", content[:8])
+        events.append(Event.FromString(content[12 : 12 + length]))
+        content = content[16 + length :]
+    return events
