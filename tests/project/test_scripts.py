@@ -52,6 +52,7 @@ TESTS = {
     "mutants": "tests/project/test_mutants.py",
     "near_axis": "tests/project/test_near_axis_benchmark.py",
     "rigid_sphere": "tests/data/starss23/test_docs_page.py",
+    "scale": "tests/project/test_scale_benchmark.py",
     "selection": "tests/project/test_extraction_scripts.py",
     "candidate_limits": "tests/project/test_extraction_scripts.py",
 }
