@@ -8,9 +8,10 @@ Stages: `environment` (device, memory, driver, versions), `rooms` (the bank of 1
 `training` (a step at the paper's size, by precision, compilation, batch size and place of the
 rendering), `roofline` (a step beside the products and copies of the device), `latency` (`localize`
 of the packaged model) and, with `--data`, `preset` (the training of the packaged model for
-`--minutes`, resumed by the next run). The machine needs no TensorFlow and no network. It needs
-PyTorch and JAX with CUDA, and the packages of `requirements-no-tensorflow.txt` and keras-hub, which
-another machine can fetch:
+`--minutes`; its checkpoints are in the folder `gpu.json.preset`, from which the next run resumes).
+
+The machine needs no TensorFlow and no network. It needs PyTorch and JAX with CUDA, and the packages
+of `requirements-no-tensorflow.txt` and keras-hub, which another machine can fetch:
 
     pip download --dest wheels -r requirements-no-tensorflow.txt
     pip download --dest wheels --no-deps keras-hub
@@ -24,6 +25,7 @@ library that is not installed is found beside the script.
 
 import argparse
 import signal
+import tempfile
 
 from gpu_parts.plan import BACKENDS, STAGES, plan
 from gpu_parts.preset import train_preset
@@ -32,7 +34,7 @@ from gpu_parts.table import table
 from gpu_parts.worker import GRACE, Clock, Worker
 
 # Share of the time, relative to the other stages that are left.
-WEIGHTS = {"environment": 2, "rooms": 3, "training": 10, "roofline": 2, "latency": 2}
+WEIGHTS = {"environment": 2, "rooms": 3, "training": 14, "roofline": 2, "latency": 2}
 LEAST = 3.0  # seconds that a row is started with
 MOST_OF_REST = 0.6  # share of the rest of a stage after which a row is ended, if others follow
 
@@ -47,7 +49,8 @@ def main():
     # A shell may start this with Ctrl-C ignored, which the processes would inherit.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     results = Results(options)
-    run(options, results)
+    with tempfile.TemporaryDirectory() as options.cache:
+        run(options, results)
     print(table(results.content, plan(options)))
 
 
@@ -145,6 +148,7 @@ def _options(arguments=None):
     options = parser.parse_args(arguments)
     options.size = "tiny" if options.tiny else "full"
     options.cpu = options.cpu or options.tiny
+    options.cache = None
     options.stages = [stage for stage in STAGES if stage in {"environment", *options.stages}]
     if options.data and 60 * options.minutes >= options.budget:
         parser.error("--minutes must be less than the --budget, which they are part of")

@@ -12,16 +12,16 @@ import itertools
 import json
 import os
 import re
-import signal
 import statistics
 import subprocess
 import sys
 import time
 
+from gpu_parts.roofline import measure_roofline
+from gpu_parts.steps import measure_training, timed
+
 PACKAGES = ("keras", "keras-hub", "torch", "jax", "jaxlib", "numpy", "grain")
 COMPILE_EVENT = "/jax/core/compile/backend_compile_duration"
-WARM_UPS = 2
-FEWEST = 3  # timed runs of a row
 
 
 def serve():
@@ -198,170 +198,6 @@ def _note_compilations():
     return events
 
 
-# ---- Training
-
-
-def measure_training(job):
-    """A step with a batch at hand, or within `fit_scenes`; scenes per second, peak of memory."""
-    started = time.perf_counter()
-    row = _make_row(job)
-    if job["render"]:
-        times = _fit_times(row, job)
-    else:
-        times = _timed(row.step, min(job["time"], job["size"]["row_seconds"]))
-    step = statistics.median(times)
-    return {
-        "step_seconds": step,
-        "fastest": min(times),
-        "steps": len(times),
-        "scenes_per_second": job["batch"] / step,
-        "peak_bytes": row.memory(),
-        "start_seconds": time.perf_counter() - started - sum(times),
-    }
-
-
-def _row_options(job):
-    size = job["size"]
-    return argparse.Namespace(
-        seconds=size["seconds"],
-        batch_size=job["batch"],
-        dim=size["dim"],
-        filters=size["filters"],
-        threads=os.cpu_count(),
-        mixed=job["precision"] == "bfloat16",
-        part=[],
-    )
-
-
-def _make_row(job):
-    import training
-
-    return getattr(training, job["kind"])(_row_options(job))
-
-
-def _timed(function, seconds):
-    """Seconds of each run, after those that warm up."""
-    for _ in range(WARM_UPS):
-        function()
-    times = []
-    while len(times) < FEWEST or sum(times) < seconds:
-        started = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - started)
-    return times
-
-
-def _fit_times(row, job):
-    """Seconds of the steps of `fit_scenes` with the input pipeline, after those that warm up."""
-    import keras
-    import numpy as np
-    from input_pipeline import make_bank
-
-    from keras_avssan.data import ScenePlan, SyntheticClasses, make_dataset
-    from keras_avssan.training import fit_scenes
-
-    size = job["size"]
-    catalog = SyntheticClasses(instances_per_class=4, duration=size["seconds"])
-    bank = make_bank(argparse.Namespace(rooms=size["plan_rooms"], seed=0))
-    plan = ScenePlan(catalog, bank, split=None, duration=size["seconds"])
-    rng = np.random.default_rng(0)
-    vectors = rng.standard_normal((len(catalog.pictures), row.model.backbone.prompt_dim), "float32")
-    pictures = (picture.id for picture in catalog.pictures)
-    ends, enough = [], min(job["time"], 2 * size["row_seconds"])
-
-    class StepTimes(keras.callbacks.Callback):
-        """Notes when steps end, and interrupts the training when there are enough."""
-
-        def on_train_batch_end(self, batch, logs=None):
-            ends.append(time.perf_counter())
-            timed = ends[WARM_UPS:]
-            if len(timed) > FEWEST and timed[-1] - timed[0] > enough:
-                signal.raise_signal(signal.SIGINT)
-
-    try:
-        fit_scenes(
-            row.model,
-            plan,
-            steps=100_000,
-            epochs=1,
-            batch_size=job["batch"],
-            render=job["render"],
-            prompt_embeddings=dict(zip(pictures, vectors, strict=True)),
-            make=functools.partial(make_dataset, num_workers=os.cpu_count()),
-            callbacks=[StepTimes()],
-            verbose=0,
-        )
-    except KeyboardInterrupt:
-        pass
-    timed = ends[WARM_UPS:]
-    return [after - before for before, after in itertools.pairwise(timed)]
-
-
-# ---- Roofline
-
-
-def measure_roofline(job):
-    """Operations and bytes of a step, and what the device needs for them at its own limits."""
-    import keras
-
-    return _torch_roofline(job) if keras.config.backend() == "torch" else _jax_roofline(job)
-
-
-def _torch_roofline(job):
-    """Of a step of plain PyTorch, kernel by kernel."""
-    import training
-
-    counted = training.count(_row_options(job))
-    operations = counted.pop("operations")
-    limits = counted["flops_per_second"], counted["bytes_per_second"]
-    return {
-        **counted,
-        "what": "a step of plain PyTorch, kernel by kernel",
-        "operations": operations.flops,
-        "bytes": operations.bytes,
-        "least_seconds": operations.least_seconds(*limits),
-    }
-
-
-def _jax_roofline(job):
-    """Of the loss and its gradient, as XLA counts what it has compiled."""
-    import jax
-
-    row = _make_row({**job, "kind": "KerasJAX"})
-    seconds = min(_timed(row.gradient, min(job["time"], job["size"]["row_seconds"])))
-    weights = (row.model.trainable_variables, row.model.non_trainable_variables)
-    state = [[variable.value for variable in variables] for variables in weights]
-    compiled = row.functions["gradient"].lower(*state, *row.tensors()).compile()
-    costs = compiled.cost_analysis()
-    costs = costs[0] if isinstance(costs, list) else costs
-    dtype = jax.numpy.dtype(job["precision"])
-    flops, size = _jax_limits(jax, dtype)
-    return {
-        "what": "loss and gradient under JAX, as XLA counts them",
-        "operations": costs["flops"],
-        "bytes": costs["bytes accessed"],
-        "flops_per_second": flops,
-        "bytes_per_second": size,
-        "least_seconds": max(costs["flops"] / flops, costs["bytes accessed"] / size),
-        "seconds": seconds,
-    }
-
-
-def _jax_limits(jax, dtype):
-    """Operations of products and bytes of copies a second, as `machine_limits` of PyTorch."""
-    on_gpu = jax.devices()[0].platform == "gpu"
-    side, length = (8192, 2**28) if on_gpu else (2048, 2**25)
-    left, right = (
-        jax.random.normal(jax.random.key(seed), (side, side), dtype=dtype) for seed in range(2)
-    )
-    source = jax.numpy.zeros(length, "float32")
-    product = jax.jit(lambda a, b: a @ b)
-    copy = jax.jit(lambda array: array + 1)  # a copy alone would be left out
-    runs = (lambda: product(left, right)), (lambda: copy(source))
-    fastest = [min(_timed(lambda run=run: jax.block_until_ready(run()), 0.0)) for run in runs]
-    return 2 * side**3 / fastest[0], 2 * 4 * length / fastest[1]
-
-
 # ---- Latency
 
 
@@ -376,7 +212,7 @@ def measure_latency(job):
     samples = round(job["seconds"] * model.sampling_rate)
     audio = (0.1 * rng.standard_normal((job["batch"], samples, 2))).astype("float32")
     prompts = [str(example_file("dog.jpg"))] * job["batch"]
-    times = _timed(
+    times = timed(
         lambda: model.localize(audio, prompts), min(job["time"], job["size"]["row_seconds"])
     )
     median = statistics.median(times)

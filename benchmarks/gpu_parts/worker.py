@@ -94,10 +94,11 @@ class Worker:
 
 
 def environment(backend, options):
+    """Variables of a process."""
     path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = {**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": path}
-    if backend == "jax":  # what was compiled once need not be compiled by the next process
-        environment["JAX_COMPILATION_CACHE_DIR"] = f"{options.out}.jax_cache"
+    if options.cache:  # what was compiled once need not be compiled by the next process
+        environment.setdefault("JAX_COMPILATION_CACHE_DIR", options.cache)
     if options.tiny:  # the times mean nothing; most of them would be XLA's
         environment["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
         environment["XLA_FLAGS"] = "--xla_cpu_use_fusion_emitters=false"

@@ -242,8 +242,8 @@ def test_errors_are_one_line(script):
 
 
 def test_runs_are_timed_after_those_that_warm_up(script):
-    stages = importlib.import_module("gpu_parts.stages")
+    steps = importlib.import_module("gpu_parts.steps")
     runs = []
-    times = stages._timed(lambda: (runs.append(1), time.sleep(0.05)), 0.2)
-    assert len(times) + stages.WARM_UPS == len(runs)
-    assert stages.FEWEST <= len(times) <= 4 and sum(times) > 0.15
+    times = steps.timed(lambda: (runs.append(1), time.sleep(0.05)), 0.2)
+    assert len(times) + steps.WARM_UPS == len(runs)
+    assert steps.FEWEST <= len(times) <= 4 and sum(times) > 0.15
