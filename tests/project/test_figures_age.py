@@ -33,6 +33,7 @@ GIVEN = {
     "docs/design-decisions.md#what-has-no-setting": "settings",
     "docs/design-decisions.md#what-the-paper-leaves-open-of-its-dataset": "settings",
     "docs/encoders.md#yamnet": "sizes of the method",
+    "docs/gpu.md#measure-everything-with-one-command": "settings",
     "docs/robustness.md#scenes": "settings",
     "docs/starss23.md#two-microphones-of-four": "settings",
     "docs/install.md": "sizes of packages",

@@ -47,10 +47,12 @@ TESTS = {
     "dummy_head": "tests/project/test_measured_benchmarks.py",
     "directions": "tests/project/test_extraction_scripts.py",
     "extractor": "tests/project/test_extraction_scripts.py",
+    "gpu": "tests/project/test_gpu_benchmark.py",
     "model_card": "tests/project/test_extraction_scripts.py",
     "mutants": "tests/project/test_mutants.py",
     "near_axis": "tests/project/test_near_axis_benchmark.py",
     "rigid_sphere": "tests/data/starss23/test_docs_page.py",
+    "scale": "tests/project/test_scale_benchmark.py",
     "selection": "tests/project/test_extraction_scripts.py",
     "candidate_limits": "tests/project/test_extraction_scripts.py",
 }
