@@ -50,6 +50,7 @@ NOT_RUN = {
     r"python -c '\nfrom keras_avssan[^']*onnx": "tests/models/test_export.py writes every format",
     r"python -c '\nfrom keras_avssan[^']*int8": "tests/models/test_quantization.py has the same",
     r"python benchmarks/\w+\.py": "tests/project/test_scripts.py runs them",
+    r"python docs/figures_age\.py": "tests/project/test_figures_age.py reads all marks",
     r"(for|do|done)\b|first=": "a loop of the shell, or its variable",
 }
 
