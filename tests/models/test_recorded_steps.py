@@ -235,3 +235,30 @@ def test_hooks_run_in_each_step(pair, make_inputs):
     for _ in range(3):
         model.predict_on_batch(make_inputs())
     assert len(calls) == 3
+
+
+def test_weights_are_prepared_anew_when_they_change(pair, make_inputs):
+    torch = pytest.importorskip("torch")
+    models = pair()
+    inputs = make_inputs()
+    for change in (None, lambda value: value.add_(0.01), lambda value: value.data.mul_(1.1)):
+        for model in models:
+            for variable in model.trainable_variables if change else ():
+                with torch.no_grad():
+                    change(variable.value)
+        for _ in range(3):
+            expected, found = (model.predict_on_batch(inputs) for model in models)
+            np.testing.assert_equal(found, expected)
+
+
+def test_candidates_are_the_same(make_candidates):
+    model = make_candidates(prompt_dim=6)
+    rng = np.random.default_rng(0)
+    inputs = {
+        "audio": rng.normal(size=(1, 16000, 2)).astype("float32"),
+        "prompt_embedding": rng.normal(size=(1, 6)).astype("float32"),
+    }
+    expected = model.predict_on_batch(inputs)
+    for _ in range(3):
+        np.testing.assert_equal(model.predict_on_batch(inputs), expected)
+    assert model._graphs_of_steps["predict"]._steps.problems == {}

@@ -3,6 +3,7 @@
 import types
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable
+from operator import itemgetter
 from typing import Any
 
 import keras
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 
 from keras_avssan._internal.torch_graphs.recorder import Recorder
+from keras_avssan._internal.torch_graphs.shortened import drop_copies, with_prepared_weights
 
 # Shapes of inputs for which graphs are kept; of recordings of ever new lengths, none is.
 _MAX_GRAPHS = 16
@@ -41,23 +43,28 @@ class RecordedSteps:
         self._graphs: OrderedDict[Hashable, _Graph | None] = OrderedDict()
         self._attributes = [vars(part) for part in self.parts]
         self._hooks = [one[name] for one in self._attributes for name in _HOOKS if name in one]
-        self._names: list[tuple[dict[str, Any], str]] = []
+        self._getters: list[tuple[Callable[[Any], Any], dict[str, Any]]] = []
         self._settings: list[Any] = []
         self.is_trusted()
 
     def is_trusted(self) -> bool:
         """Whether all parts do the same in every run with the same settings; checks new ones."""
         if self._settings != self._current_settings():
-            self._names = [(vars(part), name) for part in self.parts for name in _settings_in(part)]
+            names = map(_settings_in, self.parts)
+            pairs = zip(self._attributes, names, strict=True)
+            self._getters = [(itemgetter(*some), held) for held, some in pairs if some]
             self._settings = self._current_settings()
             self._graphs.clear()
-            reasons = filter(None, map(_reason, self.parts))
-            self.problems = {"all": reason for reason in reasons}
+            reason = next(filter(None, map(_reason, self.parts)), None)
+            self.problems = {} if reason is None else {"all": reason}
         return "all" not in self.problems
 
     def _current_settings(self) -> list[Any]:
         """Values of the known settings, and the number of attributes of each part."""
-        values = [attributes.get(name) for attributes, name in self._names]
+        try:
+            values = [get(attributes) for get, attributes in self._getters]
+        except KeyError:  # an attribute was deleted
+            values = []
         return [*values, *map(len, self._attributes)]
 
     def __call__(
@@ -101,7 +108,10 @@ class RecordedSteps:
             self.problems[key[0]] = recorder.problem or "an output is not a tensor"
         elif self._settings == self._current_settings():
             used = [(one, one._value, one.trainable) for one in recorder.variables.values()]
-            run = torch.compile(module, dynamic=False) if self.compiled else module
+            drop_copies(module)
+            run = module if torch.is_grad_enabled() else with_prepared_weights(module)
+            if self.compiled:
+                run = torch.compile(module, dynamic=False)
             self._keep(key, _Graph(run, form, used))
         return outputs
 

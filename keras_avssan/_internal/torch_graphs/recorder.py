@@ -91,9 +91,7 @@ class Recorder(TorchFunctionMode):
         if name in ("_set_grad_enabled", "set_grad_enabled"):
             return
         outputs = [result] if isinstance(result, torch.Tensor) else result
-        changes = name.endswith("_") and not name.endswith("__") or name == "__setitem__"
-        changes = changes or name.startswith("__i") and name != "__invert__" or "out" in kwargs
-        random = any(name.startswith(one) for one in _RANDOM)
+        changes, random = changes_in_place(func, kwargs), draws_numbers(func)
         if all(id(tensor) in self._constants for tensor in tensors) and not random:
             for tensor in _tensors_in(outputs):
                 self._constants[id(tensor)] = tensor
@@ -163,6 +161,19 @@ class Recorder(TorchFunctionMode):
             return node
         self._tensors[f"tensor_{key}"] = tensor
         return self._graph.get_attr(f"tensor_{key}")
+
+
+def changes_in_place(func: Any, kwargs: dict[str, Any]) -> bool:
+    """Whether an operation changes its first argument, or `out`."""
+    name = getattr(func, "__name__", "")
+    if name.startswith("__"):
+        return name == "__setitem__" or name.startswith("__i") and name != "__invert__"
+    return name.endswith("_") or "out" in kwargs
+
+
+def draws_numbers(func: Any) -> bool:
+    """Whether an operation draws random numbers, or returns memory as it is."""
+    return any(getattr(func, "__name__", "").startswith(one) for one in _RANDOM)
 
 
 class _NotRecordedError(Exception):
