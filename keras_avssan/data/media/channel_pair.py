@@ -58,7 +58,7 @@ def find_copies(audio: ArrayLike) -> np.ndarray:
 
 
 def _channels_of(samples: np.ndarray) -> np.ndarray:
-    """Samples (samples, M) as float64 (M, samples), in an order of memory that sums are quick in."""
+    """Samples (samples, M) as float64 (M, samples): sums over each channel are quick there."""
     return np.ascontiguousarray(samples.T, dtype="float64")
 
 
