@@ -20,17 +20,25 @@ from processes import describe_run, limit_cores, limit_threads, start
 
 SAMPLING_RATE = 16_000  # hertz
 WARM_UPS = 3
-# Name of a row → backend of its process, and what runs: the model in Keras, as it is or compiled
-# by XLA or TorchInductor, or an exported file.
+# Name of a row → backend of its process, and what runs: the model in Keras, as it is, layer by
+# layer (`eager`) or compiled by XLA or TorchInductor, an exported file, or `model.localize` with
+# an embedding, of the packaged model with a word.
 ROWS = {
     "Keras, TensorFlow": ("tensorflow", "keras"),
     "Keras, TensorFlow, XLA": ("tensorflow", "keras-compiled"),
     "Keras, PyTorch": ("torch", "keras"),
+    "Keras, PyTorch, eager": ("torch", "keras-eager"),
     "Keras, PyTorch, Inductor": ("torch", "keras-compiled"),
     "Keras, JAX, XLA": ("jax", "keras-compiled"),
     "ONNX Runtime": ("torch", "model.onnx"),
     "LiteRT": ("tensorflow", "model_{seconds:g}s.tflite"),
     "OpenVINO": ("torch", "model.xml"),
+    "localize, PyTorch": ("torch", "localize"),
+    "localize, PyTorch, eager": ("torch", "localize-eager"),
+    "localize, packaged model, PyTorch": ("torch", "localize-packaged"),
+    "localize, packaged model, PyTorch, eager": ("torch", "localize-packaged-eager"),
+    "localize, TensorFlow": ("tensorflow", "localize"),
+    "localize, JAX": ("jax", "localize"),
 }
 # Which backend writes which file, before the runs; LiteRT has one file per duration.
 EXPORTS = {
@@ -103,7 +111,9 @@ def _run_task(options):
         print(json.dumps({}))
         return
     medians, fastest = [], []
-    model = _keras_model(options) if options.task.startswith("keras") else None
+    model = None
+    if options.task.startswith(("keras", "localize")):
+        model = _keras_model(options)
     for duration in options.seconds:
         run = model or _load(options, duration)
         times = _times(run, _inputs(duration), options.runs)
@@ -136,11 +146,19 @@ def _load(options, duration):
 def _keras_model(options):
     """The model in Keras as a function of the inputs."""
     limit_threads(options.threads)
+    import numpy as np
+
     from keras_avssan import AVSSAN
 
-    model = AVSSAN(compile=False)
-    model.compile(jit_compile=options.task == "keras-compiled")
-    return model.predict_on_batch
+    packaged = "packaged" in options.task
+    model = AVSSAN.from_preset("avssan_sounds50") if packaged else AVSSAN(compile=False)
+    eager = "eager" in options.task
+    model.compile(jit_compile=options.task == "keras-compiled", run_eagerly=eager)
+    if options.task.startswith("keras"):
+        return model.predict_on_batch
+    embedding = np.random.default_rng(0).normal(size=model.backbone.prompt_dim).astype("float32")
+    prompt = "dog" if packaged else embedding
+    return lambda inputs: model.localize(inputs["audio"][0], prompt)
 
 
 def _inputs(duration):

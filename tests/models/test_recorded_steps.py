@@ -251,6 +251,33 @@ def test_weights_are_prepared_anew_when_they_change(pair, make_inputs):
             np.testing.assert_equal(found, expected)
 
 
+@pytest.mark.one_backend
+def test_compiled_steps_are_the_same_at_each_duration(pair, make_batch, monkeypatch):
+    torch = pytest.importorskip("torch")
+    models, compile, shapes = pair(), torch.compile, []
+    models[1].compile(jit_compile=True)
+
+    def without_inductor(module, **options):  # which takes minutes for a graph
+        shapes.append(module)
+        return compile(module, backend="aot_eager", **options)
+
+    monkeypatch.setattr(torch, "compile", without_inductor)
+    for samples in (8000, 9600):
+        logs = [train(model, make_batch, samples=samples) for model in models]
+        for found, expected in zip(*reversed(logs), strict=True):
+            assert found == pytest.approx(expected, rel=1e-4)
+    assert len(shapes) == 2
+    for found, expected in zip(*map(state, reversed(models)), strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_steps_that_cannot_be_compiled_warn(make_tiny, make_batch):
+    model = make_tiny(compiled=False, audio_encoder=OwnEncoder(8, (4,)))
+    model.compile(jit_compile=True)
+    with pytest.warns(UserWarning, match="no effect .* OwnEncoder is not a part of Keras"):
+        model.predict_on_batch(make_batch()[0])
+
+
 def test_candidates_are_the_same(make_candidates):
     model = make_candidates(prompt_dim=6)
     rng = np.random.default_rng(0)

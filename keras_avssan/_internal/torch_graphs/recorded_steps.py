@@ -143,8 +143,8 @@ class _Graph:
 
 def parts_of(*roots: Any) -> list[Any]:
     """What takes part in a step: models, losses, metrics, an optimizer, and what they hold."""
-    kinds = (keras.Optimizer, keras.Layer, keras.Loss, keras.Metric, keras.constraints.Constraint)
-    kinds += (keras.regularizers.Regularizer,)
+    further = (keras.constraints.Constraint, keras.regularizers.Regularizer)
+    kinds = (keras.Optimizer, keras.Layer, keras.Loss, keras.Metric, *further)
     found: dict[int, Any] = {}
     waiting = list(roots)
     while waiting:

@@ -21,10 +21,12 @@ _STATIC_METHODS = frozenset(
     "result_type size storage_offset stride".split()
 )
 # What draws numbers, or has none yet. An operation with a generator of its own is not recorded.
-_RANDOM = ("bernoulli", "cauchy", "dropout", "empty", "exponential", "geometric", "log_normal")
-_RANDOM += ("multinomial", "normal", "poisson", "rand", "rrelu", "uniform")
-_PLAIN = (bool, int, float, complex, str, type(None), type(...))
-_PLAIN += (torch.dtype, torch.device, torch.layout, torch.memory_format)
+_RANDOM = tuple(
+    "bernoulli cauchy dropout empty exponential geometric log_normal multinomial normal poisson "
+    "rand rrelu uniform".split()
+)
+_PYTHON = (bool, int, float, complex, str, type(None), type(...))
+_PLAIN = (*_PYTHON, torch.dtype, torch.device, torch.layout, torch.memory_format)
 
 
 class Recorder(TorchFunctionMode):
@@ -151,12 +153,12 @@ class Recorder(TorchFunctionMode):
         elif key in self._constants:
             self._used.append((tensor, tensor._version))
         else:
-            known, node, requires_grad = self._known.get(key, (None, None, False))
-            if known is None or node is None or known() is not tensor:
+            alive = self._known[key][0]() if key in self._known else None
+            if alive is None or alive is not tensor:
                 raise _NotRecordedError("a tensor comes from outside")
-            if requires_grad != self._trained.get(
-                key, tensor.requires_grad
-            ):  # of an operation with its own gradient
+            _, node, requires_grad = self._known[key]
+            trained = self._trained.get(key, tensor.requires_grad)
+            if requires_grad != trained:  # of an operation with its own gradient
                 raise _NotRecordedError("the gradient of a tensor was redefined")
             return node
         self._tensors[f"tensor_{key}"] = tensor
