@@ -77,18 +77,27 @@ def table(results):
     seconds = results["seconds"]
     head = [f"{duration:g} s clip" for duration in seconds]
     lines = [
-        "| Runtime | " + " | ".join(head) + " | Real-time factor | Time, first row = 1 |",
-        "|---|" + "---|" * (len(head) + 2),
+        "| Runtime | "
+        + " | ".join(head)
+        + " | Real-time factor | Time, first row = 1 | CPU time | "
+        "CPU time, first row = 1 |",
+        "|---|" + "---|" * (len(head) + 4),
     ]
-    ran = [row["median"] for row in results["rows"].values() if "median" in row]
+    ran = [row for row in results["rows"].values() if "median" in row]
     for name, row in results["rows"].items():
         if "median" not in row:
-            lines.append(f"| {name} | " + "– | " * (len(head) + 2) + f" {row['error']}")
+            lines.append(f"| {name} | " + "– | " * (len(head) + 4) + f" {row['error']}")
             continue
         times = [f"{1000 * median:.0f} ms" for median in row["median"]]
         factor = row["median"][-1] / seconds[-1]
-        ratios = [f"{own / first:.2f}" for own, first in zip(row["median"], ran[0], strict=True)]
-        cells = [*times, f"{factor:.3f}", " / ".join(ratios)]
+        used = " / ".join(f"{1000 * median:.0f}" for median in row["processor"]) + " ms"
+        ratios = [
+            " / ".join(
+                f"{own / first:.2f}" for own, first in zip(row[kind], ran[0][kind], strict=True)
+            )
+            for kind in ("median", "processor")
+        ]
+        cells = [*times, f"{factor:.3f}", ratios[0], used, ratios[1]]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     lines.append(
         "\n{date}, {machine}, {cores} cores, load {load:.1f}, {threads} thread(s), "
@@ -110,16 +119,17 @@ def _run_task(options):
         _export(options)
         print(json.dumps({}))
         return
-    medians, fastest = [], []
+    medians, fastest, processor_medians = [], [], []
     model = None
     if options.task.startswith(("keras", "localize")):
         model = _keras_model(options)
     for duration in options.seconds:
         run = model or _load(options, duration)
-        times = _times(run, _inputs(duration), options.runs)
+        times, processor = zip(*_times(run, _inputs(duration), options.runs), strict=True)
         medians.append(statistics.median(times))
         fastest.append(min(times))
-    print(json.dumps({"median": medians, "fastest": fastest}))
+        processor_medians.append(statistics.median(processor))
+    print(json.dumps({"median": medians, "fastest": fastest, "processor": processor_medians}))
 
 
 def _export(options):
@@ -175,9 +185,9 @@ def _inputs(duration):
 def _times(run, inputs, runs):
     times = []
     for _ in range(WARM_UPS + runs):
-        started = time.perf_counter()
+        started, used = time.perf_counter(), time.process_time()
         run(inputs)
-        times.append(time.perf_counter() - started)
+        times.append((time.perf_counter() - started, time.process_time() - used))
     return times[WARM_UPS:]
 
 
