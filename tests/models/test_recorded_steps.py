@@ -265,7 +265,7 @@ def test_compiled_steps_are_the_same_at_each_duration(pair, make_batch, monkeypa
     for samples in (8000, 9600):
         logs = [train(model, make_batch, samples=samples) for model in models]
         for found, expected in zip(*reversed(logs), strict=True):
-            assert found == pytest.approx(expected, rel=1e-4)
+            assert found == pytest.approx(expected, rel=1e-4, nan_ok=True)
     assert len(shapes) == 2
     for found, expected in zip(*map(state, reversed(models)), strict=True):
         np.testing.assert_allclose(found, expected, atol=1e-4)
