@@ -274,7 +274,7 @@ def test_compiled_steps_are_the_same_at_each_duration(pair, make_batch, monkeypa
 def test_steps_that_cannot_be_compiled_warn(make_tiny, make_batch):
     model = make_tiny(compiled=False, audio_encoder=OwnEncoder(8, (4,)))
     model.compile(jit_compile=True)
-    with pytest.warns(UserWarning, match="no effect .* OwnEncoder is not a part of Keras"):
+    with pytest.warns(UserWarning, match="no effect .*OwnEncoder is not a part of Keras"):
         model.predict_on_batch(make_batch()[0])
 
 
