@@ -20,17 +20,25 @@ from processes import describe_run, limit_cores, limit_threads, start
 
 SAMPLING_RATE = 16_000  # hertz
 WARM_UPS = 3
-# Name of a row → backend of its process, and what runs: the model in Keras, as it is or compiled
-# by XLA or TorchInductor, or an exported file.
+# Name of a row → backend of its process, and what runs: the model in Keras, as it is, layer by
+# layer (`eager`) or compiled by XLA or TorchInductor, an exported file, or `model.localize` with
+# an embedding, of the packaged model with a word.
 ROWS = {
     "Keras, TensorFlow": ("tensorflow", "keras"),
     "Keras, TensorFlow, XLA": ("tensorflow", "keras-compiled"),
     "Keras, PyTorch": ("torch", "keras"),
+    "Keras, PyTorch, eager": ("torch", "keras-eager"),
     "Keras, PyTorch, Inductor": ("torch", "keras-compiled"),
     "Keras, JAX, XLA": ("jax", "keras-compiled"),
     "ONNX Runtime": ("torch", "model.onnx"),
     "LiteRT": ("tensorflow", "model_{seconds:g}s.tflite"),
     "OpenVINO": ("torch", "model.xml"),
+    "localize, PyTorch": ("torch", "localize"),
+    "localize, PyTorch, eager": ("torch", "localize-eager"),
+    "localize, packaged model, PyTorch": ("torch", "localize-packaged"),
+    "localize, packaged model, PyTorch, eager": ("torch", "localize-packaged-eager"),
+    "localize, TensorFlow": ("tensorflow", "localize"),
+    "localize, JAX": ("jax", "localize"),
 }
 # Which backend writes which file, before the runs; LiteRT has one file per duration.
 EXPORTS = {
@@ -69,18 +77,27 @@ def table(results):
     seconds = results["seconds"]
     head = [f"{duration:g} s clip" for duration in seconds]
     lines = [
-        "| Runtime | " + " | ".join(head) + " | Real-time factor | Time, first row = 1 |",
-        "|---|" + "---|" * (len(head) + 2),
+        "| Runtime | "
+        + " | ".join(head)
+        + " | Real-time factor | Time, first row = 1 | CPU time | "
+        "CPU time, first row = 1 |",
+        "|---|" + "---|" * (len(head) + 4),
     ]
-    ran = [row["median"] for row in results["rows"].values() if "median" in row]
+    ran = [row for row in results["rows"].values() if "median" in row]
     for name, row in results["rows"].items():
         if "median" not in row:
-            lines.append(f"| {name} | " + "– | " * (len(head) + 2) + f" {row['error']}")
+            lines.append(f"| {name} | " + "– | " * (len(head) + 4) + f" {row['error']}")
             continue
         times = [f"{1000 * median:.0f} ms" for median in row["median"]]
         factor = row["median"][-1] / seconds[-1]
-        ratios = [f"{own / first:.2f}" for own, first in zip(row["median"], ran[0], strict=True)]
-        cells = [*times, f"{factor:.3f}", " / ".join(ratios)]
+        used = " / ".join(f"{1000 * median:.0f}" for median in row["processor"]) + " ms"
+        ratios = [
+            " / ".join(
+                f"{own / first:.2f}" for own, first in zip(row[kind], ran[0][kind], strict=True)
+            )
+            for kind in ("median", "processor")
+        ]
+        cells = [*times, f"{factor:.3f}", ratios[0], used, ratios[1]]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     lines.append(
         "\n{date}, {machine}, {cores} cores, load {load:.1f}, {threads} thread(s), "
@@ -102,14 +119,17 @@ def _run_task(options):
         _export(options)
         print(json.dumps({}))
         return
-    medians, fastest = [], []
-    model = _keras_model(options) if options.task.startswith("keras") else None
+    medians, fastest, processor_medians = [], [], []
+    model = None
+    if options.task.startswith(("keras", "localize")):
+        model = _keras_model(options)
     for duration in options.seconds:
         run = model or _load(options, duration)
-        times = _times(run, _inputs(duration), options.runs)
+        times, processor = zip(*_times(run, _inputs(duration), options.runs), strict=True)
         medians.append(statistics.median(times))
         fastest.append(min(times))
-    print(json.dumps({"median": medians, "fastest": fastest}))
+        processor_medians.append(statistics.median(processor))
+    print(json.dumps({"median": medians, "fastest": fastest, "processor": processor_medians}))
 
 
 def _export(options):
@@ -136,11 +156,19 @@ def _load(options, duration):
 def _keras_model(options):
     """The model in Keras as a function of the inputs."""
     limit_threads(options.threads)
+    import numpy as np
+
     from keras_avssan import AVSSAN
 
-    model = AVSSAN(compile=False)
-    model.compile(jit_compile=options.task == "keras-compiled")
-    return model.predict_on_batch
+    packaged = "packaged" in options.task
+    model = AVSSAN.from_preset("avssan_sounds50") if packaged else AVSSAN(compile=False)
+    eager = "eager" in options.task
+    model.compile(jit_compile=options.task == "keras-compiled", run_eagerly=eager)
+    if options.task.startswith("keras"):
+        return model.predict_on_batch
+    embedding = np.random.default_rng(0).normal(size=model.backbone.prompt_dim).astype("float32")
+    prompt = "dog" if packaged else embedding
+    return lambda inputs: model.localize(inputs["audio"][0], prompt)
 
 
 def _inputs(duration):
@@ -157,9 +185,9 @@ def _inputs(duration):
 def _times(run, inputs, runs):
     times = []
     for _ in range(WARM_UPS + runs):
-        started = time.perf_counter()
+        started, used = time.perf_counter(), time.process_time()
         run(inputs)
-        times.append(time.perf_counter() - started)
+        times.append((time.perf_counter() - started, time.process_time() - used))
     return times[WARM_UPS:]
 
 

@@ -34,12 +34,13 @@ from machine import processor
 SAMPLING_RATE = 16_000  # hertz
 PROMPT_DIM = 512  # CLIP's
 PARTS = ("forward", "gradient", "step", "input")
-WARM_UPS = 2
+WARM_UPS = 3  # under PyTorch, Keras records a step before it repeats it
 # Name of a row → backend of its process, and which of the workers below it runs.
 ROWS = {
     "PyTorch, eager": ("torch", "Reference"),
     "PyTorch, compiled": ("torch", "CompiledReference"),
     "Keras, PyTorch": ("torch", "KerasTorch"),
+    "Keras, PyTorch, eager": ("torch", "EagerKerasTorch"),
     "Keras, PyTorch, compiled": ("torch", "CompiledKerasTorch"),
     "Keras, JAX": ("jax", "KerasJAX"),
     "Keras, TensorFlow": ("tensorflow", "KerasTensorFlow"),
@@ -364,6 +365,7 @@ class KerasRow(Row):
     """Keras on any backend; subclasses say how gradients are taken."""
 
     jit_compile: bool | str = "auto"
+    run_eagerly = False
 
     def __init__(self, options):
         super().__init__(options)
@@ -381,7 +383,7 @@ class KerasRow(Row):
             prompt_dim=PROMPT_DIM,
             audio_encoder=LogMelEncoder(filters=options.filters),
         )
-        self.model.compile(jit_compile=self.jit_compile)
+        self.model.compile(jit_compile=self.jit_compile, run_eagerly=self.run_eagerly)
         self.convert = keras.ops.convert_to_tensor
         self.tree_map = keras.tree.map_structure
         self.train(*self.batch)
@@ -424,17 +426,16 @@ class KerasTorch(TorchMemory, KerasRow):
         loss.item()
 
 
+class EagerKerasTorch(KerasTorch):
+    """Keras on PyTorch, whose layers run in Python in each step."""
+
+    run_eagerly = True
+
+
 class CompiledKerasTorch(KerasTorch):
-    """Keras on PyTorch, compiled by TorchInductor."""
+    """Keras on PyTorch, whose recorded steps TorchInductor compiles; `forward` is not a step."""
 
     jit_compile = True
-
-    def prepare(self):
-        super().prepare()
-        self.compiled_loss = self.torch.compile(super().compute_loss)
-
-    def compute_loss(self, inputs, labels):
-        return self.compiled_loss(inputs, labels)
 
 
 class KerasJAX(KerasRow):

@@ -125,7 +125,7 @@ def _check_recording(
 ) -> None:
     """Refuses a recording (samples, …) that is too short, too long or silent."""
     check_duration(len(samples) / sampling_rate, name, min_duration, max_duration)
-    if not np.ptp(samples, axis=0).any():
+    if not (samples != samples[0]).any():
         found = "of the same value" if np.any(samples) else "zero"
         raise ValueError(f"{name} must not be silent. Received: all samples are {found}")
 

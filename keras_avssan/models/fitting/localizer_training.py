@@ -23,6 +23,7 @@ from keras_avssan.models.fitting.compile_arguments import (
 from keras_avssan.models.fitting.keras_training import KerasTraining
 from keras_avssan.models.fitting.labels import as_labels, output_weights, scene_weights
 from keras_avssan.models.fitting.optimizer_state import build_when_loaded
+from keras_avssan.models.fitting.torch_steps import TorchSteps
 
 # Inputs of a scene that is rendered on the device, in the order in which the layer takes them.
 _DRY_INPUTS = ("dry_audio", "rirs", "snr")
@@ -48,7 +49,7 @@ def _without_interferer(y: Mapping[str, Tensor]) -> str:
     )
 
 
-class LocalizerTraining(KerasTraining):
+class LocalizerTraining(KerasTraining, TorchSteps):
     """Adds the training step, losses and scores to `Localizer`, which describes its inputs."""
 
     # Names of the outputs that losses and metrics can be given for.

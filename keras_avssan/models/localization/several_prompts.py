@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from keras_avssan._internal.types import Tensor
 from keras_avssan.data.media.recordings import spacing_input
 from keras_avssan.doa.grid import check_finite
+from keras_avssan.models.fitting.torch_steps import TorchSteps
 from keras_avssan.models.localizer_preprocessor import LocalizerPreprocessor, pair_prompts
 from keras_avssan.models.microphones import check_spacing
 from keras_avssan.models.prompting import PROJECTED, read_prompts
@@ -23,7 +24,7 @@ _KEPT = ("doa", "presence", "candidate_weights", "candidate_evidence")
 Arrays: TypeAlias = dict[str, np.ndarray]
 
 
-class NetworkPart(keras.Model):
+class NetworkPart(TorchSteps, keras.Model):
     """Runs a method of a task's network by `predict_on_batch`, compiled as the task is."""
 
     def __init__(
