@@ -33,7 +33,7 @@ class RecordedSteps:
     it does, and further ones run the recorded operations alone, without the layers' Python: the
     same operations in the same order, so the same numbers, gradients and changes of variables.
     Where anything else could matter, the function itself runs: code of the user's, hooks, random
-    numbers, control flow that depends on numbers. Other settings of a part start anew.
+    numbers, control flow that depends on numbers. Other settings of a part begin a new recording.
     """
 
     def __init__(self, parts: Iterable[Any], compiled: bool = False) -> None:

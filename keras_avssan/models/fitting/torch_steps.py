@@ -16,7 +16,7 @@ class TorchSteps(TaskMixin):
 
     They replace the steps as Keras has them: where a class or an instance has its own, or the model
     is compiled with `run_eagerly=True`, nothing changes. With `jit_compile=True`, TorchInductor
-    compiles the graphs, for each shape of inputs anew.
+    compiles the graphs, separately for each shape of inputs.
     """
 
     def make_train_function(self, force: bool = False) -> Any:
