@@ -245,7 +245,9 @@ def test_weights_are_prepared_anew_when_they_change(pair, make_inputs):
         None,
         lambda value: value.add_(0.01),
         lambda value: value.data.mul_(1.1),
-        lambda value: value.data.view(-1)[value.numel() // 2].add_(0.5),  # no version shows it
+        # What no version shows, and no sum over all numbers.
+        lambda value: value.data.view(-1)[value.numel() // 2].add_(0.5),
+        lambda value: value.data.view(-1).copy_(value.data.view(-1).roll(value.numel() // 2)),
     )
     for change in changes:
         for model in models:
@@ -295,3 +297,89 @@ def test_candidates_are_the_same(make_candidates):
     for _ in range(3):
         np.testing.assert_equal(model.predict_on_batch(inputs), expected)
     assert model._graphs_of_steps["predict"]._steps.problems == {}
+
+
+class Scaled:
+    """A score of the user's with a number that may change."""
+
+    def __init__(self):
+        self.scale = 1.0
+
+    def __call__(self, truth, scores):
+        return keras.ops.zeros_like(truth[:, 0]) + self.scale
+
+
+@pytest.mark.one_backend
+def test_what_the_user_changes_between_steps_counts(pair, make_batch):
+    models = pair(lambda: {"optimizer": keras.optimizers.Adam(0.01)})
+
+    def weight(model, value):
+        model.loss.reconstruction_weight = value
+
+    def momentum(model, value):
+        model.optimizer.beta_1 = value
+
+    def freeze(model, number):
+        variables = model.trainable_variables
+        variables[int(number)].trainable = False
+
+    def replace(model, rate):
+        model.optimizer = keras.optimizers.SGD(rate)
+
+    changes = [(weight, np.float64(0.2)), (weight, np.float64(3.0)), (momentum, np.float32(0.5))]
+    changes += [(momentum, np.float32(0.2)), (freeze, 0), (freeze, 3), (replace, 0.1)]
+    for change, value in [(lambda model, value: None, 0), *changes]:
+        logs = []
+        for model in models:
+            change(model, value)
+            logs.append(train(model, make_batch, steps=4))
+        np.testing.assert_equal(logs[1], logs[0])
+
+
+@pytest.mark.one_backend
+@pytest.mark.parametrize("form", ["object", "partial"])
+def test_scores_from_outside_are_never_recorded(pair, make_batch, form):
+    scaled = Scaled()
+    score = scaled if form == "object" else functools.partial(Scaled.__call__, scaled)
+    _, model = pair(lambda: {"metrics": [score]})
+    train(model, make_batch, steps=4)
+    scaled.scale = 7.0
+    model.reset_metrics()
+    (logs,) = train(model, make_batch, steps=1)
+    assert 7.0 in logs.values()
+
+
+@pytest.mark.one_backend
+def test_one_tensor_in_two_places_is_two_inputs(pair, make_batch):
+    torch = pytest.importorskip("torch")
+    logs = []
+    for model in pair():
+        inputs, labels = make_batch()
+        audio, other = (torch.tensor(one["audio"]) for one in (inputs, make_batch(seed=1)[0]))
+        for target in (audio, audio, audio, audio, other):
+            log = model.train_on_batch(
+                {**inputs, "audio": audio}, {**labels, "target": target}, return_dict=True
+            )
+        logs.append(log)
+    assert logs[0] == logs[1]
+
+
+def test_inference_mode(pair, make_inputs):
+    torch = pytest.importorskip("torch")
+    models, inputs = pair(), make_inputs()
+    with torch.inference_mode():
+        for _ in range(4):
+            expected, found = (model.predict_on_batch(inputs) for model in models)
+            np.testing.assert_equal(found, expected)
+
+
+def test_random_numbers_are_drawn_in_each_run():
+    torch = pytest.importorskip("torch")
+    from keras_avssan._internal.torch_graphs.recorded_steps import RecordedSteps
+
+    steps, one = RecordedSteps([]), np.ones(3, "float32")
+    found = [
+        steps("noise", lambda value: value + torch.rand(3), one, lambda: []).numpy()
+        for _ in range(5)
+    ]
+    assert len({tuple(value) for value in found}) == 5

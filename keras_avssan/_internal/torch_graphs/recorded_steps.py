@@ -17,7 +17,11 @@ from keras_avssan._internal.torch_graphs.shortened import drop_copies, with_prep
 _MAX_GRAPHS = 16
 # Whose code is known to do the same in every run, apart from what settings and tensors say.
 _TRUSTED = frozenset({"keras", "keras_avssan", "keras_hub", "torch"})
+_UNSEEN: Any = object()
+_MAX_SEEN = 1024  # numbers of an array whose values are compared
 _OPAQUE = (keras.layers.Lambda, keras.layers.TorchModuleWrapper)
+_KINDS: tuple[Any, ...] = (keras.Layer, keras.Loss, keras.Metric)
+_KINDS += (keras.constraints.Constraint, keras.regularizers.Regularizer)
 _CODE = (types.FunctionType, types.MethodType)
 _SETTINGS = frozenset({bool, int, float, str, type(None), *_CODE})
 # Methods that Keras or this library wraps in single parts, and that no step calls.
@@ -43,16 +47,16 @@ class RecordedSteps:
         self._graphs: OrderedDict[Hashable, _Graph | None] = OrderedDict()
         self._attributes = [vars(part) for part in self.parts]
         self._hooks = [one[name] for one in self._attributes for name in _HOOKS if name in one]
-        self._getters: list[tuple[Callable[[Any], Any], dict[str, Any]]] = []
+        self._watched: list[tuple[Callable[[Any], Any], Callable[[Any], Any], dict[str, Any]]] = []
         self._settings: list[Any] = []
+        self._held: list[Any] = []  # keeps the identities of what was seen from being used again
         self.is_trusted()
 
     def is_trusted(self) -> bool:
         """Whether all parts do the same in every run with the same settings; checks new ones."""
         if self._settings != self._current_settings():
-            names = map(_settings_in, self.parts)
-            pairs = zip(self._attributes, names, strict=True)
-            self._getters = [(itemgetter(*some), held) for held, some in pairs if some]
+            self._watched = [one for held in self._attributes for one in _watched_in(held)]
+            self._held = [get(held) for get, _, held in self._watched]
             self._settings = self._current_settings()
             self._graphs.clear()
             reason = next(filter(None, map(_reason, self.parts)), None)
@@ -60,9 +64,9 @@ class RecordedSteps:
         return "all" not in self.problems
 
     def _current_settings(self) -> list[Any]:
-        """Values of the known settings, and the number of attributes of each part."""
+        """What is seen of the attributes of each part, and how many there are."""
         try:
-            values = [get(attributes) for get, attributes in self._getters]
+            values = [see(get(attributes)) for get, see, attributes in self._watched]
         except KeyError:  # an attribute was deleted
             values = []
         return [*values, *map(len, self._attributes)]
@@ -81,15 +85,21 @@ class RecordedSteps:
         form = _flatten(inputs, leaves)
         if form is None or torch.is_autocast_enabled(_device().type) or any(self._hooks):
             return function(inputs)
-        key = (name, form, str(_device()), torch.is_grad_enabled())
-        if key not in self._graphs:
+        # One tensor in two places is one input of a graph; those of inference have no versions.
+        if len(set(map(id, leaves))) < len(leaves) or torch.is_inference_mode_enabled():
+            return function(inputs)
+        key = (name, form, str(_device()), torch.is_grad_enabled(), keras.config.epsilon())
+        graph = self._graphs.get(key, _UNSEEN)
+        if graph is _UNSEEN:
             self._keep(key, None)
             return function(_rebuild(form, leaves))
-        self._graphs.move_to_end(key)
-        graph = self._graphs[key]
+        self._keep(key, graph)  # as the latest one
         if graph is not None and graph.is_current():
             return graph(leaves)
-        return self._record(key, function, leaves, variables())
+        used = list(variables())
+        if {id(one._value) for one in used}.intersection(map(id, leaves)):
+            return function(inputs)
+        return self._record(key, function, leaves, used)
 
     def _record(
         self,
@@ -107,7 +117,7 @@ class RecordedSteps:
         if module is None or form is None:
             self.problems[key[0]] = recorder.problem or "an output is not a tensor"
         elif self._settings == self._current_settings():
-            used = [(one, one._value, one.trainable) for one in recorder.variables.values()]
+            used = [(one, _state_of(one)) for one in recorder.variables.values()]
             drop_copies(module)
             run = module if torch.is_grad_enabled() else with_prepared_weights(module)
             if self.compiled:
@@ -116,6 +126,7 @@ class RecordedSteps:
         return outputs
 
     def _keep(self, key: Hashable, graph: "_Graph | None") -> None:
+        self._graphs.pop(key, None)  # other threads may have taken it
         self._graphs[key] = graph
         while len(self._graphs) > _MAX_GRAPHS:
             self._graphs.popitem(last=False)
@@ -125,15 +136,16 @@ class _Graph:
     """A recorded function of a list of tensors, with the variables that it reads and changes."""
 
     def __init__(
-        self, run: Callable[..., Any], form: Any, variables: list[tuple[Any, torch.Tensor, bool]]
+        self, run: Callable[..., Any], form: Any, variables: list[tuple[Any, tuple[Any, ...]]]
     ) -> None:
         self._run, self._form, self._variables = run, form, variables
 
     def is_current(self) -> bool:
         """Whether the variables have the tensors that they had, and are trained as they were."""
         return all(
-            one._value is value and one.trainable is trainable
-            for one, value, trainable in self._variables
+            now is before
+            for one, state in self._variables
+            for now, before in zip(_state_of(one), state, strict=True)
         )
 
     def __call__(self, leaves: list[torch.Tensor]) -> Any:
@@ -143,8 +155,6 @@ class _Graph:
 
 def parts_of(*roots: Any) -> list[Any]:
     """What takes part in a step: models, losses, metrics, an optimizer, and what they hold."""
-    further = (keras.constraints.Constraint, keras.regularizers.Regularizer)
-    kinds = (keras.Optimizer, keras.Layer, keras.Loss, keras.Metric, *further)
     found: dict[int, Any] = {}
     waiting = list(roots)
     while waiting:
@@ -155,8 +165,8 @@ def parts_of(*roots: Any) -> list[Any]:
             found[id(one)] = one
             if isinstance(one, keras.Layer):
                 waiting.extend(one._flatten_layers())
-            held = vars(one).values() if isinstance(one, kinds) else ()
-            waiting.extend(part for part in held if isinstance(part, kinds[1:]))
+            held = vars(one).values() if isinstance(one, (keras.Optimizer, *_KINDS)) else ()
+            waiting.extend(part for part in held if isinstance(part, _KINDS))
     return list(found.values())
 
 
@@ -166,18 +176,53 @@ def _reason(part: Any) -> str | None:
     if (cls.__module__ or "").split(".")[0] not in _TRUSTED or isinstance(part, _OPAQUE):
         return f"{cls.__module__}.{cls.__qualname__} is not a part of Keras or this library"
     for name, value in vars(part).items():
-        if isinstance(value, _CODE) and name not in _WRAPPED:
-            module = (getattr(value, "__module__", None) or "").split(".")[0]
-            if module not in _TRUSTED or callable(getattr(cls, name, None)):
-                return f"`{name}` of {cls.__qualname__} is a function from outside"
+        if not callable(value) or isinstance(value, (type, *_KINDS)) or name in _WRAPPED:
+            continue  # those of Keras's kinds are parts themselves
+        # An instance with `__call__`, or a `functools.partial`, is of the module of its class.
+        owner = value if isinstance(value, _CODE) else type(value)
+        module = (getattr(owner, "__module__", None) or "").split(".")[0]
+        replaced = isinstance(value, _CODE) and callable(getattr(cls, name, None))
+        if module not in _TRUSTED or replaced:
+            return f"`{name}` of {cls.__qualname__} is a function from outside"
     return None
 
 
-def _settings_in(part: Any) -> list[str]:
-    """Names of numbers, words and functions that a part has as attributes."""
-    attributes = vars(part).items()
-    public = [name for name, value in attributes if type(value) in _SETTINGS and name[:1] != "_"]
-    return [*public, "_trainable"] if "_trainable" in vars(part) else public
+def _watched_in(attributes: dict[str, Any]) -> list[tuple[Any, Any, dict[str, Any]]]:
+    """How to get and to see the settings of a part: values, containers, and other objects."""
+    names = [n for n in attributes if n[:1] != "_" or n in ("_trainable", "_dtype_policy")]
+    kinds: dict[Any, list[str]] = {tuple: [], _contents: [], _identities: []}
+    for name in names:
+        value = attributes[name]
+        if type(value) in _SETTINGS or isinstance(value, np.generic):
+            kinds[tuple].append(name)
+        elif isinstance(value, (list, tuple, dict, np.ndarray, torch.Tensor)):
+            kinds[_contents].append(name)
+        else:
+            kinds[_identities].append(name)
+    # With two names `itemgetter` returns a tuple.
+    return [(itemgetter(*some, some[0]), see, attributes) for see, some in kinds.items() if some]
+
+
+def _identities(values: tuple[Any, ...]) -> tuple[int, ...]:
+    return tuple(map(id, values))
+
+
+def _contents(value: Any) -> Any:
+    """What can be compared of a container or an array."""
+    if isinstance(value, dict):
+        return tuple((str(key), _contents(one)) for key, one in value.items())
+    if type(value) in (list, tuple):
+        return tuple(map(_contents, value))
+    if isinstance(value, np.ndarray):
+        return id(value), value.tobytes() if value.size <= _MAX_SEEN else None
+    if isinstance(value, torch.Tensor):
+        return id(value), value._version
+    return value if type(value) in _SETTINGS or isinstance(value, np.generic) else id(value)
+
+
+def _state_of(variable: Any) -> tuple[Any, ...]:
+    """What a graph holds of a variable."""
+    return variable._value, variable.trainable, variable.constraint, variable.regularizer
 
 
 def _device() -> torch.device:

@@ -8,6 +8,7 @@ from torch import fx
 
 from keras_avssan._internal.torch_graphs.recorder import changes_in_place, draws_numbers
 
+_PARTS = 8  # of a tensor, summed separately: a sum does not change with the order of numbers
 _BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # by bytes
 
 
@@ -74,19 +75,22 @@ class _PreparedGraph:
         self._prepare, self._run = fx.GraphModule(module, first), fx.GraphModule({}, second)
         self._prepared: tuple[Any, ...] = ()
         self._tensors = tensors
-        self._state: list[tuple[int, int, int]] = []
+        self._state: list[tuple[int, int, tuple[int, ...]]] = []
 
     def __call__(self, *inputs: torch.Tensor) -> Any:
         # What changes `tensor.data` in place leaves the version as it is: the sums show it.
-        state = [(one._version, one.data_ptr(), _sum_of_bits(one)) for one in self._tensors]
+        state = [(one._version, one.data_ptr(), _sums_of_bits(one)) for one in self._tensors]
         if state != self._state:
             self._prepared, self._state = self._prepare(), state
         return self._run(*inputs, *self._prepared)
 
 
-def _sum_of_bits(tensor: torch.Tensor) -> int:
-    """Sum of a tensor's numbers, their bits read as whole numbers."""
+def _sums_of_bits(tensor: torch.Tensor) -> tuple[int, ...]:
+    """Sums over the parts of a tensor, the bits of its numbers read as whole numbers."""
     numbers = tensor.detach().view(_BITS[tensor.element_size()]).numpy()
-    if numbers.flags.c_contiguous and numbers.nbytes % 8 == 0 and numbers.ndim:
-        numbers = numbers.reshape(-1).view(np.int64)  # half as many
-    return int(numbers.sum())
+    if numbers.size % _PARTS or not numbers.flags.c_contiguous:
+        return (int(numbers.sum()),)
+    numbers = numbers.reshape(_PARTS, -1)
+    if numbers.nbytes % (8 * _PARTS) == 0:
+        numbers = numbers.view(np.int64)  # half as many
+    return tuple(numbers.sum(axis=1).tolist())

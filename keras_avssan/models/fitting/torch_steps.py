@@ -66,7 +66,7 @@ class TorchSteps(TaskMixin):
             return None
         # Not an attribute that Keras tracks.
         graphs: dict[str, _Graphs] = self.__dict__.setdefault("_graphs_of_steps", {})
-        if kind not in graphs:
+        if kind not in graphs or not graphs[kind].is_of(self):
             graphs[kind] = _Graphs(self)
         return graphs[kind]
 
@@ -81,11 +81,21 @@ class _Graphs:
     def __init__(self, model: Any) -> None:
         from keras_avssan._internal.torch_graphs.recorded_steps import RecordedSteps, parts_of
 
+        self._replaceable = _replaceable(model)
         losses = (getattr(model, "loss", None), getattr(model, "_compile_loss", None))
-        self._steps = RecordedSteps(parts_of(model, model.metrics, *losses), model.jit_compile)
+        given = getattr(model, "_compile_metrics", None)  # which has metrics and functions in lists
+        scores = (model.metrics, getattr(given, "metrics", None), _given_scores(given))
+        self._steps = RecordedSteps(parts_of(model, scores, *losses), model.jit_compile)
         constraints = [weight.constraint for weight in model.trainable_weights]
         self._update = RecordedSteps(parts_of(getattr(model, "optimizer", None), constraints))
         self._is_reported = False
+
+    def is_of(self, model: Any) -> bool:
+        """Whether the model still has the optimizer, losses and metrics that were looked at."""
+        now = _replaceable(model)
+        return len(now) == len(self._replaceable) and all(
+            one is other for one, other in zip(now, self._replaceable, strict=True)
+        )
 
     def is_trusted(self) -> bool:
         """Whether no part of the model is code from outside."""
@@ -126,6 +136,19 @@ class _Graphs:
                 lambda: [*model.variables, *model.optimizer.variables],
             )
         return logs
+
+
+def _replaceable(model: Any) -> list[Any]:
+    """What a user may replace between steps, and metrics, which Keras makes in the first one."""
+    names = ("optimizer", "loss", "_compile_loss", "_compile_metrics")
+    made = getattr(getattr(model, "_compile_metrics", None), "metrics", ())
+    return [*(getattr(model, name, None) for name in names), *model.metrics, *made]
+
+
+def _given_scores(metrics: Any) -> list[Any]:
+    """Metrics and functions as `compile` was given them."""
+    names = ("_user_metrics", "_user_weighted_metrics")
+    return [getattr(metrics, name, None) for name in names]
 
 
 def _loss_and_scores(model: Any, data: Any) -> tuple[Tensor, dict[str, Tensor]]:
