@@ -67,7 +67,7 @@ class TorchSteps(TaskMixin):
         # Not an attribute that Keras tracks.
         graphs: dict[str, _Graphs] = self.__dict__.setdefault("_graphs_of_steps", {})
         if kind not in graphs or not graphs[kind].is_of(self):
-            graphs[kind] = _Graphs(self)
+            graphs[kind] = _Graphs(self, kind)
         return graphs[kind]
 
     def _should_torch_compile(self) -> bool:
@@ -78,21 +78,23 @@ class TorchSteps(TaskMixin):
 class _Graphs:
     """Recorded steps of one model."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, kind: str) -> None:
         from keras_avssan._internal.torch_graphs.recorded_steps import RecordedSteps, parts_of
 
-        self._replaceable = _replaceable(model)
+        self._predicts = kind == "predict"  # where losses, scores and optimizer have no part
+        self._replaceable = [] if self._predicts else _replaceable(model)
         losses = (getattr(model, "loss", None), getattr(model, "_compile_loss", None))
         given = getattr(model, "_compile_metrics", None)  # which has metrics and functions in lists
         scores = (model.metrics, getattr(given, "metrics", None), _given_scores(given))
-        self._steps = RecordedSteps(parts_of(model, scores, *losses), model.jit_compile)
+        further = () if self._predicts else (scores, *losses)
+        self._steps = RecordedSteps(parts_of(model, *further), model.jit_compile)
         constraints = [weight.constraint for weight in model.trainable_weights]
         self._update = RecordedSteps(parts_of(getattr(model, "optimizer", None), constraints))
         self._is_reported = False
 
     def is_of(self, model: Any) -> bool:
         """Whether the model still has the optimizer, losses and metrics that were looked at."""
-        now = _replaceable(model)
+        now = [] if self._predicts else _replaceable(model)
         return len(now) == len(self._replaceable) and all(
             one is other for one, other in zip(now, self._replaceable, strict=True)
         )
