@@ -1,5 +1,6 @@
 """Comparison of the finished rows of a table, and its files: table, breakdown and figure."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Any, TypeAlias, cast
@@ -10,7 +11,11 @@ from keras_avssan._internal.atomic_files import whole_file, write_json, write_te
 from keras_avssan._internal.tables.text_tables import make_table
 from keras_avssan.benchmark.figure import plot_selection
 from keras_avssan.benchmark.systems import REFERENCE, built_in_systems
-from keras_avssan.benchmark.train_and_score import ResultsFolder
+from keras_avssan.benchmark.train_and_score import (
+    SEGMENTS,
+    TRAINED_ON_SEGMENTS,
+    ResultsFolder,
+)
 from keras_avssan.evaluation.evaluation_result import Evaluation
 from keras_avssan.evaluation.former_keys import with_current_keys
 from keras_avssan.evaluation.paired import paired_difference
@@ -25,8 +30,11 @@ _HEAD = (
     f"`{REFERENCE}` selects more by",
     "Paper: MAE, ACC",
 )
+_SEGMENTS = (SEGMENTS, TRAINED_ON_SEGMENTS)
 _MIN_PAIR_SCENES = 5  # that a class pair needs to be listed
 _NUM_PAIRS = 10
+# Share of equal answers, of at least so many, from which on a network has learned nothing.
+_SAME_ANSWER, _MIN_ANSWERS = 0.95, 20
 
 # Contents of JSON files: a row, an evaluation, a mean with its interval.
 _Json: TypeAlias = dict[str, Any]
@@ -44,7 +52,7 @@ class TableResults:
     Attributes:
         rows: The rows, in the order of the table.
         scored: The rows that were not left out.
-        levels: SNRs in dB as strings, the highest first, or `"STARSS23"`.
+        levels: SNRs in dB as strings, the highest first, or the levels of Table 3.
     """
 
     def __init__(self, table: int, rows: Iterable[_Json]) -> None:
@@ -59,7 +67,7 @@ class TableResults:
         )
         self.scored = [row for row in self.rows if not row["left_out"]]
         levels: set[str] = {level for row in self.scored for level in row["evaluations"]}
-        self.levels = sorted(levels, key=lambda level: -_number(level))
+        self.levels = sorted(levels, key=_order)
 
     def summary(self, row: _Json, level: str) -> _Json:
         """Returns the evaluation of a scored row at a level, see `Evaluation.to_dict`."""
@@ -68,7 +76,7 @@ class TableResults:
     @staticmethod
     def level_title(level: str) -> str:
         """Returns the heading of a level."""
-        return level if level == "STARSS23" else f"{level.replace('-', '−')} dB"
+        return level if level in _SEGMENTS else f"{level.replace('-', '−')} dB"
 
     @cached_property
     def differences(self) -> dict[tuple[str, str], _Json]:
@@ -138,7 +146,7 @@ class TableResults:
         scores = self.summary(row, level)["scores"]
         difference = self.differences.get((row["name"], level), {}).get("selection")
         return (
-            row["title"],
+            _named(row, level),
             _score(scores["selection"], "%"),
             _score(scores["mae"], "°"),
             _score(scores["acc_5deg"], "%"),
@@ -193,6 +201,16 @@ def write_report(folder: ResultsFolder, table: int) -> None:
             figure.savefig(part, format="png")
 
 
+def _named(row: _Json, level: str) -> str:
+    """The title of a row; it says so where a trained network answers nearly always the same."""
+    estimates = row["evaluations"][level]["per_scene"]["estimate"]
+    (answer, times), *_ = Counter(estimates).most_common(1)
+    share = times / len(estimates)
+    if not row["steps"] or len(estimates) < _MIN_ANSWERS or share < _SAME_ANSWER:
+        return str(row["title"])
+    return f"{row['title']} (has not learned: {answer:.0f}° in {100 * share:.0f} % of the scenes)"
+
+
 def _cost_line(row: _Json) -> tuple[str, ...]:
     trials = row.get("trials", [])
     tried = ", ".join(f"{t['learning_rate']:.2g}: {t['mae']:.1f}°" for t in trials)
@@ -215,7 +233,7 @@ def _random_line(scores: _Json) -> tuple[str, ...]:
 
 
 def _paper(row: _Json, table: int, level: str) -> str:
-    snr = None if level == "STARSS23" else float(level)
+    snr = None if level in _SEGMENTS else float(level)
     for number, at, mae, accuracy in row["paper"]:
         if number == table and at == snr:
             return f"{mae:.2f}°, {accuracy:.2f} %"
@@ -299,5 +317,6 @@ def _score(score: _Json | None, unit: str) -> str:
     return f"{text} ({low}{between}{high})"
 
 
-def _number(level: str) -> float:
-    return float("inf") if level == "STARSS23" else float(level)
+def _order(level: str) -> float:
+    """Levels of Table 3 in their order, or SNRs from the highest on."""
+    return _SEGMENTS.index(level) if level in _SEGMENTS else -float(level)

@@ -15,6 +15,7 @@ from keras_avssan.benchmark.prompt_vectors import PromptVectors, default_image_e
 from keras_avssan.benchmark.results import write_report
 from keras_avssan.benchmark.rooms import build_banks, divide_bank, placeholder_banks
 from keras_avssan.benchmark.scenes import BenchmarkScenes
+from keras_avssan.benchmark.segment_training import SegmentTraining, check_training
 from keras_avssan.benchmark.settings import BenchmarkSettings
 from keras_avssan.benchmark.system import Setup, System
 from keras_avssan.benchmark.train_and_score import Benchmark, ResultsFolder
@@ -22,6 +23,7 @@ from keras_avssan.data import STARSS23, Catalog, SegmentPrompts
 from keras_avssan.data.scenes.scene_files import SceneStore
 from keras_avssan.models.prompt_embeddings import encoder_fingerprint
 from keras_avssan.simulation import RIRBank
+from keras_avssan.training.fit_segments import segments_settings
 
 
 def run_benchmark(
@@ -35,6 +37,7 @@ def run_benchmark(
     image_encoder: keras.Layer | None = None,
     make_audio_encoder: Callable[[], Any] | None = None,
     segments: SegmentPrompts | None = None,
+    further: SegmentTraining | None = None,
     scene_cache: float = 10.0,
     delete_scenes: bool = False,
     progress: bool = True,
@@ -58,14 +61,17 @@ def run_benchmark(
         make_audio_encoder: Function that returns a new audio encoder for AV-SSAN, or `None` for its
             own. Default: its own.
         segments: Segments of STARSS23 with their prompts, for table 3 and only for it.
+        further: `SegmentTraining`, for table 3: every network is tested, then trained on these
+            segments too, with the learning rate of its training on scenes, and tested again.
+            Default: no such training.
         scene_cache: Limit in gigabytes of the rendered training scenes that are kept.
         delete_scenes: Whether the rendered training scenes are deleted at the end.
         progress: Whether progress bars are shown.
 
     Raises:
-        ValueError: If the catalog or the bank is too small, `segments` does not fit the table, the
-            catalog or the spacing of the microphones, `scene_cache` is negative, or `out` holds
-            results of another configuration.
+        ValueError: If the catalog or the bank is too small, `segments` or `further` does not fit
+            the table, the catalog or the spacing of the microphones, the two share segments or
+            pictures, `scene_cache` is negative, or `out` holds results of another configuration.
 
     Example:
         >>> run_benchmark(4, choose_systems(4), BenchmarkSettings(), SyntheticClasses(), "table4")
@@ -75,6 +81,8 @@ def run_benchmark(
             "`segments` must be given for table 3, and for no other table. "
             f"Received: table={table}, segments={segments!r}"
         )
+    if further is not None:
+        check_training(segments, further)
     if bank is not None:
         settings = dataclasses.replace(settings, spacing=bank.microphone_spacing)
     if segments is not None:
@@ -95,10 +103,11 @@ def run_benchmark(
         )
     folder = ResultsFolder(out, config)
     if segments is not None:
-        folder.claim("starss23.json", _segments_config(segments))
+        folder.claim("starss23.json", _segments_config(segments, further))
     pictures, names = vectors.embed(scenes.plans(), folder.path / "prompts.npz", progress)
     if segments is not None:
-        more = vectors.embed([segments], folder.path / "prompts-starss23.npz", progress)
+        chosen = [segments] if further is None else [segments, further.prompts]
+        more = vectors.embed(chosen, folder.path / "prompts-starss23.npz", progress)
         pictures, names = {**more[0], **pictures}, {**more[1], **names}
     benchmark = Benchmark(
         settings,
@@ -117,6 +126,7 @@ def run_benchmark(
         names,
         _stores(folder.path / "scenes", scenes, scene_cache),
         segments,
+        further,
         progress,
     )
     _fill(benchmark, systems, table)
@@ -190,7 +200,10 @@ def _config(
     return config
 
 
-def _segments_config(segments: SegmentPrompts) -> dict[str, Any]:
+def _segments_config(segments: SegmentPrompts, further: SegmentTraining | None) -> dict[str, Any]:
+    training = {}
+    if further is not None:
+        training = {"steps": further.steps, **segments_settings(further.prompts)}
     ids = "\n".join(f"{segment.id} {segments.picture(segment).id}" for segment in segments.segments)
     spacing = segments.dataset.microphone_spacing
     return {
@@ -198,4 +211,5 @@ def _segments_config(segments: SegmentPrompts) -> dict[str, Any]:
         "pair": segments.dataset.pair.name,
         "spacing": spacing,
         "fingerprint": sha256(ids),
+        **{f"training_{name}": value for name, value in training.items()},
     }

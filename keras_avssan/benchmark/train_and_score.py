@@ -14,6 +14,7 @@ from keras_avssan._internal.resumable_folder import ResumableFolder
 from keras_avssan._internal.start_up.keras_tensorflow import set_random_seed
 from keras_avssan._internal.types import PathLike
 from keras_avssan.benchmark.scenes import BenchmarkScenes
+from keras_avssan.benchmark.segment_training import SegmentTraining
 from keras_avssan.benchmark.settings import TRIAL_FACTORS, BenchmarkSettings
 from keras_avssan.benchmark.system import Setup, System
 from keras_avssan.data import ScenePlan, SegmentPrompts
@@ -22,7 +23,10 @@ from keras_avssan.evaluation.evaluate_localizer import evaluate_localizer
 from keras_avssan.evaluation.evaluate_segments import evaluate_segments
 from keras_avssan.evaluation.evaluation_result import Evaluation
 from keras_avssan.models import Localizer
-from keras_avssan.training import NonFiniteLoss, fit_scenes, save_atomically
+from keras_avssan.training import NonFiniteLoss, fit_scenes, fit_segments, save_atomically
+
+# Levels of Table 3: after training on scenes alone, and after that on segments too.
+SEGMENTS, TRAINED_ON_SEGMENTS = "STARSS23", "STARSS23, trained on it"
 
 _FOLDERS = ("rows", "trials", "models")
 
@@ -152,6 +156,7 @@ class Benchmark:
         names: Dict from class to embedding of its name; empty if the encoder reads no words.
         stores: Dict from `"train"` and `"trial"` to the `SceneStore` of that plan.
         segments: Segments of Table 3 with their prompts, or `None`.
+        further: Training on segments that follows that on scenes, or `None`.
         progress: Whether progress bars are shown.
     """
 
@@ -163,6 +168,7 @@ class Benchmark:
     names: dict[str, np.ndarray]
     stores: dict[str, SceneStore]
     segments: SegmentPrompts | None = None
+    further: SegmentTraining | None = None
     progress: bool = True
 
     def fill(self, system: System, table: int) -> None:
@@ -299,25 +305,56 @@ class Benchmark:
         )
 
     def _evaluate(self, system: System, model: Any, table: int) -> dict[str, dict[str, Any]]:
-        """Dict from SNR, or `"STARSS23"`, to an evaluation as JSON has it."""
+        """Dict from SNR, or a level of Table 3, to an evaluation as JSON has it."""
         if table == 3:
-            assert self.segments is not None
-            evaluation = evaluate_segments(
-                model,
-                self.segments,
-                prompt=system.prompt,
-                prompt_embeddings=self.pictures,
-                text_embeddings=self.names or None,
-                decode=system.decode,
-                progress=self.progress,
-            )
-            return {"STARSS23": evaluation.to_dict()}
+            before = self._evaluate_segments(system, model)
+            if self.further is None:
+                return {SEGMENTS: before}
+            if not system.trained:
+                return {SEGMENTS: before, TRAINED_ON_SEGMENTS: before}
+            after = self._evaluate_segments(system, self._trained_further(system, model))
+            return {SEGMENTS: before, TRAINED_ON_SEGMENTS: after}
         return {
             f"{snr:g}": self._score(
                 system, model, replace(self.scenes.test, snr=snr), self.settings.scenes
             ).to_dict()
             for snr in self.settings.snr
         }
+
+    def _evaluate_segments(self, system: System, model: Any) -> dict[str, Any]:
+        """An evaluation on segments as JSON has it."""
+        assert self.segments is not None
+        return evaluate_segments(
+            model,
+            self.segments,
+            prompt=system.prompt,
+            prompt_embeddings=self.pictures,
+            text_embeddings=self.names or None,
+            decode=system.decode,
+            progress=self.progress,
+        ).to_dict()
+
+    def _trained_further(self, system: System, model: Localizer) -> Localizer:
+        """The network after training on segments; read if it is in the folder."""
+        assert self.further is not None
+        path = self.folder.model_path(f"{system.name}.starss23")
+        if path.is_dir():
+            return type(model).from_preset(str(path))
+        training = self.folder.training(system.name)
+        assert training is not None
+        print(f"{system.name}: training on segments", flush=True)
+        fit_segments(
+            model,
+            self.further.prompts,
+            steps=self.further.steps,
+            batch_size=self.settings.batch_size,
+            epochs=1,
+            learning_rate=training["learning_rate"],
+            prompt_embeddings=self.pictures,
+            verbose="auto" if self.progress else 0,
+        )
+        save_atomically(model, str(path))
+        return model
 
 
 def default_rate(model: Localizer) -> float:

@@ -15,7 +15,7 @@ from keras_avssan.cli.options import (
     open_catalog,
     open_image_encoder,
 )
-from keras_avssan.cli.starss23 import add_segment_options, open_segments
+from keras_avssan.cli.starss23 import add_segment_options, open_table_segments
 
 if TYPE_CHECKING:
     from keras_avssan.benchmark import BenchmarkSettings
@@ -122,15 +122,16 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _benchmark(options: argparse.Namespace) -> None:
+    from keras_avssan._internal.start_up.keras_tensorflow import set_random_seed
     from keras_avssan.benchmark import choose_systems, run_benchmark
 
     systems = choose_systems(options.table, options.systems, options.systems_from)
     catalog = open_catalog(options)
-    segments = None
+    segments = further = None
     if int(options.table) == 3:
-        segments = open_segments(options, split="test", classes=None)
-        print(segments.report(), end="\n\n")
+        segments, further = open_table_segments(options)
     settings = _settings(options, segments)
+    set_random_seed(settings.seed)  # a projection of words is the same when resumed
     run_benchmark(
         int(options.table),
         systems,
@@ -141,6 +142,7 @@ def _benchmark(options: argparse.Namespace) -> None:
         image_encoder=open_image_encoder(options),
         make_audio_encoder=lambda: open_audio_encoder(options),
         segments=segments,
+        further=further,
         scene_cache=options.scene_cache,
         delete_scenes=options.delete_scenes,
     )

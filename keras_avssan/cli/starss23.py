@@ -4,9 +4,11 @@ import argparse
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from keras_avssan._internal.checks import check_integer
 from keras_avssan.cli.options import ALL, check_model_spacing
 
 if TYPE_CHECKING:
+    from keras_avssan.benchmark import SegmentTraining
     from keras_avssan.data import SegmentPrompts
     from keras_avssan.evaluation import Evaluation
 
@@ -28,6 +30,14 @@ def add_segment_options(parser: argparse.ArgumentParser) -> None:
         "table 3", "Segments of STARSS23 on which the systems are tested; its split `test`."
     )
     _add_options(group)
+    group.add_argument(
+        "--segment-steps",
+        type=int,
+        default=0,
+        metavar="N",
+        help="then train every network N steps on the split `train`, and test it again; tests "
+        "have pictures of another split of --prompts-from, or half of those without splits",
+    )
 
 
 def _add_options(group: argparse._ArgumentGroup) -> None:
@@ -94,11 +104,15 @@ def evaluate_starss23(
 
 
 def open_segments(
-    options: argparse.Namespace, split: str | None, classes: Sequence[str] | None
+    options: argparse.Namespace,
+    split: str | None,
+    classes: Sequence[str] | None,
+    **pictures: Any,
 ) -> "SegmentPrompts":
     """Opens the segments that the options name, with their prompts.
 
-    `split` and `classes` of the targets are those of STARSS23; `None` means all.
+    `split` and `classes` of the targets are those of STARSS23; `None` means all. `pictures` are
+    arguments of `SegmentPrompts` that choose pictures.
     """
     from keras_avssan.data import STARSS23, PictureFolders, SegmentPrompts
 
@@ -114,4 +128,31 @@ def open_segments(
         baffle=options.baffle,
     )
     catalog = PictureFolders(options.prompts_from)
-    return SegmentPrompts(dataset, catalog, options.class_map, seed=options.seed or 0)
+    return SegmentPrompts(dataset, catalog, options.class_map, seed=options.seed or 0, **pictures)
+
+
+def open_table_segments(
+    options: argparse.Namespace,
+) -> "tuple[SegmentPrompts, SegmentTraining | None]":
+    """Opens the segments of Table 3: of the tests, and of the training on segments if there is one.
+
+    Their pictures are of different splits, or different halves of pictures without splits.
+    """
+    from keras_avssan.benchmark import SegmentTraining
+    from keras_avssan.data import PictureFolders
+
+    if options.segment_steps:
+        check_integer("--segment-steps", options.segment_steps, least=2)
+    splits = PictureFolders(options.prompts_from).splits
+    tested = options.test_split or next((one for one in ("test", "val") if one in splits), None)
+    test: dict[str, Any] = {"shard": (1, 2)} if options.segment_steps else {}
+    train: dict[str, Any] = {"shard": (0, 2)}
+    if options.split in splits and tested in splits:
+        test, train = {"split": tested}, {"split": options.split}
+    segments = open_segments(options, "test", None, **test)
+    print(f"Tests\n\n{segments.report()}", end="\n\n")
+    if not options.segment_steps:
+        return segments, None
+    prompts = open_segments(options, "train", None, **train)
+    print(f"Training on segments\n\n{prompts.report()}", end="\n\n")
+    return segments, SegmentTraining(prompts, options.segment_steps)

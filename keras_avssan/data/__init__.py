@@ -18,6 +18,7 @@ from keras_avssan.data.scenes.scene_batches import SceneBatches
 from keras_avssan.data.scenes.scene_files import read_scenes, write_scenes
 from keras_avssan.data.scenes.scene_plan import ScenePlan
 from keras_avssan.data.starss23.annotations import STARSS23_CLASSES
+from keras_avssan.data.starss23.segment_batches import SegmentBatches
 from keras_avssan.data.starss23.segment_prompts import SegmentPrompts
 from keras_avssan.data.starss23.starss23 import STARSS23
 from keras_avssan.data.vggsound_ssl.build import build_vggsound_ssl
@@ -38,6 +39,7 @@ __all__ = [
     "SceneBatches",
     "ScenePlan",
     "SceneSource",
+    "SegmentBatches",
     "SegmentPrompts",
     "SpatialClips",
     "SyntheticClasses",

@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import keras
 import numpy as np
@@ -23,15 +23,17 @@ from keras_avssan.training.alignment.examples import check_alignable, check_plan
 from keras_avssan.training.checkpoint_folder import CONFIG, CheckpointFolder
 from keras_avssan.training.logs import check_tensorboard
 from keras_avssan.training.resumable_fit import WatchedFit
-from keras_avssan.training.run_configuration import describe_training, digest_embeddings
-from keras_avssan.training.schedules import warmup_cosine
+from keras_avssan.training.run_configuration import (
+    describe_training,
+    digest_embeddings,
+    plan_settings,
+)
+from keras_avssan.training.schedules import compile_with_schedule
 from keras_avssan.training.training_progress import Course
 from keras_avssan.training.training_state import TrainingState
 
 # Epochs by default.
 _EPOCHS = 4
-
-Schedule: TypeAlias = keras.optimizers.schedules.LearningRateSchedule
 
 # Data that a validation plan may share with the training, and how to avoid it.
 _KINDS = {"rooms": "rooms", "clips": "recordings", "pictures": "pictures"}
@@ -160,7 +162,7 @@ def fit_scenes(
         match_scenes(model, plan, microphone_spacing)
     if checkpoints is not None:
         steps = _stored_steps(checkpoints, steps, epochs)
-    schedule = _compile(model, learning_rate, steps)
+    schedule = compile_with_schedule(model, learning_rate, steps)
     options: dict[str, Any] = {
         "loader": loader,
         "render": render,
@@ -196,7 +198,8 @@ def fit_scenes(
             settings["microphone_spacing"] = microphone_spacing
         if align_steps:
             settings["align_steps"] = align_steps
-        folder = CheckpointFolder(checkpoints, describe_training(model, train_plan, **settings))
+        settings["plan"] = plan_settings(train_plan)
+        folder = CheckpointFolder(checkpoints, describe_training(model, **settings))
         state = folder.latest()
         begin_record(folder.path, model, record)
     if align_steps:  # when resumed too, since a projection of words is in no checkpoint
@@ -274,18 +277,6 @@ def _stored_steps(checkpoints: PathLike, steps: int, epochs: int) -> int:
         stacklevel=3,
     )
     return rounded
-
-
-def _compile(model: keras.Model, learning_rate: float | None, steps: int) -> Schedule:
-    """Compiles a model with its own optimizer, and all else as it was; returns the schedule."""
-    optimizer = model.default_optimizer()
-    rate = float(keras.ops.convert_to_numpy(optimizer.learning_rate))
-    schedule = warmup_cosine(rate if learning_rate is None else learning_rate, steps)
-    config = {**optimizer.get_config(), "learning_rate": schedule}
-    optimizer = type(optimizer).from_config(config)
-    kept = dict(model._compile_config.config) if model.compiled else {}
-    model.compile(**{**kept, "optimizer": optimizer})
-    return schedule
 
 
 def _warn_of_overlap(model: keras.Model, record: TrainingRecord, plan: ScenePlan) -> None:

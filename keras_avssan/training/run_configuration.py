@@ -20,17 +20,16 @@ if TYPE_CHECKING:
 _IGNORED = ("name", "module", "registered_name", "build_config", "shared_object_id")
 
 
-def describe_training(model: keras.Model, plan: ScenePlan, **settings: Any) -> dict[str, Any]:
+def describe_training(model: keras.Model, **settings: Any) -> dict[str, Any]:
     """Describes all that decides a training, as a flat dict of dotted names that JSON can hold.
 
-    `settings` are further ones, such as the number of steps.
+    `settings` are those of the data and of the training, such as the number of steps.
     """
     optimizer = model.optimizer.get_config()
     optimizer.pop("learning_rate", None)
     network = keras.saving.serialize_keras_object(model.backbone)
     description = {
         **settings,
-        "plan": plan_settings(plan),
         "network": {"class": type(model).__name__, **network["config"]},
         "dtype": model.dtype_policy.name,
         "optimizer": {"class": type(model.optimizer).__name__, **optimizer},

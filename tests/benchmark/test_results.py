@@ -116,3 +116,29 @@ def test_the_figure(results):
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["0 dB", "−5 dB"]
     points = [line.get_xdata() for line in axes.lines if line.get_linestyle() == "None"]
     assert any(np.allclose(point, [50, 75]) for point in points if len(point) == 2)
+
+
+def test_networks_that_have_not_learned_are_named():
+    answers = np.full(SCENES, 148.0)
+    answers[:1] = 60.0
+    constant = evaluation(0.5)
+    constant["per_scene"]["estimate"] = answers.tolist()
+    rows = [
+        row("blank", {"0": 0.5}, evaluations={"0": constant}),
+        row("untrained", {"0": 0.5}, evaluations={"0": constant}, steps=0),
+        row("mine", {"0": 0.5}),
+    ]
+    table = TableResults(2, rows).markdown()
+    assert "| BLANK (has not learned: 148° in 98 % of the scenes) |" in table
+    assert "| UNTRAINED |" in table and "| MINE |" in table
+
+
+def test_levels_of_table_3():
+    rows = [
+        row("mine", {"STARSS23, trained on it": 0.75, "STARSS23": 0.5}, paper=[[3, None, 27.0, 52]])
+    ]
+    results = TableResults(3, rows)
+    assert results.levels == ["STARSS23", "STARSS23, trained on it"]
+    for level, share in (("STARSS23", "50.0 %"), ("STARSS23, trained on it", "75.0 %")):
+        ours = cells(results.markdown(), level, "MINE")
+        assert ours[2].startswith(share) and ours[8] == "27.00°, 52.00 %"

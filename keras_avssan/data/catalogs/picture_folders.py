@@ -5,6 +5,7 @@ import numpy as np
 from keras_avssan._internal.types import PathLike
 from keras_avssan.data.catalogs.catalog import Clip, Picture
 from keras_avssan.data.catalogs.folder_catalog import FolderCatalog, existing_folder
+from keras_avssan.data.catalogs.metadata_csv import read_table
 from keras_avssan.data.media.file_kinds import file_kind
 
 _SPLIT = "all"
@@ -18,15 +19,16 @@ class PictureFolders(FolderCatalog):
     ```
 
     Pictures are files that pillow reads (JPEG, PNG, WebP, …), whatever their names; other files,
-    such as recordings, are ignored. All pictures are of one split, `"all"`. Embeddings of them are
-    kept in `root/.embeddings`.
+    such as recordings, are ignored. Splits are those of `root/metadata.csv`, the table of
+    `ClassFolders`; pictures that are not in it are of the split `"all"`. Embeddings of all are kept
+    in `root/.embeddings`.
 
     Args:
         root: Path of the folder.
         cache_bytes: Memory for resized pictures.
 
     Raises:
-        ValueError: The folder does not exist or has no picture.
+        ValueError: The folder does not exist or has no picture, or `metadata.csv` is wrong.
 
     Example:
         ```python
@@ -39,8 +41,14 @@ class PictureFolders(FolderCatalog):
         self.root = existing_folder(root)
         paths = sorted(self.root.glob("[!.]*/[!.]*"))
         relative = [path.relative_to(self.root) for path in paths if file_kind(path) == "image"]
+        splits = self._splits()
         pictures = [
-            Picture(path.parts[0], path.as_posix(), path.with_suffix("").as_posix(), _SPLIT)
+            Picture(
+                path.parts[0],
+                path.as_posix(),
+                path.with_suffix("").as_posix(),
+                splits.get(path.as_posix(), _SPLIT),
+            )
             for path in relative
         ]
         if not pictures:
@@ -49,6 +57,12 @@ class PictureFolders(FolderCatalog):
                 f"Received: root='{root}', without pictures"
             )
         super().__init__((), pictures, cache_bytes=cache_bytes)
+
+    def _splits(self) -> dict[str, str]:
+        """Split by path, of the files in `metadata.csv`."""
+        table = self.root / "metadata.csv"
+        rows = read_table(table, self.root, needs_split=False) if table.is_file() else ()
+        return {row.path: row.split for row in rows if row.split}
 
     def read_clip(self, clip: Clip) -> np.ndarray:
         """Raises a ValueError: there are no clips."""

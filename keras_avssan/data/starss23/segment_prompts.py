@@ -3,7 +3,7 @@
 import os
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TypeAlias
@@ -40,11 +40,14 @@ class SegmentPrompts:
             the path of a CSV file with the columns `class` and `pictures`, one such pair a row.
             `None` takes the catalog's classes of the same name.
         split: Split of the catalog that prompts come from; `None` for all.
+        shard: `(index, count)`: of the pictures of a class, in the catalog's order, every
+            `count`-th from `index` on. `(0, 2)` and `(1, 2)` share no picture, for training and
+            tests.
         seed: Seed of the pictures.
 
     Raises:
         ValueError: `class_map` has an unknown class or is not a file, the catalog has no such
-            split, or no segment has a picture.
+            split, `shard` is no pair with index < count, or no segment has a picture.
 
     Example:
         ```python
@@ -65,6 +68,7 @@ class SegmentPrompts:
         class_map: ClassMap | PathLike | None = None,
         *,
         split: str | None = None,
+        shard: tuple[int, int] = (0, 1),
         seed: int = 0,
     ) -> None:
         self.dataset = dataset
@@ -75,12 +79,10 @@ class SegmentPrompts:
                 f"`split` must be one of {list(catalog.splits)} or None. Received: split={split!r}"
             )
         self.class_map = _check_map(class_map, catalog)
+        usable = [one for one in catalog.pictures if split in (None, one.split)]
+        chosen = frozenset(_take(usable, *_check_shard(shard)))
         self._pools = {
-            name: tuple(
-                picture
-                for picture in catalog.pictures
-                if picture.class_name in prompted and split in (None, picture.split)
-            )
+            name: tuple(one for one in usable if one.class_name in prompted and one in chosen)
             for name, prompted in self.class_map.items()
         }
         self.segments = tuple(s for s in dataset.segments if self._pools.get(s.class_name))
@@ -112,17 +114,20 @@ class SegmentPrompts:
             if counts[name] and not self._pools.get(name)
         }
 
-    def picture(self, segment: Segment) -> Picture:
-        """Returns the picture that prompts for a segment's target.
+    def picture(self, segment: Segment, draw: int = 0) -> Picture:
+        """Returns a picture that prompts for a segment's target.
 
         Args:
             segment: One of `segments`.
+            draw: Number of the draw, zero or more; tests use draw 0, training one for each round
+                over the segments.
 
         Returns:
             `Picture` of the catalog.
         """
         pool = self._pools[segment.class_name]
-        rng = np.random.default_rng([self.seed, zlib.crc32(segment.id.encode())])
+        further = [draw] if draw else []
+        rng = np.random.default_rng([self.seed, zlib.crc32(segment.id.encode()), *further])
         return pool[rng.integers(len(pool))]
 
     def __repr__(self) -> str:
@@ -143,6 +148,27 @@ class SegmentPrompts:
             missing = ", ".join(f"{name} ({n})" for name, n in self.without_pictures.items())
             lines.append(f"Left out, because their class has no picture: {missing}.")
         return join_tables([self.dataset.report(), "\n".join(lines)])
+
+
+def _take(pictures: Iterable[Picture], first: int, step: int) -> Iterator[Picture]:
+    """Every `step`-th picture of each class, from number `first` on."""
+    seen: Counter[str] = Counter()
+    for picture in pictures:
+        if seen[picture.class_name] % step == first:
+            yield picture
+        seen[picture.class_name] += 1
+
+
+def _check_shard(shard: tuple[int, int]) -> tuple[int, int]:
+    if not isinstance(shard, tuple) or len(shard) != 2:
+        raise ValueError(f"`shard` must be a tuple (index, count). Received: shard={shard!r}")
+    first = check_integer("shard[0]", shard[0])
+    step = check_integer("shard[1]", shard[1], least=1)
+    if first >= step:
+        raise ValueError(
+            f"`shard` must be (index, count) with index < count. Received: shard={shard!r}"
+        )
+    return first, step
 
 
 def read_class_map(path: PathLike) -> dict[str, list[str]]:

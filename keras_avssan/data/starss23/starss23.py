@@ -1,7 +1,7 @@
 """STARSS23: recordings of real rooms, in segments with one target."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -190,10 +190,8 @@ class STARSS23:
             ValueError: The recording is damaged.
         """
         recording = self._by_name[segment.recording]
-        samples = recording.read(segment.start, segment.duration, self.sampling_rate)
-        if self.format == "mic":
-            samples = samples[:, self._pair.channels]
-        return np.ascontiguousarray(samples)
+        channels = self._pair.channels if self.format == "mic" else range(_NUM_CHANNELS)
+        return recording.read(segment.start, segment.duration, self.sampling_rate, channels)
 
     @cached_property
     def _by_name(self) -> dict[str, "_Recording"]:
@@ -253,8 +251,10 @@ class _Recording:
             )
         return cls(relative.as_posix(), path, annotation, rate, seconds)
 
-    def read(self, start: float, duration: float, sampling_rate: int) -> np.ndarray:
-        """Reads a part of it, resampled: (samples, channels)."""
+    def read(
+        self, start: float, duration: float, sampling_rate: int, channels: Sequence[int]
+    ) -> np.ndarray:
+        """Reads a part of some channels, resampled: (samples, channels)."""
         margin = min(start, _MARGIN_SECONDS)
         first = round((start - margin) * self.rate)
         frames = round((margin + duration + _MARGIN_SECONDS) * self.rate)
@@ -264,6 +264,7 @@ class _Recording:
                 samples = file.read(frames, dtype="float32", always_2d=True)
         except soundfile.SoundFileError as error:
             raise ValueError(f"'{self.path}' cannot be read: {error}") from error
+        samples = np.ascontiguousarray(samples[:, list(channels)])
         if self.rate != sampling_rate:
             samples = soxr.resample(samples, self.rate, sampling_rate)
         skipped = round(margin * sampling_rate)
@@ -273,7 +274,7 @@ class _Recording:
                 f"'{self.path}' ends before {start + duration:g} s. "
                 f"Received: {start + len(samples) / sampling_rate:g} s"
             )
-        return samples
+        return np.ascontiguousarray(samples)
 
 
 def _split_folders(root: Path, format: str, split: str | None) -> list[Path]:

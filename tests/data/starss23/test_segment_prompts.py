@@ -59,6 +59,46 @@ def test_pictures_are_a_function_of_seed_and_segment(dataset, writer, pictures):
     ]
 
 
+def test_shards_of_pictures_share_none(dataset, pictures):
+    catalog = PictureFolders(pictures)
+    first, second = (
+        {picture.id for picture in SegmentPrompts(dataset, catalog, BELLS, shard=shard).pictures}
+        for shard in ((0, 2), (1, 2))
+    )
+    assert not first & second
+    assert len(first) == 6 and len(second) == 3  # of three in each of three folders
+    assert first | second == {picture.id for picture in catalog.pictures}
+
+
+@pytest.mark.parametrize("shard", [(2, 2), (0, 0), (-1, 2), 1, (0, 1, 2), [0, 2]])
+def test_bad_shards(dataset, pictures, shard):
+    with pytest.raises(ValueError, match=r"`shard.*Received: shard"):
+        SegmentPrompts(dataset, PictureFolders(pictures), BELLS, shard=shard)
+
+
+def test_draws_differ_and_repeat(dataset, pictures):
+    prompts = SegmentPrompts(dataset, PictureFolders(pictures), BELLS)
+    draws = [
+        [prompts.picture(segment, draw=draw).id for segment in prompts.segments]
+        for draw in (0, 1, 2, 1)
+    ]
+    assert draws[1] == draws[3] and draws[0] != draws[1] != draws[2]
+    assert draws[0] == [prompts.picture(segment).id for segment in prompts.segments]
+
+
+def test_splits_of_pictures_are_those_of_the_table(dataset, pictures):
+    (pictures / "metadata.csv").write_text(
+        "path,class,split\n"
+        "phone/picture0.png,phone,train\nphone/picture1.png,phone,val\n"
+        "church_bell/picture0.png,church_bell,train\n"
+    )
+    catalog = PictureFolders(pictures)
+    assert set(catalog.splits) == {"train", "val", "all"}
+    prompts = SegmentPrompts(dataset, catalog, BELLS, split="val")
+    assert [picture.id for picture in prompts.pictures] == ["phone/picture1.png"]
+    assert prompts.without_pictures == {"bell": 12, "knock": 2}
+
+
 def test_a_map_from_a_file(dataset, pictures, tmp_path):
     path = tmp_path / "map.csv"
     path.write_text(
