@@ -81,24 +81,18 @@ def _training_rows(backend, size):
     reference = [_step("PyTorch", "Reference", p, batch) for p in PRECISIONS for batch in both]
     if size["smoke"]:  # compiling takes minutes on a CPU
         return rows + reference
-    # With shapes that may change, Inductor gives up on Keras on PyTorch 2.13.
     compiled = (
         ("Keras, Inductor", "CompiledKerasTorch"),
         ("PyTorch, Inductor", "CompiledReference"),
-        ("Keras, Inductor, fixed shapes", "CompiledKerasTorch", True),
     )
     return (
         rows
         + reference
-        + [
-            _step(name, kind, "bfloat16", batch, fixed=bool(fixed))
-            for batch in both
-            for name, kind, *fixed in compiled
-        ]
+        + [_step(name, kind, "bfloat16", batch) for batch in both for name, kind in compiled]
     )
 
 
-def _step(name, kind, precision, batch, render=None, fixed=False):
+def _step(name, kind, precision, batch, render=None):
     rendered = f", rendered on the {render}" if render else ""
     return {
         "row": f"{name}, {precision}, batch {batch}{rendered}",
@@ -106,7 +100,6 @@ def _step(name, kind, precision, batch, render=None, fixed=False):
         "precision": precision,
         "batch": batch,
         "render": render,
-        "fixed": fixed,
     }
 
 

@@ -45,7 +45,7 @@ class Results:
         if job["stage"] != "training":
             return None
         for row in self.rows(backend, "training").values():
-            keys = ("kind", "precision", "render", "fixed")
+            keys = ("kind", "precision", "render")
             alike = all(row["job"][key] == job[key] for key in keys)
             if alike and "error" in row and row["job"]["batch"] < job["batch"]:
                 return f"not run, since a batch of {row['job']['batch']} failed"

@@ -53,8 +53,6 @@ def make_row(job):
         import torch
 
         torch._dynamo.reset()
-        torch._dynamo.config.automatic_dynamic_shapes = not job["fixed"]
-
     return getattr(training, job["kind"])(row_options(job))
 
 

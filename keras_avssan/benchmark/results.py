@@ -177,7 +177,7 @@ _COST_HEAD = (
     "Trainable weights",
     "Steps",
     "Learning rate",
-    "Trials: rate, validation MAE",
+    "Trials: rate, validation loss, MAE",
     "Trials",
     "Training",
     "Tests",
@@ -213,7 +213,7 @@ def _named(row: _Json, level: str) -> str:
 
 def _cost_line(row: _Json) -> tuple[str, ...]:
     trials = row.get("trials", [])
-    tried = ", ".join(f"{t['learning_rate']:.2g}: {t['mae']:.1f}°" for t in trials)
+    tried = ", ".join(map(_tried, trials))
     seconds = row["seconds"]
     times = (
         f"{seconds[name]:.0f} s" if name in seconds else "–"
@@ -222,6 +222,14 @@ def _cost_line(row: _Json) -> tuple[str, ...]:
     rate = f"{row['learning_rate']:.2g}" if "learning_rate" in row else "–"
     weights = f"{row['trainable_parameters']:,}"
     return (row["title"], weights, str(row["steps"]), rate, tried or "–", *times)
+
+
+def _tried(trial: _Json) -> str:
+    """A trial; those of earlier versions have no loss, and those that diverged have none either."""
+    parts = [f"{trial['learning_rate']:.2g}:"]
+    if trial.get("loss") is not None:
+        parts.append(f"{trial['loss']:.3f},")
+    return " ".join([*parts, f"{trial['mae']:.1f}°"])
 
 
 def _random_line(scores: _Json) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """Rows of a benchmark: choice of the learning rate, training, scores, and their files."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from keras_avssan.evaluation.evaluate_segments import evaluate_segments
 from keras_avssan.evaluation.evaluation_result import Evaluation
 from keras_avssan.models import Localizer
 from keras_avssan.training import NonFiniteLoss, fit_scenes, fit_segments, save_atomically
+from keras_avssan.training.fit_scenes import scene_dataset
 
 # Levels of Table 3: after training on scenes alone, and after that on segments too.
 SEGMENTS, TRAINED_ON_SEGMENTS = "STARSS23", "STARSS23, trained on it"
@@ -31,7 +32,7 @@ SEGMENTS, TRAINED_ON_SEGMENTS = "STARSS23", "STARSS23, trained on it"
 _FOLDERS = ("rows", "trials", "models")
 
 # Worst possible scores, of a trial whose loss became NaN or infinite.
-_DIVERGED: dict[str, float | None] = {"mae": 180.0, "selection": 0.0}
+_DIVERGED: dict[str, float | None] = {"loss": None, "mae": 180.0, "selection": 0.0}
 
 
 def _read(path: Path, kinds: Mapping[str, type]) -> dict[str, Any]:
@@ -227,8 +228,7 @@ class Benchmark:
         if training is not None and path.is_dir():
             return type(model).from_preset(str(path)), training
         trials = self._trials(system)
-        best = min(trials, key=lambda trial: trial["mae"]) if trials else None
-        rate = best["learning_rate"] if best else default_rate(model)
+        rate = best_rate(trials) if trials else default_rate(model)
         model = self._make(system)
         started = time.perf_counter()
         print(f"{system.name}: training with learning rate {rate:.2g}", flush=True)
@@ -259,21 +259,27 @@ class Benchmark:
             started = time.perf_counter()
             print(f"{system.name}: trial with learning rate {rate:.2g}", flush=True)
             scores = self._try(system, model, rate)
-            trial: dict[str, Any] = {"factor": factor, "learning_rate": rate, "mae": scores["mae"]}
-            trial |= {"selection": scores["selection"], "seconds": time.perf_counter() - started}
-            trials.append(trial)
+            trial = {"factor": factor, "learning_rate": rate, **scores}
+            trials.append({**trial, "seconds": time.perf_counter() - started})
             write_json(path, trials, indent=None)
         return trials
 
-    def _try(self, system: System, model: Localizer, rate: float) -> Mapping[str, float | None]:
-        """Scores after a short training; the worst ones if it diverges."""
+    def _try(self, system: System, model: Localizer, rate: float) -> dict[str, float | None]:
+        """Loss and scores on validation scenes after a short training; the worst if it diverges."""
         try:
             self._fit(system, model, "trial", self.settings.trial_steps, rate)
         except NonFiniteLoss:
             return _DIVERGED
-        return self._score(
-            system, model, self.scenes.validation, self.settings.validation_scenes
-        ).scores.means()
+        dataset = scene_dataset(
+            model,
+            replace(self.scenes.validation, prompt_kinds=(system.prompt,)),
+            self.settings.validation_scenes,
+            self.settings.batch_size,
+            prompt_embeddings=self.pictures,
+            text_embeddings=self.names or None,
+        )
+        scores = model.evaluate(dataset, return_dict=True, verbose=0)
+        return {name: _finite(scores[name]) for name in _DIVERGED}
 
     def _fit(self, system: System, model: Localizer, role: str, steps: int, rate: float) -> None:
         plans = dict(
@@ -355,6 +361,18 @@ class Benchmark:
         )
         save_atomically(model, str(path))
         return model
+
+
+def _finite(value: Any) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def best_rate(trials: Sequence[Mapping[str, Any]]) -> float:
+    """Learning rate of the trial of the lowest loss; by MAE if a trial is of an earlier version."""
+    key = "loss" if all("loss" in trial for trial in trials) else "mae"
+    return min(trials, key=lambda trial: np.inf if trial[key] is None else trial[key])[
+        "learning_rate"
+    ]
 
 
 def default_rate(model: Localizer) -> float:

@@ -36,7 +36,7 @@ def row(name, shares, **more):
         "steps": 7,
         "trainable_parameters": 1234,
         "learning_rate": 0.003,
-        "trials": [{"learning_rate": 0.003, "mae": 12.34}],
+        "trials": [{"learning_rate": 0.003, "loss": 4.5678, "mae": 12.34}],
         "seconds": {"training": 61.0, "tests": 2.0},
         "evaluations": {level: evaluation(share) for level, share in shares.items()},
         **more,
@@ -73,7 +73,7 @@ def test_the_table(results):
     blind = cells(table, "0 dB", "random source, exact angles")
     assert blind[2:6] == ["50.0 %", "30.0°", "50.0 %", "50.0 %"]
     cost = cells(table, "Training", "MINE")
-    assert cost[2:] == ["1,234", "7", "0.003", "0.003: 12.3°", "–", "61 s", "2 s", ""]
+    assert cost[2:] == ["1,234", "7", "0.003", "0.003: 4.568, 12.3°", "–", "61 s", "2 s", ""]
     assert "- AVSSAN_TEXT: no words" in table
 
 
@@ -142,3 +142,8 @@ def test_levels_of_table_3():
     for level, share in (("STARSS23", "50.0 %"), ("STARSS23, trained on it", "75.0 %")):
         ours = cells(results.markdown(), level, "MINE")
         assert ours[2].startswith(share) and ours[8] == "27.00°, 52.00 %"
+
+
+def test_trials_of_earlier_versions_have_no_loss():
+    earlier = row("mine", {"0": 0.5}, trials=[{"learning_rate": 0.003, "mae": 12.34}])
+    assert "| 0.003: 12.3° |" in TableResults(2, [earlier]).markdown()

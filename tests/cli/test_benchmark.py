@@ -78,7 +78,7 @@ def test_rows_are_trained_scored_and_not_run_again(command, tmp_path, capsys):
     row = json.loads((out / "rows" / "small.json").read_text())
     assert row["steps"] == 2 and len(row["trials"]) == 2
     assert [trial["factor"] for trial in row["trials"]] == [1, 3]
-    best = min(row["trials"], key=lambda trial: trial["mae"])
+    best = min(row["trials"], key=lambda trial: trial["loss"])
     assert row["learning_rate"] == best["learning_rate"]
     # The scenes of all systems and levels are the same ones.
     other = json.loads((out / "rows" / "srp_phat.json").read_text())

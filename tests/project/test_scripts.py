@@ -54,6 +54,7 @@ TESTS = {
     "rigid_sphere": "tests/data/starss23/test_docs_page.py",
     "scale": "tests/project/test_scale_benchmark.py",
     "selection": "tests/project/test_extraction_scripts.py",
+    "starss23_material": "tests/data/starss23/test_material.py",
     "candidate_limits": "tests/project/test_extraction_scripts.py",
 }
 

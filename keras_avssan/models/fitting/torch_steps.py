@@ -40,7 +40,7 @@ class TorchSteps(TaskMixin):
     def train_step(self, *arguments: Any) -> Any:
         """Trains one step, see `keras.Model.train_step`."""
         steps = self._graphs("train")
-        if steps is None or not steps.is_trusted():
+        if not isinstance(steps, _ScoredGraphs) or not steps.is_trusted():
             return super().train_step(*arguments)
         return steps.train(self, *arguments)
 
@@ -67,7 +67,7 @@ class TorchSteps(TaskMixin):
         # Not an attribute that Keras tracks.
         graphs: dict[str, _Graphs] = self.__dict__.setdefault("_graphs_of_steps", {})
         if kind not in graphs or not graphs[kind].is_of(self):
-            graphs[kind] = _Graphs(self, kind)
+            graphs[kind] = _Graphs(self) if kind == "predict" else _ScoredGraphs(self)
         return graphs[kind]
 
     def _should_torch_compile(self) -> bool:
@@ -76,28 +76,17 @@ class TorchSteps(TaskMixin):
 
 
 class _Graphs:
-    """Recorded steps of one model."""
+    """Recorded predictions of one model."""
 
-    def __init__(self, model: Any, kind: str) -> None:
+    def __init__(self, model: Any, *further: Any) -> None:
         from keras_avssan._internal.torch_graphs.recorded_steps import RecordedSteps, parts_of
 
-        self._predicts = kind == "predict"  # where losses, scores and optimizer have no part
-        self._replaceable = [] if self._predicts else _replaceable(model)
-        losses = (getattr(model, "loss", None), getattr(model, "_compile_loss", None))
-        given = getattr(model, "_compile_metrics", None)  # which has metrics and functions in lists
-        scores = (model.metrics, getattr(given, "metrics", None), _given_scores(given))
-        further = () if self._predicts else (scores, *losses)
         self._steps = RecordedSteps(parts_of(model, *further), model.jit_compile)
-        constraints = [weight.constraint for weight in model.trainable_weights]
-        self._update = RecordedSteps(parts_of(getattr(model, "optimizer", None), constraints))
         self._is_reported = False
 
     def is_of(self, model: Any) -> bool:
-        """Whether the model still has the optimizer, losses and metrics that were looked at."""
-        now = [] if self._predicts else _replaceable(model)
-        return len(now) == len(self._replaceable) and all(
-            one is other for one, other in zip(now, self._replaceable, strict=True)
-        )
+        """Whether the model still has the parts that were looked at and may be replaced."""
+        return True
 
     def is_trusted(self) -> bool:
         """Whether no part of the model is code from outside."""
@@ -115,6 +104,27 @@ class _Graphs:
                 stacklevel=2,
             )
         return result
+
+
+class _ScoredGraphs(_Graphs):
+    """Recorded steps of one model with losses and scores, and updates in training."""
+
+    def __init__(self, model: Any) -> None:
+        from keras_avssan._internal.torch_graphs.recorded_steps import RecordedSteps, parts_of
+
+        losses = (getattr(model, "loss", None), getattr(model, "_compile_loss", None))
+        given = getattr(model, "_compile_metrics", None)  # which has metrics and functions in lists
+        scores = (model.metrics, getattr(given, "metrics", None), _given_scores(given))
+        super().__init__(model, scores, *losses)
+        self._replaceable = _replaceable(model)
+        constraints = [weight.constraint for weight in model.trainable_weights]
+        self._update = RecordedSteps(parts_of(getattr(model, "optimizer", None), constraints))
+
+    def is_of(self, model: Any) -> bool:
+        now = _replaceable(model)
+        return len(now) == len(self._replaceable) and all(
+            one is other for one, other in zip(now, self._replaceable, strict=True)
+        )
 
     def train(self, model: Any, data: Any) -> dict[str, Tensor]:
         """A step of training as in `keras.Model`, except that scores come before the update."""

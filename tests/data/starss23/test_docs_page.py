@@ -22,7 +22,9 @@ def test_its_blocks_run(writer, sound, render, model_folder, tmp_path, monkeypat
     [class_map] = re.findall(r"```\n(class,pictures\n.*?)```", PAGE, re.DOTALL)
     (tmp_path / "classes.csv").write_text(class_map)
     sounds = [sound("bell", 0, 100, 75)]
-    writer.recording(sounds=sounds, audio=render(sounds, 10.0))
+    audio = render(sounds, 10.0)
+    writer.recording(sounds=sounds, audio=audio)
+    writer.recording("fold3_room1_mix001", sounds, folder="dev-train-sony", audio=audio)
     (tmp_path / "my_model").symlink_to(model_folder)
     names: dict = {}
     for block in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL):
