@@ -1,5 +1,6 @@
 """What the commands are given: a small model, a bank, files and a folder of classes."""
 
+import keras_hub
 import numpy as np
 import pytest
 import soundfile
@@ -42,3 +43,17 @@ def workspace(tmp_path_factory, make_small_model):
 
 def _write_picture(path, rng):
     Image.fromarray(rng.integers(0, 255, (24, 24, 3), dtype="uint8")).save(path)
+
+
+@pytest.fixture
+def encoders(tmp_path):
+    """Options that name the folders of a tiny network of pictures and of a tiny BERT."""
+    pictures = keras_hub.models.VGGBackbone([1, 1], [4, 8], image_shape=(16, 16, 3))
+    pictures.save_to_preset(str(tmp_path / "pictures"))
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "dog", "rain"]
+    sizes = {"hidden_dim": 8, "intermediate_dim": 8, "max_sequence_length": 16}
+    bert = keras_hub.models.BertBackbone(len(words), num_layers=1, num_heads=2, **sizes)
+    bert.save_to_preset(str(tmp_path / "words"))
+    (tmp_path / "words" / "vocab.txt").write_text("\n".join(words))
+    options = ["--image-encoder", str(tmp_path / "pictures"), "--image-size", "16"]
+    return [*options, "--text-encoder", str(tmp_path / "words")]

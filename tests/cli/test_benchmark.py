@@ -2,6 +2,7 @@
 
 import json
 
+import keras
 import numpy as np
 import pytest
 import soundfile
@@ -146,6 +147,29 @@ def test_a_run_that_is_stopped_goes_on(command, tmp_path, monkeypatch, capsys):
     fits.clear()
     assert main(command) == 0
     assert not fits and (out / "rows" / "small.json").exists()
+
+
+@pytest.mark.extensive
+def test_a_run_with_words_goes_on(command, encoders, tmp_path):
+    """The projection of words, which nothing has trained, is the same in each process."""
+    assert main([*command, *encoders]) == 0
+    with np.load(tmp_path / "out" / "prompts.npz") as file:
+        assert set(file["name_ids"]) == {"bell", "dog", "rain"}
+    command[command.index("srp_phat")] = "gcc_phat"
+    keras.utils.set_random_seed(5)
+    assert main([*command, *encoders]) == 0
+    assert (tmp_path / "out" / "rows" / "gcc_phat.json").exists()
+
+
+def test_the_rate_of_the_lowest_loss_wins():
+    trials = [
+        {"learning_rate": 0.1, "loss": 2.0, "mae": 20.0},
+        {"learning_rate": 0.3, "loss": 1.0, "mae": 30.0},
+        {"learning_rate": 1.0, "loss": None, "mae": 180.0},
+    ]
+    assert benchmark.best_rate(trials) == 0.3
+    earlier = [*trials, {"learning_rate": 0.03, "mae": 10.0}]
+    assert benchmark.best_rate(earlier) == 0.03
 
 
 @pytest.mark.parametrize("last", [False, True])

@@ -6,7 +6,6 @@ import os
 import signal
 
 import keras
-import keras_hub
 import numpy as np
 import pytest
 import soundfile
@@ -109,20 +108,6 @@ def test_a_loss_that_is_not_finite_ends_with_2_in_one_line(command, during, tmp_
     names = ["config.json", "epochs.csv", "failed_batch.json", "log.csv", "step-00000002.npz"]
     names.append("training_record.json")
     assert sorted(os.listdir(tmp_path / "kept")) == names
-
-
-@pytest.fixture
-def encoders(tmp_path):
-    """Options that name the folders of a tiny network of pictures and of a tiny BERT."""
-    pictures = keras_hub.models.VGGBackbone([1, 1], [4, 8], image_shape=(16, 16, 3))
-    pictures.save_to_preset(str(tmp_path / "pictures"))
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "dog", "rain"]
-    sizes = {"hidden_dim": 8, "intermediate_dim": 8, "max_sequence_length": 16}
-    bert = keras_hub.models.BertBackbone(len(words), num_layers=1, num_heads=2, **sizes)
-    bert.save_to_preset(str(tmp_path / "words"))
-    (tmp_path / "words" / "vocab.txt").write_text("\n".join(words))
-    options = ["--image-encoder", str(tmp_path / "pictures"), "--image-size", "16"]
-    return [*options, "--text-encoder", str(tmp_path / "words")]
 
 
 @pytest.mark.extensive

@@ -260,6 +260,7 @@ def test_weights_are_prepared_anew_when_they_change(pair, make_inputs):
 
 
 @pytest.mark.one_backend
+@pytest.mark.extensive
 def test_compiled_steps_are_the_same_at_each_duration(pair, make_batch, monkeypatch):
     torch = pytest.importorskip("torch")
     models, compile, shapes = pair(), torch.compile, []

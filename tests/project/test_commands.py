@@ -140,6 +140,8 @@ def tiny_benchmark(words):
     rows = "mine" if "mine" in words else rows
     if table == "3":
         words = with_option(words, "--segment-duration", "1")
+        if "--segment-steps" in words:
+            words = with_option(words, "--segment-steps", "2")
     if "--out" not in words:
         words = with_option(words, "--out", "results")
     words = [word for word in words if word != "--smoke"]
@@ -187,15 +189,17 @@ def write_array(root):
 
 
 def write_starss23(root):
-    """One recording of four channels with a bell in it."""
+    """A recording of four channels with a bell in it, to train on and to test on."""
     sound = 0.1 * np.random.default_rng(0).standard_normal((2 * 240000, 4))
-    for folder in ("mic_dev", "metadata_dev"):
-        (root / folder / "dev-test-sony").mkdir(parents=True)
-    soundfile.write(root / "mic_dev/dev-test-sony/fold4_room23_mix001.wav", sound, 24000)
     bell = STARSS23_CLASSES.index("bell")
     rows = [[frame, bell, 0, 60, 0, 180] for frame in range(200)]
-    with open(root / "metadata_dev/dev-test-sony/fold4_room23_mix001.csv", "w") as file:
-        csv.writer(file).writerows(rows)
+    for name in ("dev-train-sony/fold3_room21_mix001", "dev-test-sony/fold4_room23_mix001"):
+        audio, annotation = root / f"mic_dev/{name}.wav", root / f"metadata_dev/{name}.csv"
+        for path in (audio, annotation):
+            path.parent.mkdir(parents=True)
+        soundfile.write(audio, sound, 24000)
+        with open(annotation, "w") as file:
+            csv.writer(file).writerows(rows)
 
 
 def write_videos(root):

@@ -92,7 +92,7 @@ TINY = {
         **{"--runs": "1", "--seconds": "0.3 0.5", "--threads": "1"},
         **{"--row": (["Keras, PyTorch"], ["ONNX Runtime"])},
     },
-    "limits": {**TRAINED, "--batch-size": "3"},
+    "limits": {**TRAINED, "--batch-size": "3", "--classes": "twelve"},
     "live": {
         **{"--seconds": "1", "--threads": "1", "--network": "AVSSAN()"},
         **{"--row": (["Keras, PyTorch"], ["ONNX Runtime"]), "--json": "live.json"},
@@ -106,10 +106,13 @@ TINY = {
     },
     "recipe": {
         **{"--steps": "2", "--batch-size": "2", "--dim": "8", "--train-scenes": "4"},
-        **{"--validation-rooms": "2", "--variants": "baseline"},
+        **{"--validation-rooms": "2", "--variants": "baseline", "--classes": "twelve"},
         **TRAINED,
     },
-    "robustness": {**TRAINED, "--rows": (["as trained", "three sources", "absent"],)},
+    "robustness": {
+        **{"--rows": (["as trained", "three sources", "absent"],), "--classes": "twelve"},
+        **TRAINED,
+    },
     "rooms": {"--smoke": "", "--threads": "1"},
     "several_prompts": {
         **{"--runs": "1", "--seconds": "0.5", "--prompts": "2", "--threads": "1"},
