@@ -26,6 +26,7 @@ _HEAD = (
     "MAE",
     "ACC@5°",
     "ACC@10°",
+    "Within 5° of either source",
     "MAE when selected",
     f"`{REFERENCE}` selects more by",
     "Paper: MAE, ACC",
@@ -151,6 +152,7 @@ class TableResults:
             _score(scores["mae"], "°"),
             _score(scores["acc_5deg"], "%"),
             _score(scores["acc_10deg"], "%"),
+            _score(scores.get("nearest_acc_5deg"), "%"),
             _score(scores["selected_mae"], "°"),
             _score(difference, "points"),
             _paper(row, self.table, level),
@@ -236,6 +238,7 @@ def _random_line(scores: _Json) -> tuple[str, ...]:
     selection = None if scores["selection"] is None else {"mean": scores["selection"]}
     cells = [_score(selection, "%"), _score({"mean": scores["mae"]}, "°")]
     cells += [_score({"mean": scores[f"acc_{t}deg"]}, "%") for t in (5, 10)]
+    cells.append("100.0 %")
     when_selected = "–" if selection is None else "0.0°"
     return ("random source, exact angles", *cells, when_selected, "–", "–")
 

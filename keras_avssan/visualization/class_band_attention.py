@@ -141,6 +141,6 @@ def _draw_band_weights(figure: FigureBase, result: ClassBandAttention) -> None:
         start = start + weights
     _name_classes(axes, result)
     axes.set_xlim(0.0, 1.0)
-    axes.set_title("weight α of each band type")
+    axes.set_title("weight α of bands")
     axes.set_xlabel("mean over time")
     figure.legend(loc="outside lower center", ncols=len(result.bands), handlelength=1.6)

@@ -64,14 +64,15 @@ def test_the_table(results):
     table = results.markdown()
     ours = cells(table, "0 dB", "AVSSAN_BASE")
     assert ours[2].startswith("75.0 % (") and ours[3].startswith("16.5° (")
-    assert ours[4].startswith("75.0 %") and ours[6] == "2.0° (2.0–2.0)"
-    assert ours[7:9] == ["–", "16.59°, 71.29 %"]
+    assert ours[4].startswith("75.0 %") and ours[6].startswith("100.0 %")
+    assert ours[7] == "2.0° (2.0–2.0)"
+    assert ours[8:10] == ["–", "16.59°, 71.29 %"]
     theirs = cells(table, "0 dB", "MINE")
-    assert theirs[7].startswith("+25.0 (+1")
-    assert cells(table, "−5 dB", "MINE")[7] == "+0.0 (+0.0 to +0.0)"
-    assert cells(table, "−5 dB", "MINE")[8] == "–"
+    assert theirs[8].startswith("+25.0 (+1")
+    assert cells(table, "−5 dB", "MINE")[8] == "+0.0 (+0.0 to +0.0)"
+    assert cells(table, "−5 dB", "MINE")[9] == "–"
     blind = cells(table, "0 dB", "random source, exact angles")
-    assert blind[2:6] == ["50.0 %", "30.0°", "50.0 %", "50.0 %"]
+    assert blind[2:7] == ["50.0 %", "30.0°", "50.0 %", "50.0 %", "100.0 %"]
     cost = cells(table, "Training", "MINE")
     assert cost[2:] == ["1,234", "7", "0.003", "0.003: 4.568, 12.3°", "–", "61 s", "2 s", ""]
     assert "- AVSSAN_TEXT: no words" in table
@@ -105,7 +106,7 @@ def test_the_breakdown(results):
 
 def test_without_the_reference_or_any_row():
     table = TableResults(2, [row("mine", {"0": 0.5})]).markdown()
-    assert cells(table, "0 dB", "MINE")[7] == "–"
+    assert cells(table, "0 dB", "MINE")[8] == "–"
     assert TableResults(2, []).markdown().startswith("# Table 2")
 
 
@@ -141,7 +142,7 @@ def test_levels_of_table_3():
     assert results.levels == ["STARSS23", "STARSS23, trained on it"]
     for level, share in (("STARSS23", "50.0 %"), ("STARSS23, trained on it", "75.0 %")):
         ours = cells(results.markdown(), level, "MINE")
-        assert ours[2].startswith(share) and ours[8] == "27.00°, 52.00 %"
+        assert ours[2].startswith(share) and ours[9] == "27.00°, 52.00 %"
 
 
 def test_trials_of_earlier_versions_have_no_loss():

@@ -6,9 +6,7 @@ import re
 
 from PIL import Image
 
-TWELVE = (
-    "airplane car_engine cow drums female_speech fire hammer horse songbird thunder train violin"
-).split()
+TWELVE = ("dog cat songbird cow lion rooster fire rain drums helicopter saw violin").split()
 
 
 def rows_of(out):
@@ -199,14 +197,6 @@ def check_quantization(words, out):
         check_share(cells[4])
     assert re.search(r"^another direction in \d+\.\d % of scenes$", out, re.M)
     assert len(json.loads(pathlib.Path("int8.json").read_text())["int8"]["azimuths"]) == 4
-
-
-def check_real_classes(words, out):
-    asked = ["picture", *(["recording"] if "recording" in words else []), "constant"]
-    assert re.findall(r"^prompt: (\w+)$", out, re.M) == asked
-    for line in re.findall(r"^.*selection.*$", out, re.M):
-        assert not re.search(r"\bnan\b", line)
-    assert re.search(r"^trained 2 steps in \d+ s$", out, re.M)
 
 
 def check_recipe(words, out):

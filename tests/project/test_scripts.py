@@ -39,7 +39,7 @@ TESTS = {
     **dict.fromkeys(
         "arrays bands builder built_in copies decay encoder_probe export_table exported_model "
         "figures fine_grid input_pipeline latency limits live memory printed_loss quantization "
-        "real_classes recipe "
+        "recipe "
         "robustness rooms several_prompts start_up tracking training".split(),
         HERE,
     ),
@@ -92,7 +92,7 @@ TINY = {
         **{"--runs": "1", "--seconds": "0.3 0.5", "--threads": "1"},
         **{"--row": (["Keras, PyTorch"], ["ONNX Runtime"])},
     },
-    "limits": {**TRAINED, "--batch-size": "3", "--classes": "twelve"},
+    "limits": {**TRAINED, "--batch-size": "3"},
     "live": {
         **{"--seconds": "1", "--threads": "1", "--network": "AVSSAN()"},
         **{"--row": (["Keras, PyTorch"], ["ONNX Runtime"]), "--json": "live.json"},
@@ -100,17 +100,13 @@ TINY = {
     "memory": {"--row": "0.3:2:2"},
     "printed_loss": {"--scenes": "2", "--steps": "2"},
     "quantization": {"--model": "trained", "--scenes": "4", "--out": "int8.json"},
-    "real_classes": {
-        **{"--steps": "2", "--batch-size": "2", "--epochs": "1", "--dim": "8", "--rooms": "2"},
-        **SCENES,
-    },
     "recipe": {
         **{"--steps": "2", "--batch-size": "2", "--dim": "8", "--train-scenes": "4"},
-        **{"--validation-rooms": "2", "--variants": "baseline", "--classes": "twelve"},
+        **{"--validation-rooms": "2", "--variants": "baseline"},
         **TRAINED,
     },
     "robustness": {
-        **{"--rows": (["as trained", "three sources", "absent"],), "--classes": "twelve"},
+        **{"--rows": (["as trained", "three sources", "absent"],)},
         **TRAINED,
     },
     "rooms": {"--smoke": "", "--threads": "1"},

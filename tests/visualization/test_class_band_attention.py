@@ -45,7 +45,7 @@ def test_weights_are_multiples_of_the_even_weight(result):
         "fine: energy of the class",
         "mid: weight β",
         "mid: energy of the class",
-        "weight α of each band type",
+        "weight α of bands",
     ]
     for band in ("fine", "mid"):
         np.testing.assert_allclose(
@@ -86,7 +86,7 @@ def test_agreement_stands_behind_its_row(result):
 
 def test_bars_of_a_class_add_up_and_differ_in_grey(result):
     figure = plot_class_band_attention(result)
-    bars = panels(figure)["weight α of each band type"].containers
+    bars = panels(figure)["weight α of bands"].containers
     widths = np.array([[bar.get_width() for bar in group] for group in bars])
     np.testing.assert_allclose(widths.T, result.band_weights)
     ends = [bar.get_x() + bar.get_width() for bar in bars[-1]]
@@ -97,7 +97,7 @@ def test_bars_of_a_class_add_up_and_differ_in_grey(result):
 def test_the_full_band_alone_has_bars_only(result, tmp_path):
     alone = dataclasses.replace(result, bands=("full",), band_weights=np.ones((3, 1)))
     figure = plot_class_band_attention(alone)
-    assert list(panels(figure)) == ["weight α of each band type"]
+    assert list(panels(figure)) == ["weight α of bands"]
     plot_class_band_attention(result).savefig(tmp_path / "out.png")
     assert (tmp_path / "out.png").stat().st_size > 10_000
 
