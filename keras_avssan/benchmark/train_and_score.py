@@ -279,7 +279,9 @@ class Benchmark:
             text_embeddings=self.names or None,
         )
         scores = model.evaluate(dataset, return_dict=True, verbose=0)
-        return {name: _finite(scores[name]) for name in _DIVERGED}
+        if not np.isfinite(scores["loss"]):
+            return _DIVERGED
+        return {name: float(scores[name]) for name in _DIVERGED}
 
     def _fit(self, system: System, model: Localizer, role: str, steps: int, rate: float) -> None:
         plans = dict(
@@ -361,10 +363,6 @@ class Benchmark:
         )
         save_atomically(model, str(path))
         return model
-
-
-def _finite(value: Any) -> float | None:
-    return float(value) if np.isfinite(value) else None
 
 
 def best_rate(trials: Sequence[Mapping[str, Any]]) -> float:
