@@ -27,7 +27,7 @@ class SegmentTraining:
     steps: int
 
     def __repr__(self) -> str:
-        segments = f"{len(self.prompts.segments)} segments"
+        segments = count(len(self.prompts.segments), "segment")
         return one_line(self, f"{count(self.steps, 'step')} on {segments}")
 
 

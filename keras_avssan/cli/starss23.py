@@ -4,7 +4,6 @@ import argparse
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from keras_avssan._internal.checks import check_integer
 from keras_avssan.cli.options import ALL, check_model_spacing
 
 if TYPE_CHECKING:
@@ -138,6 +137,7 @@ def open_table_segments(
 
     Their pictures are of different splits, or different halves of pictures without splits.
     """
+    from keras_avssan._internal.checks import check_integer
     from keras_avssan.benchmark import SegmentTraining
     from keras_avssan.data import PictureFolders
 

@@ -63,8 +63,8 @@ def test_no_second_candidate_where_there_is_none():
     ("similarity", "words"),
     [
         (np.nan, "This model does not say"),
-        (0.4, "Perhaps: prompt and recording are alike (similarity 0.40)"),
-        (0.15, "Unclear (similarity 0.15)"),
+        (0.45, "Perhaps: prompt and recording are alike (similarity 0.45)"),
+        (0.3, "Unclear (similarity 0.30)"),
         (-0.2, "Doubtful: prompt and recording are not alike (similarity −0.20)"),
     ],
 )
@@ -121,7 +121,7 @@ def test_words_are_spoken_of_where_they_can_be_given():
 
 
 def found(**changes):
-    explanation = {"posterior": hill((40, 0.6), (120, 0.4)), "similarity": 0.1}
+    explanation = {"posterior": hill((40, 0.6), (120, 0.4)), "similarity": 0.3}
     values = {"azimuth": 40.0, "confidence": 0.6, "explanation": explanation}
     return Answer(**{**values, "masked_audio": np.zeros(0), "sampling_rate": 16000, **changes})
 
@@ -135,7 +135,7 @@ def test_an_answer_has_all_of_it(files):
     assert rows == {
         "Probability within 5°": "60 %",
         "Second candidate": "120°, right of the middle: 40 %",
-        "Is it there?": "Unclear (similarity 0.10)",
+        "Is it there?": "Unclear (similarity 0.30)",
         "True answer": "dog at 43°, 3° from the answer; car engine at 122°",
     }
 

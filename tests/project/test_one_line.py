@@ -53,7 +53,8 @@ OF_KERAS = (
 # Each has files of its own, or a model, and is asked for its line by its own tests.
 ELSEWHERE = {
     "ArrayLocalizer", "ClassFolders", "LocalizerStream", "PictureFolders", "STARSS23",
-    "SegmentPrompts", "SpatialClips", "VGGSound", "VGGSoundSSL",
+    "SegmentBatches", "SegmentPrompts", "SegmentTraining", "SpatialClips", "VGGSound",
+    "VGGSoundSSL",
 }  # fmt: skip
 
 

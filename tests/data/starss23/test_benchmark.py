@@ -107,3 +107,4 @@ def test_segments_of_the_tests_are_not_trained_on(writer, sound, render, picture
         run_benchmark(*options, segments=test, further=SegmentTraining(test, 2))
     with pytest.raises(ValueError, match="`further` needs `segments`"):
         run_benchmark(2, *options[1:], further=SegmentTraining(test, 2))
+    assert repr(SegmentTraining(test, 2)) == "<SegmentTraining: 2 steps on 1 segment>"
