@@ -29,11 +29,8 @@ from keras_avssan.training.run_configuration import (
     plan_settings,
 )
 from keras_avssan.training.schedules import compile_with_schedule
-from keras_avssan.training.training_progress import Course
+from keras_avssan.training.training_progress import EPOCHS, Course, check_lengths
 from keras_avssan.training.training_state import TrainingState
-
-# Epochs by default.
-_EPOCHS = 4
 
 # Data that a validation plan may share with the training, and how to avoid it.
 _KINDS = {"rooms": "rooms", "clips": "recordings", "pictures": "pictures"}
@@ -151,11 +148,7 @@ def fit_scenes(
     if check_integer("align_steps", align_steps):
         check_alignable(model)
     steps = check_integer("steps", steps, least=2)
-    epochs = check_integer("epochs", min(_EPOCHS, steps) if epochs is None else epochs, least=1)
-    if steps < epochs:
-        raise ValueError(
-            f"`epochs` must be from 1 to `steps`. Received: epochs={epochs}, steps={steps}"
-        )
+    steps, epochs = check_lengths(steps, min(EPOCHS, steps) if epochs is None else epochs)
     if tensorboard is not None:
         check_tensorboard()
     for plan in filter(None, (train_plan, validation_plan)):

@@ -24,10 +24,12 @@ from keras_avssan.training.logs import check_tensorboard
 from keras_avssan.training.resumable_fit import WatchedFit
 from keras_avssan.training.run_configuration import describe_training, digest_embeddings
 from keras_avssan.training.schedules import compile_with_schedule
-from keras_avssan.training.training_progress import Course, NonFiniteLoss
-
-# Epochs by default.
-_EPOCHS = 4
+from keras_avssan.training.training_progress import (
+    EPOCHS,
+    Course,
+    NonFiniteLoss,
+    check_lengths,
+)
 
 
 def fit_segments(
@@ -105,11 +107,7 @@ def fit_segments(
     check_integer("batch_size", batch_size, least=1)
     check_integer("checkpoint_every", checkpoint_every, least=1)
     steps = check_integer("steps", steps, least=2)
-    epochs = check_integer("epochs", min(_EPOCHS, steps) if epochs is None else epochs, least=1)
-    if steps < epochs:
-        raise ValueError(
-            f"`epochs` must be from 1 to `steps`. Received: epochs={epochs}, steps={steps}"
-        )
+    steps, epochs = check_lengths(steps, min(EPOCHS, steps) if epochs is None else epochs)
     loader = loader or default_loader()
     check_loader(loader)
     if tensorboard is not None:

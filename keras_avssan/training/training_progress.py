@@ -5,7 +5,11 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from keras_avssan._internal.checks import check_integer
 from keras_avssan.data.scenes.scene_plan import ScenePlan
+
+# Epochs of a training by default.
+EPOCHS = 4
 
 
 class NonFiniteLoss(ValueError):
@@ -124,3 +128,14 @@ class Course:
     def error(self, step: int, loss: float) -> NonFiniteLoss:
         """Returns the error of a step, counted from 1, that diverged."""
         return NonFiniteLoss(step, loss, self.plan, self.batch_size, self.advice)
+
+
+def check_lengths(steps: int, epochs: int) -> tuple[int, int]:
+    """Refuses numbers of steps and epochs that make no training; returns them as integers."""
+    steps = check_integer("steps", steps, least=2)
+    epochs = check_integer("epochs", epochs, least=1)
+    if steps < epochs:
+        raise ValueError(
+            f"`epochs` must be from 1 to `steps`. Received: epochs={epochs}, steps={steps}"
+        )
+    return steps, epochs

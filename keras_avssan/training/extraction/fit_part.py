@@ -22,7 +22,7 @@ from keras_avssan.training.logs import check_tensorboard
 from keras_avssan.training.resumable_fit import WatchedFit
 from keras_avssan.training.run_configuration import flat_description, plan_settings
 from keras_avssan.training.schedules import warmup_cosine
-from keras_avssan.training.training_progress import Course, NonFiniteLoss
+from keras_avssan.training.training_progress import Course, NonFiniteLoss, check_lengths
 
 
 def fit_part(
@@ -53,13 +53,8 @@ def fit_part(
     plans = as_plans(plan)
     check_integer("batch_size", batch_size, least=1)
     check_integer("checkpoint_every", checkpoint_every, least=1)
-    steps = check_integer("steps", steps, least=2)
-    epochs = check_integer("epochs", epochs, least=1)
+    steps, epochs = check_lengths(steps, epochs)
     check_positive_number("learning_rate", learning_rate)
-    if steps < epochs:
-        raise ValueError(
-            f"`epochs` must be from 1 to `steps`. Received: epochs={epochs}, steps={steps}"
-        )
     loader = loader or default_loader()
     check_loader(loader)
     if tensorboard is not None:
